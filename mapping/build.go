@@ -1,0 +1,42 @@
+package mapping
+
+// Parameter is one build parameter of a CodeArts Build job, both strings.
+type Parameter struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Build is one job to run because one rule matched one event: everything is
+// resolved, nothing refers to the rules any more.
+type Build struct {
+	Rule   string // name of the rule
+	Target string // name of the target
+	JobID  string
+
+	Repository string
+	Ref        string // full ref
+
+	// Exactly one of Tag and Commit is set: a tag is built by name, a push by
+	// commit.
+	Tag    string
+	Commit string
+
+	Parameters []Parameter // in the order of the rules file
+
+	BuildType bool   // send scm.build_type as well
+	Marker    string // name of the parameter that gets the build's id; "" for none
+	Newest    bool   // replaces builds of the same rule, repository, ref and job that still wait
+
+	// Dead is why this build can never run (an expression failed, a value is too
+	// long); "" when it can. A dead build is kept and shown, and never called: it
+	// has no Parameters, so that sending it all the same would be a wrong build.
+	Dead string
+}
+
+// Verdict is what one rule says about one event.
+type Verdict struct {
+	Rule    string `json:"rule"`
+	Matched bool   `json:"matched"`
+	// Reason is the clause that did not match, "" if all did.
+	Reason string `json:"reason"`
+}

@@ -1,0 +1,59 @@
+package mapping
+
+import "time"
+
+// Delivery is one authenticated, decoded call of a code host: what handlers
+// hand over to be kept.
+type Delivery struct {
+	ID         string // ours, a UUIDv7
+	Source     string
+	Provider   string
+	HostID     string // the host's own delivery id, "" where it has none
+	Event      string // the host's name of the event: "push", "Tag Push Hook"
+	ReceivedAt time.Time
+
+	// DuplicateKey is equal for deliveries that say the same thing: the host's
+	// delivery id, else a digest of the body. DuplicateWindow bounds how long
+	// that holds; 0 means as long as the delivery is kept.
+	DuplicateKey    string
+	DuplicateWindow time.Duration
+
+	// Header and Body are what decides anew when the delivery is replayed: the
+	// headers that name the event, and the JSON without secrets.
+	Header map[string]string
+	Body   []byte
+
+	Events []Event
+
+	// ReplayOf is the delivery that a person asked to decide anew; "" for one of
+	// a code host. A replay is never a duplicate.
+	ReplayOf string
+}
+
+// Reason says why a delivery built nothing.
+type Reason string
+
+// The reasons of an ignored delivery.
+const (
+	ReasonPing    Reason = "ping"     // a test call of the host
+	ReasonEvent   Reason = "event"    // an event that is neither push nor tag
+	ReasonDeleted Reason = "deleted"  // the ref was deleted
+	ReasonNoRule  Reason = "no_rule"  // no rule names the repository
+	ReasonNoMatch Reason = "no_match" // rules name it, and a clause of each failed
+)
+
+// Receipt is what became of a delivery that matched.
+type Receipt struct {
+	// DuplicateOf is the id of the delivery whose builds were committed before;
+	// "" if this one's were committed now.
+	DuplicateOf string
+	Builds      []BuildReceipt
+}
+
+// BuildReceipt names one committed build.
+type BuildReceipt struct {
+	ID     string `json:"id"`
+	Rule   string `json:"rule"`
+	JobID  string `json:"job_id"`
+	Reason string `json:"reason,omitempty"` // why it was dead on arrival
+}

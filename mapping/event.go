@@ -1,0 +1,60 @@
+package mapping
+
+import "strings"
+
+// Kind says what a ref is: a branch that was pushed to, or a tag.
+type Kind string
+
+// The kinds of event. Deletions are neither: they never become an Event.
+const (
+	Push Kind = "push"
+	Tag  Kind = "tag"
+)
+
+// Event is one change of one ref, as every code host tells it. A delivery may
+// carry several (Bitbucket's push.changes, Azure's refUpdates).
+//
+// The JSON names are the names rules use: event.branch, event.commit. What
+// does not apply is the empty string, never null.
+type Event struct {
+	Source   string `json:"source"`   // the name under sources: in the rules
+	Provider string `json:"provider"` // one of [Providers]
+	Kind     Kind   `json:"kind"`
+
+	Repository string `json:"repository"` // owner and name joined by "/": acme/shop, group/sub/project
+	Owner      string `json:"owner"`      // all before the last "/"
+	Name       string `json:"name"`       // all after it
+
+	Ref    string `json:"ref"`    // the full ref: refs/heads/main, refs/tags/v1
+	Branch string `json:"branch"` // short name; "" for a tag
+	Tag    string `json:"tag"`    // short name; "" for a push
+
+	// Commit is the id of the commit to build. It is "" when the host sent only
+	// the id of a tag object ("unpeeled"), which must never be built as a commit.
+	Commit string `json:"commit"`
+	Before string `json:"before"` // what the ref was; all zeros or "" when it is new
+
+	Created bool `json:"created"` // the ref is new
+	Forced  bool `json:"forced"`  // history was rewritten, as far as the host tells
+
+	Message string `json:"message"` // of the head commit, whole
+	Author  string `json:"author"`  // name of the head commit's author
+	Pusher  string `json:"pusher"`  // login of who pushed, or the name where there is no login
+	URL     string `json:"url"`     // web address of the repository
+
+	// Files are the paths that the push added, modified or removed, each once,
+	// sorted. They are all of them only if FilesComplete says so.
+	Files         []string `json:"files"`
+	FilesComplete bool     `json:"files_complete"`
+
+	DefaultBranch string `json:"default_branch"` // "" where the host does not send it
+}
+
+// SetRepository fills Repository, Owner and Name from a full name.
+func (e *Event) SetRepository(full string) {
+	e.Repository = full
+	e.Owner, e.Name = "", full
+	if i := strings.LastIndexByte(full, '/'); i >= 0 {
+		e.Owner, e.Name = full[:i], full[i+1:]
+	}
+}

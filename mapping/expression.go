@@ -1,0 +1,406 @@
+package mapping
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/functions"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
+	"cel.dev/cel-go/ext"
+)
+
+// Limits of expressions.
+const (
+	maxExpression = 8192      // characters
+	maxCost       = 2_000_000 // CEL's units, each some tens of nanoseconds at most
+	maxText       = 1 << 20   // bytes that a function may make out of less
+	maxReason     = 300       // characters of why one failed
+)
+
+// expression is a checked CEL program. It is safe for concurrent use.
+type expression struct {
+	text    string
+	program cel.Program
+	result  *types.Type
+	fields  []string // of the event that it reads
+}
+
+// language compiles expressions, each text once.
+type language struct {
+	env      *cel.Env
+	names    []string // of functions, for suggestions
+	compiled map[string]*compiled
+}
+
+type compiled struct {
+	expression *expression
+	faults     []expressionFault
+}
+
+// expressionFault is a fault in an expression at an offset in bytes.
+type expressionFault struct {
+	offset  int
+	message string
+}
+
+func newLanguage() (*language, error) {
+	registry, err := types.NewRegistry()
+	if err != nil {
+		return nil, err
+	}
+	provider := newEventProvider(registry)
+	env, err := cel.NewEnv(
+		cel.CustomTypeProvider(provider),
+		cel.CustomTypeAdapter(registry),
+		cel.Variable("event", cel.ObjectType(eventTypeName)),
+		ext.Strings(),
+		cel.ASTValidators(cel.ValidateRegexLiterals(), cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals()),
+		cel.ParserExpressionSizeLimit(maxExpression),
+		cel.ParserRecursionLimit(100),
+		cel.Function("trimPrefix", cel.MemberOverload("string_trim_prefix_string",
+			[]*cel.Type{cel.StringType, cel.StringType}, cel.StringType,
+			cel.BinaryBinding(func(s, p ref.Val) ref.Val {
+				return types.String(strings.TrimPrefix(string(s.(types.String)), string(p.(types.String))))
+			}))),
+		cel.Function("trimSuffix", cel.MemberOverload("string_trim_suffix_string",
+			[]*cel.Type{cel.StringType, cel.StringType}, cel.StringType,
+			cel.BinaryBinding(func(s, p ref.Val) ref.Val {
+				return types.String(strings.TrimSuffix(string(s.(types.String)), string(p.(types.String))))
+			}))),
+		cel.Function("matchesGlob", cel.MemberOverload("string_matches_glob_string",
+			[]*cel.Type{cel.StringType, cel.StringType}, cel.BoolType,
+			cel.BinaryBinding(matchesGlob))),
+	)
+	if err != nil {
+		return nil, err
+	}
+	if env, err = guard(env); err != nil {
+		return nil, err
+	}
+	l := &language{env: env, compiled: map[string]*compiled{}}
+	for name := range env.Functions() {
+		if utf8.ValidString(name) && !strings.ContainsAny(name, "_@!-") {
+			l.names = append(l.names, name)
+		}
+	}
+	slices.Sort(l.names)
+	return l, nil
+}
+
+func matchesGlob(s, pattern ref.Val) ref.Val {
+	p := string(pattern.(types.String))
+	if err := checkGlob(p); err != nil {
+		return types.NewErr("matchesGlob: %v", err)
+	}
+	name := string(s.(types.String))
+	if len(name) > maxText {
+		return types.NewErr("matchesGlob: the text is longer than %d bytes", maxText)
+	}
+	return types.Bool(glob{pattern: p}.match(name))
+}
+
+// guard bounds the functions of the strings extension whose result can be far
+// larger than their arguments: CEL counts the cost of a call only after it.
+func guard(env *cel.Env) (*cel.Env, error) {
+	var options []cel.EnvOption
+	for name, grown := range map[string]func([]ref.Val) int{
+		"replace": grownReplace,
+		"join":    grownJoin,
+		"split":   grownSplit,
+		"format":  func(args []ref.Val) int { return weight(args[0]) + weight(args[1]) },
+	} {
+		f := env.Functions()[name]
+		bindings, err := f.Bindings()
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range f.OverloadDecls() {
+			i := slices.IndexFunc(bindings, func(b *functions.Overload) bool { return b.Operator == o.ID() })
+			if i < 0 {
+				return nil, fmt.Errorf("cel: %s has no implementation %s", name, o.ID())
+			}
+			call := bindings[i]
+			options = append(options, cel.Function(name, cel.MemberOverload(o.ID(), o.ArgTypes(), o.ResultType(),
+				cel.FunctionBinding(func(args ...ref.Val) ref.Val {
+					if grown(args) > maxText {
+						return types.NewErr("%s: the result may be longer than %d bytes", name, maxText)
+					}
+					switch {
+					case call.Unary != nil && len(args) == 1:
+						return call.Unary(args[0])
+					case call.Binary != nil && len(args) == 2:
+						return call.Binary(args[0], args[1])
+					default:
+						return call.Function(args...)
+					}
+				}))))
+		}
+	}
+	return env.Extend(options...)
+}
+
+func grownReplace(args []ref.Val) int {
+	s, old, with := weight(args[0]), weight(args[1]), weight(args[2])
+	if with <= old {
+		return 0 // it does not grow
+	}
+	return s + times(s/max(1, old)+1, with)
+}
+
+func grownJoin(args []ref.Val) int {
+	total := weight(args[0])
+	if len(args) > 1 {
+		if l, ok := args[0].(traits.Lister); ok {
+			n, _ := l.Size().(types.Int)
+			total += times(int(n), weight(args[1]))
+		}
+	}
+	return total
+}
+
+func grownSplit(args []ref.Val) int {
+	return times(weight(args[0])/max(1, weight(args[1])), 16) // of a string header each
+}
+
+func times(a, b int) int {
+	if b != 0 && a > math.MaxInt32/b {
+		return math.MaxInt32
+	}
+	return a * b
+}
+
+// weight is about the length in bytes of what a value prints as, at most a
+// little over maxText.
+func weight(v ref.Val) int {
+	switch v := v.(type) {
+	case types.String:
+		return len(v)
+	case types.Bytes:
+		return len(v)
+	case traits.Mapper:
+		n := 0
+		for it := v.Iterator(); it.HasNext() == types.True && n <= maxText; {
+			k := it.Next()
+			n += weight(k) + weight(v.Get(k))
+		}
+		return n
+	case traits.Lister:
+		n := 0
+		for it := v.Iterator(); it.HasNext() == types.True && n <= maxText; {
+			n += 2 + weight(it.Next())
+		}
+		return n
+	default:
+		return 32
+	}
+}
+
+// compile checks an expression.
+func (l *language) compile(text string) (*expression, []expressionFault) {
+	if c, ok := l.compiled[text]; ok {
+		return c.expression, c.faults
+	}
+	e, faults := l.compileNew(text)
+	l.compiled[text] = &compiled{e, faults}
+	return e, faults
+}
+
+func (l *language) compileNew(text string) (_ *expression, faults []expressionFault) {
+	defer func() {
+		if r := recover(); r != nil {
+			faults = []expressionFault{{0, fmt.Sprintf("the expression cannot be read: %v", r)}}
+		}
+	}()
+	if n := utf8.RuneCountInString(text); n > maxExpression {
+		return nil, []expressionFault{{0, fmt.Sprintf("an expression has at most %d characters, this has %d", maxExpression, n)}}
+	}
+	checked, issues := l.env.Compile(text)
+	if issues.Err() != nil {
+		for _, e := range issues.Errors() {
+			faults = append(faults, l.explain(text, byteOffset(text, e.Location.Line(), e.Location.Column()), e.Message))
+		}
+		return nil, faults
+	}
+	for _, f := range literalGlobs(checked) {
+		f.offset = byteOffset(text, f.line, f.column)
+		faults = append(faults, f.expressionFault)
+	}
+	if faults != nil {
+		return nil, faults
+	}
+	program, err := l.env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxCost))
+	if err != nil {
+		return nil, []expressionFault{{0, err.Error()}}
+	}
+	return &expression{text: text, program: program, result: checked.OutputType(), fields: fieldsOf(checked)}, nil
+}
+
+// byteOffset turns a line (from 1) and a column (from 0, in characters) into an
+// offset.
+func byteOffset(text string, line, column int) int {
+	offset := 0
+	for ; line > 1; line-- {
+		i := strings.IndexByte(text[offset:], '\n')
+		if i < 0 {
+			break
+		}
+		offset += i + 1
+	}
+	for i := range text[offset:] {
+		if column <= 0 {
+			return offset + i
+		}
+		column--
+	}
+	return len(text)
+}
+
+var (
+	undefinedField = regexp.MustCompile(`^undefined field '([^']*)'`)
+	undeclared     = regexp.MustCompile(`^undeclared reference to '([^']*)'`)
+)
+
+// explain makes CEL's message one that helps, at the name it is about.
+func (l *language) explain(text string, offset int, message string) expressionFault {
+	message, _, _ = strings.Cut(message, "\n")
+	if m := undefinedField.FindStringSubmatch(message); m != nil {
+		hint := suggest(m[1], eventFieldNames())
+		if hint == "" {
+			hint = "; it has " + strings.Join(eventFieldNames(), ", ")
+		}
+		if strings.HasPrefix(text[offset:], ".") {
+			offset++ // CEL points at the dot before it
+		}
+		return expressionFault{offset, fmt.Sprintf("event has no field %q%s", m[1], hint)}
+	}
+	if m := undeclared.FindStringSubmatch(message); m != nil {
+		if strings.HasSuffix(text[:offset], m[1]) {
+			offset -= len(m[1]) // and at the parenthesis behind it
+		}
+		return expressionFault{offset, fmt.Sprintf("unknown name %q%s", m[1], suggest(m[1], append([]string{"event"}, l.names...)))}
+	}
+	if syntax, ok := strings.CutPrefix(message, "Syntax error: "); ok {
+		syntax, _, _ = strings.Cut(syntax, " expecting ")
+		if strings.Contains(syntax, "'<EOF>'") {
+			syntax = "it ends too early"
+		}
+		message = "not an expression: " + syntax
+	}
+	return expressionFault{offset, message}
+}
+
+type placedFault struct {
+	expressionFault
+	line, column int
+}
+
+// literalGlobs finds bad patterns written out in calls of matchesGlob.
+func literalGlobs(checked *cel.Ast) []placedFault {
+	var faults []placedFault
+	native := checked.NativeRep()
+	calls := ast.MatchDescendants(ast.NavigateAST(native), ast.FunctionMatcher("matchesGlob"))
+	for _, c := range calls {
+		args := c.AsCall().Args()
+		if len(args) != 1 || args[0].Kind() != ast.LiteralKind {
+			continue
+		}
+		pattern, ok := args[0].AsLiteral().(types.String)
+		if !ok {
+			continue
+		}
+		if err := checkGlob(string(pattern)); err != nil {
+			at := native.SourceInfo().GetStartLocation(args[0].ID())
+			faults = append(faults, placedFault{expressionFault{message: "matchesGlob: " + err.Error()}, at.Line(), at.Column()})
+		}
+	}
+	return faults
+}
+
+// fieldsOf lists the fields of the event that an expression reads.
+func fieldsOf(checked *cel.Ast) []string {
+	var fields []string
+	selects := ast.MatchDescendants(ast.NavigateAST(checked.NativeRep()), ast.KindMatcher(ast.SelectKind))
+	for _, s := range selects {
+		sel := s.AsSelect()
+		if op := sel.Operand(); op.Kind() == ast.IdentKind && op.AsIdent() == "event" && !slices.Contains(fields, sel.FieldName()) {
+			fields = append(fields, sel.FieldName())
+		}
+	}
+	return fields
+}
+
+func (e *expression) reads(field string) bool { return slices.Contains(e.fields, field) }
+
+// mayBe says whether the result can be of one of the kinds: for dyn it is known
+// only at run time.
+func (e *expression) mayBe(kinds ...types.Kind) bool {
+	k := e.result.Kind()
+	return k == types.DynKind || k == types.AnyKind || k == types.TypeParamKind || slices.Contains(kinds, k)
+}
+
+func (e *expression) eval(ev *Event) (ref.Val, error) {
+	v, _, err := e.program.Eval(activation{ev})
+	if err != nil {
+		return nil, errors.New(cleanError(err))
+	}
+	return v, nil
+}
+
+// cleanError is the text of an error, made fit to be stored and shown: it may
+// quote the event, whole and with its control characters.
+func cleanError(err error) string {
+	s := err.Error()
+	if strings.Contains(s, "cost limit exceeded") {
+		return "it takes too long: " + s
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, clipTo(s, maxReason))
+}
+
+// truth evaluates a condition.
+func (e *expression) truth(ev *Event) (bool, error) {
+	v, err := e.eval(ev)
+	if err != nil {
+		return false, err
+	}
+	b, ok := v.(types.Bool)
+	if !ok {
+		return false, fmt.Errorf("the result is %s, not a boolean", v.Type().TypeName())
+	}
+	return bool(b), nil
+}
+
+// format evaluates an expression to the text of a parameter.
+func (e *expression) format(ev *Event) (string, error) {
+	v, err := e.eval(ev)
+	if err != nil {
+		return "", err
+	}
+	switch v := v.(type) {
+	case types.String:
+		return string(v), nil
+	case types.Int:
+		return strconv.FormatInt(int64(v), 10), nil
+	case types.Uint:
+		return strconv.FormatUint(uint64(v), 10), nil
+	case types.Bool:
+		return strconv.FormatBool(bool(v)), nil
+	default:
+		return "", fmt.Errorf("the result is %s, not a string, an integer or a boolean", v.Type().TypeName())
+	}
+}

@@ -1,0 +1,138 @@
+package mapping
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+)
+
+// FuzzParse checks that no text makes Parse panic, that a fault always has a
+// place in its file, and that a set comes with an error or not, never both.
+func FuzzParse(f *testing.F) {
+	paths, err := filepath.Glob("testdata/faults/*.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, p := range append(paths, "../rules.yaml") {
+		data, err := os.ReadFile(p)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	for _, s := range []string{
+		"a: &a [*a]", "&a *a", "<<: *a", "? a\n: b", "- - - - -", "!!binary x", "{a: {b: [", "\ufeffversion: 1", "%YAML 1.2\n---\nversion: 1",
+		"version: 1\r\nrules:\r\n  - name: a\r\n", "version: 1\rrules: []", "a: |2-\n   x", "a: >+\n\n\n", "'", "\"\\", "- &", "- *", "- !", ": :", "?", "---\n...\n---",
+		"version: &v 1\nrules: [{<<: [{name: a}, {<<: {}}]}]", strings.Repeat("[", 200), strings.Repeat("- ", 200), strings.Repeat("{a: ", 200), strings.Repeat("!a ", 200),
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		files := []File{{Name: "a.yaml", Data: data}}
+		rs, warnings, err := Parse(files...)
+		if (rs == nil) == (err == nil) {
+			t.Fatalf("set: %v, error: %v", rs != nil, err)
+		}
+		for _, w := range warnings {
+			checkFault(t, w, files)
+		}
+		if err == nil {
+			rs.Decide(pushEvent(nil))
+			rs.Explain(tagEvent("v1.0.0"))
+			return
+		}
+		var faults Faults
+		if !errors.As(err, &faults) || len(faults) == 0 {
+			t.Fatalf("want Faults, got %v", err)
+		}
+		for _, fault := range faults {
+			if fault.File != "a.yaml" || fault.Line < 1 || fault.Column < 1 || fault.Message == "" || strings.Contains(fault.Error(), "cannot be read") {
+				t.Errorf("%+v", fault)
+			}
+		}
+	})
+}
+
+// FuzzParameter checks that no expression makes compiling or evaluating panic,
+// and that a build that is alive has sound values.
+func FuzzParameter(f *testing.F) {
+	for _, s := range []string{
+		"${event.branch}", `${event.tag.trimPrefix("v")}`, "${event.files.map(f, f + f).join()}", "${1/0}", `${event.message.replace("", "x")}`,
+		`${"%s".format([event])}`, "${[1,2,3].all(x, x > 0)}", "${event.files[-1]}", "${event.commit.substring(-1)}", "${string(timestamp(0))}",
+		"${type(event)}", "${event.branch.matchesGlob(event.branch)}", `${{"a": {"b": 1}}.a.b}`, "${optional.none()}", "${size(event.files) % 0}", "$${x}${'\\n'}",
+	} {
+		f.Add(s, "main", "message")
+	}
+	lang, err := newLanguage()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, value, branch, message string) {
+		clear(lang.compiled)
+		l := &loader{language: lang, templates: map[string]template{}}
+		s := scope{loader: l, file: &sourceFile{name: "a.yaml", text: value}}
+		parsed := s.template(text{value: value, at: place{1, 1}}, "p")
+		for _, fault := range l.faults {
+			if fault.Line < 1 || fault.Column < 1 || fault.Message == "" {
+				t.Errorf("%+v", fault)
+			}
+		}
+		if len(l.faults) > 0 {
+			return
+		}
+		got, err := parsed.value(pushEvent(func(e *Event) { e.Branch, e.Message = branch, message }))
+		if err != nil {
+			return
+		}
+		if !utf8.ValidString(got) || utf8.RuneCountInString(got) > maxValue || strings.IndexFunc(got, unicode.IsControl) >= 0 {
+			t.Errorf("%q gave %q", value, got)
+		}
+	})
+}
+
+// FuzzSplit checks that what is read in pieces is what the whole says.
+func FuzzSplit(f *testing.F) {
+	for _, s := range []string{
+		"  - name: a\n  - name: b\n", "- name: a\n- name: b\nversion: 1\n", "  - |\n    a\n  - b\n", "  - 'a\n  - b'\n", "  - a: [\n  - b]\n", "    - a\n  - b\n", "  - a\n # c\n  - b\n",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, list string) {
+		if !utf8.ValidString(list) || strings.ContainsRune(list, '\r') {
+			return
+		}
+		// Every element becomes a piece.
+		text := "version: 1\nrules:\n" + list
+		rest, pieces, ok := splitAt(text, 1)
+		if !ok {
+			return
+		}
+		l, err := newLoader()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := scope{loader: l, file: &sourceFile{name: "a.yaml", text: text}}
+		cut := new(document)
+		if !s.readSplit(s.decoder(), cut, rest, pieces) {
+			return
+		}
+		cutFaults := l.faults
+		l.faults = nil
+		whole := new(document)
+		body, fault := parseYAML(text)
+		if fault != nil {
+			return // the parser is stricter with some empty blocks in the middle
+		}
+		s.decode(s.decoder(), body, whole)
+		cut.object = whole.object // it knows of the rules too
+		// Behind a tag the parser drops what follows: what is at fault may differ.
+		if sound := len(cutFaults) == 0; sound != (len(l.faults) == 0) || sound && !reflect.DeepEqual(cut, whole) {
+			t.Errorf("%q\npieces: %+v %v\nwhole:  %+v %v", text, cut, cutFaults, whole, l.faults)
+		}
+	})
+}

@@ -1,0 +1,164 @@
+package mapping
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/bmatcuk/doublestar/v4"
+)
+
+// Limits of one glob: they bound the time of a match.
+const (
+	maxGlobLength = 512 // characters
+	maxGlobWays   = 64  // through its braces
+)
+
+// glob is one pattern of an ordered list.
+type glob struct {
+	pattern string // without the leading !
+	exclude bool
+	literal bool // has no special characters
+	misses  bool // never matches what it is compared with
+}
+
+func newGlob(pattern string) (glob, error) {
+	g := glob{pattern: pattern}
+	g.pattern, g.exclude = strings.CutPrefix(pattern, "!")
+	if err := checkGlob(g.pattern); err != nil {
+		return glob{}, err
+	}
+	g.literal = literalPrefix(g.pattern) == g.pattern
+	return g, nil
+}
+
+// checkGlob says why a pattern, without a leading !, cannot be used.
+func checkGlob(pattern string) error {
+	switch {
+	case pattern == "":
+		return errors.New("the pattern is empty")
+	case utf8.RuneCountInString(pattern) > maxGlobLength:
+		return fmt.Errorf("the pattern has more than %d characters", maxGlobLength)
+	case !doublestar.ValidatePattern(pattern):
+		return fmt.Errorf("%q is not a valid pattern: a bracket, brace or escape is not complete", clip(pattern))
+	case braceWays(pattern) > maxGlobWays:
+		return fmt.Errorf("the pattern has more than %d ways through its braces", maxGlobWays)
+	}
+	return nil
+}
+
+// braceWays is an upper bound of the patterns that braces expand to. The pattern
+// is valid: its classes end. What is in a class is no brace.
+func braceWays(pattern string) int {
+	total := 1
+	class := false
+	var open []int // ways of the braces we are inside of
+	for i := 0; i < len(pattern); i++ {
+		switch c := pattern[i]; {
+		case c == '\\':
+			i++
+		case class || c == '[':
+			class = c != ']'
+		case c == '{':
+			open = append(open, 1)
+		case c == ',':
+			if n := len(open); n > 0 {
+				open[n-1]++
+			}
+		case c == '}':
+			if n := len(open); n > 0 {
+				total = min(total*open[n-1], maxGlobWays+1)
+				open = open[:n-1]
+			}
+		}
+	}
+	return total
+}
+
+// literalPrefix is what every name that matches the pattern begins with.
+func literalPrefix(pattern string) string {
+	i := strings.IndexAny(pattern, `*?[{\`)
+	if i < 0 {
+		return pattern
+	}
+	return strings.TrimSuffix(pattern[:i], "/") // a/** and a/{**,b} match "a" as well
+}
+
+func (g glob) match(name string) bool {
+	if g.literal {
+		return g.pattern == name
+	}
+	return doublestar.MatchUnvalidated(g.pattern, name)
+}
+
+func (g glob) String() string {
+	if g.exclude {
+		return "!" + g.pattern
+	}
+	return g.pattern
+}
+
+// globs is an ordered list: the last pattern that matches decides. A nil list
+// means all, and one that begins with an exclusion starts from all.
+type globs []glob
+
+func (gs globs) match(name string) bool {
+	ok, _ := gs.decide(name)
+	return ok
+}
+
+// decide says whether the list takes name, and which pattern decided: -1 if
+// none matched.
+func (gs globs) decide(name string) (bool, int) {
+	for i, g := range slices.Backward(gs) {
+		if g.match(name) {
+			return !g.exclude, i
+		}
+	}
+	return gs.startsFromAll(), -1
+}
+
+func (gs globs) startsFromAll() bool { return len(gs) == 0 || gs[0].exclude }
+
+// String prints the list for a message: the first ten patterns of a long one.
+func (gs globs) String() string {
+	const most = 10
+	var shown []string
+	for _, g := range gs[:min(len(gs), most)] {
+		shown = append(shown, clip(g.String()))
+	}
+	if len(gs) > most {
+		shown = append(shown, "…")
+	}
+	return "[" + strings.Join(shown, ", ") + "]"
+}
+
+// never says whether it is plain to see that the list takes no name: every
+// pattern that includes misses, or is undone by a later one that excludes.
+func (gs globs) never() bool {
+	if gs.startsFromAll() && !gs.excludesAllFrom(0, glob{pattern: "**"}) {
+		return false
+	}
+	for i, g := range gs {
+		if !g.exclude && !g.misses && !gs.excludesAllFrom(i+1, g) {
+			return false
+		}
+	}
+	return len(gs) > 0
+}
+
+func (gs globs) excludesAllFrom(i int, g glob) bool {
+	for _, x := range gs[min(i, len(gs)):] {
+		if x.exclude && x.covers(g) {
+			return true
+		}
+	}
+	return false
+}
+
+// covers says whether it is plain to see that g matches all that other does.
+func (g glob) covers(other glob) bool {
+	return g.pattern == "**" || g.pattern == other.pattern || other.literal && g.match(other.pattern)
+}

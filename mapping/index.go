@@ -1,0 +1,84 @@
+package mapping
+
+import (
+	"slices"
+)
+
+// index finds the rules that can name a repository: by a literal name, or by
+// the literal beginning of a glob. A rule is under every pattern of its list
+// that includes; exclusions are left to the rule.
+type index struct {
+	literal map[string][]int32 // by repository, lower case
+	prefix  map[string][]int32 // by literal beginning, lower case
+	lengths []int              // of the keys of prefix, each once, ascending
+}
+
+func newIndex(rules []*rule) index {
+	x := index{literal: map[string][]int32{}, prefix: map[string][]int32{}}
+	for i, r := range rules {
+		id := int32(i)
+		if r.repository.startsFromAll() {
+			x.add(x.prefix, "", id)
+			continue
+		}
+		for _, g := range r.repository {
+			switch {
+			case g.exclude:
+			case g.literal:
+				x.add(x.literal, g.pattern, id)
+			default:
+				x.add(x.prefix, literalPrefix(g.pattern), id)
+			}
+		}
+	}
+	for p := range x.prefix {
+		if !slices.Contains(x.lengths, len(p)) {
+			x.lengths = append(x.lengths, len(p))
+		}
+	}
+	slices.Sort(x.lengths)
+	return x
+}
+
+func (x *index) add(to map[string][]int32, key string, id int32) {
+	list := to[key]
+	if n := len(list); n > 0 && list[n-1] == id {
+		return
+	}
+	to[key] = append(list, id)
+}
+
+// candidates calls yield with every list of rules that can name the repository,
+// given in lower case. Lists are ascending; a rule may be in several.
+func (x *index) candidates(repository string, yield func([]int32)) {
+	if list := x.literal[repository]; list != nil {
+		yield(list)
+	}
+	for _, n := range x.lengths {
+		if n > len(repository) {
+			break
+		}
+		if list := x.prefix[repository[:n]]; list != nil {
+			yield(list)
+		}
+	}
+}
+
+// hit is a rule that matches; err is why its condition could not be evaluated.
+type hit struct {
+	rule int32
+	err  error
+}
+
+// matching gives the rules, ascending and each once, for which take is true.
+func (x *index) matching(repository string, into []hit, take func(int32) (bool, error)) []hit {
+	x.candidates(repository, func(list []int32) {
+		for _, id := range list {
+			if ok, err := take(id); ok {
+				into = append(into, hit{id, err})
+			}
+		}
+	})
+	slices.SortFunc(into, func(a, b hit) int { return int(a.rule) - int(b.rule) })
+	return slices.CompactFunc(into, func(a, b hit) bool { return a.rule == b.rule })
+}

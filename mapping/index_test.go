@@ -1,0 +1,146 @@
+package mapping
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// TestIndexFindsAll compares what the index finds with asking every rule, for
+// rules and repositories made up at random.
+func TestIndexFindsAll(t *testing.T) {
+	segment := rapid.SampledFrom([]string{"acme", "Acme", "beta", "a", "shop", "sh*", "*", "**", "s?op", "[as]*", "{acme,beta}", "{**,shop}", "shop-1", `sh\op`})
+	pattern := rapid.Custom(func(t *rapid.T) string {
+		p := strings.Join(rapid.SliceOfN(segment, 1, 3).Draw(t, "segments"), "/")
+		if rapid.IntRange(0, 3).Draw(t, "exclude") == 0 {
+			p = "!" + p
+		}
+		return p
+	})
+	name := rapid.SampledFrom([]string{"acme/shop", "ACME/SHOP", "acme", "beta/shop-1", "acme/a/shop", "a/a", "x/y", "", "acme/", "shop/acme/beta"})
+	rapid.Check(t, func(t *rapid.T) {
+		lists := rapid.SliceOfN(rapid.SliceOfN(pattern, 0, 4), 1, 8).Draw(t, "lists")
+		var rules []*rule
+		for i, list := range lists {
+			r := &rule{name: strconv.Itoa(i), push: &pushClause{}, jobs: []job{{id: jobA}}}
+			for _, p := range list {
+				g, err := newGlob(strings.ToLower(p))
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.repository = append(r.repository, g)
+			}
+			rules = append(rules, r)
+		}
+		rs := newRuleset(named[*Source]{}, named[*Target]{}, rules)
+		ev := &Event{Kind: Push, Commit: "c"}
+		ev.SetRepository(name.Draw(t, "repository"))
+		var want, got []string
+		for _, v := range rs.Explain(ev) {
+			if v.Matched {
+				want = append(want, v.Rule)
+			}
+		}
+		for _, b := range rs.Decide(ev) {
+			got = append(got, b.Rule)
+		}
+		if fmt.Sprint(want) != fmt.Sprint(got) {
+			t.Fatalf("%s: the index found %v, matching are %v", ev.Repository, got, want)
+		}
+		if named := rs.ExplainRepository(ev, 0); fmt.Sprint(len(named)) != fmt.Sprint(len(want)) {
+			t.Fatalf("%s: %d rules name it, want %d", ev.Repository, len(named), len(want))
+		}
+	})
+}
+
+// manyRules is a file of n rules over that many repositories, at most 20,000.
+func manyRules(n int) File {
+	var b strings.Builder
+	b.WriteString("version: 1\n" + goodSources + goodTargets + "rules:\n")
+	for i := range n {
+		fmt.Fprintf(&b, "  - name: rule-%d\n    repository: acme/shop-%d\n    when:\n      push:\n        branches: [main, 'release/**']\n"+
+			"        paths: ['services/s%d/**']\n    jobs:\n      - job_id: %032d\n        parameters:\n          codeBranch: \"${event.branch}\"\n",
+			i, i%20_000, i/20_000, i)
+	}
+	return File{Name: "rules.yaml", Data: []byte(strings.ReplaceAll(b.String(), "job_id: 0", "job_id: a"))}
+}
+
+func mustParse(t testing.TB, files ...File) *Ruleset {
+	t.Helper()
+	rs, _, err := Parse(files...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rs
+}
+
+func eventOfRule3() *Event {
+	return pushEvent(func(e *Event) {
+		e.SetRepository("acme/shop-3")
+		e.Files = []string{"services/s0/main.go"}
+	})
+}
+
+// TestAllocations checks that an event that nothing matches costs no allocation,
+// and one that a rule matches the same among 10 rules and 20,000.
+func TestAllocations(t *testing.T) {
+	few, many := mustParse(t, manyRules(10)), mustParse(t, manyRules(20_000))
+	ev := eventOfRule3()
+	if n := len(many.Decide(ev)); n != 1 {
+		t.Fatalf("%d builds, want 1", n)
+	}
+	among := func(rs *Ruleset, ev *Event) float64 {
+		return testing.AllocsPerRun(100, func() { rs.Decide(ev) })
+	}
+	if a, b := among(few, ev), among(many, ev); a != b {
+		t.Errorf("%v allocations among 10 rules, %v among 20,000", a, b)
+	}
+	unmatched := eventOfRule3()
+	unmatched.Branch = "feature/x"
+	if n := among(many, unmatched); n != 0 {
+		t.Errorf("%v allocations for an event that nothing matches", n)
+	}
+
+	// 1,000 rules that name the repository and do not match are no different.
+	var b strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&b, "  - {name: r%d, repository: 'acme/*', when: {push: {branches: 'x%d/**', paths: '**/*.go'}}, jobs: [{job_id: %s}]}\n", i, i, jobA)
+	}
+	if n := among(rulesOf(t, b.String()), ev); n != 0 {
+		t.Errorf("%v allocations for 1,000 rules that do not match", n)
+	}
+}
+
+func BenchmarkDecide(b *testing.B) {
+	for _, n := range []int{10, 100_000} {
+		rs := mustParse(b, manyRules(n))
+		matches := eventOfRule3()
+		other := eventOfRule3()
+		other.Branch = "feature/x"
+		b.Run(fmt.Sprintf("rules=%d/match", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				rs.Decide(matches)
+			}
+		})
+		b.Run(fmt.Sprintf("rules=%d/none", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				rs.Decide(other)
+			}
+		})
+	}
+}
+
+// BenchmarkParse loads 100,000 rules, 27 MB.
+func BenchmarkParse(b *testing.B) {
+	file := manyRules(100_000)
+	b.SetBytes(int64(len(file.Data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		mustParse(b, file)
+	}
+}

@@ -1,0 +1,101 @@
+package mapping
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "rewrite golden files and the JSON schema") //nolint:gochecknoglobals // a flag of the tests
+
+// TestFaults compares what every file of testdata/faults prints with the golden
+// beside it. A folder is a set of files.
+func TestFaults(t *testing.T) {
+	entries, err := os.ReadDir("testdata/faults")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		path := filepath.Join("testdata/faults", e.Name())
+		inputs, golden := []string{path}, strings.TrimSuffix(path, ".yaml")+".golden"
+		if e.IsDir() {
+			if inputs, err = filepath.Glob(filepath.Join(path, "*.yaml")); err != nil {
+				t.Fatal(err)
+			}
+		} else if filepath.Ext(path) != ".yaml" {
+			continue
+		}
+		t.Run(e.Name(), func(t *testing.T) {
+			var files []File
+			for _, in := range inputs {
+				data, err := os.ReadFile(in)
+				if err != nil {
+					t.Fatal(err)
+				}
+				files = append(files, File{Name: filepath.Base(in), Data: data})
+			}
+			got := printed(t, files...)
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// printed is what check would print of files.
+func printed(t *testing.T, files ...File) string {
+	t.Helper()
+	rs, warnings, err := Parse(files...)
+	if (rs == nil) == (err == nil) {
+		t.Errorf("set %v and error %v: want exactly one", rs != nil, err)
+	}
+	var out strings.Builder
+	for _, w := range warnings {
+		if !w.Warning {
+			t.Errorf("a warning that does not say so: %v", w)
+		}
+		out.WriteString("warning: " + w.Error() + "\n")
+	}
+	if err != nil {
+		var faults Faults
+		if !errors.As(err, &faults) || len(faults) == 0 {
+			t.Fatalf("want Faults, got %T: %v", err, err)
+		}
+		for _, f := range faults {
+			checkFault(t, f, files)
+		}
+		out.WriteString(err.Error() + "\n")
+	}
+	return out.String()
+}
+
+// checkFault says whether a fault has a place inside of its file.
+func checkFault(t *testing.T, f Fault, files []File) {
+	t.Helper()
+	if f.Message == "" || f.Line < 1 || f.Column < 1 {
+		t.Errorf("a fault without a message or a place: %+v", f)
+	}
+	for _, file := range files {
+		if file.Name == f.File {
+			if lines := strings.Count(string(file.Data), "\n") + 1; f.Line > lines {
+				t.Errorf("line %d of %d: %v", f.Line, lines, f)
+			}
+			return
+		}
+	}
+	t.Errorf("a fault of a file that was not given: %v", f)
+}

@@ -1,0 +1,105 @@
+package mapping
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
+)
+
+// Scalars that a reader of YAML 1.2 takes for something other than text, and
+// those that readers of YAML 1.1 (Helm's, PyYAML) or of timestamps do.
+var (
+	numberLike = regexp.MustCompile(`^[-+]?([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9][0-9_]*)([eE][-+]?[0-9]+)?$|^0[xX][0-9a-fA-F_]+$|^0[oO][0-7_]+$|^0[bB][01_]+$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$`)
+	base60Like = regexp.MustCompile(`^[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$`)
+	dateLike   = regexp.MustCompile(`^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?$`)
+)
+
+// plainKind says what an unquoted scalar is to a YAML reader: "" for text. With
+// strict it goes by every reader, else by YAML 1.2.
+func plainKind(s string, strict bool) string {
+	switch s {
+	case "", "~", "null", "Null", "NULL":
+		return "nothing"
+	case "true", "True", "TRUE", "false", "False", "FALSE":
+		return "a boolean"
+	case "yes", "Yes", "YES", "no", "No", "NO", "on", "On", "ON", "off", "Off", "OFF":
+		if strict {
+			return "a boolean"
+		}
+		return ""
+	}
+	if c := s[0]; c != '.' && c != '-' && c != '+' && (c < '0' || c > '9') {
+		return ""
+	}
+	switch {
+	case numberLike.MatchString(s):
+		return "a number"
+	case strict && base60Like.MatchString(s):
+		return "a number"
+	case strict && dateLike.MatchString(s):
+		return "a date"
+	}
+	return ""
+}
+
+// kindOf names what a node is, for faults.
+func kindOf(n ast.Node) string {
+	switch n := n.(type) {
+	case nil, *ast.NullNode:
+		return "nothing"
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return "a map"
+	case *ast.SequenceNode:
+		return "a list"
+	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
+		return "a number"
+	case *ast.BoolNode:
+		return "a boolean"
+	case *ast.StringNode:
+		if isPlain(n) {
+			if k := plainKind(n.Value, false); k != "" {
+				return k
+			}
+		}
+		return "text"
+	case *ast.LiteralNode:
+		return "text"
+	default:
+		return "something else"
+	}
+}
+
+func isPlain(n *ast.StringNode) bool {
+	return n.Token == nil || n.Token.Type != token.SingleQuoteType && n.Token.Type != token.DoubleQuoteType
+}
+
+// written is a scalar as the file has it, for values YAML read as something
+// other than text.
+func written(n ast.Node) string {
+	if t := n.GetToken(); t != nil {
+		return strings.TrimSpace(t.Value)
+	}
+	return ""
+}
+
+// shown is what a node is, for faults: a number itself, else its kind.
+func shown(n ast.Node) string {
+	if k := kindOf(n); k != "a number" {
+		return k
+	}
+	return clip(written(n))
+}
+
+// pairs gives the entries of a map.
+func pairs(n ast.Node) ([]*ast.MappingValueNode, bool) {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		return n.Values, true
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{n}, true
+	default:
+		return nil, false
+	}
+}

@@ -1,0 +1,76 @@
+package mapping
+
+import (
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestReference checks that docs/rules.md speaks of every field, provider,
+// event field, function, refused parameter name and limit.
+func TestReference(t *testing.T) {
+	data, err := os.ReadFile("../docs/rules.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reference := string(data)
+	var words []string
+	ss := shapes{}
+	var visit func(reflect.Type)
+	visit = func(rt reflect.Type) {
+		for rt.Kind() == reflect.Slice || rt.Kind() == reflect.Pointer {
+			rt = rt.Elem()
+		}
+		if isEntry(rt) {
+			value, _ := rt.FieldByName("Value")
+			rt = value.Type
+		}
+		if rt.Kind() != reflect.Struct || !strings.HasSuffix(rt.Name(), "ocument") {
+			return
+		}
+		for _, f := range ss.of(rt).fields {
+			if f.doc == "" {
+				t.Errorf("%s.%s has no description", rt.Name(), f.name)
+			}
+			words = append(words, f.name)
+			words = append(words, f.enum...)
+			words = append(words, f.not...)
+			visit(rt.Field(f.index).Type)
+		}
+	}
+	visit(reflect.TypeFor[document]())
+	words = append(words, eventFieldNames()...)
+	words = append(words, Providers()...)
+	slices.Sort(words)
+	for _, w := range slices.Compact(words) {
+		if !strings.Contains(reference, "`"+w) && !strings.Contains(reference, "`{"+w+":") && !strings.Contains(reference, "."+w+"`") {
+			t.Errorf("docs/rules.md does not explain %q", w)
+		}
+	}
+	if !slices.Equal(ss.of(reflect.TypeFor[sourceDocument]()).byName["provider"].enum, Providers()) {
+		t.Error("the providers of the document are not those of Providers")
+	}
+}
+
+// TestExamples checks that the examples of docs/rules.md load: those that are a
+// whole part of a document.
+func TestExamples(t *testing.T) {
+	data, err := os.ReadFile("../docs/rules.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := "version: 1\n"
+	for _, part := range []string{"sources:", "targets:", "rules:"} {
+		_, block, found := strings.Cut(string(data), "```yaml\n"+part)
+		block, _, closed := strings.Cut(block, "```")
+		if !found || !closed {
+			t.Fatalf("no example of %s", part)
+		}
+		doc += part + block
+	}
+	if _, warnings, err := Parse(File{Name: "rules.md", Data: []byte(doc)}); err != nil || len(warnings) > 0 {
+		t.Errorf("%v %v\n%s", err, warnings, doc)
+	}
+}

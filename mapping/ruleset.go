@@ -1,0 +1,137 @@
+package mapping
+
+import (
+	"iter"
+	"strings"
+)
+
+// Job is one job that a rule runs on a target.
+type Job struct {
+	Rule   string
+	Target string
+	JobID  string
+}
+
+// Ruleset is the merged, checked content of rules documents. It never changes;
+// all of its methods are safe for concurrent use.
+type Ruleset struct {
+	sources named[*Source]
+	targets named[*Target]
+	rules   []*rule
+	names   []string
+	index   index
+}
+
+func newRuleset(sources named[*Source], targets named[*Target], rules []*rule) *Ruleset {
+	rs := &Ruleset{sources: sources, targets: targets, rules: rules, index: newIndex(rules)}
+	rs.names = make([]string, len(rules))
+	for i, r := range rules {
+		rs.names[i] = r.name
+	}
+	return rs
+}
+
+// Len is the number of rules.
+func (rs *Ruleset) Len() int { return len(rs.rules) }
+
+// RuleNames gives the names of all rules, in order. The slice must not be
+// changed.
+func (rs *Ruleset) RuleNames() []string { return rs.names }
+
+// Source finds a source by its name, as in POST /webhooks/<name>.
+func (rs *Ruleset) Source(name string) (*Source, bool) { return rs.sources.get(name) }
+
+// Sources gives all sources, in order. Neither the slice nor its elements may
+// be changed.
+func (rs *Ruleset) Sources() []*Source { return rs.sources.order }
+
+// Target finds a target by its name.
+func (rs *Ruleset) Target(name string) (*Target, bool) { return rs.targets.get(name) }
+
+// Targets gives all targets, in order. Neither the slice nor its elements may
+// be changed.
+func (rs *Ruleset) Targets() []*Target { return rs.targets.order }
+
+func (n *named[T]) get(name string) (T, bool) {
+	i, ok := n.index[name]
+	if !ok {
+		var none T
+		return none, false
+	}
+	return n.order[i], true
+}
+
+// Jobs goes through every job of every rule, in order.
+func (rs *Ruleset) Jobs() iter.Seq[Job] {
+	return func(yield func(Job) bool) {
+		for _, r := range rs.rules {
+			for i := range r.jobs {
+				if !yield(Job{Rule: r.name, Target: r.jobs[i].target, JobID: r.jobs[i].id}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Decide gives the builds of every rule that matches the event, in the order
+// of the rules and of their jobs. It looks only at rules that can name the
+// event's repository. A rule that matches but whose condition or parameters
+// cannot be evaluated gives builds that are dead, with the reason.
+func (rs *Ruleset) Decide(ev *Event) []Build {
+	repository := strings.ToLower(ev.Repository)
+	var few [8]hit
+	hits := rs.index.matching(repository, few[:0], func(id int32) (bool, error) {
+		failed, err := rs.rules[id].check(ev, repository)
+		return failed == matched, err
+	})
+	var out []Build
+	for _, h := range hits {
+		out = rs.rules[h.rule].builds(ev, h.err, out)
+	}
+	return out
+}
+
+// Explain says of every rule, in order, whether it matches the event, and if
+// not, which clause failed first.
+func (rs *Ruleset) Explain(ev *Event) []Verdict {
+	repository := strings.ToLower(ev.Repository)
+	out := make([]Verdict, len(rs.rules))
+	for i, r := range rs.rules {
+		out[i] = r.verdict(ev, repository)
+	}
+	return out
+}
+
+// ExplainRepository is [Ruleset.Explain] for the rules whose repository globs
+// name the event's repository, at most limit of them (all if limit is 0 or
+// less). Empty means that no rule names the repository.
+func (rs *Ruleset) ExplainRepository(ev *Event, limit int) []Verdict {
+	repository := strings.ToLower(ev.Repository)
+	hits := rs.naming(repository)
+	if limit > 0 && len(hits) > limit {
+		hits = hits[:limit]
+	}
+	out := make([]Verdict, len(hits))
+	for i, h := range hits {
+		out[i] = rs.rules[h.rule].verdict(ev, repository)
+	}
+	return out
+}
+
+// CountRepository is how many rules [Ruleset.ExplainRepository] can tell of.
+func (rs *Ruleset) CountRepository(ev *Event) int {
+	return len(rs.naming(strings.ToLower(ev.Repository)))
+}
+
+// naming finds the rules whose globs name a repository, given in lower case.
+func (rs *Ruleset) naming(repository string) []hit {
+	return rs.index.matching(repository, nil, func(id int32) (bool, error) {
+		return rs.rules[id].repository.match(repository), nil
+	})
+}
+
+func (r *rule) verdict(ev *Event, repository string) Verdict {
+	failed, _ := r.check(ev, repository)
+	return Verdict{Rule: r.name, Matched: failed == matched, Reason: r.explain(failed, ev, repository)}
+}

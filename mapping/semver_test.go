@@ -1,0 +1,70 @@
+package mapping
+
+import "testing"
+
+func TestConstraint(t *testing.T) {
+	tests := map[string]struct {
+		constraint string
+		takes      []string
+		refuses    []string
+	}{
+		"at least":            {">=2.0.0", []string{"v2.0.0", "2.1.0", "v10.0.0", "v2.0.0+build.5"}, []string{"v1.9.9", "v2.1.0-rc.1", "v3.0.0-0"}},
+		"strict":              {">=0.0.0", []string{"v0.0.1"}, []string{"v1", "v1.2", "1.2.3.4", "vv1.2.3", "V1.2.3", "01.2.3", "release-1.2.3", "", "v"}},
+		"caret":               {"^1.2.0", []string{"v1.2.0", "v1.9.0"}, []string{"v2.0.0", "v1.1.9"}},
+		"tilde":               {"~1.2", []string{"v1.2.9"}, []string{"v1.3.0"}},
+		"or":                  {"1.x || >=3.0.0", []string{"v1.5.0", "v3.0.0"}, []string{"v2.0.0"}},
+		"and":                 {">=1.0.0, <2.0.0", []string{"v1.5.0"}, []string{"v2.0.0"}},
+		"a prerelease named":  {">=2.0.0-0", []string{"v2.0.0-rc.1", "v2.1.0-rc.1", "v2.1.0"}, []string{"v1.9.9"}},
+		"exactly":             {"=1.2.3", []string{"v1.2.3"}, []string{"v1.2.4", "v1.2.3-rc.1"}},
+		"a range by a hyphen": {"1.2.0 - 1.4.0", []string{"v1.3.0"}, []string{"v1.5.0"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			l := &loader{constraints: map[string]*constraint{}}
+			c, err := l.constraint(test.constraint)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tag := tagClause{constraint: c}
+			for _, v := range test.takes {
+				if got := tag.check(&Event{Tag: v}); got != matched {
+					t.Errorf("%s refuses %s", test.constraint, v)
+				}
+			}
+			for _, v := range test.refuses {
+				if got := tag.check(&Event{Tag: v}); got == matched {
+					t.Errorf("%s takes %s", test.constraint, v)
+				}
+			}
+		})
+	}
+}
+
+func TestConstraintNever(t *testing.T) {
+	tests := map[string]bool{
+		">2.0.0 <1.0.0":          true,
+		">=2.0.0, <2.0.0":        true,
+		"=1.0.0, =2.0.0":         true,
+		"<0.0.0":                 true,
+		">=1.0.0":                false,
+		">1.0.0 <1.0.2":          false,
+		">=1.0.0 !=1.0.0 <1.0.3": false,
+		">1":                     false,
+		">1.2 <1.4":              false,
+		"<1.0.0":                 false,
+		"*":                      false,
+		"^0.0.3":                 false,
+		">2.0.0 <1.0.0 || 3.x":   false,
+		">=2.0.0-rc.1 <2.0.0-rc": false, // not tried
+	}
+	l := &loader{constraints: map[string]*constraint{}}
+	for text, want := range tests {
+		c, err := l.constraint(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.never(); got != want {
+			t.Errorf("never of %q is %v", text, got)
+		}
+	}
+}

@@ -1,0 +1,22 @@
+package mapping
+
+import "testing"
+
+func TestSuggest(t *testing.T) {
+	candidates := []string{"branches", "paths", "paths_ignore", "unknown_paths", "if", "env"}
+	tests := map[string]string{
+		"branchs":     `; did you mean "branches"?`,
+		"brnaches":    `; did you mean "branches"?`,
+		"path":        `; did you mean "paths"?`,
+		"pathsignore": `; did you mean "paths_ignore"?`,
+		"iff":         `; did you mean "if"?`,
+		"environment": "",
+		"x":           "",
+		"branches":    "",
+	}
+	for word, want := range tests {
+		if got := suggest(word, candidates); got != want {
+			t.Errorf("%q: %q, want %q", word, got, want)
+		}
+	}
+}
