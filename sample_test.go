@@ -1,0 +1,42 @@
+package buildbridge_test
+
+import (
+	"testing"
+
+	"buildbridge"
+	"buildbridge/mapping"
+)
+
+// The sample is the first file a user copies: it has to be without a fault and
+// without a warning, and build what the demo sends.
+func TestSample(t *testing.T) {
+	rs, warnings, err := mapping.Parse(mapping.File{Name: buildbridge.SampleName, Data: buildbridge.Sample()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range warnings {
+		t.Error(w)
+	}
+
+	push := mapping.Event{
+		Source: "github", Provider: mapping.GitHub, Kind: mapping.Push,
+		Ref: "refs/heads/main", Branch: "main", Commit: "6dcb09b5b57875f334f61aebed695e2e4193db5e",
+		Files: []string{"services/cart/cart.go"}, FilesComplete: true, Message: "Count twice",
+	}
+	push.SetRepository("acme/shop")
+	tag := mapping.Event{
+		Source: "github", Provider: mapping.GitHub, Kind: mapping.Tag,
+		Ref: "refs/tags/v2.1.0", Tag: "v2.1.0", Pusher: "ann",
+	}
+	tag.SetRepository("acme/shop")
+
+	for want, ev := range map[string]*mapping.Event{"cart": &push, "shop-release": &tag} {
+		builds := rs.Decide(ev)
+		if len(builds) != 1 || builds[0].Rule != want || builds[0].Dead != "" || builds[0].Target != "north" {
+			t.Errorf("%s %s: got %+v, want one build of rule %s", ev.Kind, ev.Ref, builds, want)
+		}
+	}
+	if got := rs.Decide(&tag)[0].Parameters[0]; got != (mapping.Parameter{Name: "version", Value: "2.1.0"}) {
+		t.Errorf("parameter of the tag: %+v", got)
+	}
+}
