@@ -1,0 +1,129 @@
+package codehost
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"buildbridge/mapping"
+)
+
+// azureDevOpsHost sends HTTP Basic, or any header the user writes down, and
+// names event and delivery in the body:
+// https://learn.microsoft.com/en-us/azure/devops/service-hooks/events#git.push
+func azureDevOpsHost() host {
+	return host{
+		provider: mapping.AzureDevOps,
+		authenticate: func(r request) (string, error) {
+			return either(r, azureHeader, basic)
+		},
+		decode: decodeAzureDevOps,
+	}
+}
+
+func azureHeader(r request) (string, error) {
+	if r.keys.TokenHeader == "" {
+		return "", errors.New("no token_header is configured")
+	}
+	return token(r, r.keys.TokenHeader)
+}
+
+// azurePush is the resource of a git.push.
+type azurePush struct {
+	RefUpdates []struct {
+		Name        string `json:"name"`
+		OldObjectID string `json:"oldObjectId"`
+		NewObjectID string `json:"newObjectId"`
+	} `json:"refUpdates"`
+	Commits []struct {
+		CommitID string `json:"commitId"`
+		Comment  string `json:"comment"`
+		Author   struct {
+			Name string `json:"name"`
+		} `json:"author"`
+	} `json:"commits"`
+	Repository struct {
+		Name    string `json:"name"`
+		Project struct {
+			Name string `json:"name"`
+		} `json:"project"`
+		DefaultBranch string `json:"defaultBranch"`
+		RemoteURL     string `json:"remoteUrl"`
+	} `json:"repository"`
+	PushedBy struct {
+		UniqueName  string `json:"uniqueName"`
+		DisplayName string `json:"displayName"`
+	} `json:"pushedBy"`
+}
+
+func decodeAzureDevOps(d *Delivery, body []byte) error {
+	var event struct {
+		ID        string `json:"id"`
+		EventType string `json:"eventType"`
+	}
+	if err := unmarshal(body, &event); err != nil {
+		return err
+	}
+	d.Event, d.HostID = event.EventType, event.ID
+	switch event.EventType {
+	case "git.push":
+	case "":
+		return missing("eventType")
+	default:
+		d.ignore(mapping.ReasonEvent)
+		return nil
+	}
+
+	// The resource of another event has another form.
+	var push struct {
+		Resource azurePush `json:"resource"`
+	}
+	if err := unmarshal(body, &push); err != nil {
+		return err
+	}
+	r := push.Resource
+	if r.RefUpdates == nil {
+		return malformed("resource.refUpdates is missing: set the subscription's resource details to send to All")
+	}
+	repository := ""
+	if r.Repository.Project.Name != "" && r.Repository.Name != "" {
+		repository = r.Repository.Project.Name + "/" + r.Repository.Name
+	}
+	heads := make(map[string]commit, len(r.Commits))
+	for _, c := range r.Commits {
+		heads[c.CommitID] = commit{message: c.Comment, author: c.Author.Name}
+	}
+	d.ignore(mapping.ReasonEvent) // until a change says otherwise
+	for i, u := range r.RefUpdates {
+		at := fmt.Sprintf("resource.refUpdates[%d]", i)
+		err := d.add(change{
+			ref:    u.Name,
+			before: u.OldObjectID,
+			after:  u.NewObjectID,
+			// newObjectId of a tag may be the tag object: never peeled.
+			repository:    repository,
+			url:           withoutUser(r.Repository.RemoteURL),
+			defaultBranch: strings.TrimPrefix(r.Repository.DefaultBranch, branchPrefix),
+			pusher:        firstOf(r.PushedBy.UniqueName, r.PushedBy.DisplayName),
+			head:          heads[u.NewObjectID],
+			names: fieldNames{
+				at + ".name", at + ".newObjectId", "resource.repository.project.name or resource.repository.name",
+			},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withoutUser drops the organisation that Azure puts before the host name.
+func withoutUser(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	u.User = nil
+	return u.String()
+}

@@ -1,0 +1,143 @@
+package codehost
+
+import (
+	"fmt"
+	"strings"
+
+	"buildbridge/mapping"
+)
+
+// bitbucketHost signs only if the webhook has a secret; its X-Hook-UUID is
+// none: https://support.atlassian.com/bitbucket-cloud/docs/event-payloads/#Push
+func bitbucketHost() host {
+	return host{
+		provider:     mapping.Bitbucket,
+		eventHeaders: []string{"X-Event-Key"},
+		idHeaders:    []string{"X-Request-UUID"},
+		authenticate: func(r request) (string, error) { return hubSignature(r, "X-Hub-Signature") },
+		decode:       decodeBitbucket,
+	}
+}
+
+// The values of X-Event-Key.
+const (
+	bitbucketPushEvent       = "repo:push"
+	bitbucketServerPushEvent = "repo:refs_changed"
+	bitbucketPing            = "diagnostics:ping"
+)
+
+type bitbucketPush struct {
+	Push struct {
+		Changes []bitbucketChange `json:"changes"`
+	} `json:"push"`
+	Repository struct {
+		FullName string `json:"full_name"`
+		Links    struct {
+			HTML struct {
+				Href string `json:"href"`
+			} `json:"html"`
+		} `json:"links"`
+		MainBranch struct {
+			Name string `json:"name"`
+		} `json:"mainbranch"`
+	} `json:"repository"`
+	Actor bitbucketUser `json:"actor"`
+}
+
+type bitbucketChange struct {
+	New     *bitbucketRef `json:"new"` // null: the ref was deleted
+	Old     *bitbucketRef `json:"old"` // null: the ref is new
+	Created bool          `json:"created"`
+	Forced  bool          `json:"forced"`
+}
+
+type bitbucketRef struct {
+	Type   string `json:"type"`
+	Name   string `json:"name"`
+	Target struct {
+		Hash    string `json:"hash"` // of the commit, also of an annotated tag
+		Message string `json:"message"`
+		Author  struct {
+			Raw  string        `json:"raw"` // Name <address>
+			User bitbucketUser `json:"user"`
+		} `json:"author"`
+	} `json:"target"`
+}
+
+// bitbucketUser is a person or an app; only older ones tell a username.
+type bitbucketUser struct {
+	Username    string `json:"username"`
+	Nickname    string `json:"nickname"`
+	DisplayName string `json:"display_name"`
+}
+
+func decodeBitbucket(d *Delivery, body []byte) error {
+	switch d.Event {
+	case bitbucketPushEvent:
+	case bitbucketPing:
+		d.ignore(mapping.ReasonPing)
+		return ignoreBody(body)
+	case "":
+		return missing("header X-Event-Key")
+	default:
+		d.ignore(mapping.ReasonEvent)
+		return ignoreBody(body)
+	}
+
+	var p bitbucketPush
+	if err := unmarshal(body, &p); err != nil {
+		return err
+	}
+	if p.Push.Changes == nil {
+		return missing("push.changes")
+	}
+	d.ignore(mapping.ReasonEvent) // until a change says otherwise
+	for i, c := range p.Push.Changes {
+		if c.New == nil {
+			d.ignore(mapping.ReasonDeleted)
+			continue
+		}
+		at := fmt.Sprintf("push.changes[%d].new", i)
+		prefix := ""
+		switch c.New.Type {
+		case "branch", "named_branch":
+			prefix = branchPrefix
+		case "tag", "annotated_tag":
+			prefix = tagPrefix
+		case "":
+			return missing(at + ".type")
+		default: // a bookmark
+			d.ignore(mapping.ReasonEvent)
+			continue
+		}
+		if c.New.Name == "" {
+			return missing(at + ".name")
+		}
+		before := ""
+		if c.Old != nil {
+			before = c.Old.Target.Hash
+		}
+		author, _, _ := strings.Cut(c.New.Target.Author.Raw, " <")
+		err := d.add(change{
+			ref:           prefix + c.New.Name,
+			before:        before,
+			after:         c.New.Target.Hash,
+			peeled:        c.New.Target.Hash,
+			created:       c.Created || c.Old == nil,
+			forced:        c.Forced,
+			repository:    p.Repository.FullName,
+			url:           p.Repository.Links.HTML.Href,
+			defaultBranch: p.Repository.MainBranch.Name,
+			pusher:        firstOf(p.Actor.Username, p.Actor.Nickname, p.Actor.DisplayName),
+			head: commit{
+				message: c.New.Target.Message,
+				author:  firstOf(author, c.New.Target.Author.User.DisplayName),
+			},
+			names: fieldNames{at + ".name", at + ".target.hash", "repository.full_name"},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

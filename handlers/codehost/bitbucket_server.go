@@ -1,0 +1,113 @@
+package codehost
+
+import (
+	"fmt"
+	"strings"
+
+	"buildbridge/mapping"
+)
+
+// bitbucketServerHost signs if the webhook has a secret, or sends HTTP Basic:
+// https://confluence.atlassian.com/bitbucketserver/event-payload-938025882.html
+func bitbucketServerHost() host {
+	return host{
+		provider:     mapping.BitbucketServer,
+		eventHeaders: []string{"X-Event-Key"},
+		idHeaders:    []string{"X-Request-Id"},
+		authenticate: func(r request) (string, error) {
+			return either(r, func(r request) (string, error) { return hubSignature(r, "X-Hub-Signature") }, basic)
+		},
+		decode: decodeBitbucketServer,
+	}
+}
+
+type bitbucketServerPush struct {
+	Changes []struct {
+		RefID string `json:"refId"`
+		Ref   struct {
+			ID string `json:"id"`
+		} `json:"ref"`
+		FromHash string `json:"fromHash"`
+		ToHash   string `json:"toHash"`
+		Type     string `json:"type"` // ADD, UPDATE, DELETE
+	} `json:"changes"`
+	// ToCommit is what the only change leads to; since Bitbucket 7.
+	ToCommit struct {
+		ID      string `json:"id"`
+		Message string `json:"message"`
+		Author  struct {
+			Name        string `json:"name"`
+			DisplayName string `json:"displayName"`
+		} `json:"author"`
+	} `json:"toCommit"`
+	Repository struct {
+		Slug    string `json:"slug"`
+		Project struct {
+			Key string `json:"key"`
+		} `json:"project"`
+		Links struct {
+			Self []struct {
+				Href string `json:"href"`
+			} `json:"self"`
+		} `json:"links"`
+	} `json:"repository"`
+	Actor struct {
+		Name        string `json:"name"`
+		DisplayName string `json:"displayName"`
+	} `json:"actor"`
+}
+
+func decodeBitbucketServer(d *Delivery, body []byte) error {
+	switch d.Event {
+	case bitbucketServerPushEvent:
+	case bitbucketPing:
+		d.ignore(mapping.ReasonPing)
+		return ignoreBody(body)
+	case "":
+		return missing("header X-Event-Key")
+	default:
+		d.ignore(mapping.ReasonEvent)
+		return ignoreBody(body)
+	}
+
+	var p bitbucketServerPush
+	if err := unmarshal(body, &p); err != nil {
+		return err
+	}
+	if p.Changes == nil {
+		return missing("changes")
+	}
+	repository, url := "", ""
+	if p.Repository.Project.Key != "" && p.Repository.Slug != "" {
+		repository = p.Repository.Project.Key + "/" + p.Repository.Slug
+	}
+	if self := p.Repository.Links.Self; len(self) > 0 {
+		url = strings.TrimSuffix(self[0].Href, "/browse")
+	}
+	d.ignore(mapping.ReasonEvent) // until a change says otherwise
+	for i, c := range p.Changes {
+		at := fmt.Sprintf("changes[%d]", i)
+		next := change{
+			ref:        firstOf(c.RefID, c.Ref.ID),
+			before:     c.FromHash,
+			after:      c.ToHash,
+			created:    c.Type == "ADD",
+			deleted:    c.Type == "DELETE",
+			repository: repository,
+			url:        url,
+			pusher:     firstOf(p.Actor.Name, p.Actor.DisplayName),
+			names:      fieldNames{at + ".refId", at + ".toHash", "repository.project.key or repository.slug"},
+		}
+		if len(p.Changes) == 1 {
+			next.peeled = p.ToCommit.ID
+			next.head = commit{
+				message: p.ToCommit.Message,
+				author:  firstOf(p.ToCommit.Author.DisplayName, p.ToCommit.Author.Name),
+			}
+		}
+		if err := d.add(next); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,41 @@
+package codehost
+
+import "buildbridge/mapping"
+
+// codeArtsRepoHost sends its token in a header of the owner's choice,
+// X-Repo-Token if the owner chose none, and a body like GitLab's:
+// https://support.huaweicloud.com/intl/en-us/usermanual-codeartsrepo/codeartsrepo_03_0023.html
+func codeArtsRepoHost() host {
+	return host{
+		provider:     mapping.CodeArtsRepo,
+		eventHeaders: []string{"X-Codehub-Event", "X-Devcloud-Event"},
+		authenticate: func(r request) (string, error) {
+			return token(r, firstOf(r.keys.TokenHeader, "X-Repo-Token"))
+		},
+		decode: decodeCodeArtsRepo,
+	}
+}
+
+func decodeCodeArtsRepo(d *Delivery, body []byte) error {
+	// The body is sure to say what it is, the header is not.
+	var about struct {
+		objectKind
+		UUID string `json:"uuid"`
+	}
+	if err := unmarshal(body, &about); err != nil {
+		return err
+	}
+	d.HostID = about.UUID
+	push, err := about.isPush()
+	switch d.Event {
+	case "":
+		d.Event = about.name()
+	case "Push Hook", "Tag Push Hook":
+		push, err = push || err != nil, nil // a body without object_kind
+	}
+	if err != nil || !push {
+		d.ignore(mapping.ReasonEvent)
+		return err
+	}
+	return d.addGitLabPush(body)
+}

@@ -1,0 +1,85 @@
+// Package codehosttest plays the code hosts: it signs deliveries as they do and
+// has bodies as they send them, for tests and for the demo.
+package codehosttest
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"buildbridge/mapping"
+)
+
+// Sign adds to the headers what a host with this secret sends to prove who it
+// is: a signature of the body, or the token. Where a host can be set up in
+// several ways it is the one without a time and a user name: GitLab's token,
+// Gitee's password, Bitbucket Data Center's signature. CodeArts Repo sends its
+// default header. Azure DevOps sends Basic with the user name "buildbridge".
+//
+// The body is what the host signs: for Gitea, Forgejo and Gogs the JSON, even
+// if it is sent in a form.
+func Sign(provider, secret string, h http.Header, body []byte) {
+	signature := hex.EncodeToString(mac([]byte(secret), body))
+	switch provider {
+	case mapping.GitHub:
+		h.Set("X-Hub-Signature-256", "sha256="+signature)
+	case mapping.Bitbucket, mapping.BitbucketServer:
+		h.Set("X-Hub-Signature", "sha256="+signature)
+	case mapping.Gitea:
+		h.Set("X-Gitea-Signature", signature)
+	case mapping.Forgejo:
+		h.Set("X-Forgejo-Signature", signature)
+	case mapping.Gogs:
+		h.Set("X-Gogs-Signature", signature)
+	case mapping.GitLab:
+		h.Set("X-Gitlab-Token", secret)
+	case mapping.Gitee:
+		h.Set("X-Gitee-Token", secret)
+	case mapping.CodeArtsRepo:
+		h.Set("X-Repo-Token", secret)
+	case mapping.AzureDevOps:
+		SignBasic("buildbridge", secret, h)
+	default:
+		panic("codehosttest: unknown provider " + provider)
+	}
+}
+
+// SignGitLab adds the signature of a GitLab webhook with a signing token,
+// "whsec_…", under the delivery id and the time given.
+func SignGitLab(signingToken, id string, now time.Time, h http.Header, body []byte) {
+	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(signingToken, "whsec_"))
+	if err != nil {
+		panic(fmt.Sprintf("codehosttest: signing token: %v", err))
+	}
+	stamp := strconv.FormatInt(now.Unix(), 10)
+	h.Set("Webhook-Id", id)
+	h.Set("Webhook-Timestamp", stamp)
+	signature := base64.StdEncoding.EncodeToString(mac(key, []byte(id+"."+stamp+"."), body))
+	h.Set("Webhook-Signature", "v1,"+signature)
+}
+
+// SignGitee adds the signature of a Gitee webhook with a signature key.
+func SignGitee(secret string, now time.Time, h http.Header) {
+	stamp := strconv.FormatInt(now.UnixMilli(), 10)
+	h.Set("X-Gitee-Timestamp", stamp)
+	h.Set("X-Gitee-Token", base64.StdEncoding.EncodeToString(mac([]byte(secret), []byte(stamp+"\n"+secret))))
+}
+
+// SignBasic adds HTTP Basic credentials.
+func SignBasic(username, password string, h http.Header) {
+	h.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(username+":"+password)))
+}
+
+func mac(key []byte, parts ...[]byte) []byte {
+	m := hmac.New(sha256.New, key)
+	for _, part := range parts {
+		m.Write(part)
+	}
+	return m.Sum(nil)
+}

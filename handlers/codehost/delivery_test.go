@@ -1,0 +1,228 @@
+package codehost
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"flag"
+	"net/http"
+	"net/textproto"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"buildbridge/mapping"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files") //nolint:gochecknoglobals // a flag of the test binary
+
+// readDelivery reads a delivery as it goes over the wire: headers, an empty
+// line, the body.
+func readDelivery(t testing.TB, path string) (http.Header, []byte) {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, body, ok := bytes.Cut(raw, []byte("\n\n"))
+	if !ok {
+		t.Fatalf("%s: no empty line after the headers", path)
+	}
+	header, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(append(head, "\n\n"...)))).ReadMIMEHeader()
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return http.Header(header), bytes.TrimSuffix(body, []byte("\n"))
+}
+
+// deliveries lists testdata/<provider>/*.http for every provider.
+func deliveries(t testing.TB) map[string][]string {
+	t.Helper()
+	paths := make(map[string][]string)
+	for _, provider := range mapping.Providers() {
+		found, err := filepath.Glob(filepath.Join("testdata", provider, "*.http"))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no deliveries of %s: %v", provider, err)
+		}
+		paths[provider] = found
+	}
+	return paths
+}
+
+func TestDecode(t *testing.T) {
+	for provider, paths := range deliveries(t) {
+		for _, path := range paths {
+			name := strings.TrimSuffix(filepath.Base(path), ".http")
+			t.Run(provider+"/"+name, func(t *testing.T) {
+				header, raw := readDelivery(t, path)
+				m, err := Trust(provider, header, raw)
+				if err != nil {
+					t.Fatal(err)
+				}
+				d, err := m.Decode()
+				if err != nil {
+					t.Fatal(err)
+				}
+				checkDelivery(t, provider, d)
+
+				got, err := json.MarshalIndent(struct {
+					Delivery
+					Header map[string]string
+				}{d, m.Header()}, "", "  ")
+				if err != nil {
+					t.Fatal(err)
+				}
+				golden := strings.TrimSuffix(path, ".http") + ".golden.json"
+				if *update {
+					if err := os.WriteFile(golden, append(got, '\n'), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				want, err := os.ReadFile(golden)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(string(want), string(got)+"\n"); diff != "" {
+					t.Errorf("-want +got, rewrite with -update:\n%s", diff)
+				}
+
+				// What is kept is enough to decide the same anew.
+				kept := http.Header{}
+				for name, value := range m.Header() {
+					kept.Set(name, value)
+				}
+				again, err := Trust(provider, kept, m.Stored())
+				if err != nil {
+					t.Fatal(err)
+				}
+				replayed, err := again.Decode()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(d, replayed); diff != "" {
+					t.Errorf("decoded anew from what is kept: -first +again:\n%s", diff)
+				}
+
+				// A body that was saved without its headers says what it is.
+				bare := http.Header{}
+				if kind := header.Get("Content-Type"); kind != "" {
+					bare.Set("Content-Type", kind)
+				}
+				guessed, err := Trust(provider, WithEvent(provider, bare, raw), raw)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if g, err := guessed.Decode(); err == nil {
+					if diff := cmp.Diff(d.Events, g.Events); diff != "" {
+						t.Errorf("decoded without the headers: -with +without:\n%s", diff)
+					}
+				} else if len(d.Events) > 0 {
+					t.Errorf("decoded without the headers: %v", err)
+				}
+			})
+		}
+	}
+}
+
+// checkDelivery holds for every delivery of every host.
+func checkDelivery(t testing.TB, provider string, d Delivery) {
+	t.Helper()
+	if (len(d.Events) == 0) == (d.Ignored == "") {
+		t.Errorf("%d events, ignored %q: one of both", len(d.Events), d.Ignored)
+	}
+	if d.DuplicateKey == "" || len(d.DuplicateKey) > maxHostID+3 || len(d.HostID) > maxHostID {
+		t.Errorf("duplicate key %q of host id %q", d.DuplicateKey, d.HostID)
+	}
+	if (d.HostID == "") != (d.DuplicateWindow == digestWindow) {
+		t.Errorf("duplicate window %s of host id %q", d.DuplicateWindow, d.HostID)
+	}
+	for _, e := range d.Events {
+		if e.Provider != provider || e.Source != "" {
+			t.Errorf("provider %q, source %q", e.Provider, e.Source)
+		}
+		if e.Owner == "" || e.Name == "" || e.Owner+"/"+e.Name != e.Repository {
+			t.Errorf("repository %q of %q and %q", e.Repository, e.Owner, e.Name)
+		}
+		switch e.Kind {
+		case mapping.Push:
+			if e.Ref != "refs/heads/"+e.Branch || e.Branch == "" || e.Tag != "" || !isObjectID(e.Commit) {
+				t.Errorf("push of %q: branch %q, tag %q, commit %q", e.Ref, e.Branch, e.Tag, e.Commit)
+			}
+		case mapping.Tag:
+			if e.Ref != "refs/tags/"+e.Tag || e.Tag == "" || e.Branch != "" || e.FilesComplete {
+				t.Errorf("tag of %q: branch %q, tag %q, files %t", e.Ref, e.Branch, e.Tag, e.FilesComplete)
+			}
+			if e.Commit != "" && !isObjectID(e.Commit) {
+				t.Errorf("tag of commit %q", e.Commit)
+			}
+		default:
+			t.Errorf("kind %q", e.Kind)
+		}
+		if isZeroID(e.Commit) {
+			t.Error("a commit of zeros")
+		}
+		if e.Files == nil || !slices.IsSorted(e.Files) || len(slices.Compact(slices.Clone(e.Files))) != len(e.Files) {
+			t.Errorf("files %#v are null, not sorted or not unique", e.Files)
+		}
+		if e.FilesComplete && (e.Created || e.Forced) {
+			t.Error("files of a new or rewritten ref said to be complete")
+		}
+	}
+}
+
+func TestDuplicateKey(t *testing.T) {
+	decode := func(t *testing.T, provider string, header http.Header, body string) Delivery {
+		t.Helper()
+		m, err := Trust(provider, header, []byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := m.Decode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	gitee := http.Header{"X-Gitee-Event": {"Issue Hook"}}
+	first := decode(t, mapping.Gitee, gitee, `{"a":1,"timestamp":"1","sign":"x","password":"p"}`)
+	for name, test := range map[string]struct {
+		body string
+		same bool
+	}{
+		"sent again with another time and signature": {`{"sign":"y","timestamp":"2","password":"q","a":1}`, true},
+		"another value": {`{"a":2,"timestamp":"1","sign":"x","password":"p"}`, false},
+		"another field": {`{"a":1,"b":1,"timestamp":"1"}`, false},
+		"a field moved": {`{"b":{"a":1}}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := decode(t, mapping.Gitee, gitee, test.body)
+			if (d.DuplicateKey == first.DuplicateKey) != test.same {
+				t.Errorf("key %s, first %s", d.DuplicateKey, first.DuplicateKey)
+			}
+			if d.HostID != "" || d.DuplicateWindow != 10*time.Minute {
+				t.Errorf("host id %q, window %s", d.HostID, d.DuplicateWindow)
+			}
+		})
+	}
+	t.Run("an id of the host counts whatever the body", func(t *testing.T) {
+		header := func(id string) http.Header {
+			return http.Header{"X-Github-Event": {"issues"}, "X-Github-Delivery": {id}}
+		}
+		a := decode(t, mapping.GitHub, header("1"), `{"a":1}`)
+		b := decode(t, mapping.GitHub, header("1"), `{"a":2}`)
+		c := decode(t, mapping.GitHub, header("2"), `{"a":1}`)
+		if a.DuplicateKey != b.DuplicateKey || a.DuplicateKey == c.DuplicateKey || a.DuplicateWindow != 0 {
+			t.Errorf("keys %s, %s and %s", a.DuplicateKey, b.DuplicateKey, c.DuplicateKey)
+		}
+		long := decode(t, mapping.GitHub, header(strings.Repeat("1", 257)), `{"a":1}`)
+		other := decode(t, mapping.GitHub, header(strings.Repeat("1", 258)), `{"a":1}`)
+		if len(long.HostID) > maxHostID || long.DuplicateKey == other.DuplicateKey {
+			t.Errorf("long ids became %q and %q", long.DuplicateKey, other.DuplicateKey)
+		}
+	})
+}

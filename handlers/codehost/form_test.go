@@ -1,0 +1,56 @@
+package codehost
+
+import (
+	"bytes"
+	"net/http"
+	"net/url"
+	"testing"
+)
+
+// curl calls every body a form unless it is told otherwise.
+func TestUnwrapTakesAnObjectForWhatItIs(t *testing.T) {
+	t.Parallel()
+	for phrase, c := range map[string]struct {
+		kind, body, want string
+	}{
+		"a form":                  {formType, "payload=%7B%22a%22%3A1%7D", `{"a":1}`},
+		"an object called a form": {formType, "\n {\"payload=\":1}", "\n {\"payload=\":1}"},
+		"an object":               {"application/json", `{"a":1}`, `{"a":1}`},
+		"no content type":         {"", "payload=1", "payload=1"},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			got, err := host{provider: "github", forms: true}.unwrap(http.Header{"Content-Type": {c.kind}}, []byte(c.body))
+			if err != nil || string(got) != c.want {
+				t.Errorf("got %q, %v, want %q", got, err, c.want)
+			}
+		})
+	}
+}
+
+// A form is taken apart before anybody vouches for it: it must not take much
+// more memory than it has.
+func TestFormPayloadCopiesOnce(t *testing.T) {
+	raw := append([]byte("payload="), bytes.Repeat([]byte("%7B+a"), 1<<20)...)
+	got := testing.AllocsPerRun(10, func() {
+		if _, err := formPayload(raw); err != nil {
+			t.Error(err)
+		}
+	})
+	if got > 1 {
+		t.Errorf("%v copies", got)
+	}
+}
+
+func FuzzUnescape(f *testing.F) {
+	for _, s := range []string{"", "a+b", "%7B%22a%22%3A1%7D", "%", "%7", "%zz", "%2", "a%00b", "%C3%A9", "%+1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		want, wantErr := url.QueryUnescape(s)
+		got, err := unescape([]byte(s))
+		if (err != nil) != (wantErr != nil) || err == nil && string(got) != want {
+			t.Errorf("%q: got %q, %v, want %q, %v", s, got, err, want, wantErr)
+		}
+	})
+}

@@ -1,0 +1,86 @@
+package codehost
+
+import (
+	"github.com/go-playground/webhooks/v6/gitea"
+
+	"buildbridge/mapping"
+)
+
+// giteaHost signs the JSON, also where it sends it in a form. It sends a push
+// for branches and tags, and a create beside the push of something new:
+// https://docs.gitea.com/usage/repository/webhooks
+func giteaHost() host {
+	return host{
+		provider:     mapping.Gitea,
+		eventHeaders: []string{"X-Gitea-Event"},
+		idHeaders:    []string{"X-Gitea-Delivery"},
+		forms:        true,
+		signsInner:   true,
+		secretFields: []string{"secret"},
+		authenticate: func(r request) (string, error) { return hexSignature(r, "", "X-Gitea-Signature") },
+		decode:       decodeGitea,
+	}
+}
+
+// giteaPush is the library's payload with the total it lacks, cut down to what
+// is read.
+type giteaPush struct {
+	gitea.PushPayload
+	TotalCommits total          `json:"total_commits"` // absent in old versions
+	Commits      []pushedCommit `json:"commits"`
+	HeadCommit   pushedCommit   `json:"head_commit"`
+	Repo         struct {
+		FullName      string `json:"full_name"`
+		HTMLURL       string `json:"html_url"`
+		DefaultBranch string `json:"default_branch"`
+	} `json:"repository"`
+	Pusher     giteaUser `json:"pusher"`
+	CompareURL unread    `json:"compare_url"`
+	Sender     unread    `json:"sender"`
+}
+
+// giteaUser is a user of Gitea, Forgejo or Gogs; the oldest know no login.
+type giteaUser struct {
+	Login    string `json:"login"`
+	Username string `json:"username"`
+}
+
+func decodeGitea(d *Delivery, body []byte) error {
+	switch gitea.Event(d.Event) {
+	case gitea.PushEvent:
+	case gitea.DeleteEvent:
+		d.ignore(mapping.ReasonDeleted)
+		return ignoreBody(body)
+	case "":
+		return missing("header X-Gitea-Event")
+	default: // create too: a push comes with it
+		d.ignore(mapping.ReasonEvent)
+		return ignoreBody(body)
+	}
+
+	var p giteaPush
+	if err := unmarshal(body, &p); err != nil {
+		return err
+	}
+	touched := files{complete: p.TotalCommits.all(len(p.Commits))}
+	head := p.HeadCommit
+	for _, c := range p.Commits {
+		touched.add(c.Added, c.Removed, c.Modified)
+		if head.ID == "" && c.ID == p.After {
+			head = c
+		}
+	}
+	return d.add(change{
+		ref:           p.Ref,
+		before:        p.Before,
+		after:         p.After,
+		peeled:        p.HeadCommit.ID,
+		repository:    p.Repo.FullName,
+		url:           p.Repo.HTMLURL,
+		defaultBranch: p.Repo.DefaultBranch,
+		pusher:        firstOf(p.Pusher.Login, p.Pusher.Username),
+		head:          head.about(),
+		files:         touched,
+		names:         fieldNames{"ref", "after", "repository.full_name"},
+	})
+}

@@ -1,0 +1,139 @@
+package codehost
+
+import (
+	"crypto/hmac"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"time"
+
+	"buildbridge/mapping"
+)
+
+// giteeHost sends its password as it is, or a signature of the time. Neither
+// covers the body: https://help.gitee.com/webhook/how-to-verify-webhook-keys
+func giteeHost() host {
+	return host{
+		provider:     mapping.Gitee,
+		eventHeaders: []string{"X-Gitee-Event"},
+		forms:        true,
+		secretFields: []string{"password", "sign"},
+		authenticate: func(r request) (string, error) { return either(r, giteePassword, giteeSignature) },
+		decode:       decodeGitee,
+	}
+}
+
+func giteePassword(r request) (string, error) { return token(r, "X-Gitee-Token") }
+
+// The values of X-Gitee-Event.
+const (
+	giteePushHook    = "Push Hook"
+	giteeTagPushHook = "Tag Push Hook"
+)
+
+// giteeSkew is how far the time of a signature may be from ours.
+const giteeSkew = time.Hour
+
+// giteeSignature authenticates by the HMAC-SHA256 of "<milliseconds>\n<secret>"
+// under the secret, in base64, which may be URL-encoded.
+func giteeSignature(r request) (string, error) {
+	_, value, err := r.value("X-Gitee-Token")
+	if err != nil {
+		return "", err
+	}
+	_, stamp, err := r.value("X-Gitee-Timestamp")
+	if err != nil {
+		return "", err
+	}
+	millis, err := strconv.ParseInt(stamp, 10, 64)
+	if err != nil {
+		return "", errors.New("header X-Gitee-Timestamp is no number of milliseconds")
+	}
+	if !within(r.now, time.UnixMilli(millis), giteeSkew) {
+		return "", fmt.Errorf("header X-Gitee-Timestamp is more than %s away", giteeSkew)
+	}
+	// PathUnescape leaves the + of base64 alone, so one way serves both forms.
+	if decoded, err := url.PathUnescape(value); err == nil {
+		value = decoded
+	}
+	got, err := base64.StdEncoding.DecodeString(value)
+	if err != nil {
+		return "", errNoMatch
+	}
+	return r.matchSecret(func(s mapping.Secret) bool {
+		return hmac.Equal(sum([]byte(s), []byte(stamp+"\n"+string(s))), got)
+	})
+}
+
+type giteePush struct {
+	Ref     string `json:"ref"`
+	Before  string `json:"before"`
+	After   string `json:"after"`
+	Created bool   `json:"created"`
+	Deleted bool   `json:"deleted"`
+
+	Commits            []pushedCommit `json:"commits"` // null for tags
+	TotalCommits       total          `json:"total_commits_count"`
+	CommitsMoreThanTen bool           `json:"commits_more_than_ten"`
+	HeadCommit         pushedCommit   `json:"head_commit"`
+
+	Repository giteeRepository `json:"repository"`
+	Project    giteeRepository `json:"project"` // the same again
+	Pusher     giteePusher     `json:"pusher"`
+	UserName   string          `json:"user_name"`
+}
+
+type giteeRepository struct {
+	FullName          string `json:"full_name"`
+	PathWithNamespace string `json:"path_with_namespace"`
+	HTMLURL           string `json:"html_url"`
+	DefaultBranch     string `json:"default_branch"`
+}
+
+type giteePusher struct {
+	Username string `json:"username"`
+	UserName string `json:"user_name"`
+	Name     string `json:"name"`
+}
+
+func decodeGitee(d *Delivery, body []byte) error {
+	switch d.Event {
+	case giteePushHook, giteeTagPushHook:
+	case "":
+		return missing("header X-Gitee-Event")
+	default:
+		d.ignore(mapping.ReasonEvent)
+		return ignoreBody(body)
+	}
+
+	var p giteePush
+	if err := unmarshal(body, &p); err != nil {
+		return err
+	}
+	touched := files{complete: p.TotalCommits.all(len(p.Commits)) && !p.CommitsMoreThanTen}
+	head := p.HeadCommit
+	for _, c := range p.Commits {
+		touched.add(c.Added, c.Removed, c.Modified)
+		if head.ID == "" && c.ID == p.After {
+			head = c
+		}
+	}
+	return d.add(change{
+		ref:     p.Ref,
+		before:  p.Before,
+		after:   p.After,
+		peeled:  p.HeadCommit.ID,
+		created: p.Created,
+		deleted: p.Deleted,
+		repository: firstOf(p.Repository.FullName, p.Repository.PathWithNamespace,
+			p.Project.FullName, p.Project.PathWithNamespace),
+		url:           firstOf(p.Repository.HTMLURL, p.Project.HTMLURL),
+		defaultBranch: firstOf(p.Repository.DefaultBranch, p.Project.DefaultBranch),
+		pusher:        firstOf(p.Pusher.Username, p.Pusher.UserName, p.Pusher.Name, p.UserName),
+		head:          head.about(),
+		files:         touched,
+		names:         fieldNames{"ref", "after", "repository.full_name"},
+	})
+}

@@ -1,0 +1,88 @@
+package codehost
+
+import (
+	"github.com/go-playground/webhooks/v6/github"
+
+	"buildbridge/mapping"
+)
+
+// githubHost signs the raw body, form or not, and sends a push for branches and
+// tags alike: https://docs.github.com/en/webhooks/webhook-events-and-payloads#push
+func githubHost() host {
+	return host{
+		provider:     mapping.GitHub,
+		eventHeaders: []string{"X-GitHub-Event"},
+		idHeaders:    []string{"X-GitHub-Delivery"},
+		forms:        true,
+		authenticate: func(r request) (string, error) { return hubSignature(r, "X-Hub-Signature-256") },
+		decode:       decodeGitHub,
+	}
+}
+
+// Above these GitHub leaves something out without a word.
+const (
+	githubMaxCommits = 2048 // of a push
+	githubMaxFiles   = 3000 // of a commit
+)
+
+// githubPush is the library's payload cut down to what is read.
+type githubPush struct {
+	github.PushPayload
+	Commits    []pushedCommit `json:"commits"`
+	HeadCommit pushedCommit   `json:"head_commit"`
+	Repository struct {
+		FullName      string `json:"full_name"`
+		HTMLURL       string `json:"html_url"`
+		DefaultBranch string `json:"default_branch"`
+		MasterBranch  string `json:"master_branch"`
+	} `json:"repository"`
+	BaseRef      unread `json:"base_ref"`
+	Compare      unread `json:"compare"`
+	Sender       unread `json:"sender"`
+	Installation unread `json:"installation"`
+}
+
+func decodeGitHub(d *Delivery, body []byte) error {
+	switch github.Event(d.Event) {
+	case github.PushEvent:
+	case github.PingEvent:
+		d.ignore(mapping.ReasonPing)
+		return ignoreBody(body)
+	case github.DeleteEvent:
+		d.ignore(mapping.ReasonDeleted)
+		return ignoreBody(body)
+	case "":
+		return missing("header X-GitHub-Event")
+	default: // create too: a push comes with it
+		d.ignore(mapping.ReasonEvent)
+		return ignoreBody(body)
+	}
+
+	var p githubPush
+	if err := unmarshal(body, &p); err != nil {
+		return err
+	}
+	touched := files{complete: len(p.Commits) > 0 && len(p.Commits) < githubMaxCommits}
+	for _, c := range p.Commits {
+		touched.add(c.Added, c.Removed, c.Modified)
+		if len(c.Added)+len(c.Removed)+len(c.Modified) >= githubMaxFiles {
+			touched.complete = false
+		}
+	}
+	return d.add(change{
+		ref:           p.Ref,
+		before:        p.Before,
+		after:         p.After,
+		peeled:        p.HeadCommit.ID,
+		created:       p.Created,
+		deleted:       p.Deleted,
+		forced:        p.Forced,
+		repository:    p.Repository.FullName,
+		url:           p.Repository.HTMLURL,
+		defaultBranch: firstOf(p.Repository.DefaultBranch, p.Repository.MasterBranch),
+		pusher:        p.Pusher.Name,
+		head:          p.HeadCommit.about(),
+		files:         touched,
+		names:         fieldNames{"ref", "after", "repository.full_name"},
+	})
+}

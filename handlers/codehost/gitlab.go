@@ -1,0 +1,179 @@
+package codehost
+
+import (
+	"crypto/hmac"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-playground/webhooks/v6/gitlab"
+
+	"buildbridge/mapping"
+)
+
+// gitlabHost sends a token, or signs with a signing token:
+// https://docs.gitlab.com/user/project/integrations/webhooks/
+func gitlabHost() host {
+	return host{
+		provider:     mapping.GitLab,
+		eventHeaders: []string{"X-Gitlab-Event"},
+		// X-Gitlab-Webhook-UUID is made anew for every attempt.
+		idHeaders:    []string{"Webhook-Id", "Idempotency-Key"},
+		authenticate: authenticateGitLab,
+		decode:       decodeGitLab,
+	}
+}
+
+// authenticateGitLab requires the signature where a signing token is
+// configured: a token that leaked from one request would open the source.
+func authenticateGitLab(r request) (string, error) {
+	if len(r.keys.SigningTokens) > 0 {
+		return webhookSignature(r)
+	}
+	return token(r, "X-Gitlab-Token")
+}
+
+// signatureSkew is how far the time of a signature may be from ours.
+const signatureSkew = 5 * time.Minute
+
+// webhookSignature authenticates by the scheme of Standard Webhooks:
+// https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+func webhookSignature(r request) (string, error) {
+	_, list, err := r.value("Webhook-Signature")
+	if err != nil {
+		return "", err
+	}
+	_, id, err := r.value("Webhook-Id")
+	if err != nil {
+		return "", err
+	}
+	_, stamp, err := r.value("Webhook-Timestamp")
+	if err != nil {
+		return "", err
+	}
+	seconds, err := strconv.ParseInt(stamp, 10, 64)
+	if err != nil {
+		return "", errors.New("header Webhook-Timestamp is no number of seconds")
+	}
+	if !within(r.now, time.Unix(seconds, 0), signatureSkew) {
+		return "", fmt.Errorf("header Webhook-Timestamp is more than %s away", signatureSkew)
+	}
+	var got [][]byte
+	for signature := range strings.FieldsSeq(list) {
+		encoded, ok := strings.CutPrefix(signature, "v1,")
+		if !ok {
+			continue
+		}
+		if mac, err := base64.StdEncoding.DecodeString(encoded); err == nil {
+			got = append(got, mac)
+		}
+	}
+	if len(got) == 0 {
+		return "", errors.New("header Webhook-Signature holds no v1 signature in base64")
+	}
+	return match("signing_tokens", r.keys.SigningTokens, func(t mapping.Secret) bool {
+		key, err := signingKey(t)
+		if err != nil {
+			return false
+		}
+		want, equal := sum(key, []byte(id+"."+stamp+"."), r.signed), false
+		for _, mac := range got {
+			equal = hmac.Equal(mac, want) || equal
+		}
+		return equal
+	})
+}
+
+// within reports whether two times are at most skew apart.
+func within(a, b time.Time, skew time.Duration) bool {
+	return !b.Before(a.Add(-skew)) && !b.After(a.Add(skew))
+}
+
+// gitlabPush is the library's payload of a push, which that of a tag push and
+// of a System Hook do not differ from, cut down to what is read.
+type gitlabPush struct {
+	gitlab.PushEventPayload
+	Project struct {
+		PathWithNamespace string `json:"path_with_namespace"`
+		WebURL            string `json:"web_url"`
+		DefaultBranch     string `json:"default_branch"`
+	} `json:"project"`
+	Commits      []pushedCommit `json:"commits"`
+	TotalCommits total          `json:"total_commits_count"`
+	Repository   unread         `json:"repository"`
+	UserID       unread         `json:"user_id"`
+	UserEmail    unread         `json:"user_email"`
+	UserAvatar   unread         `json:"user_avatar"`
+	ProjectID    unread         `json:"project_id"`
+}
+
+func decodeGitLab(d *Delivery, body []byte) error {
+	switch gitlab.Event(d.Event) {
+	case gitlab.PushEvents, gitlab.TagEvents:
+	case gitlab.SystemHookEvents, "":
+		var about objectKind
+		if err := unmarshal(body, &about); err != nil {
+			return err
+		}
+		d.Event = firstOf(d.Event, about.name())
+		if push, err := about.isPush(); err != nil || !push {
+			d.ignore(mapping.ReasonEvent)
+			return err
+		}
+	default:
+		d.ignore(mapping.ReasonEvent)
+		return ignoreBody(body)
+	}
+	return d.addGitLabPush(body)
+}
+
+// objectKind is what a body of GitLab or CodeArts Repo says of itself.
+type objectKind struct {
+	ObjectKind string `json:"object_kind"`
+	EventName  string `json:"event_name"` // of a System Hook
+}
+
+func (o objectKind) name() string { return firstOf(o.ObjectKind, o.EventName) }
+
+// isPush reports whether the body is of a push, of a branch or of a tag.
+func (o objectKind) isPush() (bool, error) {
+	switch o.name() {
+	case "push", "tag_push":
+		return true, nil
+	case "":
+		return false, missing("object_kind")
+	}
+	return false, nil
+}
+
+// addGitLabPush adds the push that a body of GitLab's form tells of.
+func (d *Delivery) addGitLabPush(body []byte) error {
+	var p gitlabPush
+	if err := unmarshal(body, &p); err != nil {
+		return err
+	}
+	touched := files{complete: p.TotalCommits.all(len(p.Commits))}
+	var head commit
+	for _, c := range p.Commits {
+		touched.add(c.Added, c.Removed, c.Modified)
+		if c.ID == firstOf(p.CheckoutSHA, p.After) {
+			head = c.about()
+		}
+	}
+	return d.add(change{
+		ref:           p.Ref,
+		before:        p.Before,
+		after:         p.After,
+		peeled:        p.CheckoutSHA,
+		repository:    p.Project.PathWithNamespace,
+		url:           p.Project.WebURL,
+		defaultBranch: p.Project.DefaultBranch,
+		pusher:        firstOf(p.UserUsername, p.UserName),
+		head:          head,
+		files:         touched,
+		names:         fieldNames{"ref", "after", "project.path_with_namespace"},
+	})
+}

@@ -1,0 +1,97 @@
+package codehost
+
+import (
+	"strings"
+
+	"buildbridge/mapping"
+)
+
+// gogsHost signs the JSON, also where it sends it in a form. It sends a push
+// for branches alone, and for a tag only a create:
+// https://github.com/gogs/docs-api/tree/master/Repositories
+func gogsHost() host {
+	return host{
+		provider:     mapping.Gogs,
+		eventHeaders: []string{"X-Gogs-Event"},
+		idHeaders:    []string{"X-Gogs-Delivery"},
+		forms:        true,
+		signsInner:   true,
+		secretFields: []string{"secret"},
+		authenticate: func(r request) (string, error) { return hexSignature(r, "", "X-Gogs-Signature") },
+		decode:       decodeGogs,
+	}
+}
+
+// gogsPayload is what a push and a create have in common and apart.
+type gogsPayload struct {
+	Ref     string         `json:"ref"`
+	RefType string         `json:"ref_type"` // of a create
+	Before  string         `json:"before"`
+	After   string         `json:"after"`
+	Commits []pushedCommit `json:"commits"`
+
+	Repository struct {
+		FullName      string `json:"full_name"`
+		HTMLURL       string `json:"html_url"`
+		DefaultBranch string `json:"default_branch"`
+	} `json:"repository"`
+	Pusher giteaUser `json:"pusher"` // of a push
+	Sender giteaUser `json:"sender"`
+}
+
+func decodeGogs(d *Delivery, body []byte) error {
+	switch d.Event {
+	case "push", "create":
+	case "delete":
+		d.ignore(mapping.ReasonDeleted)
+		return ignoreBody(body)
+	case "":
+		return missing("header X-Gogs-Event")
+	default:
+		d.ignore(mapping.ReasonEvent)
+		return ignoreBody(body)
+	}
+
+	var p gogsPayload
+	if err := unmarshal(body, &p); err != nil {
+		return err
+	}
+	c := change{
+		ref:           p.Ref,
+		before:        p.Before,
+		after:         p.After,
+		repository:    p.Repository.FullName,
+		url:           p.Repository.HTMLURL,
+		defaultBranch: p.Repository.DefaultBranch,
+		pusher:        firstOf(p.Pusher.Login, p.Pusher.Username, p.Sender.Login, p.Sender.Username),
+		names:         fieldNames{"ref", "after", "repository.full_name"},
+	}
+	if d.Event == "create" {
+		switch p.RefType {
+		case "tag":
+			// sha may be the tag object's, and the ref is short.
+			if c.ref != "" {
+				c.ref = tagPrefix + strings.TrimPrefix(c.ref, tagPrefix)
+			}
+			c.created = true
+			return d.add(c)
+		case "":
+			return missing("ref_type")
+		default: // a branch: its push comes too
+			d.ignore(mapping.ReasonEvent)
+			return nil
+		}
+	}
+	// Five commits at most, and no total: never known to be all of them.
+	for _, pushed := range p.Commits {
+		c.files.add(pushed.Added, pushed.Removed, pushed.Modified)
+		if pushed.ID == p.After {
+			c.head = pushed.about()
+		}
+	}
+	if strings.HasPrefix(p.Ref, tagPrefix) && !isZeroID(p.After) { // its create comes too
+		d.ignore(mapping.ReasonEvent)
+		return nil
+	}
+	return d.add(c)
+}

@@ -1,0 +1,200 @@
+package codehost
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"buildbridge/mapping"
+)
+
+// Keys are the resolved keys of one source. An empty secret never matches. The
+// zero value believes nobody.
+type Keys struct {
+	Secrets       []mapping.Secret // shared secrets, tokens or passwords; any one matches
+	SigningTokens []mapping.Secret // GitLab: whsec_…; where there is one, a signature is required
+	Basic         []Basic          // Bitbucket Data Center and Azure DevOps; any one matches
+
+	// TokenHeader is the header that carries one of Secrets. CodeArts Repo: ""
+	// means X-Repo-Token. Azure DevOps: "" means that only Basic is accepted.
+	TokenHeader string
+
+	// Insecure accepts anybody, and only where there is no key at all.
+	Insecure bool
+}
+
+// Basic is one pair of HTTP Basic credentials.
+type Basic struct {
+	Username string
+	Password mapping.Secret
+}
+
+func (k Keys) empty() bool {
+	return len(k.Secrets) == 0 && len(k.SigningTokens) == 0 && len(k.Basic) == 0
+}
+
+const (
+	signingTokenPrefix = "whsec_"
+	signingTokenBytes  = 32
+)
+
+// CheckSigningToken says what is wrong with the form of a GitLab signing token,
+// which is whsec_ and 32 bytes in base64. The error does not hold the token.
+func CheckSigningToken(token mapping.Secret) error {
+	_, err := signingKey(token)
+	return err
+}
+
+func signingKey(token mapping.Secret) ([]byte, error) {
+	encoded, ok := strings.CutPrefix(string(token), signingTokenPrefix)
+	if !ok {
+		return nil, errors.New("a signing token begins with " + signingTokenPrefix)
+	}
+	key, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return nil, errors.New("a signing token is base64 after " + signingTokenPrefix)
+	}
+	if len(key) != signingTokenBytes {
+		return nil, fmt.Errorf("a signing token holds %d bytes, not %d", signingTokenBytes, len(key))
+	}
+	return key, nil
+}
+
+// request is what an authentication looks at.
+type request struct {
+	keys   Keys
+	header http.Header
+	signed []byte // what the host signs: the raw body, or the JSON inside a form
+	now    time.Time
+}
+
+var errNoMatch = errors.New("no configured key matches")
+
+// match gives the place of the first key that is equal. It tries them all, so
+// that the time says nothing about which one it was.
+func match[T any](list string, keys []T, equal func(T) bool) (string, error) {
+	found := -1
+	for i, key := range keys {
+		if equal(key) && found < 0 {
+			found = i
+		}
+	}
+	if found < 0 {
+		return "", errNoMatch
+	}
+	return fmt.Sprintf("%s[%d]", list, found), nil
+}
+
+// matchSecret is match over the secrets that are not empty.
+func (r request) matchSecret(equal func(mapping.Secret) bool) (string, error) {
+	return match("secrets", r.keys.Secrets, func(s mapping.Secret) bool {
+		return s != "" && equal(s)
+	})
+}
+
+// value gives the one value of the first of the named headers that is there. A
+// header that is there twice with different values is believed in neither.
+func (r request) value(names ...string) (name, value string, err error) {
+	for _, name := range names {
+		values := r.header.Values(name)
+		if len(values) == 0 {
+			continue
+		}
+		for _, other := range values[1:] {
+			if other != values[0] {
+				return name, "", fmt.Errorf("header %s has several values", name)
+			}
+		}
+		if values[0] == "" {
+			return name, "", fmt.Errorf("header %s is empty", name)
+		}
+		return name, values[0], nil
+	}
+	return "", "", fmt.Errorf("header %s is missing", strings.Join(names, " or "))
+}
+
+// hexSignature authenticates by the HMAC-SHA256 of what is signed, in
+// hexadecimal after the prefix, in the first of the named headers.
+func hexSignature(r request, prefix string, names ...string) (string, error) {
+	name, value, err := r.value(names...)
+	if err != nil {
+		return "", err
+	}
+	digits, ok := strings.CutPrefix(value, prefix)
+	if !ok {
+		return "", fmt.Errorf("header %s does not begin with %s", name, prefix)
+	}
+	got, err := hex.DecodeString(digits)
+	if err != nil || len(got) != sha256.Size {
+		return "", fmt.Errorf("header %s holds no SHA-256 in hexadecimal", name)
+	}
+	return r.matchSecret(func(s mapping.Secret) bool {
+		return hmac.Equal(sum([]byte(s), r.signed), got)
+	})
+}
+
+// hubSignature is the form GitHub and both Bitbuckets share.
+func hubSignature(r request, name string) (string, error) {
+	return hexSignature(r, "sha256=", name)
+}
+
+// token authenticates by a secret sent as it is.
+func token(r request, name string) (string, error) {
+	_, value, err := r.value(name)
+	if err != nil {
+		return "", err
+	}
+	return r.matchSecret(func(s mapping.Secret) bool { return equal(string(s), value) })
+}
+
+// basic authenticates by HTTP Basic (RFC 7617).
+func basic(r request) (string, error) {
+	_, value, err := r.value("Authorization")
+	if err != nil {
+		return "", err
+	}
+	username, password, ok := (&http.Request{Header: http.Header{"Authorization": {value}}}).BasicAuth()
+	if !ok {
+		return "", errors.New("header Authorization holds no Basic credentials")
+	}
+	return match("basic", r.keys.Basic, func(b Basic) bool {
+		name, secret := equal(b.Username, username), equal(string(b.Password), password)
+		return name && secret && b.Password != ""
+	})
+}
+
+// either authenticates by one way or the other, and tries both.
+func either(r request, one, other func(request) (string, error)) (string, error) {
+	key, err := one(r)
+	otherKey, otherErr := other(r)
+	switch {
+	case err == nil:
+		return key, nil
+	case otherErr == nil:
+		return otherKey, nil
+	}
+	return "", fmt.Errorf("%w; %w", err, otherErr)
+}
+
+// equal compares in a time that depends neither on what the strings hold nor,
+// thanks to the digests, on whether they are equally long.
+func equal(a, b string) bool {
+	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
+	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
+}
+
+// sum is the HMAC-SHA256 of the parts one after the other.
+func sum(key []byte, parts ...[]byte) []byte {
+	mac := hmac.New(sha256.New, key)
+	for _, part := range parts {
+		mac.Write(part)
+	}
+	return mac.Sum(nil)
+}

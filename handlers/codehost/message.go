@@ -1,0 +1,195 @@
+package codehost
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"buildbridge/mapping"
+)
+
+var (
+	// ErrUnauthenticated means that nobody should be told why: the wrapped text
+	// is for our own log. It never holds a secret.
+	ErrUnauthenticated = errors.New("not authenticated")
+
+	// ErrMalformed means that the host, or who plays it, sent something that
+	// cannot be understood. The wrapped text says what, and may be sent back.
+	ErrMalformed = errors.New("malformed delivery")
+)
+
+// Message is a delivery that somebody vouches for: a key of its source, or the
+// caller of [Trust].
+type Message struct {
+	host    host
+	key     string
+	header  map[string]string
+	payload []byte
+}
+
+// Authenticate believes a delivery or not, by its raw bytes, before anything of
+// it is decoded. The time matters to signatures that age.
+//
+// The error is [ErrUnauthenticated]; [ErrMalformed] for an authenticated form
+// body without a payload, or from a host that sends no forms; or neither, for a
+// provider that is none of [mapping.Providers].
+func Authenticate(provider string, keys Keys, h http.Header, raw []byte, now time.Time) (*Message, error) {
+	host, err := hostOf(provider)
+	if err != nil {
+		return nil, err
+	}
+	// A form is only taken apart here; what is in it stays bytes.
+	payload, formErr := host.unwrap(h, raw)
+	key := ""
+	if !keys.Insecure || !keys.empty() {
+		r := request{keys: keys, header: h, signed: raw, now: now}
+		if host.signsInner && formErr == nil {
+			r.signed = payload
+		}
+		if key, err = host.authenticate(r); err != nil {
+			return nil, fmt.Errorf("%s: %w: %w", provider, ErrUnauthenticated, err)
+		}
+	}
+	if formErr != nil {
+		return nil, formErr
+	}
+	return newMessage(host, key, h, payload), nil
+}
+
+// Trust skips the authentication: for bodies the user explains, and for replays
+// of what was authenticated before. The errors are those of [Authenticate]
+// without [ErrUnauthenticated].
+func Trust(provider string, h http.Header, raw []byte) (*Message, error) {
+	host, err := hostOf(provider)
+	if err != nil {
+		return nil, err
+	}
+	payload, err := host.unwrap(h, raw)
+	if err != nil {
+		return nil, err
+	}
+	return newMessage(host, "", h, payload), nil
+}
+
+func newMessage(host host, key string, h http.Header, payload []byte) *Message {
+	m := &Message{host: host, key: key, header: make(map[string]string), payload: payload}
+	for _, names := range [][]string{host.eventHeaders, host.idHeaders} {
+		for _, name := range names {
+			if value := h.Get(name); value != "" {
+				m.header[http.CanonicalHeaderKey(name)] = value
+			}
+		}
+	}
+	return m
+}
+
+// Key names the key that matched by its place in the configuration:
+// "secrets[0]", "signing_tokens[1]", "basic[0]"; "" where none was asked for.
+func (m *Message) Key() string { return m.key }
+
+// Payload is the JSON as the host sent it, taken out of its form. It may hold
+// secrets of the host; [Message.Stored] does not. It must not be changed.
+func (m *Message) Payload() []byte { return m.payload }
+
+// Header holds the headers that name the event and the delivery, by their
+// canonical names, never credentials. With the payload they are enough for
+// [Trust] to decode the same again. It must not be changed.
+func (m *Message) Header() map[string]string { return m.header }
+
+const redacted = "[hidden]"
+
+// Stored is the payload without the secrets that some hosts put into it: the
+// password and sign of Gitee, the secret of Gogs and of older Giteas. It must
+// not be changed. It is nil where a secret may be in what is no JSON object.
+func (m *Message) Stored() []byte {
+	if !slices.ContainsFunc(m.host.secretFields, func(name string) bool {
+		return bytes.Contains(m.payload, []byte(`"`+name+`"`))
+	}) {
+		return m.payload
+	}
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(m.payload, &fields) != nil {
+		return nil
+	}
+	for _, name := range m.host.secretFields {
+		if _, ok := fields[name]; ok {
+			fields[name] = json.RawMessage(`"` + redacted + `"`)
+		}
+	}
+	var stored bytes.Buffer
+	encoder := json.NewEncoder(&stored)
+	encoder.SetEscapeHTML(false) // nothing else shall change
+	if encoder.Encode(fields) != nil {
+		return nil
+	}
+	return bytes.TrimSuffix(stored.Bytes(), []byte("\n"))
+}
+
+// Decode tells what the host said. The error is [ErrMalformed] with the field
+// that is missing or wrong.
+func (m *Message) Decode() (Delivery, error) {
+	d := Delivery{Event: m.first(m.host.eventHeaders), HostID: m.first(m.host.idHeaders)}
+	if err := m.host.decode(&d, m.payload); err != nil {
+		return Delivery{}, fmt.Errorf("%s: %w", m.host.provider, err)
+	}
+	d.finish(m.host.provider, m.payload)
+	return d, nil
+}
+
+// first gives the value of the first of the named headers that was sent.
+func (m *Message) first(names []string) string {
+	for _, name := range names {
+		if value := m.header[http.CanonicalHeaderKey(name)]; value != "" {
+			return value
+		}
+	}
+	return ""
+}
+
+// host is what differs between the code hosts.
+type host struct {
+	provider string
+
+	eventHeaders []string // the first that is there names the event
+	idHeaders    []string // the first that is there is the delivery's id
+
+	forms        bool     // can send payload= in a form
+	signsInner   bool     // signs the JSON in the form, not the form
+	secretFields []string // fields at the top of its JSON that hold secrets
+
+	// authenticate gives the place of the key that matched.
+	authenticate func(request) (string, error)
+
+	// decode fills a delivery whose Event and HostID are those of the headers.
+	decode func(d *Delivery, body []byte) error
+}
+
+func hostOf(provider string) (host, error) {
+	switch provider {
+	case mapping.GitHub:
+		return githubHost(), nil
+	case mapping.GitLab:
+		return gitlabHost(), nil
+	case mapping.Gitee:
+		return giteeHost(), nil
+	case mapping.Gitea:
+		return giteaHost(), nil
+	case mapping.Forgejo:
+		return forgejoHost(), nil
+	case mapping.Gogs:
+		return gogsHost(), nil
+	case mapping.Bitbucket:
+		return bitbucketHost(), nil
+	case mapping.BitbucketServer:
+		return bitbucketServerHost(), nil
+	case mapping.AzureDevOps:
+		return azureDevOpsHost(), nil
+	case mapping.CodeArtsRepo:
+		return codeArtsRepoHost(), nil
+	}
+	return host{}, fmt.Errorf("unknown provider %q", provider)
+}

@@ -1,0 +1,458 @@
+package codehost
+
+import (
+	"errors"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"buildbridge/mapping"
+)
+
+// pushHeader names a push in the way of the host.
+func pushHeader(provider string) http.Header {
+	h := http.Header{}
+	switch provider {
+	case mapping.GitHub:
+		h.Set("X-GitHub-Event", "push")
+	case mapping.GitLab:
+		h.Set("X-Gitlab-Event", "Push Hook")
+	case mapping.Gitee:
+		h.Set("X-Gitee-Event", "Push Hook")
+	case mapping.Gitea:
+		h.Set("X-Gitea-Event", "push")
+	case mapping.Forgejo:
+		h.Set("X-Forgejo-Event", "push")
+	case mapping.Gogs:
+		h.Set("X-Gogs-Event", "push")
+	case mapping.Bitbucket:
+		h.Set("X-Event-Key", "repo:push")
+	case mapping.BitbucketServer:
+		h.Set("X-Event-Key", "repo:refs_changed")
+	}
+	return h
+}
+
+func TestDecodeMalformed(t *testing.T) {
+	const (
+		id   = "1111111111111111111111111111111111111111"
+		pre  = `{"before":"` + id + `",`
+		push = pre + `"after":"` + id + `","ref":"refs/heads/main"`
+		full = `,"repository":{"full_name":"acme/shop"},"project":{"path_with_namespace":"acme/shop"},"object_kind":"push"}`
+	)
+	type cases map[string]struct {
+		body string
+		want string // part of the error
+	}
+	everywhere := cases{
+		"empty":            {"", "the body is empty"},
+		"white space":      {" \n", "the body is empty"},
+		"null":             {"null", "no JSON object"},
+		"a list":           {"[]", "no JSON object"},
+		"a string":         {`"push"`, "no JSON object"},
+		"a number":         {"1", "no JSON object"},
+		"cut off":          {`{"ref":`, "not JSON at byte"},
+		"something behind": {push + full + "x", "not JSON at byte"},
+		"twice":            {push + full + push + full, "not JSON at byte"},
+		"too deep":         {strings.Repeat(`{"a":`, 10001) + "1" + strings.Repeat("}", 10001), "depth"},
+		"HTML":             {"<html>", "no JSON object"},
+	}
+	// Of the hosts whose body is about one ref.
+	single := func(repository string) cases {
+		return cases{
+			"ref missing":        {pre + `"after":"` + id + `"` + full, "ref is missing"},
+			"ref null":           {pre + `"after":"` + id + `","ref":null` + full, "ref is missing"},
+			"ref of no name":     {pre + `"after":"` + id + `","ref":"refs/heads/"` + full, "names nothing"},
+			"tag of no name":     {pre + `"after":"` + id + `","ref":"refs/tags/"` + full, "names nothing"},
+			"ref a number":       {pre + `"after":"` + id + `","ref":1` + full, "ref is a JSON number"},
+			"after missing":      {pre + `"ref":"refs/heads/main"` + full, "after is missing"},
+			"after no id":        {pre + `"after":"main","ref":"refs/heads/main"` + full, "after is not an object id"},
+			"after short":        {pre + `"after":"` + id[1:] + `","ref":"refs/heads/main"` + full, "after is not an object id"},
+			"repository missing": {push + `,"object_kind":"push"}`, repository + " is missing"},
+			"repository null":    {push + `,"repository":null,"project":null,"object_kind":"push"}`, repository + " is missing"},
+			"repository text":    {push + `,"repository":"x","project":"x","object_kind":"push"}`, "is a JSON string"},
+			"repository a name":  {push + `,"repository":{"full_name":"shop"},"project":{"path_with_namespace":"shop"},"object_kind":"push"}`, "is not an owner and a name"},
+			"repository a slash": {push + `,"repository":{"full_name":"shop/"},"project":{"path_with_namespace":"/shop"},"object_kind":"push"}`, "is not an owner and a name"},
+			"commits an object":  {push + `,"commits":{}` + full, "commits is a JSON object"},
+		}
+	}
+	gogs := single("repository.full_name")
+	delete(gogs, "tag of no name") // a push of a tag is no event there
+	byProvider := map[string]cases{
+		mapping.GitHub:       single("repository.full_name"),
+		mapping.GitLab:       single("project.path_with_namespace"),
+		mapping.Gitee:        single("repository.full_name"),
+		mapping.Gitea:        single("repository.full_name"),
+		mapping.Forgejo:      single("repository.full_name"),
+		mapping.CodeArtsRepo: single("project.path_with_namespace"),
+		mapping.Gogs:         gogs,
+		mapping.Bitbucket: {
+			"no changes":         {`{"push":{}}`, "push.changes is missing"},
+			"push null":          {`{"push":null}`, "push.changes is missing"},
+			"push text":          {`{"push":"x"}`, "push is a JSON string"},
+			"no type":            {`{"push":{"changes":[{"new":{"name":"x"}}]}}`, "push.changes[0].new.type is missing"},
+			"no name":            {`{"push":{"changes":[{"new":{"type":"branch"}}]}}`, "push.changes[0].new.name is missing"},
+			"no target":          {`{"push":{"changes":[{"new":{"type":"branch","name":"x"}}]}}`, "push.changes[0].new.target.hash is missing"},
+			"second one is bad":  {`{"push":{"changes":[{"new":null},{"new":{"type":"branch","name":"x"}}]}}`, "push.changes[1].new.target.hash is missing"},
+			"repository missing": {`{"push":{"changes":[{"new":{"type":"tag","name":"x","target":{"hash":"` + id + `"}}}]}}`, "repository.full_name is missing"},
+		},
+		mapping.BitbucketServer: {
+			"no changes":         {`{}`, "changes is missing"},
+			"changes null":       {`{"changes":null}`, "changes is missing"},
+			"empty change":       {`{"changes":[{}]}`, "changes[0].refId is missing"},
+			"change null":        {`{"changes":[null]}`, "changes[0].refId is missing"},
+			"no hash":            {`{"changes":[{"refId":"refs/heads/x"}]}`, "changes[0].toHash is missing"},
+			"repository missing": {`{"changes":[{"refId":"refs/heads/x","toHash":"` + id + `"}]}`, "repository.project.key or repository.slug is missing"},
+			"no slug":            {`{"repository":{"project":{"key":"A"}},"changes":[{"refId":"refs/heads/x","toHash":"` + id + `"}]}`, "repository.slug is missing"},
+		},
+		mapping.AzureDevOps: {
+			"no event":           {`{}`, "eventType is missing"},
+			"no resource":        {`{"eventType":"git.push"}`, "resource details to send to All"},
+			"resource null":      {`{"eventType":"git.push","resource":null}`, "resource.refUpdates is missing"},
+			"resource a list":    {`{"eventType":"git.push","resource":[]}`, "resource is a JSON array"},
+			"no updates":         {`{"eventType":"git.push","resource":{}}`, "resource.refUpdates is missing"},
+			"empty update":       {`{"eventType":"git.push","resource":{"refUpdates":[{}]}}`, "resource.refUpdates[0].name is missing"},
+			"no id":              {`{"eventType":"git.push","resource":{"refUpdates":[{"name":"refs/heads/x"}]}}`, "resource.refUpdates[0].newObjectId is missing"},
+			"repository missing": {`{"eventType":"git.push","resource":{"refUpdates":[{"name":"refs/heads/x","newObjectId":"` + id + `"}]}}`, "resource.repository.name is missing"},
+		},
+	}
+	for _, provider := range mapping.Providers() {
+		for _, table := range []cases{everywhere, byProvider[provider]} {
+			for name, test := range table {
+				t.Run(provider+"/"+name, func(t *testing.T) {
+					m, err := Trust(provider, pushHeader(provider), []byte(test.body))
+					if err != nil {
+						t.Fatal(err)
+					}
+					d, err := m.Decode()
+					if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), test.want) {
+						t.Fatalf("error %v, want %q in it", err, test.want)
+					}
+					if !reflect.ValueOf(d).IsZero() {
+						t.Errorf("delivery %+v beside an error", d)
+					}
+					if strings.Contains(err.Error(), "Payload") || strings.Contains(err.Error(), "Go struct") {
+						t.Errorf("the error tells of our types: %v", err)
+					}
+				})
+			}
+		}
+		t.Run(provider+"/an empty object", func(t *testing.T) {
+			m, err := Trust(provider, pushHeader(provider), []byte(`{}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err = m.Decode(); !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "missing") {
+				t.Error(err)
+			}
+		})
+		if header := pushHeader(provider); len(header) > 0 && provider != mapping.GitLab {
+			t.Run(provider+"/no event header", func(t *testing.T) {
+				m, err := Trust(provider, nil, []byte(push+full))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := m.Decode(); !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "header X-") {
+					t.Error(err)
+				}
+			})
+		}
+		t.Run(provider+"/another event that is no JSON", func(t *testing.T) {
+			header := pushHeader(provider)
+			for name := range header {
+				header.Set(name, "issues")
+			}
+			m, err := Trust(provider, header, []byte(`{"a":`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := m.Decode(); !errors.Is(err, ErrMalformed) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A field that nobody reads, or that a version left out, costs no build.
+func TestDecodeTolerates(t *testing.T) {
+	const (
+		id   = "1111111111111111111111111111111111111111"
+		push = `{"before":"2222222222222222222222222222222222222222","after":"` + id + `","checkout_sha":"` + id + `","ref":"refs/heads/main","object_kind":"push",` +
+			`"repository":{"full_name":"acme/shop"},"project":{"path_with_namespace":"acme/shop"}`
+	)
+	for name, rest := range map[string]string{
+		"nothing else":       ``,
+		"nulls":              `,"commits":null,"head_commit":null,"pusher":null,"sender":null,"user_name":null,"total_commits":null,"total_commits_count":null`,
+		"null commit":        `,"commits":[null]`,
+		"odd dates":          `,"commits":[{"id":"` + id + `","timestamp":"1700000000"}],"head_commit":{"id":"` + id + `","timestamp":"yesterday"}`,
+		"empty dates":        `,"commits":[{"id":"` + id + `","timestamp":""}]`,
+		"ids as text":        `,"sender":{"id":"7"},"user_id":"7","project_id":"7","installation":{"id":"x"}`,
+		"author without":     `,"commits":[{"id":"` + id + `","author":null}],"head_commit":{"id":"` + id + `","author":null}`,
+		"unknown fields":     `,"quantum":{"state":["both"]}`,
+		"broken UTF-8":       `,"compare_url":"` + "\xff\xfe" + `"`,
+		"half a surrogate":   `,"compare_url":"\ud800"`,
+		"upper-case ids":     `,"checkout_sha":"` + strings.Repeat("A", 40) + `"`,
+		"no author or lists": `,"commits":[{"id":"` + id + `"}],"total_commits":1,"total_commits_count":1`,
+		"odd commits": `,"base_ref":1,"compare":1,"compare_url":1,"user_email":1,"user_avatar":1,"commits":[{"id":"` + id + `","url":1,"title":1,"tree_id":1,"distinct":1,"author":{"email":1},"committer":"x"}],` +
+			`"head_commit":{"id":"` + id + `","url":1,"tree_id":1,"distinct":"yes","author":{"email":1,"username":1},"committer":1}`,
+		"totals of no number": `,"commits":[{"id":"` + id + `"}],"total_commits":"many","total_commits_count":{"of":1}`,
+		"an older repository": `,"owner":{"last_login":"never"}`,
+	} {
+		for _, provider := range []string{
+			mapping.GitHub, mapping.GitLab, mapping.Gitee, mapping.Gitea, mapping.Forgejo, mapping.Gogs, mapping.CodeArtsRepo,
+		} {
+			t.Run(provider+"/"+name, func(t *testing.T) {
+				m, err := Trust(provider, pushHeader(provider), []byte(push+rest+"}"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				d, err := m.Decode()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(d.Events) != 1 {
+					t.Fatalf("%d events", len(d.Events))
+				}
+				e := d.Events[0]
+				if e.Commit != id || e.Branch != "main" || e.Repository != "acme/shop" {
+					t.Errorf("%+v", e)
+				}
+				if e.FilesComplete {
+					t.Error("files said to be complete that nobody listed")
+				}
+			})
+		}
+	}
+}
+
+// What a host wrote goes into an error only in part: it is sent back and logged.
+func TestMalformedIsShort(t *testing.T) {
+	name := strings.Repeat("x", 100_000)
+	m, err := Trust(mapping.GitHub, pushHeader(mapping.GitHub), []byte(
+		`{"after":"1111111111111111111111111111111111111111","ref":"refs/heads/main","repository":{"full_name":"`+name+`"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Decode(); !errors.Is(err, ErrMalformed) || len(err.Error()) > 500 {
+		t.Errorf("%.100v…, %d bytes", err, len(err.Error()))
+	}
+}
+
+func TestFilesComplete(t *testing.T) {
+	const (
+		before = "2222222222222222222222222222222222222222"
+		after  = "1111111111111111111111111111111111111111"
+		pushed = `{"before":"` + before + `","after":"` + after + `","ref":"refs/heads/main","object_kind":"push",` +
+			`"repository":{"full_name":"acme/shop"},"project":{"path_with_namespace":"acme/shop"},`
+		one = `{"id":"` + after + `","added":["b"],"removed":["c","a"],"modified":["b"]}`
+	)
+	commits := func(n int) string { return `"commits":[` + strings.TrimSuffix(strings.Repeat(one+",", n), ",") + `]` }
+	modified := func(n int) string {
+		return `"commits":[{"added":[],"removed":[],"modified":[` + strings.TrimSuffix(strings.Repeat(`"x",`, n), ",") + `]}]`
+	}
+	for name, test := range map[string]struct {
+		provider, rest string
+		want           bool
+	}{
+		"GitHub":                             {mapping.GitHub, commits(2), true},
+		"GitHub, 2047 commits":               {mapping.GitHub, commits(2047), true},
+		"GitHub, 2048 commits":               {mapping.GitHub, commits(2048), false},
+		"GitHub, 2999 files":                 {mapping.GitHub, modified(2999), true},
+		"GitHub, 3000 files":                 {mapping.GitHub, modified(3000), false},
+		"GitHub, forced":                     {mapping.GitHub, commits(1) + `,"forced":true`, false},
+		"GitHub, new":                        {mapping.GitHub, commits(1) + `,"created":true`, false},
+		"GitHub, none":                       {mapping.GitHub, commits(0), false},
+		"GitHub, a commit without its files": {mapping.GitHub, `"commits":[` + one + `,{"id":"x"}]`, false},
+		"GitLab":                             {mapping.GitLab, commits(2) + `,"total_commits_count":2`, true},
+		"GitLab, a total as text":            {mapping.GitLab, commits(2) + `,"total_commits_count":"2"`, true},
+		"GitLab, more":                       {mapping.GitLab, commits(20) + `,"total_commits_count":21`, false},
+		"GitLab, no total":                   {mapping.GitLab, commits(2), false},
+		"GitLab, none":                       {mapping.GitLab, commits(0) + `,"total_commits_count":0`, false},
+		"CodeArts Repo":                      {mapping.CodeArtsRepo, commits(2) + `,"total_commits_count":2`, true},
+		"CodeArts Repo, no total":            {mapping.CodeArtsRepo, commits(2), false},
+		"Gitea":                              {mapping.Gitea, commits(2) + `,"total_commits":2`, true},
+		"Gitea, more":                        {mapping.Gitea, commits(5) + `,"total_commits":8`, false},
+		"Gitea, no total":                    {mapping.Gitea, commits(2), false},
+		"Forgejo":                            {mapping.Forgejo, commits(2) + `,"total_commits":2`, true},
+		"Gogs":                               {mapping.Gogs, commits(2), false},
+		"Gogs, with a total it cannot know":  {mapping.Gogs, commits(2) + `,"total_commits":2`, false},
+		"Gitee":                              {mapping.Gitee, commits(2) + `,"total_commits_count":2,"commits_more_than_ten":false`, true},
+		"Gitee, no flag":                     {mapping.Gitee, commits(2) + `,"total_commits_count":2`, true},
+		"Gitee, more":                        {mapping.Gitee, commits(10) + `,"total_commits_count":10,"commits_more_than_ten":true`, false},
+		"Gitee, total":                       {mapping.Gitee, commits(10) + `,"total_commits_count":11`, false},
+		"Gitee, no total":                    {mapping.Gitee, commits(2), false},
+		"Gitee, new":                         {mapping.Gitee, commits(2) + `,"total_commits_count":2,"created":true`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := Trust(test.provider, pushHeader(test.provider), []byte(pushed+test.rest+"}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			d, err := m.Decode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := d.Events[0].FilesComplete; got != test.want {
+				t.Errorf("complete: %t, want %t", got, test.want)
+			}
+			if strings.Contains(test.rest, one) {
+				if diff := cmp.Diff([]string{"a", "b", "c"}, d.Events[0].Files); diff != "" {
+					t.Error(diff)
+				}
+			}
+		})
+	}
+}
+
+func TestStored(t *testing.T) {
+	for name, test := range map[string]struct {
+		provider, body, want string
+	}{
+		"Gitee":            {mapping.Gitee, `{"b": "<&>é\u2028", "password":"p","sign":"s", "a":[1, 2]}`, `{"a":[1,2],"b":"<&>é\u2028","password":"[hidden]","sign":"[hidden]"}`},
+		"Gitee, odd type":  {mapping.Gitee, `{"password":{"is":"p"}}`, `{"password":"[hidden]"}`},
+		"Gitee, nothing":   {mapping.Gitee, `{"signature": "", "ref":null}`, `{"signature": "", "ref":null}`},
+		"Gitee, null":      {mapping.Gitee, `{"password": null}`, `{"password":"[hidden]"}`},
+		"Gitee, no object": {mapping.Gitee, `["password"]`, ``},
+		"Gogs":             {mapping.Gogs, `{"secret":"s","ref":"x"}`, `{"ref":"x","secret":"[hidden]"}`},
+		"Gitea":            {mapping.Gitea, `{"secret":"s"}`, `{"secret":"[hidden]"}`},
+		"GitHub":           {mapping.GitHub, `{"ref": "x"}`, `{"ref": "x"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := Trust(test.provider, nil, []byte(test.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := string(m.Stored()); got != test.want {
+				t.Errorf("got  %s\nwant %s", got, test.want)
+			}
+		})
+	}
+}
+
+// What goes into the database of what a host sent has no credentials in it.
+func TestHeader(t *testing.T) {
+	h := http.Header{}
+	for _, name := range []string{
+		"Authorization", "Cookie", "X-Hub-Signature", "X-Hub-Signature-256", "X-Gitlab-Token", "Webhook-Signature", "X-Gitee-Token",
+		"X-Gitea-Signature", "X-Forgejo-Signature", "X-Gogs-Signature", "X-Repo-Token", "X-Auth-Token",
+		"X-GitHub-Event", "X-GitHub-Delivery", "X-Gitlab-Event", "Idempotency-Key", "X-Gitee-Event", "X-Gitea-Event", "X-Gitea-Delivery",
+		"X-Forgejo-Event", "X-Forgejo-Delivery", "X-Gogs-Event", "X-Gogs-Delivery", "X-Event-Key", "X-Request-UUID", "X-Request-Id",
+		"X-Codehub-Event",
+	} {
+		h.Set(name, name)
+	}
+	for provider, want := range map[string][]string{
+		mapping.GitHub:          {"X-GitHub-Event", "X-GitHub-Delivery"},
+		mapping.GitLab:          {"X-Gitlab-Event", "Idempotency-Key"},
+		mapping.Gitee:           {"X-Gitee-Event"},
+		mapping.Gitea:           {"X-Gitea-Event", "X-Gitea-Delivery"},
+		mapping.Forgejo:         {"X-Forgejo-Event", "X-Forgejo-Delivery", "X-Gitea-Event", "X-Gitea-Delivery"},
+		mapping.Gogs:            {"X-Gogs-Event", "X-Gogs-Delivery"},
+		mapping.Bitbucket:       {"X-Event-Key", "X-Request-UUID"},
+		mapping.BitbucketServer: {"X-Event-Key", "X-Request-Id"},
+		mapping.AzureDevOps:     {},
+		mapping.CodeArtsRepo:    {"X-Codehub-Event"},
+	} {
+		t.Run(provider, func(t *testing.T) {
+			m, err := Trust(provider, h, []byte("{}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			expected := make(map[string]string)
+			for _, name := range want {
+				expected[http.CanonicalHeaderKey(name)] = name
+			}
+			if diff := cmp.Diff(expected, m.Header()); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDecodeLongEvent(t *testing.T) {
+	m, err := Trust(mapping.AzureDevOps, nil, []byte(`{"eventType":"`+strings.Repeat("é", 1000)+`"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := m.Decode()
+	if err != nil || len(d.Event) > maxEvent || d.Ignored != mapping.ReasonEvent {
+		t.Errorf("event of %d bytes, ignored %q, %v", len(d.Event), d.Ignored, err)
+	}
+}
+
+// Whatever says that a ref is gone is believed, before anything else is asked.
+func TestDecodeDeleted(t *testing.T) {
+	const (
+		id    = `"1111111111111111111111111111111111111111"`
+		zeros = `"0000000000000000000000000000000000000000"`
+		long  = `"0000000000000000000000000000000000000000000000000000000000000000"`
+	)
+	for name, test := range map[string]struct{ provider, body string }{
+		"GitHub, flag":                {mapping.GitHub, `{"ref":"refs/heads/x","after":` + id + `,"deleted":true}`},
+		"GitHub, zeros":               {mapping.GitHub, `{"ref":"refs/heads/x","after":` + zeros + `}`},
+		"GitHub, zeros of SHA-256":    {mapping.GitHub, `{"after":` + long + `}`},
+		"GitLab":                      {mapping.GitLab, `{"after":` + zeros + `}`},
+		"Gitee, flag":                 {mapping.Gitee, `{"after":` + id + `,"deleted":true}`},
+		"Gitee, zeros":                {mapping.Gitee, `{"after":` + zeros + `}`},
+		"Gitea":                       {mapping.Gitea, `{"after":` + zeros + `}`},
+		"Gitea, a note":               {mapping.Gitea, `{"ref":"refs/notes/x","after":` + zeros + `}`},
+		"Forgejo":                     {mapping.Forgejo, `{"after":` + long + `}`},
+		"Gogs":                        {mapping.Gogs, `{"after":` + zeros + `}`},
+		"Gogs, a tag":                 {mapping.Gogs, `{"ref":"refs/tags/x","after":` + zeros + `}`},
+		"Bitbucket, null":             {mapping.Bitbucket, `{"push":{"changes":[{"new":null}]}}`},
+		"Bitbucket, absent":           {mapping.Bitbucket, `{"push":{"changes":[{}]}}`},
+		"Bitbucket Data Center, type": {mapping.BitbucketServer, `{"changes":[{"type":"DELETE","toHash":` + id + `}]}`},
+		"Bitbucket Data Center":       {mapping.BitbucketServer, `{"changes":[{"toHash":` + zeros + `}]}`},
+		"Azure DevOps":                {mapping.AzureDevOps, `{"eventType":"git.push","resource":{"refUpdates":[{"newObjectId":` + zeros + `}]}}`},
+		"CodeArts Repo":               {mapping.CodeArtsRepo, `{"object_kind":"tag_push","after":` + zeros + `}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := Trust(test.provider, pushHeader(test.provider), []byte(test.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			d, err := m.Decode()
+			if err != nil || d.Ignored != mapping.ReasonDeleted || len(d.Events) != 0 {
+				t.Errorf("ignored %q, events %v, error %v", d.Ignored, d.Events, err)
+			}
+		})
+	}
+}
+
+// Either a flag or an id of zeros says that a ref is new.
+func TestDecodeCreated(t *testing.T) {
+	const (
+		id   = `"1111111111111111111111111111111111111111"`
+		ref  = `"refId":"refs/heads/x","toHash":` + id
+		rest = `"ref":"refs/heads/x","after":` + id + `,"repository":{"full_name":"acme/shop","slug":"shop","project":{"key":"ACME"}}`
+	)
+	for name, test := range map[string]struct {
+		provider, body string
+		want           bool
+	}{
+		"GitHub, flag":                  {mapping.GitHub, `{"created":true,` + rest + `}`, true},
+		"GitHub, zeros":                 {mapping.GitHub, `{"before":"` + strings.Repeat("0", 64) + `",` + rest + `}`, true},
+		"GitHub, old":                   {mapping.GitHub, `{"before":"` + strings.Repeat("2", 40) + `",` + rest + `}`, false},
+		"Gitee, flag":                   {mapping.Gitee, `{"created":true,` + rest + `}`, true},
+		"Gitea, zeros":                  {mapping.Gitea, `{"before":"` + strings.Repeat("0", 40) + `",` + rest + `}`, true},
+		"Bitbucket Data Center, type":   {mapping.BitbucketServer, `{` + rest + `,"changes":[{"type":"ADD",` + ref + `}]}`, true},
+		"Bitbucket Data Center, update": {mapping.BitbucketServer, `{` + rest + `,"changes":[{"type":"UPDATE",` + ref + `}]}`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := Trust(test.provider, pushHeader(test.provider), []byte(test.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			d, err := m.Decode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := d.Events[0].Created; got != test.want {
+				t.Errorf("new: %t, want %t", got, test.want)
+			}
+		})
+	}
+}
