@@ -1,0 +1,181 @@
+package handlers
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"buildbridge/mapping"
+)
+
+// What became of a delivery. The values are the outcome of the answer and a
+// label of deliveries_total.
+const (
+	accepted    = "accepted"
+	ignored     = "ignored"
+	duplicate   = "duplicate"
+	rejected    = "rejected"
+	unavailable = "unavailable"
+)
+
+// Why a delivery was rejected or is unavailable; an ignored one has the reason
+// that mapping names. The values are the reason of the answer and a label of
+// deliveries_total.
+const (
+	malformed       = "malformed"         // 400
+	unauthenticated = "not_authenticated" // 401
+	address         = "address"           // 403
+	noSource        = "no_source"         // 404
+	method          = "method"            // 405
+	tooLarge        = "too_large"         // 413
+	encoding        = "encoding"          // 415
+	rateLimit       = "rate_limit"        // 429
+	internal        = "internal"          // 500, a fault of ours
+	notStored       = "not_stored"        // 503
+	queueFull       = "queue_full"        // 503
+	busy            = "busy"              // 503
+)
+
+// answer is the body of every answer of the public listener. Which fields it
+// has depends on the outcome.
+type answer struct {
+	Delivery string `json:"delivery,omitempty"` // our id, where the delivery was decoded
+	Outcome  string `json:"outcome"`
+	Reason   string `json:"reason,omitempty"`
+	Detail   string `json:"detail,omitempty"` // what the sender can mend
+
+	Builds []mapping.BuildReceipt `json:"builds,omitempty"` // accepted
+	Of     string                 `json:"of,omitempty"`     // duplicate: the delivery whose builds were committed
+	Replay string                 `json:"replay,omitempty"` // duplicate: the command that runs it again
+
+	Rules        []mapping.Verdict `json:"rules,omitempty"`          // ignored, no_match: at most maxVerdicts
+	RulesLeftOut int               `json:"rules_left_out,omitempty"` // beyond these
+
+	ReplayOf string `json:"replay_of,omitempty"` // the delivery that was decided anew
+
+	status     int
+	retryAfter time.Duration // 0 for none
+}
+
+// refusal is an error that knows its answer. The wrapped error is for the log
+// alone; without one the log has what the sender is told.
+type refusal struct {
+	answer
+	err error // may be nil
+}
+
+// Error implements error.
+func (r *refusal) Error() string {
+	if r.err == nil {
+		return cmp.Or(r.Detail, r.Reason)
+	}
+	return r.err.Error()
+}
+
+// Unwrap gives the internal error.
+func (r *refusal) Unwrap() error { return r.err }
+
+func refuse(status int, reason, detail string, err error) *refusal {
+	return &refusal{answer: answer{status: status, Outcome: rejected, Reason: reason, Detail: detail}, err: err}
+}
+
+// answerTo turns an error into the answer for its sender. It is the only place
+// that does, and tells nothing of an error that is not a refusal.
+func answerTo(err error) answer {
+	if refused, ok := errors.AsType[*refusal](err); ok {
+		return refused.answer
+	}
+	if routing, ok := errors.AsType[*echo.HTTPError](err); ok {
+		switch routing.Code {
+		case http.StatusNotFound:
+			return answer{status: routing.Code, Outcome: rejected, Reason: noSource, Detail: "a webhook is POST /webhooks/{source}"}
+		case http.StatusMethodNotAllowed:
+			return answer{status: routing.Code, Outcome: rejected, Reason: method}
+		}
+	}
+	return answer{status: http.StatusInternalServerError, Outcome: unavailable, Reason: internal}
+}
+
+// send writes an answer.
+func (s *Server) send(c echo.Context, a answer) {
+	if a.retryAfter > 0 {
+		seconds := int(math.Ceil(a.retryAfter.Seconds()))
+		c.Response().Header().Set(echo.HeaderRetryAfter, strconv.Itoa(seconds))
+	}
+	s.sendJSON(c, a.status, a)
+}
+
+// sendJSON writes any answer. That a client did not wait for it is no fault.
+func (s *Server) sendJSON(c echo.Context, status int, body any) {
+	if err := c.JSON(status, body); err != nil {
+		s.logger.LogAttrs(c.Request().Context(), slog.LevelDebug, "answer not sent", slog.String("error", err.Error()))
+	}
+}
+
+// answerError is the public listener's error handler, for what no webhook
+// answers: other paths.
+func (s *Server) answerError(err error, c echo.Context) {
+	a := answerTo(err)
+	s.logFault(c, a.status, err)
+	if !c.Response().Committed {
+		s.send(c, a)
+	}
+}
+
+// answerAdminError is the admin listener's error handler.
+func (s *Server) answerAdminError(err error, c echo.Context) {
+	status := http.StatusInternalServerError
+	if routing, ok := errors.AsType[*echo.HTTPError](err); ok {
+		status = routing.Code
+	}
+	s.logFault(c, status, err)
+	if !c.Response().Committed {
+		s.sendJSON(c, status, map[string]string{"error": http.StatusText(status)})
+	}
+}
+
+// logFault logs an error that is ours to mend.
+func (s *Server) logFault(c echo.Context, status int, err error) {
+	if status >= http.StatusInternalServerError {
+		attrs := append(failure(err), slog.String("path", c.Path()))
+		s.logger.LogAttrs(c.Request().Context(), slog.LevelError, "request failed", attrs...)
+	}
+}
+
+// panicked is a panic as an error.
+type panicked struct {
+	value any
+	stack []byte
+}
+
+// Error implements error.
+func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+// recovered turns a panic of the handler into an error.
+func recovered(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			if value := recover(); value != nil {
+				err = &panicked{value: value, stack: debug.Stack()}
+			}
+		}()
+		return next(c)
+	}
+}
+
+// failure gives the attributes of an error, with the stack of a panic.
+func failure(err error) []slog.Attr {
+	attrs := []slog.Attr{slog.String("error", err.Error())}
+	if p, ok := errors.AsType[*panicked](err); ok {
+		attrs = append(attrs, slog.String("stack", string(p.stack)))
+	}
+	return attrs
+}

@@ -1,0 +1,100 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+// firstRead is how much room a body gets before any of it has arrived, however
+// long it says it is.
+const firstRead = 64 << 10
+
+// What happens when the bodies of others take all the memory there is for them:
+// a sender is kept waiting for a moment, by not reading on, and then told to come
+// again. Many code hosts never do.
+const (
+	busyWait       = 2 * time.Second
+	busyRetryAfter = 5 * time.Second
+)
+
+// closeUntilRead has every answer close the connection until the body was read:
+// net/http would otherwise wait for the rest of it before it answers, and a
+// client that stalls would hold us.
+func closeUntilRead(c echo.Context) {
+	if c.Request().ContentLength != 0 {
+		c.Response().Header().Set(echo.HeaderConnection, "close")
+	}
+}
+
+// readBody reads the whole body once, at most limit bytes, within the body
+// timeout. What it takes is counted against the memory of all bodies, as it
+// arrives: held is to be released when the body is done with, after an error too.
+func (s *Server) readBody(c echo.Context, limit int64) (raw []byte, held int64, err error) {
+	r := c.Request()
+	for coding := range strings.SplitSeq(strings.Join(r.Header.Values("Content-Encoding"), ","), ",") {
+		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
+			return nil, 0, refuse(http.StatusUnsupportedMediaType, encoding, "send the body without Content-Encoding", nil)
+		}
+	}
+	large := refuse(http.StatusRequestEntityTooLarge, tooLarge, fmt.Sprintf("the body is larger than %d bytes", limit), nil)
+	if r.ContentLength > limit {
+		return nil, 0, large
+	}
+
+	// The deadline may pass later without harm: net/http cancels the request's
+	// context then, and the work does not depend on it. Recorders in tests have no
+	// deadlines, hence no error is looked at.
+	_ = http.NewResponseController(c.Response().Writer).SetReadDeadline(time.Now().Add(s.options.BodyTimeout))
+
+	most := limit // that the body can have, and a byte that notices its end
+	if r.ContentLength >= 0 {
+		most = r.ContentLength
+	}
+	most++
+	body := http.MaxBytesReader(c.Response().Writer, r.Body, limit)
+	for {
+		if len(raw) == cap(raw) {
+			room := min(max(2*held, firstRead), most)
+			if err := s.takeMemory(r.Context(), room-held); err != nil {
+				return nil, held, err
+			}
+			held = room
+			raw = append(make([]byte, 0, room), raw...)
+		}
+		n, err := body.Read(raw[len(raw):cap(raw)])
+		raw = raw[:len(raw)+n]
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+				return nil, held, large
+			}
+			return nil, held, refuse(http.StatusBadRequest, malformed, "the body ended early or came too slowly", err)
+		}
+	}
+	c.Response().Header().Del(echo.HeaderConnection)
+	return raw, held, nil
+}
+
+// takeMemory takes bytes of the memory of all bodies. Bodies that wait hold what
+// they have of it; so that they do not all wait for each other, none does so for
+// long.
+func (s *Server) takeMemory(ctx context.Context, bytes int64) error {
+	ctx, cancel := context.WithTimeout(ctx, busyWait)
+	defer cancel()
+	if err := s.bodies.Acquire(ctx, bytes); err != nil {
+		return &refusal{answer: answer{
+			status: http.StatusServiceUnavailable, Outcome: unavailable, Reason: busy,
+			Detail: "too many bodies at once; send it again", retryAfter: busyRetryAfter,
+		}}
+	}
+	return nil
+}

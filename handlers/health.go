@@ -1,0 +1,66 @@
+package handlers
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+// readyTimeout bounds what /readyz waits for.
+const readyTimeout = 2 * time.Second
+
+// healthz says that the process runs, and nothing of what it depends on: a
+// restart does not mend a database.
+func (s *Server) healthz(c echo.Context) error {
+	return c.String(http.StatusOK, "ok\n")
+}
+
+// readiness is the answer of /readyz.
+type readiness struct {
+	Ready   bool     `json:"ready"`
+	Reasons []string `json:"reasons,omitempty"`
+}
+
+// readyz says whether a delivery could be taken now: rules were loaded once,
+// and whoever was asked by Options.Ready agrees.
+func (s *Server) readyz(c echo.Context) error {
+	var reasons []string
+	if s.state.Load().Sources == nil {
+		reasons = append(reasons, "rules: not loaded yet")
+	}
+	if ready := s.options.Ready; ready != nil {
+		ctx, cancel := context.WithTimeout(c.Request().Context(), readyTimeout)
+		defer cancel()
+		reasons = append(reasons, causes(ready(ctx))...)
+	}
+	if len(reasons) > 0 {
+		return c.JSON(http.StatusServiceUnavailable, readiness{Reasons: reasons})
+	}
+	return c.JSON(http.StatusOK, readiness{Ready: true})
+}
+
+// causes gives the errors that errors.Join joined, each as a text.
+func causes(err error) []string {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error }) // at the top only
+	if !ok {
+		return []string{err.Error()}
+	}
+	var texts []string
+	for _, each := range joined.Unwrap() {
+		texts = append(texts, causes(each)...)
+	}
+	return texts
+}
+
+// noStore keeps answers out of caches.
+func noStore(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
+		return next(c)
+	}
+}

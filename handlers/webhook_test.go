@@ -1,0 +1,724 @@
+package handlers_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"buildbridge/handlers"
+	"buildbridge/mapping"
+)
+
+// fields is short for a JSON object.
+type fields = map[string]any
+
+func TestWebhook(t *testing.T) {
+	main := push("acme/shop", "refs/heads/main", commit)
+	built := []any{
+		fields{"id": "build-1", "rule": "cart", "job_id": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1"},
+		fields{"id": "build-2", "rule": "cart", "job_id": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa2"},
+	}
+	method := func(name string) *http.Request {
+		r := request("github", "")
+		r.Method = name
+		return r
+	}
+	path := func(path string) *http.Request {
+		return httptest.NewRequest(http.MethodPost, path, strings.NewReader(main))
+	}
+	tests := map[string]struct {
+		request    *http.Request
+		status     int
+		want       fields // "delivery" is "id" where there is one
+		allow      string
+		retryAfter string
+	}{
+		"a push that a rule matches is accepted": {
+			request: request("github", main), status: 202,
+			want: fields{"delivery": "id", "outcome": "accepted", "builds": built},
+		},
+		"so it is by the older of two secrets": {
+			request: request("github", main, "X-Hub-Signature-256", sign(oldSecret, main)), status: 202,
+			want: fields{"delivery": "id", "outcome": "accepted", "builds": built},
+		},
+		"and with an identity encoding": {
+			request: request("github", main, "Content-Encoding", "identity"), status: 202,
+			want: fields{"delivery": "id", "outcome": "accepted", "builds": built},
+		},
+		"a ping is ignored": {
+			request: request("github", `{"zen":"","hook_id":1}`, "X-GitHub-Event", "ping"), status: 200,
+			want: fields{"delivery": "id", "outcome": "ignored", "reason": "ping"},
+		},
+		"an event that is neither push nor tag is ignored": {
+			request: request("github", `{}`, "X-GitHub-Event", "issues"), status: 200,
+			want: fields{"delivery": "id", "outcome": "ignored", "reason": "event"},
+		},
+		"a deletion is ignored": {
+			request: request("github", push("acme/shop", "refs/heads/main", zero)), status: 200,
+			want: fields{"delivery": "id", "outcome": "ignored", "reason": "deleted"},
+		},
+		"a repository that no rule names is ignored": {
+			request: request("github", push("other/thing", "refs/heads/main", commit)), status: 200,
+			want: fields{"delivery": "id", "outcome": "ignored", "reason": "no_rule"},
+		},
+		"a body that is not JSON is malformed": {
+			request: request("github", `{"ref":`), status: 400,
+			want: fields{"outcome": "rejected", "reason": "malformed", "detail": "*"},
+		},
+		"so is one without what is needed": {
+			request: request("github", `{}`), status: 400,
+			want: fields{"outcome": "rejected", "reason": "malformed", "detail": "*"},
+		},
+		"a wrong signature gets no detail": {
+			request: request("github", main, "X-Hub-Signature-256", sign("guess", main)), status: 401,
+			want: fields{"outcome": "rejected", "reason": "not_authenticated"},
+		},
+		"no signature gets the same": {
+			request: request("github", main, "X-Hub-Signature-256", ""), status: 401,
+			want: fields{"outcome": "rejected", "reason": "not_authenticated"},
+		},
+		"a malformed body is not looked at before it is authenticated": {
+			request: request("github", `{"ref":`, "X-Hub-Signature-256", ""), status: 401,
+			want: fields{"outcome": "rejected", "reason": "not_authenticated"},
+		},
+		"an address that is not on the list is refused": {
+			request: request("inside", main), status: 403,
+			want: fields{"outcome": "rejected", "reason": "address", "detail": "*"},
+		},
+		"a source that does not exist": {
+			request: request("nobody", main), status: 404,
+			want: fields{"outcome": "rejected", "reason": "no_source", "detail": "*"},
+		},
+		"a path that does not exist": {
+			request: path("/hooks"), status: 404,
+			want: fields{"outcome": "rejected", "reason": "no_source", "detail": "*"},
+		},
+		"a path below a source": {
+			request: path("/webhooks/github/more"), status: 404,
+			want: fields{"outcome": "rejected", "reason": "no_source", "detail": "*"},
+		},
+		"GET is not a delivery": {
+			request: method(http.MethodGet), status: 405, allow: "POST",
+			want: fields{"outcome": "rejected", "reason": "method", "detail": "*"},
+		},
+		"nor is OPTIONS": {
+			request: method(http.MethodOptions), status: 405, allow: "POST",
+			want: fields{"outcome": "rejected", "reason": "method", "detail": "*"},
+		},
+		"nor is a method nobody knows": {
+			request: method("BREW"), status: 405, allow: "POST",
+			want: fields{"outcome": "rejected", "reason": "method", "detail": "*"},
+		},
+		"a body over the source's limit": {
+			request: request("github", strings.Repeat(" ", 4097)), status: 413,
+			want: fields{"outcome": "rejected", "reason": "too_large", "detail": "the body is larger than 4096 bytes"},
+		},
+		"a compressed body": {
+			request: request("github", main, "Content-Encoding", "gzip"), status: 415,
+			want: fields{"outcome": "rejected", "reason": "encoding", "detail": "*"},
+		},
+		"an encoding behind an identity": {
+			request: request("github", main, "Content-Encoding", "identity, br"), status: 415,
+			want: fields{"outcome": "rejected", "reason": "encoding", "detail": "*"},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := newBridge(t, nil)
+			w := b.post(test.request)
+			if w.Code != test.status {
+				t.Errorf("status %d, want %d", w.Code, test.status)
+			}
+			if got := w.Header().Get("Content-Type"); got != "application/json" {
+				t.Errorf("Content-Type %q", got)
+			}
+			if got := w.Header().Get("Allow"); got != test.allow {
+				t.Errorf("Allow %q, want %q", got, test.allow)
+			}
+			got := body(t, w.Body)
+			if id, ok := got["delivery"]; ok {
+				if parsed, err := uuid.Parse(fmt.Sprint(id)); err != nil || parsed.Version() != 7 {
+					t.Errorf("delivery %v is not a UUIDv7", id)
+				}
+				got["delivery"] = "id"
+			}
+			if test.want["detail"] == "*" {
+				if got["detail"] == "" || got["detail"] == nil {
+					t.Error("no detail says what to mend")
+				}
+				got["detail"] = "*"
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("answer (-want +got):\n%s", diff)
+			}
+			if stored := len(b.store.accepted) + len(b.store.ignored); stored > 0 != (test.want["delivery"] != nil) {
+				t.Errorf("%d deliveries stored", stored)
+			}
+			if lines := strings.Count(b.log.text(), "\n"); lines > 1 {
+				t.Errorf("%d lines logged, want one:\n%s", lines, b.log.text())
+			}
+			if log := b.log.text(); strings.Contains(log, newSecret) || strings.Contains(log, oldSecret) {
+				t.Errorf("a secret is in the log:\n%s", log)
+			}
+		})
+	}
+}
+
+func TestNoMatchExplainsTheRules(t *testing.T) {
+	b := newBridge(t, nil)
+	w := b.post(request("github", push("acme/shop", "refs/heads/feature", commit)))
+	got := body(t, w.Body)
+	if w.Code != http.StatusOK || got["outcome"] != "ignored" || got["reason"] != "no_match" {
+		t.Fatalf("status %d, answer %v", w.Code, got)
+	}
+	verdicts, _ := got["rules"].([]any)
+	if _, cut := got["rules_left_out"]; cut {
+		t.Errorf("answer %v, want none left out", got)
+	}
+	if len(verdicts) != 2 {
+		t.Fatalf("rules %v, want the two that name the repository", verdicts)
+	}
+	for i, rule := range []string{"cart", "releases"} {
+		verdict, _ := verdicts[i].(fields)
+		if verdict["rule"] != rule || verdict["matched"] != false || verdict["reason"] == "" {
+			t.Errorf("verdict %v, want why %s did not match", verdict, rule)
+		}
+	}
+	if kept := b.store.ignored[0]; kept.reason != mapping.ReasonNoMatch || len(kept.verdicts) != 2 {
+		t.Errorf("stored as ignored: %+v", kept)
+	}
+}
+
+func TestNoMatchExplainsTwentyRulesAtMost(t *testing.T) {
+	b := newBridge(t, nil)
+	many := rules
+	for i := range 30 {
+		many += fmt.Sprintf("  - {name: more-%d, repository: acme/shop, when: {push: {branches: [never]}}, jobs: [{job_id: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1}]}\n", i)
+	}
+	b.Swap(stateOf(t, many))
+	for name, test := range map[string]struct {
+		request *http.Request
+		more    float64 // of the 32 rules that name acme/shop
+	}{
+		"one event":  {request("github", push("acme/shop", "refs/heads/feature", commit)), 12},
+		"two events": {cloud("branch feature", "branch other"), 44},
+	} {
+		got := body(t, b.post(test.request).Body)
+		if verdicts, _ := got["rules"].([]any); len(verdicts) != 20 || got["rules_left_out"] != test.more {
+			t.Errorf("%s: %d rules explained, %v left out; want 20 and %v", name, len(verdicts), got["rules_left_out"], test.more)
+		}
+	}
+}
+
+func TestAcceptedDeliveryIsWhatTheStoreGets(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	b := newBridge(t, func(o *handlers.Options) { o.Now = func() time.Time { return now } })
+	text := push("acme/shop", "refs/heads/main", commit)
+	b.post(request("github", text, "X-GitHub-Delivery", "host-1"))
+	if len(b.store.accepted) != 1 {
+		t.Fatalf("%d deliveries accepted", len(b.store.accepted))
+	}
+	got := b.store.accepted[0].delivery
+	if got.ID == "" || got.Source != "github" || got.Provider != "github" || got.HostID != "host-1" || got.Event != "push" ||
+		!got.ReceivedAt.Equal(now) || got.DuplicateKey == "" || string(got.Body) != text {
+		t.Errorf("delivery %+v", got)
+	}
+	if got.Header["X-Github-Event"] != "push" {
+		t.Errorf("header %v does not name the event", got.Header)
+	}
+	if len(got.Events) != 1 || got.Events[0].Source != "github" || got.Events[0].Commit != commit {
+		t.Errorf("events %+v", got.Events)
+	}
+	builds := b.store.accepted[0].builds
+	if len(builds) != 2 || builds[0].Commit != commit || !cmp.Equal(builds[0].Parameters, []mapping.Parameter{{Name: "codeBranch", Value: "main"}}) {
+		t.Errorf("builds %+v", builds)
+	}
+}
+
+// cloud is a Bitbucket delivery with a change for each ref, of acme/shop.
+func cloud(refs ...string) *http.Request {
+	var changes []string
+	for _, ref := range refs {
+		kind, name, _ := strings.Cut(ref, " ")
+		changes = append(changes, fmt.Sprintf(`{"new":{"type":%q,"name":%q,"target":{"hash":%q,"message":"m"}},"old":null,"created":true}`, kind, name, commit))
+	}
+	text := `{"repository":{"full_name":"acme/shop"},"push":{"changes":[` + strings.Join(changes, ",") + `]}}`
+	return request("cloud", text, "X-Event-Key", "repo:push", "X-Request-UUID", uuid.NewString(),
+		"X-Hub-Signature", sign(newSecret, text), "X-GitHub-Event", "", "X-GitHub-Delivery", "", "X-Hub-Signature-256", "")
+}
+
+func TestNoMatchOfOneEventBeatsNoRuleOfAnother(t *testing.T) {
+	b := newBridge(t, nil)
+	b.Swap(stateOf(t, strings.Replace(rules, "repository: acme/*", "repository: other/*", 1)))
+	got := body(t, b.post(cloud("branch feature", "branch other")).Body)
+	if verdicts, _ := got["rules"].([]any); got["reason"] != "no_match" || len(verdicts) != 2 {
+		t.Errorf("answer %v, want no_match with a verdict for each event", got)
+	}
+}
+
+func TestSeveralEventsAreOneDelivery(t *testing.T) {
+	b := newBridge(t, nil)
+	w := b.post(cloud("branch main", "branch feature", "tag v1.0.0"))
+	if w.Code != http.StatusAccepted {
+		t.Fatalf("status %d: %s", w.Code, w.Body)
+	}
+	if len(b.store.accepted) != 1 {
+		t.Fatalf("%d calls of Accept, want one", len(b.store.accepted))
+	}
+	var got []string
+	for _, build := range b.store.accepted[0].builds {
+		got = append(got, build.Rule+" "+build.Ref)
+	}
+	want := []string{"cart refs/heads/main", "cart refs/heads/main", "releases refs/tags/v1.0.0"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("builds (-want +got):\n%s", diff)
+	}
+}
+
+func TestRedeliveryIsADuplicate(t *testing.T) {
+	b := newBridge(t, nil)
+	send := func() (int, fields) {
+		w := b.post(request("github", push("acme/shop", "refs/heads/main", commit), "X-GitHub-Delivery", "same"))
+		return w.Code, body(t, w.Body)
+	}
+	_, first := send()
+	status, second := send()
+	if second["delivery"] == first["delivery"] {
+		t.Error("two deliveries have one id")
+	}
+	delete(second, "delivery")
+	want := fields{
+		"outcome": "duplicate", "of": first["delivery"],
+		"replay": fmt.Sprintf("buildbridge deliveries replay %s", first["delivery"]),
+	}
+	if diff := cmp.Diff(want, second); status != http.StatusOK || diff != "" {
+		t.Errorf("status %d, answer (-want +got):\n%s", status, diff)
+	}
+}
+
+func TestDeadBuildIsAcceptedWithItsReason(t *testing.T) {
+	b := newBridge(t, nil)
+	// "\u0007" is a control character, which no parameter may hold.
+	w := b.post(request("github", push("acme/shop", "refs/heads/ma\u0007in", commit)))
+	if w.Code != http.StatusOK {
+		t.Fatalf("no rule matches this branch: status %d", w.Code)
+	}
+	b.Swap(stateOf(t, strings.ReplaceAll(rules, "branches: [main]", "branches: ['ma*']")))
+	w = b.post(request("github", push("acme/shop", "refs/heads/ma\u0007in", commit)))
+	got := body(t, w.Body)
+	builds, _ := got["builds"].([]any)
+	if w.Code != http.StatusAccepted || len(builds) != 2 {
+		t.Fatalf("status %d, answer %v", w.Code, got)
+	}
+	if first, _ := builds[0].(fields); first["reason"] == nil {
+		t.Errorf("build %v does not say why it is dead", first)
+	}
+	if second, _ := builds[1].(fields); second["reason"] != nil {
+		t.Errorf("build %v has a reason, and no parameter", second)
+	}
+}
+
+func TestStoreFailureAcknowledgesNothing(t *testing.T) {
+	b := newBridge(t, nil)
+	b.store.accept = func(context.Context, mapping.Delivery, []mapping.Build) (mapping.Receipt, error) {
+		return mapping.Receipt{}, errors.New("disk is full at /var/lib/secret-place")
+	}
+	w := b.post(request("github", push("acme/shop", "refs/heads/main", commit)))
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "10" {
+		t.Errorf("status %d, Retry-After %q", w.Code, w.Header().Get("Retry-After"))
+	}
+	text := w.Body.String()
+	if got := body(t, w.Body); got["outcome"] != "unavailable" || got["reason"] != "not_stored" {
+		t.Errorf("answer %v", got)
+	}
+	if strings.Contains(text, "disk") {
+		t.Errorf("the answer tells of internals: %s", text)
+	}
+	if line := b.log.last(t); line["level"] != "ERROR" || !strings.Contains(fmt.Sprint(line["error"]), "disk is full") {
+		t.Errorf("log %v", line)
+	}
+}
+
+func TestFullQueueAcknowledgesNothing(t *testing.T) {
+	b := newBridge(t, nil)
+	b.store.accept = func(context.Context, mapping.Delivery, []mapping.Build) (mapping.Receipt, error) {
+		return mapping.Receipt{}, fmt.Errorf("%w: 7 of at most 7", handlers.ErrFull)
+	}
+	w := b.post(request("github", push("acme/shop", "refs/heads/main", commit)))
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "60" {
+		t.Errorf("status %d, Retry-After %q", w.Code, w.Header().Get("Retry-After"))
+	}
+	if got := body(t, w.Body); got["outcome"] != "unavailable" || got["reason"] != "queue_full" {
+		t.Errorf("answer %v", got)
+	}
+}
+
+func TestPanicIsAnsweredAndSurvived(t *testing.T) {
+	b := newBridge(t, nil)
+	b.store.accept = func(context.Context, mapping.Delivery, []mapping.Build) (mapping.Receipt, error) {
+		panic("a fault of ours")
+	}
+	w := b.post(request("github", push("acme/shop", "refs/heads/main", commit)))
+	text := w.Body.String()
+	got := body(t, w.Body)
+	if want := (fields{"outcome": "unavailable", "reason": "internal"}); w.Code != 500 || !cmp.Equal(want, got) {
+		t.Errorf("status %d, answer %s", w.Code, text)
+	}
+	line := b.log.last(t)
+	if line["error"] != "panic: a fault of ours" || !strings.Contains(fmt.Sprint(line["stack"]), "webhook_test.go") {
+		t.Errorf("log %v", line)
+	}
+	b.store.accept = nil
+	if w := b.post(request("github", push("acme/shop", "refs/heads/main", commit))); w.Code != http.StatusAccepted {
+		t.Errorf("the next delivery: status %d", w.Code)
+	}
+}
+
+func TestSenderThatHangsUpDoesNotUndoTheCommit(t *testing.T) {
+	b := newBridge(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	b.store.accept = func(ctx context.Context, _ mapping.Delivery, _ []mapping.Build) (mapping.Receipt, error) {
+		cancel()
+		if err := ctx.Err(); err != nil {
+			t.Errorf("Accept is cancelled with the request: %v", err)
+		}
+		if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > 5*time.Second {
+			t.Errorf("Accept may take until %v, longer than a code host waits", deadline)
+		}
+		return mapping.Receipt{Builds: []mapping.BuildReceipt{{ID: "1"}}}, nil
+	}
+	w := b.post(request("github", push("acme/shop", "refs/heads/main", commit)).WithContext(ctx))
+	if w.Code != http.StatusAccepted {
+		t.Errorf("status %d", w.Code)
+	}
+}
+
+func TestRateLimit(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	b := newBridge(t, func(o *handlers.Options) { o.Now = func() time.Time { return now } })
+	b.post(request("slow", push("acme/shop", "refs/heads/main", commit))) // takes the only token
+	now = now.Add(2500 * time.Millisecond)
+	w := b.post(request("slow", push("acme/shop", "refs/heads/main", commit)))
+	if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "8" {
+		t.Errorf("status %d, Retry-After %q, want 429 and 7.5 s rounded up", w.Code, w.Header().Get("Retry-After"))
+	}
+	if got := body(t, w.Body); got["outcome"] != "rejected" || got["reason"] != "rate_limit" {
+		t.Errorf("answer %v", got)
+	}
+	if w := b.post(request("github", push("acme/shop", "refs/heads/main", commit))); w.Code != http.StatusAccepted {
+		t.Errorf("another source: status %d", w.Code)
+	}
+}
+
+func TestStrangersTakeNoToken(t *testing.T) {
+	b := newBridge(t, nil)
+	for range 5 {
+		if w := b.post(request("slow", push("acme/shop", "refs/heads/main", commit), "X-Hub-Signature-256", "")); w.Code != http.StatusUnauthorized {
+			t.Errorf("status %d", w.Code)
+		}
+	}
+	if w := b.post(request("slow", push("acme/shop", "refs/heads/main", commit))); w.Code != http.StatusAccepted {
+		t.Errorf("status %d after strangers called", w.Code)
+	}
+}
+
+func TestClientAddress(t *testing.T) {
+	proxies := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("fd00::/8")}
+	tests := map[string]struct {
+		peer      string
+		forwarded []string
+		allowed   bool // by 10.0.0.0/8 and 2001:db8::/32
+	}{
+		"a peer on the list":                      {peer: "10.1.2.3:999", allowed: true},
+		"a peer that is not":                      {peer: "11.1.2.3:999"},
+		"IPv6":                                    {peer: "[2001:db8::1]:999", allowed: true},
+		"IPv6 with a zone":                        {peer: "[2001:db8::1%eth0]:999", allowed: true},
+		"IPv4 in IPv6":                            {peer: "[::ffff:10.1.2.3]:999", allowed: true},
+		"a stranger's header means nothing":       {peer: "11.1.2.3:999", forwarded: []string{"10.1.2.3"}},
+		"a listed peer's header means nothing":    {peer: "10.1.2.3:999", forwarded: []string{"11.1.2.3"}, allowed: true},
+		"a proxy's header is believed":            {peer: "192.0.2.1:999", forwarded: []string{"10.1.2.3"}, allowed: true},
+		"a proxy's header for a stranger":         {peer: "192.0.2.1:999", forwarded: []string{"11.1.2.3"}},
+		"what the client put to the left is not":  {peer: "192.0.2.1:999", forwarded: []string{"10.1.2.3, 11.1.2.3"}},
+		"two proxies":                             {peer: "192.0.2.1:999", forwarded: []string{"11.1.2.3, 10.1.2.3, 192.0.2.9"}, allowed: true},
+		"two headers are one list":                {peer: "[fd00::1]:999", forwarded: []string{"11.1.2.3", "10.1.2.3", "192.0.2.9"}, allowed: true},
+		"the client's own header above a proxy's": {peer: "192.0.2.1:999", forwarded: []string{"10.1.2.3", "11.1.2.3"}},
+		"an entry with a port":                    {peer: "192.0.2.1:999", forwarded: []string{"10.1.2.3:55"}, allowed: true},
+		"an entry of IPv6 in brackets":            {peer: "192.0.2.1:999", forwarded: []string{"[2001:db8::7]"}, allowed: true},
+		"an entry of IPv6 with a port":            {peer: "192.0.2.1:999", forwarded: []string{"[2001:db8::7]:55"}, allowed: true},
+		"an entry that is no address":             {peer: "192.0.2.1:999", forwarded: []string{"10.1.2.3, unknown"}},
+		"an empty entry":                          {peer: "192.0.2.1:999", forwarded: []string{"10.1.2.3, "}},
+		"a proxy without a header":                {peer: "192.0.2.1:999"},
+		"a peer that has no address":              {peer: "@"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := newBridge(t, func(o *handlers.Options) { o.TrustedProxies = proxies })
+			r := request("inside", push("acme/shop", "refs/heads/main", commit))
+			r.RemoteAddr = test.peer
+			r.Header["X-Forwarded-For"] = test.forwarded
+			r.Header.Set("X-Real-Ip", "10.1.2.3")
+			r.Header.Set("Forwarded", "for=10.1.2.3")
+			want := http.StatusForbidden
+			if test.allowed {
+				want = http.StatusAccepted
+			}
+			if got := b.post(r).Code; got != want {
+				t.Errorf("status %d, want %d", got, want)
+			}
+		})
+	}
+}
+
+// endless is a body whose length nobody was told.
+type endless struct{ read int }
+
+func (e *endless) Read(p []byte) (int, error) {
+	e.read += len(p)
+	return len(p), nil
+}
+
+func TestTooLargeIsNotRead(t *testing.T) {
+	b := newBridge(t, nil)
+	server := httptest.NewServer(b.Public())
+	defer server.Close()
+	defer http.DefaultClient.CloseIdleConnections()
+
+	tests := map[string]struct {
+		body   io.Reader
+		length int64
+	}{
+		"with a length":    {body: io.LimitReader(&endless{}, 1<<40), length: 1 << 40},
+		"without a length": {body: &endless{}, length: -1},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/webhooks/github", test.body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.ContentLength = test.length
+			response, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			if response.StatusCode != http.StatusRequestEntityTooLarge || !response.Close {
+				t.Errorf("status %d, connection closed: %t", response.StatusCode, response.Close)
+			}
+			if got := body(t, response.Body); got["reason"] != "too_large" {
+				t.Errorf("answer %v", got)
+			}
+		})
+	}
+}
+
+// TestSlowBodyIsGivenUp sends the beginning of a body and nothing more. Were the
+// rest waited for, no answer would ever come.
+func TestSlowBodyIsGivenUp(t *testing.T) {
+	b := newBridge(t, func(o *handlers.Options) { o.BodyTimeout = 20 * time.Millisecond })
+	server := httptest.NewServer(b.Public())
+	defer server.Close()
+	const length, chunked = "Content-Length: 1000\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n1\r\n{"
+	tests := map[string]struct {
+		source, rest string
+		status       int
+	}{
+		"with a length":                      {source: "github", rest: length, status: 400},
+		"without a length":                   {source: "github", rest: chunked, status: 400},
+		"for nobody":                         {source: "nobody", rest: length, status: 404},
+		"for nobody, without a length":       {source: "nobody", rest: chunked, status: 404},
+		"from an address that is not listed": {source: "inside", rest: length, status: 403},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", server.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer connection.Close()
+			if err := connection.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.WriteString(connection, "POST /webhooks/"+test.source+" HTTP/1.1\r\nHost: bridge\r\n"+test.rest); err != nil {
+				t.Fatal(err)
+			}
+			response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			if response.StatusCode != test.status || !response.Close {
+				t.Errorf("status %d, connection closed: %t", response.StatusCode, response.Close)
+			}
+		})
+	}
+}
+
+func TestConnectionIsKeptForTheNextDelivery(t *testing.T) {
+	server := httptest.NewServer(newBridge(t, nil).Public())
+	defer server.Close()
+	defer http.DefaultClient.CloseIdleConnections()
+	for i := range 2 {
+		reused := false
+		trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { reused = info.Reused }}
+		r := request("github", push("acme/shop", "refs/heads/main", commit))
+		r = r.WithContext(httptrace.WithClientTrace(t.Context(), trace))
+		r.RequestURI = ""
+		r.URL, _ = r.URL.Parse(server.URL + "/webhooks/github")
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+		response.Body.Close()
+		if response.StatusCode != http.StatusAccepted || reused != (i > 0) {
+			t.Errorf("delivery %d: status %d, connection reused: %t", i, response.StatusCode, reused)
+		}
+	}
+}
+
+// unread is a body that must not be read.
+type unread struct{ t *testing.T }
+
+func (u unread) Read([]byte) (int, error) {
+	u.t.Error("the body is read")
+	return 0, io.EOF
+}
+
+func TestBodyIsNotReadInVain(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	b := newBridge(t, func(o *handlers.Options) { o.Now = func() time.Time { return now } })
+	b.post(request("slow", push("acme/shop", "refs/heads/main", commit))) // takes the only token
+	tests := map[string]struct {
+		source string
+		length int64
+		coding string
+		status int
+	}{
+		"too large by its own account": {source: "github", length: 4097, status: 413},
+		"for nobody":                   {source: "nobody", length: 10, status: 404},
+		"from a stranger's address":    {source: "inside", length: 10, status: 403},
+		"too soon":                     {source: "slow", length: 10, status: 429},
+		"compressed":                   {source: "github", length: 10, coding: "gzip", status: 415},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := request(test.source, "", "Content-Encoding", test.coding)
+			r.Body, r.ContentLength = io.NopCloser(unread{t}), test.length
+			if w := b.post(r); w.Code != test.status {
+				t.Errorf("status %d, want %d", w.Code, test.status)
+			}
+		})
+	}
+}
+
+func TestOneLineIsLogged(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	tests := map[string]struct {
+		request *http.Request
+		want    fields
+	}{
+		"of an accepted delivery": {
+			request: request("github", push("acme/shop", "refs/heads/main", commit), "X-GitHub-Delivery", "host-1"),
+			want: fields{
+				"level": "INFO", "msg": "delivery", "source": "github", "provider": "github", "host_id": "host-1",
+				"repository": "acme/shop", "ref": "refs/heads/main", "commit": commit, "events": 1.0,
+				"outcome": "accepted", "reason": "", "builds": 2.0, "status": 202.0, "duration_ms": 0.0,
+			},
+		},
+		"of an ignored one, its line breaks harmless": {
+			request: request("github", push("no/rule\nlevel=ERROR", "refs/heads/main", commit), "X-GitHub-Delivery", "host-1"),
+			want: fields{
+				"level": "INFO", "msg": "delivery", "source": "github", "provider": "github", "host_id": "host-1",
+				"repository": "no/rule\nlevel=ERROR", "ref": "refs/heads/main", "commit": commit, "events": 1.0,
+				"outcome": "ignored", "reason": "no_rule", "builds": 0.0, "status": 200.0, "duration_ms": 0.0,
+			},
+		},
+		"of a stranger's, with the internal reason and without the body": {
+			request: request("github", push("acme/shop", "refs/heads/main", commit), "X-Hub-Signature-256", ""),
+			want: fields{
+				"level": "WARN", "msg": "delivery", "source": "github", "provider": "github", "host_id": "",
+				"repository": "", "ref": "", "commit": "", "events": 0.0,
+				"outcome": "rejected", "reason": "not_authenticated", "builds": 0.0, "status": 401.0, "duration_ms": 0.0,
+				"client": "192.0.2.1", "error": "github: not authenticated: header X-Hub-Signature-256 is missing",
+			},
+		},
+		"of a source that does not exist, its name cut": {
+			request: request(strings.Repeat("x", 200), ""),
+			want: fields{
+				"level": "WARN", "msg": "delivery", "source": strings.Repeat("x", 100), "provider": "", "host_id": "",
+				"repository": "", "ref": "", "commit": "", "events": 0.0,
+				"outcome": "rejected", "reason": "no_source", "builds": 0.0, "status": 404.0, "duration_ms": 0.0,
+				"client": "192.0.2.1", "error": "no source has this name",
+			},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := newBridge(t, func(o *handlers.Options) { o.Now = func() time.Time { return now } })
+			b.post(test.request)
+			if lines := strings.Count(b.log.text(), "\n"); lines != 1 {
+				t.Fatalf("%d lines:\n%s", lines, b.log.text())
+			}
+			got := b.log.last(t)
+			if id := got["delivery"]; (id != "") != (test.want["level"] == "INFO") {
+				t.Errorf("delivery %q", id)
+			}
+			delete(got, "delivery")
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("line (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What the sender is told to mend is what the log has.
+func TestTheLogHasTheDetailOfARefusal(t *testing.T) {
+	for name, test := range map[string]struct {
+		request *http.Request
+		status  int
+	}{
+		"too large":         {request("github", strings.Repeat(" ", 5000)), http.StatusRequestEntityTooLarge},
+		"compressed":        {request("github", "{}", "Content-Encoding", "gzip"), http.StatusUnsupportedMediaType},
+		"no source":         {request("nobody", "{}"), http.StatusNotFound},
+		"another address":   {request("inside", "{}"), http.StatusForbidden},
+		"another method":    {httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/webhooks/github", nil), http.StatusMethodNotAllowed},
+		"one too many of 1": {request("slow", push("acme/shop", "refs/heads/main", commit)), http.StatusTooManyRequests},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBridge(t, nil)
+			if test.status == http.StatusTooManyRequests {
+				b.post(request("slow", push("acme/shop", "refs/heads/main", commit)))
+			}
+			w := b.post(test.request)
+			detail := body(t, w.Body)["detail"]
+			if line := b.log.last(t); w.Code != test.status || detail == nil || line["error"] != detail {
+				t.Errorf("status %d, want %d; the log has %v, the answer %v", w.Code, test.status, line["error"], detail)
+			}
+		})
+	}
+}
+
+func TestPathsBelowASourceAreUnknownSources(t *testing.T) {
+	b := newBridge(t, nil)
+	for _, path := range []string{"/webhooks/github/more", "/webhooks/"} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader("{}"))
+		w := b.post(r)
+		if got := body(t, w.Body); w.Code != http.StatusNotFound || got["reason"] != "no_source" {
+			t.Errorf("%s: status %d, %v", path, w.Code, got)
+		}
+	}
+}
