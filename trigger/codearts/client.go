@@ -1,0 +1,283 @@
+package codearts
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"buildbridge/mapping"
+)
+
+// maxAnswer is how much of an answer is read: 1 MiB. The largest, a page of 100
+// records, has about 100 KiB.
+const maxAnswer = 1 << 20
+
+// Options of a [Client].
+type Options struct {
+	// Endpoint is the address of the service, an http or https URL without a
+	// path; see [RegionEndpoint]. Required.
+	Endpoint string
+	// Credentials authorize each request. Required.
+	Credentials Credentials
+	// Timeout bounds each call, retries after a refresh included.
+	// mapping.DefaultTimeout if not set.
+	Timeout time.Duration
+	// Transport sends the requests. nil means one of the client's own, with
+	// proxies from the environment. Another one must not follow redirects nor
+	// send a POST again.
+	Transport http.RoundTripper
+	// UserAgent is "buildbridge" if not set. It is part of what is signed.
+	UserAgent string
+	// Now is time.Now if not set: the clock of signatures and Retry-After dates.
+	Now func() time.Time
+}
+
+// Client calls CodeArts Build. It is safe for concurrent use.
+type Client struct {
+	endpoint    *url.URL
+	credentials Credentials
+	timeout     time.Duration
+	http        *http.Client
+	userAgent   string
+	now         func() time.Time
+}
+
+// New makes a client. It checks the options and makes no network call.
+func New(o Options) (*Client, error) {
+	endpoint, err := parseEndpoint(o.Endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("codearts: Endpoint: %w", err)
+	}
+	if o.Credentials == nil {
+		return nil, errors.New("codearts: Credentials are missing")
+	}
+	if o.Timeout < 0 {
+		return nil, errors.New("codearts: Timeout is negative")
+	}
+	c := &Client{
+		endpoint:    endpoint,
+		credentials: o.Credentials,
+		timeout:     o.Timeout,
+		http:        newHTTPClient(o.Transport),
+		userAgent:   o.UserAgent,
+		now:         o.Now,
+	}
+	if c.timeout == 0 {
+		c.timeout = mapping.DefaultTimeout
+	}
+	if c.userAgent == "" {
+		c.userAgent = defaultUserAgent
+	}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	return c, nil
+}
+
+const defaultUserAgent = "buildbridge"
+
+// Close closes the connections that are idle. Calls under way go on.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+func newHTTPClient(transport http.RoundTripper) *http.Client {
+	if transport == nil {
+		transport = newTransport()
+	}
+	return &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+func parseEndpoint(s string) (*url.URL, error) {
+	if s == "" {
+		return nil, errors.New("missing; give the address of the service or a region")
+	}
+	u, err := url.Parse(s)
+	if err != nil {
+		return nil, errors.New("not a URL")
+	}
+	switch {
+	case u.Scheme != "https" && u.Scheme != "http", u.Host == "":
+		return nil, fmt.Errorf("%q is not an absolute http or https URL", u.Redacted())
+	case u.User != nil, strings.Trim(u.Path, "/") != "", u.RawQuery != "", u.Fragment != "":
+		return nil, fmt.Errorf("%q has more than scheme, host and port", u.Redacted())
+	}
+	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
+}
+
+// call is one request to the service.
+type call struct {
+	op     string
+	method string
+	path   string
+	query  url.Values
+	body   []byte
+}
+
+// do sends a call and reads its answer. The error is an [*Error] and covers
+// statuses other than 2xx; what a 2xx says is for the caller to judge. After
+// credentials were refused they are refreshed and the call is sent once more,
+// which is safe: nothing happened.
+func (c *Client) do(ctx context.Context, k call) (answer, reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	for attempt := 1; ; attempt++ {
+		req, err := c.request(ctx, k)
+		if err != nil {
+			return answer{}, reply{}, err
+		}
+		r, err := send(c.http, k.op, req, c.now)
+		if err != nil {
+			return answer{}, reply{}, err
+		}
+		a := parseAnswer(r.body, r.secrets...)
+		if attempt == 1 && a.buildNumber == "" && refused(r.status, a.code) {
+			again, err := c.credentials.Refresh(ctx, req, k.body)
+			if err != nil {
+				return answer{}, reply{}, notAuthorized(k.op, err)
+			}
+			if again {
+				continue
+			}
+		}
+		if r.status < 200 || r.status > 299 {
+			return a, r, r.error(k.op, a)
+		}
+		return a, r, nil
+	}
+}
+
+func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
+	u := *c.endpoint
+	u.Path = k.path
+	// Signatures are made over %20, which is what the SDK sends.
+	u.RawQuery = strings.ReplaceAll(k.query.Encode(), "+", "%20")
+	req, err := http.NewRequestWithContext(ctx, k.method, u.String(), bytes.NewReader(k.body))
+	if err != nil {
+		return nil, &Error{Op: k.op, Fate: FateDead, what: whatNotSent, Err: err}
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", c.userAgent)
+	req.Header.Set(headerDate, c.now().UTC().Format(dateFormat))
+	if err := c.credentials.Authorize(ctx, req, k.body); err != nil {
+		return nil, notAuthorized(k.op, err)
+	}
+	return req, nil
+}
+
+// notAuthorized makes the error of a call for which there were no credentials.
+// Where a service was asked for them, its answer decides whether to try again;
+// a secret that cannot be read may be there later.
+func notAuthorized(op string, err error) *Error {
+	e := &Error{Op: op, Fate: FateRetry, what: "no credentials", Err: err}
+	if inner, ok := errors.AsType[*Error](err); ok {
+		e.Fate, e.Timeout, e.RetryAfter = inner.Fate, inner.Timeout, inner.RetryAfter
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		e.Timeout = true
+	}
+	return e
+}
+
+// reply is an HTTP answer that was read.
+type reply struct {
+	status     int
+	header     http.Header
+	body       []byte
+	requestID  string
+	retryAfter time.Duration
+	secrets    []string // that the request carried
+}
+
+func (r reply) error(op string, a answer) *Error {
+	e := answered(op, r.status, a, r.requestID, r.retryAfter)
+	if location := r.header.Get("Location"); location != "" && r.status >= 300 && r.status < 400 && e.Message == "" {
+		e.Message = "to " + oneLine(hide(location, r.secrets), 200)
+	}
+	return e
+}
+
+// send sends one request once, and tells a request that never left (FateRetry)
+// from one that may have arrived (FateUnknown).
+//
+// The border is the connection: a request that got none was not sent. From then
+// on it counts as sent, though it may not have been: net/http writes it in
+// another goroutine, and a deadline can pass while it does. Where net/http
+// takes a second connection because the first was closed before anything was
+// written, the border moves along.
+func send(client *http.Client, op string, req *http.Request, now func() time.Time) (reply, error) {
+	var connected atomic.Bool
+	trace := &httptrace.ClientTrace{
+		GetConn: func(string) { connected.Store(false) },
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	}
+	ctx := httptrace.WithClientTrace(req.Context(), trace)
+	res, err := client.Do(req.WithContext(ctx))
+	if err != nil {
+		e := &Error{Op: op, Fate: FateRetry, what: whatNotSent, Timeout: timedOut(ctx, err), Err: cause(err)}
+		if connected.Load() {
+			e.Fate, e.what = FateUnknown, whatNoAnswer
+		}
+		return reply{}, e
+	}
+	defer res.Body.Close()
+	secrets := credentialsIn(req.Header)
+	r := reply{
+		status:     res.StatusCode,
+		header:     res.Header,
+		secrets:    secrets,
+		requestID:  oneLine(hide(res.Header.Get("X-Request-Id"), secrets), 64),
+		retryAfter: retryAfter(res.Header.Get("Retry-After"), now),
+	}
+	r.body, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil && r.status >= 200 && r.status < 300 {
+		return reply{}, &Error{
+			Op: op, Fate: FateUnknown, what: whatNoAnswer, Status: r.status, RequestID: r.requestID,
+			Timeout: timedOut(ctx, err), Err: cause(err),
+		}
+	}
+	return r, nil
+}
+
+// cause drops the URL that http.Client puts around an error.
+func cause(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+func timedOut(ctx context.Context, err error) bool {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return true
+	}
+	e, ok := errors.AsType[net.Error](err)
+	return ok && e.Timeout()
+}
+
+// retryAfter reads the header (RFC 9110, 10.2.3): seconds or a date, at most a
+// day, 0 if there is none.
+func retryAfter(s string, now func() time.Time) time.Duration {
+	const most = 24 * time.Hour
+	if s == "" {
+		return 0
+	}
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return time.Duration(min(max(n, 0), int64(most/time.Second))) * time.Second
+	}
+	if t, err := http.ParseTime(s); err == nil {
+		return min(max(t.Sub(now()), 0), most)
+	}
+	return 0
+}

@@ -1,0 +1,108 @@
+package codearts
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Error is a failed call. Error() is written for people; machines use the
+// fields.
+type Error struct {
+	Op   string // "run job", "list records", …
+	Fate Fate
+
+	Status    int    // HTTP status; 0 if there was no answer
+	Code      string // the service's code, "" if it gave none
+	Message   string // the service's message, one line of at most 500 characters
+	RequestID string // X-Request-Id, for the service's support
+
+	RetryAfter time.Duration // what the service asked for; 0 if it did not
+	Timeout    bool          // a deadline passed before the answer was complete
+	Err        error         // the cause, where there was no answer
+
+	what, todo string
+}
+
+// Error says what went wrong, the service's own words, and what to do:
+// "run job: credentials refused (401 APIGW.0301): …; check …".
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Op)
+	b.WriteString(": ")
+	b.WriteString(e.what)
+	var in []string
+	if e.Status != 0 {
+		in = append(in, strings.TrimSpace(strconv.Itoa(e.Status)+" "+e.Code))
+	}
+	if e.RequestID != "" {
+		in = append(in, "request "+e.RequestID)
+	}
+	if len(in) > 0 {
+		fmt.Fprintf(&b, " (%s)", strings.Join(in, ", "))
+	}
+	if e.Message != "" {
+		b.WriteString(": " + e.Message)
+	}
+	if e.Err != nil {
+		b.WriteString(": " + e.Err.Error())
+	}
+	if e.Fate == FateUnknown {
+		b.WriteString("; the build may have been started")
+	}
+	if e.todo != "" {
+		b.WriteString("; " + e.todo)
+	}
+	return b.String()
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Label is the value for a metric's code label: the HTTP status; "not_sent" if
+// no request went out; "timeout" if one did and no whole answer came back,
+// be it for a deadline, a reset or a closed connection.
+func (e *Error) Label() string {
+	switch {
+	case e.Status != 0 && e.Err == nil:
+		return strconv.Itoa(e.Status)
+	case e.Fate == FateUnknown || e.sent():
+		return "timeout"
+	}
+	return "not_sent"
+}
+
+// sent tells whether a call that is not RunJob got out: their fate does not say.
+func (e *Error) sent() bool { return e.what == whatNoAnswer }
+
+const (
+	whatNoAnswer = "no answer"
+	whatNotSent  = "not sent"
+)
+
+// answered makes the error of an answer that is not a success.
+func answered(op string, status int, a answer, requestID string, retryAfter time.Duration) *Error {
+	v := judge(status, a.code)
+	if a.requestID != "" && requestID == "" {
+		requestID = a.requestID
+	}
+	return &Error{
+		Op: op, Fate: v.fate, Status: status, Code: a.code, Message: a.message,
+		RequestID: requestID, RetryAfter: retryAfter, what: v.what, todo: v.todo,
+	}
+}
+
+// misused makes the error of a call that cannot be made.
+func misused(op, what, todo string) *Error {
+	return &Error{Op: op, Fate: FateDead, what: what, todo: todo}
+}
+
+// harmless turns unknown into retry for calls that start nothing.
+func harmless(err error) error {
+	if e, ok := errors.AsType[*Error](err); ok && e.Fate == FateUnknown {
+		e.Fate = FateRetry
+	}
+	return err
+}

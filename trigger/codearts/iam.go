@@ -1,0 +1,228 @@
+package codearts
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+// IAMUserOptions say who logs in and where.
+type IAMUserOptions struct {
+	// Endpoint is the address of IAM, an http or https URL without a path; see
+	// [IAMEndpoint]. Required.
+	Endpoint string
+	// Domain is the account's name, Name the user's. Required.
+	Domain, Name string
+	// Password of the user. Required.
+	Password SecretFunc
+	// Project is the name of the project that tokens are for, which is the
+	// region's name unless the account has sub-projects. Required.
+	Project string
+
+	Transport http.RoundTripper // as in Options
+	Timeout   time.Duration     // of one login; 15 s if not set
+	Now       func() time.Time  // time.Now if not set
+}
+
+// IAMUser logs in as an IAM user and sends the user token. A token is kept until
+// shortly before it expires, which is 24 hours after it was made; any number of
+// calls share one login. No login happens before the first call.
+func IAMUser(o IAMUserOptions) (Credentials, error) {
+	endpoint, err := parseEndpoint(o.Endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("iam user: Endpoint: %w", err)
+	}
+	for _, field := range []struct{ name, value string }{{"Domain", o.Domain}, {"Name", o.Name}, {"Project", o.Project}} {
+		if field.value == "" {
+			return nil, fmt.Errorf("iam user: %s is missing", field.name)
+		}
+	}
+	if o.Password == nil {
+		return nil, errors.New("iam user: Password is missing")
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 15 * time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Transport == nil {
+		transport := newTransport()
+		transport.DisableKeepAlives = true // A login a day.
+		o.Transport = transport
+	}
+	// nocatalog keeps some 20 KiB of addresses out of the answer.
+	return &iamUser{IAMUserOptions: o, url: endpoint.String() + "/v3/auth/tokens?nocatalog=1", http: newHTTPClient(o.Transport)}, nil
+}
+
+type iamUser struct {
+	IAMUserOptions
+	url  string
+	http *http.Client
+
+	logins singleflight.Group
+
+	mu    sync.Mutex
+	token string
+	until time.Time // when to get another token
+	// After a refusal the same password is not tried again for a while: IAM
+	// locks a user for 15 minutes after 5 wrong passwords.
+	refusal  *Error
+	refused  string // the password that was refused
+	retryFor time.Time
+}
+
+const (
+	tokenLifetime = 23 * time.Hour   // where IAM does not say; it documents 24 hours
+	tokenMargin   = 10 * time.Minute // a token is replaced so long before it expires
+	refusalPause  = 5 * time.Minute
+)
+
+func (u *iamUser) Authorize(ctx context.Context, req *http.Request, _ []byte) error {
+	token, err := u.current(ctx)
+	if err != nil {
+		return err
+	}
+	req.Header.Set(headerToken, token)
+	return nil
+}
+
+// Refresh forgets the refused token. Password and permission changes kill a
+// token within 30 minutes.
+func (u *iamUser) Refresh(_ context.Context, refused *http.Request, _ []byte) (bool, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.token == refused.Header.Get(headerToken) {
+		u.token = ""
+	}
+	return true, nil
+}
+
+func (u *iamUser) cached() string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.Now().Before(u.until) {
+		return ""
+	}
+	return u.token
+}
+
+func (u *iamUser) current(ctx context.Context) (string, error) {
+	if token := u.cached(); token != "" {
+		return token, nil
+	}
+	login := u.logins.DoChan("", func() (any, error) {
+		if token := u.cached(); token != "" {
+			return token, nil
+		}
+		// The login is for all who wait: it does not end with who asked first.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), u.Timeout)
+		defer cancel()
+		return u.login(ctx)
+	})
+	select {
+	case <-ctx.Done():
+		return "", fmt.Errorf("waiting for a token: %w", ctx.Err())
+	case result := <-login:
+		if result.Err != nil {
+			return "", result.Err
+		}
+		return result.Val.(string), nil
+	}
+}
+
+const opToken = "get user token"
+
+func (u *iamUser) login(ctx context.Context) (string, error) {
+	password, err := reveal("password", u.Password)
+	if err != nil {
+		return "", err
+	}
+	u.mu.Lock()
+	refusal := u.refusal
+	if password != u.refused || !u.Now().Before(u.retryFor) {
+		refusal = nil
+	}
+	u.mu.Unlock()
+	if refusal != nil {
+		return "", refusal
+	}
+
+	body, err := json.Marshal(tokenRequest(u.Domain, u.Name, password, u.Project))
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", opToken, err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.url, bytes.NewReader(body))
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", opToken, err)
+	}
+	req.Header.Set("Content-Type", "application/json;charset=utf8")
+	req.Header.Set("User-Agent", defaultUserAgent)
+	asked := u.Now()
+	r, err := send(u.http, opToken, req, u.Now)
+	if err != nil {
+		return "", harmless(err)
+	}
+	token := strings.TrimSpace(r.header.Get("X-Subject-Token"))
+	if r.status != http.StatusCreated && r.status != http.StatusOK || token == "" {
+		return "", u.failed(r, password)
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.token, u.until, u.refusal = token, renewAt(r.body, asked), nil
+	return token, nil
+}
+
+func (u *iamUser) failed(r reply, password string) *Error {
+	e := r.error(opToken, parseAnswer(r.body, password))
+	switch {
+	case r.status == http.StatusUnauthorized || r.status == http.StatusForbidden:
+		e.what = "IAM refused the login"
+		e.todo = "check domain, name, password and project of iam_user: the user needs programmatic access, and no login protection by a second factor"
+	case e.Fate == FateUnknown:
+		e.Fate = FateRetry
+	}
+	if e.Fate == FateDead {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.refusal, u.refused, u.retryFor = e, password, u.Now().Add(refusalPause)
+	}
+	return e
+}
+
+// renewAt gives the time to get another token: ten minutes before the token
+// expires, or a tenth of its life if that is less.
+func renewAt(body []byte, asked time.Time) time.Time {
+	var a struct {
+		Token struct {
+			ExpiresAt time.Time `json:"expires_at"`
+		} `json:"token"`
+	}
+	life := tokenLifetime
+	if err := json.Unmarshal(body, &a); err == nil && !a.Token.ExpiresAt.IsZero() {
+		life = a.Token.ExpiresAt.Sub(asked)
+	}
+	return asked.Add(life - min(tokenMargin, life/10))
+}
+
+// tokenRequest is the body of "Obtaining a User Token Through Password
+// Authentication" of the IAM reference.
+func tokenRequest(domain, name, password, project string) map[string]any {
+	return map[string]any{"auth": map[string]any{
+		"identity": map[string]any{
+			"methods": []string{"password"},
+			"password": map[string]any{"user": map[string]any{
+				"name": name, "password": password, "domain": map[string]any{"name": domain},
+			}},
+		},
+		"scope": map[string]any{"project": map[string]any{"name": project}},
+	}}
+}

@@ -1,0 +1,249 @@
+package codearts_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"buildbridge/trigger/codearts"
+	"buildbridge/trigger/codearts/codeartstest"
+)
+
+// at is a clock that stands still.
+func at(t time.Time) func() time.Time { return func() time.Time { return t } }
+
+// noon of a day in Shanghai, where the next day has begun in Auckland.
+func noon() time.Time { return time.Date(2026, 3, 1, 4, 0, 0, 0, time.UTC) }
+
+func TestRecords(t *testing.T) {
+	for name, text := range map[string]bool{"times in milliseconds": false, "times as wall clocks": true} {
+		t.Run(name, func(t *testing.T) {
+			now := noon()
+			zone := time.FixedZone("+13", 13*60*60)
+			server := codeartstest.NewServer(codeartstest.Options{
+				Now: func() time.Time { return now }, Location: zone, TextTimes: text, BuildTime: time.Hour,
+			})
+			defer server.Close()
+			client := newClient(t, codearts.Options{Endpoint: server.URL, Now: at(now)})
+			for range 2 {
+				if _, err := client.RunJob(t.Context(), runBody(t)); err != nil {
+					t.Fatal(err)
+				}
+				now = now.Add(time.Minute)
+			}
+			if _, err := server.StartBuild(codeartstest.Build{JobID: jobID, Tag: "v1", Branch: "main"}); err != nil {
+				t.Fatal(err)
+			}
+
+			got, err := client.Records(t.Context(), jobID, noon().Add(time.Minute), now, zone)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := []codearts.Record{{
+				Number: "3", Start: noon().Add(2 * time.Minute), JobRunningStatus: "Running", CodeBranch: "main",
+				CommitID: got[0].CommitID, BuildType: "tag", TriggerType: "MANUAL", DailyBuildNumber: "20260301.3",
+			}, {
+				Number: "2", Start: noon().Add(time.Minute), JobRunningStatus: "Running", CodeBranch: "main",
+				CommitID: commit, BuildType: "commitId", TriggerType: "OpenAPI", DailyBuildNumber: "20260301.2",
+			}}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("records (-want +got):\n%s", diff)
+			}
+			if none, err := client.Records(t.Context(), jobID, now.Add(time.Second), now.Add(time.Hour), zone); err != nil || len(none) != 0 {
+				t.Errorf("of the future: %v, %v", none, err)
+			}
+
+			info, err := client.RecordInfo(t.Context(), jobID, "3")
+			wantInfo := codearts.RecordInfo{
+				BuildNumber: "3", Commit: got[0].CommitID, Tag: "v1", Branch: "main", BuildType: "tag", TriggerType: "MANUAL",
+				Status: "Running", StartTime: "2026-03-01 17:02:00",
+			}
+			if diff := cmp.Diff(wantInfo, info); err != nil || diff != "" {
+				t.Errorf("record info: %v (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+}
+
+// Builds started while pages are read push others onto the next page.
+func TestRecordsOfManyPages(t *testing.T) {
+	now := noon()
+	server := codeartstest.NewServer(codeartstest.Options{Now: func() time.Time { return now }, Location: time.UTC})
+	defer server.Close()
+	for range 250 {
+		if _, err := server.StartBuild(codeartstest.Build{JobID: jobID}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pages := 0
+	client := newClient(t, codearts.Options{Endpoint: "http://x", Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		if pages++; pages == 2 {
+			if _, err := server.StartBuild(codeartstest.Build{JobID: jobID}); err != nil {
+				t.Error(err)
+			}
+		}
+		r.URL.Host = strings.TrimPrefix(server.URL, "http://")
+		return http.DefaultTransport.RoundTrip(r)
+	})})
+	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	records, err := client.Records(t.Context(), jobID, now.Add(-time.Hour), now, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, r := range records {
+		if seen[r.Number] {
+			t.Error("twice:", r.Number)
+		}
+		seen[r.Number] = true
+	}
+	if len(seen) != 250 || pages != 3 {
+		t.Errorf("%d records on %d pages, want 250 on 3", len(seen), pages)
+	}
+}
+
+// What the service is asked, and how odd answers are taken.
+func TestRecordsProtocol(t *testing.T) {
+	page := func(n, total int) string {
+		return `{"result":{"total_record":"` + fmt.Sprint(total) + `","job_build_states":[` +
+			strings.TrimSuffix(strings.Repeat(`{"number":1},`, n), ",") + `]},"error":null,"status":"success"}`
+	}
+	shanghai := time.FixedZone("+8", 8*60*60)
+	tests := map[string]struct {
+		from, to time.Time
+		job      string
+		answer   string
+		status   int
+
+		queries []string // the first ones
+		count   int      // of queries
+		fate    codearts.Fate
+		fails   string // a part of the error; "" for success
+	}{
+		"bounds are rounded outwards": {
+			from: noon().Add(999 * time.Millisecond), to: noon().Add(time.Millisecond + time.Second), answer: page(1, 1), count: 1,
+			queries: []string{"end_time=2026-03-01%2012%3A00%3A02&page_index=0&page_size=100&start_time=2026-03-01%2012%3A00%3A00"},
+		},
+		"no list":                    {answer: `{"result":{"job_build_states":null}}`, count: 1},
+		"a page smaller than asked":  {answer: page(10, 25), count: 3},
+		"a total that never comes":   {answer: page(1, 99999999), count: 100, fate: codearts.FateDead, fails: "more than 10000 records"},
+		"full pages without an end":  {answer: page(100, 0), count: 100, fate: codearts.FateDead, fails: "shorten the window"},
+		"an error in a 200":          {answer: `{"error":{"code":"CB.00060211","reason":"slow"},"status":"error"}`, count: 1, fate: codearts.FateThrottled, fails: "too many requests"},
+		"an error without a code":    {answer: `{"error":"nope","status":"fail","result":null}`, count: 1, fate: codearts.FateRetry, fails: "the service reports an error (200): nope"},
+		"a page instead of JSON":     {answer: `<html>`, count: 1, fate: codearts.FateRetry, fails: "a page instead of JSON"},
+		"nothing":                    {answer: ``, count: 1, fate: codearts.FateRetry, fails: "list records"},
+		"no result":                  {answer: `{}`, count: 1, fate: codearts.FateRetry, fails: "not understood"},
+		"a list that is none":        {answer: `{"result":{"job_build_states":{}}}`, count: 1, fate: codearts.FateRetry, fails: "not understood"},
+		"a record that is none":      {answer: `{"result":{"job_build_states":[1]}}`, count: 1, fate: codearts.FateRetry, fails: "not understood"},
+		"the service fails":          {status: 500, count: 1, fate: codearts.FateRetry, fails: "the service failed (500)"},
+		"no such job":                {status: 422, answer: `{"error":{"code":"DEVCB.00031006"}}`, count: 1, fate: codearts.FateDead, fails: "no such job"},
+		"a window of three months":   {from: noon().AddDate(0, -3, 0), to: noon(), answer: page(1, 1), count: 3},
+		"a window that is backwards": {from: noon(), to: noon().Add(-time.Second), fate: codearts.FateDead, fails: "ends before it begins"},
+		"a job id that is a path":    {job: "../../v3/jobs/stop", fate: codearts.FateDead, fails: "not 32 letters and digits"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var queries []string
+			url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				queries = append(queries, r.URL.RawQuery)
+				if r.Method != http.MethodGet || r.URL.Path != "/v1/record/"+jobID+"/list" {
+					t.Errorf("%s %s", r.Method, r.URL.Path)
+				}
+				if test.status != 0 {
+					w.WriteHeader(test.status)
+				}
+				_, _ = io.WriteString(w, test.answer)
+			})
+			if test.job == "" {
+				test.job = jobID
+			}
+			if test.from.IsZero() {
+				test.from, test.to = noon(), noon()
+			}
+			client := newClient(t, codearts.Options{Endpoint: url})
+			_, err := client.Records(t.Context(), test.job, test.from, test.to, shanghai)
+			if len(queries) != test.count {
+				t.Errorf("%d queries, want %d", len(queries), test.count)
+			}
+			for i, want := range test.queries {
+				if i < len(queries) && queries[i] != want {
+					t.Errorf("query %d: %s, want %s", i, queries[i], want)
+				}
+			}
+			if test.fails == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if e := asError(t, err); e.Fate != test.fate || !strings.Contains(e.Error(), test.fails) {
+				t.Errorf("fate %v: %v, want %v and %q", e.Fate, err, test.fate, test.fails)
+			}
+		})
+	}
+}
+
+func TestHistoryParameters(t *testing.T) {
+	server := codeartstest.NewServer(codeartstest.Options{})
+	defer server.Close()
+	client := newClient(t, codearts.Options{Endpoint: server.URL})
+	if _, err := client.RunJob(t.Context(), runBody(t)); err != nil {
+		t.Fatal(err)
+	}
+	got, err := client.HistoryParameters(t.Context(), jobID, "1")
+	if want := []codearts.Parameter{{Name: "codeBranch", Value: "main"}}; err != nil || !cmp.Equal(got, want) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if _, err := client.HistoryParameters(t.Context(), jobID, "2"); asError(t, err).Fate != codearts.FateDead {
+		t.Error("of a build that is not there:", err)
+	}
+	for _, no := range []string{"", "1/stop", "-1", "?"} {
+		if _, err := client.RecordInfo(t.Context(), jobID, no); err == nil || !strings.Contains(err.Error(), "is not a number") {
+			t.Errorf("build %q: %v", no, err)
+		}
+	}
+}
+
+func TestStop(t *testing.T) {
+	now := noon()
+	server := codeartstest.NewServer(codeartstest.Options{Now: func() time.Time { return now }})
+	defer server.Close()
+	client := newClient(t, codearts.Options{Endpoint: server.URL, Now: at(now)})
+	for range 2 {
+		if _, err := client.RunJob(t.Context(), runBody(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 { // The second time it has ended.
+		if err := client.Stop(t.Context(), jobID, "1"); err != nil {
+			t.Error(err)
+		}
+	}
+	if info, err := client.RecordInfo(t.Context(), jobID, "1"); err != nil || info.Status != "ABORTED" {
+		t.Errorf("%+v, %v", info, err)
+	}
+	now = now.Add(time.Hour)
+	if err := client.Stop(t.Context(), jobID, "2"); err != nil {
+		t.Error("a build that ended by itself:", err)
+	}
+	if err := client.Stop(t.Context(), jobID, "3"); asError(t, err).Fate != codearts.FateDead {
+		t.Error("a build that is not there:", err)
+	}
+	if err := server.AddFault(codeartstest.Fault{Path: codeartstest.PathStop, Drop: codeartstest.DropAfter}); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Stop(t.Context(), jobID, "2"); asError(t, err).Fate != codearts.FateRetry {
+		t.Error("no answer:", err)
+	}
+	refusing := newClient(t, codearts.Options{Endpoint: serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"result":false}`)
+	})})
+	if err := refusing.Stop(t.Context(), jobID, "2"); asError(t, err).Fate != codearts.FateRetry {
+		t.Error("result false:", err)
+	}
+}

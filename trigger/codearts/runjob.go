@@ -1,0 +1,56 @@
+package codearts
+
+import (
+	"context"
+	"net/http"
+
+	"buildbridge/mapping"
+)
+
+// Parameter is one build parameter.
+type Parameter = mapping.Parameter
+
+// RunJobRequest is the body of RunJob, POST /v3/jobs/build.
+type RunJobRequest struct {
+	JobID      string      `json:"job_id"` // 32 characters, 0-9 and a-z
+	Parameters []Parameter `json:"parameter,omitempty"`
+	SCM        *SCM        `json:"scm,omitempty"` // nil builds what the job is set to
+}
+
+// SCM says what to check out: exactly one of BuildTag and BuildCommitID is set.
+// The other is left out of the JSON; the service is never sent an empty one.
+type SCM struct {
+	BuildTag      string `json:"build_tag,omitempty"`
+	BuildCommitID string `json:"build_commit_id,omitempty"`
+	// BuildType is BuildTypeTag, BuildTypeCommit or "". Editions of the API
+	// reference from 2026 have it; some jobs need it, others were never tried.
+	BuildType string `json:"build_type,omitempty"`
+}
+
+// The values of SCM.BuildType.
+const (
+	BuildTypeTag    = "tag"
+	BuildTypeCommit = "commitId"
+)
+
+// RunJob starts a build and gives its number, which is never "" without an
+// error. body is the JSON of a [RunJobRequest] and is sent as it is.
+//
+// The error is an [*Error]. With FateUnknown the build may have been started:
+// look with [Client.Records] before calling again. The service has no
+// idempotency key.
+func (c *Client) RunJob(ctx context.Context, body []byte) (string, error) {
+	const op = "run job"
+	a, r, err := c.do(ctx, call{op: op, method: http.MethodPost, path: "/v3/jobs/build", body: body})
+	if err != nil {
+		return "", err
+	}
+	if a.buildNumber == "" {
+		e := r.error(op, a)
+		if !a.failed() || a.object == nil {
+			e.what = "no build number in the answer"
+		}
+		return "", e
+	}
+	return a.buildNumber, nil
+}
