@@ -1,0 +1,42 @@
+#!/bin/sh
+# Moves deliveries and builds from a SQLite database of buildbridge to a Postgres
+# database that has its tables and nothing in them. See docs/operations.md.
+#
+#   sqlite-to-postgres.sh buildbridge.db postgres://user@host:5432/name
+#
+# Needs sqlite3 and psql. The bridge must be stopped. All is copied or nothing.
+set -eu
+if [ $# -ne 2 ]; then
+	echo "usage: $0 buildbridge.db postgres://user@host:5432/name" >&2
+	exit 2
+fi
+from=$1 to=$2
+if [ ! -f "$from" ]; then
+	echo "$from: no such file" >&2
+	exit 1
+fi
+# The bridge holds this lock as long as it runs.
+exec 9>>"$from.lock"
+if ! flock -n 9; then
+	echo "$from is in use: stop the bridge first" >&2
+	exit 1
+fi
+csv=$(mktemp -d)
+trap 'rm -rf "$csv"' EXIT
+
+{
+	for table in deliveries builds; do
+		columns=$(sqlite3 "$from" "SELECT group_concat(name) FROM pragma_table_info('$table')")
+		# Postgres reads binary data as \x and digits, and 0 and 1 as booleans.
+		values=$(sqlite3 "$from" "SELECT group_concat(CASE lower(type) WHEN 'blob' THEN '''\x''||hex('||name||')' ELSE name END) FROM pragma_table_info('$table')")
+		sqlite3 -csv "$from" "SELECT $values FROM $table" >"$csv/$table"
+		printf '%s\n' "\\copy $table ($columns) FROM '$csv/$table' WITH (FORMAT csv)"
+	done
+	cat <<'SQL'
+-- New builds come after those that were copied.
+SELECT setval(pg_get_serial_sequence('builds', 'seq'), coalesce(max(seq), 0) + 1, false) FROM builds \g /dev/null
+SELECT (SELECT count(*) FROM deliveries) || ' deliveries, ' || (SELECT count(*) FROM builds) || ' builds, of which ' ||
+	(SELECT count(*) FROM builds WHERE state IN ('waiting', 'calling', 'unknown')) || ' are not resolved yet';
+SQL
+} >"$csv/copy.sql"
+psql -X -q -A -t -v ON_ERROR_STOP=1 --single-transaction -f "$csv/copy.sql" "$to"

@@ -1,0 +1,108 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// Limits of the deliveries that are kept for explaining only.
+const (
+	asideBuffer   = 4096                   // waiting to be written; beyond that they are dropped
+	asideBytes    = 32 << 20               // of their compressed bodies; beyond that their bodies are dropped
+	asideBatch    = 256                    // written in one transaction
+	asideInterval = 200 * time.Millisecond // the longest a delivery waits to be written
+	asideKept     = 20_000                 // of them in the database, the newest
+)
+
+type asideRow struct {
+	delivery *Delivery
+	zipped   []byte
+}
+
+// aside is what waits to be written without anybody waiting for it.
+type aside struct {
+	rows  chan asideRow
+	bytes atomic.Int64 // of the bodies in rows
+}
+
+// PutAside keeps a delivery that built nothing, for explaining. It never blocks:
+// when more arrive than can be written they are dropped, and what waits is lost
+// if the process is killed. Only the newest are kept.
+func (s *Store) PutAside(d *Delivery) {
+	zipped := []byte{}
+	if len(s.aside.rows) < asideBuffer && s.aside.bytes.Load() < asideBytes {
+		zipped = s.zip.EncodeAll(d.Body, nil)
+	}
+	kept := *d
+	kept.Body = nil // as long as it waits
+	s.aside.bytes.Add(int64(len(zipped)))
+	select {
+	case s.aside.rows <- asideRow{delivery: &kept, zipped: zipped}:
+	default:
+		s.aside.bytes.Add(-int64(len(zipped)))
+		s.log.Debug("a delivery that built nothing is not kept: too many at once", "delivery", d.ID)
+	}
+}
+
+func (s *Store) asideLoop() {
+	ticker := time.NewTicker(asideInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			s.writeAside()
+		case <-s.closing:
+			s.writeAside()
+			return
+		}
+	}
+}
+
+// writeAside writes what waits, a batch a transaction, and forgets the oldest.
+func (s *Store) writeAside() {
+	for {
+		var batch []asideRow
+		for len(batch) < asideBatch {
+			select {
+			case r := <-s.aside.rows:
+				s.aside.bytes.Add(-int64(len(r.zipped)))
+				batch = append(batch, r)
+				continue
+			default:
+			}
+			break
+		}
+		if len(batch) == 0 {
+			return
+		}
+		if err := s.insertAside(batch); err == nil {
+			continue
+		}
+		for _, r := range batch { // a bad one fails alone
+			if err := s.insertAside([]asideRow{r}); err != nil {
+				s.log.Warn("a delivery that built nothing was not kept", "delivery", r.delivery.ID, "error", err)
+			}
+		}
+	}
+}
+
+func (s *Store) insertAside(batch []asideRow) error {
+	ctx, cancel := context.WithTimeout(context.Background(), transactionTimeout)
+	defer cancel()
+	tx, err := s.db.begin(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range batch {
+		if err := s.insertDelivery(ctx, tx, r.delivery, r.zipped); err != nil {
+			return joinRollback(tx, err)
+		}
+	}
+	if _, err := tx.exec(ctx, `DELETE FROM deliveries WHERE outcome <> 'accepted' AND id <= (
+		SELECT id FROM deliveries WHERE outcome <> 'accepted' ORDER BY id DESC LIMIT 1 OFFSET ?)`, asideKept); err != nil {
+		return joinRollback(tx, fmt.Errorf("forget the oldest: %w", err))
+	}
+	return tx.commit(ctx)
+}

@@ -1,0 +1,113 @@
+package store_test
+
+import (
+	"database/sql"
+	"flag"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"buildbridge/trigger/store"
+)
+
+// rowsInBench is how many builds the database of the benchmarks holds already.
+var rowsInBench = flag.Int("rows", 10_000, "builds in the database of the benchmarks") //nolint:gochecknoglobals // a flag
+
+// benchStore is a SQLite store with that many builds in this state, one in a
+// thousand of them dead.
+func benchStore(b *testing.B, rows int, state store.State) *store.Store {
+	b.Helper()
+	path := filepath.Join(b.TempDir(), "bench.db")
+	o := store.Options{Database: path, Logger: discard()}
+	s, err := store.Open(b.Context(), o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", "file:"+path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, fill := range []string{
+		`INSERT INTO deliveries (id, source, provider, host_id, event, repository, ref, received_at, outcome, reason, duplicate_key, verdicts, header, body, replay_of)
+			WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+			SELECT printf('d%012d', i), 'github', 'github', i, 'push', 'acme/shop' || (i % 20000), 'refs/heads/main', i * 1000000, 'accepted', '', 'id:' || i, '', '{}', x'00', '' FROM n`,
+		`INSERT INTO builds (id, delivery, rule, target, job_id, repository, ref, tag, commit_id, marker, body, newest, replay_of, state, reason, received_at, deadline)
+			WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+			SELECT printf('b%012d', i), printf('d%012d', i), 'rule' || (i % 100), 'north', 'job', 'acme/shop' || (i % 20000), 'refs/heads/main', '', i, '', x'7b7d', 0, '',
+				CASE i % 1000 WHEN 0 THEN 'dead' ELSE '` + string(state) + `' END, '', i * 1000000, i * 1000000 FROM n`,
+		`ANALYZE`,
+	} {
+		args := []any{rows}
+		if !strings.Contains(fill, "$1") {
+			args = nil
+		}
+		if _, err := db.ExecContext(b.Context(), fill, args...); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		b.Fatal(err)
+	}
+	if s, err = store.Open(b.Context(), o); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// BenchmarkList reads the first page by each filter. With -rows 1000000 it shows
+// that none of them reads the table.
+func BenchmarkList(b *testing.B) {
+	s := benchStore(b, *rowsInBench, store.Started)
+	for name, f := range map[string]store.BuildFilter{
+		"all": {}, "dead": {State: "dead"}, "rule": {Rule: "rule7"}, "repository": {Repository: "acme/shop77"},
+		"dead of a rule": {State: "dead", Rule: "rule0"}, "none": {Repository: "acme/none"}, "state that is rare": {State: "unknown"},
+		"since": {Since: time.Unix(int64(*rowsInBench-10), 0)}, "last page": {After: "20"},
+	} {
+		b.Run("builds/"+name, func(b *testing.B) {
+			for b.Loop() {
+				if _, _, err := s.Builds(b.Context(), f); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	for name, f := range map[string]store.DeliveryFilter{
+		"all": {}, "source": {Source: "github"}, "repository": {Repository: "acme/shop77"}, "outcome": {Outcome: "ignored"}, "until": {Until: time.Unix(10, 0)},
+	} {
+		b.Run("deliveries/"+name, func(b *testing.B) {
+			for b.Loop() {
+				if _, _, err := s.Deliveries(b.Context(), f); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkAccept commits a delivery with one build, from 64 goroutines, next to
+// builds that wait already.
+func BenchmarkAccept(b *testing.B) {
+	for _, waiting := range []int{0, *rowsInBench} {
+		b.Run(fmt.Sprintf("waiting=%d", waiting), func(b *testing.B) {
+			s := benchStore(b, waiting, store.Waiting)
+			b.SetParallelism(32)
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					d := delivery(newID())
+					build := build(d)
+					build.Ref = "refs/heads/" + build.ID
+					if _, err := s.Accept(b.Context(), d, []*store.Build{build}); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		})
+	}
+}

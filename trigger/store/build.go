@@ -1,0 +1,159 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+// State is where a build is in its life.
+type State string
+
+// The states of a build. Waiting, Calling and Unknown are unresolved: they have
+// a wake-up and hold up what comes after them. The others are final.
+const (
+	Waiting    State = "waiting"    // to be called, now or later
+	Calling    State = "calling"    // RunJob is on its way, or was when the process died
+	Unknown    State = "unknown"    // RunJob was sent and its answer never came
+	Started    State = "started"    // the service gave a build number
+	Dead       State = "dead"       // never started, with the reason; can be replayed
+	Superseded State = "superseded" // a newer push took its place
+	DryRun     State = "dry_run"    // would have been called
+)
+
+// States lists all of them, unresolved first.
+func States() []State {
+	return []State{Waiting, Calling, Unknown, Started, Dead, Superseded, DryRun}
+}
+
+// Final reports whether nothing more happens to a build in this state.
+func (s State) Final() bool {
+	switch s {
+	case Waiting, Calling, Unknown:
+		return false
+	case Started, Dead, Superseded, DryRun:
+		return true
+	}
+	return false
+}
+
+// Errors of changing a build.
+var (
+	// ErrStale means that somebody else changed the row since it was read.
+	ErrStale = errors.New("store: the build was changed by somebody else")
+	// ErrClaimed means that the build number belongs to another build.
+	ErrClaimed = errors.New("store: the build number belongs to another build")
+	// ErrNotFound means that there is no such row.
+	ErrNotFound = errors.New("store: not found")
+)
+
+// Build is one row of the builds table.
+type Build struct {
+	Seq        int64 // order of commit
+	ID         string
+	Delivery   string // id of the delivery it came from
+	Rule       string
+	Target     string
+	JobID      string
+	Repository string
+	Ref        string
+	Tag        string
+	Commit     string
+	Marker     string // name of the parameter that carries ID; "" for none
+	Body       []byte // the RunJob body, resolved, as it is sent
+	Newest     bool   // replaced builds of its line that still waited
+	ReplayOf   string // the build this repeats by hand, never itself a replay; a replay neither waits its turn nor supersedes
+
+	State        State
+	Reason       string // why it is dead, or what it waits for
+	SupersededBy string
+	ReceivedAt   time.Time // of the delivery
+	Deadline     time.Time // not started by then: dead
+
+	Attempts int
+	Log      []Attempt // the last MaxAttempts of them, oldest first
+	Caller   string    // the process that made the last call
+	CalledAt time.Time // when the last call began; zero before the first
+	Asked    int       // how often the service was asked what became of that call
+
+	BuildNumber string
+	Adopted     bool // the number was found by asking, not answered
+	StartedAt   time.Time
+
+	// Superseded is how many waiting builds it replaced when it was accepted. Not stored.
+	Superseded int64
+
+	version int64
+}
+
+// MaxAttempts is how many attempts a build remembers.
+const MaxAttempts = 50
+
+// Attempt is one call of RunJob, or one search for what became of it.
+type Attempt struct {
+	At      time.Time     `json:"at"`
+	Took    time.Duration `json:"took_ns"`
+	Outcome State         `json:"outcome"`
+	Error   string        `json:"error,omitempty"`
+	Search  bool          `json:"search,omitempty"` // asked what became of a call; else it is a call
+	Times   int           `json:"times,omitempty"`  // of searches in a row, if more than one; the others are forgotten
+}
+
+// Record appends an attempt and forgets the oldest beyond MaxAttempts. Of
+// searches that decided nothing the last one stays, with their number.
+func (b *Build) Record(a Attempt) {
+	if n := len(b.Log); n > 0 && a.Search && b.Log[n-1].Search && b.Log[n-1].Outcome == Unknown {
+		a.Times = max(1, b.Log[n-1].Times) + 1
+		b.Log[n-1] = a
+		return
+	}
+	b.Log = append(b.Log, a)
+	if n := len(b.Log) - MaxAttempts; n > 0 {
+		b.Log = b.Log[n:]
+	}
+}
+
+// columns in the order of scan.
+const buildColumns = `seq, id, delivery, rule, target, job_id, repository, ref, tag, commit_id, marker, body, newest, replay_of,
+	state, reason, superseded_by, received_at, deadline, attempts, log, caller, called_at, asked,
+	build_no, adopted, started_at, version`
+
+type scanner interface{ Scan(dest ...any) error }
+
+func scanBuild(row scanner) (*Build, error) {
+	var (
+		b                                       Build
+		log                                     string
+		received, deadline, calledAt, startedAt int64
+	)
+	err := row.Scan(&b.Seq, &b.ID, &b.Delivery, &b.Rule, &b.Target, &b.JobID, &b.Repository, &b.Ref, &b.Tag, &b.Commit,
+		&b.Marker, &b.Body, &b.Newest, &b.ReplayOf, &b.State, &b.Reason, &b.SupersededBy, &received, &deadline,
+		&b.Attempts, &log, &b.Caller, &calledAt, &b.Asked, &b.BuildNumber, &b.Adopted, &startedAt, &b.version)
+	if err != nil {
+		return nil, err
+	}
+	b.ReceivedAt, b.Deadline = fromMicros(received), fromMicros(deadline)
+	b.CalledAt, b.StartedAt = fromMicros(calledAt), fromMicros(startedAt)
+	if log != "" {
+		if err := json.Unmarshal([]byte(log), &b.Log); err != nil {
+			// The log is for people: a build goes on without it.
+			b.Log = []Attempt{{At: b.CalledAt, Error: "the log of the attempts before cannot be read: " + err.Error()}}
+		}
+	}
+	return &b, nil
+}
+
+// micros stores a time as microseconds since 1970; the zero time is 0.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func fromMicros(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}

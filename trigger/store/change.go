@@ -1,0 +1,291 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Build reads one build. It returns ErrNotFound if there is none.
+func (s *Store) Build(ctx context.Context, id string) (*Build, error) {
+	b, err := scanBuild(s.db.reader().queryRow(ctx, `SELECT `+buildColumns+` FROM builds WHERE id = ?`, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("build %s: %w", id, ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("build %s: %w", id, err)
+	}
+	return b, nil
+}
+
+// BuildsOf reads the builds of a delivery in the order they were committed.
+func (s *Store) BuildsOf(ctx context.Context, delivery string) (builds []*Build, err error) {
+	rows, err := s.db.reader().query(ctx, `SELECT `+buildColumns+` FROM builds WHERE delivery = ? ORDER BY seq`, delivery)
+	if err != nil {
+		return nil, fmt.Errorf("builds of delivery %s: %w", delivery, err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		b, err := scanBuild(rows)
+		if err != nil {
+			return nil, fmt.Errorf("builds of delivery %s: %w", delivery, err)
+		}
+		builds = append(builds, b)
+	}
+	return builds, rows.Err()
+}
+
+// Hold is why a build may not be called now.
+type Hold string
+
+// The holds. A build that is held has no wake-up until what holds it is
+// resolved.
+const (
+	NoHold    Hold = ""
+	HoldOrder Hold = "an earlier build of the same rule, repository, ref and job is not resolved"
+	HoldCall  Hold = "another call for the same target, job, and ref or commit is not resolved"
+)
+
+// HoldFor is the longest that an unresolved build holds up its successors,
+// counted from its delivery.
+const HoldFor = time.Hour
+
+// lookAgain is when a build that waits for another's call looks for itself, if
+// nothing woke it: it may wait for two, and be woken by one.
+const lookAgain = 15 * time.Second
+
+// BeginCall moves a waiting build to calling, in the name of this process, or
+// parks it when something holds it: an earlier build of its line (replays wait
+// for none), or an unresolved call for the same target, job, and ref or commit:
+// of two such calls without an answer, neither could tell which of them a build
+// of the service came from. It returns ErrStale if b is not what is stored.
+func (s *Store) BeginCall(ctx context.Context, b *Build, now time.Time) (Hold, error) {
+	var hold Hold
+	err := s.write(ctx, callLock(b), func(ctx context.Context, tx *tx) (err error) {
+		if hold, err = park(ctx, tx, b, now); err != nil || hold != NoHold {
+			return err
+		}
+		return change(ctx, tx, b, `state = 'calling', reason = '', caller = ?, called_at = ?, attempts = attempts + 1, asked = 0, parked_until = 0, held_call = ?`,
+			s.caller, micros(now), false)
+	})
+	if err != nil {
+		return NoHold, err
+	}
+	b.version++
+	if hold == NoHold {
+		b.State, b.Reason, b.Caller, b.CalledAt, b.Asked = Calling, "", s.caller, fromMicros(micros(now)), 0
+		b.Attempts++
+	}
+	return hold, nil
+}
+
+// Park is the first half of BeginCall: it parks the build if something holds it,
+// and changes nothing if nothing does.
+func (s *Store) Park(ctx context.Context, b *Build, now time.Time) (Hold, error) {
+	var hold Hold
+	err := s.write(ctx, callLock(b), func(ctx context.Context, tx *tx) (err error) {
+		hold, err = park(ctx, tx, b, now)
+		return err
+	})
+	if err != nil {
+		return NoHold, err // hold may be written yet when ctx ends
+	}
+	if hold != NoHold {
+		b.version++
+	}
+	return hold, nil
+}
+
+func park(ctx context.Context, tx *tx, b *Build, now time.Time) (Hold, error) {
+	hold, until, err := holds(ctx, tx, b, now)
+	if err != nil {
+		return NoHold, fmt.Errorf("build %s: look for what holds it: %w", b.ID, err)
+	}
+	if hold == NoHold {
+		return NoHold, nil
+	}
+	return hold, change(ctx, tx, b, `reason = ?, parked_until = ?, held_call = ?`, string(hold), micros(until), hold == HoldCall)
+}
+
+// holds says what holds b, and until when at the latest.
+func holds(ctx context.Context, tx *tx, b *Build, now time.Time) (Hold, time.Time, error) {
+	var received int64
+	if b.ReplayOf == "" {
+		err := tx.queryRow(ctx, `SELECT received_at FROM builds WHERE `+sameLine+` AND seq < ?
+			AND state IN ('waiting', 'calling', 'unknown') AND replay_of = '' AND received_at > ? ORDER BY seq LIMIT 1`,
+			b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Seq, micros(now.Add(-HoldFor))).Scan(&received)
+		if err == nil {
+			return HoldOrder, fromMicros(received).Add(HoldFor), nil
+		}
+		if !errors.Is(err, sql.ErrNoRows) {
+			return NoHold, time.Time{}, err
+		}
+	}
+	err := tx.queryRow(ctx, `SELECT received_at FROM builds WHERE `+sameRef+` AND `+called+` AND seq <> ?
+		UNION ALL SELECT received_at FROM builds WHERE `+sameCommit+` AND `+called+` AND seq <> ? LIMIT 1`,
+		b.Target, b.JobID, b.Ref, b.Seq, b.Target, b.JobID, b.Commit, b.Seq).Scan(&received)
+	if err == nil {
+		return HoldCall, now.Add(lookAgain), nil
+	}
+	if !errors.Is(err, sql.ErrNoRows) {
+		return NoHold, time.Time{}, err
+	}
+	return NoHold, time.Time{}, nil
+}
+
+// called selects builds of which it is not known whether they were started. It
+// says twice what it means: SQLite takes a partial index only for its very words.
+const called = `state IN ('waiting', 'calling', 'unknown') AND state <> 'waiting'`
+
+// callLock is what serialises the calls that hold each other up, and with them
+// the order of their lines, among replicas.
+func callLock(b *Build) []int64 {
+	locks := []int64{lockKey("call", b.Target, b.JobID, b.Ref)}
+	if b.Commit != "" {
+		locks = append(locks, lockKey("commit", b.Target, b.JobID, b.Commit))
+	}
+	return locks
+}
+
+// change updates the row of b if it is still what was read. It does not touch b.
+func change(ctx context.Context, tx *tx, b *Build, set string, args ...any) error {
+	n, err := tx.exec(ctx, `UPDATE builds SET `+set+`, version = version + 1 WHERE seq = ? AND version = ?`,
+		append(args, b.Seq, b.version)...)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return ErrStale
+	}
+	return nil
+}
+
+// Save writes the state of b and what belongs to it, and wakes what it held up.
+//
+// It returns ErrStale if the row was changed since b was read. A number that was
+// found by asking is claimed once: ErrClaimed if it belongs to another build. A
+// number that the service answered is the truth: a build that adopted it in the
+// meantime is unknown again, and looked for anew.
+func (s *Store) Save(ctx context.Context, b *Build) error {
+	log, err := json.Marshal(b.Log)
+	if err != nil {
+		return fmt.Errorf("build %s: its log: %w", b.ID, err)
+	}
+	err = s.write(ctx, callLock(b), func(ctx context.Context, tx *tx) error {
+		if b.BuildNumber != "" {
+			if err := s.claim(ctx, tx, b); err != nil {
+				return err
+			}
+		}
+		if err := change(ctx, tx, b, `state = ?, reason = ?, attempts = ?, log = ?, asked = ?, build_no = ?, adopted = ?, claimed = ?, started_at = ?, parked_until = 0, held_call = ?`,
+			b.State, b.Reason, b.Attempts, string(log), b.Asked, b.BuildNumber, b.Adopted, b.BuildNumber != "", micros(b.StartedAt), false); err != nil {
+			return err
+		}
+		if b.State == Calling || b.State == Unknown {
+			return nil
+		}
+		return wakeHeld(ctx, tx, b)
+	})
+	if err != nil {
+		return fmt.Errorf("build %s: %w", b.ID, err)
+	}
+	b.version++
+	return nil
+}
+
+// claim makes the build number of b free for it, or returns ErrClaimed.
+func (s *Store) claim(ctx context.Context, tx *tx, b *Build) error {
+	owner, err := scanBuild(tx.queryRow(ctx, `SELECT `+buildColumns+` FROM builds WHERE target = ? AND job_id = ? AND build_no = ? AND claimed`,
+		b.Target, b.JobID, b.BuildNumber))
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
+		return err
+	case owner.ID == b.ID:
+		return nil
+	case b.Adopted:
+		return ErrClaimed
+	case !owner.Adopted || owner.StartedAt.Before(b.CalledAt):
+		// The service counts from one again: another service, or the job was made anew.
+		s.log.Warn("a build number was given a second time", "build_number", b.BuildNumber, "build", b.ID, "before", owner.ID, "job_id", b.JobID)
+		return change(ctx, tx, owner, `claimed = ?`, false)
+	}
+	if err := change(ctx, tx, owner, `state = 'unknown', build_no = '', adopted = ?, claimed = ?, started_at = 0, reason = ?`,
+		false, false, "the build it was taken for turned out to be that of build "+b.ID); err != nil {
+		return err
+	}
+	tx.wake(owner.Target, owner.ID)
+	return nil
+}
+
+// heldAtOnce is how many of the builds that wait for a call, because of its ref
+// and because of its commit, are woken when it is resolved. One of them goes on,
+// and wakes the next in its turn; the others park again.
+const heldAtOnce = 3
+
+// wakeHeld wakes what waited for b: the next of its line if it is done with, and
+// the first of those that wait for its call.
+func wakeHeld(ctx context.Context, tx *tx, b *Build) error {
+	if b.State.Final() {
+		rows, err := tx.query(ctx, `SELECT seq, id, target FROM builds WHERE `+sameLine+`
+			AND state IN ('waiting', 'calling', 'unknown') AND seq > ? AND replay_of = '' ORDER BY seq LIMIT 1`,
+			b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Seq)
+		if err != nil {
+			return fmt.Errorf("look for the next of its line: %w", err)
+		}
+		if err := rearmRows(ctx, tx, rows); err != nil {
+			return err
+		}
+	}
+	for same, value := range map[string]string{sameRef: b.Ref, sameCommit: b.Commit} {
+		rows, err := tx.query(ctx, `SELECT seq, id, target FROM builds WHERE `+same+` AND held_call ORDER BY seq LIMIT ?`,
+			b.Target, b.JobID, value, heldAtOnce)
+		if err != nil {
+			return fmt.Errorf("look for what waits for its call: %w", err)
+		}
+		if err := rearmRows(ctx, tx, rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func rearmRows(ctx context.Context, tx *tx, rows cursor) error {
+	found, err := collect(rows)
+	if err != nil {
+		return err
+	}
+	return rearm(ctx, tx, found)
+}
+
+// Claimed returns which of the build numbers belong to builds of that target and
+// job already.
+func (s *Store) Claimed(ctx context.Context, target, jobID string, numbers []string) (claimed map[string]bool, err error) {
+	if len(numbers) == 0 {
+		return nil, nil
+	}
+	args := []any{target, jobID}
+	for _, n := range numbers {
+		args = append(args, n)
+	}
+	rows, err := s.db.reader().query(ctx, `SELECT build_no FROM builds WHERE target = ? AND job_id = ? AND claimed
+		AND build_no IN (?`+strings.Repeat(", ?", len(numbers)-1)+`)`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("claimed numbers of job %s: %w", jobID, err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	claimed = map[string]bool{}
+	for rows.Next() {
+		var n string
+		if err := rows.Scan(&n); err != nil {
+			return nil, fmt.Errorf("claimed numbers of job %s: %w", jobID, err)
+		}
+		claimed[n] = true
+	}
+	return claimed, rows.Err()
+}

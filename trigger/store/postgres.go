@@ -1,0 +1,294 @@
+package store
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
+)
+
+//go:embed schema_postgres.sql
+var postgresSchema string
+
+// postgres is the database that replicas share.
+type postgres struct {
+	pool   *pgxpool.Pool
+	driver *riverpgxv5.Driver
+	client *river.Client[pgx.Tx]
+}
+
+// migrateLock is the advisory lock under which one replica migrates while the
+// others wait.
+const migrateLock = 0x6275696c64627264 // "buildbrd"
+
+func openPostgres(ctx context.Context, url, _ string, log *slog.Logger) (_ database, err error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("not a valid URL: postgres://user:password@host:5432/name?sslmode=verify-full") // err has the password
+	}
+	// A connection that is cut must not hold up a delivery for minutes.
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = 5 * time.Second
+	}
+	for name, value := range map[string]string{
+		"application_name": "buildbridge",
+		// A process that stands still or lost its network must not keep its locks:
+		// the server ends its session (in milliseconds without a unit).
+		"idle_in_transaction_session_timeout": "10s",
+		"tcp_keepalives_idle":                 "5",
+		"tcp_keepalives_interval":             "5",
+		"tcp_keepalives_count":                "3",
+		"tcp_user_timeout":                    "15s",
+		// Who waits for such a lock meanwhile gives way to others.
+		"lock_timeout": "2s",
+	} {
+		if _, set := config.ConnConfig.RuntimeParams[name]; !set {
+			config.ConnConfig.RuntimeParams[name] = value
+		}
+	}
+	if config.MaxConns < minConns {
+		config.MaxConns = minConns
+	}
+	d := &postgres{}
+	if d.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.close())
+		}
+	}()
+	d.driver = riverpgxv5.New(d.pool)
+	if err := d.migrate(ctx, log); err != nil {
+		return nil, err
+	}
+	if d.client, err = river.NewClient(d.driver, &river.Config{Logger: riverLogger(log), FetchCooldown: time.Millisecond}); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// minConns are enough for the writer, the readers, and River's own needs.
+const minConns = 10
+
+func (d *postgres) migrate(ctx context.Context, log *slog.Logger) (err error) {
+	conn, err := d.pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer conn.Release()
+	if _, err := conn.Exec(ctx, `SET lock_timeout = 0`); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, int64(migrateLock)); err != nil {
+		return fmt.Errorf("wait for another replica's migration: %w", err)
+	}
+	defer func() {
+		_, unlock := conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, int64(migrateLock))
+		_, reset := conn.Exec(context.WithoutCancel(ctx), `RESET lock_timeout`)
+		err = errors.Join(err, unlock, reset)
+	}()
+	migrator, err := rivermigrate.New(d.driver, &rivermigrate.Config{Logger: riverLogger(log)})
+	if err != nil {
+		return err
+	}
+	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return fmt.Errorf("migrate the queue: %w", err)
+	}
+	if _, err := conn.Exec(ctx, `CREATE TABLE IF NOT EXISTS schema_version (version bigint NOT NULL)`); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	var version int64
+	if err := conn.QueryRow(ctx, `SELECT coalesce(max(version), 0) FROM schema_version`).Scan(&version); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if err := checkVersion(version); err != nil {
+		return err
+	}
+	if version == schemaVersion {
+		return nil // even what changes nothing would wait for whoever writes, and they for it
+	}
+	// One text is one transaction.
+	if _, err := conn.Exec(ctx, postgresSchema+fmt.Sprintf("INSERT INTO schema_version (version) VALUES (%d);", schemaVersion)); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
+}
+
+func (d *postgres) close() error {
+	d.pool.Close()
+	return nil
+}
+
+func (d *postgres) begin(ctx context.Context) (*tx, error) {
+	t, err := d.pool.Begin(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("begin: %w", err)
+	}
+	return &tx{
+		querier: pgxQuerier{t},
+		db:      d,
+		end:     t.Commit,
+		undo: func() error {
+			undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			defer cancel()
+			return t.Rollback(undo)
+		},
+	}, nil
+}
+
+func (d *postgres) reader() querier { return pgxQuerier{d.pool} }
+
+func (*postgres) lock(ctx context.Context, q querier, keys []int64) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	_, err := q.exec(ctx, `SELECT pg_advisory_xact_lock(k) FROM unnest(?::bigint[]) WITH ORDINALITY AS l (k, n) ORDER BY n`, keys)
+	return err
+}
+
+func (d *postgres) insertWakes(ctx context.Context, q querier, wakes []river.InsertManyParams) error {
+	t := q.(pgxQuerier).conn.(pgx.Tx) //nolint:forcetypeassert // made by begin
+	_, err := d.client.InsertManyFastTx(ctx, t, wakes)
+	return err
+}
+
+// ring has nothing to do: River notifies through the database.
+func (*postgres) ring(string) {}
+
+func (d *postgres) workers(c *river.Config) (workers, error) { return river.NewClient(d.driver, c) }
+
+func (d *postgres) attend(ctx context.Context, caller string) error {
+	_, err := d.reader().exec(ctx, `INSERT INTO replicas (id, seen_at) VALUES (?, now())
+		ON CONFLICT (id) DO UPDATE SET seen_at = now()`, caller)
+	return err
+}
+
+func (d *postgres) lead(ctx context.Context, caller string) (bool, error) {
+	n, err := d.reader().exec(ctx, `INSERT INTO leads (name, holder, until) VALUES ('leader', ?, now() + ?::bigint * interval '1 microsecond')
+		ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
+		WHERE leads.holder = excluded.holder OR leads.until < now()`, caller, LeadFor.Microseconds())
+	return n > 0, err
+}
+
+// living are the replicas that were heard of lately.
+const living = `SELECT id FROM replicas WHERE seen_at > now() - ?::bigint * interval '1 microsecond'`
+
+func (d *postgres) alive(ctx context.Context, caller string) (alive bool, err error) {
+	err = d.reader().queryRow(ctx, `SELECT ? IN (`+living+`)`, caller, DeadAfter.Microseconds()).Scan(&alive)
+	return alive, err
+}
+
+func (*postgres) takeOver(ctx context.Context, q querier, _ string) error {
+	if _, err := q.exec(ctx, `UPDATE river_job SET state = 'available' WHERE state = 'running'
+		AND coalesce(attempted_by[array_upper(attempted_by, 1)], '') NOT IN (`+living+`)`, DeadAfter.Microseconds()); err != nil {
+		return err
+	}
+	_, err := q.exec(ctx, `DELETE FROM replicas WHERE seen_at < now() - interval '1 day'`)
+	return err
+}
+
+// turns counts by the database's clock (GCRA): next_at is when the next turn is
+// due, and may lie behind now by the burst.
+func (d *postgres) turns(ctx context.Context, target string, gap time.Duration, burst, n int, most time.Duration) (first time.Duration, free, shared bool, err error) {
+	all := (time.Duration(n) * gap).Microseconds()
+	var end int64 // of the reserved turns, from now
+	err = d.reader().queryRow(ctx, `INSERT INTO turns AS t (target, next_at) VALUES (?, now() + ?::bigint * interval '1 microsecond')
+		ON CONFLICT (target) DO UPDATE SET next_at = greatest(t.next_at, now() - ?::bigint * interval '1 microsecond') + ?::bigint * interval '1 microsecond'
+		WHERE t.next_at <= now() + ?::bigint * interval '1 microsecond'
+		RETURNING (extract(epoch FROM t.next_at - now()) * 1000000)::bigint`,
+		target, all, (time.Duration(burst-1) * gap).Microseconds(), all, most.Microseconds()).Scan(&end)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, false, true, nil
+	}
+	return time.Duration(end-all) * time.Microsecond, err == nil, true, err
+}
+
+// writers leaves connections for reading, and for River.
+func (*postgres) writers() int { return minConns / 2 }
+
+func (*postgres) unreadable() string { return "" }
+
+func (*postgres) orphans() string {
+	return `SELECT seq, id, target FROM builds b WHERE state IN ('waiting', 'calling', 'unknown') AND parked_until = 0
+		AND NOT EXISTS (SELECT 1 FROM river_job j WHERE j.finalized_at IS NULL AND j.kind = 'build' AND j.args ->> 'build' = b.id) LIMIT ?`
+}
+
+func (d *postgres) ping(ctx context.Context) error { return d.pool.Ping(ctx) }
+
+// size cannot know what is free on the server's disk.
+func (d *postgres) size(ctx context.Context) (used, free int64, err error) {
+	err = d.pool.QueryRow(ctx, `SELECT pg_database_size(current_database())`).Scan(&used)
+	return used, -1, err
+}
+
+// pgxQuerier is a querier over pgx.
+type pgxQuerier struct {
+	conn interface {
+		Exec(ctx context.Context, query string, args ...any) (pgconn.CommandTag, error)
+		Query(ctx context.Context, query string, args ...any) (pgx.Rows, error)
+		QueryRow(ctx context.Context, query string, args ...any) pgx.Row
+	}
+}
+
+func (q pgxQuerier) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	tag, err := q.conn.Exec(ctx, numbered(query), args...)
+	return tag.RowsAffected(), err
+}
+
+func (q pgxQuerier) query(ctx context.Context, query string, args ...any) (cursor, error) {
+	rows, err := q.conn.Query(ctx, numbered(query), args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgxCursor{rows}, nil
+}
+
+func (q pgxQuerier) queryRow(ctx context.Context, query string, args ...any) scanner {
+	return q.conn.QueryRow(ctx, numbered(query), args...)
+}
+
+type pgxCursor struct{ pgx.Rows }
+
+// Close implements cursor.
+func (c pgxCursor) Close() error {
+	c.Rows.Close()
+	return nil
+}
+
+// numberedQueries remembers statements with ? replaced by $1, $2, …: there are
+// as many as in this package's text, times the lengths of a few lists.
+type numberedQueries struct{ sync.Map }
+
+var queries numberedQueries //nolint:gochecknoglobals // a cache of pure results
+
+func numbered(query string) string {
+	if q, ok := queries.Load(query); ok {
+		return q.(string) //nolint:forcetypeassert // stored below
+	}
+	var (
+		b strings.Builder
+		n int
+	)
+	for part := range strings.SplitSeq(query, "?") {
+		if n > 0 {
+			b.WriteString("$" + strconv.Itoa(n))
+		}
+		b.WriteString(part)
+		n++
+	}
+	queries.Store(query, b.String())
+	return b.String()
+}

@@ -1,0 +1,199 @@
+// Package postgrestest runs a PostgreSQL server of its own for tests: in a
+// temporary folder, on a Unix socket, without the sync of disks.
+package postgrestest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Server is a running server. The zero value starts at the first Database.
+type Server struct {
+	once sync.Once
+	err  error
+	bin  string // the folder of its programs
+	dir  string
+	attr *syscall.SysProcAttr
+	cmd  *exec.Cmd // nil while it does not run
+	log  *os.File  // not a buffer: that would take goroutines
+
+	mu sync.Mutex
+	n  int
+}
+
+// errMissing means that there is no PostgreSQL on this machine.
+var errMissing = errors.New("no PostgreSQL server binaries (initdb, postgres) in PATH or /usr/lib/postgresql/*/bin")
+
+// Database makes an empty database and gives its URL. Without PostgreSQL on the
+// machine the test is skipped, or fails where CI is set.
+func (s *Server) Database(t testing.TB) string {
+	t.Helper()
+	s.once.Do(func() { s.err = s.start() })
+	switch {
+	case errors.Is(s.err, errMissing) && os.Getenv("CI") == "":
+		t.Skip("SKIPPED, PostgreSQL is not tested: ", s.err)
+	case s.err != nil:
+		t.Fatalf("start PostgreSQL: %v\n%s", s.err, s.output())
+	}
+	s.mu.Lock()
+	s.n++
+	name := "test" + strconv.Itoa(s.n)
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.url("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = conn.Exec(ctx, "CREATE DATABASE "+name)
+	if err := errors.Join(err, conn.Close(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	return s.url(name)
+}
+
+func (s *Server) output() []byte {
+	if s.log == nil {
+		return nil
+	}
+	text, err := os.ReadFile(s.log.Name())
+	if err != nil {
+		return []byte(err.Error())
+	}
+	return text
+}
+
+func (s *Server) url(database string) string {
+	return "postgres://postgres@/" + database + "?host=" + url.QueryEscape(s.dir)
+}
+
+// Stop ends the server and removes its folder. It does nothing if none was
+// started.
+func (s *Server) Stop() error {
+	if s.dir == "" {
+		return nil
+	}
+	err := s.Halt(syscall.SIGINT)
+	if s.log != nil {
+		err = errors.Join(err, s.log.Close())
+	}
+	return errors.Join(err, os.RemoveAll(s.dir))
+}
+
+// Halt ends the server with a signal and keeps its databases: SIGINT disconnects
+// the clients, SIGQUIT ends it as a crash would. It does nothing if none runs.
+// Halt and Resume are not for a server that several tests share.
+func (s *Server) Halt(signal os.Signal) error {
+	if s.cmd == nil {
+		return nil
+	}
+	if err := s.cmd.Process.Signal(signal); err != nil {
+		return err
+	}
+	err := s.cmd.Wait()
+	s.cmd = nil
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && signal != syscall.SIGINT && exit.Exited() {
+		return nil // after a crash it says so
+	}
+	return err
+}
+
+// Resume starts a server that was halted, and returns when it answers.
+func (s *Server) Resume() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return s.run(ctx)
+}
+
+func (s *Server) start() error {
+	var err error
+	if s.bin, err = binaries(); err != nil {
+		return err
+	}
+	if s.dir, err = os.MkdirTemp("", "bbpg"); err != nil {
+		return err
+	}
+	if s.log, err = os.Create(filepath.Join(s.dir, "log")); err != nil {
+		return err
+	}
+	s.attr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGINT}
+	if os.Geteuid() == 0 { // the server refuses to run as root
+		u, err := user.Lookup("postgres")
+		if err != nil {
+			return err
+		}
+		uid, gid := number(u.Uid), number(u.Gid)
+		if err := os.Chown(s.dir, int(uid), int(gid)); err != nil {
+			return err
+		}
+		s.attr.Credential = &syscall.Credential{Uid: uid, Gid: gid}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	initdb := exec.CommandContext(ctx, filepath.Join(s.bin, "initdb"), "-D", s.data(), "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C") //nolint:gosec // fixed names
+	initdb.SysProcAttr, initdb.Dir, initdb.Stdout, initdb.Stderr = s.attr, s.dir, s.log, s.log
+	if err := initdb.Run(); err != nil {
+		return fmt.Errorf("initdb: %w", err)
+	}
+	return s.run(ctx)
+}
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+// run starts the server and waits until it answers.
+func (s *Server) run(ctx context.Context) error {
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(s.bin, "postgres"), "-D", s.data(), "-k", s.dir, //nolint:gosec // fixed names
+		"-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=300")
+	cmd.SysProcAttr, cmd.Dir, cmd.Stdout, cmd.Stderr = s.attr, s.dir, s.log, s.log
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	s.cmd = cmd
+	for {
+		conn, err := pgx.Connect(ctx, s.url("postgres"))
+		if err == nil {
+			return conn.Close(ctx)
+		}
+		if ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func number(s string) uint32 {
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil {
+		return 0
+	}
+	return uint32(n)
+}
+
+// binaries finds the folder of the newest server.
+func binaries() (string, error) {
+	if path, err := exec.LookPath("initdb"); err == nil {
+		if path, err = filepath.EvalSymlinks(path); err == nil { // it may be alone in PATH
+			return filepath.Dir(path), nil
+		}
+	}
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if err != nil || len(found) == 0 {
+		return "", errMissing
+	}
+	slices.Sort(found)
+	return filepath.Dir(found[len(found)-1]), nil
+}

@@ -1,0 +1,91 @@
+-- Times are microseconds since 1970 in UTC, 0 for none. Text that does not apply is ''.
+
+CREATE TABLE IF NOT EXISTS deliveries (
+    id            text PRIMARY KEY NOT NULL, -- UUIDv7: the order of ids is the order of arrival
+    source        text NOT NULL,
+    provider      text NOT NULL,
+    host_id       text NOT NULL,
+    event         text NOT NULL,
+    repository    text NOT NULL,
+    ref           text NOT NULL,
+    received_at   bigint NOT NULL,
+    outcome       text NOT NULL, -- accepted, ignored, duplicate
+    reason        text NOT NULL, -- of an ignored one; of a duplicate, the id it repeats
+    duplicate_key text NOT NULL,
+    verdicts      text NOT NULL, -- JSON, of an ignored one
+    header        text NOT NULL, -- JSON: what names the event
+    body          bytea NOT NULL, -- zstd, without secrets
+    replay_of     text NOT NULL
+);
+CREATE INDEX IF NOT EXISTS deliveries_duplicate ON deliveries (source, duplicate_key, received_at) WHERE outcome = 'accepted' AND replay_of = '';
+CREATE INDEX IF NOT EXISTS deliveries_received ON deliveries (received_at);
+CREATE INDEX IF NOT EXISTS deliveries_bodies ON deliveries (received_at) WHERE length(body) > 0;
+CREATE INDEX IF NOT EXISTS deliveries_source ON deliveries (source, id);
+CREATE INDEX IF NOT EXISTS deliveries_repository ON deliveries (repository, id);
+CREATE INDEX IF NOT EXISTS deliveries_aside ON deliveries (id) WHERE outcome <> 'accepted';
+
+CREATE TABLE IF NOT EXISTS builds (
+    seq           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- the order of commit
+    id            text NOT NULL UNIQUE,
+    delivery      text NOT NULL,
+    rule          text NOT NULL,
+    target        text NOT NULL,
+    job_id        text NOT NULL,
+    repository    text NOT NULL,
+    ref           text NOT NULL,
+    tag           text NOT NULL,
+    commit_id     text NOT NULL,
+    marker        text NOT NULL,
+    body          bytea NOT NULL, -- the RunJob body as it is sent
+    newest        boolean NOT NULL,
+    replay_of     text NOT NULL,
+    state         text NOT NULL,
+    reason        text NOT NULL,
+    superseded_by text NOT NULL DEFAULT '',
+    received_at   bigint NOT NULL,
+    deadline      bigint NOT NULL,
+    attempts      bigint NOT NULL DEFAULT 0,
+    log           text NOT NULL DEFAULT '', -- JSON: the last attempts
+    caller        text NOT NULL DEFAULT '',
+    called_at     bigint NOT NULL DEFAULT 0,
+    asked         bigint NOT NULL DEFAULT 0,
+    build_no      text NOT NULL DEFAULT '',
+    adopted       boolean NOT NULL DEFAULT false, -- the number was found by asking
+    claimed       boolean NOT NULL DEFAULT false, -- nobody else may have the number
+    started_at    bigint NOT NULL DEFAULT 0,
+    parked_until  bigint NOT NULL DEFAULT 0, -- has no wake-up until another build is resolved, or until then
+    held_call     boolean NOT NULL DEFAULT false, -- parked because of another call for its target, job, and ref or commit
+    version       bigint NOT NULL DEFAULT 0
+);
+CREATE UNIQUE INDEX IF NOT EXISTS builds_number ON builds (target, job_id, build_no) WHERE claimed;
+CREATE INDEX IF NOT EXISTS builds_delivery ON builds (delivery);
+CREATE INDEX IF NOT EXISTS builds_received ON builds (received_at);
+CREATE INDEX IF NOT EXISTS builds_rule ON builds (rule, seq);
+CREATE INDEX IF NOT EXISTS builds_repository ON builds (repository, seq);
+CREATE INDEX IF NOT EXISTS builds_state ON builds (state, seq) WHERE state <> 'started';
+CREATE INDEX IF NOT EXISTS builds_replays ON builds (replay_of, seq) WHERE replay_of <> '';
+-- Builds of the same target, job, and ref or commit share the service's answer to
+-- "was it started?"; the same rule and repository besides keep their order.
+CREATE INDEX IF NOT EXISTS builds_line ON builds (target, job_id, ref, rule, repository, seq) WHERE state IN ('waiting', 'calling', 'unknown');
+CREATE INDEX IF NOT EXISTS builds_commit ON builds (target, job_id, commit_id) WHERE state IN ('waiting', 'calling', 'unknown') AND commit_id <> '';
+CREATE INDEX IF NOT EXISTS builds_held ON builds (target, job_id, ref, seq) WHERE held_call;
+CREATE INDEX IF NOT EXISTS builds_held_commit ON builds (target, job_id, commit_id, seq) WHERE held_call AND commit_id <> '';
+CREATE INDEX IF NOT EXISTS builds_parked ON builds (parked_until) WHERE parked_until > 0;
+CREATE INDEX IF NOT EXISTS builds_unresolved ON builds (target, state, received_at) WHERE state IN ('waiting', 'calling', 'unknown');
+
+-- The processes that share this database, and the one of them that leads.
+CREATE TABLE IF NOT EXISTS replicas (
+    id      text PRIMARY KEY,
+    seen_at timestamptz NOT NULL
+);
+CREATE TABLE IF NOT EXISTS leads (
+    name   text PRIMARY KEY,
+    holder text NOT NULL,
+    until  timestamptz NOT NULL
+);
+
+-- When the next call of a rate-limited target is due, whoever makes it.
+CREATE TABLE IF NOT EXISTS turns (
+    target  text PRIMARY KEY,
+    next_at timestamptz NOT NULL
+);

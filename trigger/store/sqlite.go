@@ -1,0 +1,316 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	_ "embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/riverdriver/riversqlite"
+	"github.com/riverqueue/river/rivermigrate"
+	_ "modernc.org/sqlite" // the driver
+)
+
+//go:embed schema_sqlite.sql
+var sqliteSchema string
+
+// sqlite is the embedded database: one connection that writes, a pool of its own
+// that only reads, and an in-process bell instead of River's polled outbox.
+type sqlite struct {
+	path   string
+	file   *os.File    // locked
+	opened os.FileInfo // the file that was opened
+	writer *sql.DB
+	read   *sql.DB
+	driver *sqliteDriver
+	client *river.Client[*sql.Tx]
+	caller string
+}
+
+// readers bounds the connections that only read.
+const readers = 4
+
+func openSQLite(ctx context.Context, path, caller string, log *slog.Logger) (_ database, err error) {
+	d := &sqlite{path: path, caller: caller}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.close())
+		}
+	}()
+	if d.file, err = lockFile(path + ".lock"); err != nil {
+		return nil, err
+	}
+	// It holds bodies of private repositories: nobody else reads it. SQLite gives
+	// its other files the mode of this one.
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the path is the user's own setting
+	if err != nil {
+		return nil, err
+	}
+	d.opened, err = file.Stat()
+	if err := errors.Join(err, file.Close()); err != nil {
+		return nil, err
+	}
+	// An acknowledged delivery must survive a power cut: synchronous=FULL.
+	writer := url.Values{
+		"mode":    {"rw"}, // a file that is gone is not made anew
+		"_txlock": {"immediate"},
+		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "temp_store(MEMORY)", "cache_size(-16384)"},
+	}
+	if d.writer, err = sql.Open("sqlite", "file:"+uriPath(path)+"?"+writer.Encode()); err != nil {
+		return nil, err
+	}
+	d.writer.SetMaxOpenConns(1)
+	if err := d.writer.PingContext(ctx); err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	reader := url.Values{"mode": {"rw"}, "_pragma": {"busy_timeout(5000)", "query_only(ON)", "cache_size(-4096)"}}
+	if d.read, err = sql.Open("sqlite", "file:"+uriPath(path)+"?"+reader.Encode()); err != nil {
+		return nil, err
+	}
+	d.read.SetMaxOpenConns(readers)
+
+	d.driver = &sqliteDriver{Driver: riversqlite.New(d.writer), bell: make(chan string, 1024)}
+	migrator, err := rivermigrate.New(d.driver, &rivermigrate.Config{Logger: riverLogger(log)})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return nil, fmt.Errorf("migrate the queue: %w", err)
+	}
+	var version int64
+	if err := d.writer.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
+		return nil, fmt.Errorf("migrate: %w", err)
+	}
+	if err := checkVersion(version); err != nil {
+		return nil, err
+	}
+	if _, err := d.writer.ExecContext(ctx, sqliteSchema+fmt.Sprintf("PRAGMA user_version = %d;", schemaVersion)); err != nil {
+		return nil, fmt.Errorf("migrate: %w", err)
+	}
+	if d.client, err = river.NewClient(d.driver, &river.Config{Logger: riverLogger(log)}); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// uriPath escapes what has a meaning in SQLite's URI file names
+// (https://www.sqlite.org/uri.html).
+func uriPath(path string) string {
+	return strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(filepath.ToSlash(path))
+}
+
+// lockFile takes a file for this process. The lock goes with the process,
+// however it ends.
+func lockFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the path is the user's own setting
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: in use by another process (%w): stop that one, or give this one a database of its own", path, err), f.Close())
+	}
+	return f, nil
+}
+
+func (d *sqlite) close() error {
+	var errs []error
+	if d.read != nil {
+		errs = append(errs, d.read.Close())
+	}
+	if d.writer != nil {
+		errs = append(errs, d.writer.Close())
+	}
+	if d.file != nil {
+		errs = append(errs, d.file.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// there reports a file that was moved away, deleted or replaced: SQLite goes on
+// to write what nobody will find after a restart.
+func (d *sqlite) there() error {
+	now, err := os.Stat(d.path)
+	if err != nil {
+		return fmt.Errorf("the database file is gone; put it back: %w", err)
+	}
+	if !os.SameFile(d.opened, now) {
+		return fmt.Errorf("the database file was replaced by another while it was in use: put the first one back, or restart to use the other: %s", d.path)
+	}
+	return nil
+}
+
+func (d *sqlite) begin(ctx context.Context) (*tx, error) {
+	if err := d.there(); err != nil {
+		return nil, err
+	}
+	t, err := d.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("begin: %w", err)
+	}
+	return &tx{
+		querier: sqlQuerier{t},
+		db:      d,
+		end:     func(context.Context) error { return t.Commit() },
+		undo:    t.Rollback,
+	}, nil
+}
+
+func (d *sqlite) reader() querier { return sqlQuerier{d.read} }
+
+// lock has nothing to do: there is one writer.
+func (*sqlite) lock(context.Context, querier, []int64) error { return nil }
+
+func (d *sqlite) insertWakes(ctx context.Context, q querier, wakes []river.InsertManyParams) error {
+	t := q.(sqlQuerier).conn.(*sql.Tx) //nolint:forcetypeassert // made by begin
+	_, err := d.client.InsertManyFastTx(ctx, t, wakes)
+	return err
+}
+
+func (d *sqlite) ring(queue string) { d.driver.ring(queue) }
+
+func (d *sqlite) workers(c *river.Config) (workers, error) { return river.NewClient(d.driver, c) }
+
+// One process owns the file: it leads, and whoever called a build and is not it
+// is dead.
+func (*sqlite) attend(context.Context, string) error { return nil }
+
+func (*sqlite) lead(context.Context, string) (bool, error) { return true, nil }
+
+func (d *sqlite) alive(_ context.Context, caller string) (bool, error) {
+	return caller == d.caller, nil
+}
+
+func (d *sqlite) takeOver(ctx context.Context, q querier, caller string) error {
+	if _, err := q.exec(ctx, `UPDATE river_job SET state = 'available' WHERE state = 'running'
+		AND coalesce(json_extract(attempted_by, '$[#-1]'), '') <> ?`, caller); err != nil {
+		return err
+	}
+	_, err := q.exec(ctx, `DELETE FROM river_leader WHERE leader_id <> ?`, caller)
+	return err
+}
+
+func (*sqlite) turns(context.Context, string, time.Duration, int, int, time.Duration) (time.Duration, bool, bool, error) {
+	return 0, false, false, nil
+}
+
+func (*sqlite) writers() int { return 1 }
+
+// unreadable looks for JSON that is none, as text or in its binary form (9).
+func (*sqlite) unreadable() string {
+	return `SELECT id FROM river_job WHERE NOT (json_valid(args, 9) AND json_valid(metadata, 9) AND json_valid(tags, 9)
+		AND coalesce(json_valid(attempted_by, 9), 1) AND coalesce(json_valid(errors, 9), 1)) LIMIT ?`
+}
+
+func (*sqlite) orphans() string {
+	return `SELECT seq, id, target FROM builds WHERE state IN ('waiting', 'calling', 'unknown') AND parked_until = 0
+		AND id NOT IN (SELECT json_extract(args, '$.build') FROM river_job WHERE finalized_at IS NULL AND kind = 'build'
+			AND json_extract(args, '$.build') IS NOT NULL) LIMIT ?`
+}
+
+func (d *sqlite) ping(ctx context.Context) error {
+	if err := d.there(); err != nil {
+		return err
+	}
+	return d.read.PingContext(ctx)
+}
+
+// size counts the database's files, and what is free on the disk they are on.
+func (d *sqlite) size(context.Context) (used, free int64, err error) {
+	for _, suffix := range []string{"", "-wal"} {
+		info, err := os.Stat(d.path + suffix)
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+		case err != nil:
+			return 0, 0, err
+		default:
+			used += info.Size()
+		}
+	}
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(filepath.Dir(d.path), &fs); err != nil {
+		return 0, 0, err
+	}
+	return used, int64(fs.Bavail) * fs.Bsize, nil //nolint:gosec // a disk of 8 EiB is out of reach
+}
+
+// sqliteDriver replaces River's notification outbox by a bell in the process:
+// one process owns the file, so nobody else has to hear it, and a build is
+// picked up at once instead of at the next poll.
+type sqliteDriver struct {
+	*riversqlite.Driver
+	bell chan string
+}
+
+// SupportsListenNotify keeps River from writing outbox rows.
+func (d *sqliteDriver) SupportsListenNotify() bool { return false }
+
+// GetListener returns the bell.
+func (d *sqliteDriver) GetListener(params *riverdriver.GetListenenerParams) riverdriver.Listener {
+	return &bellListener{bell: d.bell, schema: params.Schema}
+}
+
+// ring tells the workers of a queue that there is work. When the bell is full
+// they are busy, and poll anyway.
+func (d *sqliteDriver) ring(queue string) {
+	select {
+	case d.bell <- queue:
+	default:
+	}
+}
+
+type bellListener struct {
+	bell   chan string
+	schema string
+}
+
+func (*bellListener) Close(context.Context) error            { return nil }
+func (*bellListener) Connect(context.Context) error          { return nil }
+func (*bellListener) Listen(context.Context, string) error   { return nil }
+func (*bellListener) Unlisten(context.Context, string) error { return nil }
+func (*bellListener) Ping(context.Context) error             { return nil }
+func (l *bellListener) Schema() string                       { return l.schema }
+func (*bellListener) SetAfterConnectExec(string)             {}
+
+func (l *bellListener) WaitForNotification(ctx context.Context) (*riverdriver.Notification, error) {
+	select {
+	case queue := <-l.bell:
+		return &riverdriver.Notification{Topic: "river_insert", Payload: `{"queue":"` + queue + `"}`}, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// sqlQuerier is a querier over database/sql.
+type sqlQuerier struct {
+	conn interface {
+		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	}
+}
+
+func (q sqlQuerier) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	res, err := q.conn.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+func (q sqlQuerier) query(ctx context.Context, query string, args ...any) (cursor, error) {
+	return q.conn.QueryContext(ctx, query, args...) //nolint:rowserrcheck // the caller's affair
+}
+
+func (q sqlQuerier) queryRow(ctx context.Context, query string, args ...any) scanner {
+	return q.conn.QueryRowContext(ctx, query, args...)
+}

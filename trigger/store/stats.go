@@ -1,0 +1,43 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// QueueStat counts the unresolved builds of one target in one state.
+type QueueStat struct {
+	Target string
+	State  State
+	Builds int64
+	Oldest time.Time // delivery of the oldest of them
+}
+
+// Queue counts the unresolved builds. It reads an index of just those: a million
+// of them take about a tenth of a second.
+func (s *Store) Queue(ctx context.Context) (stats []QueueStat, err error) {
+	rows, err := s.db.reader().query(ctx, `SELECT target, state, count(*), min(received_at) FROM builds
+		WHERE state IN ('waiting', 'calling', 'unknown') GROUP BY target, state`)
+	if err != nil {
+		return nil, fmt.Errorf("count the queue: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var (
+			q      QueueStat
+			oldest int64
+		)
+		if err := rows.Scan(&q.Target, &q.State, &q.Builds, &oldest); err != nil {
+			return nil, fmt.Errorf("count the queue: %w", err)
+		}
+		q.Oldest = fromMicros(oldest)
+		stats = append(stats, q)
+	}
+	return stats, rows.Err()
+}
+
+// Size returns the bytes that the database takes, and the bytes that are free
+// where it is; -1 if that cannot be known.
+func (s *Store) Size(ctx context.Context) (used, free int64, err error) { return s.db.size(ctx) }

@@ -1,0 +1,271 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/klauspost/compress/zstd"
+)
+
+// Options of a store.
+type Options struct {
+	// Database is the path of a SQLite file, made if it is not there, on a local
+	// disk; or the URL of a Postgres database, postgres://…, which several
+	// processes may share.
+	Database string
+	Logger   *slog.Logger // required
+}
+
+// Store is safe for concurrent use.
+type Store struct {
+	db     database
+	log    *slog.Logger
+	caller string // names this process in builds it calls
+
+	writes  chan *write
+	closing chan struct{} // closed by Close
+	stopped chan struct{} // closed when nothing is written any more
+	singles chan struct{} // slots of writes that are retried singly, where they can run side by side
+
+	lastWrite atomic.Pointer[error] // why the last transaction failed; nil if it did not
+	close     func() error
+	done      sync.WaitGroup
+
+	aside aside
+	zip   *zstd.Encoder
+	unzip *zstd.Decoder
+}
+
+// Open opens the database and brings its tables up to date. It takes a SQLite
+// file for itself: a second process that opens it gets an error.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	if o.Logger == nil {
+		return nil, errors.New("store: Options.Logger is missing")
+	}
+	if o.Database == "" {
+		return nil, errors.New("store: Options.Database is missing")
+	}
+	scheme, _, isURL := strings.Cut(o.Database, "://")
+	open, name := openSQLite, o.Database
+	switch {
+	case isURL && (scheme == "postgres" || scheme == "postgresql"):
+		open, name = openPostgres, scheme+"://…" // the rest may hold a password
+	case isURL:
+		return nil, fmt.Errorf("database %s://…: give the path of a SQLite file, such as buildbridge.db, or a postgres:// URL", scheme)
+	}
+	zip, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2))
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	unzip, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	s := &Store{
+		log:     o.Logger,
+		caller:  uuid.NewString(),
+		writes:  make(chan *write, 256),
+		closing: make(chan struct{}),
+		stopped: make(chan struct{}),
+		zip:     zip,
+		unzip:   unzip,
+	}
+	s.aside.rows = make(chan asideRow, asideBuffer)
+	if s.db, err = open(ctx, o.Database, s.caller, o.Logger); err != nil {
+		unzip.Close()
+		return nil, fmt.Errorf("database %s: %w", name, err)
+	}
+	s.singles = make(chan struct{}, s.db.writers())
+	s.close = sync.OnceValue(s.shut)
+	s.done.Go(s.writeLoop)
+	s.done.Go(s.asideLoop)
+	if err := s.Attend(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("database %s: %w", name, err), s.Close())
+	}
+	return s, nil
+}
+
+// Caller names this process: builds it has on the wire carry it.
+func (s *Store) Caller() string { return s.caller }
+
+// Ping reports whether the database can be read, and written as far as the last
+// attempt tells.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.lastWrite.Load(); err != nil {
+		return *err
+	}
+	return s.db.ping(ctx)
+}
+
+// Close writes what was put aside and closes the database. Stop what works
+// builds first. Closing twice does nothing more.
+func (s *Store) Close() error { return s.close() }
+
+func (s *Store) shut() error {
+	close(s.closing)
+	s.done.Wait()
+	s.unzip.Close()
+	return errors.Join(s.zip.Close(), s.db.close())
+}
+
+// errClosed is what a write gets that comes after Close.
+var errClosed = errors.New("store: closed")
+
+// write is one change that waits for its turn: do runs inside a transaction
+// that it may share with others, and again in one of its own if that fails.
+type write struct {
+	ctx   context.Context //nolint:containedctx // of who waits for it
+	locks []int64
+	do    func(ctx context.Context, tx *tx) error
+	done  chan error
+}
+
+// lockKey is the key of a lock that replicas share: FNV-1a, 64 bits.
+func lockKey(parts ...string) int64 {
+	h := fnv.New64a()
+	for _, p := range parts {
+		_, _ = h.Write([]byte(p))
+		_, _ = h.Write([]byte{0})
+	}
+	return int64(h.Sum64()) //nolint:gosec // all 64 bits, sign included
+}
+
+// maxBatch bounds how many writes share a transaction, and so how long the
+// first of them waits for the others.
+const maxBatch = 256
+
+// write runs do in a transaction and returns after its commit. Writes that wait
+// at the same time share one transaction, and so one sync of the disk. do may
+// run twice: it must set its results anew each time, and return an error only
+// if the transaction is to be rolled back. locks are held for it where there is
+// more than one writer.
+func (s *Store) write(ctx context.Context, locks []int64, do func(ctx context.Context, tx *tx) error) error {
+	w := &write{ctx: ctx, locks: locks, do: do, done: make(chan error, 1)}
+	select {
+	case s.writes <- w:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.closing:
+		return errClosed
+	}
+	select {
+	case err := <-w.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err() // it may still be committed
+	case <-s.stopped:
+		return errClosed
+	}
+}
+
+func (s *Store) writeLoop() {
+	defer close(s.stopped)
+	for {
+		select {
+		case w := <-s.writes:
+			s.commit(s.waiting(w))
+		case <-s.closing:
+			for { // what was handed over before Close is still written
+				select {
+				case w := <-s.writes:
+					s.commit(s.waiting(w))
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+// waiting takes all that wait together with first.
+func (s *Store) waiting(first *write) []*write {
+	batch := []*write{first}
+	for len(batch) < maxBatch {
+		select {
+		case w := <-s.writes:
+			batch = append(batch, w)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// commit runs a batch in one transaction. If that fails, each of them gets one
+// of its own, so that a bad one fails alone.
+func (s *Store) commit(batch []*write) {
+	err := s.transaction(batch)
+	if err == nil || len(batch) == 1 {
+		for _, w := range batch {
+			w.done <- err
+		}
+		return
+	}
+	s.log.Warn("shared transaction failed, its members are retried singly", "members", len(batch), "error", err)
+	alone := func(w *write) { w.done <- s.transaction([]*write{w}) }
+	if s.db.writers() == 1 {
+		for _, w := range batch {
+			alone(w)
+		}
+		return
+	}
+	// One that waits for somebody's lock must not hold up all others.
+	s.done.Go(func() {
+		for _, w := range batch {
+			s.singles <- struct{}{}
+			s.done.Go(func() {
+				defer func() { <-s.singles }()
+				if err := w.ctx.Err(); err != nil { // nobody waits for it any more
+					w.done <- err
+					return
+				}
+				alone(w)
+			})
+		}
+	})
+}
+
+// transactionTimeout ends a transaction that hangs: a locked or stalled disk.
+const transactionTimeout = 10 * time.Second
+
+func (s *Store) transaction(batch []*write) (err error) {
+	defer func() {
+		// Of a batch somebody may be to blame; alone it is the database, or a row.
+		switch {
+		case err == nil:
+			s.lastWrite.Store(nil)
+		case len(batch) == 1 && !errors.Is(err, ErrStale) && !errors.Is(err, ErrClaimed):
+			s.lastWrite.Store(&err)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(context.Background(), transactionTimeout)
+	defer cancel()
+	tx, err := s.db.begin(ctx)
+	if err != nil {
+		return err
+	}
+	// All locks at once and in order: no two transactions wait for each other.
+	var locks []int64
+	for _, w := range batch {
+		locks = append(locks, w.locks...)
+	}
+	slices.Sort(locks)
+	if err := s.db.lock(ctx, tx, slices.Compact(locks)); err != nil {
+		return joinRollback(tx, fmt.Errorf("lock: %w", err))
+	}
+	for _, w := range batch {
+		if err := w.do(ctx, tx); err != nil {
+			return joinRollback(tx, err)
+		}
+	}
+	return tx.commit(ctx)
+}

@@ -1,0 +1,888 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"go.uber.org/goleak"
+
+	"buildbridge/trigger/store"
+	"buildbridge/trigger/store/postgrestest"
+)
+
+var server postgrestest.Server //nolint:gochecknoglobals // one for all tests
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if err := server.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "stop PostgreSQL:", err)
+			code = 1
+		}
+		os.Exit(code) //nolint:forbidigo // goleak hands over the exit of TestMain
+	}))
+}
+
+// The suite is what every database has to pass. open gives a store on the same
+// database each time it is called; the one before is closed by then.
+func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
+	t.Helper()
+	for name, test := range map[string]func(t *testing.T, open func() *store.Store){
+		"what is accepted is read back":                 acceptedIsReadBack,
+		"a duplicate writes nothing":                    duplicateWritesNothing,
+		"acceptances at once all get their own answer":  manyAtOnce,
+		"a bad row fails alone":                         badRowFailsAlone,
+		"what is accepted is worked after a restart":    workedAfterRestart,
+		"of two who change a build one is stale":        oneIsStale,
+		"a number is claimed once":                      numberIsClaimedOnce,
+		"an answer beats an adoption":                   answerBeatsAdoption,
+		"a line keeps its order":                        lineKeepsOrder,
+		"one call a target, job, and ref or commit":     oneCallAtATime,
+		"a hold ends after an hour":                     holdEnds,
+		"newest supersedes what waits, nothing else":    newestSupersedes,
+		"the queue is counted":                          queueIsCounted,
+		"what built nothing is kept aside":              keptAside,
+		"builds are listed by filter and page":          buildsAreListed,
+		"deliveries are listed by filter and page":      deliveriesAreListed,
+		"what failed is replayed once":                  failedIsReplayedOnce,
+		"what is old is forgotten, unresolved is not":   oldIsForgotten,
+		"what built nothing is forgotten before builds": oldIgnoredIsForgotten,
+		"a build that lost its wake-up gets one":        lostWakeUp,
+		"a build that waits for two is not forgotten":   waitsForTwo,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, fresh(t))
+		})
+	}
+}
+
+func logger(t *testing.T) *slog.Logger {
+	t.Helper()
+	return slog.New(slog.NewTextHandler(t.Output(), nil))
+}
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+func delivery(key string) *store.Delivery {
+	return &store.Delivery{
+		ID: newID(), Source: "github", Provider: "github", HostID: key, DuplicateKey: key, Event: "push",
+		Repository: "acme/shop", Ref: "refs/heads/main", ReceivedAt: time.Now().UTC().Truncate(time.Microsecond),
+		Header: map[string]string{"X-Github-Event": "push"}, Body: []byte(`{"ref":"refs/heads/main"}`),
+	}
+}
+
+func build(d *store.Delivery) *store.Build {
+	return &store.Build{
+		ID: newID(), Delivery: d.ID, Rule: "cart", Target: "north", JobID: "job", Repository: "acme/shop", Ref: "refs/heads/main",
+		Commit: strings.Repeat("a", 40), Body: []byte(`{"job_id":"job"}`), State: store.Waiting,
+		ReceivedAt: d.ReceivedAt, Deadline: d.ReceivedAt.Add(24 * time.Hour),
+	}
+}
+
+// accept commits a delivery of its own with one build that change may alter.
+func accept(t *testing.T, s *store.Store, change func(b *store.Build)) *store.Build {
+	t.Helper()
+	d := delivery(newID())
+	b := build(d)
+	if change != nil {
+		change(b)
+	}
+	if of, err := s.Accept(t.Context(), d, []*store.Build{b}); err != nil || of != "" {
+		t.Fatal(of, err)
+	}
+	return read(t, s, b.ID)
+}
+
+func read(t *testing.T, s *store.Store, id string) *store.Build {
+	t.Helper()
+	b, err := s.Build(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func begin(t *testing.T, s *store.Store, b *store.Build, now time.Time) store.Hold {
+	t.Helper()
+	hold, err := s.BeginCall(t.Context(), b, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hold
+}
+
+func save(t *testing.T, s *store.Store, b *store.Build, state store.State) {
+	t.Helper()
+	b.State = state
+	if err := s.Save(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// woken works the queue until all of these builds were woken, and returns every
+// build that was, in order.
+func woken(t *testing.T, s *store.Store, want ...string) []string {
+	t.Helper()
+	var (
+		mu   sync.Mutex
+		got  []string
+		done = make(chan struct{})
+		once sync.Once
+	)
+	w, err := s.StartWorkers(t.Context(), 4, func(_ context.Context, id string) (time.Duration, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		got = append(got, id)
+		if !slices.ContainsFunc(want, func(id string) bool { return !slices.Contains(got, id) }) {
+			once.Do(func() { close(done) })
+		}
+		return 0, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range []string{"north", "south", "north"} {
+		if err := w.Add(t.Context(), target); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(want) > 0 {
+		select {
+		case <-done:
+		case <-time.After(time.Minute):
+			t.Errorf("not woken: want %v", want)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+	defer cancel()
+	if err := w.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	return got
+}
+
+func acceptedIsReadBack(t *testing.T, open func() *store.Store) {
+	s := open()
+	d := delivery("k")
+	b := build(d)
+	b.Marker, b.Newest = "BRIDGE", true
+	if of, err := s.Accept(t.Context(), d, []*store.Build{b}); err != nil || of != "" {
+		t.Fatal(of, err)
+	}
+	gotDelivery, err := s.Delivery(t.Context(), d.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Verdicts = []byte{}
+	if diff := cmp.Diff(d, gotDelivery); diff != "" {
+		t.Error(diff)
+	}
+	b.Seq = 1
+	if diff := cmp.Diff(b, read(t, s, b.ID), cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".version" }, cmp.Ignore())); diff != "" {
+		t.Error(diff)
+	}
+	if builds, err := s.BuildsOf(t.Context(), d.ID); err != nil || len(builds) != 1 {
+		t.Errorf("got %v, %v", builds, err)
+	}
+	for _, err := range []error{second(s.Build(t.Context(), "none")), second(s.Delivery(t.Context(), "none"))} {
+		if !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func duplicateWritesNothing(t *testing.T, open func() *store.Store) {
+	s := open()
+	for phrase, c := range map[string]struct {
+		change    func(d *store.Delivery)
+		duplicate bool
+	}{
+		"the same key":                 {func(*store.Delivery) {}, true},
+		"the same key, in the window":  {func(d *store.Delivery) { d.DuplicateWindow = time.Minute }, true},
+		"the same key, later":          {func(d *store.Delivery) { d.DuplicateWindow, d.ReceivedAt = time.Minute, d.ReceivedAt.Add(time.Hour) }, false},
+		"another key":                  {func(d *store.Delivery) { d.DuplicateKey = newID() }, false},
+		"another source":               {func(d *store.Delivery) { d.Source = "gitee" }, false},
+		"no key":                       {func(d *store.Delivery) { d.DuplicateKey = "" }, false},
+		"a replay asked for by a user": {func(d *store.Delivery) { d.ReplayOf = d.HostID }, false},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			first := delivery(newID())
+			if _, err := s.Accept(t.Context(), first, []*store.Build{build(first)}); err != nil {
+				t.Fatal(err)
+			}
+			d := delivery(first.DuplicateKey)
+			c.change(d)
+			want := ""
+			if c.duplicate {
+				want = first.ID
+			}
+			b := build(d)
+			got, err := s.Accept(t.Context(), d, []*store.Build{b})
+			if err != nil || got != want {
+				t.Errorf("got %q, %v, want %q", got, err, want)
+			}
+			if _, err := s.Build(t.Context(), b.ID); errors.Is(err, store.ErrNotFound) != c.duplicate {
+				t.Errorf("its build: %v", err)
+			}
+		})
+	}
+}
+
+func manyAtOnce(t *testing.T, open func() *store.Store) {
+	s := open()
+	var (
+		wg   sync.WaitGroup
+		mu   sync.Mutex
+		ids  []string
+		dups int
+	)
+	for i := range 400 {
+		wg.Go(func() {
+			d := delivery(fmt.Sprint(i / 2)) // each key twice
+			b := build(d)
+			b.Ref = fmt.Sprint("refs/heads/", i)
+			of, err := s.Accept(t.Context(), d, []*store.Build{b})
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err != nil:
+				t.Error(err)
+			case of != "":
+				dups++
+			default:
+				ids = append(ids, b.ID)
+			}
+		})
+	}
+	wg.Wait()
+	if len(ids) != 200 || dups != 200 {
+		t.Fatalf("%d accepted, %d duplicates, want 200 of each", len(ids), dups)
+	}
+	if got := woken(t, s, ids...); len(got) != 200 {
+		t.Errorf("%d wake-ups, want 200", len(got))
+	}
+}
+
+func badRowFailsAlone(t *testing.T, open func() *store.Store) {
+	s := open()
+	taken := accept(t, s, nil)
+	var wg sync.WaitGroup
+	for i := range 64 {
+		wg.Go(func() {
+			d := delivery(newID())
+			b := build(d)
+			bad := i%8 == 0
+			if bad {
+				b.ID = taken.ID // the row is there already
+			}
+			_, err := s.Accept(t.Context(), d, []*store.Build{b})
+			if (err != nil) != bad {
+				t.Errorf("bad %v: got %v", bad, err)
+			}
+			_, err = s.Delivery(t.Context(), d.ID)
+			if errors.Is(err, store.ErrNotFound) != bad {
+				t.Errorf("bad %v: its delivery: %v", bad, err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func workedAfterRestart(t *testing.T, open func() *store.Store) {
+	s := open()
+	waiting := accept(t, s, nil)
+	calling := accept(t, s, func(b *store.Build) { b.Ref = "refs/heads/calling" })
+	begin(t, s, calling, time.Now())
+	woken(t, s, waiting.ID, calling.ID) // the wake-ups are used up: the process dies before it does anything
+	done := accept(t, s, func(b *store.Build) { b.Ref = "refs/heads/done" })
+	begin(t, s, done, time.Now())
+	done.BuildNumber = "1"
+	save(t, s, done, store.Started)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open()
+	if s.Caller() == calling.Caller {
+		t.Error("two processes have one name")
+	}
+	if err := s.TakeOver(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Rearm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if alive, err := s.Alive(t.Context(), s.Caller()); err != nil || !alive {
+		t.Errorf("got %v, %v", alive, err)
+	}
+	got := woken(t, s, waiting.ID, calling.ID)
+	if n := len(slices.DeleteFunc(got, func(id string) bool { return id == done.ID })); n != 2 {
+		t.Errorf("%d wake-ups, want 2", n)
+	}
+	if got := read(t, s, calling.ID); got.State != store.Calling || got.Attempts != 1 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func oneIsStale(t *testing.T, open func() *store.Store) {
+	s := open()
+	one := accept(t, s, nil)
+	two := read(t, s, one.ID)
+	begin(t, s, one, time.Now())
+	if _, err := s.BeginCall(t.Context(), two, time.Now()); !errors.Is(err, store.ErrStale) {
+		t.Errorf("got %v", err)
+	}
+	two.State = store.Dead
+	if err := s.Save(t.Context(), two); !errors.Is(err, store.ErrStale) {
+		t.Errorf("got %v", err)
+	}
+	if got := read(t, s, one.ID); got.State != store.Calling {
+		t.Errorf("got %s", got.State)
+	}
+}
+
+func numberIsClaimedOnce(t *testing.T, open func() *store.Store) {
+	s := open()
+	one := accept(t, s, nil)
+	begin(t, s, one, time.Now())
+	one.BuildNumber, one.StartedAt = "7", time.Now()
+	save(t, s, one, store.Started)
+	two := accept(t, s, nil)
+	begin(t, s, two, time.Now())
+	two.BuildNumber, two.Adopted, two.State = "7", true, store.Started
+	if err := s.Save(t.Context(), two); !errors.Is(err, store.ErrClaimed) {
+		t.Errorf("got %v", err)
+	}
+	got, err := s.Claimed(t.Context(), "north", "job", []string{"6", "7", "8"})
+	if err != nil || !cmp.Equal(got, map[string]bool{"7": true}) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	// A number of another job is another number.
+	other := accept(t, s, func(b *store.Build) { b.JobID = "other" })
+	other.BuildNumber, other.Adopted = "7", true
+	save(t, s, other, store.Started)
+	// The service counts anew: the answer is believed.
+	two.Adopted = false
+	save(t, s, two, store.Started)
+	if got := read(t, s, one.ID); got.State != store.Started || got.BuildNumber != "7" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func answerBeatsAdoption(t *testing.T, open func() *store.Store) {
+	s := open()
+	lost := accept(t, s, func(b *store.Build) { b.Ref = "refs/heads/lost" })
+	begin(t, s, lost, time.Now())
+	save(t, s, lost, store.Unknown)
+	answered := accept(t, s, nil)
+	begin(t, s, answered, time.Now())
+	lost.BuildNumber, lost.Adopted, lost.StartedAt = "7", true, time.Now().Add(time.Millisecond)
+	save(t, s, lost, store.Started)
+	woken(t, s, lost.ID, answered.ID)
+	answered.BuildNumber, answered.StartedAt = "7", time.Now()
+	save(t, s, answered, store.Started)
+	if got := read(t, s, lost.ID); got.State != store.Unknown || got.BuildNumber != "" {
+		t.Errorf("got %+v", got)
+	}
+	woken(t, s, lost.ID)
+}
+
+func lineKeepsOrder(t *testing.T, open func() *store.Store) {
+	s := open()
+	first, second, third := accept(t, s, nil), accept(t, s, nil), accept(t, s, nil)
+	other := accept(t, s, func(b *store.Build) { b.Rule = "other" })
+	replay := accept(t, s, func(b *store.Build) { b.ReplayOf = first.ID })
+	now := time.Now()
+	if hold := begin(t, s, second, now); hold != store.HoldOrder {
+		t.Errorf("got %q", hold)
+	}
+	if hold := begin(t, s, third, now); hold != store.HoldOrder {
+		t.Errorf("got %q", hold)
+	}
+	for _, free := range []*store.Build{other, replay, first} {
+		if hold := begin(t, s, free, now); hold != store.NoHold {
+			t.Errorf("got %q", hold)
+		}
+		free.BuildNumber = free.ID
+		save(t, s, free, store.Started)
+	}
+	got := woken(t, s, second.ID)
+	if n := len(slices.DeleteFunc(got, func(id string) bool { return id != third.ID })); n != 1 { // when it was accepted
+		t.Errorf("the third was woken %d times, want 1", n)
+	}
+	second = read(t, s, second.ID)
+	begin(t, s, second, now)
+	save(t, s, second, store.Dead)
+	woken(t, s, third.ID)
+}
+
+func oneCallAtATime(t *testing.T, open func() *store.Store) {
+	other := func(b *store.Build) { b.Ref, b.Commit = "refs/heads/other", strings.Repeat("b", 40) }
+	for phrase, c := range map[string]struct {
+		change func(b *store.Build)
+		want   store.Hold
+	}{
+		"the same, for another rule":    {func(b *store.Build) { b.Rule = "twin" }, store.HoldCall},
+		"another commit of the ref":     {func(b *store.Build) { b.Rule, b.Commit = "twin", strings.Repeat("b", 40) }, store.HoldCall},
+		"the commit on another ref":     {func(b *store.Build) { b.Ref = "refs/heads/other" }, store.HoldCall},
+		"another commit on another ref": {other, store.NoHold},
+		"a tag":                         {func(b *store.Build) { b.Ref, b.Tag, b.Commit = "refs/tags/v1", "v1", "" }, store.NoHold},
+		"another job":                   {func(b *store.Build) { b.JobID = "other" }, store.NoHold},
+		"another target":                {func(b *store.Build) { b.Target = "south" }, store.NoHold},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			s := open()
+			one := accept(t, s, nil)
+			two := accept(t, s, c.change)
+			begin(t, s, one, time.Now())
+			if hold := begin(t, s, two, time.Now()); hold != c.want {
+				t.Fatalf("got %q, want %q", hold, c.want)
+			}
+			if c.want == store.NoHold {
+				leave(t, s, one, two)
+				return
+			}
+			save(t, s, one, store.Unknown)
+			two = read(t, s, two.ID)
+			if hold, err := s.Park(t.Context(), two, time.Now()); err != nil || hold != store.HoldCall {
+				t.Errorf("got %q, %v", hold, err)
+			}
+			woken(t, s, one.ID, two.ID)
+			save(t, s, one, store.Waiting) // not found: it may be called again, and so may the other
+			woken(t, s, two.ID)
+			leave(t, s, one, two)
+		})
+	}
+}
+
+// leave ends the use of a store: no build is left to be in the way of the next.
+func leave(t *testing.T, s *store.Store, builds ...*store.Build) {
+	t.Helper()
+	for _, b := range builds {
+		save(t, s, read(t, s, b.ID), store.Dead)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func holdEnds(t *testing.T, open func() *store.Store) {
+	s := open()
+	now := time.Now()
+	accept(t, s, nil)
+	held := accept(t, s, nil)
+	if hold := begin(t, s, held, now); hold != store.HoldOrder {
+		t.Errorf("got %q", hold)
+	}
+	woken(t, s, held.ID)
+	if n, err := s.Sweep(t.Context(), now.Add(store.HoldFor/2)); n != 0 || err != nil {
+		t.Errorf("woke %d, %v", n, err)
+	}
+	later := now.Add(store.HoldFor + time.Second)
+	if n, err := s.Sweep(t.Context(), later); n != 1 || err != nil {
+		t.Errorf("woke %d, %v", n, err)
+	}
+	woken(t, s, held.ID)
+	if hold := begin(t, s, read(t, s, held.ID), later); hold != store.NoHold {
+		t.Errorf("got %q", hold)
+	}
+}
+
+func newestSupersedes(t *testing.T, open func() *store.Store) {
+	s := open()
+	onTheWire := accept(t, s, nil)
+	begin(t, s, onTheWire, time.Now())
+	waiting := accept(t, s, nil)
+	kept := map[string]*store.Build{
+		"in calling":     onTheWire,
+		"a tag":          accept(t, s, func(b *store.Build) { b.Tag, b.Commit = "v1", "" }),
+		"a replay":       accept(t, s, func(b *store.Build) { b.ReplayOf = waiting.ID }),
+		"another rule":   accept(t, s, func(b *store.Build) { b.Rule = "other" }),
+		"another ref":    accept(t, s, func(b *store.Build) { b.Ref = "refs/heads/other" }),
+		"another job":    accept(t, s, func(b *store.Build) { b.JobID = "other" }),
+		"another target": accept(t, s, func(b *store.Build) { b.Target = "south" }),
+		"another repo":   accept(t, s, func(b *store.Build) { b.Repository = "acme/other" }),
+	}
+	newest := accept(t, s, func(b *store.Build) { b.Newest = true })
+	if got := read(t, s, waiting.ID); got.State != store.Superseded || got.SupersededBy != newest.ID {
+		t.Errorf("got %+v", got)
+	}
+	for phrase, b := range kept {
+		if got := read(t, s, b.ID); got.State == store.Superseded {
+			t.Errorf("%s was superseded", phrase)
+		}
+	}
+	waiting.State = store.Started
+	if err := s.Save(t.Context(), waiting); !errors.Is(err, store.ErrStale) {
+		t.Errorf("a superseded build was changed: %v", err)
+	}
+}
+
+func queueIsCounted(t *testing.T, open func() *store.Store) {
+	s := open()
+	first := accept(t, s, nil)
+	accept(t, s, nil)
+	calling := accept(t, s, func(b *store.Build) { b.Target = "south" })
+	begin(t, s, calling, time.Now())
+	dead := accept(t, s, func(b *store.Build) { b.Ref = "refs/heads/dead" })
+	save(t, s, dead, store.Dead)
+	got, err := s.Queue(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []store.QueueStat{
+		{Target: "north", State: store.Waiting, Builds: 2, Oldest: first.ReceivedAt},
+		{Target: "south", State: store.Calling, Builds: 1, Oldest: calling.ReceivedAt},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if used, free, err := s.Size(t.Context()); err != nil || used <= 0 || free == 0 {
+		t.Errorf("got %d, %d, %v", used, free, err)
+	}
+}
+
+func keptAside(t *testing.T, open func() *store.Store) {
+	s := open()
+	d := delivery("k")
+	d.Outcome, d.Reason, d.Verdicts = store.Ignored, "no_match", []byte(`[{"rule":"cart"}]`)
+	s.PutAside(d)
+	if err := s.Close(); err != nil { // writes what waits
+		t.Fatal(err)
+	}
+	s = open()
+	got, err := s.Delivery(t.Context(), d.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(d, got); diff != "" {
+		t.Error(diff)
+	}
+	again := delivery("k") // an ignored one committed nothing: this is no duplicate of it
+	if of, err := s.Accept(t.Context(), again, []*store.Build{build(again)}); err != nil || of != "" {
+		t.Errorf("got %q, %v", of, err)
+	}
+}
+
+func buildsAreListed(t *testing.T, open func() *store.Store) {
+	s := open()
+	var all []string
+	for i := range 7 {
+		b := accept(t, s, func(b *store.Build) {
+			b.Rule, b.Ref = fmt.Sprint("rule", i%2), fmt.Sprint("refs/heads/", i)
+			b.ReceivedAt = time.Unix(int64(1000+i), 0)
+		})
+		if i%3 == 0 {
+			save(t, s, b, store.Dead)
+		}
+		all = append(all, b.ID)
+	}
+	slices.Reverse(all)
+	for phrase, c := range map[string]struct {
+		filter store.BuildFilter
+		want   []string
+	}{
+		"all of them":         {store.BuildFilter{}, all},
+		"pages of two":        {store.BuildFilter{Limit: 2}, all},
+		"by state":            {store.BuildFilter{State: "dead"}, []string{all[0], all[3], all[6]}},
+		"by rule":             {store.BuildFilter{Rule: "rule1", Limit: 1}, []string{all[1], all[3], all[5]}},
+		"by both":             {store.BuildFilter{State: "dead", Rule: "rule1"}, []string{all[3]}},
+		"by ref":              {store.BuildFilter{Ref: "refs/heads/6"}, all[:1]},
+		"by time":             {store.BuildFilter{Since: time.Unix(1002, 0), Until: time.Unix(1004, 0)}, []string{all[3], all[4]}},
+		"by what is not":      {store.BuildFilter{Target: "south"}, nil},
+		"by what is replayed": {store.BuildFilter{ReplayOf: all[0]}, nil},
+		"by what is there":    {store.BuildFilter{Target: "north", JobID: "job", Repository: "acme/shop"}, all},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			var got []string
+			for {
+				page, next, err := s.Builds(t.Context(), c.filter)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if c.filter.Limit > 0 && len(page) > c.filter.Limit {
+					t.Errorf("%d rows on a page of %d", len(page), c.filter.Limit)
+				}
+				for _, b := range page {
+					got = append(got, b.ID)
+				}
+				if next == "" {
+					break
+				}
+				c.filter.After = next
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	if _, _, err := s.Builds(t.Context(), store.BuildFilter{After: "x"}); !errors.Is(err, store.ErrFilter) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func failedIsReplayedOnce(t *testing.T, open func() *store.Store) {
+	s := open()
+	names := map[string]string{} // of builds, by id
+	add := func(name, replayOf string, state store.State) {
+		t.Helper()
+		b := accept(t, s, func(b *store.Build) {
+			b.Ref = "refs/heads/" + name
+			if replayOf != "" {
+				for id, of := range names {
+					if of == replayOf {
+						b.ReplayOf = id
+					}
+				}
+			}
+		})
+		names[b.ID] = name
+		if state != store.Waiting {
+			save(t, s, b, state)
+		}
+	}
+	add("never replayed", "", store.Dead)
+	add("replayed with success", "", store.Dead)
+	add("its replay", "replayed with success", store.Started)
+	add("being replayed", "", store.Dead)
+	add("the replay under way", "being replayed", store.Waiting)
+	add("replayed in vain", "", store.Dead)
+	add("the first try", "replayed in vain", store.Dead)
+	add("the second try", "replayed in vain", store.Dead)
+	add("failed after a success", "", store.Started)
+	add("the failure", "failed after a success", store.Dead)
+	add("waiting", "", store.Waiting)
+	for phrase, c := range map[string]struct {
+		filter store.BuildFilter
+		want   []string
+	}{
+		"all that are dead": {store.BuildFilter{State: "dead"}, []string{"never replayed", "the second try", "the failure"}},
+		"in pages":          {store.BuildFilter{State: "dead", Limit: 1}, []string{"never replayed", "the second try", "the failure"}},
+		"one whose replays do not fit the filter": {
+			store.BuildFilter{State: "dead", Ref: "refs/heads/replayed in vain"}, []string{"replayed in vain"},
+		},
+		"one whose replay was started and does not fit the filter": {
+			store.BuildFilter{State: "dead", Ref: "refs/heads/replayed with success"}, nil,
+		},
+		"what was started, and not what waits": {
+			store.BuildFilter{State: "started"}, []string{"its replay", "failed after a success"},
+		},
+		"of those that wait none": {store.BuildFilter{State: "waiting"}, nil},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			var got []string
+			for before := len(c.want); ; {
+				ids, left, next, err := s.ToReplay(t.Context(), c.filter)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, id := range ids {
+					got = append(got, names[id])
+				}
+				if before -= len(ids); int(left) != before || (next == "") != (left == 0) {
+					t.Errorf("%d are left with cursor %q, want %d", left, next, before)
+				}
+				if next == "" {
+					break
+				}
+				c.filter.After = next
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+
+	_, _, next, err := s.ToReplay(t.Context(), store.BuildFilter{State: "dead", Limit: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	add("failed again at once", "never replayed", store.Dead)
+	ids, left, _, err := s.ToReplay(t.Context(), store.BuildFilter{State: "dead", After: next})
+	if err != nil || left != 0 || len(ids) != 1 || names[ids[0]] != "the failure" {
+		t.Errorf("the second page has %d, %d are left (%v); want what the first page left, and no replay that failed since", len(ids), left, err)
+	}
+	for _, cursor := range []string{"x", "1", "1-2-3", "-", " 1-2"} {
+		if _, _, _, err := s.ToReplay(t.Context(), store.BuildFilter{After: cursor}); !errors.Is(err, store.ErrFilter) {
+			t.Errorf("cursor %q: got %v", cursor, err)
+		}
+	}
+}
+
+func deliveriesAreListed(t *testing.T, open func() *store.Store) {
+	s := open()
+	var all []string
+	for i := range 5 {
+		d := delivery(newID())
+		d.Source = fmt.Sprint("source", i%2)
+		if _, err := s.Accept(t.Context(), d, nil); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, d.ID)
+	}
+	slices.Reverse(all)
+	for phrase, c := range map[string]struct {
+		filter store.DeliveryFilter
+		want   []string
+	}{
+		"pages of two": {store.DeliveryFilter{Limit: 2}, all},
+		"by source":    {store.DeliveryFilter{Source: "source1"}, []string{all[1], all[3]}},
+		"by outcome":   {store.DeliveryFilter{Outcome: "ignored"}, nil},
+		"by time":      {store.DeliveryFilter{Until: time.Unix(1000, 0)}, nil},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			var got []string
+			for {
+				page, next, err := s.Deliveries(t.Context(), c.filter)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, d := range page {
+					got = append(got, d.ID)
+				}
+				if next == "" {
+					break
+				}
+				c.filter.After = next
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func oldIsForgotten(t *testing.T, open func() *store.Store) {
+	s := open()
+	old := func(b *store.Build) { b.ReceivedAt = b.ReceivedAt.Add(-100 * time.Hour) }
+	waiting := accept(t, s, old)
+	done := accept(t, s, func(b *store.Build) { old(b); b.Ref = "refs/heads/done" })
+	save(t, s, done, store.Started)
+	recent := accept(t, s, func(b *store.Build) { b.Ref = "refs/heads/recent" })
+	save(t, s, recent, store.Started)
+	prune := func(r store.Retention, now time.Time) {
+		t.Helper()
+		for {
+			n, err := s.Prune(t.Context(), r, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n == 0 {
+				return
+			}
+		}
+	}
+	prune(store.Retention{}, time.Now().Add(1000*time.Hour)) // for ever
+	prune(store.Retention{Builds: 50 * time.Hour, Deliveries: time.Hour}, time.Now())
+	for b, want := range map[*store.Build]bool{waiting: true, done: false, recent: true} {
+		if _, err := s.Build(t.Context(), b.ID); errors.Is(err, store.ErrNotFound) == want {
+			t.Errorf("%s: %v", b.Ref, err)
+		}
+	}
+	later := time.Now().Add(60 * time.Hour)
+	prune(store.Retention{Bodies: 10 * time.Hour, Deliveries: time.Hour, Builds: 50 * time.Hour}, later)
+	if d, err := s.Delivery(t.Context(), waiting.Delivery); err != nil || len(d.Body) == 0 {
+		t.Errorf("the delivery of a build that waits lost its body: %v", err)
+	}
+	if _, err := s.Delivery(t.Context(), done.Delivery); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+	save(t, s, waiting, store.Dead)
+	prune(store.Retention{Bodies: 10 * time.Hour}, later)
+	if d, err := s.Delivery(t.Context(), waiting.Delivery); err != nil || len(d.Body) != 0 {
+		t.Errorf("got %v, %v", d, err)
+	}
+}
+
+// Deliveries that built nothing do not stay as long as builds do.
+func oldIgnoredIsForgotten(t *testing.T, open func() *store.Store) {
+	s := open()
+	now := time.Now()
+	kept := map[string]bool{}
+	for id, age := range map[string]time.Duration{"old": 60 * time.Hour, "recent": 40 * time.Hour} {
+		d := delivery(id)
+		d.ID, d.Outcome, d.ReceivedAt = id, store.Ignored, now.Add(-age)
+		s.PutAside(d)
+		kept[id] = age < 50*time.Hour
+	}
+	built := delivery("built")
+	built.ReceivedAt = now.Add(-60 * time.Hour)
+	if of, err := s.Accept(t.Context(), built, []*store.Build{build(built)}); err != nil || of != "" {
+		t.Fatal(of, err)
+	}
+	kept[built.ID] = true
+	if err := s.Close(); err != nil { // writes what waits
+		t.Fatal(err)
+	}
+	s = open()
+	for n := int64(1); n > 0; {
+		var err error
+		if n, err = s.Prune(t.Context(), store.Retention{Deliveries: 50 * time.Hour, Builds: 90 * time.Hour}, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for id, want := range kept {
+		if _, err := s.Delivery(t.Context(), id); (err == nil) != want {
+			t.Errorf("delivery %s: %v", id, err)
+		}
+	}
+}
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func lostWakeUp(t *testing.T, open func() *store.Store) {
+	s := open()
+	b := accept(t, s, nil)
+	parked := accept(t, s, nil)
+	begin(t, s, parked, time.Now())
+	woken(t, s, b.ID, parked.ID) // and nothing came of it
+	n, err := s.Rearm(t.Context())
+	if err != nil || n != 1 {
+		t.Errorf("%d builds got a wake-up, %v", n, err)
+	}
+	woken(t, s, b.ID)
+}
+
+// Builds that wait for a call because of its ref and for another because of its
+// commit are woken by one of them, and park again because of the other.
+func waitsForTwo(t *testing.T, open func() *store.Store) {
+	s := open()
+	now := time.Now()
+	ref := accept(t, s, nil)
+	commit := accept(t, s, func(b *store.Build) { b.Ref, b.Commit = "refs/heads/other", "c2" })
+	begin(t, s, ref, now)
+	begin(t, s, commit, now)
+	var held []*store.Build
+	for i := range 6 {
+		held = append(held, accept(t, s, func(b *store.Build) {
+			b.Rule, b.Commit = fmt.Sprint("rule", i), "c2"
+			if i == 5 {
+				b.Commit = "c3"
+			}
+		}))
+		if hold := begin(t, s, held[i], now); hold != store.HoldCall {
+			t.Fatalf("got %q", hold)
+		}
+	}
+	save(t, s, ref, store.Started)
+	for _, b := range held[:5] {
+		begin(t, s, read(t, s, b.ID), now) // held by the commit now
+	}
+	if _, err := s.Sweep(t.Context(), now.Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	woken(t, s, held[5].ID)
+}
