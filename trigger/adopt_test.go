@@ -1,0 +1,124 @@
+package trigger_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"buildbridge/mapping"
+	"buildbridge/trigger"
+	"buildbridge/trigger/codearts"
+	"buildbridge/trigger/codearts/codeartstest"
+	"buildbridge/trigger/store"
+)
+
+// Two builds of one job and one commit lose their answers; the first was started,
+// the second was not. The second must not be taken for the first.
+func TestLostCallDoesNotAdoptAnothersBuild(t *testing.T) {
+	t.Parallel()
+	branch := push(commitA)
+	branch.Ref, branch.Parameters = "refs/heads/next", []mapping.Parameter{{Name: "codeBranch", Value: "next"}}
+	for phrase, other := range map[string]mapping.Build{
+		"the commit on another branch": branch,
+		"a tag on the commit":          tag("v1"),
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			b := newBridge(t, settings{sim: codeartstest.Options{TagCommit: func(string) string { return commitA }}})
+			b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropAfter, Times: 1})
+			b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropBefore, Times: 1})
+			b.fault(t, codeartstest.Fault{Path: codeartstest.PathList, Status: 500}) // nobody finds out before both were called
+			first := b.deliver(t, other)[0]
+			for { // it asks ever more rarely: the second will be the first to ask
+				if log := b.await(t, first, store.Waiting, store.Calling, store.Unknown).Log; len(log) == 2 && log[1].Times > 3 {
+					break
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+			second := b.deliver(t, push(commitA))[0]
+			for b.await(t, second, store.Waiting, store.Calling, store.Unknown).State != store.Unknown {
+				if b.await(t, second, store.Waiting, store.Calling, store.Unknown).Reason == string(store.HoldCall) {
+					break // it waits until the first is known: just as well
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+			b.sim.ClearFaults()
+			b.await(t, first, store.Started)
+			b.await(t, second, store.Started)
+			got := map[string]int{}
+			for _, r := range b.sim.Runs() {
+				got[string(r.Body)]++
+			}
+			want := map[string]int{}
+			for _, id := range []string{first, second} {
+				want[string(b.await(t, id, store.Started).Body)]++
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("-asked for +started:\n%s", diff)
+			}
+		})
+	}
+}
+
+// broken is a service that cannot read one of its records.
+type broken struct {
+	trigger.Service
+	number string
+}
+
+// RecordInfo implements trigger.Service.
+func (s broken) RecordInfo(ctx context.Context, jobID, number string) (codearts.RecordInfo, error) {
+	if number == s.number {
+		return codearts.RecordInfo{}, &codearts.Error{Op: "read record", Fate: codearts.FateRetry, Status: 500}
+	}
+	return s.Service.RecordInfo(ctx, jobID, number)
+}
+
+// A record that cannot be read keeps nobody from finding another. Where there is
+// no other, it may be the one.
+func TestRecordThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	for phrase, c := range map[string]struct {
+		drop string
+		want store.State
+	}{
+		"the build was started":  {codeartstest.DropAfter, store.Started},
+		"it is not known of any": {codeartstest.DropBefore, store.Unknown},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			b := newBridge(t, settings{stopped: true})
+			client, err := codearts.New(codearts.Options{
+				Endpoint: b.sim.URL, Credentials: codearts.Token(func() (mapping.Secret, error) { return "token", nil }),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(client.Close)
+			b.SetRules(t.Context(), []trigger.Target{{Target: patient(), Service: broken{client, "1"}}}, nil)
+			if _, err := b.sim.StartBuild(codeartstest.Build{JobID: job, Tag: "v0"}); err != nil { // number 1, a person's
+				t.Fatal(err)
+			}
+			b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: c.drop, Times: 1})
+			if err := b.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			id := b.deliver(t, tag("v1"))[0]
+			for {
+				got := b.await(t, id, store.Waiting, store.Calling, store.Unknown, store.Started)
+				if n := len(got.Log); got.State == c.want && (c.want == store.Started || n > 0 && got.Log[n-1].Times > minSearches) {
+					break
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+			if n := b.sim.RunCount(); c.want == store.Unknown && n != 0 || c.want == store.Started && n != 1 {
+				t.Errorf("%d builds were started", n)
+			}
+		})
+	}
+}
+
+// minSearches are more than a build is looked for where nothing is in the way.
+const minSearches = 5

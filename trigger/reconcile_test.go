@@ -1,0 +1,66 @@
+package trigger
+
+import (
+	"testing"
+	"time"
+
+	"buildbridge/mapping"
+	"buildbridge/trigger/store"
+)
+
+func TestAskAgain(t *testing.T) {
+	t.Parallel()
+	call := store.Attempt{Outcome: store.Unknown}
+	search := func(times int, outcome store.State) store.Attempt {
+		return store.Attempt{Search: true, Times: times, Outcome: outcome}
+	}
+	for phrase, c := range map[string]struct {
+		patience time.Duration
+		log      []store.Attempt
+		want     time.Duration
+	}{
+		"after a crash":                     {time.Minute, nil, time.Second},
+		"after a call":                      {time.Minute, []store.Attempt{call}, time.Second},
+		"after three searches":              {time.Minute, []store.Attempt{call, search(3, store.Unknown)}, 8 * time.Second},
+		"after many":                        {time.Minute, []store.Attempt{call, search(1000, store.Unknown)}, 15 * time.Second},
+		"with little patience":              {time.Second, []store.Attempt{call}, 125 * time.Millisecond},
+		"with none":                         {0, []store.Attempt{call}, 10 * time.Millisecond},
+		"after the second call":             {time.Minute, []store.Attempt{call, search(6, store.Waiting), call}, time.Second},
+		"before the second call is written": {time.Minute, []store.Attempt{call, search(6, store.Waiting)}, time.Second},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			at := &target{Target: Target{Target: mapping.Target{Reconcile: mapping.Reconcile{Patience: c.patience}}}}
+			if got := askAgain(at, &store.Build{Log: c.log}); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestSearched(t *testing.T) {
+	t.Parallel()
+	called := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	at := &target{Target: Target{Target: mapping.Target{
+		Timeout: 30 * time.Second, Reconcile: mapping.Reconcile{Window: 5 * time.Minute, Patience: 2 * time.Minute},
+	}}}
+	for phrase, c := range map[string]struct {
+		now      time.Duration // after the call
+		log      []store.Attempt
+		from, to time.Duration // after the call
+	}{
+		"at once":                        {time.Second, nil, -5 * time.Minute, 7*time.Minute + 30*time.Second},
+		"a day later":                    {24 * time.Hour, nil, -5 * time.Minute, 7*time.Minute + 30*time.Second},
+		"of a call that ended early":     {time.Hour, []store.Attempt{{At: called, Took: time.Second}}, -5 * time.Minute, 7*time.Minute + time.Second},
+		"after the clock was set back":   {-time.Hour, nil, -time.Hour - 5*time.Minute, 7*time.Minute + 30*time.Second},
+		"of a later call than was ended": {time.Hour, []store.Attempt{{At: called.Add(-time.Hour), Took: time.Second}}, -5 * time.Minute, 7*time.Minute + 30*time.Second},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			from, to := searched(at, &store.Build{CalledAt: called, Log: c.log}, called.Add(c.now))
+			if from.Sub(called) != c.from || to.Sub(called) != c.to {
+				t.Errorf("got %s to %s after the call, want %s to %s", from.Sub(called), to.Sub(called), c.from, c.to)
+			}
+		})
+	}
+}

@@ -1,0 +1,321 @@
+package trigger
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"buildbridge/mapping"
+	"buildbridge/trigger/codearts"
+	"buildbridge/trigger/store"
+)
+
+// DefaultSlots is how many calls of one target run at the same time.
+const DefaultSlots = 50
+
+// Options of a trigger.
+type Options struct {
+	Store      *store.Store          // required
+	Registerer prometheus.Registerer // required
+	Logger     *slog.Logger          // required
+	DryRun     bool                  // do everything but the call
+	Slots      int                   // calls at the same time, a target; DefaultSlots if not set
+
+	MaxWaiting int64           // unresolved builds beyond which nothing is accepted; DefaultMaxWaiting if not set
+	Retention  store.Retention // of what is kept
+}
+
+// DefaultMaxWaiting is how many builds may be unresolved: a million.
+const DefaultMaxWaiting = 1_000_000
+
+// ErrFull means that too many builds are unresolved to accept another.
+var ErrFull = errors.New("too many builds wait already")
+
+// Trigger is safe for concurrent use.
+type Trigger struct {
+	store   *store.Store
+	log     *slog.Logger
+	metrics *metrics
+	dryRun  bool
+	slots   int
+
+	maxWaiting int64
+	waiting    atomic.Int64 // unresolved builds: counted every watchInterval, and what was accepted since
+	retention  store.Retention
+
+	mu      sync.RWMutex
+	targets map[string]*target
+	workers *store.Workers // nil while nothing is worked
+
+	orphansLooked time.Time // when builds without a wake-up were looked for; of the watch alone
+
+	inFlight inFlight
+	stopping context.Context //nolint:containedctx // the life of the workers, not of a request
+	stop     context.CancelFunc
+	loops    sync.WaitGroup
+}
+
+// New makes a trigger that accepts at once and calls nothing before Start.
+func New(o Options) (*Trigger, error) {
+	switch {
+	case o.Store == nil:
+		return nil, errors.New("trigger: Options.Store is missing")
+	case o.Registerer == nil:
+		return nil, errors.New("trigger: Options.Registerer is missing")
+	case o.Logger == nil:
+		return nil, errors.New("trigger: Options.Logger is missing")
+	}
+	t := &Trigger{
+		store:   o.Store,
+		log:     o.Logger,
+		metrics: newMetrics(o.Registerer),
+		dryRun:  o.DryRun,
+		slots:   o.Slots,
+
+		maxWaiting: o.MaxWaiting,
+		retention:  o.Retention,
+		targets:    map[string]*target{},
+	}
+	if t.slots <= 0 {
+		t.slots = DefaultSlots
+	}
+	if t.maxWaiting <= 0 {
+		t.maxWaiting = DefaultMaxWaiting
+	}
+	t.stopping, t.stop = context.WithCancel(context.Background())
+	return t, nil
+}
+
+// SetRules takes the targets and the names of the rules after they were loaded.
+// Builds of a target that is gone wait for it, visibly, until their deadline.
+func (t *Trigger) SetRules(ctx context.Context, targets []Target, rules []mapping.Job) {
+	t.mu.Lock()
+	now := make(map[string]*target, len(targets))
+	for _, c := range targets {
+		now[c.Name] = newTarget(c, t.targets[c.Name], t.store.Turns)
+	}
+	t.targets = now
+	t.mu.Unlock()
+	t.metrics.know(slices.Collect(maps.Keys(now)), rules)
+	t.workQueues(ctx, nil)
+}
+
+func (t *Trigger) target(name string) *target {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.targets[name]
+}
+
+// Start begins to work the builds, those that a run before left behind included.
+//
+// With DryRun it refuses a database in which builds wait that may be meant: a
+// dry run would end them.
+func (t *Trigger) Start(ctx context.Context) error {
+	stats, err := t.store.Queue(ctx)
+	if err != nil {
+		return err
+	}
+	if n := t.count(stats); t.dryRun && n > 0 {
+		return fmt.Errorf("the database has %d builds that wait, and a dry run would end them: give it a database of its own", n)
+	}
+	workers, err := t.store.StartWorkers(ctx, t.slots, t.work)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	t.workers = workers
+	t.mu.Unlock()
+	leads := t.lookAround(ctx, false)
+	t.loops.Go(t.attend)
+	t.loops.Go(func() { t.watch(leads) }) //nolint:contextcheck // it has a context of its own, until Stop
+	t.loops.Go(t.prune)
+	return nil
+}
+
+// Stop takes up no more builds and lets calls that run finish until ctx ends.
+func (t *Trigger) Stop(ctx context.Context) error {
+	t.stop()
+	t.mu.Lock()
+	workers := t.workers
+	t.workers = nil
+	t.mu.Unlock()
+	var err error
+	if workers != nil {
+		err = workers.Stop(ctx)
+	}
+	t.loops.Wait()
+	return err
+}
+
+// Ready reports why builds cannot be accepted now, nil if they can.
+func (t *Trigger) Ready(ctx context.Context) error {
+	return errors.Join(t.full(), t.store.Ping(ctx))
+}
+
+func (t *Trigger) full() error {
+	if n := t.waiting.Load(); n >= t.maxWaiting {
+		return fmt.Errorf("%w: %d of at most %d", ErrFull, n, t.maxWaiting)
+	}
+	return nil
+}
+
+// Accept keeps a delivery and its builds, and returns after they are on disk. An
+// error means that the host must not be told of success. It implements
+// handlers.Store.
+func (t *Trigger) Accept(ctx context.Context, d mapping.Delivery, builds []mapping.Build) (mapping.Receipt, error) {
+	if err := t.full(); err != nil {
+		return mapping.Receipt{}, err
+	}
+	rows := make([]*store.Build, len(builds))
+	receipt := mapping.Receipt{Builds: make([]mapping.BuildReceipt, len(builds))}
+	for i, b := range builds {
+		row, err := t.newBuild(d, b)
+		if err != nil {
+			return mapping.Receipt{}, err
+		}
+		rows[i] = row
+		receipt.Builds[i] = mapping.BuildReceipt{ID: row.ID, Rule: b.Rule, JobID: b.JobID, Reason: b.Dead}
+	}
+	duplicateOf, err := t.store.Accept(ctx, newDelivery(d), rows)
+	if err != nil {
+		return mapping.Receipt{}, err
+	}
+	if duplicateOf != "" {
+		return mapping.Receipt{DuplicateOf: duplicateOf}, nil
+	}
+	t.waiting.Add(int64(len(rows)))
+	for _, row := range rows {
+		if row.Superseded > 0 {
+			t.metrics.builds.WithLabelValues(row.Rule, row.Target, string(store.Superseded)).Add(float64(row.Superseded))
+			t.log.Info("build supersedes those that waited", append(buildAttrs(row), "superseded", row.Superseded)...)
+		}
+		if row.State == store.Dead {
+			t.metrics.builds.WithLabelValues(row.Rule, row.Target, string(store.Dead)).Inc()
+			t.log.Warn("build is dead on arrival", append(buildAttrs(row), "reason", row.Reason)...)
+		}
+	}
+	return receipt, nil
+}
+
+// Ignore keeps a delivery that built nothing, for explaining. It never blocks,
+// and what it keeps is not durable. It implements handlers.Store.
+func (t *Trigger) Ignore(d mapping.Delivery, reason mapping.Reason, verdicts []mapping.Verdict) {
+	row := newDelivery(d)
+	row.Outcome, row.Reason = store.Ignored, string(reason)
+	if len(verdicts) > 0 {
+		row.Verdicts, _ = json.Marshal(verdicts) //nolint:errchkjson // strings and a bool
+	}
+	t.store.PutAside(row)
+}
+
+func newDelivery(d mapping.Delivery) *store.Delivery {
+	row := &store.Delivery{
+		ID:              d.ID,
+		Source:          d.Source,
+		Provider:        d.Provider,
+		HostID:          text(d.HostID),
+		Event:           text(d.Event),
+		ReceivedAt:      d.ReceivedAt,
+		DuplicateKey:    text(d.DuplicateKey),
+		DuplicateWindow: d.DuplicateWindow,
+		Header:          d.Header,
+		Body:            d.Body,
+		ReplayOf:        d.ReplayOf,
+	}
+	if len(d.Events) > 0 {
+		row.Repository, row.Ref = text(d.Events[0].Repository), text(d.Events[0].Ref)
+	}
+	return row
+}
+
+// text drops what Postgres does not take for text: NUL, and what is no UTF-8. A
+// header may hold either.
+func text(s string) string {
+	return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "\uFFFD")
+}
+
+func (t *Trigger) newBuild(d mapping.Delivery, b mapping.Build) (*store.Build, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, fmt.Errorf("id of a build: %w", err)
+	}
+	body, err := encode(Request(b, id.String()))
+	if err != nil {
+		return nil, fmt.Errorf("rule %q: RunJob body: %w", b.Rule, err)
+	}
+	row := &store.Build{
+		ID:         id.String(),
+		Delivery:   d.ID,
+		Rule:       b.Rule,
+		Target:     b.Target,
+		JobID:      b.JobID,
+		Repository: text(b.Repository),
+		Ref:        text(b.Ref),
+		Tag:        text(b.Tag),
+		Commit:     text(b.Commit),
+		Marker:     b.Marker,
+		Body:       body,
+		Newest:     b.Newest,
+		State:      store.Waiting,
+		ReceivedAt: d.ReceivedAt,
+		Deadline:   d.ReceivedAt.Add(t.retryFor(b.Target)),
+	}
+	if b.Dead != "" { // without parameters, so there is nothing that may be sent
+		row.State, row.Reason, row.Body = store.Dead, text(b.Dead), []byte{}
+	}
+	return row, nil
+}
+
+// Request is the RunJob body of a build: exactly one of tag and commit, and the
+// id of the build where the job has a parameter for it.
+func Request(b mapping.Build, id string) codearts.RunJobRequest {
+	r := codearts.RunJobRequest{JobID: b.JobID, Parameters: b.Parameters}
+	if b.Marker != "" {
+		r.Parameters = append(slices.Clip(slices.Clone(b.Parameters)), mapping.Parameter{Name: b.Marker, Value: id})
+	}
+	switch {
+	case b.Tag != "":
+		r.SCM = &codearts.SCM{BuildTag: b.Tag}
+		if b.BuildType {
+			r.SCM.BuildType = codearts.BuildTypeTag
+		}
+	case b.Commit != "":
+		r.SCM = &codearts.SCM{BuildCommitID: b.Commit}
+		if b.BuildType {
+			r.SCM.BuildType = codearts.BuildTypeCommit
+		}
+	}
+	return r
+}
+
+// encode writes JSON without escaping <, > and &, so that a branch reads in the
+// database and in logs as it is.
+func encode(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	e := json.NewEncoder(&buf)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimRight(buf.Bytes(), "\n"), nil
+}
+
+// buildAttrs are what every log line about a build carries.
+func buildAttrs(b *store.Build) []any {
+	return []any{
+		"build", b.ID, "delivery", b.Delivery, "rule", b.Rule, "target", b.Target, "job_id", b.JobID,
+		"repository", b.Repository, "ref", b.Ref, "commit", b.Commit,
+	}
+}

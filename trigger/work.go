@@ -1,0 +1,322 @@
+package trigger
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"buildbridge/trigger/codearts"
+	"buildbridge/trigger/store"
+)
+
+// inFlight knows the builds that this process has on the wire.
+type inFlight struct {
+	mu  sync.Mutex
+	ids map[string]bool
+}
+
+// enter reports whether nobody else is in there with the same build.
+func (f *inFlight) enter(id string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ids[id] {
+		return false
+	}
+	if f.ids == nil {
+		f.ids = map[string]bool{}
+	}
+	f.ids[id] = true
+	return true
+}
+
+func (f *inFlight) leave(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.ids, id)
+}
+
+// work moves one build as far as it gets now. It implements store.Work.
+func (t *Trigger) work(ctx context.Context, id string) (again time.Duration, err error) {
+	if !t.inFlight.enter(id) {
+		return time.Second, nil // woken twice; the other one may fail
+	}
+	defer t.inFlight.leave(id)
+	b, err := t.store.Build(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		t.log.Warn("a wake-up names a build that does not exist", "build", id)
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			again, err = t.afterPanic(ctx, b, p)
+		}
+	}()
+	again, err = t.step(ctx, b)
+	if errors.Is(err, store.ErrStale) {
+		return time.Millisecond, nil // superseded, or worked by somebody else: look anew
+	}
+	return again, err
+}
+
+// afterPanic ends a build that panics: our fault, but it must not come round for
+// ever. What was on the wire is looked for first.
+func (t *Trigger) afterPanic(ctx context.Context, b *store.Build, p any) (time.Duration, error) {
+	t.log.Error("working a build panicked", append(buildAttrs(b), "error", fmt.Sprint(p), "stack", string(debug.Stack()))...)
+	now, err := t.store.Build(ctx, b.ID)
+	if err != nil {
+		return backoffMost, err
+	}
+	if now.State != store.Waiting && time.Now().Before(now.Deadline) {
+		return backoffMost, nil // it may have been started: somebody should look, until then
+	}
+	now.State, now.Reason = store.Dead, fmt.Sprintf("buildbridge failed inside: %v", p)
+	return 0, t.finish(ctx, now, store.Attempt{At: time.Now(), Outcome: store.Dead, Error: now.Reason})
+}
+
+func (t *Trigger) step(ctx context.Context, b *store.Build) (time.Duration, error) {
+	target := t.target(b.Target)
+	switch b.State {
+	case store.Waiting:
+		return t.call(ctx, target, b)
+	case store.Calling:
+		if b.Caller != t.store.Caller() {
+			alive, err := t.store.Alive(ctx, b.Caller)
+			if err != nil {
+				return 0, err
+			}
+			if alive {
+				return time.Second, nil // it may still save the answer
+			}
+		}
+		// Nobody has it on the wire: whoever had died, or could not save. Whether
+		// the call arrived is not known.
+		b.State, b.Reason, b.Asked = store.Unknown, "the process ended while RunJob was on its way", 0
+		if err := t.store.Save(ctx, b); err != nil {
+			return 0, err
+		}
+		return t.reconcile(ctx, target, b)
+	case store.Unknown:
+		return t.reconcile(ctx, target, b)
+	case store.Started, store.Dead, store.Superseded, store.DryRun:
+		return 0, nil
+	}
+	// A newer version's, perhaps: it will wake the build again.
+	t.log.Error("a build is in a state that this version does not know", append(buildAttrs(b), "state", b.State)...)
+	return 0, nil
+}
+
+// goneRetry is how often a build looks whether its target is back in the rules.
+const goneRetry = 10 * time.Second
+
+// call is the way of a build that waits: to the service, if nothing holds it.
+func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) (time.Duration, error) {
+	now := time.Now()
+	if now.After(b.Deadline) {
+		reason := fmt.Sprintf("not started by its deadline, %s", b.Deadline.Format(time.RFC3339))
+		if b.Reason != "" {
+			reason += ": " + b.Reason
+		}
+		b.State, b.Reason = store.Dead, reason
+		return 0, t.finish(ctx, b, store.Attempt{At: now, Outcome: store.Dead, Error: reason})
+	}
+	if t.dryRun {
+		b.State, b.Reason = store.DryRun, ""
+		return 0, t.finish(ctx, b, store.Attempt{At: now, Outcome: store.DryRun})
+	}
+	if target == nil {
+		return t.wait(ctx, b, fmt.Sprintf("target %q is not in the rules", b.Target), goneRetry)
+	}
+	if pause := target.pausedFor(now); pause > 0 {
+		return t.wait(ctx, b, cmp.Or(b.Reason, "the service asked for a pause, by what it answered to another build"), pause)
+	}
+	if target.limiter != nil { // a build that is held takes no turn from the others
+		if hold, err := t.store.Park(ctx, b, now); err != nil || hold != store.NoHold {
+			return 0, err
+		}
+	}
+	if again, err := t.takeTurn(ctx, target); again > 0 || err != nil {
+		return again, err
+	}
+	hold, err := t.store.BeginCall(ctx, b, time.Now())
+	if err != nil || hold != store.NoHold {
+		return 0, err // parked: what holds it wakes it
+	}
+	if time.Since(b.CalledAt) > callWithin {
+		// This process was stopped in between, and may be taken for dead.
+		return t.settle(ctx, target, b, "", 0, &codearts.Error{Op: "run job", Fate: codearts.FateRetry, Err: errTooLate})
+	}
+	number, took, err := t.runJob(ctx, target, b)
+	return t.settle(ctx, target, b, number, took, err)
+}
+
+// wait keeps a build waiting, with the reason to be seen.
+func (t *Trigger) wait(ctx context.Context, b *store.Build, reason string, again time.Duration) (time.Duration, error) {
+	if b.Reason != reason {
+		b.Reason = reason
+		if err := t.store.Save(ctx, b); err != nil {
+			return 0, err
+		}
+	}
+	return untilDeadline(b, again), nil
+}
+
+// untilDeadline cuts a wait to the deadline of the build, which must be seen.
+func untilDeadline(b *store.Build, wait time.Duration) time.Duration {
+	return min(wait, max(time.Millisecond, time.Until(b.Deadline)+time.Millisecond))
+}
+
+// takeTurn waits for the target's rate limit, and says when to try again if the
+// build did not get a turn, or the workers stopped.
+func (t *Trigger) takeTurn(ctx context.Context, target *target) (again time.Duration, err error) {
+	if target.limiter == nil {
+		return 0, nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(t.stopping, cancel)() //nolint:contextcheck // the end of the workers ends the wait
+	mine, err := target.limiter.wait(ctx)
+	if err != nil || mine {
+		return 0, err
+	}
+	return time.Second, nil
+}
+
+// callWithin is how old the word "calling" may be when RunJob is sent. It is
+// shorter than the silence after which another process takes over.
+const callWithin = store.DeadAfter / 2
+
+var errTooLate = errors.New("the process stood still before the call, which was not sent")
+
+func (t *Trigger) runJob(ctx context.Context, target *target, b *store.Build) (string, time.Duration, error) {
+	begin := time.Now()
+	number, err := target.Service.RunJob(ctx, b.Body)
+	took := time.Since(begin)
+	code := "200"
+	if err != nil {
+		code = "timeout"
+		if e, ok := errors.AsType[*codearts.Error](err); ok {
+			code = e.Label()
+		}
+	}
+	t.metrics.requests.WithLabelValues(b.Target, code).Inc()
+	t.metrics.duration.WithLabelValues(b.Target).Observe(took.Seconds())
+	return number, took, err
+}
+
+// settle turns the answer to a call into the fate of the build. It is the only
+// place that does.
+func (t *Trigger) settle(ctx context.Context, target *target, b *store.Build, number string, took time.Duration, callErr error) (time.Duration, error) {
+	attempt := store.Attempt{At: b.CalledAt, Took: took}
+	if callErr == nil {
+		b.State, b.Reason, b.BuildNumber, b.Adopted, b.StartedAt = store.Started, "", number, false, b.CalledAt.Add(took)
+		attempt.Outcome = store.Started
+		err := t.finish(ctx, b, attempt)
+		if errors.Is(err, store.ErrStale) {
+			return 0, t.insist(ctx, b, attempt)
+		}
+		return 0, err
+	}
+	var (
+		fate  = codearts.FateUnknown // whatever else it is, it may have arrived
+		again time.Duration
+	)
+	e, ok := errors.AsType[*codearts.Error](callErr)
+	if ok {
+		fate = e.Fate
+	}
+	b.Reason = callErr.Error()
+	switch fate {
+	case codearts.FateDead:
+		b.State = store.Dead
+	case codearts.FateRetry:
+		b.State, again = store.Waiting, backoff(b.Attempts)
+	case codearts.FateThrottled:
+		again = throttledFor(e.RetryAfter, b.Attempts)
+		target.pause(time.Now().Add(again))
+		b.State, again = store.Waiting, again+rand.N(time.Second) //nolint:gosec // jitter
+	case codearts.FateUnknown:
+		b.State, again = store.Unknown, askAgain(target, b)
+	}
+	attempt.Outcome, attempt.Error = b.State, b.Reason
+	return untilDeadline(b, again), t.finish(ctx, b, attempt)
+}
+
+// insist saves the answer to a call whose row was changed meanwhile: this process
+// was slow, and another took it for dead. As long as the other one only looks for
+// the build, the answer says more.
+func (t *Trigger) insist(ctx context.Context, b *store.Build, attempt store.Attempt) error {
+	now, err := t.store.Build(ctx, b.ID)
+	if err != nil {
+		return err
+	}
+	if now.State == store.Unknown && now.Caller == b.Caller && now.CalledAt.Equal(b.CalledAt) {
+		now.State, now.Reason, now.BuildNumber, now.Adopted, now.StartedAt = store.Started, "", b.BuildNumber, false, b.StartedAt
+		return t.finish(ctx, now, attempt)
+	}
+	if now.BuildNumber != b.BuildNumber {
+		t.log.Error("an answer came too late: the build may have been started twice", append(buildAttrs(b), "build_number", b.BuildNumber, "state", now.State)...)
+	}
+	return nil
+}
+
+// finish records an attempt and saves the build, however long the database takes
+// to come back: an answer that is lost costs a search. It logs the attempt.
+func (t *Trigger) finish(ctx context.Context, b *store.Build, a store.Attempt) error {
+	b.Record(a)
+	err := t.saveForSure(ctx, b)
+	attrs := append(buildAttrs(b), "outcome", a.Outcome, "attempt", b.Attempts, "duration_ms", a.Took.Milliseconds())
+	if b.BuildNumber != "" {
+		attrs = append(attrs, "build_number", b.BuildNumber)
+	}
+	if a.Error != "" {
+		attrs = append(attrs, "error", a.Error)
+	}
+	if err != nil {
+		return err
+	}
+	if b.State.Final() {
+		t.metrics.builds.WithLabelValues(b.Rule, b.Target, string(b.State)).Inc()
+	}
+	switch b.State {
+	case store.Started:
+		t.metrics.latency.WithLabelValues(b.Target).Observe(b.StartedAt.Sub(b.ReceivedAt).Seconds())
+		t.log.Info("build started", attrs...)
+	case store.DryRun:
+		t.log.Info("build would have started", attrs...)
+	case store.Dead:
+		t.log.Error("build is dead", attrs...)
+	case store.Waiting, store.Calling, store.Unknown, store.Superseded:
+		t.log.Warn("build is not started yet", attrs...)
+	}
+	return nil
+}
+
+// Saving an answer is tried again this often while the process lives.
+const saveRetry = 500 * time.Millisecond
+
+func (t *Trigger) saveForSure(ctx context.Context, b *store.Build) error {
+	// The answer is worth more than the context, which ends with the process.
+	detached := context.WithoutCancel(ctx)
+	for {
+		err := t.store.Save(detached, b)
+		if err == nil || errors.Is(err, store.ErrStale) || errors.Is(err, store.ErrClaimed) {
+			return err
+		}
+		t.log.Warn("the outcome of a build was not saved, trying again", append(buildAttrs(b), "error", err)...)
+		select {
+		case <-time.After(saveRetry):
+		case <-t.stopping.Done():
+			return err
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
