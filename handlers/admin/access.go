@@ -1,0 +1,162 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"buildbridge/mapping"
+)
+
+// Token gives a token as it is now. It is asked for every request that comes with
+// one, so a file that changes is noticed.
+type Token func() (mapping.Secret, error)
+
+// Access says who may read and who may write. A token for writing reads too. The
+// zero value lets nobody in.
+type Access struct {
+	// Read and Write are the tokens that were configured; any one lets in. Where
+	// there are none, reading is open to this machine, if Loopback says that
+	// nobody else can reach the listener.
+	Read, Write []Token
+	Loopback    bool
+	Host        string // a name of the listener, besides localhost and all addresses; may be ""
+
+	// Made is a token for writing that nobody configured; nil for none.
+	Made Token
+}
+
+// right is what a request may do.
+type right int
+
+const (
+	nothing right = iota
+	reading
+	writing
+)
+
+// authorized lets a request pass if it may do what its method does.
+func (a *api) authorized(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		challenge, err := a.authorize(c.Request())
+		if err != nil {
+			if challenge != "" {
+				c.Response().Header().Set(echo.HeaderWWWAuthenticate, challenge)
+			}
+			return err
+		}
+		return next(c)
+	}
+}
+
+// authorize says nil, or why not with what goes into WWW-Authenticate (RFC 6750).
+func (a *api) authorize(r *http.Request) (challenge string, err error) {
+	const scheme = `Bearer realm="buildbridge"`
+	access := &a.o.Access
+	need := writing
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		need = reading
+	}
+	if need == reading && access.open() && access.fromHere(r) {
+		return "", nil
+	}
+	token, ok := bearer(r.Header)
+	if !ok {
+		return scheme, fail(http.StatusUnauthorized, "%s", access.wants(need))
+	}
+	switch may := a.rightOf(r, token); {
+	case may >= need:
+		return "", nil
+	case may == nothing:
+		return scheme + `, error="invalid_token"`, fail(http.StatusUnauthorized, "this token is not known here; %s", access.wants(need))
+	}
+	return scheme + `, error="insufficient_scope"`, fail(http.StatusForbidden, "this token is for reading; %s", access.wants(need))
+}
+
+// rightOf compares a token with all there are, in a time that says nothing about
+// which one it was.
+func (a *api) rightOf(r *http.Request, token string) right {
+	given := sha256.Sum256([]byte(token))
+	may := nothing
+	try := func(of right, known Token) {
+		value, err := known()
+		if err != nil || value == "" {
+			a.log.WarnContext(r.Context(), "an admin token cannot be read, and lets nobody in", "error", err)
+			return
+		}
+		digest := sha256.Sum256([]byte(value))
+		if subtle.ConstantTimeCompare(given[:], digest[:]) == 1 {
+			may = max(may, of)
+		}
+	}
+	for _, known := range a.o.Access.Read {
+		try(reading, known)
+	}
+	for _, known := range a.o.Access.Write {
+		try(writing, known)
+	}
+	if a.o.Access.Made != nil {
+		try(writing, a.o.Access.Made)
+	}
+	return may
+}
+
+// configured says whether somebody chose who may read and write.
+func (a *Access) configured() bool { return len(a.Read)+len(a.Write) > 0 }
+
+// open says whether reading needs no token from this machine.
+func (a *Access) open() bool { return a.Loopback && !a.configured() }
+
+// wants says what is missing for a right.
+func (a *Access) wants(need right) string {
+	switch {
+	case need == writing && len(a.Write) == 0 && a.Made == nil:
+		return "writing needs a token, and none is configured: start buildbridge serve with --admin-write-token"
+	case need == writing:
+		return "writing needs a token for writing, as Authorization: Bearer TOKEN"
+	case a.configured():
+		return "reading needs a token, as Authorization: Bearer TOKEN"
+	case a.open():
+		return "reading without a token is for this machine, with an address or localhost as the host, and not through a proxy"
+	}
+	return "reading needs a token, and none is configured: without one, only a listener on a loopback address is read; start buildbridge serve with --admin-read-token"
+}
+
+// fromHere says whether a request comes from this machine. A browser that a
+// stranger's page led here by a name of its own (DNS rebinding) does not, nor
+// does what a proxy passes on.
+func (a *Access) fromHere(r *http.Request) bool {
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
+		if r.Header.Get(name) != "" {
+			return false
+		}
+	}
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || !peer.Addr().Unmap().IsLoopback() {
+		return false
+	}
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return true
+	}
+	return strings.EqualFold(host, "localhost") || a.Host != "" && strings.EqualFold(host, a.Host)
+}
+
+// bearer gives the one token of a request.
+func bearer(h http.Header) (token string, ok bool) {
+	values := h.Values(echo.HeaderAuthorization)
+	if len(values) != 1 {
+		return "", false
+	}
+	scheme, token, ok := strings.Cut(values[0], " ")
+	token = strings.TrimSpace(token)
+	return token, ok && strings.EqualFold(scheme, "Bearer") && token != ""
+}

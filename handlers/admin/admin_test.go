@@ -1,0 +1,540 @@
+package admin_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"go.uber.org/goleak"
+
+	"buildbridge/handlers"
+	"buildbridge/handlers/admin"
+	"buildbridge/mapping"
+	"buildbridge/trigger/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	readToken  = "a-token-for-reading"
+	writeToken = "a-token-for-writing"
+	madeToken  = "a-token-that-was-made"
+)
+
+func token(value mapping.Secret) admin.Token {
+	return func() (mapping.Secret, error) { return value, nil }
+}
+
+// api is the API over a SQLite database, with what would replay.
+type api struct {
+	http.Handler
+	t     *testing.T
+	store *store.Store
+	log   strings.Builder
+
+	decided []mapping.Delivery // anew
+	answer  handlers.Replayed
+	replays func(ctx context.Context, id string) (*store.Build, error)
+}
+
+func open(t *testing.T) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), store.Options{Database: filepath.Join(t.TempDir(), "test.db"), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func newAPI(t *testing.T, db *store.Store, access admin.Access) *api {
+	t.Helper()
+	a := &api{t: t, store: db}
+	log := slog.New(slog.NewTextHandler(&a.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	a.replays = a.replay
+	var err error
+	a.Handler, err = admin.New(admin.Options{Store: a.store, Builds: builds{a}, Deliveries: deliveries{a}, Access: access, Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// writable is an API that this machine reads, and writes by writeToken.
+func writable(t *testing.T) *api {
+	t.Helper()
+	return newAPI(t, open(t), admin.Access{Loopback: true, Made: token(writeToken)})
+}
+
+type builds struct{ a *api }
+
+func (b builds) Replay(ctx context.Context, id string) (*store.Build, error) {
+	return b.a.replays(ctx, id)
+}
+
+// replay stores what a trigger would.
+func (a *api) replay(ctx context.Context, id string) (*store.Build, error) {
+	old, err := a.store.Build(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	again := &store.Build{
+		ID: newID(), Delivery: old.Delivery, Rule: old.Rule, Target: old.Target, JobID: old.JobID, Repository: old.Repository,
+		Ref: old.Ref, Body: old.Body, ReplayOf: old.ID, ReceivedAt: time.Now(), Deadline: time.Now().Add(time.Hour),
+	}
+	return again, a.store.AddBuild(ctx, again)
+}
+
+type deliveries struct{ a *api }
+
+func (d deliveries) Replay(_ context.Context, old mapping.Delivery) handlers.Replayed {
+	d.a.decided = append(d.a.decided, old)
+	return d.a.answer
+}
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// request asks as somebody on this machine does.
+func request(method, target, token string) *http.Request {
+	r := httptest.NewRequest(method, target, nil)
+	r.RemoteAddr, r.Host = "127.0.0.1:50000", "127.0.0.1:8081"
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	return r
+}
+
+func (a *api) serve(r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	a.ServeHTTP(w, r)
+	return w
+}
+
+// ask wants a status, and JSON into answer if it is one that succeeds.
+func (a *api) ask(method, path string, status int, answer any) {
+	a.t.Helper()
+	w := a.serve(request(method, admin.Prefix+path, writeToken))
+	if w.Code != status {
+		a.t.Fatalf("%s %s gives %d: %s; want %d", method, path, w.Code, w.Body, status)
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), answer); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// refused wants a status of 400 or above, and gives what the answer says.
+func (a *api) refused(method, path string, status int) string {
+	a.t.Helper()
+	var said struct{ Error string }
+	a.ask(method, path, status, &said)
+	if said.Error == "" {
+		a.t.Errorf("%s %s does not say why", method, path)
+	}
+	return said.Error
+}
+
+// accept stores a delivery with builds that change may alter.
+func (a *api) accept(change ...func(d *store.Delivery, b *store.Build)) (*store.Delivery, *store.Build) {
+	a.t.Helper()
+	d := &store.Delivery{
+		ID: newID(), Source: "github", Provider: "github", HostID: "72d3162e", Event: "push", Repository: "acme/shop", Ref: "refs/heads/main",
+		ReceivedAt: time.Now().UTC().Truncate(time.Microsecond), DuplicateKey: newID(),
+		Header: map[string]string{"X-Github-Event": "push"}, Body: []byte(`{"ref":"refs/heads/main","note":"<&>"}`),
+	}
+	b := &store.Build{
+		ID: newID(), Delivery: d.ID, Rule: "cart", Target: "north", JobID: "f9d6", Repository: d.Repository, Ref: d.Ref,
+		Commit: strings.Repeat("a", 40), Body: []byte(`{"job_id":"f9d6","parameter":[]}`), State: store.Waiting,
+		ReceivedAt: d.ReceivedAt, Deadline: d.ReceivedAt.Add(time.Hour),
+	}
+	for _, c := range change {
+		c(d, b)
+	}
+	state := b.State
+	if len(b.Body) > 0 {
+		b.State = store.Waiting
+	}
+	if of, err := a.store.Accept(a.t.Context(), d, []*store.Build{b}); err != nil || of != "" {
+		a.t.Fatal(of, err)
+	}
+	stored, err := a.store.Build(a.t.Context(), b.ID)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if stored.State != state {
+		stored.State = state
+		if err := a.store.Save(a.t.Context(), stored); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+	return d, stored
+}
+
+func state(s store.State) func(*store.Delivery, *store.Build) {
+	return func(_ *store.Delivery, b *store.Build) { b.State = s }
+}
+
+func ref(name string) func(*store.Delivery, *store.Build) {
+	return func(d *store.Delivery, b *store.Build) { d.Ref, b.Ref = name, name }
+}
+
+func TestOptionsThatAreMissing(t *testing.T) {
+	a := writable(t)
+	for missing, o := range map[string]admin.Options{
+		"Store":      {Builds: builds{a}, Deliveries: deliveries{a}},
+		"Builds":     {Store: a.store, Deliveries: deliveries{a}},
+		"Deliveries": {Store: a.store, Builds: builds{a}},
+	} {
+		if _, err := admin.New(o); err == nil || !strings.Contains(err.Error(), "Options."+missing+" is missing") {
+			t.Errorf("without %s: %v", missing, err)
+		}
+	}
+}
+
+func TestWhatIsNotThere(t *testing.T) {
+	a := writable(t)
+	unknown := "0197f3c2-7d5e-7b0a-9d0e-1f2a3b4c5d6e"
+	for name, test := range map[string]struct {
+		method, path string
+		status       int
+		says         string
+	}{
+		"another path":                    {"GET", "/rules", 404, "/api/v1/rules"},
+		"another method":                  {"DELETE", "/builds", 405, "DELETE"},
+		"replay by GET":                   {"GET", "/builds/" + unknown + "/replay", 405, "GET"},
+		"a build nobody knows":            {"GET", "/builds/" + unknown, 404, "no build has the id " + unknown},
+		"a delivery nobody knows":         {"GET", "/deliveries/" + unknown, 404, "no delivery has the id " + unknown},
+		"its replay":                      {"POST", "/deliveries/" + unknown + "/replay", 404, "no delivery has the id " + unknown},
+		"the replay of that build":        {"POST", "/builds/" + unknown + "/replay", 404, "no build has the id " + unknown},
+		"an id that is none":              {"GET", "/builds/1", 404, `no build has the id "1": an id is a UUID`},
+		"an id that a database would not": {"GET", "/deliveries/%00%ff", 404, "an id is a UUID"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a.t = t
+			if got := a.refused(test.method, test.path, test.status); !strings.Contains(got, test.says) {
+				t.Errorf("it says %q, want %q", got, test.says)
+			}
+		})
+	}
+	if w := a.serve(request("DELETE", admin.Prefix+"/builds", writeToken)); !strings.Contains(w.Header().Get("Allow"), "GET") {
+		t.Errorf("Allow is %q", w.Header().Get("Allow"))
+	}
+}
+
+func TestDatabaseThatIsGone(t *testing.T) {
+	a := writable(t)
+	d, b := a.accept(state(store.Dead))
+	if err := a.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct{ method, path string }{
+		"deliveries":              {"GET", "/deliveries"},
+		"a delivery":              {"GET", "/deliveries/" + d.ID},
+		"the replay of one":       {"POST", "/deliveries/" + d.ID + "/replay"},
+		"builds":                  {"GET", "/builds"},
+		"a build":                 {"GET", "/builds/" + b.ID},
+		"the replay of that":      {"POST", "/builds/" + b.ID + "/replay"},
+		"the replay of all of it": {"POST", "/builds/replay?state=dead"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a.t = t
+			if got := a.refused(test.method, test.path, http.StatusServiceUnavailable); strings.Contains(got, "sql") {
+				t.Errorf("it tells of internals: %s", got)
+			}
+		})
+	}
+	if !strings.Contains(a.log.String(), "sql: database is closed") {
+		t.Errorf("the log does not say why: %s", a.log.String())
+	}
+}
+
+func TestNothingIsCached(t *testing.T) {
+	w := writable(t).serve(request("GET", admin.Prefix+"/builds", ""))
+	want := http.Header{"Content-Type": {"application/json"}, "Cache-Control": {"no-store"}}
+	if diff := cmp.Diff(want, w.Header()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDeliveryInDetail(t *testing.T) {
+	a := writable(t)
+	d, b := a.accept(state(store.Dead))
+	var got map[string]any
+	a.ask("GET", "/deliveries/"+d.ID, http.StatusOK, &got)
+	at := d.ReceivedAt.Format(time.RFC3339Nano)
+	want := map[string]any{
+		"id": d.ID, "received_at": at, "source": "github", "provider": "github", "host_id": "72d3162e", "event": "push",
+		"repository": "acme/shop", "ref": "refs/heads/main", "outcome": "accepted",
+		"header": map[string]any{"X-Github-Event": "push"},
+		"body":   map[string]any{"ref": "refs/heads/main", "note": "<&>"},
+		"builds": []any{map[string]any{
+			"id": b.ID, "delivery": d.ID, "received_at": at, "state": "dead", "rule": "cart", "target": "north", "job_id": "f9d6",
+			"repository": "acme/shop", "ref": "refs/heads/main", "commit": b.Commit, "attempts": 0.0,
+			"deadline": b.Deadline.Format(time.RFC3339Nano),
+		}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if w := a.serve(request("GET", admin.Prefix+"/deliveries/"+d.ID, "")); !strings.Contains(w.Body.String(), `"note":"<&>"`) {
+		t.Errorf("the body is not as it was: %s", w.Body)
+	}
+}
+
+// Ignored and duplicate deliveries, and those whose body was forgotten.
+func TestDeliveryThatBuiltNothing(t *testing.T) {
+	a := writable(t)
+	first, _ := a.accept()
+	again := *first
+	again.ID = newID()
+	if of, err := a.store.Accept(t.Context(), &again, nil); err != nil || of != first.ID {
+		t.Fatal(of, err)
+	}
+	a.store.PutAside(&store.Delivery{
+		ID: newID(), Source: "gitee", Provider: "gitee", Outcome: store.Ignored, Reason: "no_match", ReplayOf: first.ID,
+		ReceivedAt: time.Now(), Verdicts: []byte(`[{"rule":"cart","matched":false,"reason":"push.branches: no"}]`),
+	})
+	var page admin.DeliveryPage
+	for end := time.Now().Add(10 * time.Second); len(page.Deliveries) < 3; { // they are written aside
+		if time.Now().After(end) {
+			t.Fatalf("only these are kept: %+v", page.Deliveries)
+		}
+		a.ask("GET", "/deliveries", http.StatusOK, &page)
+	}
+	for _, shown := range page.Deliveries {
+		switch {
+		case shown.Outcome == store.Duplicate && shown.Of == first.ID && shown.Reason == "":
+		case shown.Outcome == store.Accepted && shown.ID == first.ID:
+		case shown.Outcome == store.Ignored && shown.Reason == "no_match" && shown.ReplayOf == first.ID:
+			var detail admin.DeliveryDetail
+			a.ask("GET", "/deliveries/"+shown.ID, http.StatusOK, &detail)
+			if diff := cmp.Diff([]mapping.Verdict{{Rule: "cart", Reason: "push.branches: no"}}, detail.Rules); diff != "" {
+				t.Error(diff)
+			}
+			if string(detail.Body) != "null" || detail.Builds == nil {
+				t.Errorf("got %s, %v", detail.Body, detail.Builds)
+			}
+		default:
+			t.Errorf("got %+v", shown)
+		}
+	}
+}
+
+func TestBuildInDetail(t *testing.T) {
+	a := writable(t)
+	_, b := a.accept()
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	if _, err := a.store.BeginCall(t.Context(), b, now); err != nil {
+		t.Fatal(err)
+	}
+	b.Record(store.Attempt{At: now, Took: 1500 * time.Microsecond, Outcome: store.Unknown, Error: "no answer"})
+	b.Record(store.Attempt{At: now, Took: time.Second, Outcome: store.Unknown, Search: true})
+	b.Record(store.Attempt{At: now, Took: time.Second, Outcome: store.Unknown, Search: true})
+	b.State, b.BuildNumber, b.Adopted, b.StartedAt = store.Started, "20", true, now
+	if err := a.store.Save(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	var got admin.BuildDetail
+	a.ask("GET", "/builds/"+b.ID, http.StatusOK, &got)
+	want := admin.BuildDetail{
+		Build: admin.Build{
+			ID: b.ID, Delivery: b.Delivery, ReceivedAt: b.ReceivedAt, State: store.Started, Rule: "cart", Target: "north", JobID: "f9d6",
+			Repository: "acme/shop", Ref: "refs/heads/main", Commit: b.Commit, Attempts: 1, CalledAt: now, Deadline: b.Deadline,
+			BuildNumber: "20", Adopted: true, StartedAt: now,
+		},
+		Log: []admin.Attempt{
+			{At: now, Duration: 1.5, Outcome: store.Unknown, Error: "no answer"},
+			{At: now, Duration: 1000, Outcome: store.Unknown, Search: true, Times: 2},
+		},
+		Body: json.RawMessage(`{"job_id":"f9d6","parameter":[]}`),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestSupersededBuildNamesItsSuccessor(t *testing.T) {
+	a := writable(t)
+	_, old := a.accept()
+	_, next := a.accept(func(_ *store.Delivery, b *store.Build) { b.Newest = true })
+	var got admin.BuildDetail
+	a.ask("GET", "/builds/"+old.ID, http.StatusOK, &got)
+	if got.State != store.Superseded || got.SupersededBy != next.ID {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestReplayOfBuild(t *testing.T) {
+	a := writable(t)
+	for name, test := range map[string]struct {
+		build  func(*store.Delivery, *store.Build)
+		status int
+		says   string
+	}{
+		"a dead one":                  {state(store.Dead), 202, ""},
+		"one that was started":        {state(store.Started), 202, ""},
+		"one that waits":              {state(store.Waiting), 409, "is waiting: it is not resolved yet"},
+		"one nobody knows the end of": {state(store.Unknown), 409, "is unknown: it is not resolved yet"},
+		"one without a body": {func(_ *store.Delivery, b *store.Build) {
+			b.State, b.Reason, b.Body = store.Dead, "parameter x", []byte{}
+		}, 409, "replay its delivery"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a.t = t
+			_, b := a.accept(ref("refs/heads/"+name), test.build)
+			if test.status != http.StatusAccepted {
+				if got := a.refused("POST", "/builds/"+b.ID+"/replay", test.status); !strings.Contains(got, test.says) {
+					t.Errorf("it says %q, want %q", got, test.says)
+				}
+				return
+			}
+			var again, stored admin.Build
+			a.ask("POST", "/builds/"+b.ID+"/replay", http.StatusAccepted, &again)
+			a.ask("GET", "/builds/"+again.ID, http.StatusOK, &stored)
+			if stored.ReplayOf != b.ID || stored.State != store.Waiting {
+				t.Errorf("got %+v", stored)
+			}
+		})
+	}
+}
+
+func TestReplayOfAllThatMatch(t *testing.T) {
+	a := writable(t)
+	var dead []string
+	for i := range 40 { // more than are committed together
+		_, b := a.accept(state(store.Dead), ref(fmt.Sprint("refs/heads/", i)))
+		dead = append(dead, b.ID)
+	}
+	_, started := a.accept(state(store.Started), ref("refs/heads/started"))
+	_, bodyless := a.accept(ref("refs/heads/bodyless"), func(_ *store.Delivery, b *store.Build) {
+		b.State, b.Rule, b.Body = store.Dead, "broken", []byte{}
+	})
+
+	replayed := func(r admin.BuildReplays) (ids []string) {
+		for _, b := range r.Replayed {
+			ids = append(ids, b.ReplayOf)
+		}
+		return ids
+	}
+	var got admin.BuildReplays
+	a.ask("POST", "/builds/replay?rule=cart&limit=10", http.StatusOK, &got)
+	if diff := cmp.Diff(dead[:10], replayed(got)); diff != "" || got.Left != 30 || got.Next == "" {
+		t.Errorf("%s, %d are left, the next is %q", diff, got.Left, got.Next)
+	}
+	a.ask("POST", "/builds/replay?rule=cart&limit=1000&after="+got.Next, http.StatusOK, &got)
+	if diff := cmp.Diff(dead[10:], replayed(got)); diff != "" || got.Left != 0 {
+		t.Errorf("%s, %d are left", diff, got.Left)
+	}
+	var none admin.BuildReplays
+	a.ask("POST", "/builds/replay?rule=cart", http.StatusOK, &none)
+	if len(none.Replayed) != 0 || len(none.Skipped) != 0 || none.Left != 0 {
+		t.Errorf("what is replayed already is replayed again: %+v", none)
+	}
+	var broken admin.BuildReplays
+	a.ask("POST", "/builds/replay?state=dead", http.StatusOK, &broken)
+	if len(broken.Replayed) != 0 || len(broken.Skipped) != 1 || broken.Skipped[0].ID != bodyless.ID {
+		t.Errorf("got %+v", broken)
+	}
+	var asked admin.BuildReplays
+	a.ask("POST", "/builds/replay?state=started", http.StatusOK, &asked)
+	if diff := cmp.Diff([]string{started.ID}, replayed(asked)); diff != "" {
+		t.Errorf("what was started is replayed where that is asked for: %s", diff)
+	}
+}
+
+func TestReplayOfAllThatBreaksOff(t *testing.T) {
+	a := writable(t)
+	for i := range 33 {
+		a.accept(state(store.Dead), ref(fmt.Sprint("refs/heads/", i)))
+	}
+	n := make(chan struct{}, 32)
+	a.replays = func(ctx context.Context, id string) (*store.Build, error) {
+		select {
+		case n <- struct{}{}:
+			return a.replay(ctx, id)
+		default:
+			return nil, errors.New("disk is full")
+		}
+	}
+	got := a.refused("POST", "/builds/replay?state=dead", http.StatusServiceUnavailable)
+	if !strings.Contains(got, "32 builds were replayed") || strings.Contains(got, "disk") {
+		t.Errorf("it says %q", got)
+	}
+	if !strings.Contains(a.log.String(), "disk is full") {
+		t.Error("the log does not say why")
+	}
+}
+
+func TestReplayOfAllIsNotForTwoAtOnce(t *testing.T) {
+	a := writable(t)
+	a.accept(state(store.Dead))
+	var second atomic.Bool
+	a.replays = func(ctx context.Context, id string) (*store.Build, error) {
+		if !second.Swap(true) {
+			w := a.serve(request("POST", admin.Prefix+"/builds/replay?state=dead", writeToken))
+			if w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), "under way") {
+				t.Errorf("meanwhile another gets %d %s", w.Code, w.Body)
+			}
+		}
+		return a.replay(ctx, id)
+	}
+	var got admin.BuildReplays
+	a.ask("POST", "/builds/replay?state=dead", http.StatusOK, &got)
+	if len(got.Replayed) != 1 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestReplayOfDelivery(t *testing.T) {
+	a := writable(t)
+	d, _ := a.accept()
+	for name, test := range map[string]struct {
+		answer func(*handlers.Replayed)
+		status int
+		want   string
+	}{
+		"accepted": {func(r *handlers.Replayed) {
+			r.Status, r.Outcome, r.ReplayOf = 202, "accepted", d.ID
+			r.Builds = []mapping.BuildReceipt{{ID: "b", Rule: "cart", JobID: "j"}}
+		}, 202, `{"outcome":"accepted","builds":[{"id":"b","rule":"cart","job_id":"j"}],"replay_of":"` + d.ID + `"}`},
+		"ignored": {func(r *handlers.Replayed) {
+			r.Status, r.Outcome, r.Reason = 200, "ignored", "no_match"
+			r.Rules = []mapping.Verdict{{Rule: "cart", Reason: "if: <false>"}}
+		}, 200, `{"outcome":"ignored","reason":"no_match","rules":[{"rule":"cart","matched":false,"reason":"if: <false>"}]}`},
+		"refused":                {func(r *handlers.Replayed) { r.Status, r.Detail = 409, "no source" }, 409, `{"error":"no source"}`},
+		"refused without detail": {func(r *handlers.Replayed) { r.Status = 500 }, 500, `{"error":"Internal Server Error"}`},
+		"not understood any more, which the caller cannot mend": {
+			func(r *handlers.Replayed) { r.Status, r.Detail = 400, "ref is missing" }, 409, `{"error":"ref is missing"}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a.decided, a.answer = nil, handlers.Replayed{}
+			test.answer(&a.answer)
+			w := a.serve(request("POST", admin.Prefix+"/deliveries/"+d.ID+"/replay", writeToken))
+			if got := strings.TrimSpace(w.Body.String()); w.Code != test.status || got != test.want {
+				t.Errorf("got %d %s, want %d %s", w.Code, got, test.status, test.want)
+			}
+			want := []mapping.Delivery{{
+				ID: d.ID, Source: "github", Provider: "github", HostID: "72d3162e", Event: "push", ReceivedAt: d.ReceivedAt,
+				Header: d.Header, Body: d.Body,
+			}}
+			if diff := cmp.Diff(want, a.decided); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,232 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"buildbridge/trigger/store"
+)
+
+// Build is a build as a list shows it.
+type Build struct {
+	ID           string      `json:"id"`
+	Delivery     string      `json:"delivery"`
+	ReceivedAt   time.Time   `json:"received_at"` // when its delivery, or the wish to replay it, arrived
+	State        store.State `json:"state"`
+	Reason       string      `json:"reason,omitempty"` // why it is dead, or what it waits for
+	Rule         string      `json:"rule"`
+	Target       string      `json:"target"`
+	JobID        string      `json:"job_id"`
+	Repository   string      `json:"repository"`
+	Ref          string      `json:"ref"`
+	Tag          string      `json:"tag,omitempty"`
+	Commit       string      `json:"commit,omitempty"`
+	Attempts     int         `json:"attempts"` // calls of RunJob
+	CalledAt     time.Time   `json:"called_at,omitzero"`
+	Deadline     time.Time   `json:"deadline"`
+	BuildNumber  string      `json:"build_number,omitempty"`
+	Adopted      bool        `json:"adopted,omitempty"` // the number was found in the records, not answered
+	StartedAt    time.Time   `json:"started_at,omitzero"`
+	SupersededBy string      `json:"superseded_by,omitempty"`
+	ReplayOf     string      `json:"replay_of,omitempty"`
+}
+
+// BuildDetail is all there is of one.
+type BuildDetail struct {
+	Build
+
+	Log  []Attempt       `json:"log"`  // the last 50, the oldest first
+	Body json.RawMessage `json:"body"` // of RunJob; null if it was dead on arrival
+}
+
+// Attempt is a call of RunJob, or a search for what became of one.
+type Attempt struct {
+	At       time.Time   `json:"at"`
+	Duration float64     `json:"duration_ms"`
+	Search   bool        `json:"search,omitempty"`
+	Times    int         `json:"times,omitempty"` // of searches in a row, if more than one
+	Outcome  store.State `json:"outcome"`
+	Error    string      `json:"error,omitempty"`
+}
+
+// BuildPage is a page of builds, the newest first.
+type BuildPage struct {
+	Builds []Build `json:"builds"`
+	Next   string  `json:"next,omitempty"` // for after; "" on the last page
+}
+
+// BuildReplays is the answer to a replay of all builds that match a filter.
+type BuildReplays struct {
+	Replayed []BuildReplay `json:"replayed"`
+	Skipped  []Skipped     `json:"skipped,omitempty"`
+	Left     int64         `json:"left"`           // that match and did not have their turn
+	Next     string        `json:"next,omitempty"` // for after, while something is left
+}
+
+// BuildReplay is one build of many that were replayed.
+type BuildReplay struct {
+	ID       string `json:"id"` // of the new build
+	ReplayOf string `json:"replay_of"`
+}
+
+// Skipped is a build that matched and cannot be replayed.
+type Skipped struct {
+	ID     string `json:"id"`
+	Reason string `json:"reason"`
+}
+
+func newBuild(b *store.Build) Build {
+	return Build{
+		ID: b.ID, Delivery: b.Delivery, ReceivedAt: b.ReceivedAt, State: b.State, Reason: b.Reason,
+		Rule: b.Rule, Target: b.Target, JobID: b.JobID, Repository: b.Repository, Ref: b.Ref, Tag: b.Tag, Commit: b.Commit,
+		Attempts: b.Attempts, CalledAt: b.CalledAt, Deadline: b.Deadline,
+		BuildNumber: b.BuildNumber, Adopted: b.Adopted, StartedAt: b.StartedAt,
+		SupersededBy: b.SupersededBy, ReplayOf: b.ReplayOf,
+	}
+}
+
+func (a *api) listBuilds(c echo.Context) error {
+	var f store.BuildFilter
+	if _, err := buildParameters(&f).read(c.Request()); err != nil {
+		return err
+	}
+	builds, next, err := a.o.Store.Builds(c.Request().Context(), f)
+	if err != nil {
+		return stored("build", "", err)
+	}
+	page := BuildPage{Builds: make([]Build, len(builds)), Next: next}
+	for i, b := range builds {
+		page.Builds[i] = newBuild(b)
+	}
+	return send(c, http.StatusOK, page)
+}
+
+func (a *api) showBuild(c echo.Context) error {
+	id, err := id(c, "build")
+	if err != nil {
+		return err
+	}
+	if _, err := (parameters{}).read(c.Request()); err != nil {
+		return err
+	}
+	b, err := a.o.Store.Build(c.Request().Context(), id)
+	if err != nil {
+		return stored("build", id, err)
+	}
+	detail := BuildDetail{Build: newBuild(b), Log: make([]Attempt, len(b.Log)), Body: raw(b.Body)}
+	for i, at := range b.Log {
+		detail.Log[i] = Attempt{
+			At: at.At, Duration: float64(at.Took.Microseconds()) / 1000, Search: at.Search, Times: at.Times,
+			Outcome: at.Outcome, Error: at.Error,
+		}
+	}
+	return send(c, http.StatusOK, detail)
+}
+
+func (a *api) replayBuild(c echo.Context) error {
+	id, err := id(c, "build")
+	if err != nil {
+		return err
+	}
+	if _, err := (parameters{}).read(c.Request()); err != nil {
+		return err
+	}
+	b, err := a.replay(c.Request().Context(), id)
+	if err != nil {
+		return err
+	}
+	return send(c, http.StatusAccepted, newBuild(b))
+}
+
+// replay sends one build again.
+func (a *api) replay(ctx context.Context, id string) (*store.Build, error) {
+	b, err := a.o.Store.Build(ctx, id)
+	if err != nil {
+		return nil, stored("build", id, err)
+	}
+	if !b.State.Final() {
+		return nil, fail(http.StatusConflict, "build %s is %s: it is not resolved yet, and goes on by itself", id, b.State)
+	}
+	if len(b.Body) == 0 {
+		return nil, fail(http.StatusConflict, "build %s was dead on arrival and has no RunJob body: mend the rule, and replay its delivery %s", id, b.Delivery)
+	}
+	again, err := a.o.Builds.Replay(ctx, id)
+	if err != nil {
+		return nil, stored("build", id, err)
+	}
+	return again, nil
+}
+
+// atOnce is how many of many replays are committed together.
+const atOnce = 32
+
+// replayBuilds replays all builds that match a filter, a page of them at most.
+// Where no state is asked for it is the dead ones that are meant.
+func (a *api) replayBuilds(c echo.Context) error {
+	f := store.BuildFilter{State: string(store.Dead), Limit: store.MaxPage}
+	given, err := buildParameters(&f).read(c.Request())
+	if err != nil {
+		return err
+	}
+	given.Del("limit")
+	given.Del("after")
+	if len(given) == 0 {
+		return fail(http.StatusBadRequest, "name a filter at least: state=dead is all that are dead")
+	}
+	if !store.State(f.State).Final() {
+		return fail(http.StatusBadRequest, "state: a build that is %s is not resolved, and goes on by itself", f.State)
+	}
+	if !a.bulk.TryLock() {
+		return fail(http.StatusConflict, "another replay of many builds is under way")
+	}
+	defer a.bulk.Unlock()
+	ctx := c.Request().Context()
+	ids, left, next, err := a.o.Store.ToReplay(ctx, f)
+	if err != nil {
+		return stored("build", "", err)
+	}
+	answer := BuildReplays{Replayed: []BuildReplay{}, Left: left, Next: next}
+	for len(ids) > 0 {
+		n := min(atOnce, len(ids))
+		if err := a.replayAll(ctx, ids[:n], &answer); err != nil {
+			f := fail(http.StatusServiceUnavailable, "%d builds were replayed, then the database did not answer: ask again, and they are left out", len(answer.Replayed))
+			f.err = err
+			return f
+		}
+		ids = ids[n:]
+	}
+	return send(c, http.StatusOK, answer)
+}
+
+// replayAll replays a few builds at once and adds them to the answer, in order.
+// The error is one that does not concern a single build.
+func (a *api) replayAll(ctx context.Context, ids []string, answer *BuildReplays) error {
+	var (
+		wg    sync.WaitGroup
+		again = make([]*store.Build, len(ids))
+		errs  = make([]error, len(ids))
+	)
+	for i, id := range ids {
+		wg.Go(func() { again[i], errs[i] = a.replay(ctx, id) })
+	}
+	wg.Wait()
+	var broken error
+	for i, id := range ids {
+		f, ok := errors.AsType[*failure](errs[i])
+		switch {
+		case errs[i] == nil:
+			answer.Replayed = append(answer.Replayed, BuildReplay{ID: again[i].ID, ReplayOf: id})
+		case ok && f.status < http.StatusInternalServerError:
+			answer.Skipped = append(answer.Skipped, Skipped{ID: id, Reason: f.text})
+		default:
+			broken = errs[i]
+		}
+	}
+	return broken
+}

@@ -1,0 +1,143 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"buildbridge/trigger/store"
+)
+
+// maxText bounds a parameter, in bytes. The names of refs can be long.
+const maxText = 4096
+
+// parameters are what a query may have: what reads each of them, by its name.
+type parameters map[string]func(value string) error
+
+// read takes a query apart, and tells of everything that is wrong with it. A
+// parameter that nobody knows is wrong: a misspelt filter would select far more
+// than was meant.
+func (p parameters) read(r *http.Request) (given url.Values, err error) {
+	given, err = url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, fail(http.StatusBadRequest, "the query is malformed")
+	}
+	var wrong []string
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if err := p.one(name, given[name]); err != nil {
+			wrong = append(wrong, err.Error())
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, fail(http.StatusBadRequest, "%s", strings.Join(wrong, "; "))
+	}
+	return given, nil
+}
+
+func (p parameters) one(name string, values []string) error {
+	set, ok := p[name]
+	switch {
+	case !ok && len(p) == 0:
+		return fmt.Errorf("%q: no parameters are known here", name)
+	case !ok:
+		return fmt.Errorf("%q: no such parameter; there are %s", name, strings.Join(slices.Sorted(maps.Keys(p)), ", "))
+	case len(values) > 1:
+		return fmt.Errorf("%s: given %d times", name, len(values))
+	case values[0] == "":
+		return fmt.Errorf("%s: empty", name)
+	case len(values[0]) > maxText:
+		return fmt.Errorf("%s: longer than %d bytes", name, maxText)
+	case !utf8.ValidString(values[0]) || strings.ContainsRune(values[0], 0):
+		return fmt.Errorf("%s: not text", name)
+	}
+	if err := set(values[0]); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+func text(to *string) func(string) error {
+	return func(value string) error {
+		*to = value
+		return nil
+	}
+}
+
+func oneOf[T ~string](to *string, choice ...T) func(string) error {
+	return func(value string) error {
+		if !slices.Contains(choice, T(value)) {
+			return fmt.Errorf("%q is none of %s", value, joined(choice))
+		}
+		*to = value
+		return nil
+	}
+}
+
+func joined[T ~string](choice []T) string {
+	names := make([]string, len(choice))
+	for i, c := range choice {
+		names[i] = string(c)
+	}
+	return strings.Join(names, ", ")
+}
+
+func moment(to *time.Time) func(string) error {
+	return func(value string) (err error) {
+		if *to, err = time.Parse(time.RFC3339, value); err != nil {
+			return fmt.Errorf("%q is no time such as 2026-01-31T08:00:00Z (RFC 3339)", value)
+		}
+		return nil
+	}
+}
+
+func limit(to *int) func(string) error {
+	return func(value string) (err error) {
+		if *to, err = strconv.Atoi(value); err != nil || *to < 1 || *to > store.MaxPage {
+			return fmt.Errorf("%q is no number from 1 to %d", value, store.MaxPage)
+		}
+		return nil
+	}
+}
+
+func deliveryParameters(f *store.DeliveryFilter) parameters {
+	return parameters{
+		"source":     text(&f.Source),
+		"outcome":    oneOf(&f.Outcome, store.Accepted, store.Ignored, store.Duplicate),
+		"reason":     text(&f.Reason),
+		"repository": text(&f.Repository),
+		"since":      moment(&f.Since),
+		"until":      moment(&f.Until),
+		"limit":      limit(&f.Limit),
+		"after": func(value string) error {
+			if len(value) != len("01234567-89ab-cdef-0123-456789abcdef") {
+				return errors.New("not the next of a page before")
+			}
+			f.After = value
+			return nil
+		},
+	}
+}
+
+func buildParameters(f *store.BuildFilter) parameters {
+	return parameters{
+		"state":      oneOf(&f.State, store.States()...),
+		"rule":       text(&f.Rule),
+		"target":     text(&f.Target),
+		"job_id":     text(&f.JobID),
+		"repository": text(&f.Repository),
+		"ref":        text(&f.Ref),
+		"delivery":   text(&f.Delivery),
+		"replay_of":  text(&f.ReplayOf),
+		"since":      moment(&f.Since),
+		"until":      moment(&f.Until),
+		"limit":      limit(&f.Limit),
+		"after":      text(&f.After),
+	}
+}
