@@ -1,0 +1,97 @@
+package bridge
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+
+	"buildbridge/cmd/internal/secret"
+	"buildbridge/handlers/admin"
+	"buildbridge/mapping"
+	"buildbridge/trigger/store"
+)
+
+// mountAdmin puts the admin API on the admin listener, which listens by now.
+func (b *Bridge) mountAdmin(ctx context.Context, db *store.Store) (err error) {
+	access := admin.Access{}
+	access.Host, _, _ = net.SplitHostPort(b.o.AdminListen)
+	if tcp, ok := b.admin.Addr().(*net.TCPAddr); ok {
+		access.Loopback = tcp.IP.IsLoopback()
+	}
+	if access.Read, err = adminTokens("admin read token", b.o.AdminReadTokens); err != nil {
+		return err
+	}
+	if access.Write, err = adminTokens("admin write token", b.o.AdminWriteTokens); err != nil {
+		return err
+	}
+	if file := AdminTokenFile(b.o.Database); file != "" && len(access.Write) == 0 {
+		made, err := makeAdminToken(file)
+		if err != nil {
+			return fmt.Errorf("admin write token: %w", err)
+		}
+		if made {
+			b.log.LogAttrs(ctx, slog.LevelInfo, "made a token for writing by the admin API", slog.String("file", file))
+		}
+		tokens, err := adminTokens("admin write token", []mapping.SecretRef{{File: file}})
+		if err != nil {
+			return err
+		}
+		access.Made = tokens[0]
+	}
+	api, err := admin.New(admin.Options{Store: db, Builds: b.trigger, Deliveries: b.handlers, Access: access, Logger: b.log})
+	if err != nil {
+		return err
+	}
+	b.handlers.MountAdmin(admin.Prefix, api)
+	return nil
+}
+
+// AdminTokenFile is where the token for writing is that nobody configured: beside
+// the SQLite file. It is "" for a database elsewhere, which has none.
+func AdminTokenFile(database string) string {
+	if database == "" || strings.Contains(database, "://") {
+		return ""
+	}
+	return database + ".admin-token"
+}
+
+// makeAdminToken makes the file with a token of 256 bits, unless it is there.
+func makeAdminToken(file string) (made bool, err error) {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the path is beside the user's own database
+	if errors.Is(err, os.ErrExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	_, err = f.WriteString(rand.Text() + rand.Text() + "\n")
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return false, errors.Join(err, os.Remove(file)) // half a token would be used for ever
+	}
+	return true, nil
+}
+
+// adminTokens checks that tokens can be read and sent now, and gives what reads
+// them anew each time.
+func adminTokens(name string, refs []mapping.SecretRef) ([]admin.Token, error) {
+	var (
+		tokens []admin.Token
+		errs   []error
+	)
+	for _, ref := range refs {
+		value, err := secret.Resolve(ref)
+		if err == nil && strings.ContainsFunc(string(value), func(r rune) bool { return r <= ' ' || r > '~' }) {
+			err = errors.New("it has characters that a header cannot carry: use letters and digits")
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
+		tokens = append(tokens, func() (mapping.Secret, error) { return secret.Resolve(ref) })
+	}
+	return tokens, errors.Join(errs...)
+}

@@ -1,0 +1,238 @@
+// Package bridge joins the packages into a running bridge: the store, the trigger
+// that works its builds, the handlers that fill it, and two listeners.
+//
+// The flow: [Start] loads the rules, opens the database, listens and begins to
+// work; [Bridge.Reload] replaces the rules; [Bridge.Stop] ends it all, newest
+// first. A start that fails half-way undoes what it did.
+package bridge
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"buildbridge/cmd/internal/certificate"
+	"buildbridge/handlers"
+	"buildbridge/mapping"
+	"buildbridge/trigger"
+	"buildbridge/trigger/store"
+)
+
+// Options of a bridge.
+type Options struct {
+	// Rules reads the rules as they are now, at the start and for each reload.
+	// Required.
+	Rules func() (*mapping.Ruleset, []mapping.Fault, error)
+	// Source resolves the secrets of a source; nil means ResolveSource.
+	Source func(*mapping.Source) (*handlers.Source, error)
+	// Service makes the client of a target; nil means NewClient.
+	Service func(*mapping.Target) (trigger.Service, error)
+
+	Database    string // required; see store.Options
+	Listen      string // address of the public listener; required, port 0 takes a free one
+	AdminListen string // address of health, metrics and the admin API; required
+	DryRun      bool   // do everything but the RunJob call
+
+	// AdminReadTokens and AdminWriteTokens let into the admin API; any one does. On
+	// a loopback address reading needs none while there are none. Without one for
+	// writing, one is made beside a SQLite database.
+	AdminReadTokens, AdminWriteTokens []mapping.SecretRef
+
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+	Logger         *slog.Logger   // required
+
+	TLS, AdminTLS  certificate.Files // of the public and of the admin listener; none for HTTP
+	MaxConnections int               // at a time, on each listener; 0 means DefaultMaxConnections
+	MaxBodyMemory  int64             // bytes; see handlers.Options
+	MaxWaiting     int64             // builds; see trigger.Options
+	Retention      store.Retention   // the zero value keeps everything
+
+	Version, Revision string // for build_info
+}
+
+// Bridge runs until Stop.
+type Bridge struct {
+	o   Options
+	log *slog.Logger
+
+	trigger  *trigger.Trigger
+	handlers *handlers.Server
+
+	reload  sync.Mutex
+	serving *loaded // nil until the first rules; under reload
+
+	phase  atomic.Int32 // starting, running or stopping
+	failed chan error
+	stop   []func(context.Context) error // newest last
+	loops  sync.WaitGroup
+
+	public, admin *listener
+}
+
+const (
+	starting int32 = iota
+	running
+	stopping
+)
+
+// Start starts a bridge. It returns when both listeners answer and builds are
+// worked; the context bounds the start alone. What is wrong with the rules, the
+// secrets, the database or the addresses is its error.
+func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
+	switch {
+	case o.Rules == nil:
+		return nil, errors.New("bridge: Options.Rules is missing")
+	case o.Logger == nil:
+		return nil, errors.New("bridge: Options.Logger is missing")
+	}
+	if o.Source == nil {
+		o.Source = ResolveSource
+	}
+	if o.Service == nil {
+		o.Service = func(t *mapping.Target) (trigger.Service, error) { return NewClient(t) }
+	}
+	b := &Bridge{o: o, log: o.Logger, failed: make(chan error, 2)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.Stop(ctx, startGrace))
+		}
+	}()
+
+	next, err := b.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	db, err := store.Open(ctx, store.Options{Database: o.Database, Logger: b.log})
+	if err != nil {
+		return nil, err
+	}
+	b.later(func(context.Context) error { return db.Close() })
+
+	registry := prometheus.NewRegistry()
+	b.trigger, err = trigger.New(trigger.Options{
+		Store:      db,
+		Registerer: registry,
+		Logger:     b.log,
+		DryRun:     o.DryRun,
+		MaxWaiting: o.MaxWaiting,
+		Retention:  o.Retention,
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.handlers, err = handlers.New(handlers.Options{
+		Store:          acceptor{b.trigger},
+		Registry:       registry,
+		Logger:         b.log,
+		Ready:          b.ready,
+		TrustedProxies: o.TrustedProxies,
+		MaxBodyMemory:  o.MaxBodyMemory,
+		Version:        o.Version,
+		Revision:       o.Revision,
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.reload.Lock()
+	b.apply(ctx, next)
+	b.reload.Unlock()
+
+	if b.admin, err = b.listen(ctx, "admin", o.AdminListen, o.AdminTLS); err != nil {
+		return nil, err
+	}
+	if b.public, err = b.listen(ctx, "public", o.Listen, o.TLS); err != nil {
+		return nil, err
+	}
+	if err := b.mountAdmin(ctx, db); err != nil {
+		return nil, err
+	}
+	b.serve(b.admin, b.handlers.Admin())
+
+	// The workers live until Stop, not until the start is over.
+	if err := b.trigger.Start(context.WithoutCancel(ctx)); err != nil {
+		return nil, err
+	}
+	b.later(b.stopTrigger)
+	b.serve(b.public, b.handlers.Public())
+	b.watchSecrets(ctx)
+	b.phase.Store(running)
+
+	attrs := append([]slog.Attr{
+		slog.String("listen", b.public.Addr().String()),
+		slog.String("admin_listen", b.admin.Addr().String()),
+		slog.String("database", databaseName(o.Database)),
+		slog.Bool("dry_run", o.DryRun),
+		slog.String("version", o.Version),
+	}, next.attrs()...)
+	b.log.LogAttrs(ctx, slog.LevelInfo, "serving", attrs...)
+	return b, nil
+}
+
+// databaseName is a database as logs may show it: its URL may hold a password.
+func databaseName(database string) string {
+	if scheme, _, ok := strings.Cut(database, "://"); ok {
+		return scheme + "://…"
+	}
+	return database
+}
+
+// startGrace bounds the undoing of a start that failed.
+const startGrace = 5 * time.Second
+
+// Failed gets an error when a listener ends by itself.
+func (b *Bridge) Failed() <-chan error { return b.failed }
+
+// Stop ends the bridge within the grace period: it reports not to be ready, takes
+// no more deliveries, lets those under way and calls on the wire finish, and
+// closes the database. Calls that do not finish in time are cut; what became of
+// them is looked for at the next start. ctx is for its values alone.
+func (b *Bridge) Stop(ctx context.Context, grace time.Duration) error {
+	b.phase.Store(stopping)
+	// The last fifth is for cutting what did not finish.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace*4/5)
+	defer cancel()
+	var errs []error
+	for _, step := range slices.Backward(b.stop) {
+		errs = append(errs, step(ctx))
+	}
+	b.stop = nil
+	b.loops.Wait()
+	b.reload.Lock()
+	defer b.reload.Unlock()
+	if b.serving != nil {
+		for _, t := range b.serving.targets {
+			closeIdle(t.Service)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// later adds a step to what Stop does.
+func (b *Bridge) later(step func(context.Context) error) { b.stop = append(b.stop, step) }
+
+func (b *Bridge) stopTrigger(ctx context.Context) error {
+	err := b.trigger.Stop(ctx)
+	if ctx.Err() != nil {
+		b.log.LogAttrs(ctx, slog.LevelWarn, "calls were cut at the end of the grace period, and will be looked for at the next start")
+	}
+	return err
+}
+
+// ready says why deliveries should go elsewhere, nil if they need not.
+func (b *Bridge) ready(ctx context.Context) error {
+	switch b.phase.Load() {
+	case starting:
+		return errors.New("starting")
+	case stopping:
+		return errors.New("stopping")
+	}
+	return b.trigger.Ready(ctx)
+}

@@ -1,0 +1,95 @@
+package bridge
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+
+	"golang.org/x/net/netutil"
+
+	"buildbridge/cmd/internal/certificate"
+	"buildbridge/handlers"
+)
+
+// DefaultMaxConnections is how many connections a listener takes at a time.
+const DefaultMaxConnections = 1024
+
+// listener is an address that is listened on, and how its connections are spoken
+// to.
+type listener struct {
+	net.Listener
+	name string
+	tls  *tls.Config // nil for HTTP
+}
+
+// PublicURL is where webhooks are taken: http://host:port, with the port that 0
+// became, or https.
+func (b *Bridge) PublicURL() string { return b.public.url() }
+
+// AdminURL is where health and metrics are.
+func (b *Bridge) AdminURL() string { return b.admin.url() }
+
+func (l *listener) url() string {
+	if l.tls != nil {
+		return "https://" + l.Addr().String()
+	}
+	return "http://" + l.Addr().String()
+}
+
+// listen listens until Stop. Connections beyond the limit wait in the system's
+// queue until others are closed.
+func (b *Bridge) listen(ctx context.Context, name, address string, files certificate.Files) (*listener, error) {
+	l := &listener{name: name}
+	var err error
+	if files != (certificate.Files{}) {
+		if l.tls, err = files.Load(b.log); err != nil {
+			return nil, fmt.Errorf("%s listener: %w", name, err)
+		}
+	}
+	tcp, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s listener: %w", name, err)
+	}
+	limit := b.o.MaxConnections
+	if limit <= 0 {
+		limit = DefaultMaxConnections
+	}
+	l.Listener = netutil.LimitListener(tcp, limit)
+	b.later(func(context.Context) error {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			return fmt.Errorf("%s listener: %w", name, err)
+		}
+		return nil
+	})
+	return l, nil
+}
+
+// serve answers on a listener until Stop.
+func (b *Bridge) serve(l *listener, handler http.Handler) {
+	server := handlers.NewHTTPServer(handler, b.log)
+	server.TLSConfig = l.tls
+	b.loops.Go(func() {
+		var err error
+		if l.tls != nil {
+			err = server.ServeTLS(l, "", "")
+		} else {
+			err = server.Serve(l)
+		}
+		if !errors.Is(err, http.ErrServerClosed) {
+			b.failed <- fmt.Errorf("%s listener: %w", l.name, err)
+		}
+	})
+	b.later(func(ctx context.Context) error {
+		err := server.Shutdown(ctx)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = server.Close() // nothing was acknowledged to whoever is cut off
+		}
+		if err != nil {
+			return fmt.Errorf("%s listener: %w", l.name, err)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,64 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+
+	"buildbridge/cmd/internal/secret"
+	"buildbridge/handlers"
+	"buildbridge/handlers/codehost"
+	"buildbridge/mapping"
+)
+
+// ResolveSource reads the secrets of a source as they are now. The error tells
+// of all that are missing, each with its place in the rules.
+func ResolveSource(s *mapping.Source) (*handlers.Source, error) {
+	r := resolver{place: fmt.Sprintf("source %q", s.Name)}
+	resolved := &handlers.Source{Source: *s, Keys: codehost.Keys{
+		TokenHeader: s.TokenHeader,
+		Insecure:    s.Insecure,
+	}}
+	for i, ref := range s.Secrets {
+		resolved.Keys.Secrets = append(resolved.Keys.Secrets, r.resolve(fmt.Sprintf("secrets[%d]", i), &ref))
+	}
+	for i, ref := range s.SigningTokens {
+		field := fmt.Sprintf("signing_tokens[%d]", i)
+		token := r.resolve(field, &ref)
+		if token != "" {
+			r.note(field, codehost.CheckSigningToken(token))
+		}
+		resolved.Keys.SigningTokens = append(resolved.Keys.SigningTokens, token)
+	}
+	for i, ref := range s.Basic {
+		password := r.resolve(fmt.Sprintf("basic[%d].password", i), &ref.Password)
+		resolved.Keys.Basic = append(resolved.Keys.Basic, codehost.Basic{Username: ref.Username, Password: password})
+	}
+	if err := r.err(); err != nil {
+		return nil, err
+	}
+	return resolved, nil
+}
+
+// resolver resolves the secrets of one source or target and collects what is
+// wrong with them.
+type resolver struct {
+	place string
+	errs  []error
+}
+
+func (r *resolver) resolve(field string, ref *mapping.SecretRef) mapping.Secret {
+	if ref == nil {
+		return ""
+	}
+	value, err := secret.Resolve(*ref)
+	r.note(field, err)
+	return value
+}
+
+func (r *resolver) note(field string, err error) {
+	if err != nil {
+		r.errs = append(r.errs, fmt.Errorf("%s: %s: %w", r.place, field, err))
+	}
+}
+
+func (r *resolver) err() error { return errors.Join(r.errs...) }

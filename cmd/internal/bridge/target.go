@@ -1,0 +1,83 @@
+package bridge
+
+import (
+	"fmt"
+
+	"buildbridge/cmd/internal/secret"
+	"buildbridge/mapping"
+	"buildbridge/trigger/codearts"
+)
+
+// NewClient makes the client of a target, after checking that its secrets are
+// there. The client reads them anew for each call. No call is made here.
+func NewClient(t *mapping.Target) (*codearts.Client, error) {
+	r := resolver{place: fmt.Sprintf("target %q", t.Name)}
+	c := t.Credentials
+	r.resolve("credentials.access_key", c.AccessKey)
+	r.resolve("credentials.secret_key", c.SecretKey)
+	r.resolve("credentials.security_token", c.SecurityToken)
+	r.resolve("credentials.token", c.Token)
+	if c.IAMUser != nil {
+		r.resolve("credentials.iam_user.password", &c.IAMUser.Password)
+	}
+	if err := r.err(); err != nil {
+		return nil, err
+	}
+	credentials, err := credentialsOf(t)
+	if err != nil {
+		return nil, fmt.Errorf("target %q: credentials: %w", t.Name, err)
+	}
+	client, err := codearts.New(codearts.Options{
+		Endpoint:    Endpoint(t),
+		Credentials: credentials,
+		Timeout:     t.Timeout,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("target %q: %w", t.Name, err)
+	}
+	return client, nil
+}
+
+// Endpoint is the address that a target's calls go to.
+func Endpoint(t *mapping.Target) string {
+	if t.Endpoint != "" {
+		return t.Endpoint
+	}
+	return codearts.RegionEndpoint(t.Region)
+}
+
+func credentialsOf(t *mapping.Target) (codearts.Credentials, error) {
+	c := t.Credentials
+	switch {
+	case c.AccessKey != nil:
+		return codearts.AccessKey(now(c.AccessKey), now(c.SecretKey), now(c.SecurityToken)), nil
+	case c.Token != nil:
+		return codearts.Token(now(c.Token)), nil
+	case c.IAMUser != nil:
+		o := codearts.IAMUserOptions{
+			Endpoint: c.IAMEndpoint,
+			Domain:   c.IAMUser.Domain,
+			Name:     c.IAMUser.Name,
+			Password: now(&c.IAMUser.Password),
+			Project:  c.IAMUser.Project,
+		}
+		if o.Endpoint == "" {
+			o.Endpoint = codearts.IAMEndpoint(t.Region)
+		}
+		if o.Project == "" {
+			o.Project = t.Region
+		}
+		return codearts.IAMUser(o)
+	case c.Chain:
+		return codearts.Chain(), nil
+	}
+	return nil, fmt.Errorf("none are configured")
+}
+
+// now gives a secret as it is at each call; nil where none is configured.
+func now(ref *mapping.SecretRef) codearts.SecretFunc {
+	if ref == nil {
+		return nil
+	}
+	return func() (mapping.Secret, error) { return secret.Resolve(*ref) }
+}

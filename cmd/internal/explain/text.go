@@ -1,0 +1,110 @@
+package explain
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"buildbridge/mapping"
+)
+
+// Text writes the explanation for people. What came with the delivery is quoted:
+// a branch can be called anything.
+func (e *Explanation) Text() string {
+	var b strings.Builder
+	for i := range e.Events {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		e.Events[i].write(&b)
+	}
+	if e.Ignored != "" {
+		if len(e.Events) > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "nothing to build: %s (%s)\n", e.Ignored, meaning(e.Ignored))
+	}
+	return b.String()
+}
+
+func meaning(r mapping.Reason) string {
+	switch r {
+	case mapping.ReasonPing:
+		return "a test call of the code host"
+	case mapping.ReasonEvent:
+		return "the event is neither a push nor a tag"
+	case mapping.ReasonDeleted:
+		return "the branch or tag was deleted"
+	case mapping.ReasonNoRule:
+		return "no rule names the repository"
+	case mapping.ReasonNoMatch:
+		return "of every rule that names the repository, a clause does not match"
+	}
+	return "unknown reason"
+}
+
+func (e *Event) write(b *strings.Builder) {
+	b.WriteString(e.headline())
+	b.WriteByte('\n')
+	for _, v := range e.Rules {
+		if v.Matched {
+			fmt.Fprintf(b, "  rule %q matches\n", v.Rule)
+		} else {
+			fmt.Fprintf(b, "  rule %q does not match: %s\n", v.Rule, v.Reason)
+		}
+	}
+	if len(e.Rules) == 0 {
+		b.WriteString("  there are no rules\n")
+	}
+	for _, call := range e.RunJob {
+		fmt.Fprintf(b, "  RunJob for rule %q on target %q:\n", call.Rule, call.Target)
+		b.WriteString(Indent(call.Body, "    "))
+	}
+	for _, dead := range e.Dead {
+		fmt.Fprintf(b, "  job %s for rule %q on target %q is dead on arrival, nothing is sent: %s\n", dead.JobID, dead.Rule, dead.Target, dead.Reason)
+	}
+}
+
+// headline says in a line what happened.
+func (e *Event) headline() string {
+	what := fmt.Sprintf("push to branch %q", e.Branch)
+	if e.Kind == mapping.Tag {
+		what = fmt.Sprintf("tag %q", e.Tag)
+	}
+	line := fmt.Sprintf("%s of %q", what, e.Repository)
+	if e.Commit != "" {
+		line += ", commit " + e.Commit
+	}
+	if e.Forced {
+		line += ", forced"
+	}
+	if e.Kind != mapping.Push {
+		return line
+	}
+	files := count(len(e.Files), "changed file")
+	if !e.FilesComplete {
+		files += " (the list is not complete)"
+	}
+	return line + ", " + files
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// Indent writes a value as JSON on lines of its own, each behind the prefix,
+// without escaping what only HTML cares for.
+func Indent(value any, prefix string) string {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent(prefix, "  ")
+	if err := encoder.Encode(value); err != nil {
+		return prefix + err.Error() + "\n"
+	}
+	return prefix + b.String()
+}
