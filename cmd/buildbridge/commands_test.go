@@ -1,0 +1,164 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"buildbridge/trigger/codearts/codeartstest"
+)
+
+func TestCheckOnline(t *testing.T) {
+	const job = "f9d6c8466d614a9788e9a0acf6c15f46"
+	for name, test := range map[string]struct {
+		jobs  []string // that exist
+		env   []string // added
+		ok    bool
+		lines []string // parts of what is printed
+	}{
+		"all is well": {
+			jobs: []string{job}, ok: true,
+			lines: []string{
+				`online: source "github": ok: `,
+				`online: target "north": job ` + job + ` of cart: ok: `,
+				"rules.yaml: 1 rule, 1 source, 1 target: ok",
+			},
+		},
+		"the job is not there": {
+			jobs:  []string{"0b7c1d52e0f94c54a1d3f1f7c2a98e60"},
+			lines: []string{`job ` + job + ` of cart: FAILED: list records: no such job`, "1 of 2 checks online failed"},
+		},
+		"the credentials do not hold": {
+			jobs: []string{job}, env: []string{"E2E_SK=wrong"},
+			lines: []string{`of cart: FAILED: list records: credentials refused`, "1 of 2 checks online failed"},
+		},
+		"secrets are missing": {
+			jobs: []string{job}, env: []string{"E2E_AK=", "E2E_SK=", "E2E_SECRET="},
+			lines: []string{
+				`online: source "github": FAILED: secrets[0]: environment variable E2E_SECRET is empty`,
+				`online: target "north": FAILED: credentials.access_key: environment variable E2E_AK is empty; credentials.secret_key: environment variable E2E_SK is empty`,
+				"2 of 2 checks online failed",
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 5*time.Second, codeartstest.Options{Jobs: test.jobs})
+			run := func(args ...string) (string, int) {
+				cmd := exec.CommandContext(t.Context(), "buildbridge", append([]string{"check", "--online"}, args...)...)
+				cmd.Dir, cmd.Env = w.dir, append(append(os.Environ(), w.env()...), test.env...)
+				out, err := cmd.CombinedOutput()
+				if cmd.ProcessState == nil {
+					t.Fatal(err)
+				}
+				return string(out), cmd.ProcessState.ExitCode()
+			}
+			out, code := run()
+			if (code == 0) != test.ok || !test.ok && code != 1 {
+				t.Errorf("exit code %d", code)
+			}
+			for _, line := range test.lines {
+				if !strings.Contains(out, line) {
+					t.Errorf("it does not print %q:\n%s", line, out)
+				}
+			}
+			out, code = run("--json")
+			var report struct {
+				OK     bool
+				Online []struct{ OK bool }
+			}
+			if err := json.Unmarshal([]byte(out), &report); err != nil || report.OK != test.ok || len(report.Online) != 2 || (code == 0) != test.ok {
+				t.Errorf("--json exits with %d and prints %s", code, out)
+			}
+			if n := w.simulator.RunCount(); n != 0 {
+				t.Errorf("it started %d builds", n)
+			}
+		})
+	}
+}
+
+func TestSimulator(t *testing.T) {
+	p := begin(t, t.TempDir(), nil, "simulator", "--listen", "127.0.0.1:0", "--access-key", "AK", "--secret-key", "SK")
+	url := p.address("listening on ")
+	if status, body := get(t, url+"/_runs"); status != http.StatusOK || strings.TrimSpace(body) != "[\n]" && strings.TrimSpace(body) != "[]" {
+		t.Errorf("GET /_runs gives %d: %q", status, body)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/v3/jobs/build",
+		strings.NewReader(`{"job_id":"f9d6c8466d614a9788e9a0acf6c15f46"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if status, body := do(t, req); status != http.StatusUnauthorized {
+		t.Errorf("a call that is not signed gives %d: %s", status, body)
+	}
+	p.signal(os.Interrupt)
+	if state := p.wait(); state.ExitCode() != 0 {
+		t.Errorf("after SIGINT: %v", state)
+	}
+}
+
+// A user logs in with its password alone, and nobody does where there are keys
+// and no user.
+func TestSimulatorLogin(t *testing.T) {
+	keys := []string{"--access-key", "AK", "--secret-key", "SK"}
+	user := []string{"--iam-user", "acme/bridge", "--iam-password", "s3cret"}
+	for name, test := range map[string]struct {
+		args     []string
+		password string
+		status   int
+	}{
+		"nobody is asked":    {password: "any", status: http.StatusCreated},
+		"keys, no user":      {args: keys, password: "s3cret", status: http.StatusUnauthorized},
+		"a user":             {args: user, password: "s3cret", status: http.StatusCreated},
+		"its wrong password": {args: user, password: "secret", status: http.StatusUnauthorized},
+		"keys and a user":    {args: append(user, keys...), password: "s3cret", status: http.StatusCreated},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := begin(t, t.TempDir(), nil, append([]string{"simulator", "--listen", "127.0.0.1:0"}, test.args...)...)
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.address("listening on ")+"/v3/auth/tokens",
+				strings.NewReader(`{"auth":{"identity":{"methods":["password"],"password":{"user":{"name":"bridge","password":"`+test.password+
+					`","domain":{"name":"acme"}}}},"scope":{"project":{"name":"cn-north-4"}}}}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Content-Type", "application/json")
+			if status, body := do(t, req); status != test.status {
+				t.Errorf("%d, want %d: %s", status, test.status, body)
+			}
+		})
+	}
+}
+
+// Without --once the demo runs until it is told to stop, so that one can look
+// around.
+func TestDemoKeepsRunning(t *testing.T) {
+	p := begin(t, t.TempDir(), nil, "demo")
+	eventually(t, "both are built", func() bool { return strings.Contains(p.output(), "until you press Ctrl-C") })
+	var runs []struct {
+		BuildNo string `json:"build_no"`
+		Body    struct {
+			SCM map[string]string `json:"scm"`
+		} `json:"body"`
+	}
+	status, body := get(t, p.address("  simulator "))
+	if err := json.Unmarshal([]byte(body), &runs); status != http.StatusOK || err != nil || len(runs) != 2 {
+		t.Fatalf("the simulator gives %d: %s", status, body)
+	}
+	if runs[0].Body.SCM["build_commit_id"] == "" || runs[1].Body.SCM["build_tag"] != "v2.1.0" {
+		t.Errorf("the simulator took %s", body)
+	}
+	for _, where := range []string{"  health ", "  metrics "} {
+		if status, body := get(t, p.address(where)); status != http.StatusOK {
+			t.Errorf("%s gives %d: %s", where, status, body)
+		}
+	}
+	p.signal(syscall.SIGTERM)
+	if state := p.wait(); state.ExitCode() != 0 {
+		t.Errorf("after SIGTERM: %v", state)
+	}
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"io"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var update = flag.Bool("update", false, "write what the program printed into the scripts") //nolint:gochecknoglobals // a flag of the tests
+
+// The test binary is also the program: scripts and tests run it as buildbridge.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"buildbridge": main})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       *update,
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "unwords": unwords},
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("COLUMNS", "80")
+			env.Setenv("GORACE", "atexit_sleep_ms=10") // of a second, each time the program ends
+			return nil
+		},
+	})
+}
+
+// unwords puts MESSAGE in place of the messages on standard output: their words
+// belong to the package that writes them.
+func unwords(ts *testscript.TestScript, _ bool, _ []string) {
+	text := regexp.MustCompile(`"message": ".*"`).ReplaceAllString(ts.ReadFile("stdout"), `"message": "MESSAGE"`)
+	_, err := io.WriteString(ts.Stdout(), text)
+	ts.Check(err)
+}
+
+// exits runs a command and checks its exit code: exits 2 buildbridge serve.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits code command [args...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}

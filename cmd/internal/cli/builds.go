@@ -1,0 +1,317 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"buildbridge/handlers/admin"
+)
+
+type buildsCommand struct {
+	List   buildsList   `cmd:"" help:"List builds, the newest first."`
+	Show   buildsShow   `cmd:"" help:"Show one with every attempt and its RunJob body."`
+	Replay buildsReplay `cmd:"" help:"Send stored builds again: some by id, or all that match."`
+}
+
+// buildFilter says which builds.
+type buildFilter struct {
+	State      *string `group:"filter" placeholder:"STATE" help:"waiting, calling, unknown, started, dead, superseded or dry_run."`
+	Rule       *string `group:"filter" placeholder:"NAME" help:"Of this rule."`
+	Target     *string `group:"filter" placeholder:"NAME" help:"Of this target."`
+	JobID      *string `group:"filter" placeholder:"ID" help:"Of this job."`
+	Repository *string `group:"filter" placeholder:"NAME" help:"Of this repository, such as acme/shop."`
+	Ref        *string `group:"filter" placeholder:"REF" help:"Of this ref, in full: refs/heads/main."`
+	Delivery   *string `group:"filter" placeholder:"ID" help:"Of this delivery."`
+	Since      moment  `group:"filter" placeholder:"TIME" help:"Received since then: how long ago (90m, 7d), or a time (RFC 3339, or a day)."`
+	Until      moment  `group:"filter" placeholder:"TIME" help:"Received before then."`
+}
+
+func (f *buildFilter) values() url.Values {
+	values := url.Values{}
+	p := parameters(values)
+	p.text("state", f.State)
+	p.text("rule", f.Rule)
+	p.text("target", f.Target)
+	p.text("job_id", f.JobID)
+	p.text("repository", f.Repository)
+	p.text("ref", f.Ref)
+	p.text("delivery", f.Delivery)
+	p.moment("since", f.Since)
+	p.moment("until", f.Until)
+	return values
+}
+
+type buildsList struct {
+	adminFlags  `embed:""`
+	listFlags   `embed:""`
+	buildFilter `embed:""`
+
+	ReplayOf *string `group:"filter" placeholder:"ID" help:"Replays of this build."`
+}
+
+// Help implements kong.HelpProvider.
+func (buildsList) Help() string {
+	return adminHelp + `
+
+Examples:
+
+    buildbridge builds list
+    buildbridge builds list --state dead --rule cart --since 2h
+    buildbridge builds list --repository acme/shop --ref refs/heads/main --limit 5
+    buildbridge builds list --state dead --all --json`
+}
+
+// Run lists builds.
+func (c *buildsList) Run(ctx context.Context, env *Environment) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	filter := c.values()
+	parameters(filter).text("replay_of", c.ReplayOf)
+	all := admin.BuildPage{Builds: []admin.Build{}}
+	t := newBuildTable(env.Stdout)
+	more, err := c.pages(func(page url.Values) (int, string, error) {
+		var got admin.BuildPage
+		if err := api.ask(ctx, http.MethodGet, "/builds", with(filter, page), &got); err != nil {
+			return 0, "", err
+		}
+		all.Next = got.Next
+		if c.JSON {
+			all.Builds = append(all.Builds, got.Builds...)
+			return len(got.Builds), got.Next, nil
+		}
+		for i := range got.Builds {
+			t.build(&got.Builds[i])
+		}
+		return len(got.Builds), got.Next, t.flush()
+	})
+	switch {
+	case err != nil:
+		return err
+	case c.JSON:
+		return printJSON(env.Stdout, all)
+	}
+	env.afterTable(t.table, more, "builds")
+	return nil
+}
+
+// afterTable says that there is nothing, or more. Only rows are for other programs.
+func (e *Environment) afterTable(t *table, more bool, what string) {
+	switch {
+	case t.rows == 0:
+		e.complain("no " + what)
+	case more:
+		e.complain("There are more: see --limit and --all.")
+	}
+}
+
+// complain writes a line for people beside the output.
+func (e *Environment) complain(line string) {
+	_, _ = fmt.Fprintln(e.Stderr, line)
+}
+
+// buildTable is a table of builds.
+type buildTable struct{ *table }
+
+func newBuildTable(w io.Writer) buildTable {
+	return buildTable{newTable(w, "RECEIVED", "ID", "STATE", "RULE", "TARGET", "REPOSITORY", "REF", "NUMBER", "REASON")}
+}
+
+func (t buildTable) build(b *admin.Build) {
+	reason := b.Reason
+	if b.SupersededBy != "" {
+		reason = "by " + b.SupersededBy
+	}
+	t.row(local(b.ReceivedAt), b.ID, string(b.State), b.Rule, b.Target, b.Repository, shortRef(b.Ref), b.BuildNumber, clipped(reason, maxReason))
+}
+
+type buildsShow struct {
+	adminFlags `embed:""`
+
+	ID string `arg:"" name:"id" help:"Id of the build."`
+}
+
+// Help implements kong.HelpProvider.
+func (buildsShow) Help() string {
+	return adminHelp + `
+
+Example:
+
+    buildbridge builds show 0197f3c2-7d5e-7b0a-9d0e-1f2a3b4c5d6e`
+}
+
+// Run shows a build.
+func (c *buildsShow) Run(ctx context.Context, env *Environment) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	var b admin.BuildDetail
+	if err := api.ask(ctx, http.MethodGet, "/builds/"+url.PathEscape(c.ID), nil, &b); err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(env.Stdout, b)
+	}
+	t := newTable(env.Stdout)
+	t.field("build", b.ID)
+	t.field("state", outcome(string(b.State), b.Reason, ""))
+	t.field("superseded by", b.SupersededBy)
+	t.field("replay of", b.ReplayOf)
+	t.field("delivery", b.Delivery)
+	t.field("received", local(b.ReceivedAt))
+	t.field("deadline", local(b.Deadline))
+	t.field("rule", b.Rule)
+	t.field("target", b.Target)
+	t.field("job", b.JobID)
+	t.field("repository", b.Repository)
+	t.field("ref", b.Ref)
+	t.field("tag", b.Tag)
+	t.field("commit", b.Commit)
+	t.field("started", local(b.StartedAt))
+	if b.Adopted {
+		b.BuildNumber += ", found in the records of the job"
+	}
+	t.field("build number", b.BuildNumber)
+	t.field("calls", strconv.Itoa(b.Attempts))
+	if err := t.flush(); err != nil {
+		return err
+	}
+	if len(b.Log) > 0 {
+		env.printf("\n")
+		attempts := newTable(env.Stdout, "AT", "TOOK", "WHAT", "THEN", "ERROR")
+		for _, a := range b.Log {
+			attempts.row(local(a.At), time.Duration(a.Duration*float64(time.Millisecond)).Round(time.Millisecond).String(), what(a), string(a.Outcome), a.Error)
+		}
+		if err := attempts.flush(); err != nil {
+			return err
+		}
+	}
+	var body bytes.Buffer
+	if json.Indent(&body, b.Body, "", "  ") == nil && body.String() != "null" {
+		env.printf("\nRunJob %s\n", body.String())
+	}
+	return nil
+}
+
+func what(a admin.Attempt) string {
+	switch {
+	case !a.Search:
+		return "call"
+	case a.Times > 1:
+		return fmt.Sprintf("search, the last of %d", a.Times)
+	}
+	return "search"
+}
+
+type buildsReplay struct {
+	adminFlags  `embed:""`
+	buildFilter `embed:""`
+
+	ID []string `arg:"" optional:"" name:"id" help:"Ids of builds."`
+}
+
+// Help implements kong.HelpProvider.
+func (buildsReplay) Help() string {
+	return adminHelp + `
+
+Sends the stored RunJob bodies again, as builds of their own. By id, a build is replayed as often as you ask. By filter, it is every build that matches, the dead ones if no --state is given, and was not replayed with success since. "buildbridge deliveries replay" decides by today's rules instead. The exit code is 1 if one of them could not be replayed.
+
+Examples:
+
+    buildbridge builds replay 0197f3c2-7d5e-7b0a-9d0e-1f2a3b4c5d6e
+    buildbridge builds replay --state dead
+    buildbridge builds replay --rule cart --since 2h`
+}
+
+// Run replays builds.
+func (c *buildsReplay) Run(ctx context.Context, env *Environment) error {
+	filter := c.values()
+	switch {
+	case len(c.ID) == 0 && len(filter) == 0:
+		return usageError("name builds by their ids, or a filter: --state dead is all that are dead")
+	case len(c.ID) > 0 && len(filter) > 0:
+		return usageError("name builds by their ids or by a filter, not both")
+	}
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	if len(filter) > 0 {
+		return c.matching(ctx, env, api, filter)
+	}
+	type replayed struct {
+		ID       string `json:"id,omitempty"`
+		ReplayOf string `json:"replay_of"`
+		Error    string `json:"error,omitempty"`
+	}
+	all := make([]replayed, 0, len(c.ID))
+	err = each(env, c.JSON, c.ID, func(id string) error {
+		var b admin.Build
+		err := api.ask(ctx, http.MethodPost, "/builds/"+url.PathEscape(id)+"/replay", nil, &b)
+		r := replayed{ID: b.ID, ReplayOf: id}
+		if err != nil {
+			r.Error = err.Error()
+		}
+		all = append(all, r)
+		if err == nil && !c.JSON {
+			env.printf("build %s is replayed as %s\n", id, b.ID)
+		}
+		return err
+	})
+	if c.JSON {
+		if err := printJSON(env.Stdout, all); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// matching replays all builds that match, page by page.
+func (c *buildsReplay) matching(ctx context.Context, env *Environment, api *client, filter url.Values) error {
+	all := admin.BuildReplays{Replayed: []admin.BuildReplay{}}
+	var failed error
+	for page := (url.Values{}); ; page.Set("after", all.Next) {
+		var got admin.BuildReplays
+		if failed = api.ask(ctx, http.MethodPost, "/builds/replay", with(filter, page), &got); failed != nil {
+			if wrong, ok := errors.AsType[usageError](failed); ok {
+				return wrong
+			}
+			break
+		}
+		for _, r := range got.Replayed {
+			if !c.JSON {
+				env.printf("build %s is replayed as %s\n", r.ReplayOf, r.ID)
+			}
+		}
+		for _, s := range got.Skipped {
+			if !c.JSON {
+				env.complain(printable(s.Reason))
+			}
+		}
+		all.Replayed, all.Skipped = append(all.Replayed, got.Replayed...), append(all.Skipped, got.Skipped...)
+		if all.Left, all.Next = got.Left, got.Next; all.Next == "" {
+			break
+		}
+	}
+	if c.JSON {
+		if err := printJSON(env.Stdout, all); err != nil {
+			return err
+		}
+	} else {
+		env.complain(count(len(all.Replayed), "build") + " replayed")
+	}
+	if failed == nil && len(all.Skipped) > 0 {
+		return errReported
+	}
+	return failed
+}

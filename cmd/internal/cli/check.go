@@ -1,0 +1,165 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"buildbridge/cmd/internal/rulesfile"
+	"buildbridge/mapping"
+)
+
+type checkCommand struct {
+	Rules  []string `env:"BUILDBRIDGE_RULES" placeholder:"PATH" help:"Rules file or directory; can be repeated. Default: rules.yaml here."`
+	JSON   bool     `name:"json" help:"Print JSON."`
+	Online bool     `help:"Also resolve the secrets, and ask each target whether its credentials hold and its jobs exist. Starts no build."`
+}
+
+// Help implements kong.HelpProvider.
+func (checkCommand) Help() string {
+	return `Prints every fault of every file as file:line:column, and warnings about rules that cannot mean what they say. No secret is read, unless --online is given. A warning is not a failure: the exit code is 0.
+
+Examples:
+
+    buildbridge check
+    buildbridge check --rules rules.yaml --rules teams/
+    CLOUD_SDK_AK=… CLOUD_SDK_SK=… buildbridge check --rules rules.yaml --online`
+}
+
+// report is what `check --json` prints.
+type report struct {
+	OK       bool    `json:"ok"`
+	Faults   []fault `json:"faults"`
+	Warnings []fault `json:"warnings"`
+	*counts          // nil where there are faults: what they hide is not known
+
+	Online []finding `json:"online,omitempty"`
+}
+
+// counts is how much there is of what the rules define.
+type counts struct {
+	Rules   int `json:"rules"`
+	Sources int `json:"sources"`
+	Targets int `json:"targets"`
+}
+
+// fault is a mapping.Fault in JSON.
+type fault struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Rule    string `json:"rule"`
+	Field   string `json:"field"`
+	Message string `json:"message"`
+}
+
+func faults(from []mapping.Fault) []fault {
+	to := make([]fault, len(from))
+	for i, f := range from {
+		to[i] = fault{File: f.File, Line: f.Line, Column: f.Column, Rule: f.Rule, Field: f.Field, Message: f.Message}
+	}
+	return to
+}
+
+// Run checks the rules.
+func (c *checkCommand) Run(ctx context.Context, env *Environment) error {
+	paths, err := rulesPaths(c.Rules)
+	if err != nil {
+		return err
+	}
+	rules, warnings, err := rulesfile.Load(paths)
+	found, isFaults := errors.AsType[mapping.Faults](err)
+	if err != nil && !isFaults { // the files cannot be read
+		if !c.JSON {
+			return err
+		}
+		found = unread(err)
+	}
+	r := report{OK: err == nil, Faults: faults(found), Warnings: faults(warnings)}
+	if r.OK {
+		r.counts = &counts{Rules: rules.Len(), Sources: len(rules.Sources()), Targets: len(rules.Targets())}
+	}
+	if !c.JSON {
+		for _, f := range found {
+			env.printf("%v\n", f)
+		}
+		for _, w := range warnings {
+			env.printf("%s\n", warning(w))
+		}
+	}
+	if c.Online && r.OK {
+		for f := range ask(ctx, rules) {
+			r.Online = append(r.Online, f)
+			r.OK = r.OK && f.OK
+			if !c.JSON {
+				env.printf("%v\n", f)
+			}
+		}
+	}
+	if c.JSON {
+		if err := printJSON(env.Stdout, r); err != nil {
+			return err
+		}
+	} else {
+		env.printf("%s: %s\n", strings.Join(paths, ", "), r.summary())
+	}
+	if !r.OK {
+		return errReported
+	}
+	return nil
+}
+
+// unread makes a fault of each file or directory that cannot be read, at the
+// beginning of it.
+func unread(err error) []mapping.Fault {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { // at the top only
+		var all []mapping.Fault
+		for _, each := range joined.Unwrap() {
+			all = append(all, unread(each)...)
+		}
+		return all
+	}
+	f := mapping.Fault{Line: 1, Column: 1, Message: err.Error()}
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		f.File, f.Message = path.Path, path.Err.Error()
+	}
+	return []mapping.Fault{f}
+}
+
+// warning is a fault that says in its line that it is only a warning, where
+// compilers say so.
+func warning(f mapping.Fault) string {
+	place := fmt.Sprintf("%s:%d:%d: ", f.File, f.Line, f.Column)
+	return place + "warning: " + strings.TrimPrefix(f.Error(), place)
+}
+
+func (r *report) summary() string {
+	if len(r.Faults) > 0 {
+		return count(len(r.Faults), "fault")
+	}
+	var failed int
+	for _, f := range r.Online {
+		if !f.OK {
+			failed++
+		}
+	}
+	s := fmt.Sprintf("%s, %s, %s: ", count(r.Rules, "rule"), count(r.Sources, "source"), count(r.Targets, "target"))
+	if failed > 0 {
+		s += fmt.Sprintf("%d of %s online failed", failed, count(len(r.Online), "check"))
+	} else {
+		s += "ok"
+	}
+	if n := len(r.Warnings); n > 0 {
+		s += ", " + count(n, "warning")
+	}
+	return s
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,141 @@
+// Package cli is the command line: one file a command, and [Run], which reads the
+// arguments and gives the exit code.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit codes.
+const (
+	exitOK     = 0 // all is well, warnings included
+	exitFailed = 1 // the input, or the start, failed
+	exitUsage  = 2 // the command line is wrong
+)
+
+// Environment is what a command gets of the world around it.
+type Environment struct {
+	Stdin   io.Reader
+	Stdout  io.Writer
+	Stderr  io.Writer
+	Version string // set when built, "" otherwise
+}
+
+// printf writes for people. Nobody is told when that does not work: there is
+// nobody left to tell.
+func (e *Environment) printf(format string, args ...any) {
+	_, _ = fmt.Fprintf(e.Stdout, format, args...)
+}
+
+// grammar is the whole command line.
+type grammar struct {
+	Demo      demoCommand      `cmd:"" group:"try" help:"Show the whole way of a push and a tag: no account, no set-up, no network."`
+	Simulator simulatorCommand `cmd:"" group:"try" help:"Run a simulator of CodeArts Build."`
+	Check     checkCommand     `cmd:"" group:"rules" help:"Check rules files and print every fault with its place."`
+	Explain   explainCommand   `cmd:"" group:"rules" help:"Say what a saved delivery would build, and why not."`
+	Serve     serveCommand     `cmd:"" group:"run" help:"Take deliveries and start builds."`
+	Version   versionCommand   `cmd:"" group:"run" help:"Print the version."`
+
+	Deliveries deliveriesCommand `cmd:"" group:"ask" help:"List, show and replay the deliveries of a bridge that runs."`
+	Builds     buildsCommand     `cmd:"" group:"ask" help:"List, show and replay its builds."`
+}
+
+const description = `buildbridge turns pushes and tags on a code host into builds of CodeArts Build.
+
+Begin with: buildbridge demo
+
+Exit codes: 0 good, 1 the input or the start failed, 2 the command line is wrong.`
+
+// errReported means that everything was said already.
+var errReported = errors.New("reported")
+
+// usageError is a command line that is wrong in a way that the parser cannot see.
+type usageError string
+
+// Error implements error.
+func (e usageError) Error() string { return string(e) }
+
+// Run runs the command line and gives the exit code. The context ends a command
+// that runs until it is told to stop; that is no failure.
+func Run(ctx context.Context, args []string, env Environment) int {
+	var g grammar
+	helped := false
+	parser, err := kong.New(&g,
+		kong.Name("buildbridge"),
+		kong.Description(description),
+		kong.Writers(env.Stdout, env.Stderr),
+		kong.Exit(func(int) { helped = true }), // called after help was printed
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, NoAppDescFormat: true, WrapUpperBound: 110}),
+		kong.ExplicitGroups([]kong.Group{
+			{Key: "try", Title: "Try it:"},
+			{Key: "rules", Title: "Work on rules:"},
+			{Key: "run", Title: "Run it:"},
+			{Key: "ask", Title: "Ask one that runs:"},
+			{Key: "listeners", Title: "Listeners:"},
+			{Key: "admin", Title: "Admin API:"},
+			{Key: "kept", Title: "What is kept:"},
+			{Key: "filter", Title: "Which ones:"},
+			{Key: "logs", Title: "Logs:"},
+		}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(&env),
+	)
+	if err != nil {
+		_, _ = fmt.Fprintf(env.Stderr, "buildbridge: %v\n", err)
+		return exitFailed
+	}
+	parsed, err := parser.Parse(args)
+	if helped {
+		return exitOK
+	}
+	if err != nil {
+		name := "buildbridge"
+		if wrong, ok := errors.AsType[*kong.ParseError](err); ok && wrong.Context.Selected() != nil {
+			name = wrong.Context.Selected().FullPath()
+		}
+		return usage(&env, name, err)
+	}
+	name := parsed.Selected().FullPath()
+	err = parsed.Run()
+	var wrong usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errReported):
+		return exitFailed
+	case errors.As(err, &wrong):
+		return usage(&env, name, err)
+	}
+	_, _ = fmt.Fprintf(env.Stderr, "%s: %v\n", name, err)
+	return exitFailed
+}
+
+func usage(env *Environment, name string, err error) int {
+	text := err.Error()
+	if _, command, ok := strings.Cut(name, " "); ok { // the parser names it too, at times
+		text = strings.TrimPrefix(text, command+": ")
+	}
+	_, _ = fmt.Fprintf(env.Stderr, "%s: %s\nRun \"%s --help\" for what it takes, with examples.\n", name, text, name)
+	return exitUsage
+}
+
+// rulesPaths are the paths to use where --rules is optional: those given, else
+// rules.yaml in the current folder.
+func rulesPaths(given []string) ([]string, error) {
+	if len(given) > 0 {
+		return given, nil
+	}
+	if _, err := os.Stat(defaultRules); err != nil {
+		return nil, usageError("no --rules given, and there is no " + defaultRules + " here")
+	}
+	return []string{defaultRules}, nil
+}
+
+const defaultRules = "rules.yaml"

@@ -1,0 +1,240 @@
+package cli
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"buildbridge/handlers/admin"
+	"buildbridge/mapping"
+)
+
+type deliveriesCommand struct {
+	List   deliveriesList   `cmd:"" help:"List deliveries, the newest first."`
+	Show   deliveriesShow   `cmd:"" help:"Show one: why it built nothing, or what it built."`
+	Replay deliveriesReplay `cmd:"" help:"Decide deliveries anew, by the rules as they are now."`
+}
+
+type deliveriesList struct {
+	adminFlags `embed:""`
+	listFlags  `embed:""`
+
+	Source     *string `group:"filter" placeholder:"NAME" help:"Of this source."`
+	Outcome    *string `group:"filter" placeholder:"OUTCOME" help:"accepted, ignored or duplicate."`
+	Reason     *string `group:"filter" placeholder:"REASON" help:"Ignored because of ping, event, deleted, no_rule or no_match."`
+	Repository *string `group:"filter" placeholder:"NAME" help:"Of this repository, such as acme/shop."`
+	Since      moment  `group:"filter" placeholder:"TIME" help:"Received since then: how long ago (90m, 7d), or a time (RFC 3339, or a day)."`
+	Until      moment  `group:"filter" placeholder:"TIME" help:"Received before then."`
+}
+
+// Help implements kong.HelpProvider.
+func (deliveriesList) Help() string {
+	return adminHelp + `
+
+Examples:
+
+    buildbridge deliveries list
+    buildbridge deliveries list --repository acme/shop --outcome ignored --since 2h
+    buildbridge deliveries list --since 7d --all --json`
+}
+
+// Run lists deliveries.
+func (c *deliveriesList) Run(ctx context.Context, env *Environment) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	filter := url.Values{}
+	p := parameters(filter)
+	p.text("source", c.Source)
+	p.text("outcome", c.Outcome)
+	p.text("reason", c.Reason)
+	p.text("repository", c.Repository)
+	p.moment("since", c.Since)
+	p.moment("until", c.Until)
+	all := admin.DeliveryPage{Deliveries: []admin.Delivery{}}
+	t := newTable(env.Stdout, "RECEIVED", "ID", "SOURCE", "REPOSITORY", "REF", "OUTCOME", "REASON")
+	more, err := c.pages(func(page url.Values) (int, string, error) {
+		var got admin.DeliveryPage
+		if err := api.ask(ctx, http.MethodGet, "/deliveries", with(filter, page), &got); err != nil {
+			return 0, "", err
+		}
+		all.Next = got.Next
+		if c.JSON {
+			all.Deliveries = append(all.Deliveries, got.Deliveries...)
+			return len(got.Deliveries), got.Next, nil
+		}
+		for _, d := range got.Deliveries {
+			reason := d.Reason
+			if d.Of != "" {
+				reason = "of " + d.Of
+			}
+			t.row(local(d.ReceivedAt), d.ID, d.Source, d.Repository, shortRef(d.Ref), string(d.Outcome), reason)
+		}
+		return len(got.Deliveries), got.Next, t.flush()
+	})
+	switch {
+	case err != nil:
+		return err
+	case c.JSON:
+		return printJSON(env.Stdout, all)
+	}
+	env.afterTable(t, more, "deliveries")
+	return nil
+}
+
+type deliveriesShow struct {
+	adminFlags `embed:""`
+
+	ID string `arg:"" name:"id" help:"Id of the delivery."`
+}
+
+// Help implements kong.HelpProvider.
+func (deliveriesShow) Help() string {
+	return adminHelp + ` The body, without secrets, is in --json.
+
+Example:
+
+    buildbridge deliveries show 0197f3c2-7d5e-7b0a-9d0e-1f2a3b4c5d6e`
+}
+
+// Run shows a delivery.
+func (c *deliveriesShow) Run(ctx context.Context, env *Environment) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	var d admin.DeliveryDetail
+	if err := api.ask(ctx, http.MethodGet, "/deliveries/"+url.PathEscape(c.ID), nil, &d); err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(env.Stdout, d)
+	}
+	t := newTable(env.Stdout)
+	t.field("delivery", d.ID)
+	t.field("received", local(d.ReceivedAt))
+	t.field("source", d.Source+", "+d.Provider)
+	t.field("host's id", d.HostID)
+	t.field("event", d.Event)
+	t.field("repository", d.Repository)
+	t.field("ref", d.Ref)
+	t.field("outcome", outcome(string(d.Outcome), d.Reason, d.Of))
+	t.field("replay of", d.ReplayOf)
+	if len(d.Body) == 0 || string(d.Body) == "null" {
+		t.field("body", "not kept any more: this delivery cannot be replayed")
+	}
+	if err := t.flush(); err != nil {
+		return err
+	}
+	env.verdicts(d.Rules)
+	if len(d.Builds) == 0 {
+		return nil
+	}
+	env.printf("\n")
+	builds := newBuildTable(env.Stdout)
+	for i := range d.Builds {
+		builds.build(&d.Builds[i])
+	}
+	return builds.flush()
+}
+
+func outcome(outcome, reason, of string) string {
+	switch {
+	case of != "":
+		return outcome + " of " + of
+	case reason != "":
+		return outcome + ": " + reason
+	}
+	return outcome
+}
+
+func (e *Environment) verdicts(rules []mapping.Verdict) {
+	for _, v := range rules {
+		if v.Matched {
+			e.printf("  rule %q matches\n", v.Rule)
+		} else {
+			e.printf("  rule %q does not match: %s\n", v.Rule, printable(v.Reason))
+		}
+	}
+}
+
+type deliveriesReplay struct {
+	adminFlags `embed:""`
+
+	ID []string `arg:"" name:"id" help:"Ids of deliveries."`
+}
+
+// Help implements kong.HelpProvider.
+func (deliveriesReplay) Help() string {
+	return adminHelp + `
+
+A replay is a delivery of its own, decided by the rules as they are now, and never a duplicate. "buildbridge builds replay" sends stored builds again instead, whatever the rules say now. The exit code is 1 if one of them could not be decided; that there was nothing to build is no failure.
+
+Example:
+
+    buildbridge deliveries replay 0197f3c2-7d5e-7b0a-9d0e-1f2a3b4c5d6e`
+}
+
+// replayedDelivery is the answer to the replay of a delivery.
+type replayedDelivery struct {
+	Delivery string                 `json:"delivery,omitempty"`
+	ReplayOf string                 `json:"replay_of"`
+	Outcome  string                 `json:"outcome,omitempty"`
+	Reason   string                 `json:"reason,omitempty"`
+	Builds   []mapping.BuildReceipt `json:"builds,omitempty"`
+	Rules    []mapping.Verdict      `json:"rules,omitempty"`
+	Error    string                 `json:"error,omitempty"`
+}
+
+// Run replays deliveries, one after the other.
+func (c *deliveriesReplay) Run(ctx context.Context, env *Environment) error {
+	api, err := c.client()
+	if err != nil {
+		return err
+	}
+	all := make([]replayedDelivery, 0, len(c.ID))
+	err = each(env, c.JSON, c.ID, func(id string) error {
+		d := replayedDelivery{}
+		err := api.ask(ctx, http.MethodPost, "/deliveries/"+url.PathEscape(id)+"/replay", nil, &d)
+		if d.ReplayOf = id; err != nil {
+			d.Error = err.Error()
+		}
+		all = append(all, d)
+		if err != nil || c.JSON {
+			return err
+		}
+		env.printf("delivery %s was decided anew as %s: %s\n", id, d.Delivery, outcome(d.Outcome, d.Reason, ""))
+		for _, b := range d.Builds {
+			env.printf("  build %s of rule %q, job %s", b.ID, b.Rule, b.JobID)
+			if b.Reason != "" {
+				env.printf(": dead: %s", printable(b.Reason))
+			}
+			env.printf("\n")
+		}
+		env.verdicts(d.Rules)
+		return nil
+	})
+	if c.JSON {
+		if err := printJSON(env.Stdout, all); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// each does something for every id, whatever became of the ones before. Without
+// JSON, which tells of them itself, errors are printed.
+func each(env *Environment, json bool, ids []string, do func(id string) error) error {
+	var failed error
+	for _, id := range ids {
+		if err := do(id); err != nil {
+			failed = errReported
+			if !json {
+				env.complain(strings.TrimSpace(err.Error()))
+			}
+		}
+	}
+	return failed
+}

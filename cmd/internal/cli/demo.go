@@ -1,0 +1,29 @@
+package cli
+
+import (
+	"context"
+
+	"buildbridge/cmd/internal/demo"
+)
+
+type demoCommand struct {
+	Once bool `help:"End when the push and the tag are built, or after a minute without success."`
+}
+
+// Help implements kong.HelpProvider.
+func (demoCommand) Help() string {
+	return `Starts a simulator of CodeArts Build, a bridge with the sample rules and a temporary database, and sends it a signed push and a signed tag by HTTP. Every step is printed. Nothing leaves this machine, and nothing stays on it.
+
+Examples:
+
+    buildbridge demo
+    buildbridge demo --once`
+}
+
+// Run shows the demo.
+func (c *demoCommand) Run(ctx context.Context, env *Environment) error {
+	version, revision := buildInfo(env.Version)
+	return demo.Run(ctx, demo.Options{
+		Out: env.Stdout, Log: env.Stderr, Once: c.Once, Version: version, Revision: revision,
+	})
+}

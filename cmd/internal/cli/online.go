@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"buildbridge/cmd/internal/bridge"
+	"buildbridge/mapping"
+	"buildbridge/trigger/codearts"
+)
+
+// finding is what `check --online` found about one source, target or job.
+type finding struct {
+	Source  string   `json:"source,omitempty"`
+	Target  string   `json:"target,omitempty"`
+	JobID   string   `json:"job_id,omitempty"`
+	Rules   []string `json:"rules,omitempty"` // that run the job
+	OK      bool     `json:"ok"`
+	Message string   `json:"message"`
+}
+
+// String is the finding in a line.
+func (f finding) String() string {
+	verdict := "ok"
+	if !f.OK {
+		verdict = "FAILED"
+	}
+	var what string
+	switch {
+	case f.Source != "":
+		what = fmt.Sprintf("source %q", f.Source)
+	case f.JobID != "":
+		what = fmt.Sprintf("target %q: job %s of %s", f.Target, f.JobID, strings.Join(f.Rules, ", "))
+	default:
+		what = fmt.Sprintf("target %q", f.Target)
+	}
+	return fmt.Sprintf("online: %s: %s: %s", what, verdict, f.Message)
+}
+
+// atOnce is how many jobs are asked for at the same time.
+const atOnce = 4
+
+// lookBack is how far back the records of a job are asked for. What they are is
+// of no interest, only that the service gives them.
+const lookBack = time.Minute
+
+// ask resolves the secrets and asks every target about every job of the rules,
+// one call a job. Nothing is started.
+func ask(ctx context.Context, rules *mapping.Ruleset) iter.Seq[finding] {
+	return func(yield func(finding) bool) {
+		for _, s := range rules.Sources() {
+			if !yield(askSource(s)) {
+				return
+			}
+		}
+		for _, t := range rules.Targets() {
+			for _, f := range askTarget(ctx, t, jobsOf(rules, t.Name)) {
+				if !yield(f) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func askSource(s *mapping.Source) finding {
+	f := finding{Source: s.Name, OK: true, Message: "its secrets are there"}
+	if s.Insecure {
+		f.Message = "insecure: it takes deliveries from anybody"
+	}
+	if _, err := bridge.ResolveSource(s); err != nil {
+		f.OK, f.Message = false, oneLine(err, fmt.Sprintf("source %q: ", s.Name))
+	}
+	return f
+}
+
+// job is one job of a target with the rules that run it.
+type job struct {
+	id    string
+	rules []string
+}
+
+func jobsOf(rules *mapping.Ruleset, target string) []job {
+	var jobs []job
+	for j := range rules.Jobs() {
+		if j.Target != target {
+			continue
+		}
+		i := slices.IndexFunc(jobs, func(known job) bool { return known.id == j.JobID })
+		if i < 0 {
+			i = len(jobs)
+			jobs = append(jobs, job{id: j.JobID})
+		}
+		if !slices.Contains(jobs[i].rules, j.Rule) {
+			jobs[i].rules = append(jobs[i].rules, j.Rule)
+		}
+	}
+	return jobs
+}
+
+func askTarget(ctx context.Context, t *mapping.Target, jobs []job) []finding {
+	client, err := bridge.NewClient(t)
+	if err != nil {
+		return []finding{{Target: t.Name, Message: oneLine(err, fmt.Sprintf("target %q: ", t.Name))}}
+	}
+	defer client.Close()
+	if len(jobs) == 0 {
+		return []finding{{Target: t.Name, OK: true, Message: "its secrets are there; no rule uses it, so it was not called"}}
+	}
+	found := make([]finding, len(jobs))
+	slots := make(chan struct{}, atOnce)
+	done := make(chan struct{})
+	for i, j := range jobs {
+		go func() {
+			slots <- struct{}{}
+			found[i] = askJob(ctx, client, t, j)
+			<-slots
+			done <- struct{}{}
+		}()
+	}
+	for range jobs {
+		<-done
+	}
+	return found
+}
+
+func askJob(ctx context.Context, client *codearts.Client, t *mapping.Target, j job) finding {
+	f := finding{
+		Target: t.Name, JobID: j.id, Rules: j.rules,
+		OK: true, Message: "the job exists, and the credentials may read it, at " + bridge.Endpoint(t),
+	}
+	now := time.Now()
+	if _, err := client.Records(ctx, j.id, now.Add(-lookBack), now, t.Reconcile.TimeZone); err != nil {
+		f.OK, f.Message = false, oneLine(err, "")
+	}
+	return f
+}
+
+// oneLine puts joined errors into a line, each without the place that the
+// finding names already.
+func oneLine(err error, place string) string {
+	lines := strings.Split(err.Error(), "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimPrefix(line, place)
+	}
+	return strings.Join(lines, "; ")
+}

@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"encoding"
+	"testing"
+	"time"
+)
+
+func TestSettings(t *testing.T) {
+	for name, test := range map[string]struct {
+		text string
+		into encoding.TextUnmarshaler
+		want any // nil for an error
+	}{
+		"days":                {text: "30d", into: new(span), want: span(720 * time.Hour)},
+		"hours":               {text: "36h", into: new(span), want: span(36 * time.Hour)},
+		"for ever":            {text: "0", into: new(span), want: span(0)},
+		"for ever, in days":   {text: "0d", into: new(span), want: span(0)},
+		"less than nothing":   {text: "-1h", into: new(span)},
+		"days below nothing":  {text: "-1d", into: new(span)},
+		"half a day":          {text: "0.5d", into: new(span)},
+		"more than there are": {text: "106752d", into: new(span)},
+		"no unit of time":     {text: "30", into: new(span)},
+		"no time":             {text: "soon", into: new(span)},
+
+		"bytes":          {text: "1000", into: new(size), want: size(1000)},
+		"KiB":            {text: "1KiB", into: new(size), want: size(1 << 10)},
+		"MiB":            {text: "256MiB", into: new(size), want: size(256 << 20)},
+		"GiB":            {text: "2GiB", into: new(size), want: size(2 << 30)},
+		"too much":       {text: "9999999999GiB", into: new(size)},
+		"nothing":        {text: "0", into: new(size)},
+		"a unit alone":   {text: "MiB", into: new(size)},
+		"an unknown one": {text: "1TB", into: new(size)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := test.into.UnmarshalText([]byte(test.text))
+			var got any
+			switch v := test.into.(type) {
+			case *span:
+				got = *v
+			case *size:
+				got = *v
+			}
+			if (err != nil) != (test.want == nil) || err == nil && got != test.want {
+				t.Errorf("%q is %v, error %v, want %v", test.text, got, err, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"buildbridge/trigger/codearts/codeartstest"
+)
+
+type simulatorCommand struct {
+	Listen    string `default:"127.0.0.1:8090" env:"BUILDBRIDGE_SIMULATOR_LISTEN" placeholder:"ADDR" help:"Address to listen on; port 0 takes a free one. Default: ${default}."`
+	AccessKey string `and:"keys" env:"BUILDBRIDGE_SIMULATOR_ACCESS_KEY" placeholder:"AK" help:"Access key that calls may be signed with. Without it and --iam-user everybody is let in."`
+	SecretKey string `and:"keys" env:"BUILDBRIDGE_SIMULATOR_SECRET_KEY" placeholder:"SK" help:"Its secret key."`
+
+	IAMUser     string `name:"iam-user" and:"user" env:"BUILDBRIDGE_SIMULATOR_IAM_USER" placeholder:"DOMAIN/NAME" help:"IAM user that may log in for a token. Where there is an access key and no user, nobody may."`
+	IAMPassword string `name:"iam-password" and:"user" env:"BUILDBRIDGE_SIMULATOR_IAM_PASSWORD" placeholder:"PASSWORD" help:"The user's password."`
+}
+
+// Help implements kong.HelpProvider.
+func (simulatorCommand) Help() string {
+	return `Answers RunJob and the calls around it as CodeArts Build does, and builds nothing. Everything is in memory. It stops on Ctrl-C.
+
+Examples:
+
+    buildbridge simulator --listen 127.0.0.1:8090
+    buildbridge simulator --access-key AK --secret-key SK --iam-user acme/bridge --iam-password s3cret
+    curl http://127.0.0.1:8090/_runs
+    curl -d '{"path":"run","status":500,"code":"CB.00060100","times":2}' http://127.0.0.1:8090/_faults
+    curl -d '{"job_id":"f9d6c8466d614a9788e9a0acf6c15f46","commit":"6dcb09b5…"}' http://127.0.0.1:8090/_builds
+
+GET /_runs lists the RunJob bodies it took, POST /_faults makes calls go wrong (GET lists, DELETE mends), POST /_builds starts a build as somebody else would. docs/simulator.md has every field.
+
+In rules.yaml, a target reaches it by endpoint: http://127.0.0.1:8090, and iam_endpoint of the same address for iam_user.`
+}
+
+// Validate implements kong.Validatable.
+func (c *simulatorCommand) Validate() error {
+	if domain, name, ok := strings.Cut(c.IAMUser, "/"); c.IAMUser != "" && (!ok || domain == "" || name == "") {
+		return fmt.Errorf("--iam-user %q is not domain/name", c.IAMUser)
+	}
+	return nil
+}
+
+func (c *simulatorCommand) options() codeartstest.Options {
+	var o codeartstest.Options
+	if c.AccessKey != "" {
+		o.Keys = []codeartstest.Key{{AccessKey: c.AccessKey, SecretKey: c.SecretKey}}
+	}
+	if c.IAMUser != "" {
+		domain, name, _ := strings.Cut(c.IAMUser, "/")
+		o.Users = []codeartstest.User{{Domain: domain, Name: name, Password: c.IAMPassword}}
+	}
+	return o
+}
+
+// Run serves until the context ends.
+func (c *simulatorCommand) Run(ctx context.Context, env *Environment) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
+	if err != nil {
+		return err
+	}
+	c.tell(env, "http://"+listener.Addr().String())
+	server := &http.Server{Handler: codeartstest.New(c.options()), ReadHeaderTimeout: time.Minute}
+	stopped := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		stopped <- server.Close() // a delayed answer must not hold it up
+	}()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("simulator: %w", err)
+	}
+	return <-stopped
+}
+
+func (c *simulatorCommand) tell(env *Environment, url string) {
+	env.printf("CodeArts Build simulator listening on %s\n\n", url)
+	var who []string
+	if c.AccessKey != "" {
+		who = append(who, "are signed with the access key "+c.AccessKey)
+	}
+	if c.IAMUser != "" {
+		who = append(who, "have a token of the IAM user "+c.IAMUser)
+	}
+	if len(who) == 0 {
+		env.printf("Everybody is let in; --access-key or --iam-user make it verify signatures and tokens.\n")
+	} else {
+		env.printf("Calls are taken that %s.\n", strings.Join(who, ", or "))
+	}
+	env.printf(`In rules.yaml:    targets: {simulator: {endpoint: %[1]s, credentials: {…}}}
+What it started:  curl %[1]s/_runs
+Make it fail:     curl -d '{"path":"run","status":500,"code":"CB.00060100","times":2}' %[1]s/_faults
+                  curl -d '{"path":"run","drop":"after","delay":"1s","times":1}' %[1]s/_faults
+Mend it:          curl -X DELETE %[1]s/_faults
+`, url)
+}

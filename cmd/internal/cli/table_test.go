@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"bytes"
+	"testing"
+	"time"
+)
+
+// What a delivery brings along must not reach a terminal as a command.
+func TestPrintable(t *testing.T) {
+	for given, want := range map[string]string{
+		"main":                   "main",
+		"größe/分支":               "größe/分支",
+		"a\x1b[2Jb":              "a\uFFFD[2Jb",
+		"a\tb\nc\rd":             "a\uFFFDb\uFFFDc\uFFFDd",
+		"a\u202eb":               "a\uFFFDb",
+		"a\u009bb":               "a\uFFFDb",
+		string([]byte{'a', 255}): "a\uFFFD",
+	} {
+		if got := printable(given); got != want {
+			t.Errorf("%q becomes %q, want %q", given, got, want)
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	var out bytes.Buffer
+	table := newTable(&out, "NAME", "VALUE", "REST")
+	table.row("a", "1", "")
+	table.row("a\x1b[0mlonger", "2", "x")
+	if err := table.flush(); err != nil {
+		t.Fatal(err)
+	}
+	const want = "NAME         VALUE  REST\na            1\na\uFFFD[0mlonger  2      x\n"
+	if got := out.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestTableWithoutRows(t *testing.T) {
+	var out bytes.Buffer
+	if err := newTable(&out, "NAME").flush(); err != nil || out.Len() > 0 {
+		t.Errorf("got %q, %v", out.String(), err)
+	}
+}
+
+func TestMoment(t *testing.T) {
+	now := time.Now()
+	for given, want := range map[string]time.Time{
+		"90m":                  now.Add(-90 * time.Minute),
+		"0s":                   now,
+		"7d":                   now.AddDate(0, 0, -7),
+		"2026-01-31T08:00:00Z": time.Date(2026, 1, 31, 8, 0, 0, 0, time.UTC),
+		"2026-01-31 08:00:00":  time.Date(2026, 1, 31, 8, 0, 0, 0, time.Local),
+		"2026-01-31":           time.Date(2026, 1, 31, 0, 0, 0, 0, time.Local),
+	} {
+		var got moment
+		if err := got.UnmarshalText([]byte(given)); err != nil || got.Sub(want).Abs() > time.Minute {
+			t.Errorf("%s is %v, %v; want %v", given, got, err, want)
+		}
+	}
+	for _, given := range []string{"", "yesterday", "-2h", "-1d", "d", "2026-13-01", "5"} {
+		var got moment
+		if err := got.UnmarshalText([]byte(given)); err == nil {
+			t.Errorf("%q is %v", given, got)
+		}
+	}
+}

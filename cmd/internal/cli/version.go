@@ -1,0 +1,47 @@
+package cli
+
+import (
+	"runtime"
+	"runtime/debug"
+)
+
+type versionCommand struct{}
+
+// Help implements kong.HelpProvider.
+func (versionCommand) Help() string {
+	return "Prints the version, the revision it was built from, and the version of Go that built it."
+}
+
+// Run prints the version.
+func (versionCommand) Run(env *Environment) error {
+	version, revision := buildInfo(env.Version)
+	env.printf("buildbridge %s, revision %s, %s\n", version, revision, runtime.Version())
+	return nil
+}
+
+// buildInfo gives the version and the revision of the program: what was set when
+// it was built, else what Go recorded.
+func buildInfo(set string) (version, revision string) {
+	version, revision = "(devel)", "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if info.Main.Version != "" {
+			version = info.Main.Version
+		}
+		modified := false
+		for _, s := range info.Settings {
+			switch s.Key {
+			case "vcs.revision":
+				revision = s.Value
+			case "vcs.modified":
+				modified = s.Value == "true"
+			}
+		}
+		if modified {
+			revision += " (modified)"
+		}
+	}
+	if set != "" {
+		version = set
+	}
+	return version, revision
+}

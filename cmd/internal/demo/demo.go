@@ -1,0 +1,270 @@
+// Package demo shows the whole way of a push and of a tag on one machine: a
+// simulator, a bridge with the sample rules, and deliveries signed as GitHub
+// signs them, by real HTTP.
+package demo
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"buildbridge"
+	"buildbridge/cmd/internal/bridge"
+	"buildbridge/cmd/internal/explain"
+	"buildbridge/handlers"
+	"buildbridge/handlers/codehost"
+	"buildbridge/handlers/codehost/codehosttest"
+	"buildbridge/mapping"
+	"buildbridge/trigger"
+	"buildbridge/trigger/codearts"
+	"buildbridge/trigger/codearts/codeartstest"
+)
+
+// Options of a demo.
+type Options struct {
+	Out  io.Writer // the steps
+	Log  io.Writer // what goes wrong
+	Once bool      // end when both are built
+
+	Version, Revision string
+}
+
+const (
+	// timeout bounds the deliveries and their builds.
+	timeout = time.Minute
+	// stopGrace bounds the end.
+	stopGrace = 5 * time.Second
+
+	source = "github" // of the sample rules
+)
+
+// Run shows the demo, and then keeps everything running until the context ends,
+// unless it is to show it once. The error says what was not built.
+func Run(ctx context.Context, o Options) error {
+	d, err := start(ctx, o)
+	if err != nil {
+		return err
+	}
+	err = d.show(ctx)
+	if err == nil && !o.Once {
+		d.printf("\nEverything keeps running until you press Ctrl-C.\n")
+		<-ctx.Done()
+	}
+	return errors.Join(err, d.stop(ctx))
+}
+
+// demo is a bridge and what plays the world around it.
+type demo struct {
+	o         Options
+	dir       string
+	secret    mapping.Secret // of every source
+	keys      codeartstest.Key
+	rules     *mapping.Ruleset
+	simulator *codeartstest.Server
+	bridge    *bridge.Bridge
+}
+
+func start(ctx context.Context, o Options) (_ *demo, err error) {
+	d := &demo{
+		o:      o,
+		secret: mapping.Secret(rand.Text()),
+		keys:   codeartstest.Key{AccessKey: "DEMO" + rand.Text(), SecretKey: rand.Text()},
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.stop(ctx))
+		}
+	}()
+	if d.dir, err = os.MkdirTemp("", "buildbridge-demo-"); err != nil {
+		return nil, err
+	}
+	d.rules, _, err = mapping.Parse(mapping.File{Name: buildbridge.SampleName, Data: buildbridge.Sample()})
+	if err != nil {
+		return nil, err
+	}
+	d.simulator = codeartstest.NewServer(codeartstest.Options{Keys: []codeartstest.Key{d.keys}}) //nolint:contextcheck // it lives until stop
+	d.bridge, err = bridge.Start(ctx, bridge.Options{
+		Rules:       func() (*mapping.Ruleset, []mapping.Fault, error) { return d.rules, nil, nil },
+		Source:      d.source,
+		Service:     d.service,
+		Database:    filepath.Join(d.dir, "buildbridge.db"),
+		Listen:      "127.0.0.1:0",
+		AdminListen: "127.0.0.1:0",
+		Logger:      slog.New(slog.NewTextHandler(o.Log, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Version:     o.Version,
+		Revision:    o.Revision,
+	})
+	return d, err
+}
+
+func (d *demo) stop(ctx context.Context) error {
+	var errs []error
+	if d.bridge != nil {
+		errs = append(errs, d.bridge.Stop(ctx, stopGrace))
+	}
+	if d.simulator != nil {
+		d.simulator.Close()
+	}
+	if d.dir != "" {
+		errs = append(errs, os.RemoveAll(d.dir))
+	}
+	return errors.Join(errs...)
+}
+
+// source is a source of the sample with the demo's secret in place of its own,
+// from any address.
+func (d *demo) source(s *mapping.Source) (*handlers.Source, error) {
+	demo := &handlers.Source{Source: *s, Keys: codehost.Keys{Secrets: []mapping.Secret{d.secret}}}
+	demo.AllowFrom, demo.RateLimit = nil, mapping.RateLimit{}
+	return demo, nil
+}
+
+// service is the simulator, whatever the sample names.
+func (d *demo) service(t *mapping.Target) (trigger.Service, error) {
+	is := func(s string) codearts.SecretFunc {
+		return func() (mapping.Secret, error) { return mapping.Secret(s), nil }
+	}
+	return codearts.New(codearts.Options{
+		Endpoint:    d.simulator.URL,
+		Credentials: codearts.AccessKey(is(d.keys.AccessKey), is(d.keys.SecretKey), nil),
+		Timeout:     t.Timeout,
+		Transport:   &http.Transport{}, // no proxy: the simulator is on this machine
+	})
+}
+
+func (d *demo) printf(format string, args ...any) {
+	_, _ = fmt.Fprintf(d.o.Out, format, args...)
+}
+
+// show sends the push and the tag.
+func (d *demo) show(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	d.printf(`A simulator of CodeArts Build, a bridge with the sample rules.yaml and a temporary
+database are running on this machine. Every secret of the sample is replaced.
+
+  webhook     POST %[1]s/webhooks/%[2]s
+  health      %[3]s/readyz
+  metrics     %[3]s/metrics
+  simulator   %[4]s/_runs
+`, d.bridge.PublicURL(), source, d.bridge.AdminURL(), d.simulator.URL)
+
+	commit := "6dcb09b5b57875f334f61aebed695e2e4193db5e"
+	for i, step := range []struct {
+		title  string
+		change codehosttest.Change
+		object string // of an annotated tag
+	}{
+		{
+			title: "A push to main of acme/shop changes services/cart/cart.go",
+			change: codehosttest.Change{
+				Repository: "acme/shop", Branch: "main", Before: "9049f1265b7d61be4a8904a9a27120d2064dab3b", Commit: commit,
+				Message: "Count twice", Files: []string{"services/cart/cart.go"}, Pusher: "ann",
+			},
+		},
+		{
+			title: "The annotated tag v2.1.0 is pushed",
+			change: codehosttest.Change{
+				Repository: "acme/shop", Tag: "v2.1.0", Commit: commit, Message: "Count twice", Pusher: "ann",
+			},
+			object: "d1c3a0e7c6f04b0f8b0a6d7f7c1f9d7b3a5e2c41",
+		},
+	} {
+		d.printf("\n%d. %s.\n", i+1, step.title)
+		if err := d.send(ctx, step.change, step.object); err != nil {
+			return fmt.Errorf("%s: %w", strings.ToLower(step.title), err)
+		}
+	}
+	d.printf("\nBoth were built.\n")
+	return nil
+}
+
+// send delivers a change, and waits until all of its builds were started.
+func (d *demo) send(ctx context.Context, change codehosttest.Change, object string) error {
+	header, body := codehosttest.GitHub(uuid.NewString(), change, object)
+	codehosttest.Sign(mapping.GitHub, string(d.secret), header, body)
+	before := d.simulator.RunCount()
+	status, answer, err := d.post(ctx, header, body)
+	if err != nil {
+		return err
+	}
+	if status != http.StatusAccepted {
+		return fmt.Errorf("the delivery was answered with %d: %s", status, answer.Outcome)
+	}
+	d.printf("   delivery %s: %d %s\n", answer.Delivery, status, answer.Outcome)
+
+	s, _ := d.rules.Source(source)
+	explained, err := explain.Delivery(d.rules, s, header, body)
+	if err != nil {
+		return err
+	}
+	for _, event := range explained.Events {
+		for _, v := range event.Rules {
+			if v.Matched {
+				d.printf("   rule %s: matches\n", v.Rule)
+			} else {
+				d.printf("   rule %s: does not match, %s\n", v.Rule, v.Reason)
+			}
+		}
+	}
+	runs, err := d.started(ctx, before, len(answer.Builds))
+	for _, run := range runs {
+		d.printf("   RunJob was sent:\n%s   and CodeArts Build answered with build number %s\n", explain.Indent(run.Body, "     "), run.BuildNo)
+	}
+	return err
+}
+
+// answer is what the demo reads of the answer to a delivery.
+type answer struct {
+	Delivery string                 `json:"delivery"`
+	Outcome  string                 `json:"outcome"`
+	Builds   []mapping.BuildReceipt `json:"builds"`
+}
+
+func (d *demo) post(ctx context.Context, header http.Header, body []byte) (int, answer, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.bridge.PublicURL()+"/webhooks/"+source, bytes.NewReader(body))
+	if err != nil {
+		return 0, answer{}, err
+	}
+	req.Header = header
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Do(req)
+	if err != nil {
+		return 0, answer{}, err
+	}
+	defer res.Body.Close()
+	var a answer
+	if err := json.NewDecoder(res.Body).Decode(&a); err != nil {
+		return 0, answer{}, fmt.Errorf("answer %s: %w", res.Status, err)
+	}
+	return res.StatusCode, a, nil
+}
+
+// started waits until the simulator took that many calls more than before.
+func (d *demo) started(ctx context.Context, before, more int) ([]codeartstest.Run, error) {
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		runs := d.simulator.Runs()[before:]
+		if more > 0 && len(runs) >= more {
+			return runs, nil
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return runs, fmt.Errorf("%d of %d builds were started: %w", len(runs), more, ctx.Err())
+		}
+	}
+}
