@@ -1,0 +1,86 @@
+# Needs Go, bash and, for the race detector, a C compiler. The linter is
+# installed by version into TOOLS when it is first used.
+
+SHELL       := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS   += --no-print-directory
+
+GO        ?= go
+VERSION   ?=
+FUZZTIME  ?= 10s
+BENCHTIME ?= 1s
+TESTFLAGS ?=
+
+# Of make kill: how often each fleet is killed, and how many deliveries each test
+# sends that counts them.
+ROUNDS     ?= 30
+DELIVERIES ?= 1000
+
+# BUILDBRIDGE_PAYLOADS names a folder of recorded webhook bodies, one folder per
+# provider. The conformance tests read it and are skipped without it.
+ifdef BUILDBRIDGE_PAYLOADS
+override export BUILDBRIDGE_PAYLOADS := $(abspath $(BUILDBRIDGE_PAYLOADS))
+endif
+
+GOLANGCI_VERSION := v2.15.0
+TOOLS            ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/buildbridge/tools
+# The Go version is part of the path: a linter built by an older Go refuses newer code.
+GOLANGCI         := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)-$(shell $(GO) env GOVERSION)/golangci-lint
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: build
+build: ## Build ./buildbridge, static; VERSION=v1.2.3 names the version
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w $(if $(VERSION),-X main.version=$(VERSION))' -o buildbridge ./cmd/buildbridge
+
+.PHONY: test
+test: ## Run all tests, with the race detector where there is a C compiler
+	@cc=$$($(GO) env CC); cgo=1 race=-race; \
+	if ! command -v "$${cc%% *}" >/dev/null; then \
+		cgo=0 race=; \
+		printf '\n!!! No C compiler (%s): the tests run WITHOUT the race detector.\n\n' "$$cc" >&2; \
+	fi; \
+	set -x; CGO_ENABLED=$$cgo $(GO) test $$race -timeout 10m $(TESTFLAGS) ./...
+
+.PHONY: kill
+kill: ## Kill real processes ROUNDS times under load, and count DELIVERIES
+	$(GO) test ./cmd/internal/killtest -count=1 -v -timeout 2h -rounds $(ROUNDS) -deliveries $(DELIVERIES)
+
+.PHONY: lint
+lint: $(GOLANGCI) ## Check formatting, module files and code
+	$(GO) mod tidy -diff
+	$(GO) vet ./...
+	$(GOLANGCI) fmt --diff
+	$(GOLANGCI) run
+
+.PHONY: fmt
+fmt: $(GOLANGCI) ## Format all Go files
+	$(GOLANGCI) fmt
+
+$(GOLANGCI):
+	GOBIN='$(@D)' $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+
+.PHONY: bench
+bench: ## Run all benchmarks; BENCHTIME=1x to see that they work
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME
+	@targets=$$($(GO) test -list '^Fuzz' ./... | awk '/^Fuzz/ {name[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print $$2, name[i]; n = 0}'); \
+	while read -r package name; do \
+		echo "$$name in $$package"; \
+		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package"; \
+	done <<<"$${targets:?no fuzz target found}"
+
+.PHONY: demo
+demo: ## Show the whole way of a push and a tag, once
+	$(GO) run ./cmd/buildbridge demo --once
+
+.PHONY: conformance
+conformance: ## Run the decoders over the recorded bodies in BUILDBRIDGE_PAYLOADS
+	@: $${BUILDBRIDGE_PAYLOADS:?name a folder of recorded bodies: make conformance BUILDBRIDGE_PAYLOADS=../payloads}
+	$(GO) test -count=1 -v -run Conformance ./handlers/...
