@@ -88,7 +88,7 @@ func TestLostAnswers(t *testing.T) {
 					w.fault(codeartstest.Fault{Path: codeartstest.PathRun, Delay: 200 * time.Millisecond, Drop: codeartstest.DropAfter, Times: 20})
 					calls := w.simulator.RunCount()
 					eventually(t, "calls are on their way", func() bool { return w.simulator.RunCount() > calls })
-					w.fleet.take(0).kill()
+					w.fleet.kill(0)
 					w.fleet.start(0)
 				}
 			})

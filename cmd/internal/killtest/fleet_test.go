@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"buildbridge/cmd/internal/programtest"
 )
 
 // fleet is the processes that share a database.
@@ -19,14 +21,14 @@ type fleet struct {
 	wrap []string // a command that runs the program; none for the program itself
 
 	mu      sync.Mutex
-	alive   map[int]*process // by their place
-	url     string           // of the last one that lived
+	alive   map[int]*programtest.Process // by their place
+	url     string                       // of the last one that lived
 	started int
 }
 
 func newFleet(t *testing.T, database, rules string, arg ...string) *fleet {
 	t.Helper()
-	f := &fleet{t: t, dir: t.TempDir(), alive: map[int]*process{}}
+	f := &fleet{t: t, dir: t.TempDir(), alive: map[int]*programtest.Process{}}
 	if database == "" {
 		database = f.path()
 	}
@@ -46,39 +48,45 @@ func (f *fleet) disk() string { return filepath.Join(f.dir, "disk") }
 func (f *fleet) path() string { return filepath.Join(f.disk(), "buildbridge.db") }
 
 // at is the process at a place.
-func (f *fleet) at(place int) *process {
+func (f *fleet) at(place int) *programtest.Process {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.alive[place]
 }
 
 // start starts the process at a place.
-func (f *fleet) start(place int) *process {
+func (f *fleet) start(place int) *programtest.Process {
 	f.t.Helper()
 	f.mu.Lock()
 	f.started++
 	log := filepath.Join(f.dir, fmt.Sprintf("log-%d-%d", f.started, place))
 	f.mu.Unlock()
-	p := begin(f.t, f.dir, log, f.env, slices.Concat(f.wrap, []string{program}, f.arg)...)
+	p := programtest.Serve(f.t, f.dir, log, f.env, slices.Concat(f.wrap, []string{program}, f.arg)...)
 	f.put(place, p)
 	return p
 }
 
 // put has deliveries sent to a process.
-func (f *fleet) put(place int, p *process) {
+func (f *fleet) put(place int, p *programtest.Process) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.alive[place], f.url = p, p.public
+	f.alive[place], f.url = p, p.Public
 }
 
 // take gives the process at a place, to be ended: nothing more is sent to it
 // unless it is the last.
-func (f *fleet) take(place int) *process {
+func (f *fleet) take(place int) *programtest.Process {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p := f.alive[place]
 	delete(f.alive, place)
 	return p
+}
+
+// kill ends the process at a place at once, wherever it is.
+func (f *fleet) kill(place int) {
+	total.kills.Add(1)
+	f.take(place).Kill()
 }
 
 // public is the URL of any process that lives. Where none does it is that of one
@@ -89,7 +97,7 @@ func (f *fleet) public() string {
 	n := rand.N(max(1, len(f.alive)))
 	for _, p := range f.alive {
 		if n == 0 {
-			return p.public
+			return p.Public
 		}
 		n--
 	}

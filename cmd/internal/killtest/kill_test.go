@@ -43,7 +43,7 @@ func TestKill(t *testing.T) {
 				for range *rounds {
 					time.Sleep(rand.N(1200 * time.Millisecond)) // a random moment
 					place := rand.N(processes)
-					w.fleet.take(place).kill()
+					w.fleet.kill(place)
 					w.fleet.start(place)
 				}
 			})
@@ -61,7 +61,7 @@ func TestKillAll(t *testing.T) {
 	w.load(func() {
 		time.Sleep(rand.N(1200 * time.Millisecond))
 		for i := range processes {
-			w.fleet.take(i).kill()
+			w.fleet.kill(i)
 		}
 		for i := range processes {
 			w.fleet.start(i)

@@ -1,13 +1,10 @@
 package killtest
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"sync/atomic"
@@ -16,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"buildbridge/cmd/internal/programtest"
 	"buildbridge/trigger/store/postgrestest"
 )
 
@@ -44,9 +42,13 @@ func TestMain(m *testing.M) {
 	}
 	// They wait for most of the time, for time itself.
 	err := flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0)))
-	dir, buildErr := build()
-	if err := errors.Join(err, buildErr); err != nil {
-		fmt.Fprintln(os.Stderr, "build the program:", err)
+	dir, dirErr := os.MkdirTemp("", "killtest")
+	err = errors.Join(err, dirErr)
+	if err == nil {
+		program, err = programtest.Build(dir, *racy)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1) //nolint:forbidigo // the main of the tests
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
@@ -60,25 +62,6 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(code) //nolint:forbidigo // the main of the tests
 	}))
-}
-
-// build makes the program as it is released, without the race detector unless a
-// flag asks for it.
-func build() (dir string, err error) {
-	if dir, err = os.MkdirTemp("", "killtest"); err != nil {
-		return "", err
-	}
-	program = filepath.Join(dir, "buildbridge")
-	args, cgo := []string{"build", "-o", program}, "CGO_ENABLED=0"
-	if *racy {
-		args, cgo = append(args, "-race"), "CGO_ENABLED=1"
-	}
-	cmd := exec.CommandContext(context.Background(), "go", append(args, "buildbridge/cmd/buildbridge")...)
-	cmd.Env = append(os.Environ(), cgo)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", errors.Join(fmt.Errorf("%w\n%s", err, out), os.RemoveAll(dir))
-	}
-	return dir, nil
 }
 
 // patience bounds every wait: far more than any of them takes.

@@ -60,7 +60,7 @@ func TestPostgresFaults(t *testing.T) {
 			t.Errorf("%d deliveries got no answer, want 503", n)
 		}
 		for i := range replicas {
-			w.fleet.take(i).kill()
+			w.fleet.kill(i)
 		}
 		halt(syscall.SIGQUIT)
 		resume()

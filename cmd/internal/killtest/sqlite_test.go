@@ -101,7 +101,7 @@ func lock(w *world) (mend func()) {
 // disk had no more room there; with a limit of 0 none at all.
 func (w *world) limitFiles(limit uint64) (mend func()) {
 	w.t.Helper()
-	pid := w.fleet.at(0).cmd.Process.Pid
+	pid := w.fleet.at(0).PID()
 	var before syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
 		w.t.Fatal(err)
@@ -143,7 +143,7 @@ func TestSQLiteOnAFullDisk(t *testing.T) {
 	w.fleet = newFleet(t, "", rules(w.simulator.URL))
 	w.fleet.wrap = []string{"unshare", "-rm", "sh", "-c", `mount -t tmpfs -o size=8m tmpfs "$0" && exec "$@"`, w.fleet.disk()}
 	w.host = newHost(t, w.fleet.public)
-	disk, err := os.Open(fmt.Sprintf("/proc/%d/root%s", w.fleet.start(0).cmd.Process.Pid, w.fleet.disk()))
+	disk, err := os.Open(fmt.Sprintf("/proc/%d/root%s", w.fleet.start(0).PID(), w.fleet.disk()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestSQLiteOnAFullDisk(t *testing.T) {
 		}
 	})
 	eventually(t, "everything is built", func() bool { return w.difference() == "" })
-	w.fleet.take(0).term()
+	w.fleet.take(0).Term()
 	// SQLite asks for the names of links, which lead elsewhere: it gets a copy.
 	content, err := os.ReadFile(path + "buildbridge.db")
 	if err != nil {

@@ -30,7 +30,7 @@ func TestTerm(t *testing.T) {
 					place := rand.N(processes)
 					begin := time.Now()
 					p := w.fleet.take(place)
-					p.term()
+					p.Term()
 					if took := time.Since(begin); took > grace {
 						t.Errorf("the end took %s, the grace period is %s", took, grace)
 					}
@@ -63,7 +63,7 @@ func TestTermCutsCalls(t *testing.T) {
 				eventually(t, "calls are on their way", func() bool { return w.simulator.RunCount() > calls+5 })
 				for i := range processes {
 					begin := time.Now()
-					w.fleet.take(i).term()
+					w.fleet.take(i).Term()
 					if took := time.Since(begin); took > 6*time.Second { // cutting them takes a moment, too
 						t.Errorf("the end took %s, the grace period is a second", took)
 					}
@@ -106,9 +106,9 @@ func TestStandstill(t *testing.T) {
 			w.load(func() {
 				eventually(t, "deliveries are accepted", func() bool { return w.host.accepted.Load() > 20 })
 				p := w.fleet.take(0)
-				p.signal(syscall.SIGSTOP)
+				p.Signal(syscall.SIGSTOP)
 				time.Sleep(c.still)
-				p.signal(syscall.SIGCONT)
+				p.Signal(syscall.SIGCONT)
 				w.fleet.put(0, p)
 				accepted := w.host.accepted.Load()
 				eventually(t, "deliveries are accepted again", func() bool { return w.host.accepted.Load() > accepted+20 })

@@ -1,5 +1,5 @@
 // Package postgrestest runs a PostgreSQL server of its own for tests: in a
-// temporary folder, on a Unix socket, without the sync of disks.
+// temporary folder, on a Unix socket.
 package postgrestest
 
 import (
@@ -23,6 +23,11 @@ import (
 
 // Server is a running server. The zero value starts at the first Database.
 type Server struct {
+	// Sync has every commit wait for the disk, as servers do that are not for
+	// tests. Without it a crash of the machine would lose data, and nothing else
+	// would.
+	Sync bool
+
 	once sync.Once
 	err  error
 	bin  string // the folder of its programs
@@ -156,8 +161,12 @@ func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
 // run starts the server and waits until it answers.
 func (s *Server) run(ctx context.Context) error {
+	fsync := "fsync=off"
+	if s.Sync {
+		fsync = "fsync=on"
+	}
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(s.bin, "postgres"), "-D", s.data(), "-k", s.dir, //nolint:gosec // fixed names
-		"-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=300")
+		"-c", "listen_addresses=", "-c", fsync, "-c", "max_connections=300")
 	cmd.SysProcAttr, cmd.Dir, cmd.Stdout, cmd.Stderr = s.attr, s.dir, s.log, s.log
 	if err := cmd.Start(); err != nil {
 		return err
