@@ -33,7 +33,7 @@ type aside struct {
 func (s *Store) PutAside(d *Delivery) {
 	zipped := []byte{}
 	if len(s.aside.rows) < asideBuffer && s.aside.bytes.Load() < asideBytes {
-		zipped = s.zip.EncodeAll(d.Body, nil)
+		zipped = s.zip(d.Body)
 	}
 	kept := *d
 	kept.Body = nil // as long as it waits
@@ -95,10 +95,16 @@ func (s *Store) insertAside(batch []asideRow) error {
 	if err != nil {
 		return err
 	}
+	rows := &rows{into: insertDeliveries}
 	for _, r := range batch {
-		if err := s.insertDelivery(ctx, tx, r.delivery, r.zipped); err != nil {
+		header, err := headerText(r.delivery)
+		if err != nil {
 			return joinRollback(tx, err)
 		}
+		rows.add(deliveryRow(r.delivery, header, r.zipped)...)
+	}
+	if err := rows.insert(ctx, tx); err != nil {
+		return joinRollback(tx, err)
 	}
 	if _, err := tx.exec(ctx, `DELETE FROM deliveries WHERE outcome <> 'accepted' AND id <= (
 		SELECT id FROM deliveries WHERE outcome <> 'accepted' ORDER BY id DESC LIMIT 1 OFFSET ?)`, asideKept); err != nil {

@@ -19,9 +19,12 @@ type database interface {
 	// lock holds these keys until the end of the transaction: whoever else needs
 	// one of them waits. Where there is one writer there is nothing to do.
 	lock(ctx context.Context, q querier, keys []int64) error
+	// committedBefore notes in each of them the delivery that committed the same
+	// before, if there is one.
+	committedBefore(ctx context.Context, q querier, asked []*acceptance) error
 	// insertWakes inserts River jobs in the transaction; ring tells the workers
 	// after its commit, where the database does not.
-	insertWakes(ctx context.Context, q querier, wakes []river.InsertManyParams) error
+	insertWakes(ctx context.Context, q querier, wakes []wake) error
 	ring(queue string)
 	// workers makes a River client that works.
 	workers(c *river.Config) (workers, error)
@@ -95,15 +98,22 @@ type tx struct {
 	db    database
 	end   func(ctx context.Context) error
 	undo  func() error
-	wakes []river.InsertManyParams
+	wakes []wake
 }
 
 // wake gives a build a River job.
 func (t *tx) wake(target, build string) {
-	t.wakes = append(t.wakes, river.InsertManyParams{
-		Args:       wakeUp{Build: build},
-		InsertOpts: &river.InsertOpts{Queue: queueName(target), MaxAttempts: outOfReach},
-	})
+	t.wakes = append(t.wakes, wake{build: build, queue: queueName(target)})
+}
+
+// wake is a River job to be.
+type wake struct{ build, queue string }
+
+func (w wake) job() river.InsertManyParams {
+	return river.InsertManyParams{
+		Args:       wakeUp{Build: w.build},
+		InsertOpts: &river.InsertOpts{Queue: w.queue, MaxAttempts: outOfReach},
+	}
 }
 
 // commit inserts the wake-ups, commits, and rings.
@@ -118,9 +128,9 @@ func (t *tx) commit(ctx context.Context) error {
 	}
 	rung := map[string]bool{}
 	for _, w := range t.wakes {
-		if q := w.InsertOpts.Queue; !rung[q] {
-			rung[q] = true
-			t.db.ring(q)
+		if !rung[w.queue] {
+			rung[w.queue] = true
+			t.db.ring(w.queue)
 		}
 	}
 	return nil

@@ -159,9 +159,41 @@ func (*postgres) lock(ctx context.Context, q querier, keys []int64) error {
 	return err
 }
 
-func (d *postgres) insertWakes(ctx context.Context, q querier, wakes []river.InsertManyParams) error {
+func (*postgres) committedBefore(ctx context.Context, q querier, asked []*acceptance) (err error) {
+	var (
+		sources, keys []string
+		since         []int64
+	)
+	for _, a := range asked {
+		sources, keys, since = append(sources, a.delivery.Source), append(keys, a.delivery.DuplicateKey), append(since, a.since())
+	}
+	rows, err := q.query(ctx, `SELECT a.n, d.id FROM unnest(?::text[], ?::text[], ?::bigint[]) WITH ORDINALITY AS a (source, key, since, n)
+		JOIN deliveries d ON d.source = a.source AND d.duplicate_key = a.key AND d.outcome = 'accepted' AND d.replay_of = '' AND d.received_at >= a.since`,
+		sources, keys, since)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var (
+			n  int64
+			id string
+		)
+		if err := rows.Scan(&n, &id); err != nil {
+			return err
+		}
+		asked[n-1].found = id
+	}
+	return rows.Err()
+}
+
+func (d *postgres) insertWakes(ctx context.Context, q querier, wakes []wake) error {
 	t := q.(pgxQuerier).conn.(pgx.Tx) //nolint:forcetypeassert // made by begin
-	_, err := d.client.InsertManyFastTx(ctx, t, wakes)
+	jobs := make([]river.InsertManyParams, len(wakes))
+	for i, w := range wakes {
+		jobs[i] = w.job()
+	}
+	_, err := d.client.InsertManyFastTx(ctx, t, jobs)
 	return err
 }
 

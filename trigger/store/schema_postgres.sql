@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
     duplicate_key text NOT NULL,
     verdicts      text NOT NULL, -- JSON, of an ignored one
     header        text NOT NULL, -- JSON: what names the event
-    body          bytea NOT NULL, -- zstd, without secrets
+    body          bytea NOT NULL, -- compressed (S2), without secrets
     replay_of     text NOT NULL
 );
 CREATE INDEX IF NOT EXISTS deliveries_duplicate ON deliveries (source, duplicate_key, received_at) WHERE outcome = 'accepted' AND replay_of = '';

@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
     duplicate_key text NOT NULL,
     verdicts      text NOT NULL, -- JSON, of an ignored one
     header        text NOT NULL, -- JSON: what names the event
-    body          blob NOT NULL, -- zstd, without secrets
+    body          blob NOT NULL, -- compressed (S2), without secrets
     replay_of     text NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS deliveries_duplicate ON deliveries (source, duplicate_key, received_at) WHERE outcome = 'accepted' AND replay_of = '';

@@ -18,7 +18,7 @@ import (
 	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivermigrate"
-	_ "modernc.org/sqlite" // the driver
+	sqlitedriver "modernc.org/sqlite"
 )
 
 //go:embed schema_sqlite.sql
@@ -33,7 +33,6 @@ type sqlite struct {
 	writer *sql.DB
 	read   *sql.DB
 	driver *sqliteDriver
-	client *river.Client[*sql.Tx]
 	caller string
 }
 
@@ -60,13 +59,16 @@ func openSQLite(ctx context.Context, path, caller string, log *slog.Logger) (_ d
 	if err := errors.Join(err, file.Close()); err != nil {
 		return nil, err
 	}
+	// What SQLite does where it is built for Linux: the time of a file's last change
+	// need not be on disk. Where there is no such call it stays as it is.
+	_, _ = sqlitedriver.Fdatasync(true)
 	// An acknowledged delivery must survive a power cut: synchronous=FULL.
 	writer := url.Values{
 		"mode":    {"rw"}, // a file that is gone is not made anew
 		"_txlock": {"immediate"},
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "temp_store(MEMORY)", "cache_size(-16384)"},
+		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "temp_store(MEMORY)", "cache_size(-16384)", "wal_autocheckpoint(4000)"},
 	}
-	if d.writer, err = sql.Open("sqlite", "file:"+uriPath(path)+"?"+writer.Encode()); err != nil {
+	if d.writer, err = openConns("file:" + uriPath(path) + "?" + writer.Encode()); err != nil {
 		return nil, err
 	}
 	d.writer.SetMaxOpenConns(1)
@@ -74,7 +76,7 @@ func openSQLite(ctx context.Context, path, caller string, log *slog.Logger) (_ d
 		return nil, fmt.Errorf("open: %w", err)
 	}
 	reader := url.Values{"mode": {"rw"}, "_pragma": {"busy_timeout(5000)", "query_only(ON)", "cache_size(-4096)"}}
-	if d.read, err = sql.Open("sqlite", "file:"+uriPath(path)+"?"+reader.Encode()); err != nil {
+	if d.read, err = openConns("file:" + uriPath(path) + "?" + reader.Encode()); err != nil {
 		return nil, err
 	}
 	d.read.SetMaxOpenConns(readers)
@@ -96,9 +98,6 @@ func openSQLite(ctx context.Context, path, caller string, log *slog.Logger) (_ d
 	}
 	if _, err := d.writer.ExecContext(ctx, sqliteSchema+fmt.Sprintf("PRAGMA user_version = %d;", schemaVersion)); err != nil {
 		return nil, fmt.Errorf("migrate: %w", err)
-	}
-	if d.client, err = river.NewClient(d.driver, &river.Config{Logger: riverLogger(log)}); err != nil {
-		return nil, err
 	}
 	return d, nil
 }
@@ -158,11 +157,31 @@ func (d *sqlite) begin(ctx context.Context) (*tx, error) {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
 	return &tx{
-		querier: sqlQuerier{t},
+		querier: sqlQuerier{unhurried{t}},
 		db:      d,
 		end:     func(context.Context) error { return t.Commit() },
 		undo:    t.Rollback,
 	}, nil
+}
+
+// unhurried is a transaction whose statements are not cut short: it has the lock
+// that it could wait for, and to watch a context costs the driver a goroutine a
+// statement. Between two of them, and at its end, the context counts.
+type unhurried struct{ *sql.Tx }
+
+// ExecContext runs a statement.
+func (t unhurried) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return t.Tx.ExecContext(context.WithoutCancel(ctx), query, args...)
+}
+
+// QueryContext runs a query.
+func (t unhurried) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return t.Tx.QueryContext(context.WithoutCancel(ctx), query, args...)
+}
+
+// QueryRowContext runs a query for one row.
+func (t unhurried) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return t.Tx.QueryRowContext(context.WithoutCancel(ctx), query, args...)
 }
 
 func (d *sqlite) reader() querier { return sqlQuerier{d.read} }
@@ -170,11 +189,32 @@ func (d *sqlite) reader() querier { return sqlQuerier{d.read} }
 // lock has nothing to do: there is one writer.
 func (*sqlite) lock(context.Context, querier, []int64) error { return nil }
 
-func (d *sqlite) insertWakes(ctx context.Context, q querier, wakes []river.InsertManyParams) error {
-	t := q.(sqlQuerier).conn.(*sql.Tx) //nolint:forcetypeassert // made by begin
-	_, err := d.client.InsertManyFastTx(ctx, t, wakes)
-	return err
+func (*sqlite) committedBefore(ctx context.Context, q querier, asked []*acceptance) error {
+	for _, a := range asked {
+		err := q.queryRow(ctx, `SELECT id FROM deliveries WHERE source = ? AND duplicate_key = ?
+			AND outcome = 'accepted' AND replay_of = '' AND received_at >= ? LIMIT 1`,
+			a.delivery.Source, a.delivery.DuplicateKey, a.since()).Scan(&a.found)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+	}
+	return nil
 }
+
+func (*sqlite) insertWakes(ctx context.Context, q querier, wakes []wake) error {
+	rows := &rows{into: insertWakeUps, row: wakeUpRow}
+	for _, w := range wakes {
+		rows.add(w.build, outOfReach, w.queue)
+	}
+	return rows.insert(ctx, q)
+}
+
+// The row that River inserts for a wake-up. River itself would write its arguments
+// as JSON, twice, and SQLite read them.
+const (
+	insertWakeUps = `INSERT INTO river_job (args, kind, max_attempts, queue, state, created_at, scheduled_at) VALUES `
+	wakeUpRow     = `(jsonb_object('build', ?), 'build', ?, ?, 'available', datetime('now', 'subsec'), datetime('now', 'subsec'))`
+)
 
 func (d *sqlite) ring(queue string) { d.driver.ring(queue) }
 

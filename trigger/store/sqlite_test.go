@@ -1,10 +1,18 @@
 package store_test
 
 import (
+	"database/sql"
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riversqlite"
 
 	"buildbridge/trigger/store"
 )
@@ -85,5 +93,117 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 				t.Errorf("got %v, want …%s…", err, c.want)
 			}
 		})
+	}
+}
+
+// The wake-up that is written for River is the one that River would write.
+func TestWakeUpIsRiversOwn(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "test.db")
+	s, err := store.Open(t.Context(), store.Options{Database: path, Logger: logger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := accept(t, s, nil)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	client, err := river.NewClient(riversqlite.New(db), &river.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.InsertManyFast(t.Context(), []river.InsertManyParams{
+		{Args: store.WakeUp(b.ID), InsertOpts: &river.InsertOpts{Queue: "t-north", MaxAttempts: math.MaxInt16}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := db.QueryContext(t.Context(), `SELECT * FROM river_job ORDER BY id`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var both []map[string]any
+	for rows.Next() {
+		values := make([]any, len(columns))
+		into := make([]any, len(columns))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			t.Fatal(err)
+		}
+		row := map[string]any{}
+		for i, name := range columns {
+			switch name {
+			case "id":
+			case "created_at", "scheduled_at": // the same form is enough
+				row[name] = fmt.Sprintf("%T", values[i])
+			default:
+				row[name] = values[i]
+			}
+		}
+		both = append(both, row)
+	}
+	if err := rows.Err(); err != nil || len(both) != 2 {
+		t.Fatal(len(both), err)
+	}
+	if diff := cmp.Diff(both[1], both[0]); diff != "" {
+		t.Errorf("-River's +ours\n%s", diff)
+	}
+}
+
+// A statement whose rows are still read is not run a second time meanwhile.
+func TestStatementInUse(t *testing.T) {
+	t.Parallel()
+	db, err := store.OpenConns("file:" + filepath.Join(t.TempDir(), "test.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	// each runs the query, and do for each of its rows.
+	each := func(do func()) (got []int) {
+		rows, err := conn.QueryContext(t.Context(), `SELECT column1 FROM (VALUES (1), (2), (3)) ORDER BY 1`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var n int
+			if err := rows.Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, n)
+			do()
+		}
+		if err := rows.Err(); err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	want := []int{1, 2, 3}
+	for range 3 {
+		got := each(func() {
+			if inner := each(func() {}); !slices.Equal(inner, want) {
+				t.Errorf("the inner one read %v", inner)
+			}
+		})
+		if !slices.Equal(got, want) {
+			t.Errorf("the outer one read %v", got)
+		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/klauspost/compress/zstd"
+	"github.com/klauspost/compress/s2"
 )
 
 // Options of a store.
@@ -41,8 +41,6 @@ type Store struct {
 	done      sync.WaitGroup
 
 	aside aside
-	zip   *zstd.Encoder
-	unzip *zstd.Decoder
 }
 
 // Open opens the database and brings its tables up to date. It takes a SQLite
@@ -62,26 +60,16 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	case isURL:
 		return nil, fmt.Errorf("database %s://…: give the path of a SQLite file, such as buildbridge.db, or a postgres:// URL", scheme)
 	}
-	zip, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2))
-	if err != nil {
-		return nil, fmt.Errorf("store: %w", err)
-	}
-	unzip, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
-	if err != nil {
-		return nil, fmt.Errorf("store: %w", err)
-	}
 	s := &Store{
 		log:     o.Logger,
 		caller:  uuid.NewString(),
 		writes:  make(chan *write, 256),
 		closing: make(chan struct{}),
 		stopped: make(chan struct{}),
-		zip:     zip,
-		unzip:   unzip,
 	}
+	var err error
 	s.aside.rows = make(chan asideRow, asideBuffer)
 	if s.db, err = open(ctx, o.Database, s.caller, o.Logger); err != nil {
-		unzip.Close()
 		return nil, fmt.Errorf("database %s: %w", name, err)
 	}
 	s.singles = make(chan struct{}, s.db.writers())
@@ -113,8 +101,7 @@ func (s *Store) Close() error { return s.close() }
 func (s *Store) shut() error {
 	close(s.closing)
 	s.done.Wait()
-	s.unzip.Close()
-	return errors.Join(s.zip.Close(), s.db.close())
+	return s.db.close()
 }
 
 // errClosed is what a write gets that comes after Close.
@@ -123,10 +110,11 @@ var errClosed = errors.New("store: closed")
 // write is one change that waits for its turn: do runs inside a transaction
 // that it may share with others, and again in one of its own if that fails.
 type write struct {
-	ctx   context.Context //nolint:containedctx // of who waits for it
-	locks []int64
-	do    func(ctx context.Context, tx *tx) error
-	done  chan error
+	ctx    context.Context //nolint:containedctx // of who waits for it
+	locks  []int64
+	accept *acceptance                             // written together with the others of its batch
+	do     func(ctx context.Context, tx *tx) error // or this
+	done   chan error
 }
 
 // lockKey is the key of a lock that replicas share: FNV-1a, 64 bits.
@@ -139,6 +127,10 @@ func lockKey(parts ...string) int64 {
 	return int64(h.Sum64()) //nolint:gosec // all 64 bits, sign included
 }
 
+// zip compresses a body: not as small as could be, but the processor has a
+// delivery to answer.
+func (s *Store) zip(body []byte) []byte { return s2.Encode(nil, body) }
+
 // maxBatch bounds how many writes share a transaction, and so how long the
 // first of them waits for the others.
 const maxBatch = 256
@@ -149,7 +141,12 @@ const maxBatch = 256
 // if the transaction is to be rolled back. locks are held for it where there is
 // more than one writer.
 func (s *Store) write(ctx context.Context, locks []int64, do func(ctx context.Context, tx *tx) error) error {
-	w := &write{ctx: ctx, locks: locks, do: do, done: make(chan error, 1)}
+	return s.enqueue(ctx, &write{locks: locks, do: do})
+}
+
+// enqueue returns after the commit.
+func (s *Store) enqueue(ctx context.Context, w *write) error {
+	w.ctx, w.done = ctx, make(chan error, 1)
 	select {
 	case s.writes <- w:
 	case <-ctx.Done():
@@ -262,7 +259,19 @@ func (s *Store) transaction(batch []*write) (err error) {
 	if err := s.db.lock(ctx, tx, slices.Compact(locks)); err != nil {
 		return joinRollback(tx, fmt.Errorf("lock: %w", err))
 	}
+	var accepted []*acceptance
 	for _, w := range batch {
+		if w.accept != nil {
+			accepted = append(accepted, w.accept)
+		}
+	}
+	if err := s.acceptAll(ctx, tx, accepted); err != nil {
+		return joinRollback(tx, err)
+	}
+	for _, w := range batch {
+		if w.do == nil {
+			continue
+		}
 		if err := w.do(ctx, tx); err != nil {
 			return joinRollback(tx, err)
 		}

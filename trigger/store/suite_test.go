@@ -49,6 +49,7 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"one call a target, job, and ref or commit":     oneCallAtATime,
 		"a hold ends after an hour":                     holdEnds,
 		"newest supersedes what waits, nothing else":    newestSupersedes,
+		"of many newest at once the last one waits":     newestAtOnce,
 		"the queue is counted":                          queueIsCounted,
 		"what built nothing is kept aside":              keptAside,
 		"builds are listed by filter and page":          buildsAreListed,
@@ -528,6 +529,41 @@ func newestSupersedes(t *testing.T, open func() *store.Store) {
 	waiting.State = store.Started
 	if err := s.Save(t.Context(), waiting); !errors.Is(err, store.ErrStale) {
 		t.Errorf("a superseded build was changed: %v", err)
+	}
+}
+
+func newestAtOnce(t *testing.T, open func() *store.Store) {
+	s := open()
+	var (
+		wg  sync.WaitGroup
+		ids = make([]string, 100)
+	)
+	for i := range ids {
+		wg.Go(func() {
+			d := delivery(newID())
+			b := build(d)
+			b.Newest, ids[i] = true, b.ID
+			if _, err := s.Accept(t.Context(), d, []*store.Build{b}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	var last, waits *store.Build
+	for _, id := range ids {
+		b := read(t, s, id)
+		if last == nil || b.Seq > last.Seq {
+			last = b
+		}
+		if b.State == store.Waiting {
+			if waits != nil {
+				t.Fatalf("builds %d and %d both wait", waits.Seq, b.Seq)
+			}
+			waits = b
+		}
+	}
+	if waits == nil || waits.ID != last.ID {
+		t.Errorf("%+v waits, want the last one, %d", waits, last.Seq)
 	}
 }
 

@@ -1,0 +1,227 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// acceptance is a delivery with its builds on their way into the database.
+// Those that share a transaction are looked up and inserted together.
+type acceptance struct {
+	delivery *Delivery
+	header   string // JSON
+	zipped   []byte // the body
+	builds   []*Build
+	found    string // the delivery that committed the same before, its own after an answer that was lost; "" for none
+}
+
+// Accept commits a delivery, its builds and their wake-ups in one transaction,
+// and returns after it is on disk. If a delivery with the same source and
+// duplicate key committed builds before (within the window, if there is one),
+// nothing is written and its id is returned.
+//
+// A build that comes with the state Dead is kept as that; any other waits. One
+// that is Newest supersedes those of its line that still wait.
+//
+// An error means that nothing may be acknowledged. It may have been committed
+// all the same if ctx ended first: the host sends it again and finds a
+// duplicate.
+func (s *Store) Accept(ctx context.Context, d *Delivery, builds []*Build) (duplicateOf string, err error) {
+	d.Outcome = Accepted
+	a := &acceptance{delivery: d, zipped: s.zip(d.Body), builds: builds}
+	if a.header, err = headerText(d); err != nil {
+		return "", err
+	}
+	locks := []int64{lockKey("delivery", d.Source, d.DuplicateKey)}
+	for _, b := range builds {
+		locks = append(locks, callLock(b)...)
+	}
+	if err := s.enqueue(ctx, &write{locks: locks, accept: a}); err != nil {
+		return "", err
+	}
+	switch a.found {
+	case "", d.ID: // its own id: committed, though the connection broke before it said so
+		return "", nil
+	}
+	d.Outcome, d.Reason = Duplicate, a.found
+	s.PutAside(d)
+	return a.found, nil
+}
+
+// AddBuild commits one more build of a delivery that is there already.
+func (s *Store) AddBuild(ctx context.Context, b *Build) error {
+	return s.write(ctx, callLock(b), func(ctx context.Context, tx *tx) error {
+		rows := &rows{into: insertBuilds}
+		if err := insertBuild(ctx, tx, b, rows); err != nil {
+			return err
+		}
+		return rows.insert(ctx, tx)
+	})
+}
+
+// acceptAll writes what is no duplicate, in order.
+func (s *Store) acceptAll(ctx context.Context, tx *tx, all []*acceptance) error {
+	if len(all) == 0 {
+		return nil
+	}
+	if err := s.findDuplicates(ctx, tx, all); err != nil {
+		return err
+	}
+	deliveries, builds := &rows{into: insertDeliveries}, &rows{into: insertBuilds}
+	for _, a := range all {
+		if a.found != "" {
+			continue
+		}
+		deliveries.add(deliveryRow(a.delivery, a.header, a.zipped)...)
+		for _, b := range a.builds {
+			if err := insertBuild(ctx, tx, b, builds); err != nil {
+				return err
+			}
+		}
+	}
+	if err := deliveries.insert(ctx, tx); err != nil {
+		return err
+	}
+	return builds.insert(ctx, tx)
+}
+
+// duplicateKey is what two deliveries share that say the same thing.
+type duplicateKey struct{ source, key string }
+
+// findDuplicates notes which deliveries were committed before, or come twice in
+// what is committed now.
+func (s *Store) findDuplicates(ctx context.Context, tx *tx, all []*acceptance) error {
+	var asked []*acceptance
+	for _, a := range all {
+		a.found = ""
+		if a.delivery.ReplayOf == "" && a.delivery.DuplicateKey != "" {
+			asked = append(asked, a)
+		}
+	}
+	if len(asked) == 0 {
+		return nil
+	}
+	if err := s.db.committedBefore(ctx, tx, asked); err != nil {
+		return fmt.Errorf("look for duplicates: %w", err)
+	}
+	first := map[duplicateKey]string{}
+	for _, a := range asked {
+		key := duplicateKey{a.delivery.Source, a.delivery.DuplicateKey}
+		switch id := first[key]; {
+		case a.found != "":
+		case id != "":
+			a.found = id
+		default:
+			first[key] = a.delivery.ID
+		}
+	}
+	return nil
+}
+
+// since is the earliest time, in microseconds, at which a delivery that says the
+// same makes this one a duplicate.
+func (a *acceptance) since() int64 {
+	if a.delivery.DuplicateWindow <= 0 {
+		return 0
+	}
+	return micros(a.delivery.ReceivedAt.Add(-a.delivery.DuplicateWindow))
+}
+
+// What is inserted; columns that are not named have their default.
+const (
+	insertDeliveries = `INSERT INTO deliveries (id, source, provider, host_id, event, repository, ref, received_at,
+	outcome, reason, duplicate_key, verdicts, header, body, replay_of) VALUES `
+	insertBuilds = `INSERT INTO builds (id, delivery, rule, target, job_id, repository, ref, tag, commit_id, marker,
+	body, newest, replay_of, state, reason, received_at, deadline) VALUES `
+)
+
+func deliveryRow(d *Delivery, header string, zipped []byte) []any {
+	return []any{
+		d.ID, d.Source, d.Provider, d.HostID, d.Event, d.Repository, d.Ref,
+		micros(d.ReceivedAt), d.Outcome, d.Reason, d.DuplicateKey, string(d.Verdicts), header, zipped, d.ReplayOf,
+	}
+}
+
+func headerText(d *Delivery) (string, error) {
+	header, err := json.Marshal(d.Header)
+	if err != nil {
+		return "", fmt.Errorf("delivery %s: its header: %w", d.ID, err)
+	}
+	return string(header), nil
+}
+
+// What builds share: a ref or a commit of one job, among which one call at a time
+// is unresolved; and the line, which keeps its order.
+const (
+	sameRef    = `target = ? AND job_id = ? AND ref = ?`
+	sameCommit = `target = ? AND job_id = ? AND commit_id = ? AND commit_id <> ''`
+	sameLine   = sameRef + ` AND rule = ? AND repository = ?`
+)
+
+// insertBuild adds a build to the rows to insert, and gives it a wake-up.
+func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
+	if b.State == "" {
+		b.State = Waiting
+	}
+	b.Superseded = 0
+	if b.Newest && b.State == Waiting && b.ReplayOf == "" {
+		if err := into.insert(ctx, tx); err != nil { // it may supersede those too
+			return err
+		}
+		n, err := tx.exec(ctx, `UPDATE builds SET state = 'superseded', superseded_by = ?, parked_until = 0, held_call = ?, version = version + 1
+			WHERE `+sameLine+` AND state = 'waiting' AND tag = '' AND replay_of = ''`,
+			b.ID, false, b.Target, b.JobID, b.Ref, b.Rule, b.Repository)
+		if err != nil {
+			return fmt.Errorf("supersede for build %s: %w", b.ID, err)
+		}
+		b.Superseded = n
+	}
+	into.add(b.ID, b.Delivery, b.Rule, b.Target, b.JobID, b.Repository, b.Ref, b.Tag, b.Commit, b.Marker,
+		b.Body, b.Newest, b.ReplayOf, b.State, b.Reason, micros(b.ReceivedAt), micros(b.Deadline))
+	if !b.State.Final() {
+		tx.wake(b.Target, b.ID)
+	}
+	return nil
+}
+
+// rows are inserted many at a time.
+type rows struct {
+	into string // INSERT INTO … VALUES
+	row  string // how a row is written; "" for its values alone
+	args []any
+	n    int
+}
+
+func (r *rows) add(values ...any) {
+	r.args = append(r.args, values...)
+	r.n++
+}
+
+// rowsAtOnce is how many rows one statement inserts at the most. Fewer are
+// inserted by powers of two, so that few statements are prepared.
+const rowsAtOnce = 64
+
+// insert inserts what was added since the last time.
+func (r *rows) insert(ctx context.Context, q querier) error {
+	if r.n == 0 {
+		return nil
+	}
+	columns := len(r.args) / r.n
+	row := cmp.Or(r.row, "(?"+strings.Repeat(", ?", columns-1)+")")
+	args := r.args
+	for size := rowsAtOnce; r.n > 0; {
+		if r.n < size {
+			size /= 2
+			continue
+		}
+		if _, err := q.exec(ctx, r.into+row+strings.Repeat(", "+row, size-1), args[:size*columns]...); err != nil {
+			return fmt.Errorf("insert %d rows: %w", size, err)
+		}
+		args, r.n = args[size*columns:], r.n-size
+	}
+	r.args = r.args[:0]
+	return nil
+}
