@@ -1,11 +1,9 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 )
 
 // acceptance is a delivery with its builds on their way into the database.
@@ -54,7 +52,7 @@ func (s *Store) Accept(ctx context.Context, d *Delivery, builds []*Build) (dupli
 // AddBuild commits one more build of a delivery that is there already.
 func (s *Store) AddBuild(ctx context.Context, b *Build) error {
 	return s.write(ctx, callLock(b), func(ctx context.Context, tx *tx) error {
-		rows := &rows{into: insertBuilds}
+		rows := newBuilds()
 		if err := insertBuild(ctx, tx, b, rows); err != nil {
 			return err
 		}
@@ -70,12 +68,12 @@ func (s *Store) acceptAll(ctx context.Context, tx *tx, all []*acceptance) error 
 	if err := s.findDuplicates(ctx, tx, all); err != nil {
 		return err
 	}
-	deliveries, builds := &rows{into: insertDeliveries}, &rows{into: insertBuilds}
+	deliveries, builds := newDeliveries(), newBuilds()
 	for _, a := range all {
 		if a.found != "" {
 			continue
 		}
-		deliveries.add(deliveryRow(a.delivery, a.header, a.zipped)...)
+		deliveries.addDelivery(a.delivery, a.header, a.zipped)
 		for _, b := range a.builds {
 			if err := insertBuild(ctx, tx, b, builds); err != nil {
 				return err
@@ -130,19 +128,24 @@ func (a *acceptance) since() int64 {
 	return micros(a.delivery.ReceivedAt.Add(-a.delivery.DuplicateWindow))
 }
 
-// What is inserted; columns that are not named have their default.
-const (
-	insertDeliveries = `INSERT INTO deliveries (id, source, provider, host_id, event, repository, ref, received_at,
-	outcome, reason, duplicate_key, verdicts, header, body, replay_of) VALUES `
-	insertBuilds = `INSERT INTO builds (id, delivery, rule, target, job_id, repository, ref, tag, commit_id, marker,
-	body, newest, replay_of, state, reason, received_at, deadline) VALUES `
-)
+// Columns that are not named have their default.
+func newDeliveries() *rows {
+	return &rows{table: "deliveries", columns: []string{
+		"id", "source", "provider", "host_id", "event", "repository", "ref",
+		"received_at", "outcome", "reason", "duplicate_key", "verdicts", "header", "body", "replay_of",
+	}}
+}
 
-func deliveryRow(d *Delivery, header string, zipped []byte) []any {
-	return []any{
-		d.ID, d.Source, d.Provider, d.HostID, d.Event, d.Repository, d.Ref,
-		micros(d.ReceivedAt), d.Outcome, d.Reason, d.DuplicateKey, string(d.Verdicts), header, zipped, d.ReplayOf,
-	}
+func newBuilds() *rows {
+	return &rows{table: "builds", columns: []string{
+		"id", "delivery", "rule", "target", "job_id", "repository", "ref", "tag", "commit_id", "marker",
+		"body", "newest", "replay_of", "state", "reason", "received_at", "deadline",
+	}}
+}
+
+func (r *rows) addDelivery(d *Delivery, header string, zipped []byte) {
+	r.add(d.ID, d.Source, d.Provider, d.HostID, d.Event, d.Repository, d.Ref,
+		micros(d.ReceivedAt), string(d.Outcome), d.Reason, d.DuplicateKey, string(d.Verdicts), header, zipped, d.ReplayOf)
 }
 
 func headerText(d *Delivery) (string, error) {
@@ -180,47 +183,30 @@ func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 		b.Superseded = n
 	}
 	into.add(b.ID, b.Delivery, b.Rule, b.Target, b.JobID, b.Repository, b.Ref, b.Tag, b.Commit, b.Marker,
-		b.Body, b.Newest, b.ReplayOf, b.State, b.Reason, micros(b.ReceivedAt), micros(b.Deadline))
+		b.Body, b.Newest, b.ReplayOf, string(b.State), b.Reason, micros(b.ReceivedAt), micros(b.Deadline))
 	if !b.State.Final() {
 		tx.wake(b.Target, b.ID)
 	}
 	return nil
 }
 
-// rows are inserted many at a time.
+// rows are inserted together, column by column or row by row as the database
+// likes it best.
 type rows struct {
-	into string // INSERT INTO … VALUES
-	row  string // how a row is written; "" for its values alone
-	args []any
-	n    int
+	table   string
+	columns []string
+	args    []any // row after row: string, int64, bool or []byte
 }
 
-func (r *rows) add(values ...any) {
-	r.args = append(r.args, values...)
-	r.n++
-}
-
-// rowsAtOnce is how many rows one statement inserts at the most. Fewer are
-// inserted by powers of two, so that few statements are prepared.
-const rowsAtOnce = 64
+func (r *rows) add(values ...any) { r.args = append(r.args, values...) }
 
 // insert inserts what was added since the last time.
-func (r *rows) insert(ctx context.Context, q querier) error {
-	if r.n == 0 {
+func (r *rows) insert(ctx context.Context, tx *tx) error {
+	if len(r.args) == 0 {
 		return nil
 	}
-	columns := len(r.args) / r.n
-	row := cmp.Or(r.row, "(?"+strings.Repeat(", ?", columns-1)+")")
-	args := r.args
-	for size := rowsAtOnce; r.n > 0; {
-		if r.n < size {
-			size /= 2
-			continue
-		}
-		if _, err := q.exec(ctx, r.into+row+strings.Repeat(", "+row, size-1), args[:size*columns]...); err != nil {
-			return fmt.Errorf("insert %d rows: %w", size, err)
-		}
-		args, r.n = args[size*columns:], r.n-size
+	if err := tx.db.insertRows(ctx, tx.querier, r); err != nil {
+		return fmt.Errorf("insert into %s: %w", r.table, err)
 	}
 	r.args = r.args[:0]
 	return nil

@@ -95,13 +95,13 @@ func (s *Store) insertAside(batch []asideRow) error {
 	if err != nil {
 		return err
 	}
-	rows := &rows{into: insertDeliveries}
+	rows := newDeliveries()
 	for _, r := range batch {
 		header, err := headerText(r.delivery)
 		if err != nil {
 			return joinRollback(tx, err)
 		}
-		rows.add(deliveryRow(r.delivery, header, r.zipped)...)
+		rows.addDelivery(r.delivery, header, r.zipped)
 	}
 	if err := rows.insert(ctx, tx); err != nil {
 		return joinRollback(tx, err)

@@ -22,6 +22,7 @@ type database interface {
 	// committedBefore notes in each of them the delivery that committed the same
 	// before, if there is one.
 	committedBefore(ctx context.Context, q querier, asked []*acceptance) error
+	insertRows(ctx context.Context, q querier, r *rows) error
 	// insertWakes inserts River jobs in the transaction; ring tells the workers
 	// after its commit, where the database does not.
 	insertWakes(ctx context.Context, q querier, wakes []wake) error

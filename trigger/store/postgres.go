@@ -187,6 +187,38 @@ func (*postgres) committedBefore(ctx context.Context, q querier, asked []*accept
 	return rows.Err()
 }
 
+// insertRows sends columns as arrays: one statement of one shape for any number of
+// rows, which the server plans once.
+func (*postgres) insertRows(ctx context.Context, q querier, r *rows) error {
+	var (
+		columns = make([]any, len(r.columns))
+		arrays  = make([]string, len(r.columns))
+	)
+	for i := range r.columns {
+		switch r.args[i].(type) {
+		case string:
+			columns[i], arrays[i] = column[string](r, i), "?::text[]"
+		case int64:
+			columns[i], arrays[i] = column[int64](r, i), "?::bigint[]"
+		case bool:
+			columns[i], arrays[i] = column[bool](r, i), "?::boolean[]"
+		case []byte:
+			columns[i], arrays[i] = column[[]byte](r, i), "?::bytea[]"
+		}
+	}
+	_, err := q.exec(ctx, "INSERT INTO "+r.table+" ("+strings.Join(r.columns, ", ")+") SELECT * FROM unnest("+strings.Join(arrays, ", ")+")", columns...)
+	return err
+}
+
+// column gives one column of all rows.
+func column[T any](r *rows, i int) []T {
+	values := make([]T, 0, len(r.args)/len(r.columns))
+	for ; i < len(r.args); i += len(r.columns) {
+		values = append(values, r.args[i].(T)) //nolint:forcetypeassert // as in the first row
+	}
+	return values
+}
+
 func (d *postgres) insertWakes(ctx context.Context, q querier, wakes []wake) error {
 	t := q.(pgxQuerier).conn.(pgx.Tx) //nolint:forcetypeassert // made by begin
 	jobs := make([]river.InsertManyParams, len(wakes))

@@ -202,11 +202,11 @@ func (*sqlite) committedBefore(ctx context.Context, q querier, asked []*acceptan
 }
 
 func (*sqlite) insertWakes(ctx context.Context, q querier, wakes []wake) error {
-	rows := &rows{into: insertWakeUps, row: wakeUpRow}
+	args := make([]any, 0, 3*len(wakes))
 	for _, w := range wakes {
-		rows.add(w.build, outOfReach, w.queue)
+		args = append(args, w.build, outOfReach, w.queue)
 	}
-	return rows.insert(ctx, q)
+	return insertValues(ctx, q, insertWakeUps, wakeUpRow, args, 3)
 }
 
 // The row that River inserts for a wake-up. River itself would write its arguments
@@ -215,6 +215,31 @@ const (
 	insertWakeUps = `INSERT INTO river_job (args, kind, max_attempts, queue, state, created_at, scheduled_at) VALUES `
 	wakeUpRow     = `(jsonb_object('build', ?), 'build', ?, ?, 'available', datetime('now', 'subsec'), datetime('now', 'subsec'))`
 )
+
+func (*sqlite) insertRows(ctx context.Context, q querier, r *rows) error {
+	columns := len(r.columns)
+	return insertValues(ctx, q, "INSERT INTO "+r.table+" ("+strings.Join(r.columns, ", ")+") VALUES ",
+		"(?"+strings.Repeat(", ?", columns-1)+")", r.args, columns)
+}
+
+// rowsAtOnce is how many rows one statement inserts at the most. Fewer are
+// inserted by powers of two, so that few statements are prepared.
+const rowsAtOnce = 64
+
+// insertValues inserts rows of so many arguments each.
+func insertValues(ctx context.Context, q querier, into, row string, args []any, columns int) error {
+	for size := rowsAtOnce; len(args) > 0; {
+		if len(args) < size*columns {
+			size /= 2
+			continue
+		}
+		if _, err := q.exec(ctx, into+row+strings.Repeat(", "+row, size-1), args[:size*columns]...); err != nil {
+			return err
+		}
+		args = args[size*columns:]
+	}
+	return nil
+}
 
 func (d *sqlite) ring(queue string) { d.driver.ring(queue) }
 
