@@ -130,16 +130,18 @@ func (t *Trigger) Start(ctx context.Context) error {
 	if n := t.count(stats); t.dryRun && n > 0 {
 		return fmt.Errorf("the database has %d builds that wait, and a dry run would end them: give it a database of its own", n)
 	}
+	t.loops.Go(t.attend) // before the first call: who is silent is taken for dead
 	workers, err := t.store.StartWorkers(ctx, t.slots, t.work)
 	if err != nil {
+		t.stop()
+		t.loops.Wait()
 		return err
 	}
 	t.mu.Lock()
 	t.workers = workers
 	t.mu.Unlock()
-	leads := t.lookAround(ctx, false)
-	t.loops.Go(t.attend)
-	t.loops.Go(func() { t.watch(leads) }) //nolint:contextcheck // it has a context of its own, until Stop
+	t.look(ctx)
+	t.loops.Go(t.watch)
 	t.loops.Go(t.prune)
 	return nil
 }

@@ -2,6 +2,8 @@ package trigger
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"buildbridge/trigger/store"
@@ -19,23 +21,24 @@ const (
 	orphansInterval = 2 * time.Minute
 	// pruneInterval is how often what is older than the retention is forgotten.
 	pruneInterval = time.Minute
+	// rearmTimeout is below the time for which a lead holds.
+	rearmTimeout = store.LeadFor * 2 / 3
 	// roundTimeout bounds one round of any of them.
 	roundTimeout = time.Minute
 )
 
-// every runs do now and then until the workers stop.
+// every runs do at once and then now and then, until the workers stop.
 func (t *Trigger) every(interval, timeout time.Duration, do func(ctx context.Context)) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-		case <-t.stopping.Done():
-			return
-		}
+	for t.stopping.Err() == nil {
 		ctx, cancel := context.WithTimeout(t.stopping, timeout)
 		do(ctx)
 		cancel()
+		select {
+		case <-ticker.C:
+		case <-t.stopping.Done():
+		}
 	}
 }
 
@@ -49,15 +52,33 @@ func (t *Trigger) attend() {
 	})
 }
 
-func (t *Trigger) watch(leads bool) {
+func (t *Trigger) watch() {
+	leads := false
 	t.every(watchInterval, roundTimeout, func(ctx context.Context) { leads = t.lookAround(ctx, leads) })
 }
 
-// lookAround counts the queue, works the queues of targets that have builds, and
-// if this process leads, looks after what nobody else does: builds of processes
-// that died, builds that lost their wake-up or were held for too long, and the
-// gauges. It reports whether this process leads.
+// lookAround looks at the queue and, if this process leads, looks after what
+// nobody else does: builds of processes that died, builds that were held for too
+// long or lost their wake-up. It reports whether this process leads.
 func (t *Trigger) lookAround(ctx context.Context, led bool) (leads bool) {
+	if leads = t.look(ctx); !leads {
+		return false
+	}
+	if err := t.store.TakeOver(ctx); err != nil {
+		t.logUnlessStopping("builds of dead processes were not looked for", err)
+	}
+	if _, err := t.store.Sweep(ctx, time.Now()); err != nil {
+		t.logUnlessStopping("held builds were not looked for", err)
+	}
+	if !led || time.Since(t.orphansLooked) > orphansInterval {
+		t.rearm(ctx)
+	}
+	return true
+}
+
+// look counts the queue, works the queues of targets that have builds, and asks to
+// lead, which it reports: the leader keeps the gauges.
+func (t *Trigger) look(ctx context.Context) (leads bool) {
 	stats, err := t.store.Queue(ctx)
 	if err != nil {
 		t.logUnlessStopping("the queue was not counted", err)
@@ -72,22 +93,6 @@ func (t *Trigger) lookAround(ctx context.Context, led bool) (leads bool) {
 		t.metrics.follow()
 		return false
 	}
-	if err := t.store.TakeOver(ctx); err != nil {
-		t.logUnlessStopping("builds of dead processes were not looked for", err)
-	}
-	if !led || time.Since(t.orphansLooked) > orphansInterval {
-		if n, err := t.store.Rearm(ctx); err != nil {
-			t.logUnlessStopping("builds without a wake-up were not looked for", err)
-		} else {
-			t.orphansLooked = time.Now()
-			if n > 0 {
-				t.log.Info("builds had no wake-up and got one", "builds", n)
-			}
-		}
-	}
-	if _, err := t.store.Sweep(ctx, time.Now()); err != nil {
-		t.logUnlessStopping("held builds were not looked for", err)
-	}
 	t.metrics.lead(stats, time.Now())
 	if used, free, err := t.store.Size(ctx); err != nil {
 		t.logUnlessStopping("the database was not measured", err)
@@ -95,6 +100,23 @@ func (t *Trigger) lookAround(ctx context.Context, led bool) (leads bool) {
 		t.metrics.database(used, free)
 	}
 	return true
+}
+
+// rearm gives builds that lost their wake-up a new one. It goes on at the next look
+// around if there are more than it has time for.
+func (t *Trigger) rearm(ctx context.Context) {
+	bounded, cancel := context.WithTimeout(ctx, rearmTimeout)
+	defer cancel()
+	n, err := t.store.Rearm(bounded)
+	if n > 0 {
+		t.log.Info("builds had no wake-up and got one", "builds", n)
+	}
+	switch {
+	case err == nil:
+		t.orphansLooked = time.Now()
+	case bounded.Err() == nil || n == 0:
+		t.logUnlessStopping("builds without a wake-up were not looked for", err)
+	}
 }
 
 // count remembers how many builds are not resolved.
@@ -111,20 +133,18 @@ func (t *Trigger) count(stats []store.QueueStat) (n int64) {
 // is tried again at the next look around.
 func (t *Trigger) workQueues(ctx context.Context, stats []store.QueueStat) {
 	t.mu.RLock()
-	defer t.mu.RUnlock()
-	if t.workers == nil {
+	workers, names := t.workers, slices.Collect(maps.Keys(t.targets))
+	t.mu.RUnlock()
+	if workers == nil {
 		return
 	}
-	work := func(name string) {
-		if err := t.workers.Add(ctx, name); err != nil {
+	for _, q := range stats {
+		names = append(names, q.Target)
+	}
+	for _, name := range names {
+		if err := workers.Add(ctx, name); err != nil {
 			t.logUnlessStopping("a queue was not started", err)
 		}
-	}
-	for name := range t.targets {
-		work(name)
-	}
-	for _, q := range stats {
-		work(q.Target)
 	}
 }
 

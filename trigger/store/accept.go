@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
@@ -13,6 +15,7 @@ type acceptance struct {
 	header   string // JSON
 	zipped   []byte // the body
 	builds   []*Build
+	again    bool   // it was tried before, and may have been committed
 	found    string // the delivery that committed the same before, its own after an answer that was lost; "" for none
 }
 
@@ -52,6 +55,11 @@ func (s *Store) Accept(ctx context.Context, d *Delivery, builds []*Build) (dupli
 // AddBuild commits one more build of a delivery that is there already.
 func (s *Store) AddBuild(ctx context.Context, b *Build) error {
 	return s.write(ctx, callLock(b), func(ctx context.Context, tx *tx) error {
+		var id string
+		err := tx.queryRow(ctx, `SELECT id FROM builds WHERE id = ?`, b.ID).Scan(&id)
+		if !errors.Is(err, sql.ErrNoRows) {
+			return err // it is there: the connection broke before the commit was confirmed
+		}
 		rows := newBuilds()
 		if err := insertBuild(ctx, tx, b, rows); err != nil {
 			return err
@@ -95,8 +103,14 @@ func (s *Store) findDuplicates(ctx context.Context, tx *tx, all []*acceptance) e
 	var asked []*acceptance
 	for _, a := range all {
 		a.found = ""
-		if a.delivery.ReplayOf == "" && a.delivery.DuplicateKey != "" {
+		switch {
+		case a.delivery.ReplayOf == "" && a.delivery.DuplicateKey != "":
 			asked = append(asked, a)
+		case a.again:
+			err := tx.queryRow(ctx, `SELECT id FROM deliveries WHERE id = ?`, a.delivery.ID).Scan(&a.found)
+			if err != nil && !errors.Is(err, sql.ErrNoRows) {
+				return fmt.Errorf("look for delivery %s: %w", a.delivery.ID, err)
+			}
 		}
 	}
 	if len(asked) == 0 {

@@ -1,12 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -66,11 +66,18 @@ const lookAgain = 15 * time.Second
 func (s *Store) BeginCall(ctx context.Context, b *Build, now time.Time) (Hold, error) {
 	var hold Hold
 	err := s.write(ctx, callLock(b), func(ctx context.Context, tx *tx) (err error) {
-		if hold, err = park(ctx, tx, b, now); err != nil || hold != NoHold {
+		hold = NoHold
+		n, err := tx.exec(ctx, `UPDATE builds SET state = 'calling', reason = '', caller = ?, called_at = ?, attempts = attempts + 1, asked = 0,
+			parked_until = 0, held_call = ?, version = version + 1 WHERE seq = ? AND version = ?
+			AND (? OR NOT EXISTS (`+earlier+`)) AND NOT EXISTS (`+others+`)`,
+			append(append([]any{s.caller, micros(now), false, b.Seq, b.version, b.ReplayOf != ""}, earlierArgs(b, now)...), othersArgs(b)...)...)
+		if err != nil || n > 0 {
 			return err
 		}
-		return change(ctx, tx, b, `state = 'calling', reason = '', caller = ?, called_at = ?, attempts = attempts + 1, asked = 0, parked_until = 0, held_call = ?`,
-			s.caller, micros(now), false)
+		if hold, err = park(ctx, tx, b, now); err == nil && hold == NoHold {
+			return ErrStale // else it would have been called
+		}
+		return err
 	})
 	if err != nil {
 		return NoHold, err
@@ -115,9 +122,7 @@ func park(ctx context.Context, tx *tx, b *Build, now time.Time) (Hold, error) {
 func holds(ctx context.Context, tx *tx, b *Build, now time.Time) (Hold, time.Time, error) {
 	var received int64
 	if b.ReplayOf == "" {
-		err := tx.queryRow(ctx, `SELECT received_at FROM builds WHERE `+sameLine+` AND seq < ?
-			AND state IN ('waiting', 'calling', 'unknown') AND replay_of = '' AND received_at > ? ORDER BY seq LIMIT 1`,
-			b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Seq, micros(now.Add(-HoldFor))).Scan(&received)
+		err := tx.queryRow(ctx, earlier+` ORDER BY seq LIMIT 1`, earlierArgs(b, now)...).Scan(&received)
 		if err == nil {
 			return HoldOrder, fromMicros(received).Add(HoldFor), nil
 		}
@@ -125,9 +130,7 @@ func holds(ctx context.Context, tx *tx, b *Build, now time.Time) (Hold, time.Tim
 			return NoHold, time.Time{}, err
 		}
 	}
-	err := tx.queryRow(ctx, `SELECT received_at FROM builds WHERE `+sameRef+` AND `+called+` AND seq <> ?
-		UNION ALL SELECT received_at FROM builds WHERE `+sameCommit+` AND `+called+` AND seq <> ? LIMIT 1`,
-		b.Target, b.JobID, b.Ref, b.Seq, b.Target, b.JobID, b.Commit, b.Seq).Scan(&received)
+	err := tx.queryRow(ctx, others+` LIMIT 1`, othersArgs(b)...).Scan(&received)
 	if err == nil {
 		return HoldCall, now.Add(lookAgain), nil
 	}
@@ -135,6 +138,23 @@ func holds(ctx context.Context, tx *tx, b *Build, now time.Time) (Hold, time.Tim
 		return NoHold, time.Time{}, err
 	}
 	return NoHold, time.Time{}, nil
+}
+
+// earlier selects what keeps a build in its line, others the calls that it waits
+// for.
+const (
+	earlier = `SELECT received_at FROM builds WHERE ` + sameLine + ` AND seq < ?
+		AND state IN ('waiting', 'calling', 'unknown') AND replay_of = '' AND received_at > ?`
+	others = `SELECT received_at FROM builds WHERE ` + sameRef + ` AND ` + called + ` AND seq <> ?
+		UNION ALL SELECT received_at FROM builds WHERE ` + sameCommit + ` AND ` + called + ` AND seq <> ?`
+)
+
+func earlierArgs(b *Build, now time.Time) []any {
+	return []any{b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Seq, micros(now.Add(-HoldFor))}
+}
+
+func othersArgs(b *Build) []any {
+	return []any{b.Target, b.JobID, b.Ref, b.Seq, b.Target, b.JobID, b.Commit, b.Seq}
 }
 
 // called selects builds of which it is not known whether they were started. It
@@ -175,15 +195,26 @@ func (s *Store) Save(ctx context.Context, b *Build) error {
 	if err != nil {
 		return fmt.Errorf("build %s: its log: %w", b.ID, err)
 	}
+	// It changes no row if somebody else changed this one, or has the number.
+	save := func(ctx context.Context, tx *tx) (int64, error) {
+		return tx.exec(ctx, `UPDATE builds SET state = ?, reason = ?, attempts = ?, log = ?, asked = ?, build_no = ?, adopted = ?, claimed = ?,
+			started_at = ?, parked_until = 0, held_call = ?, version = version + 1 WHERE seq = ? AND version = ?
+			AND NOT EXISTS (SELECT 1 FROM builds o WHERE o.target = ? AND o.job_id = ? AND o.build_no = ? AND o.claimed AND o.id <> ?)`,
+			string(b.State), b.Reason, b.Attempts, string(log), b.Asked, b.BuildNumber, b.Adopted, b.BuildNumber != "",
+			micros(b.StartedAt), false, b.Seq, b.version, b.Target, b.JobID, b.BuildNumber, b.ID)
+	}
 	err = s.write(ctx, callLock(b), func(ctx context.Context, tx *tx) error {
-		if b.BuildNumber != "" {
+		n, err := save(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
 			if err := s.claim(ctx, tx, b); err != nil {
 				return err
 			}
-		}
-		if err := change(ctx, tx, b, `state = ?, reason = ?, attempts = ?, log = ?, asked = ?, build_no = ?, adopted = ?, claimed = ?, started_at = ?, parked_until = 0, held_call = ?`,
-			b.State, b.Reason, b.Attempts, string(log), b.Asked, b.BuildNumber, b.Adopted, b.BuildNumber != "", micros(b.StartedAt), false); err != nil {
-			return err
+			if n, err = save(ctx, tx); err != nil || n == 0 {
+				return cmp.Or(err, errOwnerChanged)
+			}
 		}
 		if b.State == Calling || b.State == Unknown {
 			return nil
@@ -197,8 +228,22 @@ func (s *Store) Save(ctx context.Context, b *Build) error {
 	return nil
 }
 
-// claim makes the build number of b free for it, or returns ErrClaimed.
+// errOwnerChanged rolls a transaction back, to be tried again.
+var errOwnerChanged = errors.New("the build that has the number was changed meanwhile")
+
+// claim makes the build number of b free for it. It returns ErrStale if b is not
+// what is stored, and ErrClaimed if the number stays with another build.
 func (s *Store) claim(ctx context.Context, tx *tx, b *Build) error {
+	var version int64
+	if err := tx.queryRow(ctx, `SELECT version FROM builds WHERE seq = ?`, b.Seq).Scan(&version); err != nil {
+		if errors.Is(err, sql.ErrNoRows) { // forgotten
+			return ErrStale
+		}
+		return err
+	}
+	if version != b.version {
+		return ErrStale
+	}
 	owner, err := scanBuild(tx.queryRow(ctx, `SELECT `+buildColumns+` FROM builds WHERE target = ? AND job_id = ? AND build_no = ? AND claimed`,
 		b.Target, b.JobID, b.BuildNumber))
 	switch {
@@ -206,21 +251,21 @@ func (s *Store) claim(ctx context.Context, tx *tx, b *Build) error {
 		return nil
 	case err != nil:
 		return err
-	case owner.ID == b.ID:
-		return nil
 	case b.Adopted:
 		return ErrClaimed
 	case !owner.Adopted || owner.StartedAt.Before(b.CalledAt):
 		// The service counts from one again: another service, or the job was made anew.
 		s.log.Warn("a build number was given a second time", "build_number", b.BuildNumber, "build", b.ID, "before", owner.ID, "job_id", b.JobID)
-		return change(ctx, tx, owner, `claimed = ?`, false)
+		err = change(ctx, tx, owner, `claimed = ?`, false)
+	default:
+		err = change(ctx, tx, owner, `state = 'unknown', build_no = '', adopted = ?, claimed = ?, started_at = 0, reason = ?`,
+			false, false, "the build it was taken for turned out to be that of build "+b.ID)
+		tx.wake(owner.Target, owner.ID)
 	}
-	if err := change(ctx, tx, owner, `state = 'unknown', build_no = '', adopted = ?, claimed = ?, started_at = 0, reason = ?`,
-		false, false, "the build it was taken for turned out to be that of build "+b.ID); err != nil {
-		return err
+	if errors.Is(err, ErrStale) { // of the owner, which is not b
+		return errOwnerChanged
 	}
-	tx.wake(owner.Target, owner.ID)
-	return nil
+	return err
 }
 
 // heldAtOnce is how many of the builds that wait for a call, because of its ref
@@ -229,38 +274,34 @@ func (s *Store) claim(ctx context.Context, tx *tx, b *Build) error {
 const heldAtOnce = 3
 
 // wakeHeld wakes what waited for b: the next of its line if it is done with, and
-// the first of those that wait for its call.
+// the first of those that wait for its call. Only what is parked has no wake-up.
 func wakeHeld(ctx context.Context, tx *tx, b *Build) error {
-	if b.State.Final() {
-		rows, err := tx.query(ctx, `SELECT seq, id, target FROM builds WHERE `+sameLine+`
-			AND state IN ('waiting', 'calling', 'unknown') AND seq > ? AND replay_of = '' ORDER BY seq LIMIT 1`,
-			b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Seq)
-		if err != nil {
-			return fmt.Errorf("look for the next of its line: %w", err)
-		}
-		if err := rearmRows(ctx, tx, rows); err != nil {
-			return err
-		}
-	}
-	for same, value := range map[string]string{sameRef: b.Ref, sameCommit: b.Commit} {
-		rows, err := tx.query(ctx, `SELECT seq, id, target FROM builds WHERE `+same+` AND held_call ORDER BY seq LIMIT ?`,
-			b.Target, b.JobID, value, heldAtOnce)
-		if err != nil {
-			return fmt.Errorf("look for what waits for its call: %w", err)
-		}
-		if err := rearmRows(ctx, tx, rows); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := rearm(ctx, tx, `seq IN (
+		SELECT seq FROM (SELECT seq, parked_until FROM builds WHERE `+sameLine+`
+			AND state IN ('waiting', 'calling', 'unknown') AND seq > ? AND replay_of = '' ORDER BY seq LIMIT 1) n WHERE ? AND parked_until > 0
+		UNION ALL SELECT seq FROM (SELECT seq FROM builds WHERE `+sameRef+` AND held_call ORDER BY seq LIMIT ?) r
+		UNION ALL SELECT seq FROM (SELECT seq FROM builds WHERE `+sameCommit+` AND held_call ORDER BY seq LIMIT ?) c)`,
+		b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Seq, b.State.Final(),
+		b.Target, b.JobID, b.Ref, heldAtOnce, b.Target, b.JobID, b.Commit, heldAtOnce)
+	return err
 }
 
-func rearmRows(ctx context.Context, tx *tx, rows cursor) error {
-	found, err := collect(rows)
+// rearm gives the builds that a condition selects a wake-up each, and ends their
+// parking.
+func rearm(ctx context.Context, tx *tx, where string, args ...any) (n int, err error) {
+	rows, err := tx.query(ctx, `UPDATE builds SET parked_until = 0, held_call = ? WHERE `+where+` RETURNING seq, id, target`,
+		append([]any{false}, args...)...)
 	if err != nil {
-		return err
+		return 0, fmt.Errorf("wake builds: %w", err)
 	}
-	return rearm(ctx, tx, found)
+	woken, err := collect(rows)
+	if err != nil {
+		return 0, fmt.Errorf("wake builds: %w", err)
+	}
+	for _, b := range woken {
+		tx.wake(b.target, b.id)
+	}
+	return len(woken), nil
 }
 
 // Claimed returns which of the build numbers belong to builds of that target and
@@ -269,12 +310,8 @@ func (s *Store) Claimed(ctx context.Context, target, jobID string, numbers []str
 	if len(numbers) == 0 {
 		return nil, nil
 	}
-	args := []any{target, jobID}
-	for _, n := range numbers {
-		args = append(args, n)
-	}
-	rows, err := s.db.reader().query(ctx, `SELECT build_no FROM builds WHERE target = ? AND job_id = ? AND claimed
-		AND build_no IN (?`+strings.Repeat(", ?", len(numbers)-1)+`)`, args...)
+	condition, list := s.db.oneOf("build_no", numbers)
+	rows, err := s.db.reader().query(ctx, `SELECT build_no FROM builds WHERE target = ? AND job_id = ? AND claimed AND `+condition, target, jobID, list)
 	if err != nil {
 		return nil, fmt.Errorf("claimed numbers of job %s: %w", jobID, err)
 	}

@@ -48,9 +48,11 @@ type database interface {
 	// unreadable selects ids of wake-ups that nobody can read; its argument is how
 	// many at the most. "" where the database keeps none of that kind.
 	unreadable() string
-	// orphans selects seq, id and target of unresolved builds without a wake-up;
-	// its argument is how many at the most.
-	orphans() string
+	// orphans gives unresolved builds without a wake-up, in order, behind a place in
+	// the order of commit; so many at the most.
+	orphans(ctx context.Context, after int64, most int) ([]idle, error)
+	// oneOf is the condition that a column has one of these values, and its argument.
+	oneOf(column string, values []string) (condition string, list any)
 
 	ping(ctx context.Context) error
 	// size gives the bytes of the database and those free where it is, -1 if that

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,6 +28,7 @@ var postgresSchema string
 // postgres is the database that replicas share.
 type postgres struct {
 	pool   *pgxpool.Pool
+	vital  *pgxpool.Pool // for saying who lives and who leads, whatever the others wait for
 	driver *riverpgxv5.Driver
 	client *river.Client[pgx.Tx]
 }
@@ -42,34 +46,29 @@ func openPostgres(ctx context.Context, url, _ string, log *slog.Logger) (_ datab
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = 5 * time.Second
 	}
-	for name, value := range map[string]string{
-		"application_name": "buildbridge",
-		// A process that stands still or lost its network must not keep its locks:
-		// the server ends its session (in milliseconds without a unit).
-		"idle_in_transaction_session_timeout": "10s",
-		"tcp_keepalives_idle":                 "5",
-		"tcp_keepalives_interval":             "5",
-		"tcp_keepalives_count":                "3",
-		"tcp_user_timeout":                    "15s",
-		// Who waits for such a lock meanwhile gives way to others.
-		"lock_timeout": "2s",
-	} {
-		if _, set := config.ConnConfig.RuntimeParams[name]; !set {
-			config.ConnConfig.RuntimeParams[name] = value
-		}
+	config.ConnConfig.DialFunc = dialPostgres
+	if _, set := config.ConnConfig.RuntimeParams["application_name"]; !set {
+		config.ConnConfig.RuntimeParams["application_name"] = "buildbridge"
 	}
+	given := config.ConnConfig.RuntimeParams
+	config.AfterConnect = func(ctx context.Context, c *pgx.Conn) error { return limitSession(ctx, c, given) }
 	if config.MaxConns < minConns {
 		config.MaxConns = minConns
 	}
+	vital := config.Copy()
+	vital.MaxConns, vital.MinConns = 2, 0
 	d := &postgres{}
-	if d.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
-		return nil, err
-	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.close())
 		}
 	}()
+	if d.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return nil, err
+	}
+	if d.vital, err = pgxpool.NewWithConfig(ctx, vital); err != nil {
+		return nil, err
+	}
 	d.driver = riverpgxv5.New(d.pool)
 	if err := d.migrate(ctx, log); err != nil {
 		return nil, err
@@ -84,22 +83,18 @@ func openPostgres(ctx context.Context, url, _ string, log *slog.Logger) (_ datab
 const minConns = 10
 
 func (d *postgres) migrate(ctx context.Context, log *slog.Logger) (err error) {
-	conn, err := d.pool.Acquire(ctx)
+	pooled, err := d.pool.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
-	defer conn.Release()
+	conn := pooled.Hijack() // its end is the end of the lock, and of how long it waits
+	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
 	if _, err := conn.Exec(ctx, `SET lock_timeout = 0`); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, int64(migrateLock)); err != nil {
 		return fmt.Errorf("wait for another replica's migration: %w", err)
 	}
-	defer func() {
-		_, unlock := conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, int64(migrateLock))
-		_, reset := conn.Exec(context.WithoutCancel(ctx), `RESET lock_timeout`)
-		err = errors.Join(err, unlock, reset)
-	}()
 	migrator, err := rivermigrate.New(d.driver, &rivermigrate.Config{Logger: riverLogger(log)})
 	if err != nil {
 		return err
@@ -128,9 +123,53 @@ func (d *postgres) migrate(ctx context.Context, log *slog.Logger) (err error) {
 }
 
 func (d *postgres) close() error {
-	d.pool.Close()
+	for _, pool := range []*pgxpool.Pool{d.pool, d.vital} {
+		if pool != nil {
+			pool.Close()
+		}
+	}
 	return nil
 }
+
+// silentAfter is how long the other end of a connection may be silent.
+const silentAfter = 15 * time.Second
+
+// dialPostgres makes connections that notice when the other end is gone without a
+// word, as after a failover.
+func dialPostgres(ctx context.Context, network, address string) (net.Conn, error) {
+	d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 5 * time.Second, Count: 2}}
+	if runtime.GOOS == "linux" && strings.HasPrefix(network, "tcp") {
+		// TCP_USER_TIMEOUT (RFC 5482, tcp(7)) is for what was sent and is not
+		// acknowledged; keepalives are for a connection that only listens.
+		const tcpUserTimeout = 18
+		d.Control = func(_, _ string, raw syscall.RawConn) error {
+			var set error
+			err := raw.Control(func(fd uintptr) {
+				set = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, int(silentAfter.Milliseconds()))
+			})
+			return errors.Join(err, set)
+		}
+	}
+	return d.DialContext(ctx, network, address)
+}
+
+// limitSession keeps a process that stands still or lost its network from keeping
+// its locks: the server ends its session, and who waits for them meanwhile gives
+// way to others. What the URL says is left alone. It is no part of the start of a
+// connection, which a pooler between would refuse.
+func limitSession(ctx context.Context, c *pgx.Conn, given map[string]string) error {
+	for name, value := range map[string]string{"idle_in_transaction_session_timeout": "10s", "lock_timeout": lockTimeout} {
+		if _, set := given[name]; set {
+			continue
+		}
+		if _, err := c.Exec(ctx, `SELECT set_config($1, $2, false)`, name, value); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+const lockTimeout = "2s"
 
 func (d *postgres) begin(ctx context.Context) (*tx, error) {
 	t, err := d.pool.Begin(ctx)
@@ -149,7 +188,7 @@ func (d *postgres) begin(ctx context.Context) (*tx, error) {
 	}, nil
 }
 
-func (d *postgres) reader() querier { return pgxQuerier{d.pool} }
+func (d *postgres) reader() querier { return timely{pgxQuerier{d.pool}} }
 
 func (*postgres) lock(ctx context.Context, q querier, keys []int64) error {
 	if len(keys) == 0 {
@@ -235,13 +274,13 @@ func (*postgres) ring(string) {}
 func (d *postgres) workers(c *river.Config) (workers, error) { return river.NewClient(d.driver, c) }
 
 func (d *postgres) attend(ctx context.Context, caller string) error {
-	_, err := d.reader().exec(ctx, `INSERT INTO replicas (id, seen_at) VALUES (?, now())
+	_, err := timely{pgxQuerier{d.vital}}.exec(ctx, `INSERT INTO replicas (id, seen_at) VALUES (?, now())
 		ON CONFLICT (id) DO UPDATE SET seen_at = now()`, caller)
 	return err
 }
 
 func (d *postgres) lead(ctx context.Context, caller string) (bool, error) {
-	n, err := d.reader().exec(ctx, `INSERT INTO leads (name, holder, until) VALUES ('leader', ?, now() + ?::bigint * interval '1 microsecond')
+	n, err := timely{pgxQuerier{d.vital}}.exec(ctx, `INSERT INTO leads (name, holder, until) VALUES ('leader', ?, now() + ?::bigint * interval '1 microsecond')
 		ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
 		WHERE leads.holder = excluded.holder OR leads.until < now()`, caller, LeadFor.Microseconds())
 	return n > 0, err
@@ -251,7 +290,7 @@ func (d *postgres) lead(ctx context.Context, caller string) (bool, error) {
 const living = `SELECT id FROM replicas WHERE seen_at > now() - ?::bigint * interval '1 microsecond'`
 
 func (d *postgres) alive(ctx context.Context, caller string) (alive bool, err error) {
-	err = d.reader().queryRow(ctx, `SELECT ? IN (`+living+`)`, caller, DeadAfter.Microseconds()).Scan(&alive)
+	err = timely{pgxQuerier{d.vital}}.queryRow(ctx, `SELECT ? IN (`+living+`)`, caller, DeadAfter.Microseconds()).Scan(&alive)
 	return alive, err
 }
 
@@ -285,9 +324,27 @@ func (*postgres) writers() int { return minConns / 2 }
 
 func (*postgres) unreadable() string { return "" }
 
-func (*postgres) orphans() string {
-	return `SELECT seq, id, target FROM builds b WHERE state IN ('waiting', 'calling', 'unknown') AND parked_until = 0
-		AND NOT EXISTS (SELECT 1 FROM river_job j WHERE j.finalized_at IS NULL AND j.kind = 'build' AND j.args ->> 'build' = b.id) LIMIT ?`
+// orphans keeps the server from comparing each build with each wake-up: after a
+// burst its statistics say that there are few.
+func (d *postgres) orphans(ctx context.Context, after int64, most int) ([]idle, error) {
+	t, err := d.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = t.undo() }() // it only reads
+	if _, err := t.exec(ctx, `SET LOCAL enable_nestloop = off`); err != nil {
+		return nil, err
+	}
+	rows, err := t.query(ctx, `SELECT seq, id, target FROM builds b WHERE state IN ('waiting', 'calling', 'unknown') AND parked_until = 0 AND seq > ?
+		AND NOT EXISTS (SELECT 1 FROM river_job j WHERE j.finalized_at IS NULL AND j.kind = 'build' AND j.args ->> 'build' = b.id) ORDER BY seq LIMIT ?`, after, most)
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows)
+}
+
+func (*postgres) oneOf(column string, values []string) (condition string, list any) {
+	return column + " = ANY(?::text[])", values
 }
 
 func (d *postgres) ping(ctx context.Context) error { return d.pool.Ping(ctx) }
@@ -322,6 +379,56 @@ func (q pgxQuerier) query(ctx context.Context, query string, args ...any) (curso
 
 func (q pgxQuerier) queryRow(ctx context.Context, query string, args ...any) scanner {
 	return q.conn.QueryRow(ctx, numbered(query), args...)
+}
+
+// timely gives each statement a deadline of its own: what waits for a connection
+// that is dead must not keep it until the work it is for is over.
+type timely struct{ querier }
+
+// statementTimeout is far more than any statement takes.
+const statementTimeout = 10 * time.Second
+
+func (q timely) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	defer cancel()
+	return q.querier.exec(ctx, query, args...)
+}
+
+func (q timely) query(ctx context.Context, query string, args ...any) (cursor, error) {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	rows, err := q.querier.query(ctx, query, args...)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return timelyCursor{rows, cancel}, nil
+}
+
+func (q timely) queryRow(ctx context.Context, query string, args ...any) scanner {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
+	return timelyRow{q.querier.queryRow(ctx, query, args...), cancel}
+}
+
+type timelyCursor struct {
+	cursor
+	cancel context.CancelFunc
+}
+
+// Close implements cursor.
+func (c timelyCursor) Close() error {
+	defer c.cancel()
+	return c.cursor.Close()
+}
+
+type timelyRow struct {
+	scanner
+	cancel context.CancelFunc
+}
+
+// Scan implements scanner.
+func (r timelyRow) Scan(dest ...any) error {
+	defer r.cancel()
+	return r.scanner.Scan(dest...)
 }
 
 type pgxCursor struct{ pgx.Rows }

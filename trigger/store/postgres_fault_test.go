@@ -1,7 +1,14 @@
 package store_test
 
 import (
+	"context"
+	"errors"
+	"net"
+	"net/url"
+	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -98,4 +105,138 @@ func TestTurnsThatAreFarAreNotTaken(t *testing.T) {
 	if taken < 10 || taken > 20 {
 		t.Errorf("%d turns were taken, want about 11", taken)
 	}
+}
+
+// After a burst the server believes that there are few builds and few wake-ups. To
+// compare each with each would take a minute.
+func TestWakeUpsOfABurstAreLookedThroughQuickly(t *testing.T) {
+	t.Parallel()
+	database := server.Database(t)
+	s := opener(t, database)()
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fill := range []string{
+		`INSERT INTO builds (id, delivery, rule, target, job_id, repository, ref, tag, commit_id, marker, body, newest, replay_of, state, reason, received_at, deadline)
+			SELECT 'b' || i, 'd', 'cart', 'north', 'job', 'acme/shop', 'refs/heads/' || i, '', '', '', '{}', false, '', 'waiting', '', 1, 1 FROM generate_series(1, 20000) i`,
+		`INSERT INTO river_job (args, kind, max_attempts, queue, state)
+			SELECT jsonb_build_object('build', 'b' || i), 'build', 25, 't-north', 'available' FROM generate_series(1, 19990) i`,
+	} {
+		if _, err := conn.Exec(t.Context(), fill); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := conn.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if n, err := s.Rearm(ctx); err != nil || n != 10 {
+		t.Errorf("%d builds got a wake-up, want 10: %v", n, err)
+	}
+}
+
+// hole is a way to the server on which connections can fall silent: nothing comes
+// through, and nobody is told.
+type hole struct {
+	net.Listener
+	socket string
+	age    atomic.Int64 // connections of an earlier one are silent
+	copies sync.WaitGroup
+}
+
+// newHole gives a hole in front of a database, and the database's URL behind it.
+func newHole(t *testing.T, database string) (*hole, string) {
+	t.Helper()
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &hole{socket: filepath.Join(u.Query().Get("host"), ".s.PGSQL.5432")}
+	if h.Listener, err = new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	h.copies.Go(h.serve)
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+		h.copies.Wait()
+	})
+	u.Host, u.RawQuery = h.Addr().String(), "sslmode=disable"
+	return h, u.String()
+}
+
+func (h *hole) serve() {
+	for {
+		client, err := h.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("unix", h.socket) //nolint:noctx // a test
+		if err != nil {
+			_ = client.Close()
+			continue
+		}
+		age := h.age.Load()
+		for _, way := range [][2]net.Conn{{client, server}, {server, client}} {
+			h.copies.Go(func() {
+				defer way[0].Close()
+				buffer := make([]byte, 32<<10)
+				for {
+					n, err := way[0].Read(buffer)
+					if h.age.Load() == age {
+						_, _ = way[1].Write(buffer[:n])
+					}
+					if err != nil {
+						if h.age.Load() == age || way[0] == client {
+							_ = way[1].Close()
+						}
+						return
+					}
+				}
+			})
+		}
+	}
+}
+
+// Connections that fall silent, as after a failover, are left for new ones,
+// however many wait on them.
+func TestSilentConnectionsAreLeft(t *testing.T) {
+	t.Parallel()
+	h, database := newHole(t, server.Database(t))
+	s := opener(t, database)()
+	one := accept(t, s, nil)
+	ctx, stop := context.WithCancel(t.Context())
+	var readers sync.WaitGroup
+	for range 30 {
+		readers.Go(func() {
+			for ctx.Err() == nil {
+				_, _ = s.Build(ctx, one.ID)
+			}
+		})
+	}
+	h.age.Add(1)
+	begin := time.Now()
+	for what, try := range map[string]func(ctx context.Context) error{
+		"a sign of life": s.Attend,
+		"a delivery": func(ctx context.Context) error {
+			d := delivery(newID())
+			b := build(d)
+			b.Ref, b.Commit = "refs/heads/"+b.ID, ""
+			return second(s.Accept(ctx, d, []*store.Build{b}))
+		},
+	} {
+		for err := errors.New("not tried"); err != nil; {
+			if time.Since(begin) > 45*time.Second {
+				t.Fatalf("%s: %v", what, err)
+			}
+			short, cancel := context.WithTimeout(ctx, 5*time.Second)
+			err = try(short)
+			cancel()
+		}
+	}
+	stop()
+	readers.Wait()
 }

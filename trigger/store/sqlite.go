@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	_ "embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -276,10 +277,19 @@ func (*sqlite) unreadable() string {
 		AND coalesce(json_valid(attempted_by, 9), 1) AND coalesce(json_valid(errors, 9), 1)) LIMIT ?`
 }
 
-func (*sqlite) orphans() string {
-	return `SELECT seq, id, target FROM builds WHERE state IN ('waiting', 'calling', 'unknown') AND parked_until = 0
+func (d *sqlite) orphans(ctx context.Context, after int64, most int) ([]idle, error) {
+	rows, err := d.reader().query(ctx, `SELECT seq, id, target FROM builds WHERE state IN ('waiting', 'calling', 'unknown') AND parked_until = 0 AND seq > ?
 		AND id NOT IN (SELECT json_extract(args, '$.build') FROM river_job WHERE finalized_at IS NULL AND kind = 'build'
-			AND json_extract(args, '$.build') IS NOT NULL) LIMIT ?`
+			AND json_extract(args, '$.build') IS NOT NULL) ORDER BY seq LIMIT ?`, after, most)
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows)
+}
+
+func (*sqlite) oneOf(column string, values []string) (condition string, list any) {
+	text, _ := json.Marshal(values) //nolint:errchkjson // strings
+	return column + " IN (SELECT value FROM json_each(?))", string(text)
 }
 
 func (d *sqlite) ping(ctx context.Context) error {

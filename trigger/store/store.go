@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,6 +115,8 @@ type write struct {
 	locks  []int64
 	accept *acceptance                             // written together with the others of its batch
 	do     func(ctx context.Context, tx *tx) error // or this
+	err    error                                   // of this one alone
+	again  bool                                    // it was tried before, and may have been committed
 	done   chan error
 }
 
@@ -137,9 +140,10 @@ const maxBatch = 256
 
 // write runs do in a transaction and returns after its commit. Writes that wait
 // at the same time share one transaction, and so one sync of the disk. do may
-// run twice: it must set its results anew each time, and return an error only
-// if the transaction is to be rolled back. locks are held for it where there is
-// more than one writer.
+// run twice: it must set its results anew each time. An error of it rolls the
+// transaction back, but for ErrStale and ErrClaimed: before these it must have
+// changed nothing, and the others go on. locks are held for it where there is more
+// than one writer.
 func (s *Store) write(ctx context.Context, locks []int64, do func(ctx context.Context, tx *tx) error) error {
 	return s.enqueue(ctx, &write{locks: locks, do: do})
 }
@@ -203,12 +207,15 @@ func (s *Store) commit(batch []*write) {
 	err := s.transaction(batch)
 	if err == nil || len(batch) == 1 {
 		for _, w := range batch {
-			w.done <- err
+			w.done <- cmp.Or(err, w.err)
 		}
 		return
 	}
+	for _, w := range batch {
+		w.again = true
+	}
 	s.log.Warn("shared transaction failed, its members are retried singly", "members", len(batch), "error", err)
-	alone := func(w *write) { w.done <- s.transaction([]*write{w}) }
+	alone := func(w *write) { w.done <- cmp.Or(s.transaction([]*write{w}), w.err) }
 	if s.db.writers() == 1 {
 		for _, w := range batch {
 			alone(w)
@@ -231,7 +238,8 @@ func (s *Store) commit(batch []*write) {
 	})
 }
 
-// transactionTimeout ends a transaction that hangs: a locked or stalled disk.
+// transactionTimeout ends a transaction that hangs: it waits for a lock, a server or
+// between two statements. A statement of SQLite that waits for the disk is not cut.
 const transactionTimeout = 10 * time.Second
 
 func (s *Store) transaction(batch []*write) (err error) {
@@ -240,7 +248,7 @@ func (s *Store) transaction(batch []*write) (err error) {
 		switch {
 		case err == nil:
 			s.lastWrite.Store(nil)
-		case len(batch) == 1 && !errors.Is(err, ErrStale) && !errors.Is(err, ErrClaimed):
+		case len(batch) == 1:
 			s.lastWrite.Store(&err)
 		}
 	}()
@@ -261,7 +269,9 @@ func (s *Store) transaction(batch []*write) (err error) {
 	}
 	var accepted []*acceptance
 	for _, w := range batch {
+		w.err = nil
 		if w.accept != nil {
+			w.accept.again = w.again
 			accepted = append(accepted, w.accept)
 		}
 	}
@@ -272,7 +282,10 @@ func (s *Store) transaction(batch []*write) (err error) {
 		if w.do == nil {
 			continue
 		}
-		if err := w.do(ctx, tx); err != nil {
+		switch err := w.do(ctx, tx); {
+		case errors.Is(err, ErrStale), errors.Is(err, ErrClaimed):
+			w.err = err
+		case err != nil:
 			return joinRollback(tx, err)
 		}
 	}

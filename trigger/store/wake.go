@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"math"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 
@@ -171,30 +172,41 @@ func (s *Store) TakeOver(ctx context.Context) error {
 	})
 }
 
-// rearmBatch is how many builds get their wake-up back in one transaction.
-const rearmBatch = 1000
+const (
+	// rearmBatch is how many builds get their wake-up back in one transaction.
+	rearmBatch = 1000
+	// rearmLook is how many without one are looked for at once: that takes the same
+	// for one and for many.
+	rearmLook = 20 * rearmBatch
+)
 
 // Rearm gives unresolved builds that have no wake-up one, and reports how many
 // had none. It is for who leads. A build that gets one meanwhile has two, which
-// does no harm.
+// does no harm. When ctx ends before all were looked at, n of them are done and
+// the error says so: the next call goes on.
 func (s *Store) Rearm(ctx context.Context) (n int, err error) {
 	if err := s.dropUnreadable(ctx); err != nil {
 		return 0, err
 	}
-	for {
-		rows, err := s.db.reader().query(ctx, s.db.orphans(), rearmBatch)
+	for after := int64(0); ; {
+		found, err := s.db.orphans(ctx, after, rearmLook)
 		if err != nil {
 			return n, fmt.Errorf("look for builds without a wake-up: %w", err)
 		}
-		found, err := collect(rows)
-		if err != nil || len(found) == 0 {
-			return n, err
+		for some := range slices.Chunk(found, rearmBatch) {
+			err := s.write(ctx, nil, func(_ context.Context, tx *tx) error {
+				for _, b := range some {
+					tx.wake(b.target, b.id)
+				}
+				return nil
+			})
+			if err != nil {
+				return n, err
+			}
+			n += len(some)
+			after = some[len(some)-1].seq
 		}
-		err = s.write(ctx, nil, func(ctx context.Context, tx *tx) error { return rearm(ctx, tx, found) })
-		if err != nil {
-			return n, err
-		}
-		if n += len(found); len(found) < rearmBatch {
+		if len(found) < rearmLook {
 			return n, nil
 		}
 	}
@@ -293,24 +305,20 @@ func (s *Store) Turns(ctx context.Context, target string, gap time.Duration, bur
 }
 
 // Sweep wakes builds whose hold has lasted long enough. It returns how many.
-func (s *Store) Sweep(ctx context.Context, now time.Time) (int, error) {
-	var n int // not a result: it may be written yet when ctx ends
-	err := s.write(ctx, nil, func(ctx context.Context, tx *tx) error {
-		rows, err := tx.query(ctx, `SELECT seq, id, target FROM builds WHERE parked_until > 0 AND parked_until <= ? LIMIT 1000`, micros(now))
-		if err != nil {
-			return fmt.Errorf("look for parked builds: %w", err)
-		}
-		found, err := collect(rows)
-		n = len(found)
-		if err != nil {
+func (s *Store) Sweep(ctx context.Context, now time.Time) (all int, err error) {
+	for {
+		var n int // not a result: it may be written yet when ctx ends
+		err := s.write(ctx, nil, func(ctx context.Context, tx *tx) (err error) {
+			n, err = rearm(ctx, tx, `seq IN (SELECT seq FROM builds WHERE parked_until > 0 AND parked_until <= ? LIMIT ?)`, micros(now), rearmBatch)
 			return err
+		})
+		if err != nil {
+			return all, err
 		}
-		return rearm(ctx, tx, found)
-	})
-	if err != nil {
-		return 0, err
+		if all += n; n < rearmBatch {
+			return all, nil
+		}
 	}
-	return n, nil
 }
 
 // idle is a build that has no wake-up.
@@ -329,17 +337,6 @@ func collect(rows cursor) (all []idle, err error) {
 		all = append(all, b)
 	}
 	return all, errors.Join(rows.Err(), rows.Close())
-}
-
-// rearm gives builds a wake-up.
-func rearm(ctx context.Context, tx *tx, builds []idle) error {
-	for _, b := range builds {
-		if _, err := tx.exec(ctx, `UPDATE builds SET parked_until = 0, held_call = ? WHERE seq = ?`, false, b.seq); err != nil {
-			return err
-		}
-		tx.wake(b.target, b.id)
-	}
-	return nil
 }
 
 // riverLogger passes on what River reports, from warnings upwards: its own
