@@ -143,6 +143,7 @@ type hole struct {
 	net.Listener
 	socket string
 	age    atomic.Int64 // connections of an earlier one are silent
+	made   atomic.Int64 // connections
 	copies sync.WaitGroup
 }
 
@@ -180,6 +181,7 @@ func (h *hole) serve() {
 			continue
 		}
 		age := h.age.Load()
+		h.made.Add(1)
 		for _, way := range [][2]net.Conn{{client, server}, {server, client}} {
 			h.copies.Go(func() {
 				defer way[0].Close()
@@ -217,6 +219,10 @@ func TestSilentConnectionsAreLeft(t *testing.T) {
 			}
 		})
 	}
+	for h.made.Load() < 12 { // all of both pools
+		_ = s.Attend(ctx)
+	}
+	time.Sleep(100 * time.Millisecond) // whatever was at rest is at work now
 	h.age.Add(1)
 	begin := time.Now()
 	for what, try := range map[string]func(ctx context.Context) error{
@@ -229,7 +235,7 @@ func TestSilentConnectionsAreLeft(t *testing.T) {
 		},
 	} {
 		for err := errors.New("not tried"); err != nil; {
-			if time.Since(begin) > 45*time.Second {
+			if time.Since(begin) > 90*time.Second {
 				t.Fatalf("%s: %v", what, err)
 			}
 			short, cancel := context.WithTimeout(ctx, 5*time.Second)
