@@ -64,6 +64,9 @@ func (t *Trigger) lookAround(ctx context.Context, led bool) (leads bool) {
 	if leads = t.look(ctx); !leads {
 		return false
 	}
+	if err := t.store.Freshen(ctx); err != nil {
+		t.logUnlessStopping("the database's planner was not told of the growth", err)
+	}
 	if err := t.store.TakeOver(ctx); err != nil {
 		t.logUnlessStopping("builds of dead processes were not looked for", err)
 	}

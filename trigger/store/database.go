@@ -54,6 +54,10 @@ type database interface {
 	// oneOf is the condition that a column has one of these values, and its argument.
 	oneOf(column string, values []string) (condition string, list any)
 
+	// freshen brings what the planner of statements knows up to date, where that is
+	// too slow by itself.
+	freshen(ctx context.Context) error
+
 	ping(ctx context.Context) error
 	// size gives the bytes of the database and those free where it is, -1 if that
 	// cannot be known.

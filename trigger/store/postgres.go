@@ -51,7 +51,7 @@ func openPostgres(ctx context.Context, url, _ string, log *slog.Logger) (_ datab
 		config.ConnConfig.RuntimeParams["application_name"] = "buildbridge"
 	}
 	given := config.ConnConfig.RuntimeParams
-	config.AfterConnect = func(ctx context.Context, c *pgx.Conn) error { return limitSession(ctx, c, given) }
+	config.AfterConnect = func(ctx context.Context, c *pgx.Conn) error { return setSession(ctx, c, given) }
 	if config.MaxConns < minConns {
 		config.MaxConns = minConns
 	}
@@ -153,12 +153,24 @@ func dialPostgres(ctx context.Context, network, address string) (net.Conn, error
 	return d.DialContext(ctx, network, address)
 }
 
-// limitSession keeps a process that stands still or lost its network from keeping
-// its locks: the server ends its session, and who waits for them meanwhile gives
-// way to others. What the URL says is left alone. It is no part of the start of a
-// connection, which a pooler between would refuse.
-func limitSession(ctx context.Context, c *pgx.Conn, given map[string]string) error {
-	for name, value := range map[string]string{"idle_in_transaction_session_timeout": "10s", "lock_timeout": lockTimeout} {
+// settings are those of each session; what the URL says is left alone. They are no
+// part of the start of a connection, which a pooler between would refuse.
+func settings() map[string]string {
+	return map[string]string{
+		// A process that stands still or lost its network must not keep its locks: the
+		// server ends its session, and who waits for them meanwhile gives way to others.
+		"idle_in_transaction_session_timeout": "10s",
+		"lock_timeout":                        "2s",
+		// There is an index for every statement, and each is planned once. Planned while
+		// a table is small, they would read all of it for ever.
+		"enable_seqscan":  "off",
+		"plan_cache_mode": "force_generic_plan",
+		"jit":             "off",
+	}
+}
+
+func setSession(ctx context.Context, c *pgx.Conn, given map[string]string) error {
+	for name, value := range settings() {
 		if _, set := given[name]; set {
 			continue
 		}
@@ -168,8 +180,6 @@ func limitSession(ctx context.Context, c *pgx.Conn, given map[string]string) err
 	}
 	return nil
 }
-
-const lockTimeout = "2s"
 
 func (d *postgres) begin(ctx context.Context) (*tx, error) {
 	t, err := d.pool.Begin(ctx)
@@ -207,7 +217,8 @@ func (*postgres) committedBefore(ctx context.Context, q querier, asked []*accept
 		sources, keys, since = append(sources, a.delivery.Source), append(keys, a.delivery.DuplicateKey), append(since, a.since())
 	}
 	rows, err := q.query(ctx, `SELECT a.n, d.id FROM unnest(?::text[], ?::text[], ?::bigint[]) WITH ORDINALITY AS a (source, key, since, n)
-		JOIN deliveries d ON d.source = a.source AND d.duplicate_key = a.key AND d.outcome = 'accepted' AND d.replay_of = '' AND d.received_at >= a.since`,
+		CROSS JOIN LATERAL (SELECT id FROM deliveries WHERE source = a.source AND duplicate_key = a.key
+			AND outcome = 'accepted' AND replay_of = '' AND received_at >= a.since LIMIT 1) d`,
 		sources, keys, since)
 	if err != nil {
 		return err
@@ -345,6 +356,29 @@ func (d *postgres) orphans(ctx context.Context, after int64, most int) ([]idle, 
 
 func (*postgres) oneOf(column string, values []string) (condition string, list any) {
 	return column + " = ANY(?::text[])", values
+}
+
+// freshen does what the server does once a minute: a queue grows faster, and until
+// then statements are planned for a small one.
+func (d *postgres) freshen(ctx context.Context) error {
+	rows, err := d.reader().query(ctx, `SELECT relid::regclass::text FROM pg_stat_user_tables
+		WHERE relid IN (to_regclass('builds'), to_regclass('deliveries'), to_regclass('river_job')) AND n_mod_since_analyze > 1000 + n_live_tup / 5`)
+	if err != nil {
+		return err
+	}
+	var tables []string
+	for rows.Next() {
+		var table string
+		if err := rows.Scan(&table); err != nil {
+			return errors.Join(err, rows.Close())
+		}
+		tables = append(tables, table)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil || len(tables) == 0 {
+		return err
+	}
+	_, err = d.reader().exec(ctx, "ANALYZE "+strings.Join(tables, ", "))
+	return err
 }
 
 func (d *postgres) ping(ctx context.Context) error { return d.pool.Ping(ctx) }

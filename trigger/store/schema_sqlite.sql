@@ -65,11 +65,12 @@ CREATE INDEX IF NOT EXISTS builds_rule ON builds (rule, seq);
 CREATE INDEX IF NOT EXISTS builds_repository ON builds (repository, seq);
 CREATE INDEX IF NOT EXISTS builds_state ON builds (state, seq) WHERE state <> 'started';
 CREATE INDEX IF NOT EXISTS builds_replays ON builds (replay_of, seq) WHERE replay_of <> '';
+-- Each begins with what tells most apart, and no other index has first.
 -- Builds of the same target, job, and ref or commit share the service's answer to
 -- "was it started?"; the same rule and repository besides keep their order.
-CREATE INDEX IF NOT EXISTS builds_line ON builds (target, job_id, ref, rule, repository, seq) WHERE state IN ('waiting', 'calling', 'unknown');
-CREATE INDEX IF NOT EXISTS builds_commit ON builds (target, job_id, commit_id) WHERE state IN ('waiting', 'calling', 'unknown') AND commit_id <> '';
-CREATE INDEX IF NOT EXISTS builds_held ON builds (target, job_id, ref, seq) WHERE held_call;
-CREATE INDEX IF NOT EXISTS builds_held_commit ON builds (target, job_id, commit_id, seq) WHERE held_call AND commit_id <> '';
+CREATE INDEX IF NOT EXISTS builds_line ON builds (ref, target, job_id, rule, repository, seq) WHERE state IN ('waiting', 'calling', 'unknown');
+CREATE INDEX IF NOT EXISTS builds_commit ON builds (commit_id, target, job_id) WHERE state IN ('waiting', 'calling', 'unknown') AND commit_id <> '';
+CREATE INDEX IF NOT EXISTS builds_held ON builds (ref, target, job_id, seq) WHERE held_call;
+CREATE INDEX IF NOT EXISTS builds_held_commit ON builds (commit_id, target, job_id, seq) WHERE held_call AND commit_id <> '';
 CREATE INDEX IF NOT EXISTS builds_parked ON builds (parked_until) WHERE parked_until > 0;
 CREATE INDEX IF NOT EXISTS builds_unresolved ON builds (target, state, received_at) WHERE state IN ('waiting', 'calling', 'unknown');

@@ -292,6 +292,8 @@ func (*sqlite) oneOf(column string, values []string) (condition string, list any
 	return column + " IN (SELECT value FROM json_each(?))", string(text)
 }
 
+func (*sqlite) freshen(context.Context) error { return nil }
+
 func (d *sqlite) ping(ctx context.Context) error {
 	if err := d.there(); err != nil {
 		return err

@@ -41,3 +41,12 @@ func (s *Store) Queue(ctx context.Context) (stats []QueueStat, err error) {
 // Size returns the bytes that the database takes, and the bytes that are free
 // where it is; -1 if that cannot be known.
 func (s *Store) Size(ctx context.Context) (used, free int64, err error) { return s.db.size(ctx) }
+
+// Freshen keeps statements quick while the tables grow. It is for who leads, every
+// few seconds.
+func (s *Store) Freshen(ctx context.Context) error {
+	if err := s.db.freshen(ctx); err != nil {
+		return fmt.Errorf("statistics of the tables: %w", err)
+	}
+	return nil
+}
