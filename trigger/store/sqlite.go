@@ -67,7 +67,7 @@ func openSQLite(ctx context.Context, path, caller string, log *slog.Logger) (_ d
 	writer := url.Values{
 		"mode":    {"rw"}, // a file that is gone is not made anew
 		"_txlock": {"immediate"},
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "temp_store(MEMORY)", "cache_size(-16384)", "wal_autocheckpoint(4000)"},
+		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "temp_store(MEMORY)", "cache_size(-6144)", "wal_autocheckpoint(4000)"},
 	}
 	if d.writer, err = openConns("file:" + uriPath(path) + "?" + writer.Encode()); err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func openSQLite(ctx context.Context, path, caller string, log *slog.Logger) (_ d
 	if err := d.writer.PingContext(ctx); err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
-	reader := url.Values{"mode": {"rw"}, "_pragma": {"busy_timeout(5000)", "query_only(ON)", "cache_size(-4096)"}}
+	reader := url.Values{"mode": {"rw"}, "_pragma": {"busy_timeout(5000)", "query_only(ON)", "cache_size(-1024)"}}
 	if d.read, err = openConns("file:" + uriPath(path) + "?" + reader.Encode()); err != nil {
 		return nil, err
 	}
