@@ -11,6 +11,7 @@ VERSION   ?=
 # (https://go.dev/issue/75804).
 FUZZTIME  ?= 20000x
 BENCHTIME ?= 1s
+LOADFLAGS ?=
 TESTFLAGS ?=
 
 # Of make kill: how often each fleet is killed, and how many deliveries each test
@@ -69,6 +70,10 @@ $(GOLANGCI):
 .PHONY: bench
 bench: ## Run all benchmarks; BENCHTIME=1x to see that they work
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+.PHONY: bench-load
+bench-load: ## Measure the program under load, next to a bare handler: minutes; LOADFLAGS='-run Accept' for a part
+	$(GO) test ./cmd/internal/loadtest -count=1 -v -timeout 2h $(LOADFLAGS) -args -full
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME: a time, or a count of inputs such as 20000x
