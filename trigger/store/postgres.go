@@ -362,7 +362,7 @@ func (*postgres) oneOf(column string, values []string) (condition string, list a
 // then statements are planned for a small one.
 func (d *postgres) freshen(ctx context.Context) error {
 	rows, err := d.reader().query(ctx, `SELECT relid::regclass::text FROM pg_stat_user_tables
-		WHERE relid IN (to_regclass('builds'), to_regclass('deliveries'), to_regclass('river_job')) AND n_mod_since_analyze > 1000 + n_live_tup / 5`)
+		WHERE relid IN (to_regclass('builds'), to_regclass('deliveries'), to_regclass('river_job')) AND n_mod_since_analyze > 1000 + n_live_tup`)
 	if err != nil {
 		return err
 	}
