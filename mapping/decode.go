@@ -34,7 +34,9 @@ type decoder struct {
 	expanding int // aliases we are inside of
 	expanded  int
 	overflow  bool
-	garbled   bool // an unquoted ! or * made the parser misread what follows
+
+	lost   int  // times that a tag took fields of the maps around it
+	hidden bool // names of sources or targets may be among what was not read
 }
 
 func (d *decoder) fault(at place, format string, args ...any) {
@@ -100,7 +102,7 @@ func (d *decoder) resolve(n ast.Node) (ast.Node, func(), bool) {
 			name := m.Value.String()
 			to, ok := d.anchors[name]
 			if !ok {
-				d.garbled = true
+				d.hidden = d.hidden || d.amongNames()
 				if strings.ContainsAny(name, "*/.?[") {
 					d.fault(d.at(m), "YAML reads an unquoted * as an alias: quote it, '*%s'", name)
 				} else {
@@ -114,7 +116,7 @@ func (d *decoder) resolve(n ast.Node) (ast.Node, func(), bool) {
 		case *ast.TagNode:
 			tag := m.Start.Value
 			if !strings.HasPrefix(tag, "!!") {
-				d.garbled = true
+				d.swallowed(m.Value)
 				d.fault(d.at(m), "YAML reads an unquoted ! as a tag: quote it, '%s'", tag)
 				return nil, done, false
 			}
@@ -135,6 +137,26 @@ func (d *decoder) resolve(n ast.Node) (ast.Node, func(), bool) {
 	}
 	d.fault(d.at(n), "an alias leads back to itself")
 	return nil, done, false
+}
+
+// amongNames says whether the value being decoded can define sources or targets.
+func (d *decoder) amongNames() bool {
+	return d.rule == "" && (len(d.path) == 0 || len(d.path) == 1 && (d.path[0] == "sources" || d.path[0] == "targets"))
+}
+
+// swallowed notes what the parser took for the value of a tag: with nothing
+// behind an unquoted !, that is what follows, be it the next fields of a map around
+// it or of the document.
+func (d *decoder) swallowed(n ast.Node) {
+	if _, scalar := n.(ast.ScalarNode); !scalar {
+		d.lost++
+	}
+	fields, _ := pairs(n)
+	inRules := d.rule != "" || len(d.path) > 0 && d.path[0] == "rules"
+	d.hidden = d.hidden || !inRules || slices.ContainsFunc(fields, func(p *ast.MappingValueNode) bool {
+		name := keyText(p)
+		return name == "sources" || name == "targets"
+	})
 }
 
 // value decodes one node into v, which f describes.
@@ -263,7 +285,9 @@ func keyText(p *ast.MappingValueNode) string {
 func (d *decoder) object(n ast.Node, at place, v reflect.Value) bool {
 	base := v.Addr().Interface().(interface{ base() *object }).base()
 	base.at = at
+	count, lost := d.count, d.lost
 	entries, ok := d.merged(n, 0)
+	unmerged := d.count > count
 	if !ok {
 		base.wrong = []string{""}
 		if _, secret := reflect.TypeAssert[*secretDocument](v.Addr()); secret {
@@ -312,8 +336,12 @@ func (d *decoder) object(n ast.Node, at place, v reflect.Value) bool {
 		}
 		d.pop()
 	}
+	if unmerged || d.lost > lost {
+		base.wrong = append(base.wrong, "")
+		return true
+	}
 	for _, f := range sh.fields {
-		if f.required && !seen[f.index].present() && !d.garbled {
+		if f.required && !seen[f.index].present() {
 			d.push(f.name)
 			d.fault(at, "required")
 			d.pop()

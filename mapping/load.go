@@ -60,7 +60,7 @@ type loader struct {
 
 	faults   []Fault
 	warnings []Fault
-	unread   bool // a file could not be read: what it names is not known
+	unread   bool // a file, or the names in one, could not be read: what it names is not known
 
 	sources named[*Source]
 	targets named[*Target]
@@ -302,7 +302,7 @@ func tooDeep(tokens token.Tokens) *token.Position {
 func (s scope) decode(d *decoder, body ast.Node, doc *document) bool {
 	_, isMap := pairs(body)
 	d.guarded(s, func() { d.value(body, reflect.ValueOf(doc).Elem(), nil) })
-	if d.garbled || !isMap {
+	if d.hidden || !isMap {
 		s.unread = true
 	}
 	return len(doc.wrong) == 0 || isMap
@@ -321,7 +321,7 @@ func (s scope) decodeRules(d *decoder, list *ast.SequenceNode, first int, rules 
 		}
 	})
 	d.path = nil
-	return !d.garbled
+	return d.lost == 0
 }
 
 // add merges a document.
@@ -379,11 +379,13 @@ func (l *loader) resolve() *Ruleset {
 			case l.unread:
 			case j.target != "" && !l.targets.has(j.target):
 				r.scope.fault(j.targetAt, field, "there is no target %q%s", j.target, l.hint(j.target, l.targets.names, "targets"))
-			case j.target == "" && len(l.targets.names) == 1:
+			case j.target != "":
+			case len(l.targets.names) == 1:
 				j.target = l.targets.names[0]
-			case j.target == "" && !j.targetAt.present() && len(l.targets.names) == 0:
+			case j.misread:
+			case len(l.targets.names) == 0:
 				r.scope.fault(j.at, field, "no target is defined: a job needs one under targets")
-			case j.target == "" && !j.targetAt.present():
+			default:
 				r.scope.fault(j.at, field, "required, because there are several: %s", strings.Join(clipList(l.targets.names, 10), ", "))
 			}
 		}

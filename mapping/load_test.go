@@ -99,3 +99,26 @@ func checkFault(t *testing.T, f Fault, files []File) {
 	}
 	t.Errorf("a fault of a file that was not given: %v", f)
 }
+
+// Where an unquoted ! or * stands for what may name sources and targets, nobody is
+// told that a name is not there.
+func TestNamesThatWereNotRead(t *testing.T) {
+	rules := "rules:\n  - name: a\n    source: gx\n    when: {push: {}}\n    jobs: [{job_id: " + jobA + ", target: m}]\n"
+	for name, text := range map[string]string{
+		"an alias for all sources": "sources: *x\n" + rules,
+		"an alias for all targets": "targets: *x\n" + goodSources + rules,
+		"merged into the sources":  "sources: {<<: *x, github: {provider: github, insecure: true}}\n" + rules,
+		"merged into the document": "<<: *x\n" + rules,
+		"a tag of all sources":     "sources: !x {}\n" + rules,
+		"a tag of one source":      "sources:\n  github: !x\n  gx: {provider: github, insecure: true}\n" + goodTargets + rules,
+		"a tag of the last field of a rule": rules + "  - name: b\n    jobs: [{job_id: " + jobA + ", target: m}]\n    when: !x\n" +
+			"targets:\n  m: {region: cn-north-4, credentials: {chain: true}}\nsources:\n  gx: {provider: github, insecure: true}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := printed(t, File{Name: "rules.yaml", Data: []byte("version: 1\n" + text)})
+			if strings.Contains(got, "there is no") || strings.Contains(got, "no target") || !strings.Contains(got, "unquoted") && !strings.Contains(got, "alias") {
+				t.Errorf("it says\n%s", got)
+			}
+		})
+	}
+}

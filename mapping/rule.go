@@ -52,6 +52,7 @@ type job struct {
 	marker     string
 
 	at, targetAt place
+	misread      bool // a target may be written that could not be read
 }
 
 type parameter struct {
@@ -147,7 +148,7 @@ func (s scope) job(doc *jobDocument, i int) job {
 	field := indexed("jobs", i)
 	j := job{
 		id: doc.JobID.value, target: doc.Target.value, buildType: doc.BuildType.value == "auto", marker: doc.Marker.value,
-		at: doc.at, targetAt: doc.Target.at,
+		at: doc.at, targetAt: doc.Target.at, misread: doc.doubts("target"),
 	}
 	for k := range doc.Parameters {
 		p := &doc.Parameters[k]

@@ -140,7 +140,7 @@ func (s scope) readSplit(d *decoder, doc *document, rest string, pieces []piece)
 	}
 	before := len(s.faults)
 	s.decode(d, body, doc)
-	if len(s.faults) > before || d.garbled {
+	if len(s.faults) > before {
 		s.faults = s.faults[:before]
 		return false
 	}
