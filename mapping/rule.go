@@ -118,7 +118,7 @@ func (s scope) tag(doc *tagDocument) *tagClause {
 	if doc.Semver.at.present() && doc.Semver.value != "" {
 		var err error
 		if c.constraint, err = s.constraint(doc.Semver.value); err != nil {
-			s.fault(doc.Semver.at, "when.tag.semver", "%q is not a constraint such as >=2.0.0: %v", clip(doc.Semver.value), err)
+			s.fault(doc.Semver.at, "when.tag.semver", "%v", err)
 		}
 	}
 	return c

@@ -1,6 +1,8 @@
 package mapping
 
 import (
+	"errors"
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -19,8 +21,11 @@ func (l *loader) constraint(text string) (*constraint, error) {
 		return c, nil
 	}
 	parsed, err := semver.NewConstraint(text)
-	if err != nil {
+	switch {
+	case errors.Is(err, semver.ErrTooManyConstraintGroups):
 		return nil, err
+	case err != nil: // whose text repeats the constraint
+		return nil, fmt.Errorf("%q is not a constraint such as >=2.0.0", clip(text))
 	}
 	c := &constraint{text, parsed}
 	l.constraints[text] = c
