@@ -34,6 +34,9 @@ type expression struct {
 	program cel.Program
 	result  *types.Type
 	fields  []string // of the event that it reads
+
+	requires []comparison // of a condition
+	never    bool         // a condition that is plainly false
 }
 
 // language compiles expressions, each text once.
@@ -243,7 +246,9 @@ func (l *language) compileNew(text string) (_ *expression, faults []expressionFa
 	if err != nil {
 		return nil, []expressionFault{{0, err.Error()}}
 	}
-	return &expression{text: text, program: program, result: checked.OutputType(), fields: fieldsOf(checked)}, nil
+	e := &expression{text: text, program: program, result: checked.OutputType(), fields: fieldsOf(checked)}
+	e.requires, e.never = requires(checked.NativeRep().Expr())
+	return e, nil
 }
 
 // byteOffset turns a line (from 1) and a column (from 0, in characters) into an

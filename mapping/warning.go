@@ -22,6 +22,11 @@ func (s scope) warnRule(r *rule, doc *ruleDocument) {
 	if r.newest && r.push == nil && r.tag != nil {
 		s.warn(doc.Concurrency.at, "concurrency", "without effect: a build of a tag is never replaced, and this rule is for tags only")
 	}
+	if r.condition != nil {
+		if why := r.whyNever(); why != "" {
+			s.warn(doc.If.at, "if", "%s", why)
+		}
+	}
 	if (r.push == nil) == (r.tag == nil) {
 		return
 	}
