@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/core/auth/provider"
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/core/config"
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/core/impl"
+	"github.com/huaweicloud/huaweicloud-sdk-go-v3/core/sdkerr"
 	"golang.org/x/sync/singleflight"
 )
 
@@ -24,7 +26,42 @@ import (
 // SDK replaces temporary keys 40 minutes before they expire. Its refresh is not
 // safe for concurrent use, so only one runs at a time, for all who wait.
 func Chain() Credentials {
-	return &chainCredentials{provide: provider.BasicCredentialProviderChain().GetCredentials, now: time.Now}
+	return &chainCredentials{
+		// provider.BasicCredentialProviderChain, whose error does not say where it looked.
+		provide: firstOf(
+			place{"environment", provider.BasicCredentialEnvProvider()},
+			place{"profile", provider.BasicCredentialProfileProvider()},
+			place{"ECS metadata", provider.BasicCredentialMetadataProvider()},
+			place{"CCE pod identity", provider.BasicCredentialPodIdentityProvider()},
+		),
+		now: time.Now,
+	}
+}
+
+// place is where keys may be.
+type place struct {
+	name string
+	provider.ICredentialProvider
+}
+
+// firstOf gives what the first of the places has, or says of each why it has
+// nothing.
+func firstOf(places ...place) func() (auth.ICredential, error) {
+	return func() (auth.ICredential, error) {
+		reasons := make([]string, len(places))
+		for i, p := range places {
+			credential, err := p.GetCredentials()
+			if err == nil {
+				return credential, nil
+			}
+			reason := err.Error()
+			if e, ok := errors.AsType[*sdkerr.CredentialsTypeError](err); ok {
+				reason = e.ErrorMessage // without the JSON around it
+			}
+			reasons[i] = p.name + ": " + oneLine(reason, 200)
+		}
+		return nil, errors.New(strings.Join(reasons, "; "))
+	}
 }
 
 // chainFresh is how long keys are used without looking again.

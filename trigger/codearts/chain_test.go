@@ -100,3 +100,31 @@ func TestChainRenewsTemporaryKeys(t *testing.T) {
 		t.Errorf("refresh: %v, %v", again, err)
 	}
 }
+
+// Where there are no keys, each place that was looked at says why.
+func TestChainNamesThePlaces(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	for _, name := range []string{"HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_IDP_ID", "HUAWEICLOUD_SDK_CREDENTIALS_FILE", "HC_CONTAINER_CREDENTIALS_FULL_URI"} {
+		t.Setenv(name, "")
+	}
+	chain := &chainCredentials{
+		provide: firstOf(
+			place{"environment", provider.BasicCredentialEnvProvider()},
+			place{"profile", provider.BasicCredentialProfileProvider()},
+			place{"CCE pod identity", provider.BasicCredentialPodIdentityProvider()},
+		),
+		now: time.Now,
+	}
+	err := chain.Authorize(t.Context(), httptest.NewRequestWithContext(t.Context(), http.MethodPost, "https://x/", http.NoBody), nil)
+	if err == nil {
+		t.Fatal("there are keys")
+	}
+	for _, part := range []string{
+		"credential chain: environment: AK&SK or IdpId&IdTokenFile does not exist; ",
+		"; profile: open ", "; CCE pod identity: HC_CONTAINER_CREDENTIALS_FULL_URI must be set",
+	} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("the error lacks %q: %v", part, err)
+		}
+	}
+}
