@@ -34,8 +34,12 @@ func (e *Error) Error() string {
 	b.WriteString(": ")
 	b.WriteString(e.what)
 	var in []string
-	if e.Status != 0 {
-		in = append(in, strings.TrimSpace(strconv.Itoa(e.Status)+" "+e.Code))
+	switch status := strconv.Itoa(e.Status); {
+	case e.Status == 0:
+	case e.Code == status || e.Code == "": // IAM's code is the status
+		in = append(in, status)
+	default:
+		in = append(in, status+" "+e.Code)
 	}
 	if e.RequestID != "" {
 		in = append(in, "request "+e.RequestID)
@@ -44,7 +48,7 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, " (%s)", strings.Join(in, ", "))
 	}
 	if e.Message != "" {
-		b.WriteString(": " + e.Message)
+		b.WriteString(": " + strings.TrimSuffix(e.Message, "."))
 	}
 	if e.Err != nil {
 		b.WriteString(": " + e.Err.Error())
