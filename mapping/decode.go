@@ -365,7 +365,7 @@ func ruleName(entries []*ast.MappingValueNode) string {
 
 // hintField says what an unknown field may have meant.
 func hintField(name string, names []string, t reflect.Type) string {
-	if s := suggest(name, names); s != "" {
+	if s := Suggest(name, names); s != "" {
 		return s
 	}
 	if t == reflect.TypeFor[ruleDocument]() {
@@ -525,7 +525,7 @@ func (d *decoder) text(n ast.Node, at place, p *text, f *field) {
 	length := utf8.RuneCountInString(p.value)
 	switch {
 	case f.enum != nil && !slices.Contains(f.enum, p.value):
-		hint := suggest(p.value, f.enum)
+		hint := Suggest(p.value, f.enum)
 		if len(f.enum) == 1 {
 			hint = ""
 		}

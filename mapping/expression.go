@@ -280,7 +280,7 @@ var (
 func (l *language) explain(text string, offset int, message string) expressionFault {
 	message, _, _ = strings.Cut(message, "\n")
 	if m := undefinedField.FindStringSubmatch(message); m != nil {
-		hint := suggest(m[1], eventFieldNames())
+		hint := Suggest(m[1], eventFieldNames())
 		if hint == "" {
 			hint = "; it has " + strings.Join(eventFieldNames(), ", ")
 		}
@@ -293,7 +293,7 @@ func (l *language) explain(text string, offset int, message string) expressionFa
 		if strings.HasSuffix(text[:offset], m[1]) {
 			offset -= len(m[1]) // and at the parenthesis behind it
 		}
-		return expressionFault{offset, fmt.Sprintf("unknown name %q%s", m[1], suggest(m[1], append([]string{"event"}, l.names...)))}
+		return expressionFault{offset, fmt.Sprintf("unknown name %q%s", m[1], Suggest(m[1], append([]string{"event"}, l.names...)))}
 	}
 	if syntax, ok := strings.CutPrefix(message, "Syntax error: "); ok {
 		syntax, _, _ = strings.Cut(syntax, " expecting ")

@@ -394,7 +394,7 @@ func (l *loader) resolve() *Ruleset {
 }
 
 func (l *loader) hint(name string, names []string, under string) string {
-	if s := suggest(name, names); s != "" {
+	if s := Suggest(name, names); s != "" {
 		return s
 	}
 	if len(names) == 0 {

@@ -2,9 +2,9 @@ package mapping
 
 import "strconv"
 
-// suggest gives `; did you mean "x"?` for the candidate that word is likely a
+// Suggest gives `; did you mean "x"?` for the candidate that word is likely a
 // misspelling of, or "".
-func suggest(word string, candidates []string) string {
+func Suggest(word string, candidates []string) string {
 	if len(word) > 64 {
 		return ""
 	}

@@ -15,7 +15,7 @@ func TestSuggest(t *testing.T) {
 		"branches":    "",
 	}
 	for word, want := range tests {
-		if got := suggest(word, candidates); got != want {
+		if got := Suggest(word, candidates); got != want {
 			t.Errorf("%q: %q, want %q", word, got, want)
 		}
 	}

@@ -29,7 +29,7 @@ func (s scope) target(name string, doc *targetDocument) *Target {
 	case !region && !endpoint && !doc.doubts("region", "endpoint"):
 		s.fault(doc.at, field, "want exactly one of region and endpoint")
 	case region && !slices.Contains(Regions(), doc.Region.value):
-		s.warn(doc.Region.at, field+".region", "%q is not on the list of known regions%s", clip(doc.Region.value), suggest(doc.Region.value, Regions()))
+		s.warn(doc.Region.at, field+".region", "%q is not on the list of known regions%s", clip(doc.Region.value), Suggest(doc.Region.value, Regions()))
 	}
 	out := &Target{
 		Name:      name,

@@ -119,6 +119,9 @@ func noSource(rules *mapping.Ruleset, name string) error {
 	if len(names) == 0 {
 		return fmt.Errorf("no source %q: the rules have no sources", name)
 	}
+	if hint := mapping.Suggest(name, names); hint != "" {
+		return fmt.Errorf("no source %q%s", name, hint)
+	}
 	return fmt.Errorf("no source %q: the rules have %s", name, strings.Join(names, ", "))
 }
 
