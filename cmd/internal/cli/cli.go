@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -98,7 +99,9 @@ func Run(ctx context.Context, args []string, env Environment) int {
 	if err != nil {
 		name := "buildbridge"
 		if wrong, ok := errors.AsType[*kong.ParseError](err); ok && wrong.Context.Selected() != nil {
-			name = wrong.Context.Selected().FullPath()
+			command := wrong.Context.Selected()
+			name = command.FullPath()
+			err = withoutFlag(command, err)
 		}
 		return usage(&env, name, err)
 	}
@@ -117,11 +120,24 @@ func Run(ctx context.Context, args []string, env Environment) int {
 	return exitFailed
 }
 
+// withoutFlag says how rules are given where somebody gave them as an argument.
+func withoutFlag(command *kong.Command, err error) error {
+	path, unexpected := strings.CutPrefix(err.Error(), "unexpected argument ")
+	if !unexpected || !slices.ContainsFunc(command.Flags, func(f *kong.Flag) bool { return f.Name == "rules" }) {
+		return err
+	}
+	if len(command.Positional) > 0 {
+		return fmt.Errorf("%w; rules are given by --rules", err)
+	}
+	return fmt.Errorf("%w: use --rules %s", err, path)
+}
+
 func usage(env *Environment, name string, err error) int {
 	text := err.Error()
 	if _, command, ok := strings.Cut(name, " "); ok { // the parser names it too, at times
 		text = strings.TrimPrefix(text, command+": ")
 	}
+	text = strings.ReplaceAll(text, "expected value value but", "expected a value but") // the parser's words for a type that has no name
 	_, _ = fmt.Fprintf(env.Stderr, "%s: %s\nRun \"%s --help\" for what it takes, with examples.\n", name, text, name)
 	return exitUsage
 }

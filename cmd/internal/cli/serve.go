@@ -62,6 +62,10 @@ Examples:
     BUILDBRIDGE_RULES=rules.yaml,teams/ BUILDBRIDGE_LOG_FORMAT=text buildbridge serve --dry-run`
 }
 
+// minBodyMemory is the least that --max-body-memory can be, in bytes. A typing error
+// (256 for 256MiB) would refuse every delivery.
+const minBodyMemory = 1 << 20
+
 // Validate implements kong.Validatable. An empty variable of the environment is a
 // mistake; an empty address would listen on a port nobody knows.
 func (c *serveCommand) Validate() error {
@@ -80,6 +84,9 @@ func (c *serveCommand) Validate() error {
 	}
 	if c.MaxConnections <= 0 {
 		return errors.New("--max-connections must be more than 0")
+	}
+	if c.MaxBodyMemory < minBodyMemory {
+		return errors.New("--max-body-memory must be 1MiB or more")
 	}
 	if c.MaxWaiting <= 0 {
 		return errors.New("--max-waiting must be more than 0")

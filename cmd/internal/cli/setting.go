@@ -34,12 +34,10 @@ const day = 24 * time.Hour
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (s *span) UnmarshalText(text []byte) error {
 	if days, ok := strings.CutSuffix(string(text), "d"); ok {
-		n, err := strconv.ParseUint(days, 10, 64)
-		if err != nil || n > uint64(math.MaxInt64/day) {
-			return fmt.Errorf("%q is no number of days", text)
+		if n, err := strconv.ParseUint(days, 10, 64); err == nil && n <= uint64(math.MaxInt64/day) {
+			*s = span(time.Duration(n) * day)
+			return nil
 		}
-		*s = span(time.Duration(n) * day)
-		return nil
 	}
 	d, err := time.ParseDuration(string(text))
 	if err != nil || d < 0 {
