@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 
 	"buildbridge/cmd/internal/explain"
@@ -62,7 +63,7 @@ func (c *explainCommand) Run(env *Environment) error {
 	}
 	explained, err := explain.Delivery(rules, source, header, body)
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.name(), err)
+		return fmt.Errorf("%s: %w%s", c.name(), err, hintEvent(err))
 	}
 	if c.JSON {
 		return printJSON(env.Stdout, explained)
@@ -99,6 +100,9 @@ func (c *explainCommand) read(stdin io.Reader) ([]byte, error) {
 	return body, nil
 }
 
+// headerName is what the name of a header may hold: RFC 9110, section 5.6.2.
+const headerName = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~"
+
 func parseHeader(lines []string) (http.Header, error) {
 	header := http.Header{}
 	for _, line := range lines {
@@ -106,9 +110,23 @@ func parseHeader(lines []string) (http.Header, error) {
 		if name = strings.TrimSpace(name); !ok || name == "" {
 			return nil, usageError(fmt.Sprintf("-H %q is not 'Name: value'", line))
 		}
+		if strings.Trim(name, headerName) != "" {
+			return nil, usageError(fmt.Sprintf("-H %q: no header can have the name %q", line, name))
+		}
 		header.Add(name, strings.TrimSpace(value))
 	}
 	return header, nil
+}
+
+var missingHeader = regexp.MustCompile(`header (\S+) is missing$`)
+
+// hintEvent says what a body needs whose event could not be guessed.
+func hintEvent(err error) string {
+	m := missingHeader.FindStringSubmatch(err.Error())
+	if m == nil {
+		return ""
+	}
+	return fmt.Sprintf(", and the body is neither a push nor a tag that can be recognised without it: give -H '%s: …'", m[1])
 }
 
 func noSource(rules *mapping.Ruleset, name string) error {

@@ -33,7 +33,7 @@ func meaning(r mapping.Reason) string {
 	case mapping.ReasonPing:
 		return "a test call of the code host"
 	case mapping.ReasonEvent:
-		return "the event is neither a push nor a tag"
+		return "an event that builds nothing; pushes and tags come as events of their own"
 	case mapping.ReasonDeleted:
 		return "the branch or tag was deleted"
 	case mapping.ReasonNoRule:
