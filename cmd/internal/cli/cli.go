@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -142,11 +143,17 @@ func usage(env *Environment, name string, err error) int {
 	return exitUsage
 }
 
-// rulesPaths are the paths to use where --rules is optional: those given, else
-// rules.yaml in the current folder.
+// rulesPaths are the paths to use where --rules is optional: those given, each
+// once, else rules.yaml in the current folder.
 func rulesPaths(given []string) ([]string, error) {
-	if len(given) > 0 {
-		return given, nil
+	var paths []string
+	for _, path := range given {
+		if !slices.ContainsFunc(paths, func(p string) bool { return filepath.Clean(p) == filepath.Clean(path) }) {
+			paths = append(paths, path)
+		}
+	}
+	if len(paths) > 0 {
+		return paths, nil
 	}
 	if _, err := os.Stat(defaultRules); err != nil {
 		return nil, usageError("no --rules given, and there is no " + defaultRules + " here")
