@@ -1,9 +1,15 @@
 package store
 
-import "database/sql"
+import (
+	"database/sql"
+	"os"
+)
 
 // WakeUp is what a River job of a build carries.
 func WakeUp(build string) wakeUp { return wakeUp{Build: build} }
 
 // OpenConns opens a pool of connections that keep their statements.
 func OpenConns(dsn string) (*sql.DB, error) { return openConns(dsn) }
+
+// LockFile takes a lock as opening a SQLite database does.
+func LockFile(path string) (*os.File, bool, error) { return lockFile(path) }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
@@ -42,12 +43,16 @@ const readers = 4
 
 func openSQLite(ctx context.Context, path, caller string, log *slog.Logger) (_ database, err error) {
 	d := &sqlite{path: path, caller: caller}
+	var made bool
 	defer func() {
 		if err != nil {
+			if made { // and still locked
+				_ = os.Remove(d.file.Name())
+			}
 			err = errors.Join(err, d.close())
 		}
 	}()
-	if d.file, err = lockFile(path + ".lock"); err != nil {
+	if d.file, made, err = lockFile(path + ".lock"); err != nil {
 		return nil, err
 	}
 	// It holds bodies of private repositories: nobody else reads it. SQLite gives
@@ -109,17 +114,36 @@ func uriPath(path string) string {
 	return strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(filepath.ToSlash(path))
 }
 
-// lockFile takes a file for this process. The lock goes with the process,
-// however it ends.
-func lockFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the path is the user's own setting
-	if err != nil {
-		return nil, err
+// lockFile takes a file for this process, and says whether it was made for that.
+// The lock goes with the process, however it ends.
+func lockFile(path string) (_ *os.File, made bool, err error) {
+	for {
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600) //nolint:gosec // the path is the user's own setting
+		made := err == nil
+		if errors.Is(err, fs.ErrExist) {
+			f, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // as above
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, false, fmt.Errorf("the folder %s is not there: %w", filepath.Dir(path), err)
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+			return nil, false, errors.Join(fmt.Errorf("%s: in use by another process (%w): stop that one, or give this one a database of its own", path, err), f.Close())
+		}
+		locked, err := f.Stat()
+		if err != nil {
+			return nil, false, errors.Join(err, f.Close())
+		}
+		if now, err := os.Stat(path); err == nil && os.SameFile(locked, now) {
+			return f, made, nil
+		}
+		// Meanwhile who had it removed it, and a lock on what is gone keeps nobody out.
+		if err := f.Close(); err != nil {
+			return nil, false, err
+		}
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: in use by another process (%w): stop that one, or give this one a database of its own", path, err), f.Close())
-	}
-	return f, nil
 }
 
 func (d *sqlite) close() error {

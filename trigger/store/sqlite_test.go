@@ -1,13 +1,18 @@
 package store_test
 
 import (
+	"bytes"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -74,6 +79,68 @@ func TestNobodyElseReadsTheFile(t *testing.T) {
 	}
 }
 
+// A file that is no database is left as it was, without a lock beside it; a lock that was
+// there stays.
+func TestNoLockIsLeftBeside(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "notes.txt")
+	text := []byte(strings.Repeat("not a database\n", 100))
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open := func() {
+		t.Helper()
+		if _, err := store.Open(t.Context(), store.Options{Database: path, Logger: logger(t)}); err == nil {
+			t.Fatal("it was opened")
+		}
+		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, text) {
+			t.Errorf("the file was changed (%v)", err)
+		}
+	}
+	open()
+	if left, err := filepath.Glob(path + "?*"); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v (%v)", left, err)
+	}
+	if err := os.WriteFile(path+".lock", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open()
+	if _, err := os.Stat(path + ".lock"); err != nil {
+		t.Error(err)
+	}
+}
+
+// Of those who take, remove and release a lock at the same time, one has it.
+func TestLockThatIsRemoved(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "test.db.lock")
+	var holders, taken atomic.Int32
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 300 {
+				f, _, err := store.LockFile(path)
+				if err != nil {
+					continue // somebody else has it
+				}
+				taken.Add(1)
+				if n := holders.Add(1); n != 1 {
+					t.Errorf("%d have it", n)
+				}
+				runtime.Gosched()
+				holders.Add(-1)
+				if err := errors.Join(os.Remove(path), f.Close()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if taken.Load() == 0 {
+		t.Error("nobody ever had it")
+	}
+}
+
 func TestOpenSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	for phrase, c := range map[string]struct {
@@ -82,7 +149,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	}{
 		"no logger":           {store.Options{Database: "x.db"}, "Options.Logger is missing"},
 		"no database":         {store.Options{Logger: logger(t)}, "Options.Database is missing"},
-		"a folder that isn't": {store.Options{Logger: logger(t), Database: filepath.Join(t.TempDir(), "none", "x.db")}, "no such file or directory"},
+		"a folder that isn't": {store.Options{Logger: logger(t), Database: filepath.Join(t.TempDir(), "none", "x.db")}, "/none is not there: "},
 		"a bad URL":           {store.Options{Logger: logger(t), Database: "postgres://u:secret@h:port/db"}, "not a valid URL"},
 		"another database":    {store.Options{Logger: logger(t), Database: "mysql://u:secret@h/db"}, "give the path of a SQLite file"},
 	} {
