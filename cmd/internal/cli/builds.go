@@ -255,7 +255,7 @@ func (c *buildsReplay) Run(ctx context.Context, env *Environment) error {
 		Error    string `json:"error,omitempty"`
 	}
 	all := make([]replayed, 0, len(c.ID))
-	err = each(env, c.JSON, c.ID, func(id string) error {
+	err = each(env, c.JSON, "buildbridge builds replay: build", c.ID, func(id string) error {
 		var b admin.Build
 		err := api.ask(ctx, http.MethodPost, "/builds/"+url.PathEscape(id)+"/replay", nil, &b)
 		r := replayed{ID: b.ID, ReplayOf: id}
@@ -295,7 +295,7 @@ func (c *buildsReplay) matching(ctx context.Context, env *Environment, api *clie
 		}
 		for _, s := range got.Skipped {
 			if !c.JSON {
-				env.complain(printable(s.Reason))
+				env.complain(fmt.Sprintf("buildbridge builds replay: build %s: %s", s.ID, printable(s.Reason)))
 			}
 		}
 		all.Replayed, all.Skipped = append(all.Replayed, got.Replayed...), append(all.Skipped, got.Skipped...)

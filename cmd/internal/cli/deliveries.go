@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -195,7 +196,7 @@ func (c *deliveriesReplay) Run(ctx context.Context, env *Environment) error {
 		return err
 	}
 	all := make([]replayedDelivery, 0, len(c.ID))
-	err = each(env, c.JSON, c.ID, func(id string) error {
+	err = each(env, c.JSON, "buildbridge deliveries replay: delivery", c.ID, func(id string) error {
 		d := replayedDelivery{}
 		err := api.ask(ctx, http.MethodPost, "/deliveries/"+url.PathEscape(id)+"/replay", nil, &d)
 		if d.ReplayOf = id; err != nil {
@@ -225,14 +226,14 @@ func (c *deliveriesReplay) Run(ctx context.Context, env *Environment) error {
 }
 
 // each does something for every id, whatever became of the ones before. Without
-// JSON, which tells of them itself, errors are printed.
-func each(env *Environment, json bool, ids []string, do func(id string) error) error {
+// JSON, which tells of them itself, errors are printed behind what is done to what.
+func each(env *Environment, json bool, what string, ids []string, do func(id string) error) error {
 	var failed error
 	for _, id := range ids {
 		if err := do(id); err != nil {
 			failed = errReported
 			if !json {
-				env.complain(strings.TrimSpace(err.Error()))
+				env.complain(fmt.Sprintf("%s %s: %s", what, printable(id), strings.TrimSpace(err.Error())))
 			}
 		}
 	}
