@@ -59,7 +59,10 @@ func Run(ctx context.Context, o Options) error {
 	}
 	err = d.show(ctx)
 	if err == nil && !o.Once {
-		d.printf("\nEverything keeps running until you press Ctrl-C.\n")
+		d.invite()
+	}
+	err = errors.Join(err, d.unprinted)
+	if err == nil && !o.Once {
 		<-ctx.Done()
 	}
 	return errors.Join(err, d.stop(ctx))
@@ -74,6 +77,7 @@ type demo struct {
 	rules     *mapping.Ruleset
 	simulator *codeartstest.Server
 	bridge    *bridge.Bridge
+	unprinted error // the first that printing gave: nobody saw the demo
 }
 
 func start(ctx context.Context, o Options) (_ *demo, err error) {
@@ -88,7 +92,7 @@ func start(ctx context.Context, o Options) (_ *demo, err error) {
 		}
 	}()
 	if d.dir, err = os.MkdirTemp("", "buildbridge-demo-"); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("a folder in %s (set TMPDIR for another): %w", os.TempDir(), err)
 	}
 	d.rules, _, err = mapping.Parse(mapping.File{Name: buildbridge.SampleName, Data: buildbridge.Sample()})
 	if err != nil {
@@ -145,7 +149,29 @@ func (d *demo) service(t *mapping.Target) (trigger.Service, error) {
 }
 
 func (d *demo) printf(format string, args ...any) {
-	_, _ = fmt.Fprintf(d.o.Out, format, args...)
+	if _, err := fmt.Fprintf(d.o.Out, format, args...); d.unprinted == nil {
+		d.unprinted = err
+	}
+}
+
+// push is the body of the push that was sent, for those who send one of their own.
+func (d *demo) push() string { return filepath.Join(d.dir, "push.json") }
+
+// invite says where to look, and how to send more.
+func (d *demo) invite() {
+	d.printf(`
+Everything keeps running until you press Ctrl-C. Look at it from another terminal:
+
+  buildbridge builds list --admin %[3]s
+  curl %[3]s/metrics
+  curl %[4]s/_runs
+
+And send a push of your own: edit %[5]s, and
+
+  signature=$(openssl dgst -sha256 -hmac %[6]s < %[5]s | sed 's/^.* //')
+  curl %[1]s/webhooks/%[2]s -H 'Content-Type: application/json' -H 'X-GitHub-Event: push' \
+    -H "X-GitHub-Delivery: $(date +%%s)" -H "X-Hub-Signature-256: sha256=$signature" --data-binary @%[5]s
+`, d.bridge.PublicURL(), source, d.bridge.AdminURL(), d.simulator.URL, d.push(), string(d.secret))
 }
 
 // show sends the push and the tag.
@@ -195,6 +221,11 @@ database are running on this machine. Every secret of the sample is replaced.
 func (d *demo) send(ctx context.Context, change codehosttest.Change, object string) error {
 	header, body := codehosttest.GitHub(uuid.NewString(), change, object)
 	codehosttest.Sign(mapping.GitHub, string(d.secret), header, body)
+	if change.Branch != "" {
+		if err := os.WriteFile(d.push(), body, 0o600); err != nil {
+			return err
+		}
+	}
 	before := d.simulator.RunCount()
 	status, answer, err := d.post(ctx, header, body)
 	if err != nil {

@@ -2,9 +2,13 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,6 +41,59 @@ func TestDemoFails(t *testing.T) {
 		t.Errorf("it left %v behind (%v)", left, err)
 	}
 }
+
+// What it says at the end can be typed as it is.
+func TestInvitation(t *testing.T) {
+	for _, program := range []string{"sh", "curl", "openssl"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skip(err)
+		}
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	t.Setenv("NO_PROXY", "127.0.0.1")
+	var out strings.Builder
+	d, err := start(t.Context(), Options{Out: &out, Log: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := d.stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := d.show(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	out.Reset()
+	d.invite()
+	if !strings.Contains(out.String(), "buildbridge builds list --admin "+d.bridge.AdminURL()+"\n") {
+		t.Errorf("it does not say how to list builds:\n%s", out.String())
+	}
+	_, lines, _ := strings.Cut(out.String(), "\n  signature=")
+	answer, err := exec.CommandContext(t.Context(), "sh", "-c", "signature="+lines).Output()
+	if err != nil || !strings.Contains(string(answer), `"outcome":"accepted"`) {
+		t.Errorf("a push as it says is answered with %s (%v)", answer, err)
+	}
+}
+
+// A demo that nobody can see has failed, and so has one without a place for its
+// files.
+func TestDemoSaysWhatIsMissing(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	if err := Run(t.Context(), Options{Out: fullDisk{}, Log: io.Discard}); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("error %v, want that it could not print", err)
+	}
+	gone := filepath.Join(t.TempDir(), "gone")
+	t.Setenv("TMPDIR", gone)
+	if err := Run(t.Context(), Options{Out: io.Discard, Log: io.Discard}); err == nil || !strings.Contains(err.Error(), gone+" (set TMPDIR for another): ") {
+		t.Errorf("error %v, want one that names the folder", err)
+	}
+}
+
+// fullDisk is a writer as /dev/full is one.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
 
 func TestDemoLeavesNothingBehind(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
