@@ -136,7 +136,7 @@ func (f Fault) check() error {
 	case f.Delay < 0, f.Times < 0, f.RetryAfter < 0, f.Probability < 0, f.Probability > 1:
 		return errors.New("delay, times and retry_after are at least 0, probability is between 0 and 1")
 	case !f.answers() && f.Drop == "" && f.Delay == 0:
-		return errors.New("a fault needs a status, code, body, delay or drop")
+		return errors.New("a fault needs at least one of status, code, message, body, retry_after, delay and drop")
 	}
 	return nil
 }

@@ -168,6 +168,16 @@ func TestFaultsRefused(t *testing.T) {
 			}
 		})
 	}
+	for _, enough := range []string{`"status":500`, `"code":"C"`, `"message":"M"`, `"body":"B"`, `"retry_after":1`, `"delay":"1s"`, `"drop":"after"`} {
+		var f codeartstest.Fault
+		if err := json.Unmarshal([]byte("{"+enough+"}"), &f); err != nil {
+			t.Errorf("%s is refused: %v", enough, err)
+		}
+		name, _, _ := strings.Cut(strings.Trim(enough, `"`), `"`)
+		if err := json.Unmarshal([]byte("{}"), &f); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("a fault without anything: %v, which does not name %s", err, name)
+		}
+	}
 	full := codeartstest.Fault{
 		Path: codeartstest.PathRun, JobID: jobID, Status: 500, Code: "C", Message: "M", Body: "B", ContentType: "T", Header: map[string]string{"A": "B"},
 		RetryAfter: 1, Delay: time.Second, Drop: codeartstest.DropAfter, Done: true, Times: 3, Probability: 0.5,
