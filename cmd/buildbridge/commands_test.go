@@ -102,6 +102,23 @@ func TestSimulator(t *testing.T) {
 	}
 }
 
+// Each build is printed, in one line whatever the body looks like.
+func TestSimulatorPrintsBuilds(t *testing.T) {
+	p := begin(t, t.TempDir(), nil, "simulator", "--listen", "127.0.0.1:0")
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.address("listening on ")+"/v3/jobs/build",
+		strings.NewReader("{\n  \"job_id\": \"f9d6c8466d614a9788e9a0acf6c15f46\",\n  \"scm\": {\"build_tag\": \"v1\"}\n}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if status, body := do(t, req); status != http.StatusOK {
+		t.Fatalf("the call gives %d: %s", status, body)
+	}
+	eventually(t, "it is printed", func() bool {
+		return strings.Contains(p.output(), "\n"+`build number 1: {"job_id":"f9d6c8466d614a9788e9a0acf6c15f46","scm":{"build_tag":"v1"}}`)
+	})
+}
+
 // A user logs in with its password alone, and nobody does where there are keys
 // and no user.
 func TestSimulatorLogin(t *testing.T) {

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -23,7 +25,7 @@ type simulatorCommand struct {
 
 // Help implements kong.HelpProvider.
 func (simulatorCommand) Help() string {
-	return `Answers RunJob and the calls around it as CodeArts Build does, and builds nothing. Everything is in memory. It stops on Ctrl-C.
+	return `Answers RunJob and the calls around it as CodeArts Build does, and builds nothing. Everything is in memory. Each build that it starts is printed in a line. It stops on Ctrl-C.
 
 Examples:
 
@@ -46,8 +48,13 @@ func (c *simulatorCommand) Validate() error {
 	return nil
 }
 
-func (c *simulatorCommand) options() codeartstest.Options {
-	var o codeartstest.Options
+func (c *simulatorCommand) options(env *Environment) codeartstest.Options {
+	o := codeartstest.Options{Started: func(run codeartstest.Run) {
+		var line bytes.Buffer // the body may have several
+		if json.Compact(&line, run.Body) == nil {
+			env.printf("build number %s: %s\n", run.BuildNo, printable(line.String()))
+		}
+	}}
 	if c.AccessKey != "" {
 		o.Keys = []codeartstest.Key{{AccessKey: c.AccessKey, SecretKey: c.SecretKey}}
 	}
@@ -65,7 +72,7 @@ func (c *simulatorCommand) Run(ctx context.Context, env *Environment) error {
 		return err
 	}
 	c.tell(env, "http://"+listener.Addr().String())
-	server := &http.Server{Handler: codeartstest.New(c.options()), ReadHeaderTimeout: time.Minute}
+	server := &http.Server{Handler: codeartstest.New(c.options(env)), ReadHeaderTimeout: time.Minute}
 	stopped := make(chan error, 1)
 	go func() {
 		<-ctx.Done()
@@ -96,5 +103,6 @@ What it started:  curl %[1]s/_runs
 Make it fail:     curl -d '{"path":"run","status":500,"code":"CB.00060100","times":2}' %[1]s/_faults
                   curl -d '{"path":"run","drop":"after","delay":"1s","times":1}' %[1]s/_faults
 Mend it:          curl -X DELETE %[1]s/_faults
+
 `, url)
 }

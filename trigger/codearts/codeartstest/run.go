@@ -165,7 +165,11 @@ func (s *Simulator) accept(r *http.Request, body []byte) (*run, string, error) {
 	if !s.exists(*parsed.JobID) {
 		return nil, codeNoJob, fmt.Errorf("the job does not exist")
 	}
-	return s.start(*parsed.JobID, body, false), "", nil
+	started := s.start(*parsed.JobID, body, false)
+	if s.o.Started != nil {
+		s.o.Started(started.run())
+	}
+	return started, "", nil
 }
 
 func (s *Simulator) exists(jobID string) bool {
@@ -219,10 +223,12 @@ func (s *Simulator) Runs() []Run {
 	s.mu.RUnlock()
 	out := make([]Run, len(runs))
 	for i, r := range runs {
-		out[i] = Run{BuildNo: strconv.Itoa(r.no), Body: r.body}
+		out[i] = r.run()
 	}
 	return out
 }
+
+func (r *run) run() Run { return Run{BuildNo: strconv.Itoa(r.no), Body: r.body} }
 
 // RunCount is the number of builds that RunJob started.
 func (s *Simulator) RunCount() int {

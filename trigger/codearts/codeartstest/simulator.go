@@ -38,6 +38,10 @@ type Options struct {
 	TextTimes bool
 
 	Now func() time.Time // time.Now if not set
+
+	// Started is told of each build that RunJob started, before the answer; by
+	// several calls at a time.
+	Started func(Run)
 }
 
 // Key is an access key. A SecurityToken makes it a temporary one, that has to
