@@ -189,8 +189,8 @@ func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 			return err
 		}
 		n, err := tx.exec(ctx, `UPDATE builds SET state = 'superseded', superseded_by = ?, parked_until = 0, held_call = ?, version = version + 1
-			WHERE `+sameLine+` AND state = 'waiting' AND tag = '' AND replay_of = ''`,
-			b.ID, false, b.Target, b.JobID, b.Ref, b.Rule, b.Repository)
+			WHERE `+sameLine+` AND state = 'waiting' AND tag = '' AND replay_of = '' AND delivery <> ?`,
+			b.ID, false, b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Delivery)
 		if err != nil {
 			return fmt.Errorf("supersede for build %s: %w", b.ID, err)
 		}

@@ -50,6 +50,7 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"a hold ends after an hour":                     holdEnds,
 		"newest supersedes what waits, nothing else":    newestSupersedes,
 		"of many newest at once the last one waits":     newestAtOnce,
+		"newest spares those of its own delivery":       newestSparesItsOwn,
 		"the queue is counted":                          queueIsCounted,
 		"what built nothing is kept aside":              keptAside,
 		"builds are listed by filter and page":          buildsAreListed,
@@ -564,6 +565,28 @@ func newestAtOnce(t *testing.T, open func() *store.Store) {
 	}
 	if waits == nil || waits.ID != last.ID {
 		t.Errorf("%+v waits, want the last one, %d", waits, last.Seq)
+	}
+}
+
+func newestSparesItsOwn(t *testing.T, open func() *store.Store) {
+	s := open()
+	newest := func(b *store.Build) { b.Newest = true }
+	before := accept(t, s, newest)
+	d := delivery(newID())
+	builds := []*store.Build{build(d), build(d)}
+	for _, b := range builds {
+		newest(b)
+	}
+	if of, err := s.Accept(t.Context(), d, builds); err != nil || of != "" {
+		t.Fatal(of, err)
+	}
+	if got := read(t, s, before.ID); got.State != store.Superseded || got.SupersededBy != builds[0].ID {
+		t.Errorf("got %+v", got)
+	}
+	for _, b := range builds {
+		if got := read(t, s, b.ID); got.State != store.Waiting {
+			t.Errorf("one of two of a delivery is %s by %s", got.State, got.SupersededBy)
+		}
 	}
 }
 
