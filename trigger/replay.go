@@ -46,7 +46,7 @@ func (t *Trigger) Replay(ctx context.Context, id string) (*store.Build, error) {
 	b := &store.Build{
 		ID: next.String(), Delivery: old.Delivery, Rule: old.Rule, Target: old.Target, JobID: old.JobID,
 		Repository: old.Repository, Ref: old.Ref, Tag: old.Tag, Commit: old.Commit, Marker: old.Marker,
-		ReplayOf: cmp.Or(old.ReplayOf, old.ID), State: store.Waiting, ReceivedAt: now, Deadline: now.Add(t.retryFor(old.Target)),
+		ReplayOf: cmp.Or(old.ReplayOf, old.ID), ByHand: true, State: store.Waiting, ReceivedAt: now, Deadline: now.Add(t.retryFor(old.Target)),
 	}
 	if b.Body, err = remark(old, b.ID); err != nil {
 		return nil, fmt.Errorf("build %s: its body: %w", id, err)

@@ -48,6 +48,35 @@ func TestReplaySendsTheStoredBodyAgain(t *testing.T) {
 	}
 }
 
+// A delivery that a person has decided anew takes nobody's place, and nobody takes
+// its own.
+func TestReplayOfADeliveryIsOutOfTheOrder(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, settings{stopped: true})
+	newest := func(commit string) mapping.Build {
+		p := push(commit)
+		p.Newest = true
+		return p
+	}
+	waiting := b.deliver(t, newest(commitA))[0]
+	r, err := b.Accept(t.Context(), mapping.Delivery{ID: "again", Source: "github", ReplayOf: "old", ReceivedAt: time.Now()}, []mapping.Build{newest(commitB)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	replay := b.await(t, r.Builds[0].ID, store.Waiting)
+	if got := b.await(t, waiting, store.States()...); got.State != store.Waiting {
+		t.Errorf("the build before the replay is %s", got.State)
+	}
+	if hold, err := b.store.Park(t.Context(), replay, time.Now()); err != nil || hold != store.NoHold {
+		t.Errorf("the replay is held: %s, %v", hold, err)
+	}
+	b.deliver(t, newest(commitA))
+	b.await(t, waiting, store.Superseded)
+	if got := b.await(t, replay.ID, store.States()...); got.State != store.Waiting || got.ReplayOf != "" {
+		t.Errorf("after a push the replay is %s, and it repeats %q", got.State, got.ReplayOf)
+	}
+}
+
 func TestReplayOfWhatIsNotResolved(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, settings{stopped: true})

@@ -270,6 +270,7 @@ func (t *Trigger) newBuild(d mapping.Delivery, b mapping.Build) (*store.Build, e
 		Marker:     b.Marker,
 		Body:       body,
 		Newest:     b.Newest,
+		ByHand:     d.ReplayOf != "",
 		State:      store.Waiting,
 		ReceivedAt: d.ReceivedAt,
 		Deadline:   d.ReceivedAt.Add(t.retryFor(b.Target)),

@@ -103,6 +103,7 @@ func TestMoveFromSQLiteToPostgres(t *testing.T) {
 		t.Errorf("a bridge that runs is moved: %v, %s", err, out)
 	}
 	old.term()
+	w.sqlite(`UPDATE builds SET by_hand = 1 WHERE seq = 15`)
 	w.serve("--database", postgres).term() // makes the tables
 	out, err := w.move(t, postgres)
 	if err != nil || !strings.Contains(out, "15 deliveries, 15 builds, of which 12 are not resolved yet") {
@@ -110,6 +111,9 @@ func TestMoveFromSQLiteToPostgres(t *testing.T) {
 	}
 	if out, err := w.move(t, postgres); err == nil {
 		t.Errorf("it is moved twice: %s", out)
+	}
+	if got := w.psql(postgres, `SELECT string_agg(seq::text, ',') FROM builds WHERE by_hand`); got != "15\n" {
+		t.Errorf("builds by hand: got %s, want 15", got)
 	}
 	w.simulator.ClearFaults()
 
@@ -161,4 +165,14 @@ func (w *world) move(t *testing.T, postgres string) (string, error) {
 	cmd.Dir = w.dir
 	out, err := cmd.CombinedOutput()
 	return string(out), err
+}
+
+// psql gives what a query selects.
+func (w *world) psql(postgres, query string) string {
+	w.t.Helper()
+	out, err := exec.CommandContext(w.t.Context(), "psql", "-X", "-A", "-t", "-c", query, postgres).CombinedOutput()
+	if err != nil {
+		w.t.Fatalf("%s: %v, %s", query, err, out)
+	}
+	return string(out)
 }

@@ -153,7 +153,7 @@ func newDeliveries() *rows {
 func newBuilds() *rows {
 	return &rows{table: "builds", columns: []string{
 		"id", "delivery", "rule", "target", "job_id", "repository", "ref", "tag", "commit_id", "marker",
-		"body", "newest", "replay_of", "state", "reason", "received_at", "deadline",
+		"body", "newest", "replay_of", "by_hand", "state", "reason", "received_at", "deadline",
 	}}
 }
 
@@ -184,12 +184,12 @@ func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 		b.State = Waiting
 	}
 	b.Superseded = 0
-	if b.Newest && b.State == Waiting && b.ReplayOf == "" {
+	if b.Newest && b.State == Waiting && !b.ByHand {
 		if err := into.insert(ctx, tx); err != nil { // it may supersede those too
 			return err
 		}
 		n, err := tx.exec(ctx, `UPDATE builds SET state = 'superseded', superseded_by = ?, parked_until = 0, held_call = ?, version = version + 1
-			WHERE `+sameLine+` AND state = 'waiting' AND tag = '' AND replay_of = '' AND delivery <> ?`,
+			WHERE `+sameLine+` AND state = 'waiting' AND tag = '' AND NOT by_hand AND delivery <> ?`,
 			b.ID, false, b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Delivery)
 		if err != nil {
 			return fmt.Errorf("supersede for build %s: %w", b.ID, err)
@@ -197,7 +197,7 @@ func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 		b.Superseded = n
 	}
 	into.add(b.ID, b.Delivery, b.Rule, b.Target, b.JobID, b.Repository, b.Ref, b.Tag, b.Commit, b.Marker,
-		b.Body, b.Newest, b.ReplayOf, string(b.State), b.Reason, micros(b.ReceivedAt), micros(b.Deadline))
+		b.Body, b.Newest, b.ReplayOf, b.ByHand, string(b.State), b.Reason, micros(b.ReceivedAt), micros(b.Deadline))
 	if !b.State.Final() {
 		tx.wake(b.Target, b.ID)
 	}

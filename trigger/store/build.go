@@ -62,7 +62,8 @@ type Build struct {
 	Marker     string // name of the parameter that carries ID; "" for none
 	Body       []byte // the RunJob body, resolved, as it is sent
 	Newest     bool   // replaced builds of its line that still waited
-	ReplayOf   string // the build this repeats by hand, never itself a replay; a replay neither waits its turn nor supersedes
+	ReplayOf   string // the build this repeats, never itself a replay
+	ByHand     bool   // asked for by a person, as a replay or of one's delivery: it neither waits its turn nor supersedes, nor is it superseded
 
 	State        State
 	Reason       string // why it is dead, or what it waits for
@@ -114,7 +115,7 @@ func (b *Build) Record(a Attempt) {
 }
 
 // columns in the order of scan.
-const buildColumns = `seq, id, delivery, rule, target, job_id, repository, ref, tag, commit_id, marker, body, newest, replay_of,
+const buildColumns = `seq, id, delivery, rule, target, job_id, repository, ref, tag, commit_id, marker, body, newest, replay_of, by_hand,
 	state, reason, superseded_by, received_at, deadline, attempts, log, caller, called_at, asked,
 	build_no, adopted, started_at, version`
 
@@ -127,7 +128,7 @@ func scanBuild(row scanner) (*Build, error) {
 		received, deadline, calledAt, startedAt int64
 	)
 	err := row.Scan(&b.Seq, &b.ID, &b.Delivery, &b.Rule, &b.Target, &b.JobID, &b.Repository, &b.Ref, &b.Tag, &b.Commit,
-		&b.Marker, &b.Body, &b.Newest, &b.ReplayOf, &b.State, &b.Reason, &b.SupersededBy, &received, &deadline,
+		&b.Marker, &b.Body, &b.Newest, &b.ReplayOf, &b.ByHand, &b.State, &b.Reason, &b.SupersededBy, &received, &deadline,
 		&b.Attempts, &log, &b.Caller, &calledAt, &b.Asked, &b.BuildNumber, &b.Adopted, &startedAt, &b.version)
 	if err != nil {
 		return nil, err

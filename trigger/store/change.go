@@ -70,7 +70,7 @@ func (s *Store) BeginCall(ctx context.Context, b *Build, now time.Time) (Hold, e
 		n, err := tx.exec(ctx, `UPDATE builds SET state = 'calling', reason = '', caller = ?, called_at = ?, attempts = attempts + 1, asked = 0,
 			parked_until = 0, held_call = ?, version = version + 1 WHERE seq = ? AND version = ?
 			AND (? OR NOT EXISTS (`+earlier+`)) AND NOT EXISTS (`+others+`)`,
-			append(append([]any{s.caller, micros(now), false, b.Seq, b.version, b.ReplayOf != ""}, earlierArgs(b, now)...), othersArgs(b)...)...)
+			append(append([]any{s.caller, micros(now), false, b.Seq, b.version, b.ByHand}, earlierArgs(b, now)...), othersArgs(b)...)...)
 		if err != nil || n > 0 {
 			return err
 		}
@@ -121,7 +121,7 @@ func park(ctx context.Context, tx *tx, b *Build, now time.Time) (Hold, error) {
 // holds says what holds b, and until when at the latest.
 func holds(ctx context.Context, tx *tx, b *Build, now time.Time) (Hold, time.Time, error) {
 	var received int64
-	if b.ReplayOf == "" {
+	if !b.ByHand {
 		err := tx.queryRow(ctx, earlier+` ORDER BY seq LIMIT 1`, earlierArgs(b, now)...).Scan(&received)
 		if err == nil {
 			return HoldOrder, fromMicros(received).Add(HoldFor), nil
@@ -144,7 +144,7 @@ func holds(ctx context.Context, tx *tx, b *Build, now time.Time) (Hold, time.Tim
 // for.
 const (
 	earlier = `SELECT received_at FROM builds WHERE ` + sameLine + ` AND seq < ?
-		AND state IN ('waiting', 'calling', 'unknown') AND replay_of = '' AND received_at > ?`
+		AND state IN ('waiting', 'calling', 'unknown') AND NOT by_hand AND received_at > ?`
 	others = `SELECT received_at FROM builds WHERE ` + sameRef + ` AND ` + called + ` AND seq <> ?
 		UNION ALL SELECT received_at FROM builds WHERE ` + sameCommit + ` AND ` + called + ` AND seq <> ?`
 )
@@ -278,7 +278,7 @@ const heldAtOnce = 3
 func wakeHeld(ctx context.Context, tx *tx, b *Build) error {
 	_, err := rearm(ctx, tx, `seq IN (
 		SELECT seq FROM (SELECT seq, parked_until FROM builds WHERE `+sameLine+`
-			AND state IN ('waiting', 'calling', 'unknown') AND seq > ? AND replay_of = '' ORDER BY seq LIMIT 1) n WHERE ? AND parked_until > 0
+			AND state IN ('waiting', 'calling', 'unknown') AND seq > ? AND NOT by_hand ORDER BY seq LIMIT 1) n WHERE ? AND parked_until > 0
 		UNION ALL SELECT seq FROM (SELECT seq FROM builds WHERE `+sameRef+` AND held_call ORDER BY seq LIMIT ?) r
 		UNION ALL SELECT seq FROM (SELECT seq FROM builds WHERE `+sameCommit+` AND held_call ORDER BY seq LIMIT ?) c)`,
 		b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Seq, b.State.Final(),

@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS builds (
     body          bytea NOT NULL, -- the RunJob body as it is sent
     newest        boolean NOT NULL,
     replay_of     text NOT NULL,
+    by_hand       boolean NOT NULL DEFAULT false, -- asked for by a person: out of the order of its line
     state         text NOT NULL,
     reason        text NOT NULL,
     superseded_by text NOT NULL DEFAULT '',

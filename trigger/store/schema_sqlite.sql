@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS builds (
     body          blob NOT NULL, -- the RunJob body as it is sent
     newest        integer NOT NULL,
     replay_of     text NOT NULL,
+    by_hand       integer NOT NULL DEFAULT 0, -- asked for by a person: out of the order of its line
     state         text NOT NULL,
     reason        text NOT NULL,
     superseded_by text NOT NULL DEFAULT '',

@@ -179,7 +179,7 @@ func acceptedIsReadBack(t *testing.T, open func() *store.Store) {
 	s := open()
 	d := delivery("k")
 	b := build(d)
-	b.Marker, b.Newest = "BRIDGE", true
+	b.Marker, b.Newest, b.ReplayOf, b.ByHand = "BRIDGE", true, newID(), true
 	if of, err := s.Accept(t.Context(), d, []*store.Build{b}); err != nil || of != "" {
 		t.Fatal(of, err)
 	}
@@ -406,7 +406,7 @@ func lineKeepsOrder(t *testing.T, open func() *store.Store) {
 	s := open()
 	first, second, third := accept(t, s, nil), accept(t, s, nil), accept(t, s, nil)
 	other := accept(t, s, func(b *store.Build) { b.Rule = "other" })
-	replay := accept(t, s, func(b *store.Build) { b.ReplayOf = first.ID })
+	replay := accept(t, s, func(b *store.Build) { b.ByHand = true })
 	now := time.Now()
 	if hold := begin(t, s, second, now); hold != store.HoldOrder {
 		t.Errorf("got %q", hold)
@@ -511,7 +511,7 @@ func newestSupersedes(t *testing.T, open func() *store.Store) {
 	kept := map[string]*store.Build{
 		"in calling":     onTheWire,
 		"a tag":          accept(t, s, func(b *store.Build) { b.Tag, b.Commit = "v1", "" }),
-		"a replay":       accept(t, s, func(b *store.Build) { b.ReplayOf = waiting.ID }),
+		"a replay":       accept(t, s, func(b *store.Build) { b.ByHand = true }),
 		"another rule":   accept(t, s, func(b *store.Build) { b.Rule = "other" }),
 		"another ref":    accept(t, s, func(b *store.Build) { b.Ref = "refs/heads/other" }),
 		"another job":    accept(t, s, func(b *store.Build) { b.JobID = "other" }),
