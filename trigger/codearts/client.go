@@ -180,7 +180,7 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 // Where a service was asked for them, its answer decides whether to try again;
 // a secret that cannot be read may be there later.
 func notAuthorized(op string, err error) *Error {
-	e := &Error{Op: op, Fate: FateRetry, what: "no credentials", Err: err}
+	e := &Error{Op: op, Fate: FateRetry, what: "no credentials", Err: foreign(err, nil)}
 	if inner, ok := errors.AsType[*Error](err); ok {
 		e.Fate, e.Timeout, e.RetryAfter = inner.Fate, inner.Timeout, inner.RetryAfter
 	}
@@ -197,7 +197,7 @@ type reply struct {
 	body       []byte
 	requestID  string
 	retryAfter time.Duration
-	secrets    []string // that the request carried
+	secrets    []string // that the request carried, in header and body
 }
 
 func (r reply) error(op string, a answer) *Error {
@@ -216,7 +216,10 @@ func (r reply) error(op string, a answer) *Error {
 // another goroutine, and a deadline can pass while it does. Where net/http
 // takes a second connection because the first was closed before anything was
 // written, the border moves along.
-func send(client *http.Client, op string, req *http.Request, now func() time.Time) (reply, error) {
+//
+// secrets are those in the body; what the header carries is known.
+func send(client *http.Client, op string, req *http.Request, now func() time.Time, secrets ...string) (reply, error) {
+	secrets = append(secrets, credentialsIn(req.Header)...)
 	var connected atomic.Bool
 	trace := &httptrace.ClientTrace{
 		GetConn: func(string) { connected.Store(false) },
@@ -225,14 +228,13 @@ func send(client *http.Client, op string, req *http.Request, now func() time.Tim
 	ctx := httptrace.WithClientTrace(req.Context(), trace)
 	res, err := client.Do(req.WithContext(ctx))
 	if err != nil {
-		e := &Error{Op: op, Fate: FateRetry, what: whatNotSent, Timeout: timedOut(ctx, err), Err: cause(err)}
+		e := &Error{Op: op, Fate: FateRetry, what: whatNotSent, Timeout: timedOut(ctx, err), Err: foreign(cause(err), secrets)}
 		if connected.Load() {
 			e.Fate, e.what = FateUnknown, whatNoAnswer
 		}
 		return reply{}, e
 	}
 	defer res.Body.Close()
-	secrets := credentialsIn(req.Header)
 	r := reply{
 		status:     res.StatusCode,
 		header:     res.Header,
@@ -244,7 +246,7 @@ func send(client *http.Client, op string, req *http.Request, now func() time.Tim
 	if err != nil && r.status >= 200 && r.status < 300 {
 		return reply{}, &Error{
 			Op: op, Fate: FateUnknown, what: whatNoAnswer, Status: r.status, RequestID: r.requestID,
-			Timeout: timedOut(ctx, err), Err: cause(err),
+			Timeout: timedOut(ctx, err), Err: foreign(cause(err), secrets),
 		}
 	}
 	return r, nil

@@ -103,6 +103,21 @@ func misused(op, what, todo string) *Error {
 	return &Error{Op: op, Fate: FateDead, what: what, todo: todo}
 }
 
+// foreign is an error whose text is not ours alone: proxies and services that
+// speak no proper HTTP are quoted in it. It is made fit to log, to show and to
+// store; secrets are taken out.
+func foreign(err error, secrets []string) error {
+	return foreignError{text: oneLine(hide(err.Error(), secrets), 1000), error: err}
+}
+
+type foreignError struct {
+	error
+	text string
+}
+
+func (e foreignError) Error() string { return e.text }
+func (e foreignError) Unwrap() error { return e.error }
+
 // harmless turns unknown into retry for calls that start nothing.
 func harmless(err error) error {
 	if e, ok := errors.AsType[*Error](err); ok && e.Fate == FateUnknown {

@@ -167,7 +167,7 @@ func (u *iamUser) login(ctx context.Context) (string, error) {
 	req.Header.Set("Content-Type", "application/json;charset=utf8")
 	req.Header.Set("User-Agent", defaultUserAgent)
 	asked := u.Now()
-	r, err := send(u.http, opToken, req, u.Now)
+	r, err := send(u.http, opToken, req, u.Now, password)
 	if err != nil {
 		return "", harmless(err)
 	}
@@ -182,7 +182,7 @@ func (u *iamUser) login(ctx context.Context) (string, error) {
 }
 
 func (u *iamUser) failed(r reply, password string) *Error {
-	e := r.error(opToken, parseAnswer(r.body, password))
+	e := r.error(opToken, parseAnswer(r.body, r.secrets...))
 	switch {
 	case r.status == http.StatusUnauthorized || r.status == http.StatusForbidden:
 		e.what = "IAM refused the login"

@@ -3,6 +3,10 @@ package codearts
 import (
 	"context"
 	"net/http"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"buildbridge/mapping"
 )
@@ -33,8 +37,8 @@ const (
 	BuildTypeCommit = "commitId"
 )
 
-// RunJob starts a build and gives its number, which is never "" without an
-// error. body is the JSON of a [RunJobRequest] and is sent as it is.
+// RunJob starts a build and gives its number, which without an error is 1 to 64
+// printable characters. body is the JSON of a [RunJobRequest] and is sent as it is.
 //
 // The error is an [*Error]. With FateUnknown the build may have been started:
 // look with [Client.Records] before calling again. The service has no
@@ -52,5 +56,17 @@ func (c *Client) RunJob(ctx context.Context, body []byte) (string, error) {
 		}
 		return "", e
 	}
+	if !isNumber(a.buildNumber) {
+		return "", &Error{
+			Op: op, Fate: FateUnknown, Status: r.status, RequestID: r.requestID, what: "no proper build number in the answer",
+			Message: strconv.Quote(oneLine(a.buildNumber, 64)),
+		}
+	}
 	return a.buildNumber, nil
+}
+
+// isNumber is generous: digits are what the service documents, not what a build is
+// lost for.
+func isNumber(s string) bool {
+	return utf8.RuneCountInString(s) <= 64 && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }

@@ -51,6 +51,25 @@ func TestRunJobRequestJSON(t *testing.T) {
 	}
 }
 
+// A number that is none tells nothing but that the service got the call.
+func TestBuildNumberThatIsNone(t *testing.T) {
+	for name, number := range map[string]string{
+		"holds NUL":        `1\u0000`,
+		"is two lines":     `1\n2`,
+		"is of any length": strings.Repeat("1", 65),
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = io.WriteString(w, `{"actual_build_number":"`+number+`"}`)
+			})
+			got, err := newClient(t, codearts.Options{Endpoint: url}).RunJob(t.Context(), runBody(t))
+			if e := asError(t, err); got != "" || e.Fate != codearts.FateUnknown || strings.Contains(e.Error(), "\x00") {
+				t.Errorf("got %q, fate %v: %v", got, e.Fate, err)
+			}
+		})
+	}
+}
+
 func TestRunJobOnTheWire(t *testing.T) {
 	for agent, want := range map[string]string{"": "buildbridge", "buildbridge/1.2": "buildbridge/1.2"} {
 		var got *http.Request

@@ -6,9 +6,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	"buildbridge/trigger/codearts"
 )
@@ -168,6 +171,41 @@ func TestProxyFromEnvironment(t *testing.T) {
 }
 
 // Many calls at once leave their connections for the next ones.
+// Proxies and services that speak no proper HTTP are quoted in errors, which go
+// into logs and databases.
+func TestErrorsQuoteOthersSafely(t *testing.T) {
+	tests := map[string]struct {
+		answer string // %s is what authorized the request
+		proxy  bool
+	}{
+		"a proxy that speaks GBK": {"HTTP/1.1 502 \xb4\xed\xce\xf3\r\nContent-Length: 0\r\n\r\n", true},
+		"bytes for a header":      {"HTTP/1.1 200 OK\r\n\xff\xfe\x00\x1bgarbage\r\n\r\n", false},
+		"what was sent, echoed":   {"HTTP/1.1 200 OK\r\nyou sent %s\r\n\r\n", false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			url := listen(t, func(conn net.Conn) {
+				request, err := http.ReadRequest(bufio.NewReader(conn))
+				if err != nil {
+					return
+				}
+				_, _ = io.Copy(io.Discard, request.Body)
+				_, _ = io.WriteString(conn, strings.Replace(test.answer, "%s", request.Header.Get("X-Auth-Token"), 1))
+			})
+			if test.proxy {
+				t.Setenv("HTTPS_PROXY", url)
+				url = "https://service.invalid"
+			}
+			client := newClient(t, codearts.Options{Endpoint: url, Credentials: codearts.Token(secret("MIIPAgYJKoZ"))})
+			_, err := client.RunJob(t.Context(), runBody(t))
+			text := asError(t, err).Error()
+			if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) || strings.Contains(text, "MIIP") {
+				t.Errorf("got %q", text)
+			}
+		})
+	}
+}
+
 func TestConnectionsAreKept(t *testing.T) {
 	const calls = 64
 	var opened atomic.Int32
