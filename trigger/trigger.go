@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -222,30 +221,26 @@ func (t *Trigger) Ignore(d mapping.Delivery, reason mapping.Reason, verdicts []m
 	t.store.PutAside(row)
 }
 
+// newDelivery takes no text as it is that came from outside: a header may hold
+// what is none.
 func newDelivery(d mapping.Delivery) *store.Delivery {
 	row := &store.Delivery{
 		ID:              d.ID,
 		Source:          d.Source,
 		Provider:        d.Provider,
-		HostID:          text(d.HostID),
-		Event:           text(d.Event),
+		HostID:          store.Text(d.HostID),
+		Event:           store.Text(d.Event),
 		ReceivedAt:      d.ReceivedAt,
-		DuplicateKey:    text(d.DuplicateKey),
+		DuplicateKey:    store.Text(d.DuplicateKey),
 		DuplicateWindow: d.DuplicateWindow,
 		Header:          d.Header,
 		Body:            d.Body,
 		ReplayOf:        d.ReplayOf,
 	}
 	if len(d.Events) > 0 {
-		row.Repository, row.Ref = text(d.Events[0].Repository), text(d.Events[0].Ref)
+		row.Repository, row.Ref = store.Text(d.Events[0].Repository), store.Text(d.Events[0].Ref)
 	}
 	return row
-}
-
-// text drops what Postgres does not take for text: NUL, and what is no UTF-8. A
-// header may hold either.
-func text(s string) string {
-	return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "\uFFFD")
 }
 
 func (t *Trigger) newBuild(d mapping.Delivery, b mapping.Build) (*store.Build, error) {
@@ -263,10 +258,10 @@ func (t *Trigger) newBuild(d mapping.Delivery, b mapping.Build) (*store.Build, e
 		Rule:       b.Rule,
 		Target:     b.Target,
 		JobID:      b.JobID,
-		Repository: text(b.Repository),
-		Ref:        text(b.Ref),
-		Tag:        text(b.Tag),
-		Commit:     text(b.Commit),
+		Repository: store.Text(b.Repository),
+		Ref:        store.Text(b.Ref),
+		Tag:        store.Text(b.Tag),
+		Commit:     store.Text(b.Commit),
 		Marker:     b.Marker,
 		Body:       body,
 		Newest:     b.Newest,
@@ -276,7 +271,7 @@ func (t *Trigger) newBuild(d mapping.Delivery, b mapping.Build) (*store.Build, e
 		Deadline:   d.ReceivedAt.Add(t.retryFor(b.Target)),
 	}
 	if b.Dead != "" { // without parameters, so there is nothing that may be sent
-		row.State, row.Reason, row.Body = store.Dead, text(b.Dead), []byte{}
+		row.State, row.Reason, row.Body = store.Dead, store.Text(b.Dead), []byte{}
 	}
 	return row, nil
 }

@@ -190,7 +190,11 @@ func change(ctx context.Context, tx *tx, b *Build, set string, args ...any) erro
 // found by asking is claimed once: ErrClaimed if it belongs to another build. A
 // number that the service answered is the truth: a build that adopted it in the
 // meantime is unknown again, and looked for anew.
+//
+// What others wrote is saved as [Text]: no answer may keep a build from being
+// saved.
 func (s *Store) Save(ctx context.Context, b *Build) error {
+	b.Reason, b.BuildNumber = Text(b.Reason), Text(b.BuildNumber)
 	log, err := json.Marshal(b.Log)
 	if err != nil {
 		return fmt.Errorf("build %s: its log: %w", b.ID, err)

@@ -130,6 +130,11 @@ func lockKey(parts ...string) int64 {
 	return int64(h.Sum64()) //nolint:gosec // all 64 bits, sign included
 }
 
+// Text drops what Postgres does not take for text: NUL, and what is no UTF-8.
+func Text(s string) string {
+	return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "\uFFFD")
+}
+
 // zip compresses a body: not as small as could be, but the processor has a
 // delivery to answer.
 func (s *Store) zip(body []byte) []byte { return s2.Encode(nil, body) }

@@ -43,6 +43,7 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"a bad row fails alone":                         badRowFailsAlone,
 		"what is accepted is worked after a restart":    workedAfterRestart,
 		"of two who change a build one is stale":        oneIsStale,
+		"text that is none is saved":                    noTextIsSaved,
 		"a number is claimed once":                      numberIsClaimedOnce,
 		"an answer beats an adoption":                   answerBeatsAdoption,
 		"a line keeps its order":                        lineKeepsOrder,
@@ -353,6 +354,19 @@ func oneIsStale(t *testing.T, open func() *store.Store) {
 	}
 	if got := read(t, s, one.ID); got.State != store.Calling {
 		t.Errorf("got %s", got.State)
+	}
+}
+
+func noTextIsSaved(t *testing.T, open func() *store.Store) {
+	s := open()
+	b := accept(t, s, nil)
+	const bad = "a\x00b\xb4"
+	b.Reason, b.BuildNumber = bad, bad
+	b.Record(store.Attempt{Outcome: store.Started, Error: bad})
+	save(t, s, b, store.Started)
+	got := read(t, s, b.ID)
+	if got.Reason != "ab\uFFFD" || got.BuildNumber != got.Reason || len(got.Log) != 1 {
+		t.Errorf("got %q, %q, %+v", got.Reason, got.BuildNumber, got.Log)
 	}
 }
 
