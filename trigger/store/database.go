@@ -59,6 +59,9 @@ type database interface {
 	freshen(ctx context.Context) error
 
 	ping(ctx context.Context) error
+	// refused tells whether the database is well and took offence at what is
+	// written.
+	refused(err error) bool
 	// size gives the bytes of the database and those free where it is, -1 if that
 	// cannot be known.
 	size(ctx context.Context) (used, free int64, err error)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -382,6 +383,14 @@ func (d *postgres) freshen(ctx context.Context) error {
 }
 
 func (d *postgres) ping(ctx context.Context) error { return d.pool.Ping(ctx) }
+
+// refused goes by the classes of SQLSTATE: a datum, a constraint, a limit of what a
+// row or statement can be
+// (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+func (*postgres) refused(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && len(e.Code) == 5 && slices.Contains([]string{"22", "23", "54"}, e.Code[:2])
+}
 
 // size cannot know what is free on the server's disk.
 func (d *postgres) size(ctx context.Context) (used, free int64, err error) {

@@ -27,6 +27,19 @@ func opener(t *testing.T, database string) func() *store.Store {
 	}
 }
 
+func TestTextThatPostgresRefusesIsNoIllness(t *testing.T) {
+	t.Parallel()
+	s := opener(t, server.Database(t))()
+	b := accept(t, s, nil)
+	b.ID, b.Rule = newID(), "a\x00"
+	if err := s.AddBuild(t.Context(), b); err == nil {
+		t.Error("NUL was taken for text")
+	}
+	if err := s.Ping(t.Context()); err != nil {
+		t.Errorf("got %v", err)
+	}
+}
+
 // Replicas start together on an empty database: one migrates, one leads.
 func TestReplicasStartTogether(t *testing.T) {
 	t.Parallel()

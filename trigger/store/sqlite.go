@@ -21,6 +21,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivermigrate"
 	sqlitedriver "modernc.org/sqlite"
+	sqlitelib "modernc.org/sqlite/lib"
 )
 
 //go:embed schema_sqlite.sql
@@ -323,6 +324,19 @@ func (d *sqlite) ping(ctx context.Context) error {
 		return err
 	}
 	return d.read.PingContext(ctx)
+}
+
+// refused goes by the primary result codes (https://www.sqlite.org/rescode.html).
+func (*sqlite) refused(err error) bool {
+	e, ok := errors.AsType[*sqlitedriver.Error](err)
+	if !ok {
+		return false
+	}
+	switch e.Code() & 0xff {
+	case sqlitelib.SQLITE_CONSTRAINT, sqlitelib.SQLITE_MISMATCH, sqlitelib.SQLITE_TOOBIG:
+		return true
+	}
+	return false
 }
 
 // size counts the database's files, and what is free on the disk they are on.

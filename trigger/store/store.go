@@ -249,11 +249,12 @@ const transactionTimeout = 10 * time.Second
 
 func (s *Store) transaction(batch []*write) (err error) {
 	defer func() {
-		// Of a batch somebody may be to blame; alone it is the database, or a row.
+		// Of a batch somebody may be to blame; alone it is the database, or what is
+		// written.
 		switch {
 		case err == nil:
 			s.lastWrite.Store(nil)
-		case len(batch) == 1:
+		case len(batch) == 1 && !s.db.refused(err):
 			s.lastWrite.Store(&err)
 		}
 	}()

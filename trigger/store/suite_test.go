@@ -41,6 +41,7 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"a duplicate writes nothing":                    duplicateWritesNothing,
 		"acceptances at once all get their own answer":  manyAtOnce,
 		"a bad row fails alone":                         badRowFailsAlone,
+		"a bad row does not make the database ill":      badRowIsNoIllness,
 		"what is accepted is worked after a restart":    workedAfterRestart,
 		"of two who change a build one is stale":        oneIsStale,
 		"text that is none is saved":                    noTextIsSaved,
@@ -303,6 +304,18 @@ func badRowFailsAlone(t *testing.T, open func() *store.Store) {
 		})
 	}
 	wg.Wait()
+}
+
+func badRowIsNoIllness(t *testing.T, open func() *store.Store) {
+	s := open()
+	d := delivery(newID())
+	b := build(d)
+	if _, err := s.Accept(t.Context(), d, []*store.Build{b, b}); err == nil {
+		t.Error("the same row was added twice")
+	}
+	if err := s.Ping(t.Context()); err != nil {
+		t.Errorf("got %v", err)
+	}
 }
 
 func workedAfterRestart(t *testing.T, open func() *store.Store) {
