@@ -90,14 +90,7 @@ func TestRecordThatCannotBeRead(t *testing.T) {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
 			b := newBridge(t, settings{stopped: true})
-			client, err := codearts.New(codearts.Options{
-				Endpoint: b.sim.URL, Credentials: codearts.Token(func() (mapping.Secret, error) { return "token", nil }),
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(client.Close)
-			b.SetRules(t.Context(), []trigger.Target{{Target: patient(), Service: broken{client, "1"}}}, nil)
+			b.SetRules(t.Context(), []trigger.Target{{Target: patient(), Service: broken{b.client(t, patient()), "1"}}}, nil)
 			if _, err := b.sim.StartBuild(codeartstest.Build{JobID: job, Tag: "v0"}); err != nil { // number 1, a person's
 				t.Fatal(err)
 			}

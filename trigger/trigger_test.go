@@ -138,20 +138,26 @@ func (b *bridge) setTargets(t *testing.T, targets ...mapping.Target) {
 	t.Helper()
 	var at []trigger.Target
 	for _, target := range targets {
-		if target.Endpoint == "" {
-			target.Endpoint = b.sim.URL
-		}
-		client, err := codearts.New(codearts.Options{
-			Endpoint: target.Endpoint, Timeout: target.Timeout,
-			Credentials: codearts.Token(func() (mapping.Secret, error) { return "token", nil }),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(client.Close)
-		at = append(at, trigger.Target{Target: target, Service: client})
+		at = append(at, trigger.Target{Target: target, Service: b.client(t, target)})
 	}
 	b.SetRules(t.Context(), at, []mapping.Job{{Rule: "cart", Target: "north", JobID: job}})
+}
+
+// client calls the target; the simulator, if it has no endpoint.
+func (b *bridge) client(t *testing.T, target mapping.Target) *codearts.Client {
+	t.Helper()
+	if target.Endpoint == "" {
+		target.Endpoint = b.sim.URL
+	}
+	client, err := codearts.New(codearts.Options{
+		Endpoint: target.Endpoint, Timeout: target.Timeout,
+		Credentials: codearts.Token(func() (mapping.Secret, error) { return "token", nil }),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client
 }
 
 func push(commit string) mapping.Build {

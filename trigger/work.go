@@ -249,22 +249,32 @@ func (t *Trigger) settle(ctx context.Context, target *target, b *store.Build, nu
 	return untilDeadline(b, again), t.finish(ctx, b, attempt)
 }
 
+// insistMost is how often an answer is saved over the changes of others: they look
+// for the build, which is a change now and then.
+const insistMost = 10
+
 // insist saves the answer to a call whose row was changed meanwhile: this process
-// was slow, and another took it for dead. As long as the other one only looks for
-// the build, the answer says more.
+// was slow, and another took it for dead. Whatever the other one made of this call,
+// the answer says more: the build was started. Only a later call, or the same
+// number found by a search, is left as it is.
 func (t *Trigger) insist(ctx context.Context, b *store.Build, attempt store.Attempt) error {
-	now, err := t.store.Build(ctx, b.ID)
-	if err != nil {
-		return err
-	}
-	if now.State == store.Unknown && now.Caller == b.Caller && now.CalledAt.Equal(b.CalledAt) {
+	for range insistMost {
+		now, err := t.store.Build(ctx, b.ID)
+		if err != nil {
+			return err
+		}
+		if now.Caller != b.Caller || !now.CalledAt.Equal(b.CalledAt) || now.State == store.Started {
+			if now.BuildNumber != b.BuildNumber {
+				t.log.Error("an answer came too late: the build may have been started twice", append(buildAttrs(b), "build_number", b.BuildNumber, "state", now.State)...)
+			}
+			return nil
+		}
 		now.State, now.Reason, now.BuildNumber, now.Adopted, now.StartedAt = store.Started, "", b.BuildNumber, false, b.StartedAt
-		return t.finish(ctx, now, attempt)
+		if err := t.finish(ctx, now, attempt); !errors.Is(err, store.ErrStale) {
+			return err
+		}
 	}
-	if now.BuildNumber != b.BuildNumber {
-		t.log.Error("an answer came too late: the build may have been started twice", append(buildAttrs(b), "build_number", b.BuildNumber, "state", now.State)...)
-	}
-	return nil
+	return fmt.Errorf("build %s: its answer, number %s: %w", b.ID, b.BuildNumber, store.ErrStale)
 }
 
 // finish records an attempt and saves the build, however long the database takes
