@@ -15,7 +15,9 @@ if [ ! -f "$from" ]; then
 	echo "$from: no such file" >&2
 	exit 1
 fi
-# The bridge holds this lock as long as it runs.
+# The bridge holds this lock as long as it runs. It is beside the file itself, not
+# beside a link to it.
+from=$(readlink -f "$from")
 exec 9>>"$from.lock"
 if ! flock -n 9; then
 	echo "$from is in use: stop the bridge first" >&2

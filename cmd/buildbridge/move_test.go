@@ -99,17 +99,22 @@ func TestMoveFromSQLiteToPostgres(t *testing.T) {
 	settled(old, map[string]int{"started": 3, "unknown": 2, "waiting": 10})
 
 	// While it runs, nothing is moved.
-	if out, err := w.move(t, postgres); err == nil || !strings.Contains(out, "stop the bridge first") {
-		t.Errorf("a bridge that runs is moved: %v, %s", err, out)
+	if err := os.Symlink("buildbridge.db", filepath.Join(w.dir, "link.db")); err != nil {
+		t.Fatal(err)
+	}
+	for _, database := range []string{"buildbridge.db", "link.db"} {
+		if out, err := w.move(t, database, postgres); err == nil || !strings.Contains(out, "stop the bridge first") {
+			t.Errorf("%s: a bridge that runs is moved: %v, %s", database, err, out)
+		}
 	}
 	old.term()
 	w.sqlite(`UPDATE builds SET by_hand = 1 WHERE seq = 15`)
 	w.serve("--database", postgres).term() // makes the tables
-	out, err := w.move(t, postgres)
+	out, err := w.move(t, "buildbridge.db", postgres)
 	if err != nil || !strings.Contains(out, "15 deliveries, 15 builds, of which 12 are not resolved yet") {
 		t.Fatalf("move: %v, %s", err, out)
 	}
-	if out, err := w.move(t, postgres); err == nil {
+	if out, err := w.move(t, "buildbridge.db", postgres); err == nil {
 		t.Errorf("it is moved twice: %s", out)
 	}
 	if got := w.psql(postgres, `SELECT string_agg(seq::text, ',') FROM builds WHERE by_hand`); got != "15\n" {
@@ -155,13 +160,13 @@ func TestMoveFromSQLiteToPostgres(t *testing.T) {
 }
 
 // move runs the script of the documentation.
-func (w *world) move(t *testing.T, postgres string) (string, error) {
+func (w *world) move(t *testing.T, database, postgres string) (string, error) {
 	t.Helper()
 	script, err := filepath.Abs("../../docs/sqlite-to-postgres.sh")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "sh", script, "buildbridge.db", postgres)
+	cmd := exec.CommandContext(t.Context(), "sh", script, database, postgres)
 	cmd.Dir = w.dir
 	out, err := cmd.CombinedOutput()
 	return string(out), err

@@ -30,7 +30,8 @@ var sqliteSchema string
 // sqlite is the embedded database: one connection that writes, a pool of its own
 // that only reads, and an in-process bell instead of River's polled outbox.
 type sqlite struct {
-	path   string
+	path   string      // as the user has it
+	real   string      // without symbolic links: what the lock and SQLite's other files are named after
 	file   *os.File    // locked
 	opened os.FileInfo // the file that was opened
 	writer *sql.DB
@@ -53,12 +54,15 @@ func openSQLite(ctx context.Context, path, caller string, log *slog.Logger) (_ d
 			err = errors.Join(err, d.close())
 		}
 	}()
-	if d.file, made, err = lockFile(path + ".lock"); err != nil {
+	if d.real, err = resolve(path); err != nil {
+		return nil, err
+	}
+	if d.file, made, err = lockFile(d.real + ".lock"); err != nil {
 		return nil, err
 	}
 	// It holds bodies of private repositories: nobody else reads it. SQLite gives
 	// its other files the mode of this one.
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the path is the user's own setting
+	file, err := os.OpenFile(d.real, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the path is the user's own setting
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +79,7 @@ func openSQLite(ctx context.Context, path, caller string, log *slog.Logger) (_ d
 		"_txlock": {"immediate"},
 		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "temp_store(MEMORY)", "cache_size(-6144)", "wal_autocheckpoint(4000)"},
 	}
-	if d.writer, err = openConns("file:" + uriPath(path) + "?" + writer.Encode()); err != nil {
+	if d.writer, err = openConns("file:" + uriPath(d.real) + "?" + writer.Encode()); err != nil {
 		return nil, err
 	}
 	d.writer.SetMaxOpenConns(1)
@@ -83,7 +87,7 @@ func openSQLite(ctx context.Context, path, caller string, log *slog.Logger) (_ d
 		return nil, fmt.Errorf("open: %w", err)
 	}
 	reader := url.Values{"mode": {"rw"}, "_pragma": {"busy_timeout(5000)", "query_only(ON)", "cache_size(-1024)"}}
-	if d.read, err = openConns("file:" + uriPath(path) + "?" + reader.Encode()); err != nil {
+	if d.read, err = openConns("file:" + uriPath(d.real) + "?" + reader.Encode()); err != nil {
 		return nil, err
 	}
 	d.read.SetMaxOpenConns(readers)
@@ -115,6 +119,26 @@ func uriPath(path string) string {
 	return strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(filepath.ToSlash(path))
 }
 
+// resolve gives the file that a path leads to, or the one that would be made there.
+// Two paths of one file share a lock.
+func resolve(path string) (string, error) {
+	file, err := filepath.EvalSymlinks(path)
+	if !errors.Is(err, os.ErrNotExist) {
+		return file, err
+	}
+	if to, err := os.Readlink(path); err == nil { // a link to a file that is not there yet
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(filepath.Dir(path), to)
+		}
+		return resolve(to)
+	}
+	folder, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("the folder %s is not there: %w", filepath.Dir(path), err)
+	}
+	return filepath.Join(folder, filepath.Base(path)), err
+}
+
 // lockFile takes a file for this process, and says whether it was made for that.
 // The lock goes with the process, however it ends.
 func lockFile(path string) (_ *os.File, made bool, err error) {
@@ -123,9 +147,6 @@ func lockFile(path string) (_ *os.File, made bool, err error) {
 		made := err == nil
 		if errors.Is(err, fs.ErrExist) {
 			f, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // as above
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, false, fmt.Errorf("the folder %s is not there: %w", filepath.Dir(path), err)
 		}
 		if err != nil {
 			return nil, false, err
@@ -342,7 +363,7 @@ func (*sqlite) refused(err error) bool {
 // size counts the database's files, and what is free on the disk they are on.
 func (d *sqlite) size(context.Context) (used, free int64, err error) {
 	for _, suffix := range []string{"", "-wal"} {
-		info, err := os.Stat(d.path + suffix)
+		info, err := os.Stat(d.real + suffix)
 		switch {
 		case errors.Is(err, os.ErrNotExist):
 		case err != nil:
@@ -352,7 +373,7 @@ func (d *sqlite) size(context.Context) (used, free int64, err error) {
 		}
 	}
 	var fs syscall.Statfs_t
-	if err := syscall.Statfs(filepath.Dir(d.path), &fs); err != nil {
+	if err := syscall.Statfs(filepath.Dir(d.real), &fs); err != nil {
 		return 0, 0, err
 	}
 	return used, int64(fs.Bavail) * fs.Bsize, nil //nolint:gosec // a disk of 8 EiB is out of reach

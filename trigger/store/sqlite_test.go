@@ -60,6 +60,42 @@ func TestSQLiteBelongsToOneProcess(t *testing.T) {
 	}
 }
 
+// Whichever way leads to the file, there is one lock.
+func TestSQLiteBehindLinksBelongsToOneProcess(t *testing.T) {
+	t.Parallel()
+	for phrase, there := range map[string]bool{"a file that is there": true, "a file that is new": false} {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			top := t.TempDir()
+			folder := filepath.Join(top, "data")
+			if err := os.Mkdir(folder, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			for link, to := range map[string]string{"folder": "data", "link.db": "data/test.db", "chain.db": "link.db", "absolute.db": filepath.Join(folder, "test.db")} {
+				if err := os.Symlink(to, filepath.Join(top, link)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if there {
+				if err := opener(t, filepath.Join(folder, "test.db"))().Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			paths := []string{"chain.db", "link.db", "absolute.db", "folder/test.db", "data/test.db"}
+			accept(t, opener(t, filepath.Join(top, paths[0]))(), nil)
+			for _, path := range paths {
+				s, err := store.Open(t.Context(), store.Options{Database: filepath.Join(top, path), Logger: logger(t)})
+				if err == nil || !strings.Contains(err.Error(), "in use by another process") {
+					t.Errorf("%s: got %v", path, err)
+				}
+				if err == nil {
+					_ = s.Close()
+				}
+			}
+		})
+	}
+}
+
 func TestNobodyElseReadsTheFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "test.db")
