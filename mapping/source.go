@@ -80,7 +80,8 @@ const (
 	DefaultTimeZone = "Asia/Shanghai"
 )
 
-// Reconcile says how to look for a build whose start got no answer.
+// Reconcile says how to look for a build whose start got no answer. The zero value
+// means the defaults.
 type Reconcile struct {
 	Window   time.Duration  // clock margin: records from this long before the call count
 	Patience time.Duration  // not found for this long after the call: it did not start

@@ -38,6 +38,26 @@ func TestAskAgain(t *testing.T) {
 	}
 }
 
+func TestReconcileDefaults(t *testing.T) {
+	t.Parallel()
+	for phrase, c := range map[string]struct {
+		set, want mapping.Reconcile
+	}{
+		"nothing is set":     {mapping.Reconcile{}, mapping.Reconcile{Window: 5 * time.Minute, Patience: 2 * time.Minute}},
+		"no window":          {mapping.Reconcile{Patience: time.Minute}, mapping.Reconcile{Patience: time.Minute}},
+		"no patience":        {mapping.Reconcile{Window: time.Minute}, mapping.Reconcile{Window: time.Minute}},
+		"neither, as loaded": {mapping.Reconcile{TimeZone: time.UTC}, mapping.Reconcile{TimeZone: time.UTC}},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			got := newTarget(Target{Target: mapping.Target{Reconcile: c.set}}, nil, nil).Reconcile
+			if got.Window != c.want.Window || got.Patience != c.want.Patience || got.TimeZone == nil || c.want.TimeZone != nil && got.TimeZone != c.want.TimeZone {
+				t.Errorf("got %+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
 func TestSearched(t *testing.T) {
 	t.Parallel()
 	called := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

@@ -37,8 +37,9 @@ type target struct {
 func newTarget(t Target, before *target, turns turns) *target {
 	t.Timeout = cmp.Or(t.Timeout, mapping.DefaultTimeout)
 	t.RetryFor = cmp.Or(t.RetryFor, mapping.DefaultRetryFor)
-	t.Reconcile.Window = cmp.Or(t.Reconcile.Window, mapping.DefaultWindow)
-	t.Reconcile.Patience = cmp.Or(t.Reconcile.Patience, mapping.DefaultPatience)
+	if t.Reconcile == (mapping.Reconcile{}) { // else 0 means 0: the rules fill in what is absent
+		t.Reconcile.Window, t.Reconcile.Patience = mapping.DefaultWindow, mapping.DefaultPatience
+	}
 	if t.Reconcile.TimeZone == nil {
 		t.Reconcile.TimeZone = time.FixedZone(mapping.DefaultTimeZone, 8*60*60) // no daylight saving since 1991
 	}
