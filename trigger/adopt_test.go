@@ -113,5 +113,54 @@ func TestRecordThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// contested is a service whose records are read by somebody else at the same time.
+type contested struct {
+	trigger.Service
+	claim func()
+}
+
+// RecordInfo implements trigger.Service.
+func (s contested) RecordInfo(ctx context.Context, jobID, number string) (codearts.RecordInfo, error) {
+	s.claim()
+	return s.Service.RecordInfo(ctx, jobID, number)
+}
+
+// A build that another was quicker to adopt is no reason to forget the searches
+// before.
+func TestAdoptedBySomebodyElse(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, settings{stopped: true})
+	if _, err := b.sim.StartBuild(codeartstest.Build{JobID: job, Commit: commitA}); err != nil {
+		t.Fatal(err)
+	}
+	other := push(commitB)
+	other.Ref = "refs/heads/other"
+	ids := b.deliver(t, push(commitA), other)
+	quicker := b.await(t, ids[1], store.Waiting)
+	b.SetRules(t.Context(), []trigger.Target{{Target: patient(), Service: contested{b.client(t, patient()), func() {
+		quicker.State, quicker.BuildNumber, quicker.Adopted = store.Started, "1", true
+		if err := b.store.Save(t.Context(), quicker); err != nil {
+			t.Error(err)
+		}
+	}}}}, nil)
+	row := b.await(t, ids[0], store.Waiting)
+	if _, err := b.store.BeginCall(t.Context(), row, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	row.State = store.Unknown
+	row.Record(store.Attempt{At: row.CalledAt, Outcome: store.Unknown})
+	row.Record(store.Attempt{At: row.CalledAt, Outcome: store.Unknown, Search: true})
+	if err := b.store.Save(t.Context(), row); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Work(t.Context(), row.ID); err != nil {
+		t.Fatal(err)
+	}
+	got := b.await(t, row.ID, store.Unknown)
+	if len(got.Log) != 2 || got.Log[1].Times != 2 {
+		t.Errorf("got %+v, want the call and two searches", got.Log)
+	}
+}
+
 // minSearches are more than a build is looked for where nothing is in the way.
 const minSearches = 5

@@ -57,13 +57,14 @@ func (t *Trigger) reconcile(ctx context.Context, target *target, b *store.Build)
 		return t.stayUnknown(ctx, target, b, store.Attempt{At: now, Took: took, Search: true, Error: "search: " + err.Error()})
 	}
 	for _, r := range found.ours {
+		log := slices.Clone(b.Log)
 		b.State, b.Reason, b.BuildNumber, b.Adopted, b.StartedAt = store.Started, "", r.Number, true, time.Now()
 		err := t.finish(ctx, b, store.Attempt{At: now, Took: took, Search: true, Outcome: store.Started})
 		if !errors.Is(err, store.ErrClaimed) {
 			return 0, err
 		}
 		b.State, b.BuildNumber, b.Adopted, b.StartedAt = store.Unknown, "", false, time.Time{}
-		b.Log = b.Log[:len(b.Log)-1]
+		b.Log = log
 	}
 	b.Asked++
 	if len(found.undecided) > 0 {
