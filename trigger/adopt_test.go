@@ -2,6 +2,7 @@ package trigger_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -110,6 +111,38 @@ func TestRecordThatCannotBeRead(t *testing.T) {
 				t.Errorf("%d builds were started", n)
 			}
 		})
+	}
+}
+
+// bare is a service that does not give the parameters of a build at first.
+type bare struct {
+	trigger.Service
+	asks *atomic.Int32 // still to be answered without
+}
+
+// HistoryParameters implements trigger.Service.
+func (s bare) HistoryParameters(ctx context.Context, jobID, number string) ([]codearts.Parameter, error) {
+	if s.asks.Add(-1) >= 0 {
+		return nil, nil
+	}
+	return s.Service.HistoryParameters(ctx, jobID, number)
+}
+
+// That a build has no parameters yet does not say that it is not marked.
+func TestMarkerThatIsNotThereYet(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, settings{stopped: true, sim: codeartstest.Options{BuildTime: time.Hour}})
+	asks := new(atomic.Int32)
+	asks.Store(minSearches)
+	b.SetRules(t.Context(), []trigger.Target{{Target: patient(), Service: bare{b.client(t, patient()), asks}}}, nil)
+	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropAfter, Times: 1})
+	if err := b.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p := push(commitA)
+	p.Marker = "BRIDGE"
+	if got := b.await(t, b.deliver(t, p)[0], store.Started); !got.Adopted || b.sim.RunCount() != 1 {
+		t.Errorf("adopted %v, and %d builds were started", got.Adopted, b.sim.RunCount())
 	}
 }
 

@@ -209,10 +209,14 @@ func (t *Trigger) isOurs(ctx context.Context, target *target, b *store.Build, r 
 		if err != nil {
 			return no, err
 		}
-		if slices.ContainsFunc(parameters, func(p codearts.Parameter) bool { return p.Name == b.Marker && p.Value == b.ID }) {
-			return yes, nil
+		i := slices.IndexFunc(parameters, func(p codearts.Parameter) bool { return p.Name == b.Marker })
+		switch {
+		case i >= 0:
+			return is(parameters[i].Value == b.ID), nil
+		case finished(r):
+			return no, nil
 		}
-		return no, nil
+		return undecided, nil // they may come with the build's start
 	}
 	if b.Tag == "" && r.CommitID != "" && !strings.EqualFold(r.CommitID, b.Commit) {
 		return no, nil
@@ -228,11 +232,13 @@ func (t *Trigger) isOurs(ctx context.Context, target *target, b *store.Build, r 
 		return is(tag == b.Tag), nil
 	case b.Tag == "" && commit != "":
 		return is(strings.EqualFold(commit, b.Commit) && tag == ""), nil
-	case commit == "" && tag == "" && !strings.EqualFold(r.JobRunningStatus, "Finished"):
+	case commit == "" && tag == "" && !finished(r):
 		return undecided, nil // it ended without: it never got so far as to check anything out
 	}
 	return no, nil
 }
+
+func finished(r codearts.Record) bool { return strings.EqualFold(r.JobRunningStatus, "Finished") }
 
 func is(b bool) answer {
 	if b {
