@@ -2,6 +2,7 @@ package trigger_test
 
 import (
 	"context"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -192,6 +193,59 @@ func TestAdoptedBySomebodyElse(t *testing.T) {
 	got := b.await(t, row.ID, store.Unknown)
 	if len(got.Log) != 2 || got.Log[1].Times != 2 {
 		t.Errorf("got %+v, want the call and two searches", got.Log)
+	}
+}
+
+// A person's build of the same commit, started in other hours, is not ours. Where the
+// service gives but such, it is asked in the wrong zone, and what it does not list
+// may be there.
+func TestWrongTimeZone(t *testing.T) {
+	t.Parallel()
+	var early atomic.Bool
+	early.Store(true)
+	target := patient()
+	target.Reconcile.TimeZone = time.UTC // the service is at +08:00
+	b := newBridge(t, settings{target: target, sim: codeartstest.Options{Now: func() time.Time {
+		if early.Load() {
+			return time.Now().Add(-8 * time.Hour)
+		}
+		return time.Now()
+	}}})
+	if _, err := b.sim.StartBuild(codeartstest.Build{JobID: job, Commit: commitA}); err != nil {
+		t.Fatal(err)
+	}
+	early.Store(false)
+	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropAfter, Times: 1})
+	id := b.deliver(t, push(commitA))[0]
+	for searches := 0; searches < 4; time.Sleep(5 * time.Millisecond) { // it is patient for less
+		got := b.await(t, id, store.States()...)
+		if n := len(got.Log); n > 0 && got.Log[n-1].Search {
+			if searches = got.Log[n-1].Times; got.State != store.Unknown || !strings.Contains(got.Reason, "reconcile.time_zone") {
+				t.Fatalf("got %s, number %q (%s)", got.State, got.BuildNumber, got.Reason)
+			}
+		}
+	}
+	b.setTargets(t, patient())
+	if got := b.await(t, id, store.Started); !got.Adopted || got.BuildNumber != "2" || b.sim.RunCount() != 1 {
+		t.Errorf("adopted %v, number %s, and %d builds were started", got.Adopted, got.BuildNumber, b.sim.RunCount())
+	}
+}
+
+// Either form of a record's time is understood, in the zone of the target.
+func TestTimesOfRecords(t *testing.T) {
+	t.Parallel()
+	zone := time.FixedZone("UTC-5", -5*60*60)
+	for phrase, walls := range map[string]bool{"milliseconds": false, "wall clocks": true} {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			target := patient()
+			target.Reconcile.Window, target.Reconcile.TimeZone = 0, zone
+			b := newBridge(t, settings{target: target, sim: codeartstest.Options{TextTimes: walls, Location: zone}})
+			b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropAfter, Times: 1})
+			if got := b.await(t, b.deliver(t, push(commitA))[0], store.Started); !got.Adopted || b.sim.RunCount() != 1 {
+				t.Errorf("adopted %v, and %d builds were started", got.Adopted, b.sim.RunCount())
+			}
+		})
 	}
 }
 

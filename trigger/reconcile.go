@@ -151,7 +151,7 @@ func (t *Trigger) search(ctx context.Context, target *target, b *store.Build) (c
 		errs []error
 	)
 	for _, r := range records {
-		if claimed[r.Number] {
+		if claimed[r.Number] || startedBefore(r, from) {
 			continue
 		}
 		is, err := t.isOurs(ctx, target, b, r)
@@ -170,10 +170,39 @@ func (t *Trigger) search(ctx context.Context, target *target, b *store.Build) (c
 		case no:
 		}
 	}
-	if len(c.ours) > 0 || len(errs) == 0 {
+	switch {
+	case len(c.ours) > 0:
 		return c, nil
+	case len(errs) > 0:
+		return candidates{}, errs[len(errs)-1]
+	case len(c.undecided) == 0 && astray(records, from, to):
+		return candidates{}, errAstray
 	}
-	return candidates{}, errs[len(errs)-1]
+	return c, nil
+}
+
+var errAstray = errors.New("the times of the service's records do not fit reconcile.time_zone: these are not the hours that were asked for")
+
+// astray tells whether the service gave records of other times than it was asked
+// for, and no other: it understands these in another zone.
+func astray(records []codearts.Record, from, to time.Time) bool {
+	outside := false
+	for _, r := range records {
+		switch {
+		case r.Start.IsZero():
+		case startedBefore(r, from) || r.Start.After(to):
+			outside = true
+		default:
+			return false
+		}
+	}
+	return outside
+}
+
+// startedBefore tells whether a build cannot be of a call after from. A later start
+// than was asked for says nothing: it may have been queued.
+func startedBefore(r codearts.Record, from time.Time) bool {
+	return !r.Start.IsZero() && r.Start.Before(from.Truncate(time.Second)) // some are to the second
 }
 
 // unreadRecords is how many records that cannot be read end a search.

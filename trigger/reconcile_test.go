@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"buildbridge/mapping"
+	"buildbridge/trigger/codearts"
 	"buildbridge/trigger/store"
 )
 
@@ -33,6 +34,35 @@ func TestAskAgain(t *testing.T) {
 			at := &target{Target: Target{Target: mapping.Target{Reconcile: mapping.Reconcile{Patience: c.patience}}}}
 			if got := askAgain(at, &store.Build{Log: c.log}); got != c.want {
 				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestAstray(t *testing.T) {
+	t.Parallel()
+	from := time.Date(2026, 1, 2, 3, 4, 5, 600, time.UTC)
+	to := from.Add(10 * time.Minute)
+	for phrase, c := range map[string]struct {
+		starts []time.Time
+		want   bool
+	}{
+		"no record":                 {nil, false},
+		"in the window":             {[]time.Time{from.Add(time.Minute)}, false},
+		"in its first second":       {[]time.Time{from.Truncate(time.Second)}, false},
+		"without a time":            {[]time.Time{{}}, false},
+		"hours before":              {[]time.Time{from.Add(-8 * time.Hour), {}}, true},
+		"hours after":               {[]time.Time{to.Add(8 * time.Hour)}, true},
+		"hours after, and one fits": {[]time.Time{to.Add(8 * time.Hour), to}, false},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			var records []codearts.Record
+			for _, start := range c.starts {
+				records = append(records, codearts.Record{Start: start})
+			}
+			if got := astray(records, from, to); got != c.want {
+				t.Errorf("got %v, want %v", got, c.want)
 			}
 		})
 	}
