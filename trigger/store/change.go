@@ -62,7 +62,9 @@ const lookAgain = 15 * time.Second
 // parks it when something holds it: an earlier build of its line (replays wait
 // for none), or an unresolved call for the same target, job, and ref or commit:
 // of two such calls without an answer, neither could tell which of them a build
-// of the service came from. It returns ErrStale if b is not what is stored.
+// of the service came from. A call for another commit of the ref can be told apart
+// once the service says what it builds, and holds for no longer than HoldFor. It
+// returns ErrStale if b is not what is stored.
 func (s *Store) BeginCall(ctx context.Context, b *Build, now time.Time) (Hold, error) {
 	var hold Hold
 	err := s.write(ctx, callLock(b), func(ctx context.Context, tx *tx) (err error) {
@@ -70,7 +72,7 @@ func (s *Store) BeginCall(ctx context.Context, b *Build, now time.Time) (Hold, e
 		n, err := tx.exec(ctx, `UPDATE builds SET state = 'calling', reason = '', caller = ?, called_at = ?, attempts = attempts + 1, asked = 0,
 			parked_until = 0, held_call = ?, version = version + 1 WHERE seq = ? AND version = ?
 			AND (? OR NOT EXISTS (`+earlier+`)) AND NOT EXISTS (`+others+`)`,
-			append(append([]any{s.caller, micros(now), false, b.Seq, b.version, b.ByHand}, earlierArgs(b, now)...), othersArgs(b)...)...)
+			append(append([]any{s.caller, micros(now), false, b.Seq, b.version, b.ByHand}, earlierArgs(b, now)...), othersArgs(b, now)...)...)
 		if err != nil || n > 0 {
 			return err
 		}
@@ -130,7 +132,7 @@ func holds(ctx context.Context, tx *tx, b *Build, now time.Time) (Hold, time.Tim
 			return NoHold, time.Time{}, err
 		}
 	}
-	err := tx.queryRow(ctx, others+` LIMIT 1`, othersArgs(b)...).Scan(&received)
+	err := tx.queryRow(ctx, others+` LIMIT 1`, othersArgs(b, now)...).Scan(&received)
 	if err == nil {
 		return HoldCall, now.Add(lookAgain), nil
 	}
@@ -145,7 +147,7 @@ func holds(ctx context.Context, tx *tx, b *Build, now time.Time) (Hold, time.Tim
 const (
 	earlier = `SELECT received_at FROM builds WHERE ` + sameLine + ` AND seq < ?
 		AND state IN ('waiting', 'calling', 'unknown') AND NOT by_hand AND received_at > ?`
-	others = `SELECT received_at FROM builds WHERE ` + sameRef + ` AND ` + called + ` AND seq <> ?
+	others = `SELECT received_at FROM builds WHERE ` + sameRef + ` AND ` + called + ` AND seq <> ? AND (received_at > ? OR tag <> '' OR commit_id = '')
 		UNION ALL SELECT received_at FROM builds WHERE ` + sameCommit + ` AND ` + called + ` AND seq <> ?`
 )
 
@@ -153,8 +155,8 @@ func earlierArgs(b *Build, now time.Time) []any {
 	return []any{b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Seq, micros(now.Add(-HoldFor))}
 }
 
-func othersArgs(b *Build) []any {
-	return []any{b.Target, b.JobID, b.Ref, b.Seq, b.Target, b.JobID, b.Commit, b.Seq}
+func othersArgs(b *Build, now time.Time) []any {
+	return []any{b.Target, b.JobID, b.Ref, b.Seq, micros(now.Add(-HoldFor)), b.Target, b.JobID, b.Commit, b.Seq}
 }
 
 // called selects builds of which it is not known whether they were started. It

@@ -50,6 +50,7 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"a line keeps its order":                        lineKeepsOrder,
 		"one call a target, job, and ref or commit":     oneCallAtATime,
 		"a hold ends after an hour":                     holdEnds,
+		"a lost call holds another commit for an hour":  lostCallHolds,
 		"newest supersedes what waits, nothing else":    newestSupersedes,
 		"of many newest at once the last one waits":     newestAtOnce,
 		"newest spares those of its own delivery":       newestSparesItsOwn,
@@ -527,6 +528,38 @@ func holdEnds(t *testing.T, open func() *store.Store) {
 	woken(t, s, held.ID)
 	if hold := begin(t, s, read(t, s, held.ID), later); hold != store.NoHold {
 		t.Errorf("got %q", hold)
+	}
+}
+
+func lostCallHolds(t *testing.T, open func() *store.Store) {
+	tag := func(b *store.Build) { b.Ref, b.Tag = "refs/tags/v1", "v1" }
+	for phrase, c := range map[string]struct {
+		lost, held func(b *store.Build)
+		want       store.Hold // after the hour
+	}{
+		"another commit of the ref":       {func(*store.Build) {}, func(b *store.Build) { b.Commit = strings.Repeat("b", 40) }, store.NoHold},
+		"the same commit":                 {func(*store.Build) {}, func(b *store.Build) { b.Rule = "twin" }, store.HoldCall},
+		"the same tag on another commit":  {tag, func(b *store.Build) { tag(b); b.Commit = strings.Repeat("b", 40) }, store.HoldCall},
+		"the same tag of unknown commits": {func(b *store.Build) { tag(b); b.Commit = "" }, func(b *store.Build) { tag(b); b.Commit = "" }, store.HoldCall},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			s := open()
+			now := time.Now()
+			lost := accept(t, s, c.lost)
+			begin(t, s, lost, now)
+			save(t, s, lost, store.Unknown)
+			held := accept(t, s, func(b *store.Build) {
+				c.held(b)
+				b.ByHand = true // waits for no turn
+			})
+			if hold := begin(t, s, held, now); hold != store.HoldCall {
+				t.Errorf("got %q", hold)
+			}
+			if hold := begin(t, s, held, now.Add(store.HoldFor+time.Second)); hold != c.want {
+				t.Errorf("after the hour: got %q, want %q", hold, c.want)
+			}
+			leave(t, s, lost, held)
+		})
 	}
 }
 
