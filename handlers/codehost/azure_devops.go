@@ -14,7 +14,8 @@ import (
 // https://learn.microsoft.com/en-us/azure/devops/service-hooks/events#git.push
 func azureDevOpsHost() host {
 	return host{
-		provider: mapping.AzureDevOps,
+		provider:    mapping.AzureDevOps,
+		eventInBody: true,
 		authenticate: func(r request) (string, error) {
 			return either(r, azureHeader, basic)
 		},
@@ -31,41 +32,41 @@ func azureHeader(r request) (string, error) {
 
 // azurePush is the resource of a git.push.
 type azurePush struct {
-	RefUpdates []struct {
+	RefUpdates list[struct {
 		Name        string `json:"name"`
 		OldObjectID string `json:"oldObjectId"`
 		NewObjectID string `json:"newObjectId"`
-	} `json:"refUpdates"`
-	Commits []struct {
+	}] `json:"refUpdates"`
+	Commits list[struct {
 		CommitID string `json:"commitId"`
-		Comment  string `json:"comment"`
+		Comment  loose  `json:"comment"`
 		Author   struct {
-			Name string `json:"name"`
+			Name loose `json:"name"`
 		} `json:"author"`
-	} `json:"commits"`
+	}] `json:"commits"`
 	Repository struct {
 		Name    string `json:"name"`
 		Project struct {
 			Name string `json:"name"`
 		} `json:"project"`
-		DefaultBranch string `json:"defaultBranch"`
-		RemoteURL     string `json:"remoteUrl"`
+		DefaultBranch loose `json:"defaultBranch"`
+		RemoteURL     loose `json:"remoteUrl"`
 	} `json:"repository"`
 	PushedBy struct {
-		UniqueName  string `json:"uniqueName"`
-		DisplayName string `json:"displayName"`
+		UniqueName  loose `json:"uniqueName"`
+		DisplayName loose `json:"displayName"`
 	} `json:"pushedBy"`
 }
 
 func decodeAzureDevOps(d *Delivery, body []byte) error {
 	var event struct {
-		ID        string `json:"id"`
+		ID        loose  `json:"id"`
 		EventType string `json:"eventType"`
 	}
 	if err := unmarshal(body, &event); err != nil {
 		return err
 	}
-	d.Event, d.HostID = event.EventType, event.ID
+	d.Event, d.HostID = event.EventType, string(event.ID)
 	switch event.EventType {
 	case "git.push":
 	case "":
@@ -83,19 +84,23 @@ func decodeAzureDevOps(d *Delivery, body []byte) error {
 		return err
 	}
 	r := push.Resource
-	if r.RefUpdates == nil {
+	updates, err := r.RefUpdates.all("resource.refUpdates")
+	if err != nil {
+		return err
+	}
+	if updates == nil {
 		return malformed("resource.refUpdates is missing: set the subscription's resource details to send to All")
 	}
 	repository := ""
 	if r.Repository.Project.Name != "" && r.Repository.Name != "" {
 		repository = r.Repository.Project.Name + "/" + r.Repository.Name
 	}
-	heads := make(map[string]commit, len(r.Commits))
-	for _, c := range r.Commits {
-		heads[c.CommitID] = commit{message: c.Comment, author: c.Author.Name}
+	heads := make(map[string]commit, len(r.Commits.kept))
+	for _, c := range r.Commits.kept {
+		heads[c.CommitID] = commit{message: string(c.Comment), author: string(c.Author.Name)}
 	}
 	d.ignore(mapping.ReasonEvent) // until a change says otherwise
-	for i, u := range r.RefUpdates {
+	for i, u := range updates {
 		at := fmt.Sprintf("resource.refUpdates[%d]", i)
 		err := d.add(change{
 			ref:    u.Name,
@@ -103,8 +108,8 @@ func decodeAzureDevOps(d *Delivery, body []byte) error {
 			after:  u.NewObjectID,
 			// newObjectId of a tag may be the tag object: never peeled.
 			repository:    repository,
-			url:           withoutUser(r.Repository.RemoteURL),
-			defaultBranch: strings.TrimPrefix(r.Repository.DefaultBranch, branchPrefix),
+			url:           withoutUser(string(r.Repository.RemoteURL)),
+			defaultBranch: strings.TrimPrefix(string(r.Repository.DefaultBranch), branchPrefix),
 			pusher:        firstOf(r.PushedBy.UniqueName, r.PushedBy.DisplayName),
 			head:          heads[u.NewObjectID],
 			names: fieldNames{

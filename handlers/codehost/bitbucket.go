@@ -28,17 +28,17 @@ const (
 
 type bitbucketPush struct {
 	Push struct {
-		Changes []bitbucketChange `json:"changes"`
+		Changes list[bitbucketChange] `json:"changes"`
 	} `json:"push"`
 	Repository struct {
 		FullName string `json:"full_name"`
 		Links    struct {
 			HTML struct {
-				Href string `json:"href"`
+				Href loose `json:"href"`
 			} `json:"html"`
 		} `json:"links"`
 		MainBranch struct {
-			Name string `json:"name"`
+			Name loose `json:"name"`
 		} `json:"mainbranch"`
 	} `json:"repository"`
 	Actor bitbucketUser `json:"actor"`
@@ -56,9 +56,9 @@ type bitbucketRef struct {
 	Name   string `json:"name"`
 	Target struct {
 		Hash    string `json:"hash"` // of the commit, also of an annotated tag
-		Message string `json:"message"`
+		Message loose  `json:"message"`
 		Author  struct {
-			Raw  string        `json:"raw"` // Name <address>
+			Raw  loose         `json:"raw"` // Name <address>
 			User bitbucketUser `json:"user"`
 		} `json:"author"`
 	} `json:"target"`
@@ -66,9 +66,9 @@ type bitbucketRef struct {
 
 // bitbucketUser is a person or an app; only older ones tell a username.
 type bitbucketUser struct {
-	Username    string `json:"username"`
-	Nickname    string `json:"nickname"`
-	DisplayName string `json:"display_name"`
+	Username    loose `json:"username"`
+	Nickname    loose `json:"nickname"`
+	DisplayName loose `json:"display_name"`
 }
 
 func decodeBitbucket(d *Delivery, body []byte) error {
@@ -77,8 +77,6 @@ func decodeBitbucket(d *Delivery, body []byte) error {
 	case bitbucketPing:
 		d.ignore(mapping.ReasonPing)
 		return ignoreBody(body)
-	case "":
-		return missing("header X-Event-Key")
 	default:
 		d.ignore(mapping.ReasonEvent)
 		return ignoreBody(body)
@@ -88,11 +86,15 @@ func decodeBitbucket(d *Delivery, body []byte) error {
 	if err := unmarshal(body, &p); err != nil {
 		return err
 	}
-	if p.Push.Changes == nil {
+	changes, err := p.Push.Changes.all("push.changes")
+	if err != nil {
+		return err
+	}
+	if changes == nil {
 		return missing("push.changes")
 	}
 	d.ignore(mapping.ReasonEvent) // until a change says otherwise
-	for i, c := range p.Push.Changes {
+	for i, c := range changes {
 		if c.New == nil {
 			d.ignore(mapping.ReasonDeleted)
 			continue
@@ -117,7 +119,7 @@ func decodeBitbucket(d *Delivery, body []byte) error {
 		if c.Old != nil {
 			before = c.Old.Target.Hash
 		}
-		author, _, _ := strings.Cut(c.New.Target.Author.Raw, " <")
+		author, _, _ := strings.Cut(string(c.New.Target.Author.Raw), " <")
 		err := d.add(change{
 			ref:           prefix + c.New.Name,
 			before:        before,
@@ -126,12 +128,12 @@ func decodeBitbucket(d *Delivery, body []byte) error {
 			created:       c.Created || c.Old == nil,
 			forced:        c.Forced,
 			repository:    p.Repository.FullName,
-			url:           p.Repository.Links.HTML.Href,
-			defaultBranch: p.Repository.MainBranch.Name,
+			url:           string(p.Repository.Links.HTML.Href),
+			defaultBranch: string(p.Repository.MainBranch.Name),
 			pusher:        firstOf(p.Actor.Username, p.Actor.Nickname, p.Actor.DisplayName),
 			head: commit{
-				message: c.New.Target.Message,
-				author:  firstOf(author, c.New.Target.Author.User.DisplayName),
+				message: string(c.New.Target.Message),
+				author:  firstOf(author, string(c.New.Target.Author.User.DisplayName)),
 			},
 			names: fieldNames{at + ".name", at + ".target.hash", "repository.full_name"},
 		})

@@ -22,7 +22,7 @@ func bitbucketServerHost() host {
 }
 
 type bitbucketServerPush struct {
-	Changes []struct {
+	Changes list[struct {
 		RefID string `json:"refId"`
 		Ref   struct {
 			ID string `json:"id"`
@@ -30,14 +30,14 @@ type bitbucketServerPush struct {
 		FromHash string `json:"fromHash"`
 		ToHash   string `json:"toHash"`
 		Type     string `json:"type"` // ADD, UPDATE, DELETE
-	} `json:"changes"`
+	}] `json:"changes"`
 	// ToCommit is what the only change leads to; since Bitbucket 7.
 	ToCommit struct {
 		ID      string `json:"id"`
-		Message string `json:"message"`
+		Message loose  `json:"message"`
 		Author  struct {
-			Name        string `json:"name"`
-			DisplayName string `json:"displayName"`
+			Name        loose `json:"name"`
+			DisplayName loose `json:"displayName"`
 		} `json:"author"`
 	} `json:"toCommit"`
 	Repository struct {
@@ -46,14 +46,14 @@ type bitbucketServerPush struct {
 			Key string `json:"key"`
 		} `json:"project"`
 		Links struct {
-			Self []struct {
-				Href string `json:"href"`
-			} `json:"self"`
+			Self list[struct {
+				Href loose `json:"href"`
+			}] `json:"self"`
 		} `json:"links"`
 	} `json:"repository"`
 	Actor struct {
-		Name        string `json:"name"`
-		DisplayName string `json:"displayName"`
+		Name        loose `json:"name"`
+		DisplayName loose `json:"displayName"`
 	} `json:"actor"`
 }
 
@@ -63,8 +63,6 @@ func decodeBitbucketServer(d *Delivery, body []byte) error {
 	case bitbucketPing:
 		d.ignore(mapping.ReasonPing)
 		return ignoreBody(body)
-	case "":
-		return missing("header X-Event-Key")
 	default:
 		d.ignore(mapping.ReasonEvent)
 		return ignoreBody(body)
@@ -74,18 +72,22 @@ func decodeBitbucketServer(d *Delivery, body []byte) error {
 	if err := unmarshal(body, &p); err != nil {
 		return err
 	}
-	if p.Changes == nil {
+	changes, err := p.Changes.all("changes")
+	if err != nil {
+		return err
+	}
+	if changes == nil {
 		return missing("changes")
 	}
 	repository, url := "", ""
 	if p.Repository.Project.Key != "" && p.Repository.Slug != "" {
 		repository = p.Repository.Project.Key + "/" + p.Repository.Slug
 	}
-	if self := p.Repository.Links.Self; len(self) > 0 {
-		url = strings.TrimSuffix(self[0].Href, "/browse")
+	if self := p.Repository.Links.Self.kept; len(self) > 0 {
+		url = strings.TrimSuffix(string(self[0].Href), "/browse")
 	}
 	d.ignore(mapping.ReasonEvent) // until a change says otherwise
-	for i, c := range p.Changes {
+	for i, c := range changes {
 		at := fmt.Sprintf("changes[%d]", i)
 		next := change{
 			ref:        firstOf(c.RefID, c.Ref.ID),
@@ -98,10 +100,10 @@ func decodeBitbucketServer(d *Delivery, body []byte) error {
 			pusher:     firstOf(p.Actor.Name, p.Actor.DisplayName),
 			names:      fieldNames{at + ".refId", at + ".toHash", "repository.project.key or repository.slug"},
 		}
-		if len(p.Changes) == 1 {
+		if len(changes) == 1 {
 			next.peeled = p.ToCommit.ID
 			next.head = commit{
-				message: p.ToCommit.Message,
+				message: string(p.ToCommit.Message),
 				author:  firstOf(p.ToCommit.Author.DisplayName, p.ToCommit.Author.Name),
 			}
 		}

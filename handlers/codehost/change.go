@@ -1,9 +1,13 @@
 package codehost
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"buildbridge/mapping"
 )
@@ -33,16 +37,18 @@ type commit struct{ message, author string }
 // pushedCommit is a commit as all hosts but Bitbucket and Azure DevOps send it.
 type pushedCommit struct {
 	ID      string `json:"id"`
-	Message string `json:"message"`
+	Message loose  `json:"message"`
 	Author  struct {
-		Name string `json:"name"`
+		Name loose `json:"name"`
 	} `json:"author"`
-	Added    []string `json:"added"`
-	Removed  []string `json:"removed"`
-	Modified []string `json:"modified"`
+	Added    jsontext.Value `json:"added"` // lists of paths: read by files.add
+	Removed  jsontext.Value `json:"removed"`
+	Modified jsontext.Value `json:"modified"`
 }
 
-func (c pushedCommit) about() commit { return commit{message: c.Message, author: c.Author.Name} }
+func (c *pushedCommit) about() commit {
+	return commit{message: string(c.Message), author: string(c.Author.Name)}
+}
 
 // fieldNames are what the host calls the fields that cannot be missing.
 type fieldNames struct{ ref, after, repository string }
@@ -133,19 +139,62 @@ func isObjectID(id string) bool {
 type files struct {
 	paths    []string
 	complete bool
+	widest   int // paths of the commit with the most
+}
+
+// maxPaths is how many paths of a push are kept: of more nothing is known.
+const maxPaths = 100_000
+
+// read takes the lists of the commits of a push and finds the commit with an id,
+// nil if it is not there or the id is "".
+func (f *files) read(commits *list[pushedCommit], id string) (found *pushedCommit, err error) {
+	if commits.n > len(commits.kept) {
+		f.complete = false
+	}
+	for i := range commits.kept {
+		c := &commits.kept[i]
+		if err := f.add(i, c); err != nil {
+			return nil, err
+		}
+		if id != "" && c.ID == id {
+			found = c
+		}
+	}
+	return found, nil
+}
+
+// headOf is read where the host tells of the head commit by itself, or in old
+// versions leaves it to be found.
+func (f *files) headOf(commits *list[pushedCommit], head *pushedCommit, after string) (*pushedCommit, error) {
+	found, err := f.read(commits, after)
+	if err != nil || head.ID != "" || found == nil {
+		return head, err
+	}
+	return found, nil
 }
 
 // add takes the lists of one commit. All three absent means that the host did
 // not look.
-func (f *files) add(lists ...[]string) {
-	known := false
-	for _, list := range lists {
-		known = known || list != nil
-		f.paths = append(f.paths, list...)
+func (f *files) add(i int, c *pushedCommit) error {
+	known, before := false, len(f.paths)
+	for name, text := range map[string]jsontext.Value{"added": c.Added, "removed": c.Removed, "modified": c.Modified} {
+		var paths list[string]
+		if len(f.paths) > maxPaths {
+			f.complete = false
+			return nil
+		}
+		if len(text) > 0 {
+			if err := decodeJSON(fmt.Sprintf("commits[%d].%s", i, name), text, &paths); err != nil {
+				return err
+			}
+		}
+		known = known || paths.kept != nil
+		f.complete = f.complete && paths.n == len(paths.kept)
+		f.paths = append(f.paths, paths.kept...)
 	}
-	if !known {
-		f.complete = false
-	}
+	f.complete = f.complete && known
+	f.widest = max(f.widest, len(f.paths)-before)
+	return nil
 }
 
 func (f *files) sorted() []string {
@@ -173,12 +222,7 @@ func (t *total) UnmarshalJSON(b []byte) error {
 // all reports whether the commits given are all that there are, and some.
 func (t total) all(given int) bool { return t.known && t.n == given && given > 0 }
 
-// firstOf gives the first string that is not empty.
-func firstOf(values ...string) string {
-	for _, value := range values {
-		if value != "" {
-			return value
-		}
-	}
-	return ""
+// firstOf gives the first text that is not empty.
+func firstOf[T ~string](values ...T) string {
+	return string(cmp.Or(values...))
 }

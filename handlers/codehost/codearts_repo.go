@@ -9,6 +9,7 @@ func codeArtsRepoHost() host {
 	return host{
 		provider:     mapping.CodeArtsRepo,
 		eventHeaders: []string{"X-Codehub-Event", "X-Devcloud-Event"},
+		eventInBody:  true,
 		authenticate: func(r request) (string, error) {
 			return token(r, firstOf(r.keys.TokenHeader, "X-Repo-Token"))
 		},
@@ -20,18 +21,20 @@ func decodeCodeArtsRepo(d *Delivery, body []byte) error {
 	// The body is sure to say what it is, the header is not.
 	var about struct {
 		objectKind
-		UUID string `json:"uuid"`
+		UUID loose `json:"uuid"`
 	}
 	if err := unmarshal(body, &about); err != nil {
 		return err
 	}
-	d.HostID = about.UUID
+	d.HostID = string(about.UUID)
 	push, err := about.isPush()
 	switch d.Event {
 	case "":
 		d.Event = about.name()
 	case "Push Hook", "Tag Push Hook":
 		push, err = push || err != nil, nil // a body without object_kind
+	default:
+		err = nil // it says what it is, and that it is no push
 	}
 	if err != nil || !push {
 		d.ignore(mapping.ReasonEvent)

@@ -2,11 +2,12 @@ package codehost
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // unmarshal decodes a JSON object into v. Anything else, and anything after it,
@@ -17,28 +18,61 @@ func unmarshal(body []byte, v any) error {
 	} else if trimmed[0] != '{' {
 		return malformed("the body is no JSON object")
 	}
-	err := json.Unmarshal(body, v)
-	var syntax *json.SyntaxError
-	var wrong *json.UnmarshalTypeError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &syntax):
-		return malformed("not JSON at byte %d: %s", syntax.Offset, syntax.Error())
-	case errors.As(err, &wrong):
-		return malformed("%s is a JSON %s, which it should not be", jsonPath(wrong.Field), wrong.Value)
-	default:
-		return malformed("%s", err)
-	}
+	return decodeJSON("", body, v)
 }
 
-// jsonPath drops the names of embedded Go types out of the path of a field: no
-// host begins a name with a capital.
-func jsonPath(field string) string {
-	parts := slices.DeleteFunc(strings.Split(field, "."), func(part string) bool {
-		return part != "" && part[0] >= 'A' && part[0] <= 'Z'
-	})
-	return strings.Join(parts, ".")
+// decodeJSON decodes what is at a path of the body. It takes what hosts send that
+// is not quite JSON: names that come twice, of which the last counts, and text that
+// is no UTF-8.
+func decodeJSON(path string, text []byte, v any) error {
+	err := json.Unmarshal(text, v, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if err == nil {
+		return nil
+	}
+	if wrong, ok := errors.AsType[*json.SemanticError](err); ok {
+		path = joinPointer(path, wrong.JSONPointer)
+		if errors.Is(wrong.Err, ErrMalformed) {
+			return fmt.Errorf("%w %s", wrong.Err, path)
+		}
+		return malformed("%s is a JSON %s, which it should not be", path, kindName(wrong.JSONKind))
+	}
+	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		return malformed("not JSON at byte %d: %v", syntax.ByteOffset, syntax.Err)
+	}
+	return malformed("%s", err)
+}
+
+// joinPointer writes a JSON pointer (RFC 6901) below a path as people do:
+// commits[0].added.
+func joinPointer(path string, pointer jsontext.Pointer) string {
+	for token := range pointer.Tokens() {
+		switch {
+		case strings.Trim(token, "0123456789") == "":
+			path += "[" + token + "]"
+		case path == "":
+			path = token
+		default:
+			path += "." + token
+		}
+	}
+	return path
+}
+
+func kindName(kind jsontext.Kind) string {
+	switch kind {
+	case jsontext.KindString:
+		return "string"
+	case jsontext.KindNumber:
+		return "number"
+	case jsontext.KindTrue, jsontext.KindFalse:
+		return "bool"
+	case jsontext.KindBeginObject:
+		return "object"
+	case jsontext.KindBeginArray:
+		return "array"
+	default:
+		return kind.String()
+	}
 }
 
 // ignoreBody reads nothing of a body but whether it is a JSON object.
@@ -55,5 +89,70 @@ func missing(field string) error { return malformed("%s is missing", field) }
 // here reads, and none of them shall cost a build.
 type unread struct{}
 
-// UnmarshalJSON implements json.Unmarshaler.
-func (unread) UnmarshalJSON([]byte) error { return nil }
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (unread) UnmarshalJSONFrom(d *jsontext.Decoder) error { return d.SkipValue() }
+
+// loose is text that no build depends on: a number is taken as it is written, and
+// whatever else it is as "".
+type loose string
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (l *loose) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	switch d.PeekKind() {
+	case jsontext.KindString, jsontext.KindNumber:
+		token, err := d.ReadToken()
+		if err != nil {
+			return err
+		}
+		*l = loose(token.String())
+		return nil
+	default:
+		*l = ""
+		return d.SkipValue()
+	}
+}
+
+// list is a JSON array, of which so many elements are kept. A body of two bytes an
+// element would otherwise become sixty times as large.
+type list[T any] struct {
+	kept []T // nil if it is null or not there
+	n    int // elements, those that are not kept included
+}
+
+// maxElements is how many elements of an array are kept: no host sends as many.
+const maxElements = 20_000
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (l *list[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	l.kept, l.n = nil, 0
+	if d.PeekKind() != jsontext.KindBeginArray {
+		return json.UnmarshalDecode(d, &l.kept) // null, or an error
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return err
+	}
+	for l.kept = []T{}; d.PeekKind() != jsontext.KindEndArray; l.n++ {
+		if len(l.kept) == maxElements {
+			if err := d.SkipValue(); err != nil {
+				return err
+			}
+			continue
+		}
+		var zero T
+		l.kept = append(l.kept, zero)
+		if err := json.UnmarshalDecode(d, &l.kept[len(l.kept)-1]); err != nil {
+			return err
+		}
+	}
+	_, err := d.ReadToken()
+	return err
+}
+
+// all gives the elements of a list none of which may be left out: changes, each of
+// which may be a build.
+func (l *list[T]) all(name string) ([]T, error) {
+	if l.n > len(l.kept) {
+		return nil, malformed("%s has %d elements, more than %d", name, l.n, maxElements)
+	}
+	return l.kept, nil
+}

@@ -26,13 +26,13 @@ func giteaHost() host {
 // is read.
 type giteaPush struct {
 	gitea.PushPayload
-	TotalCommits total          `json:"total_commits"` // absent in old versions
-	Commits      []pushedCommit `json:"commits"`
-	HeadCommit   pushedCommit   `json:"head_commit"`
+	TotalCommits total              `json:"total_commits"` // absent in old versions
+	Commits      list[pushedCommit] `json:"commits"`
+	HeadCommit   pushedCommit       `json:"head_commit"`
 	Repo         struct {
 		FullName      string `json:"full_name"`
-		HTMLURL       string `json:"html_url"`
-		DefaultBranch string `json:"default_branch"`
+		HTMLURL       loose  `json:"html_url"`
+		DefaultBranch loose  `json:"default_branch"`
 	} `json:"repository"`
 	Pusher     giteaUser `json:"pusher"`
 	CompareURL unread    `json:"compare_url"`
@@ -41,8 +41,8 @@ type giteaPush struct {
 
 // giteaUser is a user of Gitea, Forgejo or Gogs; the oldest know no login.
 type giteaUser struct {
-	Login    string `json:"login"`
-	Username string `json:"username"`
+	Login    loose `json:"login"`
+	Username loose `json:"username"`
 }
 
 func decodeGitea(d *Delivery, body []byte) error {
@@ -51,8 +51,6 @@ func decodeGitea(d *Delivery, body []byte) error {
 	case gitea.DeleteEvent:
 		d.ignore(mapping.ReasonDeleted)
 		return ignoreBody(body)
-	case "":
-		return missing("header X-Gitea-Event")
 	default: // create too: a push comes with it
 		d.ignore(mapping.ReasonEvent)
 		return ignoreBody(body)
@@ -62,13 +60,10 @@ func decodeGitea(d *Delivery, body []byte) error {
 	if err := unmarshal(body, &p); err != nil {
 		return err
 	}
-	touched := files{complete: p.TotalCommits.all(len(p.Commits))}
-	head := p.HeadCommit
-	for _, c := range p.Commits {
-		touched.add(c.Added, c.Removed, c.Modified)
-		if head.ID == "" && c.ID == p.After {
-			head = c
-		}
+	touched := files{complete: p.TotalCommits.all(p.Commits.n)}
+	head, err := touched.headOf(&p.Commits, &p.HeadCommit, p.After)
+	if err != nil {
+		return err
 	}
 	return d.add(change{
 		ref:           p.Ref,
@@ -76,8 +71,8 @@ func decodeGitea(d *Delivery, body []byte) error {
 		after:         p.After,
 		peeled:        p.HeadCommit.ID,
 		repository:    p.Repo.FullName,
-		url:           p.Repo.HTMLURL,
-		defaultBranch: p.Repo.DefaultBranch,
+		url:           string(p.Repo.HTMLURL),
+		defaultBranch: string(p.Repo.DefaultBranch),
 		pusher:        firstOf(p.Pusher.Login, p.Pusher.Username),
 		head:          head.about(),
 		files:         touched,

@@ -18,6 +18,7 @@ func giteeHost() host {
 	return host{
 		provider:     mapping.Gitee,
 		eventHeaders: []string{"X-Gitee-Event"},
+		pingHeader:   "X-Gitee-Ping",
 		forms:        true,
 		secretFields: []string{"password", "sign"},
 		authenticate: func(r request) (string, error) { return either(r, giteePassword, giteeSignature) },
@@ -74,35 +75,33 @@ type giteePush struct {
 	Created bool   `json:"created"`
 	Deleted bool   `json:"deleted"`
 
-	Commits            []pushedCommit `json:"commits"` // null for tags
-	TotalCommits       total          `json:"total_commits_count"`
-	CommitsMoreThanTen bool           `json:"commits_more_than_ten"`
-	HeadCommit         pushedCommit   `json:"head_commit"`
+	Commits            list[pushedCommit] `json:"commits"` // null for tags
+	TotalCommits       total              `json:"total_commits_count"`
+	CommitsMoreThanTen bool               `json:"commits_more_than_ten"`
+	HeadCommit         pushedCommit       `json:"head_commit"`
 
 	Repository giteeRepository `json:"repository"`
 	Project    giteeRepository `json:"project"` // the same again
 	Pusher     giteePusher     `json:"pusher"`
-	UserName   string          `json:"user_name"`
+	UserName   loose           `json:"user_name"`
 }
 
 type giteeRepository struct {
 	FullName          string `json:"full_name"`
 	PathWithNamespace string `json:"path_with_namespace"`
-	HTMLURL           string `json:"html_url"`
-	DefaultBranch     string `json:"default_branch"`
+	HTMLURL           loose  `json:"html_url"`
+	DefaultBranch     loose  `json:"default_branch"`
 }
 
 type giteePusher struct {
-	Username string `json:"username"`
-	UserName string `json:"user_name"`
-	Name     string `json:"name"`
+	Username loose `json:"username"`
+	UserName loose `json:"user_name"`
+	Name     loose `json:"name"`
 }
 
 func decodeGitee(d *Delivery, body []byte) error {
 	switch d.Event {
 	case giteePushHook, giteeTagPushHook:
-	case "":
-		return missing("header X-Gitee-Event")
 	default:
 		d.ignore(mapping.ReasonEvent)
 		return ignoreBody(body)
@@ -112,13 +111,10 @@ func decodeGitee(d *Delivery, body []byte) error {
 	if err := unmarshal(body, &p); err != nil {
 		return err
 	}
-	touched := files{complete: p.TotalCommits.all(len(p.Commits)) && !p.CommitsMoreThanTen}
-	head := p.HeadCommit
-	for _, c := range p.Commits {
-		touched.add(c.Added, c.Removed, c.Modified)
-		if head.ID == "" && c.ID == p.After {
-			head = c
-		}
+	touched := files{complete: p.TotalCommits.all(p.Commits.n) && !p.CommitsMoreThanTen}
+	head, err := touched.headOf(&p.Commits, &p.HeadCommit, p.After)
+	if err != nil {
+		return err
 	}
 	return d.add(change{
 		ref:     p.Ref,

@@ -28,14 +28,17 @@ const (
 // githubPush is the library's payload cut down to what is read.
 type githubPush struct {
 	github.PushPayload
-	Commits    []pushedCommit `json:"commits"`
-	HeadCommit pushedCommit   `json:"head_commit"`
+	Commits    list[pushedCommit] `json:"commits"`
+	HeadCommit pushedCommit       `json:"head_commit"`
 	Repository struct {
 		FullName      string `json:"full_name"`
-		HTMLURL       string `json:"html_url"`
-		DefaultBranch string `json:"default_branch"`
-		MasterBranch  string `json:"master_branch"`
+		HTMLURL       loose  `json:"html_url"`
+		DefaultBranch loose  `json:"default_branch"`
+		MasterBranch  loose  `json:"master_branch"`
 	} `json:"repository"`
+	Pusher struct {
+		Name loose `json:"name"`
+	} `json:"pusher"`
 	BaseRef      unread `json:"base_ref"`
 	Compare      unread `json:"compare"`
 	Sender       unread `json:"sender"`
@@ -51,8 +54,6 @@ func decodeGitHub(d *Delivery, body []byte) error {
 	case github.DeleteEvent:
 		d.ignore(mapping.ReasonDeleted)
 		return ignoreBody(body)
-	case "":
-		return missing("header X-GitHub-Event")
 	default: // create too: a push comes with it
 		d.ignore(mapping.ReasonEvent)
 		return ignoreBody(body)
@@ -62,12 +63,12 @@ func decodeGitHub(d *Delivery, body []byte) error {
 	if err := unmarshal(body, &p); err != nil {
 		return err
 	}
-	touched := files{complete: len(p.Commits) > 0 && len(p.Commits) < githubMaxCommits}
-	for _, c := range p.Commits {
-		touched.add(c.Added, c.Removed, c.Modified)
-		if len(c.Added)+len(c.Removed)+len(c.Modified) >= githubMaxFiles {
-			touched.complete = false
-		}
+	touched := files{complete: p.Commits.n > 0 && p.Commits.n < githubMaxCommits}
+	if _, err := touched.read(&p.Commits, ""); err != nil {
+		return err
+	}
+	if touched.widest >= githubMaxFiles {
+		touched.complete = false
 	}
 	return d.add(change{
 		ref:           p.Ref,
@@ -78,9 +79,9 @@ func decodeGitHub(d *Delivery, body []byte) error {
 		deleted:       p.Deleted,
 		forced:        p.Forced,
 		repository:    p.Repository.FullName,
-		url:           p.Repository.HTMLURL,
+		url:           string(p.Repository.HTMLURL),
 		defaultBranch: firstOf(p.Repository.DefaultBranch, p.Repository.MasterBranch),
-		pusher:        p.Pusher.Name,
+		pusher:        string(p.Pusher.Name),
 		head:          p.HeadCommit.about(),
 		files:         touched,
 		names:         fieldNames{"ref", "after", "repository.full_name"},

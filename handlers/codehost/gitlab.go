@@ -22,6 +22,7 @@ func gitlabHost() host {
 		eventHeaders: []string{"X-Gitlab-Event"},
 		// X-Gitlab-Webhook-UUID is made anew for every attempt.
 		idHeaders:    []string{"Webhook-Id", "Idempotency-Key"},
+		eventInBody:  true,
 		authenticate: authenticateGitLab,
 		decode:       decodeGitLab,
 	}
@@ -79,7 +80,7 @@ func webhookSignature(r request) (string, error) {
 		if err != nil {
 			return false
 		}
-		want, equal := sum(key, []byte(id+"."+stamp+"."), r.signed), false
+		want, equal := sum(key, []byte(id+"."+stamp+"."), r.signed()), false
 		for _, mac := range got {
 			equal = hmac.Equal(mac, want) || equal
 		}
@@ -98,16 +99,18 @@ type gitlabPush struct {
 	gitlab.PushEventPayload
 	Project struct {
 		PathWithNamespace string `json:"path_with_namespace"`
-		WebURL            string `json:"web_url"`
-		DefaultBranch     string `json:"default_branch"`
+		WebURL            loose  `json:"web_url"`
+		DefaultBranch     loose  `json:"default_branch"`
 	} `json:"project"`
-	Commits      []pushedCommit `json:"commits"`
-	TotalCommits total          `json:"total_commits_count"`
-	Repository   unread         `json:"repository"`
-	UserID       unread         `json:"user_id"`
-	UserEmail    unread         `json:"user_email"`
-	UserAvatar   unread         `json:"user_avatar"`
-	ProjectID    unread         `json:"project_id"`
+	Commits      list[pushedCommit] `json:"commits"`
+	TotalCommits total              `json:"total_commits_count"`
+	Repository   unread             `json:"repository"`
+	UserID       unread             `json:"user_id"`
+	UserName     loose              `json:"user_name"`
+	UserUsername loose              `json:"user_username"`
+	UserEmail    unread             `json:"user_email"`
+	UserAvatar   unread             `json:"user_avatar"`
+	ProjectID    unread             `json:"project_id"`
 }
 
 func decodeGitLab(d *Delivery, body []byte) error {
@@ -155,13 +158,14 @@ func (d *Delivery) addGitLabPush(body []byte) error {
 	if err := unmarshal(body, &p); err != nil {
 		return err
 	}
-	touched := files{complete: p.TotalCommits.all(len(p.Commits))}
+	touched := files{complete: p.TotalCommits.all(p.Commits.n)}
+	at, err := touched.read(&p.Commits, firstOf(p.CheckoutSHA, p.After))
+	if err != nil {
+		return err
+	}
 	var head commit
-	for _, c := range p.Commits {
-		touched.add(c.Added, c.Removed, c.Modified)
-		if c.ID == firstOf(p.CheckoutSHA, p.After) {
-			head = c.about()
-		}
+	if at != nil {
+		head = at.about()
 	}
 	return d.add(change{
 		ref:           p.Ref,
@@ -169,8 +173,8 @@ func (d *Delivery) addGitLabPush(body []byte) error {
 		after:         p.After,
 		peeled:        p.CheckoutSHA,
 		repository:    p.Project.PathWithNamespace,
-		url:           p.Project.WebURL,
-		defaultBranch: p.Project.DefaultBranch,
+		url:           string(p.Project.WebURL),
+		defaultBranch: string(p.Project.DefaultBranch),
 		pusher:        firstOf(p.UserUsername, p.UserName),
 		head:          head,
 		files:         touched,

@@ -24,16 +24,16 @@ func gogsHost() host {
 
 // gogsPayload is what a push and a create have in common and apart.
 type gogsPayload struct {
-	Ref     string         `json:"ref"`
-	RefType string         `json:"ref_type"` // of a create
-	Before  string         `json:"before"`
-	After   string         `json:"after"`
-	Commits []pushedCommit `json:"commits"`
+	Ref     string             `json:"ref"`
+	RefType string             `json:"ref_type"` // of a create
+	Before  string             `json:"before"`
+	After   string             `json:"after"`
+	Commits list[pushedCommit] `json:"commits"`
 
 	Repository struct {
 		FullName      string `json:"full_name"`
-		HTMLURL       string `json:"html_url"`
-		DefaultBranch string `json:"default_branch"`
+		HTMLURL       loose  `json:"html_url"`
+		DefaultBranch loose  `json:"default_branch"`
 	} `json:"repository"`
 	Pusher giteaUser `json:"pusher"` // of a push
 	Sender giteaUser `json:"sender"`
@@ -45,8 +45,6 @@ func decodeGogs(d *Delivery, body []byte) error {
 	case "delete":
 		d.ignore(mapping.ReasonDeleted)
 		return ignoreBody(body)
-	case "":
-		return missing("header X-Gogs-Event")
 	default:
 		d.ignore(mapping.ReasonEvent)
 		return ignoreBody(body)
@@ -61,8 +59,8 @@ func decodeGogs(d *Delivery, body []byte) error {
 		before:        p.Before,
 		after:         p.After,
 		repository:    p.Repository.FullName,
-		url:           p.Repository.HTMLURL,
-		defaultBranch: p.Repository.DefaultBranch,
+		url:           string(p.Repository.HTMLURL),
+		defaultBranch: string(p.Repository.DefaultBranch),
 		pusher:        firstOf(p.Pusher.Login, p.Pusher.Username, p.Sender.Login, p.Sender.Username),
 		names:         fieldNames{"ref", "after", "repository.full_name"},
 	}
@@ -83,11 +81,12 @@ func decodeGogs(d *Delivery, body []byte) error {
 		}
 	}
 	// Five commits at most, and no total: never known to be all of them.
-	for _, pushed := range p.Commits {
-		c.files.add(pushed.Added, pushed.Removed, pushed.Modified)
-		if pushed.ID == p.After {
-			c.head = pushed.about()
-		}
+	head, err := c.files.read(&p.Commits, p.After)
+	if err != nil {
+		return err
+	}
+	if head != nil {
+		c.head = head.about()
 	}
 	if strings.HasPrefix(p.Ref, tagPrefix) && !isZeroID(p.After) { // its create comes too
 		d.ignore(mapping.ReasonEvent)

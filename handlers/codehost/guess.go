@@ -89,7 +89,7 @@ func guessEvent(provider string, body []byte) string {
 	switch provider {
 	case mapping.GitHub:
 		switch {
-		case has("after"):
+		case has("after") && has("ref"):
 			return string(github.PushEvent)
 		case has("zen"):
 			return string(github.PingEvent)
@@ -100,7 +100,7 @@ func guessEvent(provider string, body []byte) string {
 		}
 	case mapping.Gitea, mapping.Forgejo, mapping.Gogs:
 		switch {
-		case has("after"):
+		case has("after") && has("ref"):
 			return string(gitea.PushEvent)
 		case has("ref_type") && has("pusher_type"):
 			return string(gitea.DeleteEvent)
@@ -125,7 +125,7 @@ func guessEvent(provider string, body []byte) string {
 		case "tag_push_hooks":
 			return giteeTagPushHook
 		}
-		if has("after") {
+		if has("after") && has("ref") {
 			return giteePushHook
 		}
 	case mapping.Bitbucket:

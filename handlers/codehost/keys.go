@@ -71,7 +71,7 @@ func signingKey(token mapping.Secret) ([]byte, error) {
 type request struct {
 	keys   Keys
 	header http.Header
-	signed []byte // what the host signs: the raw body, or the JSON inside a form
+	signed func() []byte // what the host signs: the raw body, or the JSON inside a form
 	now    time.Time
 }
 
@@ -136,7 +136,7 @@ func hexSignature(r request, prefix string, names ...string) (string, error) {
 		return "", fmt.Errorf("header %s holds no SHA-256 in hexadecimal", name)
 	}
 	return r.matchSecret(func(s mapping.Secret) bool {
-		return hmac.Equal(sum([]byte(s), r.signed), got)
+		return hmac.Equal(sum([]byte(s), r.signed()), got)
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"buildbridge/mapping"
@@ -42,20 +43,28 @@ func Authenticate(provider string, keys Keys, h http.Header, raw []byte, now tim
 	if err != nil {
 		return nil, err
 	}
-	// A form is only taken apart here; what is in it stays bytes.
-	payload, formErr := host.unwrap(h, raw)
+	// A form is only taken apart here; what is in it stays bytes. Before it is
+	// authenticated that is done for hosts alone that sign what is in it, and once a
+	// signature is there.
+	unwrap := sync.OnceValues(func() ([]byte, error) { return host.unwrap(h, raw) })
 	key := ""
 	if !keys.Insecure || !keys.empty() {
-		r := request{keys: keys, header: h, signed: raw, now: now}
-		if host.signsInner && formErr == nil {
-			r.signed = payload
+		r := request{keys: keys, header: h, now: now, signed: func() []byte { return raw }}
+		if host.signsInner {
+			r.signed = func() []byte {
+				if payload, err := unwrap(); err == nil {
+					return payload
+				}
+				return raw
+			}
 		}
 		if key, err = host.authenticate(r); err != nil {
 			return nil, fmt.Errorf("%s: %w: %w", provider, ErrUnauthenticated, err)
 		}
 	}
-	if formErr != nil {
-		return nil, formErr
+	payload, err := unwrap()
+	if err != nil {
+		return nil, err
 	}
 	return newMessage(host, key, h, payload), nil
 }
@@ -77,7 +86,7 @@ func Trust(provider string, h http.Header, raw []byte) (*Message, error) {
 
 func newMessage(host host, key string, h http.Header, payload []byte) *Message {
 	m := &Message{host: host, key: key, header: make(map[string]string), payload: payload}
-	for _, names := range [][]string{host.eventHeaders, host.idHeaders} {
+	for _, names := range [][]string{host.eventHeaders, host.idHeaders, {host.pingHeader}} {
 		for _, name := range names {
 			if value := h.Get(name); value != "" {
 				m.header[http.CanonicalHeaderKey(name)] = value
@@ -133,11 +142,22 @@ func (m *Message) Stored() []byte {
 // that is missing or wrong.
 func (m *Message) Decode() (Delivery, error) {
 	d := Delivery{Event: m.first(m.host.eventHeaders), HostID: m.first(m.host.idHeaders)}
-	if err := m.host.decode(&d, m.payload); err != nil {
+	if err := m.decode(&d); err != nil {
 		return Delivery{}, fmt.Errorf("%s: %w", m.host.provider, err)
 	}
 	d.finish(m.host.provider, m.payload)
 	return d, nil
+}
+
+func (m *Message) decode(d *Delivery) error {
+	switch {
+	case m.host.pingHeader != "" && m.header[m.host.pingHeader] == "true": // of a push that is made up
+		d.ignore(mapping.ReasonPing)
+		return ignoreBody(m.payload)
+	case d.Event == "" && !m.host.eventInBody:
+		return missing("header " + m.host.eventHeaders[0])
+	}
+	return m.host.decode(d, m.payload)
 }
 
 // first gives the value of the first of the named headers that was sent.
@@ -156,6 +176,8 @@ type host struct {
 
 	eventHeaders []string // the first that is there names the event
 	idHeaders    []string // the first that is there is the delivery's id
+	eventInBody  bool     // the body says it where no header does
+	pingHeader   string   // is "true" for a test; "" for none, else canonical
 
 	forms        bool     // can send payload= in a form
 	signsInner   bool     // signs the JSON in the form, not the form

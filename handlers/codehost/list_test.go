@@ -1,0 +1,109 @@
+package codehost
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+
+	"buildbridge/mapping"
+)
+
+// A short element must not become a large struct as often as a body has room for
+// it.
+func TestListsTakeLittleMemory(t *testing.T) {
+	const size, most = 1 << 20, 32 << 20 // bytes of the body, and of all that decoding it takes
+	const ids = `"ref":"refs/heads/main","before":"1111111111111111111111111111111111111111","after":"2222222222222222222222222222222222222222",` +
+		`"repository":{"full_name":"acme/shop"},"project":{"path_with_namespace":"acme/shop"},`
+	around := map[string]string{
+		mapping.Bitbucket:       `{"push":{"changes":[%s]}}`,
+		mapping.BitbucketServer: `{"changes":[%s]}`,
+		mapping.AzureDevOps:     `{"eventType":"git.push","resource":{"refUpdates":[%s]}}`,
+	}
+	for _, provider := range mapping.Providers() {
+		lists := []string{around[provider]}
+		if lists[0] == "" {
+			lists = []string{"{" + ids + `"commits":[%s]}`, "{" + ids + `"commits":[{"added":[%s]}]}`}
+		}
+		for _, list := range lists {
+			for _, element := range []string{"0", "{}", "null", `"a"`, "[]"} {
+				body := fmt.Appendf(nil, list, strings.TrimSuffix(strings.Repeat(element+",", size/(len(element)+1)), ","))
+				m, err := Trust(provider, pushHeader(provider), body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				d, err := m.Decode()
+				runtime.ReadMemStats(&after)
+				what := fmt.Sprintf("%s, %.60s… of %s", provider, list[max(0, len(list)-30):], element)
+				if err != nil && !errors.Is(err, ErrMalformed) {
+					t.Errorf("%s: %v", what, err)
+				}
+				if err == nil && len(d.Events) == 1 && d.Events[0].FilesComplete {
+					t.Errorf("%s: what is left out is taken for nothing", what)
+				}
+				if took := after.TotalAlloc - before.TotalAlloc; took > most {
+					t.Errorf("%s: %d MiB for a body of 1 MiB", what, took>>20)
+				}
+			}
+		}
+	}
+}
+
+// More changes than are kept is no delivery: each may be a build.
+func TestTooManyChanges(t *testing.T) {
+	change := `{"refId":"refs/heads/main","fromHash":"1111111111111111111111111111111111111111","toHash":"2222222222222222222222222222222222222222","type":"UPDATE"}`
+	for n, want := range map[int]string{maxElements: "", maxElements + 1: "changes has 20001 elements"} {
+		body := `{"repository":{"slug":"shop","project":{"key":"ACME"}},"changes":[` + strings.TrimSuffix(strings.Repeat(change+",", n), ",") + `]}`
+		m, err := Trust(mapping.BitbucketServer, pushHeader(mapping.BitbucketServer), []byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := m.Decode()
+		if want == "" && (err != nil || len(d.Events) != n) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%d changes: %d events, %v", n, len(d.Events), err)
+		}
+	}
+}
+
+// What no build depends on may be of any kind.
+func TestLooseText(t *testing.T) {
+	const a, b = `"1111111111111111111111111111111111111111"`, `"2222222222222222222222222222222222222222"`
+	for provider, body := range map[string]string{
+		mapping.GitHub: `{"ref":"refs/heads/main","before":` + a + `,"after":` + b + `,"repository":{"full_name":"acme/shop","html_url":1,"default_branch":{}},` +
+			`"pusher":{"name":7},"head_commit":{"id":` + b + `,"message":["x"],"author":{"name":false}},"commits":[]}`,
+		mapping.GitLab:       `{"object_kind":"push","ref":"refs/heads/main","before":` + a + `,"after":` + b + `,"user_name":5,"project":{"path_with_namespace":"acme/shop","web_url":[]}}`,
+		mapping.CodeArtsRepo: `{"uuid":5,"object_kind":"push","ref":"refs/heads/main","before":` + a + `,"after":` + b + `,"project":{"path_with_namespace":"acme/shop"}}`,
+		mapping.AzureDevOps: `{"id":7,"eventType":"git.push","resource":{"refUpdates":[{"name":"refs/heads/main","oldObjectId":` + a + `,"newObjectId":` + b + `}],` +
+			`"repository":{"name":"shop","project":{"name":"acme"},"remoteUrl":0},"pushedBy":{"uniqueName":null,"displayName":3}}}`,
+	} {
+		m, err := Trust(provider, pushHeader(provider), []byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := m.Decode()
+		if err != nil || len(d.Events) != 1 || d.Events[0].Repository != "acme/shop" || d.Events[0].Commit != strings.Trim(b, `"`) {
+			t.Errorf("%s: %+v, %v", provider, d.Events, err)
+		}
+	}
+}
+
+// A form is not taken apart for who shows no signature.
+func TestFormsOfStrangersStayAsTheyAre(t *testing.T) {
+	body := []byte("payload=" + strings.Repeat("a", 8<<20))
+	for _, provider := range mapping.Providers() {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := Authenticate(provider, keysOf(provider, "s"), http.Header{"Content-Type": {formType}}, body, testNow())
+		runtime.ReadMemStats(&after)
+		if !errors.Is(err, ErrUnauthenticated) {
+			t.Errorf("%s: %v", provider, err)
+		}
+		if took := after.TotalAlloc - before.TotalAlloc; took > 1<<20 {
+			t.Errorf("%s: %d bytes for a stranger's form", provider, took)
+		}
+	}
+}
