@@ -16,9 +16,9 @@ import (
 // long it says it is.
 const firstRead = 64 << 10
 
-// What happens when the bodies of others take all the memory there is for them:
-// a sender is kept waiting for a moment, by not reading on, and then told to come
-// again. Many code hosts never do.
+// What happens when the bodies of others take all the memory there is for them,
+// or all the turns: a sender is kept waiting for a moment, for memory by not
+// reading on, and then told to come again. Many code hosts never do.
 const (
 	busyWait       = 2 * time.Second
 	busyRetryAfter = 5 * time.Second
@@ -58,11 +58,13 @@ func (s *Server) readBody(c echo.Context, limit int64) (raw []byte, held int64, 
 		most = r.ContentLength
 	}
 	most++
+	waiting, cancel := context.WithTimeout(r.Context(), busyWait)
+	defer cancel()
 	body := http.MaxBytesReader(c.Response().Writer, r.Body, limit)
 	for {
 		if len(raw) == cap(raw) {
 			room := min(max(2*held, firstRead), most)
-			if err := s.takeMemory(r.Context(), room-held); err != nil {
+			if err := s.takeMemory(waiting, room-held); err != nil {
 				return nil, held, err
 			}
 			held = room
@@ -84,17 +86,38 @@ func (s *Server) readBody(c echo.Context, limit int64) (raw []byte, held int64, 
 	return raw, held, nil
 }
 
-// takeMemory takes bytes of the memory of all bodies. Bodies that wait hold what
-// they have of it; so that they do not all wait for each other, none does so for
-// long.
+// takeMemory takes bytes of the memory of all bodies, and waits for them until ctx
+// ends. Bodies that wait hold what they have of it; so that they do not all wait
+// for each other, none does so for long.
 func (s *Server) takeMemory(ctx context.Context, bytes int64) error {
-	ctx, cancel := context.WithTimeout(ctx, busyWait)
-	defer cancel()
+	// ctx is that of the whole body: one that comes slowly outlives it, and is to
+	// have what nobody else wants.
+	if s.bodies.TryAcquire(bytes) {
+		return nil
+	}
 	if err := s.bodies.Acquire(ctx, bytes); err != nil {
-		return &refusal{answer: answer{
-			status: http.StatusServiceUnavailable, Outcome: unavailable, Reason: busy,
-			Detail: "too many bodies at once; send it again", retryAfter: busyRetryAfter,
-		}}
+		return comeAgain()
 	}
 	return nil
+}
+
+// takeTurn waits until a large body may be decoded, and gives how to end its turn.
+// A sender that hangs up meanwhile does not stop it: the body is all there.
+func (s *Server) takeTurn(began time.Time) (end func(), err error) {
+	timer := time.NewTimer(s.left(began, answerWithin-atLeast, busyWait)) // the store has to follow
+	defer timer.Stop()
+	select {
+	case s.large <- struct{}{}:
+		return func() { <-s.large }, nil
+	case <-timer.C:
+		return nil, comeAgain()
+	}
+}
+
+// comeAgain refuses a call for those of others.
+func comeAgain() *refusal {
+	return &refusal{answer: answer{
+		status: http.StatusServiceUnavailable, Outcome: unavailable, Reason: busy,
+		Detail: "too many bodies at once; send it again", retryAfter: busyRetryAfter,
+	}}
 }

@@ -1,6 +1,7 @@
 package handlers_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"buildbridge/handlers"
+	"buildbridge/mapping"
 )
 
 // Bodies that are still arriving take memory from others, by what has arrived of
@@ -95,4 +97,133 @@ func TestBodyBeyondAllMemoryIsTooLarge(t *testing.T) {
 			t.Errorf("%s: status %d, want 413", name, w.Code)
 		}
 	}
+}
+
+// A body waits for memory once, not again for each step by which it grows.
+func TestGrowingBodyWaitsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBridge(t, func(o *handlers.Options) { o.MaxBodyMemory = 400 << 10 })
+		b.Swap(stateOf(t, strings.Replace(rules, "max_body: 4096", "max_body: 1MiB", 1)))
+		done := make(chan *httptest.ResponseRecorder)
+		var others []*io.PipeWriter // each holds 64 KiB
+		for range 5 {
+			body, sender := io.Pipe()
+			r := request("github", "")
+			r.Body, r.ContentLength = body, 100_000
+			go func() { done <- b.post(r) }()
+			others = append(others, sender)
+		}
+		leave := func(senders ...*io.PipeWriter) {
+			for _, sender := range senders {
+				_ = sender.CloseWithError(errors.New("gone")) // never fails
+				<-done
+			}
+		}
+		synctest.Wait()
+		begun := time.Now()
+		time.AfterFunc(1500*time.Millisecond, func() { leave(others[0]) })
+		w := b.post(request("github", strings.Repeat("x", 300_000))) // grows to 64, 128, 256 KiB and the whole
+		if waited := time.Since(begun); w.Code != http.StatusServiceUnavailable || waited != 2*time.Second {
+			t.Errorf("status %d after %s, want 503 after 2s", w.Code, waited)
+		}
+		leave(others[1:]...)
+	})
+}
+
+// One that comes slowly may grow at any time, as long as there is room.
+func TestSlowBodyGrows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBridge(t, nil)
+		b.Swap(stateOf(t, strings.Replace(rules, "max_body: 4096", "max_body: 1MiB", 1)))
+		text := strings.Replace(push("acme/shop", "refs/heads/main", commit), "a message", strings.Repeat("long ", 40_000), 1)
+		r := request("github", text)
+		body, sender := io.Pipe()
+		r.Body = body
+		go func() {
+			for i := 0; i < len(text); i += 20_000 {
+				time.Sleep(time.Second)
+				_, _ = io.WriteString(sender, text[i:min(i+20_000, len(text))])
+			}
+			_ = sender.Close()
+		}()
+		if w := b.post(r); w.Code != http.StatusAccepted {
+			t.Errorf("status %d, want 202: %s", w.Code, w.Body)
+		}
+	})
+}
+
+// A large body waits for its turn, but not until its host has given up.
+func TestTurnOfLargeBodies(t *testing.T) {
+	for name, test := range map[string]struct {
+		arrives time.Duration // its end, since it began
+		free    time.Duration // a turn, since then
+		status  int
+		waits   time.Duration // since then
+	}{
+		"there is one soon":                   {free: time.Second, status: 202, waits: time.Second},
+		"there is none":                       {free: time.Hour, status: 503, waits: 2 * time.Second},
+		"there is none for one that ran late": {arrives: 2 * time.Second, free: time.Hour, status: 503, waits: 1500 * time.Millisecond},
+		"there is none for a slow one":        {arrives: 10 * time.Second, free: time.Hour, status: 503, waits: time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBridge(t, nil)
+				b.Swap(stateOf(t, strings.Replace(rules, "max_body: 4096", "max_body: 2MiB", 1)))
+				text := strings.Replace(push("acme/shop", "refs/heads/main", commit), "a message", strings.Repeat("long ", 250_000), 1)
+				end := b.TakeTurns()
+				time.AfterFunc(test.arrives+test.free, end)
+				begun := time.Now()
+				w := b.post(arriving(request("github", text), text, test.arrives))
+				if waited := time.Since(begun) - test.arrives; w.Code != test.status || waited != test.waits {
+					t.Errorf("status %d after %s, want %d after %s", w.Code, waited, test.status, test.waits)
+				}
+				if w.Code == http.StatusServiceUnavailable && (w.Header().Get("Retry-After") != "5" || !strings.Contains(w.Body.String(), `"busy"`)) {
+					t.Errorf("Retry-After %q, answer %s", w.Header().Get("Retry-After"), w.Body)
+				}
+			})
+		})
+	}
+}
+
+// Who waits for the answer has waited for the body already.
+func TestStoreGetsWhatIsLeft(t *testing.T) {
+	for name, test := range map[string]struct {
+		arrives time.Duration // the end of the body, since it began
+		most    time.Duration // StoreTimeout
+		want    time.Duration
+	}{
+		"of a body that comes at once":  {want: 4 * time.Second},
+		"of one that took a while":      {arrives: 2 * time.Second, want: 2500 * time.Millisecond},
+		"of one that took too long":     {arrives: 10 * time.Second, want: time.Second},
+		"of a shorter time":             {most: 3 * time.Second, arrives: time.Second, want: 3 * time.Second},
+		"of a time below what is least": {most: 500 * time.Millisecond, arrives: 10 * time.Second, want: 500 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBridge(t, func(o *handlers.Options) { o.StoreTimeout = test.most })
+				b.store.accept = func(ctx context.Context, _ mapping.Delivery, _ []mapping.Build) (mapping.Receipt, error) {
+					if deadline, _ := ctx.Deadline(); time.Until(deadline) != test.want {
+						t.Errorf("Accept may take %s, want %s", time.Until(deadline), test.want)
+					}
+					return mapping.Receipt{Builds: []mapping.BuildReceipt{{ID: "1"}}}, nil
+				}
+				text := push("acme/shop", "refs/heads/main", commit)
+				if w := b.post(arriving(request("github", text), text, test.arrives)); w.Code != http.StatusAccepted {
+					t.Errorf("status %d: %s", w.Code, w.Body)
+				}
+			})
+		})
+	}
+}
+
+// arriving has the body of a request come whole after a while.
+func arriving(r *http.Request, text string, after time.Duration) *http.Request {
+	body, sender := io.Pipe()
+	r.Body = body
+	go func() {
+		time.Sleep(after)
+		_, _ = io.WriteString(sender, text) // never fails, nor does Close
+		_ = sender.Close()
+	}()
+	return r
 }

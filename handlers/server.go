@@ -77,8 +77,10 @@ type Options struct {
 	// TrustedProxies are the peers whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
 
-	BodyTimeout  time.Duration // to read one body; 0 means 15 s, the longest a known code host waits
-	StoreTimeout time.Duration // of one Accept; 0 means 4 s, below the 5 s after which Gitea gives up
+	BodyTimeout time.Duration // to read one body; 0 means 15 s, the longest a known code host waits
+	// StoreTimeout bounds one Accept; 0 means 4 s, below the 5 s after which Gitea
+	// gives up. A call that had to wait for something else gets less.
+	StoreTimeout time.Duration
 
 	// MaxBodyMemory bounds what the bodies of all calls under way take together,
 	// in bytes; 0 means DefaultMaxBodyMemory. A call beyond it is told to come

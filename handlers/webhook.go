@@ -18,6 +18,11 @@ import (
 )
 
 const (
+	// answerWithin is when a call should have its answer, since it began: Gitea
+	// gives up after 5 s. What came late gets atLeast all the same, for everything
+	// it has to wait for: its host is a patient one.
+	answerWithin = 4500 * time.Millisecond
+	atLeast      = time.Second
 	// maxVerdicts is how many rules an answer explains.
 	maxVerdicts = 20
 	// storeRetryAfter is what a sender is told when the store is down.
@@ -148,8 +153,11 @@ func (s *Server) receive(c echo.Context, cl *call, now time.Time) (answer, error
 // times its size, so the large ones take turns.
 func (s *Server) understand(cl *call, message *codehost.Message, size int, now time.Time) (mapping.Reason, error) {
 	if size > largeBody {
-		s.large <- struct{}{}
-		defer func() { <-s.large }()
+		end, err := s.takeTurn(now)
+		if err != nil {
+			return "", err
+		}
+		defer end()
 	}
 	return cl.understand(message, now)
 }
@@ -271,7 +279,8 @@ func (s *Server) ignore(cl *call, reason mapping.Reason, verdicts []mapping.Verd
 // accept has the delivery and its builds committed. A sender that hangs up
 // meanwhile does not stop it: many of them never send again.
 func (s *Server) accept(ctx context.Context, cl *call) (answer, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.options.StoreTimeout)
+	timeout := s.left(cl.delivery.ReceivedAt, answerWithin, s.options.StoreTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
 	receipt, err := s.options.Store.Accept(ctx, cl.delivery, cl.builds)
 	if err != nil {
@@ -291,6 +300,12 @@ func (s *Server) accept(ctx context.Context, cl *call) (answer, error) {
 		}, nil
 	}
 	return answer{status: http.StatusAccepted, Delivery: cl.delivery.ID, Outcome: accepted, Builds: receipt.Builds}, nil
+}
+
+// left is how long a call may wait for something: what is left of a time since it
+// began, but at least atLeast and never more than most.
+func (s *Server) left(began time.Time, of, most time.Duration) time.Duration {
+	return min(max(of-s.now().Sub(began), atLeast), most)
 }
 
 // log writes the one line of a call.
