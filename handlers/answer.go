@@ -38,11 +38,15 @@ const (
 	tooLarge        = "too_large"         // 413
 	encoding        = "encoding"          // 415
 	rateLimit       = "rate_limit"        // 429
-	internal        = "internal"          // 500, a fault of ours
+	internal        = "internal"          // 503, a fault of ours
 	notStored       = "not_stored"        // 503
 	queueFull       = "queue_full"        // 503
 	busy            = "busy"              // 503
 )
+
+// internalRetryAfter is what a sender is told after a fault of ours: it may be one
+// of a moment.
+const internalRetryAfter = time.Minute
 
 // answer is the body of every answer of the public listener. Which fields it
 // has depends on the outcome.
@@ -101,7 +105,11 @@ func answerTo(err error) answer {
 			return answer{status: routing.Code, Outcome: rejected, Reason: method}
 		}
 	}
-	return answer{status: http.StatusInternalServerError, Outcome: unavailable, Reason: internal}
+	// Not a 500: Azure DevOps, for one, sends nothing again after that.
+	return answer{
+		status: http.StatusServiceUnavailable, Outcome: unavailable, Reason: internal,
+		Detail: "an error inside buildbridge: its log says which", retryAfter: internalRetryAfter,
+	}
 }
 
 // send writes an answer.

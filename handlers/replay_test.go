@@ -93,7 +93,7 @@ func TestReplayThatCannotBe(t *testing.T) {
 		"its source is gone":    {func(d *mapping.Delivery, _ *memory) { d.Source = "gone" }, 409, `the rules have no source "gone" any more`},
 		"its body is forgotten": {func(d *mapping.Delivery, _ *memory) { d.Body = nil }, 409, "the body of this delivery is not kept any more"},
 		"it is not understood":  {func(d *mapping.Delivery, _ *memory) { d.Body = []byte(`{"ref":1}`) }, 400, "malformed"},
-		"nobody knows its host": {func(d *mapping.Delivery, _ *memory) { d.Provider = "sourceforge" }, 500, ""},
+		"nobody knows its host": {func(d *mapping.Delivery, _ *memory) { d.Provider = "sourceforge" }, 503, "an error inside buildbridge"},
 		"the store does not answer": {func(_ *mapping.Delivery, m *memory) {
 			m.accept = func(context.Context, mapping.Delivery, []mapping.Build) (mapping.Receipt, error) {
 				return mapping.Receipt{}, errors.New("disk full")

@@ -374,8 +374,9 @@ func TestPanicIsAnsweredAndSurvived(t *testing.T) {
 	w := b.post(request("github", push("acme/shop", "refs/heads/main", commit)))
 	text := w.Body.String()
 	got := body(t, w.Body)
-	if want := (fields{"outcome": "unavailable", "reason": "internal"}); w.Code != 500 || !cmp.Equal(want, got) {
-		t.Errorf("status %d, answer %s", w.Code, text)
+	want := fields{"outcome": "unavailable", "reason": "internal", "detail": "an error inside buildbridge: its log says which"}
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "60" || !cmp.Equal(want, got) {
+		t.Errorf("status %d, Retry-After %q, answer %s", w.Code, w.Header().Get("Retry-After"), text)
 	}
 	line := b.log.last(t)
 	if line["error"] != "panic: a fault of ours" || !strings.Contains(fmt.Sprint(line["stack"]), "webhook_test.go") {
