@@ -70,8 +70,12 @@ func stateOf(t testing.TB, documents string) *handlers.State {
 	st := &handlers.State{Rules: ruleset, Sources: map[string]*handlers.Source{}}
 	for _, source := range ruleset.Sources() {
 		keys := codehost.Keys{Insecure: source.Insecure}
+		secrets := map[string]mapping.Secret{"NEW": newSecret, "OLD": oldSecret}
 		for _, ref := range source.Secrets {
-			keys.Secrets = append(keys.Secrets, map[string]mapping.Secret{"NEW": newSecret, "OLD": oldSecret}[ref.Env])
+			keys.Secrets = append(keys.Secrets, secrets[ref.Env])
+		}
+		for _, ref := range source.Basic {
+			keys.Basic = append(keys.Basic, codehost.Basic{Username: ref.Username, Password: secrets[ref.Password.Env]})
 		}
 		st.Sources[source.Name] = &handlers.Source{Source: *source, Keys: keys}
 	}

@@ -97,8 +97,14 @@ func (s *Server) webhook(c echo.Context) error {
 		}
 	}
 	s.log(c.Request().Context(), cl, a, took, err)
-	if a.status == http.StatusMethodNotAllowed {
+	switch a.status {
+	case http.StatusMethodNotAllowed:
 		c.Response().Header().Set(echo.HeaderAllow, http.MethodPost)
+	case http.StatusUnauthorized:
+		// RFC 9110, section 15.5.2, wants a scheme; signatures and tokens are none.
+		if len(cl.source.Keys.Basic) > 0 {
+			c.Response().Header().Set(echo.HeaderWWWAuthenticate, `Basic realm="buildbridge"`)
+		}
 	}
 	s.send(c, a)
 	return nil

@@ -177,6 +177,38 @@ func TestWebhook(t *testing.T) {
 	}
 }
 
+// RFC 9110, section 15.5.2: a 401 names a scheme. Only HTTP Basic is one; what is
+// not authenticated by it gets none.
+func TestBasicIsAskedFor(t *testing.T) {
+	b := newBridge(t, nil)
+	const server = "  server: {provider: bitbucket-server, basic: [{username: ci, password: {env: NEW}}]}\n"
+	b.Swap(stateOf(t, strings.Replace(rules, "targets:\n", server+"targets:\n", 1)))
+	for name, test := range map[string]struct {
+		source, password, want string
+		status                 int
+	}{
+		"no credentials":             {source: "server", status: 401, want: `Basic realm="buildbridge"`},
+		"wrong credentials":          {source: "server", password: "guess", status: 401, want: `Basic realm="buildbridge"`},
+		"right credentials":          {source: "server", password: newSecret, status: 400},
+		"a source with secrets":      {source: "github", password: "guess", status: 401},
+		"a source that is not there": {source: "nobody", password: "guess", status: 404},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := request(test.source, "{}", "X-Hub-Signature-256", "")
+			if test.password != "" {
+				r.SetBasicAuth("ci", test.password)
+			}
+			w := b.post(r)
+			if got := w.Header().Get("WWW-Authenticate"); w.Code != test.status || got != test.want {
+				t.Errorf("status %d, WWW-Authenticate %q; want %d, %q", w.Code, got, test.status, test.want)
+			}
+			if got := strings.TrimSpace(w.Body.String()); w.Code == http.StatusUnauthorized && got != `{"outcome":"rejected","reason":"not_authenticated"}` {
+				t.Errorf("answer %s", got)
+			}
+		})
+	}
+}
+
 func TestNoMatchExplainsTheRules(t *testing.T) {
 	b := newBridge(t, nil)
 	w := b.post(request("github", push("acme/shop", "refs/heads/feature", commit)))
