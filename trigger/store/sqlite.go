@@ -62,7 +62,7 @@ func openSQLite(ctx context.Context, path, caller string, log *slog.Logger) (_ d
 	}
 	// It holds bodies of private repositories: nobody else reads it. SQLite gives
 	// its other files the mode of this one.
-	file, err := os.OpenFile(d.real, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the path is the user's own setting
+	file, err := os.OpenFile(d.real, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func openSQLite(ctx context.Context, path, caller string, log *slog.Logger) (_ d
 	writer := url.Values{
 		"mode":    {"rw"}, // a file that is gone is not made anew
 		"_txlock": {"immediate"},
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "temp_store(MEMORY)", "cache_size(-6144)", "wal_autocheckpoint(4000)"},
+		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "temp_store(MEMORY)", "cache_size(-6144)"},
 	}
 	if d.writer, err = openConns("file:" + uriPath(d.real) + "?" + writer.Encode()); err != nil {
 		return nil, err
