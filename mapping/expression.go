@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -18,14 +19,14 @@ import (
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
 	"cel.dev/cel-go/ext"
+	"cel.dev/cel-go/interpreter"
 )
 
 // Limits of expressions.
 const (
-	maxExpression = 8192      // characters
-	maxCost       = 2_000_000 // CEL's units, each some tens of nanoseconds at most
-	maxText       = 1 << 20   // bytes that a function may make out of less
-	maxReason     = 300       // characters of why one failed
+	maxExpression = 8192    // characters
+	maxText       = 1 << 20 // bytes that a function may make out of less
+	maxReason     = 300     // characters of why one failed
 )
 
 // expression is a checked CEL program. It is safe for concurrent use.
@@ -34,6 +35,7 @@ type expression struct {
 	program cel.Program
 	result  *types.Type
 	fields  []string // of the event that it reads
+	loops   bool     // has a macro that goes through a list or a map
 
 	requires []comparison // of a condition
 	never    bool         // a condition that is plainly false
@@ -106,22 +108,42 @@ func matchesGlob(s, pattern ref.Val) ref.Val {
 	if err := checkGlob(p); err != nil {
 		return types.NewErr("matchesGlob: %v", err)
 	}
-	name := string(s.(types.String))
-	if len(name) > maxText {
-		return types.NewErr("matchesGlob: the text is longer than %d bytes", maxText)
+	if globPrice(s, pattern) > maxCost {
+		return tooCostly("matchesGlob")
 	}
-	return types.Bool(glob{pattern: p}.match(name))
+	return types.Bool(glob{pattern: p}.match(string(s.(types.String))))
+}
+
+func tooCostly(function string) ref.Val {
+	return types.NewErr("%s: it would take too long, the texts are too long", function)
 }
 
 // guard bounds the functions of the strings extension whose result can be far
-// larger than their arguments: CEL counts the cost of a call only after it.
+// larger than their arguments, or whose work is: CEL counts the cost of a call
+// only after it.
 func guard(env *cel.Env) (*cel.Env, error) {
 	var options []cel.EnvOption
-	for name, grown := range map[string]func([]ref.Val) int{
-		"replace": grownReplace,
-		"join":    grownJoin,
-		"split":   grownSplit,
-		"format":  func(args []ref.Val) int { return weight(args[0]) + weight(args[1]) },
+	search := func(name string, args []ref.Val) ref.Val {
+		if searchPrice(args[0], args[1]) > maxCost {
+			return tooCostly(name)
+		}
+		return nil
+	}
+	result := func(grown func([]ref.Val) int) func(string, []ref.Val) ref.Val {
+		return func(name string, args []ref.Val) ref.Val {
+			if grown(args) > maxText {
+				return types.NewErr("%s: the result may be longer than %d bytes", name, maxText)
+			}
+			return nil
+		}
+	}
+	for name, refuse := range map[string]func(name string, args []ref.Val) ref.Val{
+		"indexOf":     search,
+		"lastIndexOf": search,
+		"replace":     result(grownReplace),
+		"join":        result(grownJoin),
+		"split":       result(grownSplit),
+		"format":      result(func(args []ref.Val) int { return weight(args[0]) + weight(args[1]) }),
 	} {
 		f := env.Functions()[name]
 		bindings, err := f.Bindings()
@@ -136,8 +158,8 @@ func guard(env *cel.Env) (*cel.Env, error) {
 			call := bindings[i]
 			options = append(options, cel.Function(name, cel.MemberOverload(o.ID(), o.ArgTypes(), o.ResultType(),
 				cel.FunctionBinding(func(args ...ref.Val) ref.Val {
-					if grown(args) > maxText {
-						return types.NewErr("%s: the result may be longer than %d bytes", name, maxText)
+					if refused := refuse(name, args); refused != nil {
+						return refused
 					}
 					switch {
 					case call.Unary != nil && len(args) == 1:
@@ -242,11 +264,13 @@ func (l *language) compileNew(text string) (_ *expression, faults []expressionFa
 	if faults != nil {
 		return nil, faults
 	}
-	program, err := l.env.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxCost))
+	program, err := l.env.Program(checked, cel.EvalOptions(cel.OptOptimize),
+		cel.CostTracking(prices{}), cel.CostLimit(maxCost), cel.InterruptCheckFrequency(interruptEvery))
 	if err != nil {
 		return nil, []expressionFault{{0, err.Error()}}
 	}
-	e := &expression{text: text, program: program, result: checked.OutputType(), fields: fieldsOf(checked)}
+	loops := ast.MatchDescendants(ast.NavigateAST(checked.NativeRep()), ast.KindMatcher(ast.ComprehensionKind))
+	e := &expression{text: text, program: program, result: checked.OutputType(), fields: fieldsOf(checked), loops: len(loops) > 0}
 	e.requires, e.never = requires(checked.NativeRep().Expr())
 	return e, nil
 }
@@ -354,8 +378,17 @@ func (e *expression) mayBe(kinds ...types.Kind) bool {
 	return k == types.DynKind || k == types.AnyKind || k == types.TypeParamKind || slices.Contains(kinds, k)
 }
 
+//nolint:contextcheck,nolintlint // what is decided does not depend on who waits for it; the linters disagree where this has to stand
 func (e *expression) eval(ev *Event) (ref.Val, error) {
-	v, _, err := e.program.Eval(activation{ev})
+	if !e.loops || ev.textLength() < clocked { // the clock would cost more than most conditions do
+		return evaluated(e.program.Eval(activation{ev}))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), maxTime)
+	defer cancel()
+	return evaluated(e.program.ContextEval(ctx, activation{ev}))
+}
+
+func evaluated(v ref.Val, _ *cel.EvalDetails, err error) (ref.Val, error) {
 	if err != nil {
 		return nil, errors.New(cleanError(err))
 	}
@@ -366,8 +399,8 @@ func (e *expression) eval(ev *Event) (ref.Val, error) {
 // quote the event, whole and with its control characters.
 func cleanError(err error) string {
 	s := err.Error()
-	if strings.Contains(s, "cost limit exceeded") {
-		return "it takes too long: " + s
+	if _, limit := errors.AsType[interpreter.EvalCancelledError](err); limit || errors.Is(err, interpreter.InterruptError{}) {
+		s = "it takes too long: " + s
 	}
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {

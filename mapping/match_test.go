@@ -209,6 +209,10 @@ func TestDead(t *testing.T) {
 			`${ {"dev": "x"}[event.message] }`, pushEvent(func(e *Event) { e.Message = strings.Repeat("a\n\x1b", 1000) }),
 			`rule "r": jobs[0].parameters.p: no such key: ` + strings.Repeat("a  ", 95) + "a …",
 		},
+		"an error that quotes another": {
+			`${ {"dev": "x"}[event.message] }`, pushEvent(func(e *Event) { e.Message = "cost limit exceeded\x1b" }),
+			`rule "r": jobs[0].parameters.p: no such key: cost limit exceeded `,
+		},
 		"division by zero": {`${1 / (size(event.files) - 2)}`, pushEvent(nil), `rule "r": jobs[0].parameters.p: division by zero`},
 		"a line break":     {`${event.message}`, pushEvent(nil), `rule "r": jobs[0].parameters.p: the value has a control character (a line break)`},
 		"a tab":            {`${event.branch}`, pushEvent(func(e *Event) { e.Branch = "a\tb" }), `rule "r": jobs[0].parameters.p: the value has a control character (a tab)`},
