@@ -27,6 +27,7 @@ const (
 type File struct {
 	Name string
 	Data []byte
+	Err  error // why it could not be read, if so: a fault of the file
 }
 
 // Parse merges rules documents into one Ruleset and reports every fault of all
@@ -151,6 +152,9 @@ func (l *loader) read(f File) {
 	start := file.place(1, 1)
 	data := bytes.TrimPrefix(f.Data, []byte("\ufeff"))
 	switch {
+	case f.Err != nil:
+		s.unreadable(start, "%v", f.Err)
+		return
 	case len(data) > maxFile:
 		s.unreadable(start, "the file is larger than %d MiB", maxFile>>20)
 		return

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 
 	"buildbridge/cmd/internal/rulesfile"
@@ -71,11 +70,8 @@ func (c *checkCommand) Run(ctx context.Context, env *Environment) error {
 	}
 	rules, warnings, err := rulesfile.Load(paths)
 	found, isFaults := errors.AsType[mapping.Faults](err)
-	if err != nil && !isFaults { // the files cannot be read
-		if !c.JSON {
-			return err
-		}
-		found = unread(err)
+	if err != nil && !isFaults {
+		return err
 	}
 	r := report{OK: err == nil, Faults: faults(found), Warnings: faults(warnings)}
 	if r.OK {
@@ -109,23 +105,6 @@ func (c *checkCommand) Run(ctx context.Context, env *Environment) error {
 		return errReported
 	}
 	return nil
-}
-
-// unread makes a fault of each file or directory that cannot be read, at the
-// beginning of it.
-func unread(err error) []mapping.Fault {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { // at the top only
-		var all []mapping.Fault
-		for _, each := range joined.Unwrap() {
-			all = append(all, unread(each)...)
-		}
-		return all
-	}
-	f := mapping.Fault{Line: 1, Column: 1, Message: err.Error()}
-	if path, ok := errors.AsType[*fs.PathError](err); ok {
-		f.File, f.Message = path.Path, path.Err.Error()
-	}
-	return []mapping.Fault{f}
 }
 
 // warning is a fault that says in its line that it is only a warning, where

@@ -2,13 +2,9 @@ package rulesfile
 
 import "buildbridge/mapping"
 
-// Load reads what the paths name and gives the rules and the warnings. Where the
-// files can be read and what they say is wrong, the error is a
+// Load reads what the paths name and gives the rules and the warnings. Whatever
+// is wrong, a file that cannot be read included, is a fault: the error is a
 // [mapping.Faults].
 func Load(paths []string) (*mapping.Ruleset, []mapping.Fault, error) {
-	files, err := Read(paths)
-	if err != nil {
-		return nil, nil, err
-	}
-	return mapping.Parse(files...)
+	return mapping.Parse(Read(paths)...)
 }

@@ -4,7 +4,6 @@ package rulesfile
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -18,109 +17,98 @@ import (
 const maxFile = 64 << 20
 
 // Read reads every file that the paths name, in the order of the paths, those
-// of a directory by name. All that cannot be read is reported at once, joined by
-// [errors.Join], each a [fs.PathError] where it is about one file or directory.
-func Read(paths []string) ([]mapping.File, error) {
-	names, err := list(paths)
-	if err != nil {
-		return nil, err
-	}
-	var errs []error
-	files := make([]mapping.File, 0, len(names))
-	for _, name := range names {
-		data, err := readFile(name)
-		if err != nil {
-			errs = append(errs, err)
-			continue
+// of a directory by name. What cannot be read is among them, with the reason.
+func Read(paths []string) []mapping.File {
+	found := list(paths)
+	files := make([]mapping.File, len(found))
+	for i, f := range found {
+		files[i].Name = f.name
+		if files[i].Err = f.err; f.err == nil {
+			files[i].Data, files[i].Err = readFile(f.name)
 		}
-		files = append(files, mapping.File{Name: name, Data: data})
 	}
-	return files, errors.Join(errs...)
-}
-
-func unusable(path, format string, args ...any) error {
-	return fmt.Errorf("rules: %w", &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf(format, args...)})
+	return files
 }
 
 func readFile(name string) ([]byte, error) {
 	f, err := os.Open(name) //nolint:gosec // the path is the user's own setting
 	if err != nil {
-		return nil, fmt.Errorf("rules: %w", err)
+		return nil, reason(err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
-		return nil, fmt.Errorf("rules: %w", err)
+		return nil, reason(err)
 	}
-	if len(data) > maxFile {
-		return nil, unusable(name, "larger than %d MiB", maxFile>>20)
+	return data, nil // too much is a fault like any other
+}
+
+// reason is an error without the path, which is told beside it.
+func reason(err error) error {
+	if at, ok := errors.AsType[*fs.PathError](err); ok {
+		return at.Err
 	}
-	return data, nil
+	return err
+}
+
+// entry is a file that a path names, or what cannot be looked at, and why.
+type entry struct {
+	name string
+	err  error
 }
 
 // list gives the files that the paths name, each path once.
-func list(paths []string) ([]string, error) {
-	var (
-		names []string
-		errs  []error
-		seen  = map[string]bool{}
-	)
-	add := func(name string) {
-		if clean := filepath.Clean(name); !seen[clean] {
+func list(paths []string) []entry {
+	var entries []entry
+	seen := map[string]bool{}
+	add := func(e entry) {
+		if clean := filepath.Clean(e.name); !seen[clean] {
 			seen[clean] = true
-			names = append(names, name)
+			entries = append(entries, e)
 		}
 	}
 	for _, path := range paths {
 		info, err := os.Stat(path)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("rules: %w", err))
-			continue
-		}
-		if !info.IsDir() {
-			add(path)
+		if err != nil || !info.IsDir() {
+			add(entry{path, reason(err)})
 			continue
 		}
 		inside, err := listDir(path)
+		if err == nil && len(inside) == 0 {
+			err = errors.New("no *.yaml or *.yml in this directory")
+		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("rules: %w", err))
-			continue
+			add(entry{path, reason(err)})
 		}
-		if len(inside) == 0 {
-			errs = append(errs, unusable(path, "no *.yaml or *.yml in this directory"))
-		}
-		for _, name := range inside {
-			add(name)
+		for _, e := range inside {
+			add(e)
 		}
 	}
-	return names, errors.Join(errs...)
+	return entries
 }
 
 // listDir gives the rules files of a directory, by name. Hidden entries are left
 // out: among them are the directories behind the symlinks of a ConfigMap
 // (..data, ..2024_01_02), which would give every file twice.
-func listDir(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
+func listDir(dir string) ([]entry, error) {
+	all, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
-	var names []string
-	for _, entry := range entries {
-		name := entry.Name()
+	var entries []entry
+	for _, e := range all {
+		name := e.Name()
 		if ext := filepath.Ext(name); strings.HasPrefix(name, ".") || ext != ".yaml" && ext != ".yml" {
 			continue
 		}
 		path := filepath.Join(dir, name)
 		info, err := os.Stat(path) // through symlinks
-		if errors.Is(err, fs.ErrNotExist) && entry.Type()&fs.ModeSymlink == 0 {
+		if errors.Is(err, fs.ErrNotExist) && e.Type()&fs.ModeSymlink == 0 {
 			continue // removed meanwhile
 		}
-		if err != nil {
-			return nil, err
-		}
-		if !info.IsDir() {
-			names = append(names, path)
+		if err != nil || !info.IsDir() {
+			entries = append(entries, entry{path, reason(err)})
 		}
 	}
-	return names, nil
+	return entries, nil
 }

@@ -40,8 +40,7 @@ func TestRead(t *testing.T) {
 	for name, test := range map[string]struct {
 		files map[string]string
 		paths []string
-		want  []string // names
-		error []string // parts of it
+		want  []string // names, with what is wrong
 	}{
 		"one file, whatever it is called": {
 			files: map[string]string{"rules.txt": "a"}, paths: []string{"rules.txt"}, want: []string{"rules.txt"},
@@ -63,31 +62,25 @@ func TestRead(t *testing.T) {
 		"a path given twice is read once": {
 			files: map[string]string{"d/a.yaml": ""}, paths: []string{"d", "d/a.yaml", "./d/a.yaml"}, want: []string{"d/a.yaml"},
 		},
-		"all that cannot be read is told": {
-			files: map[string]string{"d/": "", "l.yaml": "-> nowhere"}, paths: []string{"absent.yaml", "d", "l.yaml"},
-			error: []string{"absent.yaml: no such file", "d: no *.yaml or *.yml", "l.yaml: no such file"},
+		"what cannot be read is among the files, in its place": {
+			files: map[string]string{"b.yaml": "", "d/": "", "a.yaml": "", "l.yaml": "-> nowhere"}, paths: []string{"b.yaml", "absent.yaml", "d", "l.yaml", "a.yaml"},
+			want: []string{
+				"b.yaml", "absent.yaml: no such file or directory", "d: no *.yaml or *.yml in this directory", "l.yaml: no such file or directory", "a.yaml",
+			},
 		},
 		"a symlink to nowhere in a directory": {
-			files: map[string]string{"d/a.yaml": "", "d/l.yaml": "-> nowhere"}, paths: []string{"d"}, error: []string{"d/l.yaml: no such file"},
+			files: map[string]string{"d/a.yaml": "", "d/l.yaml": "-> nowhere", "d/z.yaml": ""}, paths: []string{"d"},
+			want: []string{"d/a.yaml", "d/l.yaml: no such file or directory", "d/z.yaml"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Chdir(t.TempDir())
 			write(t, ".", test.files)
-			files, err := rulesfile.Read(test.paths)
-			if (err != nil) != (len(test.error) > 0) {
-				t.Fatalf("error %v, want one with %q", err, test.error)
-			}
-			for _, part := range test.error {
-				if !strings.Contains(err.Error(), part) {
-					t.Errorf("error %v, want one with %q", err, part)
-				}
-			}
-			if err != nil {
-				return
-			}
 			var got []string
-			for _, f := range files {
+			for _, f := range rulesfile.Read(test.paths) {
+				if f.Err != nil {
+					f.Name += ": " + f.Err.Error()
+				}
 				got = append(got, f.Name)
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
@@ -97,16 +90,20 @@ func TestRead(t *testing.T) {
 	}
 }
 
-func TestLoadTellsFaultsFromFilesThatCannotBeRead(t *testing.T) {
+// A file that cannot be read hides no fault of the others, and nobody is told that
+// names are not there which it may define.
+func TestLoadWithFilesThatCannotBeRead(t *testing.T) {
 	t.Chdir(t.TempDir())
-	write(t, ".", map[string]string{"rules.yaml": "version: 2\n"})
-	_, _, err := rulesfile.Load([]string{"rules.yaml"})
-	if faults, ok := errors.AsType[mapping.Faults](err); !ok || faults[0].File != "rules.yaml" {
-		t.Errorf("a fault gives %v, want mapping.Faults", err)
-	}
-	if _, _, err = rulesfile.Load([]string{"absent.yaml"}); err == nil {
-		t.Error("a file that is not there is no error")
-	} else if _, ok := errors.AsType[mapping.Faults](err); ok {
-		t.Errorf("a file that is not there gives faults: %v", err)
+	write(t, ".", map[string]string{
+		"a.yaml": "version: 1\nrules: [{name: a, source: github, when: {pull: {}}, jobs: [{job_id: f9d6c8466d614a9788e9a0acf6c15f46, target: north}]}]\n",
+		"c.yaml": "version: 2\n",
+	})
+	_, _, err := rulesfile.Load([]string{"a.yaml", "b.yaml", "c.yaml"})
+	faults, _ := errors.AsType[mapping.Faults](err)
+	want := `a.yaml:2:42: rule "a": when.pull: unknown field; known are push, tag
+b.yaml:1:1: no such file or directory
+c.yaml:1:10: version: want 1, this is 2`
+	if diff := cmp.Diff(want, faults.Error()); diff != "" {
+		t.Errorf("faults (-want +got):\n%s", diff)
 	}
 }

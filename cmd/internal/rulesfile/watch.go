@@ -160,26 +160,26 @@ func resolved(path string) string {
 // snapshot is what the files looked like at a time.
 type snapshot struct {
 	names []string
-	infos []os.FileInfo // nil for a file that cannot be looked at
-	err   string        // why a path could not be listed
+	infos []os.FileInfo // nil for what cannot be looked at
+	errs  string        // why not
 }
 
 func take(paths []string) snapshot {
-	names, err := list(paths)
-	s := snapshot{names: names, infos: make([]os.FileInfo, len(names))}
-	if err != nil {
-		s.err = err.Error()
-	}
-	for i, name := range names {
-		if info, err := os.Stat(name); err == nil {
-			s.infos[i] = info
+	var s snapshot
+	for _, e := range list(paths) {
+		var info os.FileInfo
+		if e.err != nil {
+			s.errs += e.err.Error() + "\n"
+		} else if now, err := os.Stat(e.name); err == nil {
+			info = now
 		}
+		s.names, s.infos = append(s.names, e.name), append(s.infos, info)
 	}
 	return s
 }
 
 func (s snapshot) equal(other snapshot) bool {
-	return s.err == other.err && slices.Equal(s.names, other.names) &&
+	return s.errs == other.errs && slices.Equal(s.names, other.names) &&
 		slices.EqualFunc(s.infos, other.infos, func(a, b os.FileInfo) bool {
 			if a == nil || b == nil {
 				return a == b

@@ -123,10 +123,9 @@ func TestWatch(t *testing.T) {
 					t.Fatalf("change %d was not told", i)
 				}
 			}
-			files, err := Read(test.paths)
-			s.ok(err)
 			var got string
-			for _, f := range files {
+			for _, f := range Read(test.paths) {
+				s.ok(f.Err)
 				got += string(f.Data)
 			}
 			if got != test.want {
