@@ -170,6 +170,10 @@ func (d *decoder) value(n ast.Node, v reflect.Value, f *field) {
 	if d.expanding == 0 {
 		at = d.at(n)
 	}
+	if hasTab(n) {
+		d.fault(at, insideTab)
+		return
+	}
 	switch p := v.Addr().Interface().(type) {
 	case *text:
 		d.text(n, at, p, f)
@@ -321,7 +325,9 @@ func (d *decoder) object(n ast.Node, at place, v reflect.Value) bool {
 			continue
 		}
 		d.push(name)
-		if first := seen[f.index]; first.present() {
+		if first := seen[f.index]; hasTab(p.Key) {
+			d.fault(d.at(p.Key), insideTab)
+		} else if first.present() {
 			d.fault(d.at(p.Key), "given twice; the first is at %s", location{d.file.name, first})
 		} else {
 			seen[f.index] = d.at(p.Key)
@@ -419,6 +425,8 @@ func (d *decoder) entries(n ast.Node, at place, v reflect.Value, f *field) {
 		key := text{value: keyText(p), at: d.at(p.Key)}
 		d.push(key.value)
 		switch first, twice := seen[key.value]; {
+		case hasTab(p.Key):
+			d.fault(key.at, insideTab)
 		case twice:
 			d.fault(key.at, "given twice; the first is at %s", location{d.file.name, first})
 		case !isText(p.Key):

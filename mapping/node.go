@@ -75,6 +75,31 @@ func isPlain(n *ast.StringNode) bool {
 	return n.Token == nil || n.Token.Type != token.SingleQuoteType && n.Token.Type != token.DoubleQuoteType
 }
 
+const insideTab = "a tab inside unquoted text: quote it"
+
+// hasTab says whether a scalar without quotes has a tab inside. The parser drops
+// it: a<TAB>b would be ab.
+func hasTab(n ast.Node) bool {
+	if _, scalar := n.(ast.ScalarNode); !scalar {
+		return false
+	}
+	t := n.GetToken()
+	if t == nil || !strings.Contains(t.Origin, "\t") {
+		return false
+	}
+	switch t.Type {
+	case token.SingleQuoteType, token.DoubleQuoteType, token.LiteralType, token.FoldedType:
+		return false
+	default:
+	}
+	for line := range strings.SplitSeq(t.Origin, "\n") {
+		if strings.Contains(strings.TrimSpace(line), "\t") { // else it is space around the text
+			return true
+		}
+	}
+	return false
+}
+
 // written is a scalar as the file has it, for values YAML read as something
 // other than text.
 func written(n ast.Node) string {
