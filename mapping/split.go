@@ -144,6 +144,9 @@ func (s scope) readSplit(d *decoder, doc *document, rest string, pieces []piece)
 		s.faults = s.faults[:before]
 		return false
 	}
+	if doc.Rules != nil { // given once more, or merged: the whole says what that means
+		return false
+	}
 	next, stop := parsePieces(pieces)
 	defer stop()
 	for _, p := range pieces {

@@ -32,20 +32,27 @@ func TestPieces(t *testing.T) {
 	tests := map[string]struct {
 		text  string
 		whole bool // the file cannot be taken apart
+		fault string
 	}{
-		"rules last":            {head + "rules:\n" + longRules(nil), false},
-		"rules first":           {"rules:\n" + longRules(nil) + "# the rest\n" + head, false},
-		"carriage returns":      {strings.ReplaceAll(head+"rules:\n"+longRules(nil), "\n", "\r\n"), false},
-		"no indent":             {head + "rules:\n" + strings.ReplaceAll(longRules(nil)[2:], "\n  ", "\n"), false},
-		"no last line break":    {head + "rules: \n" + strings.TrimSuffix(longRules(nil), "\n"), false},
-		"a comment after rules": {head + "rules: # all\n" + longRules(nil), true},
+		"rules last":            {head + "rules:\n" + longRules(nil), false, ""},
+		"rules first":           {"rules:\n" + longRules(nil) + "# the rest\n" + head, false, ""},
+		"carriage returns":      {strings.ReplaceAll(head+"rules:\n"+longRules(nil), "\n", "\r\n"), false, ""},
+		"no indent":             {head + "rules:\n" + strings.ReplaceAll(longRules(nil)[2:], "\n  ", "\n"), false, ""},
+		"no last line break":    {head + "rules: \n" + strings.TrimSuffix(longRules(nil), "\n"), false, ""},
+		"a comment after rules": {head + "rules: # all\n" + longRules(nil), true, ""},
 		"an anchor": {head + "rules:\n" + longRules(func(i int, r string) string {
 			return strings.Replace(r, "push: # any", []string{"push: &all {}", "push: *all"}[min(i, 1)], 1)
-		}), true},
-		"a document marker": {"---\n" + head + "rules:\n" + longRules(nil), true},
+		}), true, ""},
+		"a document marker": {"---\n" + head + "rules:\n" + longRules(nil), true, ""},
 		"text over lines": {head + "rules:\n" + longRules(func(_ int, r string) string {
 			return strings.Replace(r, "push: # any", "push: {branches: \"a"+strings.Repeat("\n  - b", 100)+"\"}", 1)
-		}), true},
+		}), true, ""},
+		"rules twice, in quotes":    {head + "'rules': [{name: a, when: {push: {}}, jobs: [" + goodJob + "]}]\nrules:\n" + longRules(nil), true, "rules: given twice"},
+		"rules twice, empty":        {head + "rules:\n" + longRules(nil) + "rules: []\n", true, "rules: given twice"},
+		"rules twice, with a tab":   {head + "rules:\t\n  - {name: a, when: {push: {}}, jobs: [" + goodJob + "]}\nrules:\n" + longRules(nil), true, "rules: given twice"},
+		"rules twice, as a map key": {head + "? rules\n: []\nrules:\n" + longRules(nil), true, "unknown field"},
+		"rules that give way":       {head + "<<: {rules: [{name: a, when: {push: {}}, jobs: [" + goodJob + "]}]}\nrules:\n" + longRules(nil), true, ""},
+		"rules that are merged":     {head + "<<: {rules: []}\nrules:\n" + longRules(nil), true, ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -60,6 +67,12 @@ func TestPieces(t *testing.T) {
 				}
 			}
 			rs, _, err := Parse(File{Name: "rules.yaml", Data: []byte(test.text)})
+			if test.fault != "" {
+				if err == nil || !strings.Contains(err.Error(), test.fault) {
+					t.Errorf("fault %v, want %s", err, test.fault)
+				}
+				return
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
