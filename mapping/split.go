@@ -77,15 +77,16 @@ func isElement(body string) bool {
 	return strings.HasPrefix(body, "- ") && strings.TrimLeft(body[2:], " ") != ""
 }
 
-// rulesLine finds the line "rules:" and how many lines are before it; -1 if
-// there is not exactly one, or the file has more than one document.
+// rulesLine finds the line "rules:", a comment behind it or not, and how many
+// lines are before it; -1 if there is not exactly one, or the file has more than
+// one document.
 func rulesLine(text string) (offset, lines int) {
 	offset, found := -1, 0
 	for pos, line := 0, 0; pos < len(text); line++ {
 		n := lineLength(text[pos:])
-		row := strings.TrimRight(text[pos:pos+n], " \n")
+		row := text[pos : pos+n]
 		switch {
-		case row == "rules:":
+		case isRules(row):
 			offset, lines = pos, line
 			found++
 		case strings.HasPrefix(row, "---"), strings.HasPrefix(row, "..."), strings.HasPrefix(row, "%"):
@@ -97,6 +98,12 @@ func rulesLine(text string) (offset, lines int) {
 		return -1, 0
 	}
 	return offset, lines
+}
+
+func isRules(row string) bool {
+	behind, ok := strings.CutPrefix(row, "rules:")
+	body := strings.TrimLeft(behind, " \t\n")
+	return ok && (body == "" || body[0] == '#' && len(body) < len(behind))
 }
 
 func lineLength(s string) int {

@@ -39,7 +39,8 @@ func TestPieces(t *testing.T) {
 		"carriage returns":      {strings.ReplaceAll(head+"rules:\n"+longRules(nil), "\n", "\r\n"), false, ""},
 		"no indent":             {head + "rules:\n" + strings.ReplaceAll(longRules(nil)[2:], "\n  ", "\n"), false, ""},
 		"no last line break":    {head + "rules: \n" + strings.TrimSuffix(longRules(nil), "\n"), false, ""},
-		"a comment after rules": {head + "rules: # all\n" + longRules(nil), true, ""},
+		"a comment after rules": {head + "rules: # all\n" + longRules(nil), false, ""},
+		"tabs after rules":      {head + "rules:\t\t# all\n" + longRules(nil), false, ""},
 		"an anchor": {head + "rules:\n" + longRules(func(i int, r string) string {
 			return strings.Replace(r, "push: # any", []string{"push: &all {}", "push: *all"}[min(i, 1)], 1)
 		}), true, ""},
