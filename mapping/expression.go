@@ -402,12 +402,12 @@ func cleanError(err error) string {
 	if _, limit := errors.AsType[interpreter.EvalCancelledError](err); limit || errors.Is(err, interpreter.InterruptError{}) {
 		s = "it takes too long: " + s
 	}
-	return strings.Map(func(r rune) rune {
+	return visible(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '
 		}
 		return r
-	}, clipTo(s, maxReason))
+	}, clipTo(s, maxReason)))
 }
 
 // truth evaluates a condition.

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Fault is one thing wrong in a rules document, at its place.
@@ -33,10 +35,27 @@ func (f Fault) Error() string {
 		b.WriteString(": ")
 	}
 	if f.Field != "" {
-		b.WriteString(f.Field)
+		b.WriteString(visible(f.Field))
 		b.WriteString(": ")
 	}
-	b.WriteString(f.Message)
+	b.WriteString(visible(f.Message))
+	return b.String()
+}
+
+// visible escapes what does not print. Names come from files and code hosts, and a
+// terminal would obey some of them; a line break would forge a line.
+func visible(s string) string {
+	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
 	return b.String()
 }
 

@@ -133,5 +133,5 @@ func (rs *Ruleset) naming(repository string) []hit {
 
 func (r *rule) verdict(ev *Event, repository string) Verdict {
 	failed, _ := r.check(ev, repository)
-	return Verdict{Rule: r.name, Matched: failed == matched, Reason: r.explain(failed, ev, repository)}
+	return Verdict{Rule: r.name, Matched: failed == matched, Reason: visible(r.explain(failed, ev, repository))}
 }
