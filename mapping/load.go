@@ -239,6 +239,9 @@ func parseYAML(text string) (body ast.Node, fault *parseFault) {
 		}
 		f.message, _, _ = strings.Cut(f.message, "\n")
 		f.message = "not YAML: " + f.message
+		if aliasOrTag(tokens, f.line) {
+			f.message += "; quote text that begins with * or !"
+		}
 		return nil, f
 	}
 	docs := slices.DeleteFunc(tree.Docs, func(doc *ast.DocumentNode) bool {
@@ -260,6 +263,16 @@ func parseYAML(text string) (body ast.Node, fault *parseFault) {
 		return nil, &parseFault{1, 1, emptyFile}
 	}
 	return docs[0].Body, nil
+}
+
+// aliasOrTag says whether there is one in a line or in the one before it.
+func aliasOrTag(tokens token.Tokens, line int) bool {
+	return slices.ContainsFunc(tokens, func(t *token.Token) bool {
+		if t.Position == nil || t.Position.Line > line || t.Position.Line < line-1 {
+			return false
+		}
+		return t.Type == token.AliasType || t.Type == token.TagType || t.Type == token.InvalidType && strings.HasPrefix(strings.TrimSpace(t.Value), "!")
+	})
 }
 
 // tooDeep finds where tokens nest more than maxNesting levels: the parser
