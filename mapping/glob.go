@@ -77,9 +77,11 @@ func braceWays(pattern string) int {
 	return total
 }
 
+const special = `*?[{\`
+
 // literalPrefix is what every name that matches the pattern begins with.
 func literalPrefix(pattern string) string {
-	i := strings.IndexAny(pattern, `*?[{\`)
+	i := strings.IndexAny(pattern, special)
 	if i < 0 {
 		return pattern
 	}
@@ -160,5 +162,19 @@ func (gs globs) excludesAllFrom(i int, g glob) bool {
 
 // covers says whether it is plain to see that g matches all that other does.
 func (g glob) covers(other glob) bool {
+	if folder, ok := strings.CutSuffix(g.pattern, "/**"); ok && literalPrefix(folder) == folder && strings.HasPrefix(other.begins(), folder+"/") {
+		return true
+	}
+	if g.pattern == "*" && !strings.ContainsAny(other.pattern, "/[") && !strings.Contains(other.pattern, "**") { // [^a] matches a / too
+		return true
+	}
 	return g.pattern == "**" || g.pattern == other.pattern || other.literal && g.match(other.pattern)
+}
+
+// begins is the pattern up to its first special character.
+func (g glob) begins() string {
+	if i := strings.IndexAny(g.pattern, special); i >= 0 {
+		return g.pattern[:i]
+	}
+	return g.pattern
 }

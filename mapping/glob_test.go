@@ -3,6 +3,8 @@ package mapping
 import (
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 func mustGlobs(t *testing.T, patterns ...string) globs {
@@ -32,7 +34,7 @@ func TestGlobs(t *testing.T) {
 		"two stars in the middle":     {[]string{"a/**/z"}, []string{"a/z", "a/b/c/z"}, []string{"a/bz", "az"}},
 		"a question mark":             {[]string{"v?"}, []string{"v1", "vé"}, []string{"v", "v12", "v/"}},
 		"a class":                     {[]string{"v[0-9]"}, []string{"v1"}, []string{"vx"}},
-		"a negated class":             {[]string{"v[^0-9]"}, []string{"vx"}, []string{"v1"}},
+		"a negated class":             {[]string{"v[^0-9]"}, []string{"vx", "v/"}, []string{"v1"}},
 		"braces":                      {[]string{"{main,release/*}"}, []string{"main", "release/1"}, []string{"dev"}},
 		"an escape":                   {[]string{`a\*`}, []string{"a*"}, []string{"ab"}},
 		"a literal exclamation mark":  {[]string{`\!x`}, []string{"!x"}, []string{"x", "y"}},
@@ -120,6 +122,13 @@ func TestNever(t *testing.T) {
 		"added again":                  {[]string{"main", "!**", "main"}, false},
 		"exclusions alone":             {[]string{"!main"}, false},
 		"an exclusion of all":          {[]string{"!**"}, true},
+		"below a folder":               {[]string{"src/*.go", "src/a/**", "src", "src/{a,b}/x", "!src/**"}, true},
+		"beside a folder":              {[]string{"src*", "!src/**"}, false},
+		"a folder among others":        {[]string{"{src,lib}/x", "!src/**"}, false},
+		"within a segment":             {[]string{"v?", "v*-{a,b}", "main", "!*"}, true},
+		"over segments":                {[]string{"v*/x", "!*"}, false},
+		"all segments":                 {[]string{"{**,x}", "!*"}, false},
+		"a class that takes a slash":   {[]string{"v[^0-9]x", "!*"}, false},
 		"an exclusion of all, then an": {[]string{"!**", "main"}, false},
 	}
 	for name, test := range tests {
@@ -151,4 +160,30 @@ func TestLiteralPrefix(t *testing.T) {
 			t.Errorf("prefix of %q: %q, want %q", pattern, got, want)
 		}
 	}
+}
+
+// TestCovers checks that a pattern which covers another matches whatever that one
+// matches.
+func TestCovers(t *testing.T) {
+	part := rapid.SampledFrom([]string{"a", "b", "/", "*", "**", "?", "[^a]", "{a,b/c}", "{**,b}", `\*`, "a/**", "/**"})
+	pattern := rapid.Custom(func(t *rapid.T) string { return strings.Join(rapid.SliceOfN(part, 1, 4).Draw(t, "parts"), "") })
+	name := rapid.Custom(func(t *rapid.T) string {
+		return strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "/", "c", "*"}), 0, 6).Draw(t, "name"), "")
+	})
+	wide := rapid.SampledFrom([]string{"*", "**", "a/**", "b/**", "a/b/**", "a/**/b"})
+	rapid.Check(t, func(t *rapid.T) {
+		g, err := newGlob(wide.Draw(t, "wide"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := newGlob(pattern.Draw(t, "other"))
+		if err != nil {
+			t.Skip()
+		}
+		for _, n := range rapid.SliceOfN(name, 1, 50).Draw(t, "names") {
+			if g.covers(other) && other.match(n) && !g.match(n) {
+				t.Fatalf("%s does not match %q, and %s does", g, n, other)
+			}
+		}
+	})
 }
