@@ -46,7 +46,50 @@ func checkGlob(pattern string) error {
 	case braceWays(pattern) > maxGlobWays:
 		return fmt.Errorf("the pattern has more than %d ways through its braces", maxGlobWays)
 	}
+	if r := reversedRange(pattern); r != "" {
+		return fmt.Errorf("%q is not a valid pattern: nothing is in the range %s", clip(pattern), r)
+	}
 	return nil
+}
+
+// reversedRange finds a range of a class whose end is before its beginning, such
+// as z-a. The pattern is valid otherwise.
+func reversedRange(pattern string) string {
+	for i := 0; i < len(pattern); i++ {
+		if pattern[i] == '\\' {
+			i++
+			continue
+		}
+		if pattern[i] != '[' {
+			continue
+		}
+		next := func() (r rune, escaped bool) { // of the class, as doublestar reads it
+			i++
+			if escaped = pattern[i] == '\\'; escaped {
+				i++
+			}
+			r, n := utf8.DecodeRuneInString(pattern[i:])
+			i += n - 1
+			return r, escaped
+		}
+		if c := pattern[i+1]; c == '!' || c == '^' {
+			i++
+		}
+		last := rune(-1)
+		for pattern[i+1] != ']' {
+			r, escaped := next()
+			if last < 0 || r != '-' || escaped || pattern[i+1] == ']' {
+				last = r
+				continue
+			}
+			if r, _ = next(); last > r {
+				return string(last) + "-" + string(r)
+			}
+			last = -1
+		}
+		i++
+	}
+	return ""
 }
 
 // braceWays is an upper bound of the patterns that braces expand to. The pattern

@@ -289,6 +289,10 @@ func (s scope) globs(list texts, field string, names globNames) globs {
 		}
 		if names == repositoryNames {
 			g.pattern = strings.ToLower(g.pattern)
+			if err := checkGlob(g.pattern); err != nil {
+				s.fault(t.at, at, "compared without case, %v", err)
+				sound = false
+			}
 		}
 		out = append(out, g)
 	}
