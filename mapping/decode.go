@@ -568,28 +568,35 @@ func (d *decoder) integer(n ast.Node, at place, p *integer, f *field) {
 	d.bounds(float64(i), at, f)
 }
 
-// wholeNumber reads an integer as YAML 1.2 and JSON write it.
+// wholeNumber reads an integer as YAML 1.2 and JSON write it; 1.0 and 1e3 are
+// some, as to the JSON schema.
 func wholeNumber(n ast.Node) (int64, bool) {
-	if _, ok := n.(*ast.IntegerNode); !ok {
+	v, ok := decimal(n)
+	if !ok || v != math.Trunc(v) || math.Abs(v) > 1<<53 {
 		return 0, false
 	}
-	i, err := strconv.ParseInt(written(n), 10, 64)
-	return i, err == nil
+	return int64(v), true
+}
+
+var wholeDecimal = regexp.MustCompile(`^[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$`)
+
+// decimal reads a number. To the parser 1e3 is text.
+func decimal(n ast.Node) (float64, bool) {
+	if kindOf(n) != "a number" || !wholeDecimal.MatchString(written(n)) {
+		return 0, false
+	}
+	v, err := strconv.ParseFloat(written(n), 64)
+	return v, err == nil
 }
 
 func (d *decoder) number(n ast.Node, at place, p *number, f *field) {
-	switch n.(type) {
-	case *ast.IntegerNode, *ast.FloatNode:
-		v, err := strconv.ParseFloat(written(n), 64)
-		if err != nil || math.IsInf(v, 0) || math.IsNaN(v) {
-			d.fault(at, "want a number, this is %s", clip(written(n)))
-			return
-		}
-		*p = number{value: v, at: at}
-		d.bounds(v, at, f)
-	default:
+	v, ok := decimal(n)
+	if !ok {
 		d.fault(at, "want a number, this is %s", shown(n))
+		return
 	}
+	*p = number{value: v, at: at}
+	d.bounds(v, at, f)
 }
 
 func (d *decoder) bounds(v float64, at place, f *field) {

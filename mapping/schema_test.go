@@ -77,6 +77,8 @@ func TestSchemaAgrees(t *testing.T) {
 		"an IAM user of a region":            {targetWith("region: cn-north-4, credentials: {iam_user: {domain: d, name: n, password: {env: P}}}"), true},
 		"a token":                            {targetWith("region: cn-north-4, credentials: {token: {file: /t}}"), true},
 		"no version":                         {"rules: []\n", false},
+		"a version with a point":             {"version: 1.0\n", true},
+		"whole numbers with a point":         {sourceWith("provider: gitea, insecure: true, max_body: 2048.0, rate_limit: {per_second: 2.0, burst: 1.0}"), true},
 		"another version":                    {"version: 2\n", false},
 		"version as text":                    {"version: '1'\n", false},
 		"a list":                             {"- version: 1\n", false},

@@ -26,9 +26,9 @@ sources:
   azure:
     provider: azure-devops
     basic: [{username: hooks, password: {file: p}}]
-    max_body: 2048
+    max_body: 2.048e3
     allow_from: 192.0.2.1
-    rate_limit: {per_second: 0.1, burst: 7}
+    rate_limit: {per_second: 1e-1, burst: 0.7e1}
   repo: {provider: codearts-repo, token_header: X-Auth-Token, secrets: [{env: A}]}
 `)})
 	want := []*Source{
