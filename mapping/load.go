@@ -322,6 +322,10 @@ func (s scope) decode(d *decoder, body ast.Node, doc *document) bool {
 	if d.hidden || !isMap {
 		s.unread = true
 	}
+	// An unknown field may be one of the two, misspelt.
+	if doc.doubts() || doc.Sources == nil && doc.doubts("sources") || doc.Targets == nil && doc.doubts("targets") {
+		s.unread = true
+	}
 	return len(doc.wrong) == 0 || isMap
 }
 

@@ -83,6 +83,30 @@ func printed(t *testing.T, files ...File) string {
 	return out.String()
 }
 
+// Where sources or targets are not what they have to be, nobody is told that a name
+// is not among them.
+func TestNamesInWrongSections(t *testing.T) {
+	rules := "rules: [{name: a, source: b, when: {push: {}}, jobs: [{job_id: " + jobA + ", target: c}]}]\n"
+	for name, test := range map[string]struct{ sections, want string }{
+		"a list of sources": {"sources: []\n" + goodTargets, "rules.yaml:2:10: sources: want a map of names, this is a list\n"},
+		"no targets":        {goodSources + "targets:\n", "rules.yaml:4:9: targets: want a map of names, this is nothing\n"},
+		"a misspelt name":   {"source: {b: {provider: github, insecure: true}}\n" + goodTargets, `rules.yaml:2:1: source: unknown field; did you mean "sources"?` + "\n"},
+		"no sources":        {"targets: {c: {region: cn-north-4, credentials: {chain: true}}}\n", `rules.yaml:3:27: rule "a": source: there is no source "b": nothing is under sources` + "\n"},
+		"a source in part wrong": {
+			"sources: {c: {provider: github, insecure: 1}}\ntargets: {c: {region: cn-north-4, credentials: {chain: true}}}\n",
+			"rules.yaml:2:43: sources.c.insecure: want true or false, this is a number\n" +
+				`rules.yaml:4:27: rule "a": source: there is no source "b"; did you mean "c"?` + "\n",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := printed(t, File{Name: "rules.yaml", Data: []byte("version: 1\n" + test.sections + rules)})
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
 // checkFault says whether a fault has a place inside of its file.
 func checkFault(t *testing.T, f Fault, files []File) {
 	t.Helper()
