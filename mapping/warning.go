@@ -131,11 +131,31 @@ func (l *loader) warnTwins(rs *Ruleset) {
 	}
 }
 
-// literalRepositories are the names among the patterns, in lower case.
+// literalRepositories are the names among the patterns, in lower case. A list can
+// have thousands of them: each is compared only with the patterns that are none.
 func (r *rule) literalRepositories() []string {
+	last := map[string]int{} // where a name is written last
+	var others []int
+	for i, g := range r.repository {
+		if g.literal {
+			last[g.pattern] = i
+		} else {
+			others = append(others, i)
+		}
+	}
 	var names []string
-	for _, g := range r.repository {
-		if g.literal && !g.exclude && !g.misses && r.repository.match(g.pattern) && !slices.Contains(names, g.pattern) {
+	for i, g := range r.repository {
+		if !g.literal || g.exclude || g.misses || last[g.pattern] != i {
+			continue
+		}
+		by := i
+		for _, k := range slices.Backward(others) {
+			if k < i || r.repository[k].match(g.pattern) {
+				by = max(i, k)
+				break
+			}
+		}
+		if !r.repository[by].exclude {
 			names = append(names, g.pattern)
 		}
 	}
@@ -227,9 +247,10 @@ func common(a, b globs) (overlap, bool) {
 	if a.never() || b.never() {
 		return overlap{}, false
 	}
-	for _, list := range []globs{a, b} {
-		for _, g := range list {
-			if g.literal && !g.exclude && !g.misses && a.match(g.pattern) && b.match(g.pattern) {
+	for _, pair := range [][2]globs{{a, b}, {b, a}} {
+		for _, g := range pair[0] {
+			// The other list first: that it does not match is usual.
+			if g.literal && !g.exclude && !g.misses && pair[1].match(g.pattern) && pair[0].match(g.pattern) {
 				return overlap{literal: g.pattern}, true
 			}
 		}
