@@ -123,14 +123,8 @@ func (d *decoder) resolve(n ast.Node) (ast.Node, func(), bool) {
 			d.fault(d.at(m), "tag %s is not used here: write the value without it", tag)
 			return nil, done, false
 		default:
-			if d.expanding > 0 {
-				if d.expanded++; d.expanded > maxExpanded {
-					if !d.overflow {
-						d.overflow = true
-						d.fault(d.at(n), "aliases add more than %d values to this file", maxExpanded)
-					}
-					return nil, done, false
-				}
+			if d.expanding > 0 && !d.expand(1, n) {
+				return nil, done, false
 			}
 			return n, done, true
 		}
@@ -157,6 +151,19 @@ func (d *decoder) swallowed(n ast.Node) {
 		name := keyText(p)
 		return name == "sources" || name == "targets"
 	})
+}
+
+// expand counts values that were not written where they are. False means that
+// there are too many.
+func (d *decoder) expand(values int, n ast.Node) bool {
+	if d.expanded += values; d.expanded <= maxExpanded {
+		return true
+	}
+	if !d.overflow {
+		d.overflow = true
+		d.fault(d.at(n), "aliases add more than %d values to this file", maxExpanded)
+	}
+	return false
 }
 
 // value decodes one node into v, which f describes.
@@ -257,6 +264,9 @@ func (d *decoder) merged(n ast.Node, depth int) ([]*ast.MappingValueNode, bool) 
 				inherited, isMap := d.merged(m, depth+1)
 				if !isMap {
 					d.fault(d.at(p.Key), "a merge key takes a map or a list of maps, not %s", kindOf(m))
+				}
+				if !d.expand(len(inherited), p.Key) {
+					inherited = nil
 				}
 				for _, q := range inherited {
 					if name := keyText(q); !names[name] {
