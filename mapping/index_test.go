@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"fmt"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -112,6 +113,28 @@ func TestAllocations(t *testing.T) {
 	if n := among(rulesOf(t, b.String()), ev); n != 0 {
 		t.Errorf("%v allocations for 1,000 rules that do not match", n)
 	}
+}
+
+// A set is kept for long: it must not keep what it was made from.
+func TestMemory(t *testing.T) {
+	measure := func() float64 {
+		for range 3 { // pools are emptied in the second
+			runtime.GC()
+		}
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapAlloc)
+	}
+	before := measure()
+	file := manyRules(1)
+	file.Data = append(file.Data, "#"+strings.Repeat(" a long comment", 1<<20)...)
+	rs := mustParse(t, file)
+	size := float64(len(file.Data))
+	file.Data = nil
+	if kept := measure() - before; kept > size/2 {
+		t.Errorf("a set of %d rule keeps %.0f bytes of a file of %.0f", rs.Len(), kept, size)
+	}
+	runtime.KeepAlive(rs)
 }
 
 func BenchmarkDecide(b *testing.B) {

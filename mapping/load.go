@@ -51,6 +51,9 @@ func Parse(files ...File) (*Ruleset, []Fault, error) {
 	}
 	l.warnSet(rs, files)
 	sortFaults(l.warnings, files)
+	for _, r := range rs.rules {
+		r.scope = scope{} // else the set would keep the loader and the texts of the files
+	}
 	return rs, l.warnings, nil
 }
 
