@@ -20,13 +20,17 @@ type finding struct {
 	JobID   string   `json:"job_id,omitempty"`
 	Rules   []string `json:"rules,omitempty"` // that run the job
 	OK      bool     `json:"ok"`
+	Skipped bool     `json:"skipped,omitempty"` // nobody was asked: OK says only that nothing failed
 	Message string   `json:"message"`
 }
 
 // String is the finding in a line.
 func (f finding) String() string {
 	verdict := "ok"
-	if !f.OK {
+	switch {
+	case f.Skipped:
+		verdict = "not asked"
+	case !f.OK:
 		verdict = "FAILED"
 	}
 	var what string
@@ -109,7 +113,7 @@ func askTarget(ctx context.Context, t *mapping.Target, jobs []job) []finding {
 	}
 	defer client.Close()
 	if len(jobs) == 0 {
-		return []finding{{Target: t.Name, OK: true, Message: "its secrets are there; no rule uses it, so it was not called"}}
+		return []finding{{Target: t.Name, OK: true, Skipped: true, Message: "no rule uses it; its secrets are there"}}
 	}
 	found := make([]finding, len(jobs))
 	slots := make(chan struct{}, atOnce)
