@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/functions"
+	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
@@ -70,7 +72,7 @@ func newLanguage() (*language, error) {
 		cel.CustomTypeAdapter(registry),
 		cel.Variable("event", cel.ObjectType(eventTypeName)),
 		ext.Strings(),
-		cel.ASTValidators(cel.ValidateRegexLiterals(), cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals()),
+		cel.ASTValidators(cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals()),
 		cel.ParserExpressionSizeLimit(maxExpression),
 		cel.ParserRecursionLimit(100),
 		cel.Function("trimPrefix", cel.MemberOverload("string_trim_prefix_string",
@@ -257,7 +259,7 @@ func (l *language) compileNew(text string) (_ *expression, faults []expressionFa
 		}
 		return nil, faults
 	}
-	for _, f := range literalGlobs(checked) {
+	for _, f := range append(badLiterals(checked, "matchesGlob", checkGlob), badLiterals(checked, overloads.Matches, checkRegexp)...) {
 		f.offset = byteOffset(text, f.line, f.column)
 		faults = append(faults, f.expressionFault)
 	}
@@ -334,26 +336,31 @@ type placedFault struct {
 	line, column int
 }
 
-// literalGlobs finds bad patterns written out in calls of matchesGlob.
-func literalGlobs(checked *cel.Ast) []placedFault {
+// badLiterals finds bad patterns written out as the last argument of a function.
+func badLiterals(checked *cel.Ast, function string, check func(string) error) []placedFault {
 	var faults []placedFault
 	native := checked.NativeRep()
-	calls := ast.MatchDescendants(ast.NavigateAST(native), ast.FunctionMatcher("matchesGlob"))
-	for _, c := range calls {
+	for _, c := range ast.MatchDescendants(ast.NavigateAST(native), ast.FunctionMatcher(function)) {
 		args := c.AsCall().Args()
-		if len(args) != 1 || args[0].Kind() != ast.LiteralKind {
+		if len(args) == 0 || args[len(args)-1].Kind() != ast.LiteralKind {
 			continue
 		}
-		pattern, ok := args[0].AsLiteral().(types.String)
+		arg := args[len(args)-1]
+		pattern, ok := arg.AsLiteral().(types.String)
 		if !ok {
 			continue
 		}
-		if err := checkGlob(string(pattern)); err != nil {
-			at := native.SourceInfo().GetStartLocation(args[0].ID())
-			faults = append(faults, placedFault{expressionFault{message: "matchesGlob: " + err.Error()}, at.Line(), at.Column()})
+		if err := check(string(pattern)); err != nil {
+			at := native.SourceInfo().GetStartLocation(arg.ID())
+			faults = append(faults, placedFault{expressionFault{message: function + ": " + err.Error()}, at.Line(), at.Column()})
 		}
 	}
 	return faults
+}
+
+func checkRegexp(pattern string) error {
+	_, err := syntax.Parse(pattern, syntax.Perl)
+	return err
 }
 
 // fieldsOf lists the fields of the event that an expression reads.
