@@ -95,7 +95,7 @@ func TestNamesInWrongSections(t *testing.T) {
 		"a source in part wrong": {
 			"sources: {c: {provider: github, insecure: 1}}\ntargets: {c: {region: cn-north-4, credentials: {chain: true}}}\n",
 			"rules.yaml:2:43: sources.c.insecure: want true or false, this is a number\n" +
-				`rules.yaml:4:27: rule "a": source: there is no source "b"; did you mean "c"?` + "\n",
+				`rules.yaml:4:27: rule "a": source: there is no source "b"; known are c` + "\n",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

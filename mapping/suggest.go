@@ -8,7 +8,7 @@ func Suggest(word string, candidates []string) string {
 	if len(word) > 64 {
 		return ""
 	}
-	best, distance := "", 1+max(1, len(word)/3)
+	best, distance := "", min(1+max(1, len(word)/3), len(word)) // of one letter nothing would be left
 	for _, c := range candidates {
 		if len(c) > 2*len(word)+2 {
 			continue

@@ -3,7 +3,7 @@ package mapping
 import "testing"
 
 func TestSuggest(t *testing.T) {
-	candidates := []string{"branches", "paths", "paths_ignore", "unknown_paths", "if", "env"}
+	candidates := []string{"branches", "paths", "paths_ignore", "unknown_paths", "if", "env", "b"}
 	tests := map[string]string{
 		"branchs":     `; did you mean "branches"?`,
 		"brnaches":    `; did you mean "branches"?`,
@@ -12,6 +12,7 @@ func TestSuggest(t *testing.T) {
 		"iff":         `; did you mean "if"?`,
 		"environment": "",
 		"x":           "",
+		"ab":          `; did you mean "b"?`,
 		"branches":    "",
 	}
 	for word, want := range tests {
