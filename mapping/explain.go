@@ -41,7 +41,7 @@ func (r *rule) explain(failed clause, ev *Event, repository string) string {
 	case clauseVersion:
 		return fmt.Sprintf("tag.semver: %q is not a version of three parts", clip(ev.Tag))
 	case clauseSemver:
-		if v, ok := version(ev.Tag); ok && v.Prerelease() != "" && !strings.Contains(r.tag.constraint.text, "-") {
+		if v, ok := version(ev.Tag); ok && v.Prerelease() != "" && !r.tag.constraint.namesPrerelease() {
 			return fmt.Sprintf("tag.semver: %q is a prerelease, and %s names none", clip(ev.Tag), r.tag.constraint.text)
 		}
 		return fmt.Sprintf("tag.semver: %q does not satisfy %s", clip(ev.Tag), r.tag.constraint.text)

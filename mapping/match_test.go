@@ -111,6 +111,8 @@ func TestReasons(t *testing.T) {
 		"the version":           {"when: {tag: {semver: '>=2.0.0'}}", tagEvent("v2.1.0"), ""},
 		"an older version":      {"when: {tag: {semver: '>=2.0.0'}}", tagEvent("v1.0.0"), `tag.semver: "v1.0.0" does not satisfy >=2.0.0`},
 		"a prerelease":          {"when: {tag: {semver: '>=2.0.0'}}", tagEvent("v2.1.0-rc.1"), `tag.semver: "v2.1.0-rc.1" is a prerelease, and >=2.0.0 names none`},
+		"a prerelease, a range": {"when: {tag: {semver: '1.0.0 - 2.0.0'}}", tagEvent("v1.1.0-rc.1"), `tag.semver: "v1.1.0-rc.1" is a prerelease, and 1.0.0 - 2.0.0 names none`},
+		"another prerelease":    {"when: {tag: {semver: '>=2.0.0-0'}}", tagEvent("v1.1.0-rc.1"), `tag.semver: "v1.1.0-rc.1" does not satisfy >=2.0.0-0`},
 		"two parts":             {"when: {tag: {semver: '>=2.0.0'}}", tagEvent("v2.1"), `tag.semver: "v2.1" is not a version of three parts`},
 		"tag but not version":   {"when: {tag: {tags: 'v*', semver: '>=2.0.0'}}", tagEvent("v1.0.0"), `tag.semver: "v1.0.0" does not satisfy >=2.0.0`},
 		"version but not tag":   {"when: {tag: {tags: 'v3*', semver: '>=2.0.0'}}", tagEvent("v2.0.0"), `tag.tags: "v2.0.0" matches none of [v3*]`},

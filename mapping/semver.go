@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -37,6 +38,12 @@ func (l *loader) constraint(text string) (*constraint, error) {
 func version(tag string) (*semver.Version, bool) {
 	v, err := semver.StrictNewVersion(strings.TrimPrefix(tag, "v"))
 	return v, err == nil
+}
+
+// namesPrerelease says whether a version of the constraint is a prerelease. The
+// hyphen of a range, 1.0.0 - 2.0.0, has spaces around it.
+func (c *constraint) namesPrerelease() bool {
+	return slices.ContainsFunc(strings.Fields(c.text), func(word string) bool { return word != "-" && strings.Contains(word, "-") })
 }
 
 var versionInConstraint = regexp.MustCompile(`[0-9]+(?:\.[0-9]+)*`)
