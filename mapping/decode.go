@@ -521,14 +521,14 @@ func (d *decoder) text(n ast.Node, at place, p *text, f *field) {
 		*p = text{value: n.Value, at: at, plain: isPlain(n)}
 		if p.plain {
 			if k := plainKind(n.Value, strict); k != "" {
-				d.fault(at, "%s is %s to YAML: quote it, %s", clip(n.Value), k, quoteYAML(n.Value))
+				d.fault(at, "%s is %s to YAML: quote it%s", f.shows(clip(n.Value)), k, f.example(n.Value))
 				return
 			}
 		}
 	case *ast.LiteralNode:
 		*p = text{value: n.Value.Value, at: at}
 	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode, *ast.BoolNode:
-		d.fault(at, "%s is %s to YAML: quote it, %s", clip(written(n)), kindOf(n), quoteYAML(written(n)))
+		d.fault(at, "%s is %s to YAML: quote it%s", f.shows(clip(written(n))), kindOf(n), f.example(written(n)))
 		return
 	case *ast.NullNode:
 		d.fault(at, `want text, this is nothing; write "" for empty text`)
@@ -551,12 +551,28 @@ func (d *decoder) text(n ast.Node, at place, p *text, f *field) {
 	case p.value == "" && (f.min != nil || f.pattern != nil):
 		d.fault(at, "empty")
 	case f.pattern != nil && !f.pattern.MatchString(p.value):
-		d.fault(at, "%q is not %s", clip(withoutUser(p.value)), f.is)
+		d.fault(at, "%s is not %s", f.shows(strconv.Quote(clip(withoutUser(p.value)))), f.is)
 	case f.max != nil && length > int(*f.max):
 		d.fault(at, "at most %d characters, this has %d", int(*f.max), length)
 	case slices.Contains(f.not, p.value):
 		d.fault(at, "%s", refusedParameter(p.value))
 	}
+}
+
+// shows is a text for a fault, unless it may be a secret.
+func (f *field) shows(text string) string {
+	if f != nil && f.hide {
+		return "this"
+	}
+	return text
+}
+
+// example shows how a text is quoted, unless it may be a secret.
+func (f *field) example(text string) string {
+	if f != nil && f.hide {
+		return ""
+	}
+	return ", " + quoteYAML(text)
 }
 
 func (d *decoder) boolean(n ast.Node, at place, p *boolean) {

@@ -13,6 +13,7 @@ import (
 //	enum     the values allowed, separated by |
 //	pattern  a regular expression for the whole text, as Go and ECMA both read it
 //	is       what a text that fits the pattern is, for the fault
+//	hide     the text may be a secret that was pasted there: no fault shows it
 //	min, max bounds of a number, above an open one; for text, of its length in characters;
 //	         for a list, of its number of elements
 //	keys     the pattern of a map's names; keyis and keymax go with it
@@ -45,7 +46,7 @@ type sourceDocument struct {
 type secretDocument struct {
 	object
 
-	Env  text `yaml:"env" pattern:"[A-Za-z_][A-Za-z0-9_]*" is:"the name of an environment variable: letters, digits and '_'" min:"1" max:"256" doc:"Name of an environment variable."`
+	Env  text `yaml:"env" pattern:"[A-Za-z_][A-Za-z0-9_]*" is:"the name of an environment variable: letters, digits and '_'" hide:"true" min:"1" max:"256" doc:"Name of an environment variable."`
 	File text `yaml:"file" pattern:"[^\\x00]*" is:"a path" min:"1" max:"4096" doc:"Path of a file; one trailing newline is dropped."`
 }
 

@@ -25,6 +25,7 @@ type field struct {
 	enum     []string
 	pattern  *regexp.Regexp // of the whole text
 	is       string
+	hide     bool
 	min, max *float64
 	above    *float64
 
@@ -58,6 +59,7 @@ func (ss shapes) of(t reflect.Type) *shape {
 			enum:     words(sf.Tag.Get("enum")),
 			pattern:  whole(sf.Tag.Get("pattern")),
 			is:       sf.Tag.Get("is"),
+			hide:     sf.Tag.Get("hide") != "",
 			min:      bound(sf.Tag.Get("min")),
 			max:      bound(sf.Tag.Get("max")),
 			above:    bound(sf.Tag.Get("above")),
