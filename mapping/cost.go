@@ -19,7 +19,7 @@ const (
 	// a loop. It is many times what maxCost takes: a machine that is merely slow
 	// must not make builds dead. Events with less text than clocked do not come
 	// near it, and are spared the clock.
-	maxTime        = 2 * time.Second
+	maxTime        = 10 * time.Second
 	clocked        = 64 << 10 // bytes
 	interruptEvery = 16       // rounds of a loop
 )

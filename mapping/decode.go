@@ -352,8 +352,7 @@ func (d *decoder) object(n ast.Node, at place, v reflect.Value) bool {
 		}
 		d.pop()
 	}
-	if unmerged || d.lost > lost {
-		base.wrong = append(base.wrong, "")
+	if base.lost = unmerged || d.lost > lost; base.lost {
 		return true
 	}
 	for _, f := range sh.fields {

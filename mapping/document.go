@@ -165,11 +165,17 @@ func (p place) present() bool { return p.line != 0 }
 type object struct {
 	at    place
 	wrong []string // fields with a fault; "" is one that is not known, or all of it
+	lost  bool     // a tag or an alias in it may have taken fields with it
 }
 
 // doubts says whether what seems to be missing may be a field that was not
 // taken: one of those named, or one that is not known.
 func (o *object) doubts(fields ...string) bool {
+	return o.lost || o.misnamed(fields...)
+}
+
+// misnamed says whether a field is not known, or one of those named has a fault.
+func (o *object) misnamed(fields ...string) bool {
 	return slices.ContainsFunc(o.wrong, func(w string) bool { return w == "" || slices.Contains(fields, w) })
 }
 

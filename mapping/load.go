@@ -326,7 +326,7 @@ func (s scope) decode(d *decoder, body ast.Node, doc *document) bool {
 		s.unread = true
 	}
 	// An unknown field may be one of the two, misspelt.
-	if doc.doubts() || doc.Sources == nil && doc.doubts("sources") || doc.Targets == nil && doc.doubts("targets") {
+	if doc.misnamed() || doc.Sources == nil && doc.misnamed("sources") || doc.Targets == nil && doc.misnamed("targets") {
 		s.unread = true
 	}
 	return len(doc.wrong) == 0 || isMap

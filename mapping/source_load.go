@@ -117,7 +117,7 @@ func (s scope) secrets(docs []secretDocument, field string) []SecretRef {
 
 // secret checks a reference; nil if there is none or it is at fault.
 func (s scope) secret(doc *secretDocument, field string) *SecretRef {
-	if doc == nil || !doc.at.present() || len(doc.wrong) > 0 {
+	if doc == nil || !doc.at.present() || doc.lost || len(doc.wrong) > 0 {
 		return nil
 	}
 	env, file := doc.Env.at.present(), doc.File.at.present()

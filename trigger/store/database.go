@@ -58,6 +58,9 @@ type database interface {
 	// too slow by itself.
 	freshen(ctx context.Context) error
 
+	// makeRoom does what it can after a transaction that failed for want of room.
+	makeRoom(err error)
+
 	ping(ctx context.Context) error
 	// refused tells whether the database is well and took offence at what is
 	// written.

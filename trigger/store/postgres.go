@@ -382,6 +382,8 @@ func (d *postgres) freshen(ctx context.Context) error {
 	return err
 }
 
+func (*postgres) makeRoom(error) {}
+
 func (d *postgres) ping(ctx context.Context) error { return d.pool.Ping(ctx) }
 
 // refused goes by the classes of SQLSTATE: a datum, a constraint, a limit of what a

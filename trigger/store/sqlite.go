@@ -338,6 +338,18 @@ func (*sqlite) oneOf(column string, values []string) (condition string, list any
 	return column + " IN (SELECT value FROM json_each(?))", string(text)
 }
 
+// makeRoom moves what is committed out of the log, whose room can be written again
+// then. By itself SQLite does so after a commit, and there is none while the log
+// cannot grow.
+func (d *sqlite) makeRoom(err error) {
+	if e, ok := errors.AsType[*sqlitedriver.Error](err); !ok || e.Code()&0xff != sqlitelib.SQLITE_FULL {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), transactionTimeout)
+	defer cancel()
+	_, _ = d.writer.ExecContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`) // the next transaction says whether it helped
+}
+
 func (*sqlite) freshen(context.Context) error { return nil }
 
 func (d *sqlite) ping(ctx context.Context) error {

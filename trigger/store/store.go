@@ -257,6 +257,9 @@ func (s *Store) transaction(batch []*write) (err error) {
 		case len(batch) == 1 && !s.db.refused(err):
 			s.lastWrite.Store(&err)
 		}
+		if err != nil {
+			s.db.makeRoom(err)
+		}
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), transactionTimeout)
 	defer cancel()
