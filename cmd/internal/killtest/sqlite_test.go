@@ -3,6 +3,7 @@ package killtest
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -166,13 +167,19 @@ func TestSQLiteOnAFullDisk(t *testing.T) {
 	})
 	eventually(t, "everything is built", func() bool { return w.difference() == "" })
 	w.fleet.take(0).Term()
-	// SQLite asks for the names of links, which lead elsewhere: it gets a copy.
-	content, err := os.ReadFile(path + "buildbridge.db")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(w.fleet.path(), content, 0o600); err != nil { //nolint:gosec // a folder of the test's
-		t.Fatal(err)
+	// SQLite asks for the names of links, which lead elsewhere: it gets a copy, and
+	// of the log too, which may have been too much for the disk at the end.
+	for _, suffix := range []string{"", "-wal"} {
+		content, err := os.ReadFile(path + "buildbridge.db" + suffix)
+		if suffix != "" && errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(w.fleet.path()+suffix, content, 0o600); err != nil { //nolint:gosec // a folder of the test's
+			t.Fatal(err)
+		}
 	}
 	w.open("sqlite", w.fleet.path())
 	all := w.settle()
