@@ -315,18 +315,18 @@ const saveRetry = 500 * time.Millisecond
 func (t *Trigger) saveForSure(ctx context.Context, b *store.Build) error {
 	// The answer is worth more than the context, which ends with the process.
 	detached := context.WithoutCancel(ctx)
-	for {
+	for last := false; ; {
 		err := t.store.Save(detached, b)
-		if err == nil || errors.Is(err, store.ErrStale) || errors.Is(err, store.ErrClaimed) {
+		if err == nil || errors.Is(err, store.ErrStale) || errors.Is(err, store.ErrClaimed) || last {
 			return err
 		}
 		t.log.Warn("the outcome of a build was not saved, trying again", append(buildAttrs(b), "error", err)...)
 		select {
 		case <-time.After(saveRetry):
 		case <-t.stopping.Done():
-			return err
+			last = true
 		case <-ctx.Done():
-			return err
+			last = true
 		}
 	}
 }

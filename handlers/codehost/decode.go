@@ -148,6 +148,40 @@ func (l *list[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return err
 }
 
+// topFields are the fields at the top of a body, as they are written. Bodies with
+// more than any host sends are refused: a name of one letter would become a
+// hundred bytes.
+type topFields map[string]jsontext.Value
+
+// maxFields is how many fields there may be.
+const maxFields = 1000
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (f *topFields) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if kind := d.PeekKind(); kind != jsontext.KindBeginObject {
+		return malformed("want an object, this is %s", kindName(kind))
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return err
+	}
+	for *f = (topFields{}); d.PeekKind() == jsontext.KindString; {
+		name, err := d.ReadToken()
+		if err != nil {
+			return err
+		}
+		key := name.String()
+		value, err := d.ReadValue()
+		if err != nil {
+			return err
+		}
+		if (*f)[key] = value.Clone(); len(*f) > maxFields {
+			return malformed("more than %d fields", maxFields)
+		}
+	}
+	_, err := d.ReadToken()
+	return err
+}
+
 // all gives the elements of a list none of which may be left out: changes, each of
 // which may be a build.
 func (l *list[T]) all(name string) ([]T, error) {

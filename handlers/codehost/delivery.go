@@ -79,8 +79,9 @@ func (d *Delivery) finish(provider string, body []byte) {
 // without white space.
 func bodyDigest(body []byte) string {
 	digest := sha256.New()
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(body, &fields) != nil {
+	var fields topFields
+	if decodeJSON("", body, &fields) != nil {
+		fields = nil
 		digest.Write(body)
 	}
 	var value bytes.Buffer

@@ -107,3 +107,27 @@ func TestFormsOfStrangersStayAsTheyAre(t *testing.T) {
 		}
 	}
 }
+
+// Nor must a short name at the top of a body become a large entry of a map.
+func TestManyFieldsTakeLittleMemory(t *testing.T) {
+	var body strings.Builder
+	body.WriteString(`{"password":"s","object_kind":"push"`)
+	for i := range 200_000 {
+		fmt.Fprintf(&body, `,"%x":0`, i)
+	}
+	body.WriteString("}")
+	m, err := Trust(mapping.Gitee, pushHeader(mapping.Gitee), []byte(body.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	stored, digest := m.Stored(), bodyDigest([]byte(body.String()))
+	runtime.ReadMemStats(&after)
+	if stored != nil || digest == "" {
+		t.Errorf("%d bytes are stored with the password, digest %q", len(stored), digest)
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; took > 8<<20 {
+		t.Errorf("%d MiB for a body of %d MiB", took>>20, body.Len()>>20)
+	}
+}

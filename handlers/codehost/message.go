@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"buildbridge/mapping"
 )
 
@@ -120,13 +122,13 @@ func (m *Message) Stored() []byte {
 	}) {
 		return m.payload
 	}
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(m.payload, &fields) != nil {
+	var fields topFields
+	if decodeJSON("", m.payload, &fields) != nil {
 		return nil
 	}
 	for _, name := range m.host.secretFields {
 		if _, ok := fields[name]; ok {
-			fields[name] = json.RawMessage(`"` + redacted + `"`)
+			fields[name] = jsontext.Value(`"` + redacted + `"`)
 		}
 	}
 	var stored bytes.Buffer
