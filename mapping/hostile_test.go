@@ -18,7 +18,7 @@ func TestHostileFiles(t *testing.T) {
 	for i := range 1100 {
 		merges += fmt.Sprintf("k%d: v, ", i)
 	}
-	merges += "}\nrules: [" + strings.Repeat("{<<: *x}, ", 1100) + "]\n"
+	merges += "}\nrules: [{<<: [" + strings.Repeat("*x, ", 1100) + "]}]\n"
 	const n = 20_000
 	tests := map[string]struct{ text, want string }{
 		"lists in lists":  {strings.Repeat("[", n), "nested more than 100 levels deep"},
