@@ -98,7 +98,7 @@ func TestReplayThatCannotBe(t *testing.T) {
 			m.accept = func(context.Context, mapping.Delivery, []mapping.Build) (mapping.Receipt, error) {
 				return mapping.Receipt{}, errors.New("disk full")
 			}
-		}, 503, "nothing was stored"},
+		}, 503, "not known to be stored"},
 		"the queue is full": {func(_ *mapping.Delivery, m *memory) {
 			m.accept = func(context.Context, mapping.Delivery, []mapping.Build) (mapping.Receipt, error) {
 				return mapping.Receipt{}, handlers.ErrFull

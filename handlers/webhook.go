@@ -292,7 +292,7 @@ func (s *Server) accept(ctx context.Context, cl *call) (answer, error) {
 	if err != nil {
 		a := answer{
 			status: http.StatusServiceUnavailable, Outcome: unavailable, Reason: notStored,
-			Detail: "nothing was stored; send it again", retryAfter: storeRetryAfter,
+			Detail: "not known to be stored; send it again: it is not built twice", retryAfter: storeRetryAfter,
 		}
 		if errors.Is(err, ErrFull) {
 			a.Reason, a.Detail, a.retryAfter = queueFull, "too many builds wait already; send it again", fullRetryAfter

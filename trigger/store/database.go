@@ -62,6 +62,8 @@ type database interface {
 	makeRoom(err error)
 
 	ping(ctx context.Context) error
+	// reason is an error of it as it may be shown to everybody who asks.
+	reason(err error) error
 	// refused tells whether the database is well and took offence at what is
 	// written.
 	refused(err error) bool

@@ -384,7 +384,17 @@ func (d *postgres) freshen(ctx context.Context) error {
 
 func (*postgres) makeRoom(error) {}
 
-func (d *postgres) ping(ctx context.Context) error { return d.pool.Ping(ctx) }
+func (d *postgres) ping(ctx context.Context) error {
+	if err := d.pool.Ping(ctx); err != nil {
+		return d.reason(err)
+	}
+	return nil
+}
+
+// reason keeps user, name and address of the database to the log.
+func (*postgres) reason(error) error {
+	return errors.New("the database does not answer, or takes nothing; the log says why")
+}
 
 // refused goes by the classes of SQLSTATE: a datum, a constraint, a limit of what a
 // row or statement can be

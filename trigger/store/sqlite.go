@@ -70,6 +70,13 @@ func openSQLite(ctx context.Context, path, caller string, log *slog.Logger) (_ d
 	if err := errors.Join(err, file.Close()); err != nil {
 		return nil, err
 	}
+	for _, suffix := range []string{"", "-wal", "-shm"} { // a backup that was put back may be open to all
+		if info, err := os.Stat(d.real + suffix); err == nil && info.Mode().Perm()&0o077 != 0 {
+			if err := os.Chmod(d.real+suffix, 0o600); err != nil {
+				log.WarnContext(ctx, "others can read the database", "file", d.real+suffix, "error", err)
+			}
+		}
+	}
 	// What SQLite does where it is built for Linux: the time of a file's last change
 	// need not be on disk. Where there is no such call it stays as it is.
 	_, _ = sqlitedriver.Fdatasync(true)
@@ -349,6 +356,8 @@ func (d *sqlite) makeRoom(err error) {
 	defer cancel()
 	_, _ = d.writer.ExecContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`) // the next transaction says whether it helped
 }
+
+func (*sqlite) reason(err error) error { return err }
 
 func (*sqlite) freshen(context.Context) error { return nil }
 

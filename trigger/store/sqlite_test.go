@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/riverqueue/river"
@@ -307,6 +308,71 @@ func TestStatementInUse(t *testing.T) {
 		})
 		if !slices.Equal(got, want) {
 			t.Errorf("the outer one read %v", got)
+		}
+	}
+}
+
+// While another process holds the lock, deliveries had better go elsewhere.
+func TestLockedFileIsNotReady(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "test.db")
+	s, err := store.Open(t.Context(), store.Options{Database: path, Logger: logger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	db, err := store.OpenConns("file:" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	if _, err := db.ExecContext(t.Context(), `BEGIN EXCLUSIVE`); err != nil {
+		t.Fatal(err)
+	}
+	answered := make(chan error, 1)
+	go func() {
+		d := delivery(newID())
+		answered <- second(s.Accept(t.Context(), d, []*store.Build{build(d)}))
+	}()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		err := s.Ping(t.Context())
+		if err != nil && strings.Contains(err.Error(), "has taken no write for") {
+			break
+		}
+		if time.Now().After(end) || err != nil {
+			t.Fatalf("a locked file is ready, or not for its lock: %v", err)
+		}
+	}
+	if _, err := db.ExecContext(t.Context(), `ROLLBACK`); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-answered; err != nil {
+		t.Errorf("after the lock: %v", err)
+	}
+	if err := s.Ping(t.Context()); err != nil {
+		t.Errorf("after the lock: %v", err)
+	}
+}
+
+// A backup that was put back may be open to all.
+func TestFileOpenToAllIsClosedToThem(t *testing.T) {
+	t.Parallel()
+	o := store.Options{Database: filepath.Join(t.TempDir(), "test.db"), Logger: logger(t)}
+	for range 2 {
+		s, err := store.Open(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(o.Database)
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("mode %v, %v", info.Mode(), err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(o.Database, 0o644); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

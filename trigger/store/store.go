@@ -37,7 +37,8 @@ type Store struct {
 	stopped chan struct{} // closed when nothing is written any more
 	singles chan struct{} // slots of writes that are retried singly, where they can run side by side
 
-	lastWrite atomic.Pointer[error] // why the last transaction failed; nil if it did not
+	lastWrite atomic.Pointer[error]     // why the last transaction failed; nil if it did not
+	writing   atomic.Pointer[time.Time] // when the transaction began that runs; nil for none
 	close     func() error
 	done      sync.WaitGroup
 
@@ -89,11 +90,18 @@ func (s *Store) Caller() string { return s.caller }
 // Ping reports whether the database can be read, and written as far as the last
 // attempt tells.
 func (s *Store) Ping(ctx context.Context) error {
+	if began := s.writing.Load(); began != nil && time.Since(*began) > stalledAfter {
+		return fmt.Errorf("the database has taken no write for %.0f s: it is locked, or its disk stands still", time.Since(*began).Seconds())
+	}
 	if err := s.lastWrite.Load(); err != nil {
-		return *err
+		return s.db.reason(*err)
 	}
 	return s.db.ping(ctx)
 }
+
+// stalledAfter is how long a transaction may take before somebody else should take
+// the deliveries.
+const stalledAfter = 2 * time.Second
 
 // Close writes what was put aside and closes the database. Stop what works
 // builds first. Closing twice does nothing more.
@@ -248,7 +256,10 @@ func (s *Store) commit(batch []*write) {
 const transactionTimeout = 10 * time.Second
 
 func (s *Store) transaction(batch []*write) (err error) {
+	began := time.Now()
+	s.writing.Store(&began)
 	defer func() {
+		s.writing.CompareAndSwap(&began, nil) // where several run, the last that began counts
 		// Of a batch somebody may be to blame; alone it is the database, or what is
 		// written.
 		switch {
