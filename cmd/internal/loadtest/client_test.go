@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -167,9 +168,9 @@ func (r *result) within(part float64) time.Duration {
 	return r.waits[min(len(r.waits)-1, int(part*float64(len(r.waits))))]
 }
 
-// send sends by that many connections, each as fast as it is answered, until more
-// says no; every answer must have the status.
-func send(t *testing.T, address string, what *template, connections, status int, more func() bool) *result {
+// connect has that many connections do something, which gives the waits of what
+// was answered.
+func connect(t *testing.T, address string, what *template, connections int, do func(c *connection) []time.Duration) *result {
 	t.Helper()
 	var (
 		wg    sync.WaitGroup
@@ -185,16 +186,7 @@ func send(t *testing.T, address string, what *template, connections, status int,
 				return
 			}
 			defer c.conn.Close()
-			var waits []time.Duration
-			for more() {
-				sent := time.Now()
-				got, err := c.send()
-				if err != nil || got != status {
-					t.Errorf("status %d, want %d (%v)", got, status, err)
-					return
-				}
-				waits = append(waits, time.Since(sent))
-			}
+			waits := do(c)
 			mu.Lock()
 			defer mu.Unlock()
 			r.waits = append(r.waits, waits...)
@@ -204,6 +196,33 @@ func send(t *testing.T, address string, what *template, connections, status int,
 	r.took = time.Since(begin)
 	slices.Sort(r.waits)
 	return r
+}
+
+// want sends a delivery, and reports whether its answer has the status.
+func (c *connection) want(t *testing.T, status int) bool {
+	t.Helper()
+	got, err := c.send()
+	if err != nil || got != status {
+		t.Errorf("status %d, want %d (%v)", got, status, err)
+		return false
+	}
+	return true
+}
+
+// send sends by that many connections, each as fast as it is answered, until more
+// says no; every answer must have the status.
+func send(t *testing.T, address string, what *template, connections, status int, more func() bool) *result {
+	t.Helper()
+	return connect(t, address, what, connections, func(c *connection) (waits []time.Duration) {
+		for more() {
+			sent := time.Now()
+			if !c.want(t, status) {
+				break
+			}
+			waits = append(waits, time.Since(sent))
+		}
+		return waits
+	})
 }
 
 // during says yes for so long.
@@ -224,41 +243,21 @@ func times(n int) func() bool {
 func offer(t *testing.T, address string, what *template, connections, perSecond int, d time.Duration) *result {
 	t.Helper()
 	due := make(chan time.Time, int(d.Seconds()+1)*perSecond)
-	var (
-		wg    sync.WaitGroup
-		mu    sync.Mutex
-		r     = &result{}
-		begin = time.Now()
-	)
-	for range connections {
-		wg.Go(func() {
-			c, err := dial(t.Context(), address, what)
-			if err != nil {
-				t.Error(err)
-				return
+	go func() {
+		defer close(due)
+		gap := time.Second / time.Duration(perSecond)
+		for begin, at := time.Now(), time.Now(); at.Before(begin.Add(d)); at = at.Add(gap) {
+			time.Sleep(time.Until(at))
+			due <- at
+		}
+	}()
+	return connect(t, address, what, connections, func(c *connection) (waits []time.Duration) {
+		for at := range due {
+			if !c.want(t, http.StatusAccepted) {
+				break
 			}
-			defer c.conn.Close()
-			for at := range due {
-				got, err := c.send()
-				if err != nil || got != 202 {
-					t.Errorf("status %d, want 202 (%v)", got, err)
-					return
-				}
-				wait := time.Since(at)
-				mu.Lock()
-				r.waits = append(r.waits, wait)
-				mu.Unlock()
-			}
-		})
-	}
-	gap := time.Second / time.Duration(perSecond)
-	for at := begin; at.Before(begin.Add(d)); at = at.Add(gap) {
-		time.Sleep(time.Until(at))
-		due <- at
-	}
-	close(due)
-	wg.Wait()
-	r.took = time.Since(begin)
-	slices.Sort(r.waits)
-	return r
+			waits = append(waits, time.Since(at))
+		}
+		return waits
+	})
 }
