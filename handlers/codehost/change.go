@@ -177,15 +177,18 @@ func (f *files) headOf(commits *list[pushedCommit], head *pushedCommit, after st
 // not look.
 func (f *files) add(i int, c *pushedCommit) error {
 	known, before := false, len(f.paths)
-	for name, text := range map[string]jsontext.Value{"added": c.Added, "removed": c.Removed, "modified": c.Modified} {
+	for _, given := range [...]struct {
+		name string
+		text jsontext.Value
+	}{{"added", c.Added}, {"removed", c.Removed}, {"modified", c.Modified}} {
 		var paths list[string]
 		if len(f.paths) > maxPaths {
 			f.complete = false
 			return nil
 		}
-		if len(text) > 0 {
-			if err := decodeJSON(fmt.Sprintf("commits[%d].%s", i, name), text, &paths); err != nil {
-				return err
+		if len(given.text) > 0 {
+			if decodeJSON("", given.text, &paths) != nil { // once more, to say where
+				return decodeJSON(fmt.Sprintf("commits[%d].%s", i, given.name), given.text, &paths)
 			}
 		}
 		known = known || paths.kept != nil

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -72,7 +73,7 @@ func (s *Store) BeginCall(ctx context.Context, b *Build, now time.Time) (Hold, e
 		n, err := tx.exec(ctx, `UPDATE builds SET state = 'calling', reason = '', caller = ?, called_at = ?, attempts = attempts + 1, asked = 0,
 			parked_until = 0, held_call = ?, version = version + 1 WHERE seq = ? AND version = ?
 			AND (? OR NOT EXISTS (`+earlier+`)) AND NOT EXISTS (`+others+`)`,
-			append(append([]any{s.caller, micros(now), false, b.Seq, b.version, b.ByHand}, earlierArgs(b, now)...), othersArgs(b, now)...)...)
+			slices.Concat([]any{s.caller, micros(now), false, b.Seq, b.version, b.ByHand}, earlierArgs(b, now), othersArgs(b, now))...)
 		if err != nil || n > 0 {
 			return err
 		}

@@ -124,7 +124,6 @@ type write struct {
 	accept *acceptance                             // written together with the others of its batch
 	do     func(ctx context.Context, tx *tx) error // or this
 	err    error                                   // of this one alone
-	again  bool                                    // it was tried before, and may have been committed
 	done   chan error
 }
 
@@ -225,7 +224,9 @@ func (s *Store) commit(batch []*write) {
 		return
 	}
 	for _, w := range batch {
-		w.again = true
+		if w.accept != nil {
+			w.accept.again = true
+		}
 	}
 	s.log.Warn("shared transaction failed, its members are retried singly", "members", len(batch), "error", err)
 	alone := func(w *write) { w.done <- cmp.Or(s.transaction([]*write{w}), w.err) }
@@ -291,7 +292,6 @@ func (s *Store) transaction(batch []*write) (err error) {
 	for _, w := range batch {
 		w.err = nil
 		if w.accept != nil {
-			w.accept.again = w.again
 			accepted = append(accepted, w.accept)
 		}
 	}

@@ -113,9 +113,6 @@ func (p *Process) Signal(s os.Signal) {
 	}
 }
 
-// Exited is closed when the process has ended.
-func (p *Process) Exited() <-chan struct{} { return p.exited }
-
 // Term asks the process to stop, and wants exit code 0.
 func (p *Process) Term() {
 	p.t.Helper()
