@@ -1,6 +1,7 @@
 package rulesfile
 
 import (
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -85,24 +86,30 @@ func (w *Watcher) run(interval time.Duration) {
 		events, faults = w.notify.Events, w.notify.Errors
 	}
 	// Events only start the timer; a directory where much happens must not put
-	// off the look for ever.
+	// off the look for ever. Until the look they are left to the system, which
+	// makes one of many alike.
 	timer := time.NewTimer(settle)
 	timer.Stop()
 	defer timer.Stop()
 	waiting, pending := false, false
 	for {
+		heard := events
+		if waiting {
+			heard = nil
+		}
 		select {
-		case <-events:
-			if !waiting {
-				waiting = true
-				timer.Reset(settle)
-			}
+		case <-heard:
+			waiting = true
+			timer.Reset(settle)
 			continue
 		case err := <-faults:
-			w.log.Warn("watching the rules", "error", err)
+			if !errors.Is(err, fsnotify.ErrEventOverflow) { // they told nothing that a look does not
+				w.log.Warn("watching the rules", "error", err)
+			}
 		case <-ticker.C:
 		case <-timer.C:
 			waiting = false
+			drop(events, dropFor)
 		case <-w.close:
 			return
 		}
@@ -119,6 +126,21 @@ func (w *Watcher) run(interval time.Duration) {
 			case w.changed <- struct{}{}:
 			default:
 			}
+		}
+	}
+}
+
+// dropFor is how long events are dropped before a look. What is left of them is
+// cause for another one.
+const dropFor = time.Millisecond
+
+// drop takes what has been waiting.
+func drop(events <-chan fsnotify.Event, d time.Duration) {
+	for over := time.After(d); ; {
+		select {
+		case <-events:
+		case <-over:
+			return
 		}
 	}
 }
