@@ -33,9 +33,14 @@ func closeUntilRead(c echo.Context) {
 	}
 }
 
+// smallBody is the size in bytes up to which a body is read into memory that was
+// another's before: most are that small, and would be half of all garbage.
+const smallBody = 16 << 10
+
 // readBody reads the whole body once, at most limit bytes, within the body
 // timeout. What it takes is counted against the memory of all bodies, as it
-// arrives: held is to be released when the body is done with, after an error too.
+// arrives: raw and held are to be released when the body is done with, after an
+// error too.
 func (s *Server) readBody(c echo.Context, limit int64) (raw []byte, held int64, err error) {
 	r := c.Request()
 	for coding := range strings.SplitSeq(strings.Join(r.Header.Values("Content-Encoding"), ","), ",") {
@@ -65,10 +70,10 @@ func (s *Server) readBody(c echo.Context, limit int64) (raw []byte, held int64, 
 		if len(raw) == cap(raw) {
 			room := min(max(2*held, firstRead), most)
 			if err := s.takeMemory(waiting, room-held); err != nil {
-				return nil, held, err
+				return raw, held, err
 			}
 			held = room
-			raw = append(make([]byte, 0, room), raw...)
+			raw = append(s.room(room), raw...)
 		}
 		n, err := body.Read(raw[len(raw):cap(raw)])
 		raw = raw[:len(raw)+n]
@@ -77,13 +82,32 @@ func (s *Server) readBody(c echo.Context, limit int64) (raw []byte, held int64, 
 		}
 		if err != nil {
 			if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-				return nil, held, large
+				return raw, held, large
 			}
-			return nil, held, refuse(http.StatusBadRequest, malformed, "the body ended early or came too slowly", err)
+			return raw, held, refuse(http.StatusBadRequest, malformed, "the body ended early or came too slowly", err)
 		}
 	}
 	c.Response().Header().Del(echo.HeaderConnection)
 	return raw, held, nil
+}
+
+// room is memory for a body, or for the beginning of one.
+func (s *Server) room(bytes int64) []byte {
+	if bytes <= smallBody {
+		if used, ok := s.small.Get().(*[smallBody]byte); ok {
+			return used[:0]
+		}
+		bytes = smallBody
+	}
+	return make([]byte, 0, bytes)
+}
+
+// release gives back what readBody took. Nobody may have kept any of it.
+func (s *Server) release(raw []byte, held int64) {
+	if cap(raw) == smallBody {
+		s.small.Put((*[smallBody]byte)(raw[:smallBody]))
+	}
+	s.bodies.Release(held)
 }
 
 // takeMemory takes bytes of the memory of all bodies, and waits for them until ctx

@@ -35,7 +35,8 @@ import (
 // webhooks is the path above all sources.
 const webhooks = "/webhooks/"
 
-// Store keeps deliveries. It is called from many goroutines at once.
+// Store keeps deliveries. It is called from many goroutines at once. It copies what
+// it keeps of a delivery's Body, whose memory is the next call's after it returned.
 type Store interface {
 	// Accept returns after the delivery and its builds are committed, or after it
 	// found that they were committed before. Any error means that nothing was
@@ -104,6 +105,7 @@ type Server struct {
 	metrics *metrics
 	bodies  *semaphore.Weighted // bytes
 	large   chan struct{}       // turns of large bodies
+	small   sync.Pool           // *[smallBody]byte
 	public  *echo.Echo
 	admin   *echo.Echo
 

@@ -136,7 +136,7 @@ func (s *Server) receive(c echo.Context, cl *call, now time.Time) (answer, error
 	}
 	limit = min(limit, s.options.MaxBodyMemory-1) // what can never be read is too large, not too early
 	raw, held, err := s.readBody(c, limit)
-	defer func() { s.bodies.Release(held) }()
+	defer func() { s.release(raw, held) }()
 	if err != nil {
 		return answer{}, err
 	}

@@ -84,7 +84,7 @@ func openSQLite(ctx context.Context, path, caller string, log *slog.Logger) (_ d
 	writer := url.Values{
 		"mode":    {"rw"}, // a file that is gone is not made anew
 		"_txlock": {"immediate"},
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "temp_store(MEMORY)", "cache_size(-6144)"},
+		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "temp_store(MEMORY)", "cache_size(-2048)"},
 	}
 	if d.writer, err = openConns("file:" + uriPath(d.real) + "?" + writer.Encode()); err != nil {
 		return nil, err

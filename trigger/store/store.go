@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -42,7 +43,8 @@ type Store struct {
 	close     func() error
 	done      sync.WaitGroup
 
-	aside aside
+	aside   aside
+	scratch sync.Pool // *[]byte
 }
 
 // Open opens the database and brings its tables up to date. It takes a SQLite
@@ -143,8 +145,23 @@ func Text(s string) string {
 }
 
 // zip compresses a body: not as small as could be, but the processor has a
-// delivery to answer.
-func (s *Store) zip(body []byte) []byte { return s2.Encode(nil, body) }
+// delivery to answer. It keeps nothing of body.
+func (s *Store) zip(body []byte) []byte {
+	scratch, ok := s.scratch.Get().(*[]byte)
+	if !ok {
+		scratch = new([]byte)
+	}
+	zipped := s2.Encode(*scratch, body)
+	if cap(zipped) > scratchMost {
+		return zipped
+	}
+	*scratch = zipped
+	defer s.scratch.Put(scratch)
+	return bytes.Clone(zipped)
+}
+
+// scratchMost is how much memory for compressing is kept, a processor each.
+const scratchMost = 64 << 10
 
 // maxBatch bounds how many writes share a transaction, and so how long the
 // first of them waits for the others.
