@@ -112,7 +112,7 @@ func (c *serveCommand) adminTokens() (read, write []mapping.SecretRef, err error
 
 // Run serves until the context ends.
 func (c *serveCommand) Run(ctx context.Context, env *Environment) error {
-	tuneMemory()
+	tune(c.Database)
 	logger := c.logger(env.Stderr)
 	version, revision := buildInfo(env.Version)
 	proxies := make([]netip.Prefix, len(c.TrustedProxies))
