@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -406,4 +407,25 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// BenchmarkParameters resolves the parameters of one job.
+func BenchmarkParameters(b *testing.B) {
+	for name, value := range map[string]string{
+		"literal":    `main`,
+		"field":      `${event.branch}`,
+		"text":       `push of ${event.branch} by ${event.pusher}`,
+		"expression": `${event.branch.trimPrefix("release/")}`,
+	} {
+		rs := rulesOf(b, fmt.Sprintf("  - {name: r, repository: '**', when: {push: {}}, jobs: [{job_id: %s, parameters: {p: '%s'}}]}\n", jobA, value))
+		ev := pushEvent(nil)
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if builds := rs.Decide(ev); len(builds) != 1 || builds[0].Dead != "" {
+					b.Fatal(builds)
+				}
+			}
+		})
+	}
 }

@@ -1,6 +1,7 @@
 package codearts_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -414,5 +415,21 @@ func TestNew(t *testing.T) {
 				client.Close()
 			}
 		})
+	}
+}
+
+// BenchmarkSign authorizes one RunJob.
+func BenchmarkSign(b *testing.B) {
+	body := []byte(`{"job_id":"f9d6c8466d614a9788e9a0acf6c15f46","parameter":[{"name":"codeBranch","value":"main"}],"scm":{"build_commit_id":"3f786850e387550fdab836ed7e6dc881de23001b"}}`)
+	credentials := codearts.AccessKey(secret("AK"), secret("SK"), nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		r, err := http.NewRequestWithContext(b.Context(), http.MethodPost, "https://cloudbuild-ext.cn-north-4.myhuaweicloud.com/v3/jobs/build", bytes.NewReader(body))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := credentials.Authorize(b.Context(), r, body); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
