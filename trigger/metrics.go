@@ -125,13 +125,18 @@ func (m *metrics) lead(stats []store.QueueStat, now time.Time) {
 	}
 }
 
-// follow takes the gauges away: another process leads, and keeps them.
-func (m *metrics) follow() {
+// uncounted takes the gauges of the queue away: no number is better than a wrong one.
+func (m *metrics) uncounted() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.leads = false
 	m.queueBuilds.Reset()
 	m.queueOldest.Reset()
+}
+
+// follow takes the gauges away: another process leads, and keeps them.
+func (m *metrics) follow() {
+	m.uncounted()
 	m.databaseBytes.Reset()
 	m.databaseFreeBytes.Reset()
 }

@@ -730,3 +730,28 @@ func TestMetricsAreWellFormedAndKnownAtOnce(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// A queue that cannot be counted is not an empty one: its gauges go.
+func TestUncountedQueueHasNoGauges(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, settings{})
+	if err := b.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { b.store = nil }()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		n, err := testutil.GatherAndCount(b.reg, "buildbridge_queue_builds", "buildbridge_queue_oldest_waiting_seconds")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d series of a queue that was not counted", n)
+		}
+	}
+	if err := b.Stop(t.Context()); err != nil {
+		t.Log(err)
+	}
+}

@@ -82,21 +82,26 @@ func (t *Trigger) lookAround(ctx context.Context, led bool) (leads bool) {
 // look counts the queue, works the queues of targets that have builds, and asks to
 // lead, which it reports: the leader keeps the gauges.
 func (t *Trigger) look(ctx context.Context) (leads bool) {
-	stats, err := t.store.Queue(ctx)
-	if err != nil {
-		t.logUnlessStopping("the queue was not counted", err)
+	stats, uncounted := t.store.Queue(ctx)
+	if uncounted != nil {
+		t.logUnlessStopping("the queue was not counted", uncounted)
 	} else {
 		t.count(stats)
 		t.workQueues(ctx, stats)
 	}
-	if leads, err = t.store.Lead(ctx); err != nil {
+	leads, err := t.store.Lead(ctx)
+	if err != nil {
 		t.logUnlessStopping("the lead was not asked for", err)
 	}
 	if !leads {
 		t.metrics.follow()
 		return false
 	}
-	t.metrics.lead(stats, time.Now())
+	if uncounted != nil {
+		t.metrics.uncounted()
+	} else {
+		t.metrics.lead(stats, time.Now())
+	}
 	if used, free, err := t.store.Size(ctx); err != nil {
 		t.logUnlessStopping("the database was not measured", err)
 	} else {
