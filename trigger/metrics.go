@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"buildbridge/mapping"
+	"buildbridge/trigger/codearts"
 	"buildbridge/trigger/store"
 )
 
@@ -17,6 +18,7 @@ import (
 type metrics struct {
 	builds            *prometheus.CounterVec   // rule, target, outcome
 	requests          *prometheus.CounterVec   // target, code
+	failures          *prometheus.CounterVec   // target, reason
 	duration          *prometheus.HistogramVec // target
 	latency           *prometheus.HistogramVec // target
 	queueBuilds       *prometheus.GaugeVec     // target, state
@@ -41,6 +43,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "buildbridge_runjob_requests_total",
 			Help: "RunJob calls by HTTP status, or timeout (sent, no answer) or not_sent.",
 		}, []string{"target", "code"}),
+		failures: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "buildbridge_runjob_failures_total",
+			Help: "RunJob calls that started no build as far as is known, by what is wrong: credentials, permission, rejected, throttled, unavailable.",
+		}, []string{"target", "reason"}),
 		duration: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "buildbridge_runjob_duration_seconds",
 			Help:    "How long RunJob calls took.",
@@ -83,6 +89,9 @@ func (m *metrics) know(targets []string, jobs []mapping.Job) {
 		m.latency.WithLabelValues(t)
 		for _, code := range []string{"200", "timeout", "not_sent"} {
 			m.requests.WithLabelValues(t, code)
+		}
+		for _, reason := range codearts.Reasons() {
+			m.failures.WithLabelValues(t, reason)
 		}
 	}
 	m.knowQueues(targets)

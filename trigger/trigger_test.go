@@ -711,6 +711,7 @@ func TestMetricsAreWellFormedAndKnownAtOnce(t *testing.T) {
 	want := map[string]int{
 		"buildbridge_builds_total":                 4,
 		"buildbridge_runjob_requests_total":        3,
+		"buildbridge_runjob_failures_total":        5,
 		"buildbridge_runjob_duration_seconds":      1,
 		"buildbridge_build_start_latency_seconds":  1,
 		"buildbridge_queue_builds":                 3,

@@ -201,10 +201,12 @@ func (t *Trigger) runJob(ctx context.Context, target *target, b *store.Build) (s
 	took := time.Since(begin)
 	code := "200"
 	if err != nil {
+		reason := codearts.ReasonUnavailable
 		code = "timeout"
 		if e, ok := errors.AsType[*codearts.Error](err); ok {
-			code = e.Label()
+			code, reason = e.Label(), e.Reason()
 		}
+		t.metrics.failures.WithLabelValues(b.Target, reason).Inc()
 	}
 	t.metrics.requests.WithLabelValues(b.Target, code).Inc()
 	t.metrics.duration.WithLabelValues(b.Target).Observe(took.Seconds())

@@ -180,7 +180,7 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 // Where a service was asked for them, its answer decides whether to try again;
 // a secret that cannot be read may be there later.
 func notAuthorized(op string, err error) *Error {
-	e := &Error{Op: op, Fate: FateRetry, what: "no credentials", Err: foreign(err, nil)}
+	e := &Error{Op: op, Fate: FateRetry, what: whatNoCredentials, Err: foreign(err, nil)}
 	if inner, ok := errors.AsType[*Error](err); ok {
 		e.Fate, e.Timeout, e.RetryAfter = inner.Fate, inner.Timeout, inner.RetryAfter
 	}

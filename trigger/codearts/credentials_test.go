@@ -2,6 +2,7 @@ package codearts_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -86,6 +87,9 @@ func TestAccessKeyAndToken(t *testing.T) {
 			e := asError(t, err)
 			if !strings.Contains(e.Error(), test.fails) || e.Fate != test.fate || e.Label() != test.label {
 				t.Errorf("fate %v, label %q: %v, want %v, %q, %q", e.Fate, e.Label(), err, test.fate, test.label, test.fails)
+			}
+			if got := e.Reason(); got != codearts.ReasonCredentials {
+				t.Errorf("reason %q: %v", got, err)
 			}
 			for _, value := range []string{"SK2", "ST/+==", "KS", "dexif", "X-Evil"} {
 				if strings.Contains(fmt.Sprintf("%v %+v", err, e), value) {
@@ -222,7 +226,7 @@ func TestIAMUser(t *testing.T) {
 		w := setUp(t)
 		fault(t, w, codeartstest.Fault{Path: codeartstest.PathRun, Status: 401, Code: "APIGW.0301"})
 		_, err := w.client.RunJob(t.Context(), runBody(t))
-		if e := asError(t, err); e.Fate != codearts.FateDead || e.Label() != "401" || w.server.Logins() != 2 {
+		if e := asError(t, err); e.Fate != codearts.FateDead || e.Label() != "401" || e.Reason() != codearts.ReasonCredentials || w.server.Logins() != 2 {
 			t.Errorf("%d logins: %v", w.server.Logins(), err)
 		}
 	})
@@ -232,18 +236,39 @@ func TestIAMUser(t *testing.T) {
 			f.Path = codeartstest.PathToken
 			fault(t, w, f)
 			_, err := w.client.RunJob(t.Context(), runBody(t))
-			if e := asError(t, err); e.Fate != codearts.FateRetry || e.Label() != "not_sent" || !strings.Contains(e.Error(), "run job: no credentials: get user token: ") {
+			if e := asError(t, err); e.Fate != codearts.FateRetry || e.Label() != "not_sent" || e.Reason() != codearts.ReasonUnavailable || !strings.Contains(e.Error(), "run job: no credentials: get user token: ") {
 				t.Errorf("fate %v, label %q: %v", e.Fate, e.Label(), err)
 			}
 		}
 		w.server.ClearFaults()
 		run(t, w, w.server.Logins()+1)
 	})
+	t.Run("IAM does not answer", func(t *testing.T) {
+		w := setUp(t)
+		fault(t, w, codeartstest.Fault{Path: codeartstest.PathToken, Delay: time.Minute})
+		for _, end := range []func(context.Context) (context.Context, context.CancelFunc){
+			func(ctx context.Context) (context.Context, context.CancelFunc) {
+				return context.WithTimeout(ctx, 20*time.Millisecond)
+			},
+			func(ctx context.Context) (context.Context, context.CancelFunc) {
+				ctx, cancel := context.WithCancel(ctx)
+				time.AfterFunc(20*time.Millisecond, cancel)
+				return ctx, cancel
+			},
+		} {
+			ctx, cancel := end(t.Context())
+			_, err := w.client.RunJob(ctx, runBody(t))
+			cancel()
+			if e := asError(t, err); e.Label() != "not_sent" || e.Reason() != codearts.ReasonUnavailable {
+				t.Errorf("label %q, reason %q: %v", e.Label(), e.Reason(), err)
+			}
+		}
+	})
 	t.Run("IAM throttles", func(t *testing.T) {
 		w := setUp(t)
 		fault(t, w, codeartstest.Fault{Path: codeartstest.PathToken, Status: 429, RetryAfter: 9})
 		_, err := w.client.RunJob(t.Context(), runBody(t))
-		if e := asError(t, err); e.Fate != codearts.FateThrottled || e.RetryAfter != 9*time.Second || e.Label() != "not_sent" {
+		if e := asError(t, err); e.Fate != codearts.FateThrottled || e.RetryAfter != 9*time.Second || e.Label() != "not_sent" || e.Reason() != codearts.ReasonThrottled {
 			t.Errorf("fate %v, %v, label %q: %v", e.Fate, e.RetryAfter, e.Label(), err)
 		}
 	})
@@ -264,7 +289,7 @@ func TestIAMUser(t *testing.T) {
 		for range 10 {
 			_, err := w.client.RunJob(t.Context(), runBody(t))
 			e := asError(t, err)
-			if e.Fate != codearts.FateDead || e.Label() != "not_sent" || !strings.Contains(e.Error(), "IAM refused the login (401, request ") ||
+			if e.Fate != codearts.FateDead || e.Label() != "not_sent" || e.Reason() != codearts.ReasonCredentials || !strings.Contains(e.Error(), "IAM refused the login (401, request ") ||
 				!strings.Contains(e.Error(), "The username or password is wrong; check ") ||
 				!strings.Contains(e.Error(), "check domain, name, password and project") {
 				t.Fatalf("fate %v, label %q: %v", e.Fate, e.Label(), err)

@@ -1,6 +1,7 @@
 package codearts
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -81,9 +82,54 @@ func (e *Error) Label() string {
 // sent tells whether a call that is not RunJob got out: their fate does not say.
 func (e *Error) sent() bool { return e.what == whatNoAnswer }
 
+// Reason is the value for a metric's reason label, one of [Reasons]. It says who has
+// to do something, which the status does not: the service throttles by a 500 too,
+// and a 200 can be a failure.
+func (e *Error) Reason() string {
+	if e.what == whatNoCredentials {
+		if e.Timeout || errors.Is(e.Err, context.Canceled) {
+			return ReasonUnavailable
+		}
+		if inner, ok := errors.AsType[*Error](e.Err); ok && inner.Fate != FateDead {
+			return inner.Reason() // IAM cannot be reached, or throttles
+		}
+		return ReasonCredentials
+	}
+	switch {
+	case e.Fate == FateThrottled:
+		return ReasonThrottled
+	case e.Fate == FateRetry || e.Fate == FateUnknown:
+		return ReasonUnavailable
+	case e.what == whatRefused || e.what == whatClock:
+		return ReasonCredentials
+	case e.what == whatNoPermission:
+		return ReasonPermission
+	}
+	return ReasonRejected
+}
+
+// The reasons of failed calls.
 const (
-	whatNoAnswer = "no answer"
-	whatNotSent  = "not sent"
+	ReasonCredentials = "credentials" // there are none, or they are refused
+	ReasonPermission  = "permission"  // they may not start this job
+	ReasonRejected    = "rejected"    // the job, its parameters or the address are wrong
+	ReasonThrottled   = "throttled"
+	ReasonUnavailable = "unavailable" // not sent, no answer, or a fault of the service
+)
+
+// Reasons are all that [Error.Reason] gives.
+func Reasons() []string {
+	return []string{ReasonCredentials, ReasonPermission, ReasonRejected, ReasonThrottled, ReasonUnavailable}
+}
+
+// What went wrong, where something depends on it.
+const (
+	whatNoAnswer      = "no answer"
+	whatNotSent       = "not sent"
+	whatNoCredentials = "no credentials"
+	whatRefused       = "credentials refused"
+	whatClock         = "clock off"
+	whatNoPermission  = "no permission"
 )
 
 // answered makes the error of an answer that is not a success.

@@ -51,9 +51,9 @@ func judge(status int, code string) verdict {
 	case status == 429:
 		return verdict{FateThrottled, "throttled", ""}
 	case status == 401:
-		return verdict{FateDead, "credentials refused", "check the target's credentials: disabled, deleted or mistyped keys, a token that is not project-scoped, or a clock that is wrong"}
+		return verdict{FateDead, whatRefused, "check the target's credentials: disabled, deleted or mistyped keys, a token that is not project-scoped, or a clock that is wrong"}
 	case status == 403:
-		return verdict{FateDead, "no permission", "give the user or agency the permission to run this build job"}
+		return verdict{FateDead, whatNoPermission, "give the user or agency the permission to run this build job"}
 	case status == 404:
 		return verdict{FateDead, "not found", "check the region or endpoint of the target and the job id"}
 	case status == 408:
@@ -82,7 +82,7 @@ func judgeCode(code string) (verdict, bool) {
 	case codeCredentials, "APIG.0301":
 		return judge(401, ""), true
 	case "APIGW.0303", "APIG.0303":
-		return verdict{FateDead, "clock off", "set the clock of this machine: a signature is valid for 15 minutes around its time"}, true
+		return verdict{FateDead, whatClock, "set the clock of this machine: a signature is valid for 15 minutes around its time"}, true
 	case "APIGW.0101", "APIG.0101", "CB.00060214":
 		return verdict{FateDead, "no such path", "check the region or endpoint of the target"}, true
 	case "CB.00031006", "DEVCB.00031006":

@@ -2,6 +2,7 @@ package codearts_test
 
 import (
 	"bytes"
+	gocmp "cmp"
 	"context"
 	"errors"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -34,6 +36,7 @@ func TestAnswers(t *testing.T) {
 		fate   codearts.Fate
 		code   string
 		says   string // a part of Error()
+		reason string // where the fate does not tell
 		after  time.Duration
 	}{
 		"success":                      {status: 200, body: `{"octopus_job_name":"j_Oaqg","actual_build_number":"20","daily_build_number":"20200612.20"}`, number: "20"},
@@ -72,10 +75,10 @@ func TestAnswers(t *testing.T) {
 		"503":                          {status: 503, header: map[string]string{"Retry-After": "3"}, fate: codearts.FateUnknown, after: 3 * time.Second},
 		"504 APIGW.0201":               {status: 504, body: `{"error_code":"APIGW.0201","error_msg":"Backend timeout","request_id":"abc"}`, fate: codearts.FateUnknown, code: "APIGW.0201", says: "the gateway got no answer in time (504 APIGW.0201, request abc): Backend timeout; the build may have been started"},
 		"413 APIGW.0201":               {status: 413, body: `{"error_code":"APIGW.0201"}`, fate: codearts.FateDead, code: "APIGW.0201"},
-		"401 APIGW.0301":               {status: 401, header: map[string]string{"X-Request-Id": "r-1"}, body: `{"error_code":"APIGW.0301","error_msg":"Incorrect IAM authentication information"}`, fate: codearts.FateDead, code: "APIGW.0301", says: "run job: credentials refused (401 APIGW.0301, request r-1): Incorrect IAM authentication information; check the target's credentials"},
-		"401 without a code":           {status: 401, fate: codearts.FateDead, says: "credentials refused (401); check"},
-		"APIGW.0303":                   {status: 401, body: `{"error_code":"APIGW.0303"}`, fate: codearts.FateDead, code: "APIGW.0303", says: "clock off (401 APIGW.0303); set the clock"},
-		"403":                          {status: 403, body: `{"error_code":"DEV.00000000","error_msg":"no"}`, fate: codearts.FateDead, code: "DEV.00000000", says: "no permission (403 DEV.00000000): no; give"},
+		"401 APIGW.0301":               {status: 401, header: map[string]string{"X-Request-Id": "r-1"}, body: `{"error_code":"APIGW.0301","error_msg":"Incorrect IAM authentication information"}`, fate: codearts.FateDead, code: "APIGW.0301", says: "run job: credentials refused (401 APIGW.0301, request r-1): Incorrect IAM authentication information; check the target's credentials", reason: "credentials"},
+		"401 without a code":           {status: 401, fate: codearts.FateDead, says: "credentials refused (401); check", reason: "credentials"},
+		"APIGW.0303":                   {status: 401, body: `{"error_code":"APIGW.0303"}`, fate: codearts.FateDead, code: "APIGW.0303", says: "clock off (401 APIGW.0303); set the clock", reason: "credentials"},
+		"403":                          {status: 403, body: `{"error_code":"DEV.00000000","error_msg":"no"}`, fate: codearts.FateDead, code: "DEV.00000000", says: "no permission (403 DEV.00000000): no; give", reason: "permission"},
 		"404 APIGW.0101":               {status: 404, body: `{"error_code":"APIGW.0101"}`, fate: codearts.FateDead, code: "APIGW.0101", says: "check the region or endpoint"},
 		"404 CB.00060214":              {status: 404, body: `{"error_code":"CB.00060214"}`, fate: codearts.FateDead, code: "CB.00060214", says: "check the region or endpoint"},
 		"404 CB.00031006":              {status: 404, body: `{"error_code":"CB.00031006"}`, fate: codearts.FateDead, code: "CB.00031006", says: "no such job"},
@@ -128,6 +131,12 @@ func TestAnswers(t *testing.T) {
 			have := codearts.Error{Fate: e.Fate, Status: e.Status, Code: e.Code, RetryAfter: e.RetryAfter}
 			if diff := cmp.Diff(want, have, cmp.AllowUnexported(codearts.Error{})); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
+			}
+			reason := gocmp.Or(test.reason, map[codearts.Fate]string{
+				codearts.FateDead: "rejected", codearts.FateThrottled: "throttled", codearts.FateUnknown: "unavailable",
+			}[test.fate])
+			if got := e.Reason(); got != reason || !slices.Contains(codearts.Reasons(), got) {
+				t.Errorf("reason %q, want %q", got, reason)
 			}
 			if number != "" {
 				t.Errorf("number %q with an error", number)
