@@ -1,5 +1,5 @@
-# Needs Go, bash and, for the race detector, a C compiler. The linter is
-# installed by version into TOOLS when it is first used.
+# Needs Go, bash and, for the race detector, a C compiler. The linter and promtool
+# are installed by version into TOOLS when they are first used.
 
 SHELL       := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -29,6 +29,8 @@ GOLANGCI_VERSION := v2.15.0
 TOOLS            ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/buildbridge/tools
 # The Go version is part of the path: a linter built by an older Go refuses newer code.
 GOLANGCI         := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)-$(shell $(GO) env GOVERSION)/golangci-lint
+PROMTOOL_VERSION := v0.316.0
+PROMTOOL         := $(TOOLS)/promtool-$(PROMTOOL_VERSION)-$(shell $(GO) env GOVERSION)/promtool
 
 .DEFAULT_GOAL := help
 
@@ -66,6 +68,15 @@ fmt: $(GOLANGCI) ## Format all Go files
 
 $(GOLANGCI):
 	GOBIN='$(@D)' $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+
+.PHONY: alerts
+alerts: $(PROMTOOL) ## Check the alerts, and run their tests
+	$(PROMTOOL) check rules --lint=all --lint-fatal charts/buildbridge/alerts/*.yaml
+	$(PROMTOOL) test rules charts/buildbridge/alerts/tests/*.yaml
+
+# Without the service discoveries, of which rules need none.
+$(PROMTOOL):
+	GOBIN='$(@D)' $(GO) install -tags remove_all_sd github.com/prometheus/prometheus/cmd/promtool@$(PROMTOOL_VERSION)
 
 .PHONY: bench
 bench: ## Run all benchmarks; BENCHTIME=1x to see that they work
