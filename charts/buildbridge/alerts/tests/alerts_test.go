@@ -4,6 +4,7 @@
 package alerts_test
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -118,16 +119,16 @@ func TestEachAlertSaysWhatToDo(t *testing.T) {
 		}
 		path, ok := strings.CutPrefix(r.Annotations["runbook_url"], prefix)
 		file, anchor, _ := strings.Cut(path, "#")
-		if !ok || !anchors(t, root+file)[anchor] || anchor != strings.ToLower(r.Alert) {
+		if !ok || !anchors(t, file)[anchor] || anchor != strings.ToLower(r.Alert) {
 			t.Errorf("%s: runbook_url %q leads to no section of its own", r.Alert, r.Annotations["runbook_url"])
 		}
 	}
 }
 
-// anchors are those that GitHub makes of headings.
+// anchors are those that GitHub makes of headings of a file of the repository.
 func anchors(t *testing.T, path string) map[string]bool {
 	t.Helper()
-	data, err := os.ReadFile(path)
+	data, err := fs.ReadFile(os.DirFS(root), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +159,7 @@ func TestRunbookNamesAlertsThatExist(t *testing.T) {
 		if file == "" {
 			file = "runbook.md"
 		}
-		if !anchors(t, root+"docs/"+file)[m[2]] {
+		if !anchors(t, "docs/"+file)[m[2]] {
 			t.Errorf("the runbook links to %s#%s, which there is not", file, m[2])
 		}
 	}
