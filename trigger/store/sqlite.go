@@ -397,7 +397,7 @@ func (d *sqlite) size(context.Context) (used, free int64, err error) {
 	if err := syscall.Statfs(filepath.Dir(d.real), &fs); err != nil {
 		return 0, 0, err
 	}
-	return used, int64(fs.Bavail) * fs.Bsize, nil //nolint:gosec // a disk of 8 EiB is out of reach
+	return used, int64(fs.Bavail) * int64(fs.Bsize), nil //nolint:gosec,unconvert // a disk of 8 EiB is out of reach; the types differ between systems
 }
 
 // sqliteDriver replaces River's notification outbox by a bell in the process:
