@@ -7,6 +7,7 @@ MAKEFLAGS   += --no-print-directory
 
 GO        ?= go
 VERSION   ?=
+REVISION  ?= $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null)
 # A count and not a time: until Go 1.27 the end of the time can pass for a failure
 # (https://go.dev/issue/75804).
 FUZZTIME  ?= 20000x
@@ -40,7 +41,7 @@ help: ## Show this list
 
 .PHONY: build
 build: ## Build ./buildbridge, static; VERSION=v1.2.3 names the version
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w $(if $(VERSION),-X main.version=$(VERSION))' -o buildbridge ./cmd/buildbridge
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w $(if $(VERSION),-X main.version=$(VERSION)) $(if $(REVISION),-X main.revision=$(REVISION))' -o buildbridge ./cmd/buildbridge
 
 .PHONY: test
 test: ## Run all tests, with the race detector where there is a C compiler

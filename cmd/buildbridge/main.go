@@ -12,8 +12,9 @@ import (
 	"buildbridge/cmd/internal/cli"
 )
 
-// version is set when a release is built: -ldflags '-X main.version=v1.2.3'.
-var version string
+// Both are set when a release is built, -ldflags '-X main.version=v1.2.3 -X main.revision=…'.
+// Otherwise they are what Go recorded.
+var version, revision string
 
 func main() {
 	ctx, stop := context.WithCancel(context.Background())
@@ -27,6 +28,6 @@ func main() {
 		stop()
 	}()
 	os.Exit(cli.Run(ctx, os.Args[1:], cli.Environment{
-		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Version: version,
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Version: version, Revision: revision,
 	}))
 }

@@ -24,10 +24,11 @@ const (
 
 // Environment is what a command gets of the world around it.
 type Environment struct {
-	Stdin   io.Reader
-	Stdout  io.Writer
-	Stderr  io.Writer
-	Version string // set when built, "" otherwise
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
+
+	Version, Revision string // set when built, "" otherwise
 }
 
 // printf writes for people. Nobody is told when that does not work: there is

@@ -22,7 +22,7 @@ Examples:
 
 // Run shows the demo.
 func (c *demoCommand) Run(ctx context.Context, env *Environment) error {
-	version, revision := buildInfo(env.Version)
+	version, revision := env.buildInfo()
 	return demo.Run(ctx, demo.Options{
 		Out: env.Stdout, Log: env.Stderr, Once: c.Once, Version: version, Revision: revision,
 	})

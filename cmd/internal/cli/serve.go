@@ -114,7 +114,7 @@ func (c *serveCommand) adminTokens() (read, write []mapping.SecretRef, err error
 func (c *serveCommand) Run(ctx context.Context, env *Environment) error {
 	tune(c.Database)
 	logger := c.logger(env.Stderr)
-	version, revision := buildInfo(env.Version)
+	version, revision := env.buildInfo()
 	proxies := make([]netip.Prefix, len(c.TrustedProxies))
 	for i, p := range c.TrustedProxies {
 		proxies[i] = p.Prefix

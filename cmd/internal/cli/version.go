@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"runtime"
 	"runtime/debug"
 )
@@ -14,14 +15,14 @@ func (versionCommand) Help() string {
 
 // Run prints the version.
 func (versionCommand) Run(env *Environment) error {
-	version, revision := buildInfo(env.Version)
+	version, revision := env.buildInfo()
 	env.printf("buildbridge %s, revision %s, %s\n", version, revision, runtime.Version())
 	return nil
 }
 
 // buildInfo gives the version and the revision of the program: what was set when
 // it was built, else what Go recorded.
-func buildInfo(set string) (version, revision string) {
+func (e *Environment) buildInfo() (version, revision string) {
 	version, revision = "(devel)", "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if info.Main.Version != "" {
@@ -40,8 +41,5 @@ func buildInfo(set string) (version, revision string) {
 			revision += " (modified)"
 		}
 	}
-	if set != "" {
-		version = set
-	}
-	return version, revision
+	return cmp.Or(e.Version, version), cmp.Or(e.Revision, revision)
 }
