@@ -43,6 +43,16 @@ help: ## Show this list
 build: ## Build ./buildbridge, static; VERSION=v1.2.3 names the version
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w $(if $(VERSION),-X main.version=$(VERSION)) $(if $(REVISION),-X main.revision=$(REVISION))' -o buildbridge ./cmd/buildbridge
 
+# What is called docker, podman or buildah: their build takes the same flags.
+ENGINE     ?= $(firstword $(foreach e,docker podman buildah,$(shell command -v $(e) >/dev/null && echo $(e))))
+IMAGE      ?= registry.example.com/buildbridge
+IMAGEFLAGS ?=
+
+.PHONY: image
+image: ## Build the container image IMAGE:VERSION; ENGINE=podman, IMAGEFLAGS='--platform linux/arm64'
+	$(or $(ENGINE),$(error no docker, podman or buildah here)) build $(IMAGEFLAGS) -t $(IMAGE):$(or $(VERSION),devel) \
+		--build-arg VERSION=$(or $(VERSION),devel) --build-arg REVISION=$(or $(REVISION),unknown) .
+
 .PHONY: test
 test: ## Run all tests, with the race detector where there is a C compiler
 	@cc=$$($(GO) env CC); cgo=1 race=-race; \
