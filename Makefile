@@ -53,6 +53,21 @@ image: ## Build the container image IMAGE:VERSION; ENGINE=podman, IMAGEFLAGS='--
 	$(or $(ENGINE),$(error no docker, podman or buildah here)) build $(IMAGEFLAGS) -t $(IMAGE):$(or $(VERSION),devel) \
 		--build-arg VERSION=$(or $(VERSION),devel) --build-arg REVISION=$(or $(REVISION),unknown) .
 
+GORELEASER_VERSION := v2.15.1
+GORELEASER         := $(TOOLS)/goreleaser-$(GORELEASER_VERSION)-$(shell $(GO) env GOVERSION)/goreleaser
+RELEASE            = REVISION='$(REVISION)' COMMIT_TIME=$$(git log -1 --format=%ct) COMMIT_DATE=$$(git log -1 --format=%cI) $(GORELEASER) release --clean
+
+.PHONY: snapshot
+snapshot: $(GORELEASER) ## Build the archives of a release into dist/, from what is there
+	$(RELEASE) --snapshot
+
+.PHONY: release
+release: $(GORELEASER) ## Build them from the tag of the commit that is checked out
+	$(RELEASE)
+
+$(GORELEASER):
+	GOBIN='$(@D)' $(GO) install github.com/goreleaser/goreleaser/v2@$(GORELEASER_VERSION)
+
 .PHONY: test
 test: ## Run all tests, with the race detector where there is a C compiler
 	@cc=$$($(GO) env CC); cgo=1 race=-race; \
