@@ -14,7 +14,10 @@ import (
 
 // Both are set when a release is built, -ldflags '-X main.version=v1.2.3 -X main.revision=…'.
 // Otherwise they are what Go recorded.
-var version, revision string
+var (
+	version  string
+	revision string //nolint:gochecknoglobals // for the linker, as version
+)
 
 func main() {
 	ctx, stop := context.WithCancel(context.Background())
