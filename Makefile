@@ -112,6 +112,20 @@ bench: ## Run all benchmarks; BENCHTIME=1x to see that they work
 bench-load: ## Measure the program under load, next to a bare handler: minutes; LOADFLAGS='-run Accept' for a part
 	$(GO) test ./cmd/internal/loadtest -count=1 -v -timeout 2h $(LOADFLAGS) -args -full
 
+PROMETHEUS := $(TOOLS)/prometheus-$(PROMTOOL_VERSION)-$(shell $(GO) env GOVERSION)/prometheus
+OBSERVE     = $(GO) test ./cmd/internal/observetest -count=1 -v -prometheus '$(PROMETHEUS)' -promtool '$(PROMTOOL)'
+
+.PHONY: observe
+observe: $(PROMETHEUS) $(PROMTOOL) ## Try dashboards and alerts on a real Prometheus
+	$(OBSERVE)
+
+.PHONY: pictures
+pictures: $(PROMETHEUS) $(PROMTOOL) ## Draw the dashboards for docs/images: three minutes
+	$(OBSERVE) -run Observe -lasting 150s -pictures ../../../docs/images
+
+$(PROMETHEUS):
+	GOBIN='$(@D)' $(GO) install -tags remove_all_sd github.com/prometheus/prometheus/cmd/prometheus@$(PROMTOOL_VERSION)
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME: a time, or a count of inputs such as 20000x
 	@targets=$$($(GO) test -list '^Fuzz' ./... | awk '/^Fuzz/ {name[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print $$2, name[i]; n = 0}'); \

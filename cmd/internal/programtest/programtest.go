@@ -19,10 +19,11 @@ import (
 )
 
 // Build builds the program into a folder as it is released, or with the race
-// detector, and gives its path.
-func Build(dir string, race bool) (path string, err error) {
+// detector, and gives its path. Further flags are those of go build.
+func Build(dir string, race bool, flags ...string) (path string, err error) {
 	path = filepath.Join(dir, "buildbridge")
 	args, cgo := []string{"build", "-trimpath", "-o", path}, "CGO_ENABLED=0"
+	args = append(args, flags...)
 	if race {
 		args, cgo = append(args, "-race"), "CGO_ENABLED=1"
 	}
