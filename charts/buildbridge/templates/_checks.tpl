@@ -1,0 +1,78 @@
+{{/*
+What values.schema.json cannot say, or not as clearly: combinations that lose data, start builds twice, show a secret
+or do not do what they seem to. Everything the chart renders begins with it.
+*/}}
+{{- define "buildbridge.checks" -}}
+{{- with .Values -}}
+
+{{- if eq .database.type "sqlite" -}}
+  {{- if gt (int .replicas) 1 -}}
+    {{- fail "replicas: a SQLite database belongs to one pod; two would each have their own and start builds twice. Set database.type to postgres, or replicas to 1." -}}
+  {{- end -}}
+  {{- if .autoscaling.enabled -}}
+    {{- fail "autoscaling.enabled: a SQLite database belongs to one pod. Set database.type to postgres, or leave autoscaling off." -}}
+  {{- end -}}
+  {{- if or .database.url .database.urlSecret.name .database.passwordSecret.name -}}
+    {{- fail "database: url, urlSecret and passwordSecret are for PostgreSQL. Set database.type to postgres too." -}}
+  {{- end -}}
+  {{- if and .persistence.ephemeral .persistence.existingClaim -}}
+    {{- fail "persistence: ephemeral and existingClaim exclude each other: with ephemeral, all is lost with the pod." -}}
+  {{- end -}}
+{{- else -}}
+  {{- if or .persistence.ephemeral .persistence.existingClaim -}}
+    {{- fail "persistence: is for a SQLite database. With database.type postgres nothing is kept on a volume." -}}
+  {{- end -}}
+  {{- if and .database.url .database.urlSecret.name -}}
+    {{- fail "database: url and urlSecret exclude each other." -}}
+  {{- end -}}
+  {{- if not (or .database.url .database.urlSecret.name) -}}
+    {{- fail "database: where is the PostgreSQL? Set database.url (without a password), or database.urlSecret.name." -}}
+  {{- end -}}
+  {{- if or (regexMatch "^[^/]*//[^/?]*:[^/?]*@" .database.url) (regexMatch "[?&](ssl)?password=" .database.url) -}}
+    {{- fail "database.url: holds a password, which would be readable in the pod's description. Put it into a Secret: database.passwordSecret.name, or the whole URL by database.urlSecret.name." -}}
+  {{- end -}}
+  {{- if and .database.passwordSecret.name .database.urlSecret.name -}}
+    {{- fail "database: passwordSecret goes with url; the URL of urlSecret holds its password." -}}
+  {{- end -}}
+  {{- if and .autoscaling.enabled (gt (int .autoscaling.minReplicas) (int .autoscaling.maxReplicas)) -}}
+    {{- fail "autoscaling: minReplicas is more than maxReplicas." -}}
+  {{- end -}}
+{{- end -}}
+
+{{- $rules := 0 -}}
+{{- range list .rules.files .rules.existingConfigMap .rules.volume -}}{{- if . -}}{{- $rules = add1 $rules -}}{{- end -}}{{- end -}}
+{{- if gt (int $rules) 1 -}}
+  {{- fail "rules: files, existingConfigMap and volume exclude each other." -}}
+{{- end -}}
+{{- if and .rules.restartOnChange (or .rules.existingConfigMap .rules.volume) -}}
+  {{- fail "rules.restartOnChange: the chart does not see when a ConfigMap or a volume of yours changes; it works with rules.files." -}}
+{{- end -}}
+
+{{- range .extraArgs -}}
+  {{- if regexMatch "^--(rules|database|listen|admin-listen|admin-read-token|admin-write-token|grace)(=|$)" . -}}
+    {{- fail (printf "extraArgs: %s is set by the chart; the pod depends on it. Use the value of that name." (splitList "=" . | first)) -}}
+  {{- end -}}
+{{- end -}}
+{{- range .extraEnv -}}
+  {{- if has .name (list "BUILDBRIDGE_RULES" "BUILDBRIDGE_DATABASE" "BUILDBRIDGE_ADMIN_TOKEN") -}}
+    {{- fail (printf "extraEnv: %s is set by the chart; the pod depends on it. Use the values rules, database and admin." .name) -}}
+  {{- end -}}
+{{- end -}}
+{{- range $name, $_ := .secrets.env -}}
+  {{- if has $name (list "BUILDBRIDGE_RULES" "BUILDBRIDGE_DATABASE" "BUILDBRIDGE_ADMIN_TOKEN") -}}
+    {{- fail (printf "secrets.env: %s is set by the chart; the pod depends on it. Use the values rules, database and admin." $name) -}}
+  {{- end -}}
+{{- end -}}
+
+{{- if and .serviceMonitor.enabled .podMonitor.enabled -}}
+  {{- fail "serviceMonitor and podMonitor: enable one of them; both would count everything twice." -}}
+{{- end -}}
+{{- if and .ingress.enabled (not .ingress.hosts) -}}
+  {{- fail "ingress.hosts: name at least one host." -}}
+{{- end -}}
+{{- if and .httpRoute.enabled (not .httpRoute.parentRefs) -}}
+  {{- fail "httpRoute.parentRefs: name at least one Gateway." -}}
+{{- end -}}
+
+{{- end -}}
+{{- end -}}
