@@ -33,6 +33,21 @@ GOLANGCI         := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)-$(shell $(GO) env
 PROMTOOL_VERSION := v0.316.0
 PROMTOOL         := $(TOOLS)/promtool-$(PROMTOOL_VERSION)-$(shell $(GO) env GOVERSION)/promtool
 
+# go-tool VARIABLE,PACKAGE,VERSION: a tool in a folder of its own, installed when it is first used.
+define go-tool
+$(1) := $(TOOLS)/$(notdir $(2))-$(3)-$(shell $(GO) env GOVERSION)/$(notdir $(2))
+$$($(1)):
+	GOBIN='$$(@D)' $(GO) install $(2)@$(3)
+endef
+
+CHART := charts/buildbridge
+$(eval $(call go-tool,HELM,helm.sh/helm/v3/cmd/helm,v3.22.0))
+$(eval $(call go-tool,HELM_UNITTEST,github.com/helm-unittest/helm-unittest/cmd/helm-unittest,v1.0.0))
+$(eval $(call go-tool,HELM_DOCS,github.com/norwoodj/helm-docs/cmd/helm-docs,v1.14.2))
+$(eval $(call go-tool,KUBECONFORM,github.com/yannh/kubeconform/cmd/kubeconform,v0.7.0))
+$(eval $(call go-tool,CONTROLLER_GEN,sigs.k8s.io/controller-tools/cmd/controller-gen,v0.23.0))
+HELM_DOCS_FLAGS := --log-level warning --sort-values-order file --chart-search-root $(CHART)
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -103,6 +118,16 @@ alerts: $(PROMTOOL) ## Check the alerts, and run their tests
 # Without the service discoveries, of which rules need none.
 $(PROMTOOL):
 	GOBIN='$(@D)' $(GO) install -tags remove_all_sd github.com/prometheus/prometheus/cmd/promtool@$(PROMTOOL_VERSION)
+
+.PHONY: chart
+chart: $(HELM) $(HELM_UNITTEST) $(HELM_DOCS) $(KUBECONFORM) $(CONTROLLER_GEN) ## Check the Helm chart with the real tools, each way to run it
+	$(HELM_UNITTEST) $(CHART)
+	BUILDBRIDGE_CHART_TOOLS='$(dir $(HELM)):$(dir $(KUBECONFORM)):$(dir $(CONTROLLER_GEN))' $(GO) test -count=1 ./cmd/internal/charttest
+	@$(HELM_DOCS) --dry-run $(HELM_DOCS_FLAGS) | diff -u $(CHART)/README.md - || { echo 'run make chart-docs' >&2; exit 1; }
+
+.PHONY: chart-docs
+chart-docs: $(HELM_DOCS) ## Write the chart's README from its values
+	$(HELM_DOCS) $(HELM_DOCS_FLAGS)
 
 .PHONY: bench
 bench: ## Run all benchmarks; BENCHTIME=1x to see that they work
