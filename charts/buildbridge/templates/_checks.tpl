@@ -52,6 +52,9 @@ or do not do what they seem to. Everything the chart renders begins with it.
   {{- if regexMatch "^--(rules|database|listen|admin-listen|admin-read-token|admin-write-token|grace)(=|$)" . -}}
     {{- fail (printf "extraArgs: %s is set by the chart; the pod depends on it. Use the value of that name." (splitList "=" . | first)) -}}
   {{- end -}}
+  {{- if hasPrefix "--admin-tls-" . -}}
+    {{- fail "extraArgs: probes, scraping and helm test speak HTTP to the admin port. Keep it inside by networkPolicy instead of --admin-tls-cert." -}}
+  {{- end -}}
 {{- end -}}
 {{- range .extraEnv -}}
   {{- if has .name (list "BUILDBRIDGE_RULES" "BUILDBRIDGE_DATABASE" "BUILDBRIDGE_ADMIN_TOKEN") -}}

@@ -2,6 +2,7 @@ package charttest
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -75,6 +76,8 @@ type object map[string]any
 
 func (o object) kind() string { return o["kind"].(string) }
 
+func (o object) name() string { return at(map[string]any(o), "metadata", "name").(string) }
+
 // at follows keys; nil where there is nothing.
 func at(value any, keys ...string) any {
 	for _, key := range keys {
@@ -136,6 +139,7 @@ func TestModes(t *testing.T) {
 				t.Fatal(err)
 			}
 			must(t, kubeconform, "-strict", "-schema-location", schemas+"/{{.ResourceKind}}{{.KindSuffix}}.json", file)
+			v := read(t, values)
 			pods, rules := 0, 0
 			for _, o := range decode(t, manifests) {
 				kinds[o.kind()] = true
@@ -145,28 +149,20 @@ func TestModes(t *testing.T) {
 						t.Errorf("%s: not restricted: %s", o.kind(), fault)
 					}
 				}
-				if o.kind() == "ConfigMap" {
-					if files, _ := o["data"].(map[string]any); strings.HasSuffix(at(map[string]any(o), "metadata", "name").(string), "-rules") {
-						rules++
-						accepted(t, program, files)
-					}
+				if o.kind() == "ConfigMap" && strings.HasSuffix(o.name(), "-rules") {
+					rules++
+					accepted(t, program, o["data"].(map[string]any))
+				}
+				if o.kind() != "Secret" {
+					v.absent(t, o)
 				}
 			}
 			if pods != 2 {
 				t.Errorf("%d pods, want the bridge and the test", pods)
 			}
 			// Rules of the chart's own exist where the values do not bring others.
-			var v struct {
-				Rules struct {
-					ExistingConfigMap string         `yaml:"existingConfigMap"`
-					Volume            map[string]any `yaml:"volume"`
-				} `yaml:"rules"`
-			}
-			if text, err := os.ReadFile(values); err != nil || yaml.Unmarshal(text, &v) != nil {
-				t.Fatal(err)
-			}
-			if own := v.Rules.ExistingConfigMap != "" || v.Rules.Volume != nil; (rules == 0) != own {
-				t.Errorf("%d ConfigMaps with rules, and rules of others: %v", rules, own)
+			if brought := v.Rules.ExistingConfigMap != "" || v.Rules.Volume != nil; (rules == 0) != brought {
+				t.Errorf("%d ConfigMaps with rules, and rules of others: %v", rules, brought)
 			}
 		})
 	}
@@ -175,9 +171,52 @@ func TestModes(t *testing.T) {
 		"ConfigMap", "Deployment", "HTTPRoute", "HorizontalPodAutoscaler", "Ingress", "NetworkPolicy", "PersistentVolumeClaim", "Pod",
 		"PodDisruptionBudget", "PodMonitor", "Secret", "Service", "ServiceAccount", "ServiceMonitor", "StatefulSet",
 	}
+	if alerts, _ := filepath.Glob(chart + "/alerts/*.yaml"); len(alerts) > 0 {
+		want = append(want, "PrometheusRule")
+	}
 	for _, kind := range want {
 		if !kinds[kind] {
 			t.Errorf("no mode makes a %s", kind)
+		}
+	}
+}
+
+// chartValues is what the checks need to know of a values file.
+type chartValues struct {
+	Rules struct {
+		ExistingConfigMap string         `yaml:"existingConfigMap"`
+		Volume            map[string]any `yaml:"volume"`
+	} `yaml:"rules"`
+	Secrets struct {
+		Env   map[string]string `yaml:"env"`
+		Files map[string]string `yaml:"files"`
+	} `yaml:"secrets"`
+}
+
+func read(t *testing.T, values string) (v chartValues) {
+	t.Helper()
+	text, err := os.ReadFile(values)
+	if err == nil {
+		err = yaml.Unmarshal(text, &v)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", values, err)
+	}
+	return v
+}
+
+// absent says that no secret of the values is in an object, as it is or in base64.
+func (v *chartValues) absent(t *testing.T, o object) {
+	t.Helper()
+	text, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secrets := range []map[string]string{v.Secrets.Env, v.Secrets.Files} {
+		for name, secret := range secrets {
+			if bytes.Contains(text, []byte(secret)) || bytes.Contains(text, []byte(base64.StdEncoding.EncodeToString([]byte(secret)))) {
+				t.Errorf("%s %s holds the secret %s", o.kind(), o.name(), name)
+			}
 		}
 	}
 }
@@ -287,6 +326,7 @@ func TestRefused(t *testing.T) {
 		"a restart that nothing would cause":     {"rules.existingConfigMap=c,rules.restartOnChange=true", "the chart does not see when a ConfigMap"},
 		"the database as a flag":                 {"extraArgs={--database=/tmp/x.db}", "extraArgs: --database is set by the chart"},
 		"the admin listener as a flag":           {"extraArgs={--admin-listen=:9}", "extraArgs: --admin-listen is set by the chart"},
+		"a certificate that probes do not know":  {"extraArgs={--admin-tls-cert=/c}", "extraArgs: probes, scraping and helm test speak HTTP"},
 		"the database as a variable":             {"extraEnv[0].name=BUILDBRIDGE_DATABASE,extraEnv[0].value=x", "extraEnv: BUILDBRIDGE_DATABASE is set by the chart"},
 		"the database as a secret variable":      {"secrets.env.BUILDBRIDGE_DATABASE=x", "secrets.env: BUILDBRIDGE_DATABASE is set by the chart"},
 		"an empty secret":                        {"secrets.env.A=", "at '/secrets/env/A': minLength"},
@@ -371,7 +411,7 @@ func only(t *testing.T, kind, suffix string, args ...string) object {
 	}
 	var found []object
 	for _, o := range decode(t, manifests) {
-		if o.kind() == kind && strings.HasSuffix(at(map[string]any(o), "metadata", "name").(string), suffix) {
+		if o.kind() == kind && strings.HasSuffix(o.name(), suffix) {
 			found = append(found, o)
 		}
 	}
