@@ -153,7 +153,7 @@ func newDeliveries() *rows {
 func newBuilds() *rows {
 	return &rows{table: "builds", columns: []string{
 		"id", "delivery", "rule", "target", "job_id", "repository", "ref", "tag", "commit_id", "marker",
-		"body", "newest", "replay_of", "by_hand", "state", "reason", "received_at", "deadline",
+		"body", "newest", "replay_of", "by_hand", "state", "reason", "received_at", "deadline", "trace",
 	}}
 }
 
@@ -197,7 +197,7 @@ func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 		b.Superseded = n
 	}
 	into.add(b.ID, b.Delivery, b.Rule, b.Target, b.JobID, b.Repository, b.Ref, b.Tag, b.Commit, b.Marker,
-		b.Body, b.Newest, b.ReplayOf, b.ByHand, string(b.State), b.Reason, micros(b.ReceivedAt), micros(b.Deadline))
+		b.Body, b.Newest, b.ReplayOf, b.ByHand, string(b.State), b.Reason, micros(b.ReceivedAt), micros(b.Deadline), b.Trace)
 	if !b.State.Final() {
 		tx.wake(b.Target, b.ID)
 	}

@@ -81,6 +81,10 @@ type Build struct {
 	Adopted     bool // the number was found by asking, not answered
 	StartedAt   time.Time
 
+	// Trace is the span that committed it, as W3C Trace Context writes it in
+	// traceparent; "" for none.
+	Trace string
+
 	// Superseded is how many waiting builds it replaced when it was accepted. Not stored.
 	Superseded int64
 
@@ -117,7 +121,7 @@ func (b *Build) Record(a Attempt) {
 // columns in the order of scan.
 const buildColumns = `seq, id, delivery, rule, target, job_id, repository, ref, tag, commit_id, marker, body, newest, replay_of, by_hand,
 	state, reason, superseded_by, received_at, deadline, attempts, log, caller, called_at, asked,
-	build_no, adopted, started_at, version`
+	build_no, adopted, started_at, version, trace`
 
 type scanner interface{ Scan(dest ...any) error }
 
@@ -129,7 +133,7 @@ func scanBuild(row scanner) (*Build, error) {
 	)
 	err := row.Scan(&b.Seq, &b.ID, &b.Delivery, &b.Rule, &b.Target, &b.JobID, &b.Repository, &b.Ref, &b.Tag, &b.Commit,
 		&b.Marker, &b.Body, &b.Newest, &b.ReplayOf, &b.ByHand, &b.State, &b.Reason, &b.SupersededBy, &received, &deadline,
-		&b.Attempts, &log, &b.Caller, &calledAt, &b.Asked, &b.BuildNumber, &b.Adopted, &startedAt, &b.version)
+		&b.Attempts, &log, &b.Caller, &calledAt, &b.Asked, &b.BuildNumber, &b.Adopted, &startedAt, &b.version, &b.Trace)
 	if err != nil {
 		return nil, err
 	}

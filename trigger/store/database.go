@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -75,7 +76,20 @@ type database interface {
 
 // schemaVersion is that of the tables in schema_*.sql. A change of them takes the
 // next number, and a step from the one before.
-const schemaVersion = 1
+const schemaVersion = 2
+
+// upgrade gives the statements that bring tables of a version up to date: the
+// steps from 1 to 2 and so on. A new database, of version 0, needs none. What a
+// step adds has a default: older replicas insert rows without it.
+func upgrade(found int64) string {
+	steps := []string{
+		`ALTER TABLE builds ADD COLUMN trace text NOT NULL DEFAULT '';`,
+	}
+	if found <= 0 {
+		return ""
+	}
+	return strings.Join(steps[found-1:], "")
+}
 
 // checkVersion refuses a database that a newer program has changed.
 func checkVersion(found int64) error {

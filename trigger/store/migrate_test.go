@@ -2,9 +2,13 @@ package store_test
 
 import (
 	"context"
+	"database/sql"
+	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/jackc/pgx/v5"
 
 	"buildbridge/trigger/store"
@@ -43,5 +47,73 @@ func TestReplicaStartsBesideOneThatWrites(t *testing.T) {
 	}
 	if err := conn.Close(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// Tables of version 1 had no column for the trace of a build.
+func TestTablesOfTheFirstVersion(t *testing.T) {
+	t.Parallel()
+	const drop = `ALTER TABLE builds DROP COLUMN trace;`
+	for name, test := range map[string]struct {
+		database string
+		back     func(t *testing.T, database string)
+	}{
+		"SQLite": {
+			database: filepath.Join(t.TempDir(), "buildbridge.db"),
+			back: func(t *testing.T, database string) {
+				db, err := sql.Open("sqlite", "file:"+database)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := db.ExecContext(t.Context(), drop+`PRAGMA user_version = 1;`); err != nil {
+					t.Error(err)
+				}
+				if err := db.Close(); err != nil {
+					t.Error(err)
+				}
+			},
+		},
+		"Postgres": {
+			database: server.Database(t),
+			back: func(t *testing.T, database string) {
+				conn, err := pgx.Connect(t.Context(), database)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := conn.Exec(t.Context(), drop+`UPDATE schema_version SET version = 1;`); err != nil {
+					t.Error(err)
+				}
+				if err := conn.Close(t.Context()); err != nil {
+					t.Error(err)
+				}
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			open := opener(t, test.database)
+			s := open()
+			before := accept(t, s, nil)
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			test.back(t, test.database)
+
+			s = open()
+			if diff := cmp.Diff(before, read(t, s, before.ID), cmpopts.IgnoreUnexported(store.Build{})); diff != "" {
+				t.Errorf("the build of before:\n%s", diff)
+			}
+			const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+			if b := accept(t, s, func(b *store.Build) { b.Trace = trace }); b.Trace != trace {
+				t.Errorf("the trace of a new one is %q", b.Trace)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s = open() // a step is taken once
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -117,7 +117,7 @@ func (d *postgres) migrate(ctx context.Context, log *slog.Logger) (err error) {
 		return nil // even what changes nothing would wait for whoever writes, and they for it
 	}
 	// One text is one transaction.
-	if _, err := conn.Exec(ctx, postgresSchema+fmt.Sprintf("INSERT INTO schema_version (version) VALUES (%d);", schemaVersion)); err != nil {
+	if _, err := conn.Exec(ctx, upgrade(version)+postgresSchema+fmt.Sprintf("INSERT INTO schema_version (version) VALUES (%d);", schemaVersion)); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	return nil

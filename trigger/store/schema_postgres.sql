@@ -56,7 +56,8 @@ CREATE TABLE IF NOT EXISTS builds (
     started_at    bigint NOT NULL DEFAULT 0,
     parked_until  bigint NOT NULL DEFAULT 0, -- has no wake-up until another build is resolved, or until then
     held_call     boolean NOT NULL DEFAULT false, -- parked because of another call for its target, job, and ref or commit
-    version       bigint NOT NULL DEFAULT 0
+    version       bigint NOT NULL DEFAULT 0,
+    trace         text NOT NULL DEFAULT '' -- traceparent of the span that committed it
 );
 CREATE UNIQUE INDEX IF NOT EXISTS builds_number ON builds (target, job_id, build_no) WHERE claimed;
 CREATE INDEX IF NOT EXISTS builds_delivery ON builds (delivery);

@@ -57,7 +57,8 @@ CREATE TABLE IF NOT EXISTS builds (
     started_at    integer NOT NULL DEFAULT 0,
     parked_until  integer NOT NULL DEFAULT 0, -- has no wake-up until another build is resolved, or until then
     held_call     integer NOT NULL DEFAULT 0, -- parked because of another call for its target, job, and ref or commit
-    version       integer NOT NULL DEFAULT 0
+    version       integer NOT NULL DEFAULT 0,
+    trace         text NOT NULL DEFAULT '' -- traceparent of the span that committed it
 ) STRICT;
 CREATE UNIQUE INDEX IF NOT EXISTS builds_number ON builds (target, job_id, build_no) WHERE claimed;
 CREATE INDEX IF NOT EXISTS builds_delivery ON builds (delivery);

@@ -114,7 +114,9 @@ func openSQLite(ctx context.Context, path, caller string, log *slog.Logger) (_ d
 	if err := checkVersion(version); err != nil {
 		return nil, err
 	}
-	if _, err := d.writer.ExecContext(ctx, sqliteSchema+fmt.Sprintf("PRAGMA user_version = %d;", schemaVersion)); err != nil {
+	// Together or not at all: a step is not taken twice.
+	tables := "BEGIN IMMEDIATE;" + upgrade(version) + sqliteSchema + fmt.Sprintf("PRAGMA user_version = %d;COMMIT;", schemaVersion)
+	if _, err := d.writer.ExecContext(ctx, tables); err != nil {
 		return nil, fmt.Errorf("migrate: %w", err)
 	}
 	return d, nil

@@ -183,6 +183,7 @@ func acceptedIsReadBack(t *testing.T, open func() *store.Store) {
 	d := delivery("k")
 	b := build(d)
 	b.Marker, b.Newest, b.ReplayOf, b.ByHand = "BRIDGE", true, newID(), true
+	b.Trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 	if of, err := s.Accept(t.Context(), d, []*store.Build{b}); err != nil || of != "" {
 		t.Fatal(of, err)
 	}
