@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/codes"
+
 	"buildbridge/trigger/codearts"
 	"buildbridge/trigger/store"
 )
@@ -33,7 +35,7 @@ const minAsked = 3
 // reconcile asks the service what became of a call without an answer. What it
 // finds is adopted; what it does not find within the target's patience waits
 // again. When asking fails, the build stays unknown, with the reason to be seen.
-func (t *Trigger) reconcile(ctx context.Context, target *target, b *store.Build) (time.Duration, error) {
+func (t *Trigger) reconcile(ctx context.Context, target *target, b *store.Build) (again time.Duration, err error) {
 	now := time.Now()
 	if target == nil {
 		gone := fmt.Sprintf("target %q is not in the rules", b.Target)
@@ -45,12 +47,15 @@ func (t *Trigger) reconcile(ctx context.Context, target *target, b *store.Build)
 	if pause := target.pausedFor(now); pause > 0 {
 		return pause, nil
 	}
+	ctx, span := t.attempt(ctx, "reconcile", b)
+	defer func() { end(span, err) }()
 	found, err := t.search(ctx, target, b)
 	took := time.Since(now)
 	if err != nil {
 		if ctx.Err() != nil {
 			return time.Millisecond, nil //nolint:nilerr // stopping; the row says where to go on
 		}
+		span.SetStatus(codes.Error, err.Error())
 		if e, ok := errors.AsType[*codearts.Error](err); ok && throttled(err) {
 			target.pause(now.Add(throttledFor(e.RetryAfter, 1)))
 		}
@@ -131,9 +136,18 @@ type candidates struct {
 }
 
 // search looks through the records of the job for builds that are of this call.
-func (t *Trigger) search(ctx context.Context, target *target, b *store.Build) (candidates, error) {
+func (t *Trigger) search(ctx context.Context, target *target, b *store.Build) (c candidates, err error) {
 	from, to := searched(target, b, time.Now())
 	records, err := target.Service.Records(ctx, b.JobID, from, to, target.Reconcile.TimeZone)
+	var claimed map[string]bool
+	defer func() {
+		attrs := append(buildAttrs(b), "from", from, "to", to, "records", len(records),
+			"claimed", len(claimed), "ours", len(c.ours), "undecided", len(c.undecided))
+		if err != nil {
+			attrs = append(attrs, "error", err)
+		}
+		t.log.DebugContext(ctx, "searched", attrs...)
+	}()
 	if err != nil || len(records) == 0 {
 		return candidates{}, err
 	}
@@ -142,14 +156,11 @@ func (t *Trigger) search(ctx context.Context, target *target, b *store.Build) (c
 	for i, r := range records {
 		numbers[i] = r.Number
 	}
-	claimed, err := t.store.Claimed(ctx, b.Target, b.JobID, numbers)
+	claimed, err = t.store.Claimed(ctx, b.Target, b.JobID, numbers)
 	if err != nil {
 		return candidates{}, err
 	}
-	var (
-		c    candidates
-		errs []error
-	)
+	var errs []error
 	for _, r := range records {
 		if claimed[r.Number] || startedBefore(r, from) {
 			continue

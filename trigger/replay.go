@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 
 	"buildbridge/mapping"
 	"buildbridge/trigger/codearts"
@@ -27,7 +29,7 @@ var ErrNotResolved = errors.New("the build is not resolved yet")
 // the one it repeats, or that one repeats in turn: at once, whatever waits in its
 // line. A build that is not resolved is refused with ErrNotResolved, since it will
 // still be called by itself, and one that was dead on arrival with ErrNoBody.
-func (t *Trigger) Replay(ctx context.Context, id string) (*store.Build, error) {
+func (t *Trigger) Replay(ctx context.Context, id string) (b *store.Build, err error) {
 	old, err := t.store.Build(ctx, id)
 	if err != nil {
 		return nil, err
@@ -43,10 +45,19 @@ func (t *Trigger) Replay(ctx context.Context, id string) (*store.Build, error) {
 		return nil, fmt.Errorf("id of a build: %w", err)
 	}
 	now := time.Now()
-	b := &store.Build{
+	ctx, span := t.span(ctx, "replay build", trace.SpanKindProducer)
+	defer func() { end(span, err) }()
+	if before := traceOf(old); before.IsValid() {
+		span.AddLink(trace.Link{SpanContext: before})
+	}
+	b = &store.Build{
 		ID: next.String(), Delivery: old.Delivery, Rule: old.Rule, Target: old.Target, JobID: old.JobID,
 		Repository: old.Repository, Ref: old.Ref, Tag: old.Tag, Commit: old.Commit, Marker: old.Marker,
 		ReplayOf: cmp.Or(old.ReplayOf, old.ID), ByHand: true, State: store.Waiting, ReceivedAt: now, Deadline: now.Add(t.retryFor(old.Target)),
+		Trace: keepTrace(ctx, span),
+	}
+	if span.IsRecording() {
+		span.SetAttributes(append(spanAttrs(b), attribute.String("replay_of", b.ReplayOf))...)
 	}
 	if b.Body, err = remark(old, b.ID); err != nil {
 		return nil, fmt.Errorf("build %s: its body: %w", id, err)
@@ -54,7 +65,7 @@ func (t *Trigger) Replay(ctx context.Context, id string) (*store.Build, error) {
 	if err := t.store.AddBuild(ctx, b); err != nil {
 		return nil, err
 	}
-	t.log.Info("build is replayed", append(buildAttrs(b), "replay_of", b.ReplayOf)...)
+	t.log.InfoContext(ctx, "build is replayed", append(buildAttrs(b), "replay_of", b.ReplayOf)...)
 	return b, nil
 }
 

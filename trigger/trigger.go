@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"buildbridge/mapping"
 	"buildbridge/trigger/codearts"
@@ -34,6 +35,8 @@ type Options struct {
 
 	MaxWaiting int64           // unresolved builds beyond which nothing is accepted; DefaultMaxWaiting if not set
 	Retention  store.Retention // of what is kept
+
+	TracerProvider trace.TracerProvider // nil for no traces
 }
 
 // DefaultMaxWaiting is how many builds may be unresolved: a million.
@@ -47,6 +50,7 @@ type Trigger struct {
 	store   *store.Store
 	log     *slog.Logger
 	metrics *metrics
+	tracer  trace.Tracer // nil for none
 	dryRun  bool
 	slots   int
 
@@ -86,6 +90,9 @@ func New(o Options) (*Trigger, error) {
 		maxWaiting: o.MaxWaiting,
 		retention:  o.Retention,
 		targets:    map[string]*target{},
+	}
+	if o.TracerProvider != nil {
+		t.tracer = o.TracerProvider.Tracer(tracerName)
 	}
 	if t.slots <= 0 {
 		t.slots = DefaultSlots
@@ -175,10 +182,20 @@ func (t *Trigger) full() error {
 // Accept keeps a delivery and its builds, and returns after they are on disk. An
 // error means that the host must not be told of success. It implements
 // handlers.Store.
-func (t *Trigger) Accept(ctx context.Context, d mapping.Delivery, builds []mapping.Build) (mapping.Receipt, error) {
+func (t *Trigger) Accept(ctx context.Context, d mapping.Delivery, builds []mapping.Build) (receipt mapping.Receipt, err error) {
 	if err := t.full(); err != nil {
 		return mapping.Receipt{}, err
 	}
+	ctx, span := t.span(ctx, "commit", trace.SpanKindProducer)
+	defer func() {
+		committed(span, d, receipt)
+		end(span, err)
+	}()
+	return t.accept(ctx, d, builds, keepTrace(ctx, span))
+}
+
+// accept is Accept. Builds keep the trace that they are accepted in.
+func (t *Trigger) accept(ctx context.Context, d mapping.Delivery, builds []mapping.Build, trace string) (mapping.Receipt, error) {
 	rows := make([]*store.Build, len(builds))
 	receipt := mapping.Receipt{Builds: make([]mapping.BuildReceipt, len(builds))}
 	for i, b := range builds {
@@ -186,6 +203,7 @@ func (t *Trigger) Accept(ctx context.Context, d mapping.Delivery, builds []mappi
 		if err != nil {
 			return mapping.Receipt{}, err
 		}
+		row.Trace = trace
 		rows[i] = row
 		receipt.Builds[i] = mapping.BuildReceipt{ID: row.ID, Rule: b.Rule, JobID: b.JobID, Reason: b.Dead}
 	}

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"buildbridge/trigger/codearts"
 	"buildbridge/trigger/store"
 )
@@ -135,11 +137,12 @@ func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) (tim
 		return t.wait(ctx, b, fmt.Sprintf("target %q is not in the rules", b.Target), goneRetry)
 	}
 	if pause := target.pausedFor(now); pause > 0 {
+		t.log.DebugContext(ctx, "build waits for the pause of its target", append(buildAttrs(b), "pause", pause.String())...)
 		return t.wait(ctx, b, cmp.Or(b.Reason, "the service asked for a pause, by what it answered to another build"), pause)
 	}
 	if target.limiter != nil { // a build that is held takes no turn from the others
 		if hold, err := t.store.Park(ctx, b, now); err != nil || hold != store.NoHold {
-			return 0, err
+			return 0, t.held(ctx, b, hold, err)
 		}
 	}
 	if again, err := t.takeTurn(ctx, target); again > 0 || err != nil {
@@ -147,14 +150,29 @@ func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) (tim
 	}
 	hold, err := t.store.BeginCall(ctx, b, time.Now())
 	if err != nil || hold != store.NoHold {
-		return 0, err // parked: what holds it wakes it
+		return 0, t.held(ctx, b, hold, err) // parked: what holds it wakes it
 	}
+	return t.callNow(ctx, target, b)
+}
+
+// callNow calls RunJob for a build that nothing holds.
+func (t *Trigger) callNow(ctx context.Context, target *target, b *store.Build) (again time.Duration, err error) {
+	ctx, span := t.attempt(ctx, "attempt", b)
+	defer func() { end(span, err) }()
 	if time.Since(b.CalledAt) > callWithin {
 		// This process was stopped in between, and may be taken for dead.
 		return t.settle(ctx, target, b, "", 0, &codearts.Error{Op: "run job", Fate: codearts.FateRetry, Err: errTooLate})
 	}
 	number, took, err := t.runJob(ctx, target, b)
 	return t.settle(ctx, target, b, number, took, err)
+}
+
+// held tells of a build that is parked.
+func (t *Trigger) held(ctx context.Context, b *store.Build, hold store.Hold, err error) error {
+	if err == nil {
+		t.log.DebugContext(ctx, "build is held", append(buildAttrs(b), "reason", string(hold))...)
+	}
+	return err
 }
 
 // wait keeps a build waiting, with the reason to be seen.
@@ -209,7 +227,7 @@ func (t *Trigger) runJob(ctx context.Context, target *target, b *store.Build) (s
 		t.metrics.failures.WithLabelValues(b.Target, reason).Inc()
 	}
 	t.metrics.requests.WithLabelValues(b.Target, code).Inc()
-	t.metrics.duration.WithLabelValues(b.Target).Observe(took.Seconds())
+	observe(ctx, t.metrics.duration.WithLabelValues(b.Target), took.Seconds())
 	return number, took, err
 }
 
@@ -267,7 +285,7 @@ func (t *Trigger) insist(ctx context.Context, b *store.Build, attempt store.Atte
 		}
 		if now.Caller != b.Caller || !now.CalledAt.Equal(b.CalledAt) || now.State == store.Started {
 			if now.BuildNumber != b.BuildNumber {
-				t.log.Error("an answer came too late: the build may have been started twice", append(buildAttrs(b), "build_number", b.BuildNumber, "state", now.State)...)
+				t.log.ErrorContext(ctx, "an answer came too late: the build may have been started twice", append(buildAttrs(b), "build_number", b.BuildNumber, "state", now.State)...)
 			}
 			return nil
 		}
@@ -282,8 +300,14 @@ func (t *Trigger) insist(ctx context.Context, b *store.Build, attempt store.Atte
 // finish records an attempt and saves the build, however long the database takes
 // to come back: an answer that is lost costs a search. It logs the attempt.
 func (t *Trigger) finish(ctx context.Context, b *store.Build, a store.Attempt) error {
+	if !trace.SpanContextFromContext(ctx).IsValid() { // an end without a call or a search
+		var span trace.Span
+		ctx, span = t.attempt(ctx, "attempt", b)
+		defer span.End()
+	}
 	b.Record(a)
 	err := t.saveForSure(ctx, b)
+	attempted(trace.SpanFromContext(ctx), b, a)
 	attrs := append(buildAttrs(b), "outcome", a.Outcome, "attempt", b.Attempts, "duration_ms", a.Took.Milliseconds())
 	if b.BuildNumber != "" {
 		attrs = append(attrs, "build_number", b.BuildNumber)
@@ -299,14 +323,14 @@ func (t *Trigger) finish(ctx context.Context, b *store.Build, a store.Attempt) e
 	}
 	switch b.State {
 	case store.Started:
-		t.metrics.latency.WithLabelValues(b.Target).Observe(b.StartedAt.Sub(b.ReceivedAt).Seconds())
-		t.log.Info("build started", attrs...)
+		observe(ctx, t.metrics.latency.WithLabelValues(b.Target), b.StartedAt.Sub(b.ReceivedAt).Seconds())
+		t.log.InfoContext(ctx, "build started", attrs...)
 	case store.DryRun:
-		t.log.Info("build would have started", attrs...)
+		t.log.InfoContext(ctx, "build would have started", attrs...)
 	case store.Dead:
-		t.log.Error("build is dead", attrs...)
+		t.log.ErrorContext(ctx, "build is dead", attrs...)
 	case store.Waiting, store.Calling, store.Unknown, store.Superseded:
-		t.log.Warn("build is not started yet", attrs...)
+		t.log.WarnContext(ctx, "build is not started yet", attrs...)
 	}
 	return nil
 }
@@ -322,7 +346,7 @@ func (t *Trigger) saveForSure(ctx context.Context, b *store.Build) error {
 		if err == nil || errors.Is(err, store.ErrStale) || errors.Is(err, store.ErrClaimed) || last {
 			return err
 		}
-		t.log.Warn("the outcome of a build was not saved, trying again", append(buildAttrs(b), "error", err)...)
+		t.log.WarnContext(ctx, "the outcome of a build was not saved, trying again", append(buildAttrs(b), "error", err)...)
 		select {
 		case <-time.After(saveRetry):
 		case <-t.stopping.Done():

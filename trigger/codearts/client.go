@@ -5,14 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"buildbridge/mapping"
@@ -40,6 +38,8 @@ type Options struct {
 	UserAgent string
 	// Now is time.Now if not set: the clock of signatures and Retry-After dates.
 	Now func() time.Time
+	// Logger gets a line for each request, at debug. nil means no log.
+	Logger *slog.Logger
 }
 
 // Client calls CodeArts Build. It is safe for concurrent use.
@@ -47,7 +47,7 @@ type Client struct {
 	endpoint    *url.URL
 	credentials Credentials
 	timeout     time.Duration
-	http        *http.Client
+	sender      sender
 	userAgent   string
 	now         func() time.Time
 }
@@ -68,7 +68,6 @@ func New(o Options) (*Client, error) {
 		endpoint:    endpoint,
 		credentials: o.Credentials,
 		timeout:     o.Timeout,
-		http:        newHTTPClient(o.Transport),
 		userAgent:   o.UserAgent,
 		now:         o.Now,
 	}
@@ -81,13 +80,14 @@ func New(o Options) (*Client, error) {
 	if c.now == nil {
 		c.now = time.Now
 	}
+	c.sender = newSender(o.Transport, c.now, o.Logger)
 	return c, nil
 }
 
 const defaultUserAgent = "buildbridge"
 
 // Close closes the connections that are idle. Calls under way go on.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() { c.sender.http.CloseIdleConnections() }
 
 func newHTTPClient(transport http.RoundTripper) *http.Client {
 	if transport == nil {
@@ -137,7 +137,7 @@ func (c *Client) do(ctx context.Context, k call) (answer, reply, error) {
 		if err != nil {
 			return answer{}, reply{}, err
 		}
-		r, err := send(c.http, k.op, req, c.now)
+		r, err := c.sender.send(k.op, req)
 		if err != nil {
 			return answer{}, reply{}, err
 		}
@@ -206,50 +206,6 @@ func (r reply) error(op string, a answer) *Error {
 		e.Message = "to " + oneLine(hide(location, r.secrets), 200)
 	}
 	return e
-}
-
-// send sends one request once, and tells a request that never left (FateRetry)
-// from one that may have arrived (FateUnknown).
-//
-// The border is the connection: a request that got none was not sent. From then
-// on it counts as sent, though it may not have been: net/http writes it in
-// another goroutine, and a deadline can pass while it does. Where net/http
-// takes a second connection because the first was closed before anything was
-// written, the border moves along.
-//
-// secrets are those in the body; what the header carries is known.
-func send(client *http.Client, op string, req *http.Request, now func() time.Time, secrets ...string) (reply, error) {
-	secrets = append(secrets, credentialsIn(req.Header)...)
-	var connected atomic.Bool
-	trace := &httptrace.ClientTrace{
-		GetConn: func(string) { connected.Store(false) },
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
-	}
-	ctx := httptrace.WithClientTrace(req.Context(), trace)
-	res, err := client.Do(req.WithContext(ctx))
-	if err != nil {
-		e := &Error{Op: op, Fate: FateRetry, what: whatNotSent, Timeout: timedOut(ctx, err), Err: foreign(cause(err), secrets)}
-		if connected.Load() {
-			e.Fate, e.what = FateUnknown, whatNoAnswer
-		}
-		return reply{}, e
-	}
-	defer res.Body.Close()
-	r := reply{
-		status:     res.StatusCode,
-		header:     res.Header,
-		secrets:    secrets,
-		requestID:  oneLine(hide(res.Header.Get("X-Request-Id"), secrets), 64),
-		retryAfter: retryAfter(res.Header.Get("Retry-After"), now),
-	}
-	r.body, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-	if err != nil && r.status >= 200 && r.status < 300 {
-		return reply{}, &Error{
-			Op: op, Fate: FateUnknown, what: whatNoAnswer, Status: r.status, RequestID: r.requestID,
-			Timeout: timedOut(ctx, err), Err: foreign(cause(err), secrets),
-		}
-	}
-	return r, nil
 }
 
 // cause drops the URL that http.Client puts around an error.

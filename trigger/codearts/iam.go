@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -30,6 +31,7 @@ type IAMUserOptions struct {
 	Transport http.RoundTripper // as in Options
 	Timeout   time.Duration     // of one login; 15 s if not set
 	Now       func() time.Time  // time.Now if not set
+	Logger    *slog.Logger      // as in Options
 }
 
 // IAMUser logs in as an IAM user and sends the user token. A token is kept until
@@ -60,13 +62,13 @@ func IAMUser(o IAMUserOptions) (Credentials, error) {
 		o.Transport = transport
 	}
 	// nocatalog keeps some 20 KiB of addresses out of the answer.
-	return &iamUser{IAMUserOptions: o, url: endpoint.String() + "/v3/auth/tokens?nocatalog=1", http: newHTTPClient(o.Transport)}, nil
+	return &iamUser{IAMUserOptions: o, url: endpoint.String() + "/v3/auth/tokens?nocatalog=1", sender: newSender(o.Transport, o.Now, o.Logger)}, nil
 }
 
 type iamUser struct {
 	IAMUserOptions
-	url  string
-	http *http.Client
+	url    string
+	sender sender
 
 	logins singleflight.Group
 
@@ -167,7 +169,7 @@ func (u *iamUser) login(ctx context.Context) (string, error) {
 	req.Header.Set("Content-Type", "application/json;charset=utf8")
 	req.Header.Set("User-Agent", defaultUserAgent)
 	asked := u.Now()
-	r, err := send(u.http, opToken, req, u.Now, password)
+	r, err := u.sender.send(opToken, req, password)
 	if err != nil {
 		return "", harmless(err)
 	}

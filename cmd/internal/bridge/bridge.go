@@ -97,7 +97,7 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 		o.Source = ResolveSource
 	}
 	if o.Service == nil {
-		o.Service = func(t *mapping.Target) (trigger.Service, error) { return NewClient(t) }
+		o.Service = func(t *mapping.Target) (trigger.Service, error) { return NewClient(t, o.Logger) }
 	}
 	b := &Bridge{o: o, log: o.Logger, failed: make(chan error, 2)}
 	defer func() {

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"fmt"
+	"log/slog"
 
 	"buildbridge/cmd/internal/secret"
 	"buildbridge/mapping"
@@ -9,8 +10,9 @@ import (
 )
 
 // NewClient makes the client of a target, after checking that its secrets are
-// there. The client reads them anew for each call. No call is made here.
-func NewClient(t *mapping.Target) (*codearts.Client, error) {
+// there. The client reads them anew for each call. No call is made here. log may be
+// nil.
+func NewClient(t *mapping.Target, log *slog.Logger) (*codearts.Client, error) {
 	r := resolver{place: fmt.Sprintf("target %q", t.Name)}
 	c := t.Credentials
 	r.resolve("credentials.access_key", c.AccessKey)
@@ -23,7 +25,7 @@ func NewClient(t *mapping.Target) (*codearts.Client, error) {
 	if err := r.err(); err != nil {
 		return nil, err
 	}
-	credentials, err := credentialsOf(t)
+	credentials, err := credentialsOf(t, log)
 	if err != nil {
 		return nil, fmt.Errorf("target %q: credentials: %w", t.Name, err)
 	}
@@ -31,6 +33,7 @@ func NewClient(t *mapping.Target) (*codearts.Client, error) {
 		Endpoint:    Endpoint(t),
 		Credentials: credentials,
 		Timeout:     t.Timeout,
+		Logger:      log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("target %q: %w", t.Name, err)
@@ -46,7 +49,7 @@ func Endpoint(t *mapping.Target) string {
 	return codearts.RegionEndpoint(t.Region)
 }
 
-func credentialsOf(t *mapping.Target) (codearts.Credentials, error) {
+func credentialsOf(t *mapping.Target, log *slog.Logger) (codearts.Credentials, error) {
 	c := t.Credentials
 	switch {
 	case c.AccessKey != nil:
@@ -60,6 +63,7 @@ func credentialsOf(t *mapping.Target) (codearts.Credentials, error) {
 			Name:     c.IAMUser.Name,
 			Password: now(&c.IAMUser.Password),
 			Project:  c.IAMUser.Project,
+			Logger:   log,
 		}
 		if o.Endpoint == "" {
 			o.Endpoint = codearts.IAMEndpoint(t.Region)

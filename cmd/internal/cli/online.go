@@ -107,7 +107,7 @@ func jobsOf(rules *mapping.Ruleset, target string) []job {
 }
 
 func askTarget(ctx context.Context, t *mapping.Target, jobs []job) []finding {
-	client, err := bridge.NewClient(t)
+	client, err := bridge.NewClient(t, nil)
 	if err != nil {
 		return []finding{{Target: t.Name, Message: oneLine(err, fmt.Sprintf("target %q: ", t.Name))}}
 	}
