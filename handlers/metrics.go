@@ -89,6 +89,8 @@ func newMetrics(reg *prometheus.Registry, version, revision string) (*metrics, e
 func (m *metrics) handler(reg *prometheus.Registry, logger *slog.Logger) http.Handler {
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelError),
+		// Only there have histograms exemplars.
+		EnableOpenMetrics: true,
 	})
 }
 

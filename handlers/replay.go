@@ -29,12 +29,14 @@ type Replayed struct {
 func (s *Server) Replay(ctx context.Context, old mapping.Delivery) Replayed {
 	began := s.now()
 	cl := &call{name: old.Source}
+	ctx = s.beginReplayTrace(ctx, cl, began)
 	a, err := s.decideAnew(ctx, cl, old, began)
 	if err != nil {
 		a = answerTo(err)
 	}
 	a.ReplayOf = old.ID
 	s.log(ctx, cl, a, s.now().Sub(began), err)
+	cl.endTrace(a, err)
 	return Replayed{Status: a.status, answer: a}
 }
 

@@ -25,6 +25,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
@@ -89,6 +90,8 @@ type Options struct {
 	MaxBodyMemory int64
 
 	Version, Revision string // the labels of build_info
+
+	TracerProvider trace.TracerProvider // nil for no traces
 }
 
 // DefaultMaxBodyMemory is 256 MiB: ten of the largest bodies, or thousands of
@@ -103,6 +106,7 @@ type Server struct {
 	logger  *slog.Logger
 	now     func() time.Time
 	metrics *metrics
+	tracer  trace.Tracer        // nil for none
 	bodies  *semaphore.Weighted // bytes
 	large   chan struct{}       // turns of large bodies
 	small   sync.Pool           // *[smallBody]byte
@@ -152,6 +156,9 @@ func New(o Options) (*Server, error) {
 		bodies: semaphore.NewWeighted(o.MaxBodyMemory), large: make(chan struct{}, largeAtOnce),
 	}
 	s.state.Store(&state{State: State{Rules: &mapping.Ruleset{}}})
+	if o.TracerProvider != nil {
+		s.tracer = o.TracerProvider.Tracer(tracerName)
+	}
 
 	s.public = router(s.answerError)
 	// RouteNotFound takes every other method: Echo would answer OPTIONS by itself.

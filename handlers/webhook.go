@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
+	"go.opentelemetry.io/otel/trace"
 
 	"buildbridge/handlers/codehost"
 	"buildbridge/mapping"
@@ -36,6 +39,8 @@ const (
 	largeAtOnce = 2
 	// maxLoggedName bounds what the log takes of a source that does not exist.
 	maxLoggedName = 100
+	// maxLoggedHeaders bounds what the log takes of the names of headers.
+	maxLoggedHeaders = 1000
 )
 
 // call is one request of a code host: what the log and the metrics tell of it,
@@ -46,7 +51,16 @@ type call struct {
 	client   netip.Addr
 	delivery mapping.Delivery
 	builds   []mapping.Build
-	rules    []string // that matched, one for each rule and event
+	rules    []string   // that matched, one for each rule and event
+	span     trace.Span // nil for none
+}
+
+// event is the first one that the delivery tells of.
+func (cl *call) event() mapping.Event {
+	if len(cl.delivery.Events) == 0 {
+		return mapping.Event{}
+	}
+	return cl.delivery.Events[0]
 }
 
 // decide asks the rules what each event builds.
@@ -90,13 +104,15 @@ func (s *Server) webhook(c echo.Context) error {
 	took := s.now().Sub(began)
 	source, provider := cl.labels()
 	s.metrics.deliveries.WithLabelValues(source, provider, a.Outcome, a.Reason).Inc()
-	s.metrics.duration.WithLabelValues(source).Observe(took.Seconds())
+	ctx := cl.in(c.Request().Context())
+	observe(ctx, s.metrics.duration.WithLabelValues(source), took.Seconds())
 	if a.Outcome == accepted {
 		for _, rule := range cl.rules {
 			s.metrics.matches.WithLabelValues(rule).Inc()
 		}
 	}
-	s.log(c.Request().Context(), cl, a, took, err)
+	s.log(ctx, cl, a, took, err)
+	s.logWhy(ctx, c.Request(), cl, a)
 	switch a.status {
 	case http.StatusMethodNotAllowed:
 		c.Response().Header().Set(echo.HeaderAllow, http.MethodPost)
@@ -107,6 +123,7 @@ func (s *Server) webhook(c echo.Context) error {
 		}
 	}
 	s.send(c, a)
+	cl.endTrace(a, err)
 	return nil
 }
 
@@ -144,6 +161,7 @@ func (s *Server) receive(c echo.Context, cl *call, now time.Time) (answer, error
 	if err != nil {
 		return answer{}, err
 	}
+	ctx := s.beginTrace(r.Context(), cl, r, now)
 	// Only now: strangers must not use up what the host may send.
 	if err := st.takeToken(cl.source.Name, now); err != nil {
 		return answer{}, err
@@ -152,7 +170,7 @@ func (s *Server) receive(c echo.Context, cl *call, now time.Time) (answer, error
 	if err != nil {
 		return answer{}, err
 	}
-	return s.settle(r.Context(), cl, st.Rules, ignored)
+	return s.settle(ctx, cl, st.Rules, ignored)
 }
 
 // understand decodes a message of so many bytes. What it decodes to is several
@@ -323,10 +341,7 @@ func (s *Server) log(ctx context.Context, cl *call, a answer, took time.Duration
 	case unavailable:
 		level = slog.LevelError
 	}
-	var event mapping.Event
-	if len(cl.delivery.Events) > 0 {
-		event = cl.delivery.Events[0]
-	}
+	event := cl.event()
 	_, provider := cl.labels()
 	attrs := []slog.Attr{
 		slog.String("delivery", cl.delivery.ID),
@@ -352,6 +367,25 @@ func (s *Server) log(ctx context.Context, cl *call, a answer, took time.Duration
 		attrs = append(attrs, failure(err)...)
 	}
 	s.logger.LogAttrs(ctx, level, "delivery", attrs...)
+}
+
+// logWhy tells at debug what the one line has no room for: the clause of each rule
+// that did not match, and which headers came with what was rejected; their values
+// may be secret.
+func (s *Server) logWhy(ctx context.Context, r *http.Request, cl *call, a answer) {
+	if !s.logger.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	for _, v := range a.Rules {
+		s.logger.LogAttrs(ctx, slog.LevelDebug, "rule does not match", slog.String("delivery", cl.delivery.ID),
+			slog.String("source", cl.name), slog.String("rule", v.Rule), slog.String("reason", v.Reason))
+	}
+	if a.Outcome == rejected {
+		names := slices.Sorted(maps.Keys(r.Header))
+		s.logger.LogAttrs(ctx, slog.LevelDebug, "delivery is rejected", slog.String("source", clip(cl.name, maxLoggedName)),
+			slog.String("client", cl.client.String()), slog.String("reason", a.Reason), slog.String("method", r.Method),
+			slog.Int64("content_length", r.ContentLength), slog.String("headers", clip(strings.Join(names, " "), maxLoggedHeaders)))
+	}
 }
 
 // clip bounds a text, in bytes, without cutting a character in two.

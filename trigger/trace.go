@@ -54,11 +54,15 @@ func (t *Trigger) attempt(ctx context.Context, name string, b *store.Build) (con
 
 // spanAttrs are what every span about a build carries: the words of the log.
 func spanAttrs(b *store.Build) []attribute.KeyValue {
-	return []attribute.KeyValue{
+	attrs := []attribute.KeyValue{
 		attribute.String("build", b.ID), attribute.String("delivery", b.Delivery),
 		attribute.String("rule", b.Rule), attribute.String("target", b.Target), attribute.String("job_id", b.JobID),
-		attribute.String("repository", b.Repository), attribute.String("ref", b.Ref), attribute.String("commit", b.Commit),
+		attribute.String("repository", b.Repository), attribute.String("ref", b.Ref),
 	}
+	if b.Commit != "" {
+		attrs = append(attrs, attribute.String("commit", b.Commit))
+	}
+	return attrs
 }
 
 // committed says what a commit wrote.
