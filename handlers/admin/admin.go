@@ -58,7 +58,8 @@ type Options struct {
 	Builds     Builds
 	Deliveries Deliveries
 	Access     Access
-	Logger     *slog.Logger // nil means no log
+	Logger     *slog.Logger   // nil means no log
+	LogLevel   *slog.LevelVar // of Logger; nil means that it cannot be changed
 }
 
 type api struct {
@@ -92,6 +93,10 @@ func New(o Options) (http.Handler, error) {
 	g.GET("/builds/:id", a.showBuild)
 	g.POST("/builds/:id/replay", a.replayBuild)
 	g.POST("/builds/replay", a.replayBuilds)
+	if o.LogLevel != nil {
+		g.GET("/log-level", a.showLogLevel)
+		g.PUT("/log-level", a.setLogLevel)
+	}
 	return e, nil
 }
 

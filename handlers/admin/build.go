@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,6 +41,8 @@ type Build struct {
 // BuildDetail is all there is of one.
 type BuildDetail struct {
 	Build
+
+	TraceID string `json:"trace_id,omitempty"` // of the delivery or the replay that it came from
 
 	Log  []Attempt       `json:"log"`  // the last 50, the oldest first
 	Body json.RawMessage `json:"body"` // of RunJob; null if it was dead on arrival
@@ -119,7 +122,7 @@ func (a *api) showBuild(c echo.Context) error {
 	if err != nil {
 		return stored("build", id, err)
 	}
-	detail := BuildDetail{Build: newBuild(b), Log: make([]Attempt, len(b.Log)), Body: raw(b.Body)}
+	detail := BuildDetail{Build: newBuild(b), TraceID: traceID(b), Log: make([]Attempt, len(b.Log)), Body: raw(b.Body)}
 	for i, at := range b.Log {
 		detail.Log[i] = Attempt{
 			At: at.At, Duration: float64(at.Took.Microseconds()) / 1000, Search: at.Search, Times: at.Times,
@@ -127,6 +130,15 @@ func (a *api) showBuild(c echo.Context) error {
 		}
 	}
 	return send(c, http.StatusOK, detail)
+}
+
+// traceID takes the id out of a traceparent, 00-id-span-flags.
+func traceID(b *store.Build) string {
+	parts := strings.Split(b.Trace, "-")
+	if len(parts) != 4 {
+		return ""
+	}
+	return parts[1]
 }
 
 func (a *api) replayBuild(c echo.Context) error {

@@ -43,7 +43,9 @@ func (b *Bridge) mountAdmin(ctx context.Context, db *store.Store) (err error) {
 		}
 		access.Made = tokens[0]
 	}
-	api, err := admin.New(admin.Options{Store: db, Builds: b.trigger, Deliveries: b.handlers, Access: access, Logger: b.log})
+	api, err := admin.New(admin.Options{
+		Store: db, Builds: b.trigger, Deliveries: b.handlers, Access: access, Logger: b.log, LogLevel: b.o.LogLevel,
+	})
 	if err != nil {
 		return err
 	}

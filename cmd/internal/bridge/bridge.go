@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"buildbridge/cmd/internal/certificate"
 	"buildbridge/handlers"
@@ -47,7 +48,10 @@ type Options struct {
 	AdminReadTokens, AdminWriteTokens []mapping.SecretRef
 
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
-	Logger         *slog.Logger   // required
+
+	Logger         *slog.Logger         // required
+	LogLevel       *slog.LevelVar       // of Logger, for the admin API to change; nil if it cannot be
+	TracerProvider trace.TracerProvider // nil for no traces
 
 	TLS, AdminTLS  certificate.Files // of the public and of the admin listener; none for HTTP
 	MaxConnections int               // at a time, on each listener; 0 means DefaultMaxConnections
@@ -124,6 +128,8 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 		DryRun:     o.DryRun,
 		MaxWaiting: o.MaxWaiting,
 		Retention:  o.Retention,
+
+		TracerProvider: o.TracerProvider,
 	})
 	if err != nil {
 		return nil, err
@@ -137,6 +143,7 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 		MaxBodyMemory:  o.MaxBodyMemory,
 		Version:        o.Version,
 		Revision:       o.Revision,
+		TracerProvider: o.TracerProvider,
 	})
 	if err != nil {
 		return nil, err

@@ -182,6 +182,7 @@ func (c *buildsShow) Run(ctx context.Context, env *Environment) error {
 		b.BuildNumber += ", found in the records of the job"
 	}
 	t.field("build number", b.BuildNumber)
+	t.field("trace", b.TraceID)
 	t.field("calls", strconv.Itoa(b.Attempts))
 	if err := t.flush(); err != nil {
 		return err

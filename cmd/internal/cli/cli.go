@@ -48,6 +48,7 @@ type grammar struct {
 
 	Deliveries deliveriesCommand `cmd:"" group:"ask" help:"List, show and replay the deliveries of a bridge that runs."`
 	Builds     buildsCommand     `cmd:"" group:"ask" help:"List, show and replay its builds."`
+	LogLevel   logLevelCommand   `cmd:"" group:"ask" help:"Show how much it logs, or change that."`
 }
 
 const description = `buildbridge turns pushes and tags on a code host into builds of CodeArts Build.

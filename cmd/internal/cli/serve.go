@@ -15,6 +15,7 @@ import (
 	"buildbridge/cmd/internal/bridge"
 	"buildbridge/cmd/internal/certificate"
 	"buildbridge/cmd/internal/rulesfile"
+	"buildbridge/cmd/internal/telemetry"
 	"buildbridge/mapping"
 	"buildbridge/trigger/store"
 )
@@ -45,7 +46,7 @@ type serveCommand struct {
 	KeepDeliveries span  `group:"kept" default:"30d" env:"BUILDBRIDGE_KEEP_DELIVERIES" placeholder:"TIME" help:"How long to keep deliveries; those with builds stay at least as long as these. Default: ${default}."`
 	KeepBuilds     span  `group:"kept" default:"90d" env:"BUILDBRIDGE_KEEP_BUILDS" placeholder:"TIME" help:"How long to keep builds; those that still wait stay. Default: ${default}."`
 
-	LogLevel  string `group:"logs" default:"info" enum:"debug,info,warn,error" env:"BUILDBRIDGE_LOG_LEVEL" placeholder:"LEVEL" help:"One of debug, info, warn, error. Default: ${default}."`
+	LogLevel  string `group:"logs" default:"info" enum:"debug,info,warn,error" env:"BUILDBRIDGE_LOG_LEVEL" placeholder:"LEVEL" help:"One of debug, info, warn, error; 'buildbridge log-level' changes it later. Default: ${default}."`
 	LogFormat string `group:"logs" default:"json" enum:"json,text" env:"BUILDBRIDGE_LOG_FORMAT" placeholder:"FORMAT" help:"One of json, text. Default: ${default}."`
 }
 
@@ -54,6 +55,8 @@ func (serveCommand) Help() string {
 	return `Takes deliveries of code hosts, keeps each one with its builds in the database, and starts the builds. Logs go to standard error.
 
 The rules are read again when their files change, and on SIGHUP, which reads the secrets of the sources again too; their files are read when they change by themselves. Rules with a fault are refused; the old ones serve on. SIGTERM and SIGINT stop it; a second one stops it at once.
+
+Traces are sent where the standard variable OTEL_EXPORTER_OTLP_ENDPOINT says, by OTLP.
 
 Examples:
 
@@ -110,11 +113,20 @@ func (c *serveCommand) adminTokens() (read, write []mapping.SecretRef, err error
 	return read, write, err
 }
 
+// flushWithin is how long the last traces may take at the end, after all else.
+const flushWithin = 2 * time.Second
+
 // Run serves until the context ends.
 func (c *serveCommand) Run(ctx context.Context, env *Environment) error {
 	tune(c.Database)
-	logger := c.logger(env.Stderr)
+	logger, level := c.logger(env.Stderr)
 	version, revision := env.buildInfo()
+	tracing, err := telemetry.Start(ctx, version, logger)
+	if err != nil {
+		return usageError(err.Error())
+	}
+	defer tracing.Stop(ctx, min(flushWithin, c.Grace/10))
+	logger = tracing.Logger(logger)
 	proxies := make([]netip.Prefix, len(c.TrustedProxies))
 	for i, p := range c.TrustedProxies {
 		proxies[i] = p.Prefix
@@ -149,9 +161,12 @@ func (c *serveCommand) Run(ctx context.Context, env *Environment) error {
 			Deliveries: time.Duration(c.KeepDeliveries),
 			Builds:     time.Duration(c.KeepBuilds),
 		},
-		Logger:   logger,
 		Version:  version,
 		Revision: revision,
+
+		Logger:         logger,
+		LogLevel:       level,
+		TracerProvider: tracing.TracerProvider(),
 
 		AdminReadTokens:  readTokens,
 		AdminWriteTokens: writeTokens,
@@ -178,14 +193,15 @@ func (c *serveCommand) Run(ctx context.Context, env *Environment) error {
 	}
 }
 
-func (c *serveCommand) logger(w io.Writer) *slog.Logger {
-	var level slog.Level
+// logger gives the log, and its level, which can be changed.
+func (c *serveCommand) logger(w io.Writer) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
-		level = slog.LevelInfo // cannot be: the levels are an enumeration
+		level.Set(slog.LevelInfo) // cannot be: the levels are an enumeration
 	}
 	o := &slog.HandlerOptions{Level: level}
 	if c.LogFormat == "text" {
-		return slog.New(slog.NewTextHandler(w, o))
+		return slog.New(slog.NewTextHandler(w, o)), level
 	}
-	return slog.New(slog.NewJSONHandler(w, o))
+	return slog.New(slog.NewJSONHandler(w, o)), level
 }

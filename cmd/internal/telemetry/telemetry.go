@@ -1,0 +1,168 @@
+// Package telemetry sends traces to a collector, if the standard environment of
+// OpenTelemetry names one
+// (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/).
+//
+// [Start] gives nil where it does not: no exporter, no goroutine, and all methods
+// of nil work. Spans wait in a queue of bounded length and are sent in the
+// background; a collector that is slow or away costs spans, and nothing else.
+// [Tracing.Stop] sends what is left.
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/google/uuid"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// maxText bounds the texts of a span, in bytes, unless the environment does.
+const maxText = 1000
+
+// Tracing sends traces until Stop. nil sends none.
+type Tracing struct {
+	log      *slog.Logger
+	provider *sdk.TracerProvider
+	exporter sdk.SpanExporter
+}
+
+// Start begins to send traces if the environment names a collector; nil if it does
+// not. A variable that makes no sense is its error, which does not have the value:
+// that may be secret. It makes no network call. Errors of sending go to the log,
+// now and then.
+func Start(ctx context.Context, version string, log *slog.Logger) (*Tracing, error) {
+	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
+		return nil, nil
+	}
+	name, endpoint := setting("ENDPOINT")
+	if endpoint == "" {
+		return nil, nil
+	}
+	switch exporter := os.Getenv("OTEL_TRACES_EXPORTER"); exporter {
+	case "none":
+		return nil, nil
+	case "", "otlp":
+	default:
+		return nil, fmt.Errorf("OTEL_TRACES_EXPORTER: %q is not known: want otlp or none", exporter)
+	}
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, fmt.Errorf("%s: not an http or https URL, such as http://localhost:4318", name)
+	}
+
+	f := &faults{log: log, hidden: secrets(u)}
+	// They are the process's. Without them the SDK writes to standard error.
+	otel.SetErrorHandler(f)
+	otel.SetLogger(logr.New(f))
+
+	t := &Tracing{log: log}
+	if t.exporter, err = newExporter(ctx); err != nil {
+		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_…: %w", f.plain(err))
+	}
+	about, err := resource.New(ctx,
+		resource.WithTelemetrySDK(),
+		resource.WithHost(),
+		resource.WithAttributes(
+			attribute.String("service.name", "buildbridge"),
+			attribute.String("service.version", version),
+			attribute.String("service.instance.id", uuid.NewString()),
+		),
+		resource.WithFromEnv(), // the last one wins
+	)
+	if err != nil {
+		f.Handle(err)
+	}
+	limits := sdk.NewSpanLimits() // of the environment
+	if limits.AttributeValueLengthLimit < 0 {
+		limits.AttributeValueLengthLimit = maxText
+	}
+	t.provider = sdk.NewTracerProvider(sdk.WithResource(about), sdk.WithRawSpanLimits(limits), sdk.WithBatcher(t.exporter))
+	if err := f.started(); err != nil {
+		t.Stop(ctx, time.Second)
+		return nil, err
+	}
+	return t, nil
+}
+
+// newExporter makes the exporter of the protocol that is set. It reads its own
+// variables.
+func newExporter(ctx context.Context) (sdk.SpanExporter, error) {
+	switch name, protocol := setting("PROTOCOL"); protocol {
+	case "", "http/protobuf", "http/json":
+		return otlptracehttp.New(ctx)
+	case "grpc":
+		return otlptracegrpc.New(ctx)
+	default:
+		return nil, fmt.Errorf("%s: %q is not known: want http/protobuf, http/json or grpc", name, protocol)
+	}
+}
+
+// setting is a setting of the exporter: that for traces, or that for all signals.
+func setting(what string) (name, value string) {
+	for _, name = range []string{"OTEL_EXPORTER_OTLP_TRACES_" + what, "OTEL_EXPORTER_OTLP_" + what} {
+		if value = strings.TrimSpace(os.Getenv(name)); value != "" {
+			break
+		}
+	}
+	return name, value
+}
+
+// secrets are what errors of sending could echo: the values of headers, and a
+// password in the URL.
+func secrets(endpoint *url.URL) (all []string) {
+	if password, ok := endpoint.User.Password(); ok {
+		all = append(all, password, url.QueryEscape(password))
+	}
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"} {
+		for header := range strings.SplitSeq(os.Getenv(name), ",") {
+			_, value, _ := strings.Cut(header, "=")
+			all = append(all, strings.TrimSpace(value))
+			if plain, err := url.PathUnescape(value); err == nil {
+				_, token, _ := strings.Cut(strings.TrimSpace(plain), " ") // behind a scheme
+				all = append(all, strings.TrimSpace(plain), token)
+			}
+		}
+	}
+	return all
+}
+
+// TracerProvider makes spans; nil if there are none.
+func (t *Tracing) TracerProvider() trace.TracerProvider {
+	if t == nil {
+		return nil
+	}
+	return t.provider
+}
+
+// Stop sends what is left, but for no longer than that: what is not sent by then is
+// lost. ctx is for its values alone.
+func (t *Tracing) Stop(ctx context.Context, within time.Duration) {
+	if t == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
+	defer cancel()
+	if t.provider != nil {
+		if err := t.provider.Shutdown(ctx); err == nil {
+			return
+		}
+		t.log.WarnContext(ctx, "the last traces were not sent in time, and are lost")
+	}
+	// It cuts the request that is under way.
+	if err := t.exporter.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		t.log.WarnContext(ctx, "the exporter of traces did not stop", "error", err)
+	}
+}
