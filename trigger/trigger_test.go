@@ -19,6 +19,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/goleak"
 
 	"buildbridge/mapping"
@@ -65,6 +66,7 @@ type settings struct {
 	stopped    bool // do not start
 	maxWaiting int64
 	shared     *codeartstest.Server // instead of one of its own
+	traces     trace.TracerProvider
 }
 
 // patient is a target that loses no time in tests.
@@ -97,7 +99,7 @@ func (b *bridge) open(t *testing.T, s settings) {
 		t.Fatal(err)
 	}
 	b.reg = prometheus.NewRegistry()
-	b.Trigger, err = trigger.New(trigger.Options{Store: b.store, Registerer: b.reg, Logger: log, DryRun: s.dryRun, MaxWaiting: s.maxWaiting})
+	b.Trigger, err = trigger.New(trigger.Options{Store: b.store, Registerer: b.reg, Logger: log, DryRun: s.dryRun, MaxWaiting: s.maxWaiting, TracerProvider: s.traces})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -183,6 +184,7 @@ type world struct {
 	simulator *codeartstest.Simulator
 	calls     atomic.Int64 // of RunJob, whatever became of them
 	good      string       // the rules
+	more      []string     // of the environment
 }
 
 const (
@@ -230,7 +232,7 @@ func (w *world) write(name, content string) {
 }
 
 func (w *world) env() []string {
-	return []string{"E2E_SECRET=" + secret, "E2E_AK=AK", "E2E_SK=SK"}
+	return append([]string{"E2E_SECRET=" + secret, "E2E_AK=AK", "E2E_SK=SK"}, w.more...)
 }
 
 // bridge is a `serve` that runs.
@@ -248,8 +250,8 @@ func (w *world) serve(args ...string) *bridge {
 	return b
 }
 
-// push sends a signed push to a repository and gives the status.
-func (b *bridge) push(id, repository string) int {
+// push sends a signed push to a repository, with more headers, and gives the status.
+func (b *bridge) push(id, repository string, more ...http.Header) int {
 	b.t.Helper()
 	header, body := codehosttest.GitHub(id, codehosttest.Change{
 		Repository: repository, Branch: "main", Before: "9049f1265b7d61be4a8904a9a27120d2064dab3b",
@@ -261,6 +263,9 @@ func (b *bridge) push(id, repository string) int {
 		b.t.Fatal(err)
 	}
 	req.Header = header
+	for _, h := range more {
+		maps.Copy(req.Header, h)
+	}
 	status, _ := do(b.t, req)
 	return status
 }

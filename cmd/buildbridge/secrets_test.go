@@ -26,6 +26,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"buildbridge/cmd/internal/telemetry/telemetrytest"
 	"buildbridge/handlers/codehost/codehosttest"
 	"buildbridge/mapping"
 	"buildbridge/trigger/codearts/codeartstest"
@@ -230,7 +231,9 @@ func (s *secrets) run(database string) {
 	defer echoing.Close()
 	good := s.rules(simulator.URL, echoing.URL)
 	s.write("rules.yaml", good)
-	s.env = append(s.env, "BUILDBRIDGE_DATABASE="+database, "BUILDBRIDGE_RULES=rules.yaml")
+	traces := telemetrytest.New(t)
+	s.env = append(s.env, "BUILDBRIDGE_DATABASE="+database, "BUILDBRIDGE_RULES=rules.yaml",
+		"OTEL_EXPORTER_OTLP_ENDPOINT="+traces.URL, "OTEL_EXPORTER_OTLP_HEADERS=Authorization="+s.secret("COLLECTOR"))
 
 	s.command("check", "--online")
 	s.command("check", "--online", "--json")
@@ -253,6 +256,7 @@ func (s *secrets) run(database string) {
 	}
 	b.term()
 	s.hear("the log", []byte(b.output()))
+	s.hear("the traces", traces.Raw())
 	if database == "buildbridge.db" {
 		s.files("after it stopped")
 	} else {
@@ -261,8 +265,10 @@ func (s *secrets) run(database string) {
 	s.stored(database, deliveries)
 	s.search()
 
-	if !bytes.Contains(s.said["the log"], []byte("no: ")) {
-		t.Error("the service's echo is not in the log: this test looks at nothing")
+	for _, who := range []string{"the log", "the traces"} {
+		if !bytes.Contains(s.said[who], []byte("no: ")) {
+			t.Errorf("the service's echo is not in %s: this test looks at nothing", who)
+		}
 	}
 }
 

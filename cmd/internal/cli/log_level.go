@@ -11,7 +11,7 @@ import (
 type logLevelCommand struct {
 	adminFlags `embed:""`
 
-	Level string `arg:"" optional:"" enum:",debug,info,warn,error" help:"debug, info, warn or error; without one, the level is shown."`
+	Level string `arg:"" optional:"" help:"debug, info, warn or error; without one, the level is shown."`
 }
 
 // Help implements kong.HelpProvider.
