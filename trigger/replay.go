@@ -47,7 +47,7 @@ func (t *Trigger) Replay(ctx context.Context, id string) (b *store.Build, err er
 	now := time.Now()
 	ctx, span := t.span(ctx, "replay build", trace.SpanKindProducer)
 	defer func() { end(span, err) }()
-	if before := traceOf(old); before.IsValid() {
+	if before := traceOf(old); before.IsValid() { //nolint:contextcheck // what is stored, and not what ctx has
 		span.AddLink(trace.Link{SpanContext: before})
 	}
 	b = &store.Build{

@@ -41,7 +41,7 @@ func ended(t *testing.T, spans *tracetest.SpanRecorder, name string, n int) []sd
 func text(s sdk.ReadOnlySpan, key string) string {
 	for _, kv := range s.Attributes() {
 		if string(kv.Key) == key {
-			return kv.Value.Emit()
+			return kv.Value.String()
 		}
 	}
 	return ""

@@ -137,7 +137,7 @@ func (c *Client) do(ctx context.Context, k call) (answer, reply, error) {
 		if err != nil {
 			return answer{}, reply{}, err
 		}
-		r, err := c.sender.send(k.op, req)
+		r, err := c.sender.send(ctx, k.op, req)
 		if err != nil {
 			return answer{}, reply{}, err
 		}

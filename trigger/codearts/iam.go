@@ -169,7 +169,7 @@ func (u *iamUser) login(ctx context.Context) (string, error) {
 	req.Header.Set("Content-Type", "application/json;charset=utf8")
 	req.Header.Set("User-Agent", defaultUserAgent)
 	asked := u.Now()
-	r, err := u.sender.send(opToken, req, password)
+	r, err := u.sender.send(ctx, opToken, req, password)
 	if err != nil {
 		return "", harmless(err)
 	}

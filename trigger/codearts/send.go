@@ -34,8 +34,8 @@ func newSender(transport http.RoundTripper, now func() time.Time, log *slog.Logg
 
 // send sends one request. secrets are those in the body; what the header carries
 // is known.
-func (s *sender) send(op string, req *http.Request, secrets ...string) (reply, error) {
-	ctx, span := begin(req, op)
+func (s *sender) send(ctx context.Context, op string, req *http.Request, secrets ...string) (reply, error) {
+	ctx, span := begin(ctx, op, req)
 	defer span.End()
 	began := time.Now()
 	r, err := s.once(ctx, op, req, secrets)
@@ -98,8 +98,7 @@ func (s *sender) once(ctx context.Context, op string, req *http.Request, secrets
 // begin begins the span of a request
 // (https://opentelemetry.io/docs/specs/semconv/http/http-spans/), named after what
 // it is for. Nothing of its headers or its body is in it.
-func begin(req *http.Request, op string) (context.Context, trace.Span) {
-	ctx := req.Context()
+func begin(ctx context.Context, op string, req *http.Request) (context.Context, trace.Span) {
 	caller := trace.SpanFromContext(ctx)
 	if !caller.IsRecording() {
 		return ctx, noop.Span{}

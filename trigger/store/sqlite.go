@@ -115,8 +115,8 @@ func openSQLite(ctx context.Context, path, caller string, log *slog.Logger) (_ d
 		return nil, err
 	}
 	// Together or not at all: a step is not taken twice.
-	tables := "BEGIN IMMEDIATE;" + upgrade(version) + sqliteSchema + fmt.Sprintf("PRAGMA user_version = %d;COMMIT;", schemaVersion)
-	if _, err := d.writer.ExecContext(ctx, tables); err != nil {
+	number := fmt.Sprintf("PRAGMA user_version = %d;", schemaVersion)
+	if _, err := d.writer.ExecContext(ctx, "BEGIN IMMEDIATE;"+upgrade(version)+sqliteSchema+number+"COMMIT;"); err != nil {
 		return nil, fmt.Errorf("migrate: %w", err)
 	}
 	return d, nil

@@ -226,12 +226,7 @@ func TestStopIsBounded(t *testing.T) {
 		t.Run(protocol, func(t *testing.T) {
 			defer goleak.VerifyNone(t, goleak.IgnoreCurrent()) // what was cut ends by itself
 			release := make(chan struct{})
-			silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				select {
-				case <-release:
-				case <-r.Context().Done():
-				}
-			}))
+			silent := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
 			defer silent.Close()
 			defer close(release)
 			environment(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": silent.URL, "OTEL_EXPORTER_OTLP_PROTOCOL": protocol})
