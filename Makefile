@@ -1,5 +1,5 @@
-# Needs Go, bash and, for the race detector, a C compiler. The linter and promtool
-# are installed by version into TOOLS when they are first used.
+# Needs Go, bash and, for the race detector, a C compiler. Tools are installed by version
+# into TOOLS when they are first used.
 
 SHELL       := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -26,26 +26,29 @@ ifdef BUILDBRIDGE_PAYLOADS
 override export BUILDBRIDGE_PAYLOADS := $(abspath $(BUILDBRIDGE_PAYLOADS))
 endif
 
-GOLANGCI_VERSION := v2.15.0
-TOOLS            ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/buildbridge/tools
-# The Go version is part of the path: a linter built by an older Go refuses newer code.
-GOLANGCI         := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)-$(shell $(GO) env GOVERSION)/golangci-lint
-PROMTOOL_VERSION := v0.316.0
-PROMTOOL         := $(TOOLS)/promtool-$(PROMTOOL_VERSION)-$(shell $(GO) env GOVERSION)/promtool
+TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/buildbridge/tools
 
-# go-tool VARIABLE,PACKAGE,VERSION: a tool in a folder of its own, installed when it is first used.
+# go-tool VARIABLE,PACKAGE,VERSION,FLAGS: a tool in a folder of its own, installed when it
+# is first used. The Go version is part of the path: a linter built by an older Go refuses
+# newer code.
 define go-tool
-$(1) := $(TOOLS)/$(notdir $(2))-$(3)-$(shell $(GO) env GOVERSION)/$(notdir $(2))
+$(1) := $(TOOLS)/$(notdir $(patsubst %/v2,%,$(2)))-$(3)-$(shell $(GO) env GOVERSION)/$(notdir $(patsubst %/v2,%,$(2)))
 $$($(1)):
-	GOBIN='$$(@D)' $(GO) install $(2)@$(3)
+	GOBIN='$$(@D)' $(GO) install $(4) $(2)@$(3)
 endef
 
-CHART := charts/buildbridge
+# Prometheus without its service discoveries, of which neither rules nor tests need any.
+$(eval $(call go-tool,GOLANGCI,github.com/golangci/golangci-lint/v2/cmd/golangci-lint,v2.15.0))
+$(eval $(call go-tool,PROMTOOL,github.com/prometheus/prometheus/cmd/promtool,v0.316.0,-tags remove_all_sd))
+$(eval $(call go-tool,PROMETHEUS,github.com/prometheus/prometheus/cmd/prometheus,v0.316.0,-tags remove_all_sd))
 $(eval $(call go-tool,HELM,helm.sh/helm/v3/cmd/helm,v3.22.0))
 $(eval $(call go-tool,HELM_UNITTEST,github.com/helm-unittest/helm-unittest/cmd/helm-unittest,v1.0.0))
 $(eval $(call go-tool,HELM_DOCS,github.com/norwoodj/helm-docs/cmd/helm-docs,v1.14.2))
 $(eval $(call go-tool,KUBECONFORM,github.com/yannh/kubeconform/cmd/kubeconform,v0.7.0))
 $(eval $(call go-tool,CONTROLLER_GEN,sigs.k8s.io/controller-tools/cmd/controller-gen,v0.23.0))
+$(eval $(call go-tool,GORELEASER,github.com/goreleaser/goreleaser/v2,v2.15.1))
+
+CHART           := charts/buildbridge
 HELM_DOCS_FLAGS := --log-level warning --sort-values-order file --chart-search-root $(CHART)
 
 .DEFAULT_GOAL := help
@@ -68,9 +71,7 @@ image: ## Build the container image IMAGE:VERSION; ENGINE=podman, IMAGEFLAGS='--
 	$(or $(ENGINE),$(error no docker, podman or buildah here)) build $(IMAGEFLAGS) -t $(IMAGE):$(or $(VERSION),devel) \
 		--build-arg VERSION=$(or $(VERSION),devel) --build-arg REVISION=$(or $(REVISION),unknown) .
 
-GORELEASER_VERSION := v2.15.1
-GORELEASER         := $(TOOLS)/goreleaser-$(GORELEASER_VERSION)-$(shell $(GO) env GOVERSION)/goreleaser
-RELEASE            = REVISION='$(REVISION)' COMMIT_TIME=$$(git log -1 --format=%ct) COMMIT_DATE=$$(git log -1 --format=%cI) $(GORELEASER) release --clean
+RELEASE = REVISION='$(REVISION)' COMMIT_TIME=$$(git log -1 --format=%ct) COMMIT_DATE=$$(git log -1 --format=%cI) $(GORELEASER) release --clean
 
 .PHONY: snapshot
 snapshot: $(GORELEASER) ## Build the archives of a release into dist/, from what is there
@@ -79,9 +80,6 @@ snapshot: $(GORELEASER) ## Build the archives of a release into dist/, from what
 .PHONY: release
 release: $(GORELEASER) ## Build them from the tag of the commit that is checked out
 	$(RELEASE)
-
-$(GORELEASER):
-	GOBIN='$(@D)' $(GO) install github.com/goreleaser/goreleaser/v2@$(GORELEASER_VERSION)
 
 .PHONY: test
 test: ## Run all tests, with the race detector where there is a C compiler
@@ -107,17 +105,10 @@ lint: $(GOLANGCI) ## Check formatting, module files and code
 fmt: $(GOLANGCI) ## Format all Go files
 	$(GOLANGCI) fmt
 
-$(GOLANGCI):
-	GOBIN='$(@D)' $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
-
 .PHONY: alerts
 alerts: $(PROMTOOL) ## Check the alerts, and run their tests
 	$(PROMTOOL) check rules --lint=all --lint-fatal charts/buildbridge/alerts/*.yaml
 	$(PROMTOOL) test rules charts/buildbridge/alerts/tests/*.yaml
-
-# Without the service discoveries, of which rules need none.
-$(PROMTOOL):
-	GOBIN='$(@D)' $(GO) install -tags remove_all_sd github.com/prometheus/prometheus/cmd/promtool@$(PROMTOOL_VERSION)
 
 .PHONY: chart
 chart: $(HELM) $(HELM_UNITTEST) $(HELM_DOCS) $(KUBECONFORM) $(CONTROLLER_GEN) ## Check the Helm chart with the real tools, each way to run it
@@ -137,8 +128,7 @@ bench: ## Run all benchmarks; BENCHTIME=1x to see that they work
 bench-load: ## Measure the program under load, next to a bare handler: minutes; LOADFLAGS='-run Accept' for a part
 	$(GO) test ./cmd/internal/loadtest -count=1 -v -timeout 2h $(LOADFLAGS) -args -full
 
-PROMETHEUS := $(TOOLS)/prometheus-$(PROMTOOL_VERSION)-$(shell $(GO) env GOVERSION)/prometheus
-OBSERVE     = $(GO) test ./cmd/internal/observetest -count=1 -v -prometheus '$(PROMETHEUS)' -promtool '$(PROMTOOL)'
+OBSERVE = $(GO) test ./cmd/internal/observetest -count=1 -v -prometheus '$(PROMETHEUS)' -promtool '$(PROMTOOL)'
 
 .PHONY: observe
 observe: $(PROMETHEUS) $(PROMTOOL) ## Try dashboards and alerts on a real Prometheus
@@ -147,9 +137,6 @@ observe: $(PROMETHEUS) $(PROMTOOL) ## Try dashboards and alerts on a real Promet
 .PHONY: pictures
 pictures: $(PROMETHEUS) $(PROMTOOL) ## Draw the dashboards for docs/images: three minutes
 	$(OBSERVE) -run Observe -lasting 150s -pictures ../../../docs/images
-
-$(PROMETHEUS):
-	GOBIN='$(@D)' $(GO) install -tags remove_all_sd github.com/prometheus/prometheus/cmd/prometheus@$(PROMTOOL_VERSION)
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME: a time, or a count of inputs such as 20000x
