@@ -343,7 +343,7 @@ func TestRefused(t *testing.T) {
 		"a budget that lets nothing go":          {"podDisruptionBudget.maxUnavailable=0", "at '/podDisruptionBudget/maxUnavailable'"},
 		"a text for a number":                    {"replicas=x", "at '/replicas': got string, want integer"},
 		"a body memory without a unit":           {"maxBodyMemory=256MB", "at '/maxBodyMemory'"},
-		"a runbook that cannot be found":         {"prometheusRule.runbookURL=docs", "at '/prometheusRule/runbookURL'"},
+		"a runbook that cannot be found":         {"runbookURL=docs", "at '/runbookURL'"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := render(t, "--set", test.set)
@@ -421,11 +421,16 @@ func only(t *testing.T, kind, suffix string, args ...string) object {
 	return found[0]
 }
 
-// Every dashboard is in the ConfigMap as it is in its file.
+// Where the links of alerts and dashboards begin in their files, and where they do
+// in a chart that knows where the docs are.
+const placeholder, address = "https://git.example.com/buildbridge/blob/main/", "https://git.acme.test/b/"
+
+// Every dashboard is in the ConfigMap as it is in its file, but for the address of
+// the runbook.
 func TestDashboardsAreTheirSources(t *testing.T) {
 	tool(t, "helm")
 	files := sources(t, "dashboards/*.json")
-	o := only(t, "ConfigMap", "-dashboards", "--set", "dashboards.enabled=true")
+	o := only(t, "ConfigMap", "-dashboards", "--set", "dashboards.enabled=true,runbookURL="+address)
 	if got := at(map[string]any(o), "metadata", "labels", "grafana_dashboard"); got != "1" {
 		t.Errorf("label grafana_dashboard: %v, want 1", got)
 	}
@@ -439,8 +444,11 @@ func TestDashboardsAreTheirSources(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if !bytes.Contains(text, []byte(placeholder)) {
+			t.Errorf("%s links to no page below %s", file, placeholder)
+		}
 		var want, got any
-		if err := json.Unmarshal(text, &want); err != nil {
+		if err := json.Unmarshal(bytes.ReplaceAll(text, []byte(placeholder), []byte(address)), &want); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
 		rendered, _ := data[filepath.Base(file)].(string)
@@ -465,7 +473,6 @@ func TestAlertsAreTheirSource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const placeholder, address = "https://git.example.com/buildbridge/blob/main/", "https://git.acme.test/b/"
 	if !bytes.Contains(text, []byte(placeholder+"docs/runbook.md#")) {
 		t.Errorf("no runbook_url begins with %s", placeholder)
 	}
@@ -474,7 +481,7 @@ func TestAlertsAreTheirSource(t *testing.T) {
 		"with a copy's docs": {address, strings.ReplaceAll(string(text), placeholder, address)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := only(t, "PrometheusRule", "", "--set", "prometheusRule.enabled=true,prometheusRule.runbookURL="+test.address)
+			o := only(t, "PrometheusRule", "", "--set", "prometheusRule.enabled=true,runbookURL="+test.address)
 			var want map[string]any
 			if err := yaml.Unmarshal([]byte(test.want), &want); err != nil {
 				t.Fatal(err)
