@@ -17,6 +17,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
     body          bytea NOT NULL, -- compressed (S2), without secrets
     replay_of     text NOT NULL
 );
+ALTER TABLE deliveries ALTER COLUMN body SET STORAGE EXTERNAL; -- not compressed a second time
 CREATE INDEX IF NOT EXISTS deliveries_duplicate ON deliveries (source, duplicate_key, received_at) WHERE outcome = 'accepted' AND replay_of = '';
 CREATE INDEX IF NOT EXISTS deliveries_received ON deliveries (received_at);
 CREATE INDEX IF NOT EXISTS deliveries_bodies ON deliveries (received_at) WHERE length(body) > 0;
