@@ -7,21 +7,13 @@ import (
 	"strings"
 )
 
-// What is alive between two deliveries is a few megabytes. Collected each time
-// that it has doubled, as Go does by itself, it would be collected dozens of times
-// a second. Large bodies are what the limit is for: near it, memory is collected
-// as often as it takes.
-const (
-	garbagePercent = 150
-	memoryLimit    = 448 << 20 // bytes
-)
+// memoryLimit is in bytes. It is for large bodies: near it, memory is collected as
+// often as it takes.
+const memoryLimit = 448 << 20
 
-// tune sets what the environment does not: GOGC, GOMEMLIMIT and GOMAXPROCS
+// tune sets what the environment does not: GOMEMLIMIT and GOMAXPROCS
 // (https://pkg.go.dev/runtime#hdr-Environment_Variables).
 func tune(database string) {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbagePercent)
-	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
