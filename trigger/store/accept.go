@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // acceptance is a delivery with its builds on their way into the database.
@@ -77,6 +78,8 @@ func (s *Store) acceptAll(ctx context.Context, tx *tx, all []*acceptance) error 
 		return err
 	}
 	deliveries, builds := newDeliveries(), newBuilds()
+	deliveries.grow(len(all))
+	builds.grow(len(all))
 	for _, a := range all {
 		if a.found != "" {
 			continue
@@ -211,6 +214,9 @@ type rows struct {
 	columns []string
 	args    []any // row after row: string, int64, bool or []byte
 }
+
+// grow makes room for so many rows.
+func (r *rows) grow(n int) { r.args = slices.Grow(r.args, n*len(r.columns)) }
 
 func (r *rows) add(values ...any) { r.args = append(r.args, values...) }
 

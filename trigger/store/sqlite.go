@@ -93,7 +93,7 @@ func openSQLite(ctx context.Context, path, caller string, log *slog.Logger) (_ d
 	if err := d.writer.PingContext(ctx); err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
-	reader := url.Values{"mode": {"rw"}, "_pragma": {"busy_timeout(5000)", "query_only(ON)", "cache_size(-1024)"}}
+	reader := url.Values{"mode": {"rw"}, "_pragma": {"busy_timeout(5000)", "query_only(ON)", "cache_size(-512)"}}
 	if d.read, err = openConns("file:" + uriPath(d.real) + "?" + reader.Encode()); err != nil {
 		return nil, err
 	}

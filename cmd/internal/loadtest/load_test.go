@@ -95,8 +95,8 @@ type bridge struct {
 func serve(t *testing.T, database, rules string) *bridge {
 	t.Helper()
 	b := &bridge{dir: t.TempDir()}
-	if database == "" {
-		database = filepath.Join(b.dir, "buildbridge.db")
+	if database == "" { // away from the rules, as the chart and the systemd unit have it
+		database = filepath.Join(t.TempDir(), "buildbridge.db")
 	}
 	if err := os.WriteFile(filepath.Join(b.dir, "rules.yaml"), []byte(rules), 0o600); err != nil {
 		t.Fatal(err)
