@@ -73,7 +73,7 @@ func (s *Server) readBody(c echo.Context, limit int64) (raw []byte, held int64, 
 				return raw, held, err
 			}
 			held = room
-			raw = append(s.room(room), raw...)
+			raw = append(s.room(room), raw...) // a small one may take up to smallBody, uncounted
 		}
 		n, err := body.Read(raw[len(raw):cap(raw)])
 		raw = raw[:len(raw)+n]

@@ -107,6 +107,7 @@ func (m *memory) Accept(ctx context.Context, d mapping.Delivery, builds []mappin
 	if m.accept != nil {
 		return m.accept(ctx, d, builds)
 	}
+	d.Body = bytes.Clone(d.Body)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, earlier := range m.accepted {
@@ -127,6 +128,7 @@ func (m *memory) Accept(ctx context.Context, d mapping.Delivery, builds []mappin
 func (m *memory) Ignore(d mapping.Delivery, reason mapping.Reason, verdicts []mapping.Verdict) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	d.Body = bytes.Clone(d.Body)
 	m.ignored = append(m.ignored, ignored{d, reason, verdicts})
 }
 
