@@ -117,3 +117,107 @@ func TestTablesOfTheFirstVersion(t *testing.T) {
 		})
 	}
 }
+
+// While a new replica brings the tables up to date, an older one goes on accepting:
+// its transaction has the deliveries and comes to the builds. Neither may cost the
+// other its transaction.
+func TestMigrationBesideOneThatAccepts(t *testing.T) {
+	t.Parallel()
+	database := server.Database(t)
+	old := opener(t, database)()
+	accept(t, old, nil)
+	if err := old.Close(); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	if _, err := conn.Exec(t.Context(), `ALTER TABLE builds DROP COLUMN trace; UPDATE schema_version SET version = 1;`); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `UPDATE deliveries SET reason = reason`); err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan error, 1)
+	go func() {
+		s, err := store.Open(context.WithoutCancel(t.Context()), store.Options{Database: database, Logger: logger(t)})
+		if err == nil {
+			err = s.Close()
+		}
+		opened <- err
+	}()
+	time.Sleep(500 * time.Millisecond) // it waits for the deliveries now
+	began := time.Now()
+	if _, err := tx.Exec(t.Context(), `UPDATE builds SET version = version`); err != nil {
+		t.Errorf("the older replica: %v", err)
+		_ = tx.Rollback(t.Context())
+	} else if err := tx.Commit(t.Context()); err != nil {
+		t.Error(err)
+	}
+	t.Logf("the older replica waited %s", time.Since(began))
+	if err := <-opened; err != nil {
+		t.Errorf("the new replica: %v", err)
+	}
+}
+
+// A step that cannot have the tables, because somebody reads them for long (pg_dump
+// does), must not keep the older replicas from accepting.
+func TestMigrationBesideALongRead(t *testing.T) {
+	t.Parallel()
+	database := server.Database(t)
+	old := opener(t, database)()
+	accept(t, old, nil)
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	if _, err := conn.Exec(t.Context(), `ALTER TABLE builds DROP COLUMN trace; UPDATE schema_version SET version = 1;`); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `LOCK TABLE deliveries, builds IN ACCESS SHARE MODE`); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	opened := make(chan error, 1)
+	go func() {
+		s, err := store.Open(ctx, store.Options{Database: database, Logger: logger(t)})
+		if err == nil {
+			err = s.Close()
+		}
+		opened <- err
+	}()
+	time.Sleep(500 * time.Millisecond)
+	other, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close(context.WithoutCancel(t.Context()))
+	if _, err := other.Exec(t.Context(), `SET lock_timeout = '2s'`); err != nil {
+		t.Fatal(err)
+	}
+	// What the older replica writes.
+	if _, err := other.Exec(t.Context(), `UPDATE builds SET version = version`); err != nil {
+		t.Errorf("the older replica: %v", err)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-opened; err != nil {
+		t.Errorf("the new replica: %v", err)
+	}
+	cancel()
+	if err := old.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -117,10 +117,30 @@ func (d *postgres) migrate(ctx context.Context, log *slog.Logger) (err error) {
 		return nil // even what changes nothing would wait for whoever writes, and they for it
 	}
 	// One text is one transaction.
-	if _, err := conn.Exec(ctx, upgrade(version)+postgresSchema+fmt.Sprintf("INSERT INTO schema_version (version) VALUES (%d);", schemaVersion)); err != nil {
-		return fmt.Errorf("migrate: %w", err)
+	step := upgrade(version) + postgresSchema + fmt.Sprintf("INSERT INTO schema_version (version) VALUES (%d);", schemaVersion)
+	if version > 0 {
+		// Older replicas accept meanwhile. The tables are locked in the order in which
+		// an acceptance does, and given up if they cannot be had at once: who wants
+		// them waits behind us.
+		step = `SET LOCAL lock_timeout = '500ms'; LOCK TABLE deliveries, builds IN ACCESS EXCLUSIVE MODE;` + step
 	}
-	return nil
+	for told := false; ; told = true {
+		_, err := conn.Exec(ctx, step)
+		if err == nil {
+			return nil
+		}
+		if e, ok := errors.AsType[*pgconn.PgError](err); !ok || e.Code != "55P03" && e.Code != "40P01" { // lock_not_available, deadlock_detected
+			return fmt.Errorf("migrate: %w", err)
+		}
+		if !told {
+			log.WarnContext(ctx, "the tables are in use, waiting to bring them up to date", "error", err)
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return fmt.Errorf("migrate: %w", err)
+		}
+	}
 }
 
 func (d *postgres) close() error {

@@ -153,6 +153,7 @@ func (s *Store) zip(body []byte) []byte {
 	}
 	zipped := s2.Encode(*scratch, body)
 	if cap(zipped) > scratchMost {
+		s.scratch.Put(scratch)
 		return zipped
 	}
 	*scratch = zipped

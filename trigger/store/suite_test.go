@@ -39,6 +39,7 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 	for name, test := range map[string]func(t *testing.T, open func() *store.Store){
 		"what is accepted is read back":                 acceptedIsReadBack,
 		"a duplicate writes nothing":                    duplicateWritesNothing,
+		"bodies are their own":                          bodiesAreTheirOwn,
 		"acceptances at once all get their own answer":  manyAtOnce,
 		"a bad row fails alone":                         badRowFailsAlone,
 		"a bad row does not make the database ill":      badRowIsNoIllness,
@@ -1005,4 +1006,34 @@ func waitsForTwo(t *testing.T, open func() *store.Store) {
 		t.Fatal(err)
 	}
 	woken(t, s, held[5].ID)
+}
+
+// Bodies are compressed in memory that is used again: each delivery has its own
+// all the same.
+func bodiesAreTheirOwn(t *testing.T, open func() *store.Store) {
+	s := open()
+	want := map[string]string{}
+	for i := range 50 {
+		d := delivery(newID())
+		d.Body = []byte(`{"ref":"` + strings.Repeat(fmt.Sprintf("%03d", i), 100) + `"}`)
+		want[d.ID] = string(d.Body)
+		s.PutAside(d)
+		clear(d.Body) // it is the next call's
+	}
+	if err := s.Close(); err != nil { // writes them
+		t.Fatal(err)
+	}
+	s = open()
+	for id, body := range want {
+		d, err := s.Delivery(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(d.Body) != body {
+			t.Fatalf("delivery %s has the body %.40s, want %.40s", id, d.Body, body)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
 }
