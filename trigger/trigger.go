@@ -218,11 +218,11 @@ func (t *Trigger) accept(ctx context.Context, d mapping.Delivery, builds []mappi
 	for _, row := range rows {
 		if row.Superseded > 0 {
 			t.metrics.builds.WithLabelValues(row.Rule, row.Target, string(store.Superseded)).Add(float64(row.Superseded))
-			t.log.Info("build supersedes those that waited", append(buildAttrs(row), "superseded", row.Superseded)...)
+			t.log.InfoContext(ctx, "build supersedes those that waited", append(buildAttrs(row), "superseded", row.Superseded)...)
 		}
 		if row.State == store.Dead {
 			t.metrics.builds.WithLabelValues(row.Rule, row.Target, string(store.Dead)).Inc()
-			t.log.Warn("build is dead on arrival", append(buildAttrs(row), "reason", row.Reason)...)
+			t.log.WarnContext(ctx, "build is dead on arrival", append(buildAttrs(row), "reason", row.Reason)...)
 		}
 	}
 	return receipt, nil

@@ -307,7 +307,6 @@ func (t *Trigger) finish(ctx context.Context, b *store.Build, a store.Attempt) e
 	}
 	b.Record(a)
 	err := t.saveForSure(ctx, b)
-	attempted(trace.SpanFromContext(ctx), b, a)
 	attrs := append(buildAttrs(b), "outcome", a.Outcome, "attempt", b.Attempts, "duration_ms", a.Took.Milliseconds())
 	if b.BuildNumber != "" {
 		attrs = append(attrs, "build_number", b.BuildNumber)
@@ -318,6 +317,7 @@ func (t *Trigger) finish(ctx context.Context, b *store.Build, a store.Attempt) e
 	if err != nil {
 		return err
 	}
+	attempted(trace.SpanFromContext(ctx), b, a)
 	if b.State.Final() {
 		t.metrics.builds.WithLabelValues(b.Rule, b.Target, string(b.State)).Inc()
 	}

@@ -11,7 +11,7 @@ import (
 // often as it takes.
 const memoryLimit = 448 << 20
 
-// tune sets what the environment does not: GOMEMLIMIT and GOMAXPROCS
+// tune sets what the environment does not, once in a process: GOMEMLIMIT and GOMAXPROCS
 // (https://pkg.go.dev/runtime#hdr-Environment_Variables).
 func tune(database string) {
 	if os.Getenv("GOMEMLIMIT") == "" {
@@ -19,7 +19,8 @@ func tune(database string) {
 	}
 	// SQLite syncs the disk inside of a system call, in the goroutine that writes. Go
 	// takes the processor away from one only some milliseconds later: without one
-	// more it would stand idle for as long.
+	// more it would stand idle for as long. What Go does by itself when the quota of a
+	// container changes ends with it.
 	if os.Getenv("GOMAXPROCS") == "" && !strings.Contains(database, "://") {
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	}

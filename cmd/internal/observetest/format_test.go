@@ -100,7 +100,7 @@ func (f *field) color(v float64) string {
 	return name
 }
 
-// mapped is the text and the color for a value that has one of its own.
+// mappedTo gives the text and the color for a value that has one of its own.
 func mappedTo(mappings []mapped, v float64) (text, color string, ok bool) {
 	for _, m := range mappings {
 		if to, ok := m.Options[strconv.FormatFloat(v, 'f', -1, 64)]; ok {

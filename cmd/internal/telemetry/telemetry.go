@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,8 +41,8 @@ type Tracing struct {
 }
 
 // Start begins to send traces if the environment names a collector; nil if it does
-// not. A variable that makes no sense is its error, which does not have the value:
-// that may be secret. It makes no network call. Errors of sending go to the log,
+// not. A variable that makes no sense is its error, which does not have the value of
+// a URL or of headers: that may be secret. It makes no network call. Errors of sending go to the log,
 // now and then.
 func Start(ctx context.Context, version string, log *slog.Logger) (*Tracing, error) {
 	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
@@ -51,12 +52,13 @@ func Start(ctx context.Context, version string, log *slog.Logger) (*Tracing, err
 	if endpoint == "" {
 		return nil, nil
 	}
-	switch exporter := os.Getenv("OTEL_TRACES_EXPORTER"); exporter {
-	case "none":
+	exporters := strings.TrimSpace(os.Getenv("OTEL_TRACES_EXPORTER"))
+	switch list := strings.Split(exporters, ","); {
+	case exporters == "", slices.Contains(list, "otlp"):
+	case slices.Contains(list, "none"):
 		return nil, nil
-	case "", "otlp":
 	default:
-		return nil, fmt.Errorf("OTEL_TRACES_EXPORTER: %q is not known: want otlp or none", exporter)
+		return nil, fmt.Errorf("OTEL_TRACES_EXPORTER: %q is not known: want otlp or none", exporters)
 	}
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
@@ -70,7 +72,7 @@ func Start(ctx context.Context, version string, log *slog.Logger) (*Tracing, err
 
 	t := &Tracing{log: log}
 	if t.exporter, err = newExporter(ctx); err != nil {
-		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_…: %w", f.plain(err))
+		return nil, f.plain(err)
 	}
 	about, err := resource.New(ctx,
 		resource.WithTelemetrySDK(),
@@ -102,12 +104,22 @@ func Start(ctx context.Context, version string, log *slog.Logger) (*Tracing, err
 func newExporter(ctx context.Context) (sdk.SpanExporter, error) {
 	switch name, protocol := setting("PROTOCOL"); protocol {
 	case "", "http/protobuf", "http/json":
-		return otlptracehttp.New(ctx)
+		e, err := otlptracehttp.New(ctx)
+		return e, itsSettings(err)
 	case "grpc":
-		return otlptracegrpc.New(ctx)
+		e, err := otlptracegrpc.New(ctx)
+		return e, itsSettings(err)
 	default:
 		return nil, fmt.Errorf("%s: %q is not known: want http/protobuf, http/json or grpc", name, protocol)
 	}
+}
+
+// itsSettings says where an error of an exporter comes from.
+func itsSettings(err error) error {
+	if err != nil {
+		err = fmt.Errorf("OTEL_EXPORTER_OTLP_…: %w", err)
+	}
+	return err
 }
 
 // setting is a setting of the exporter: that for traces, or that for all signals.
