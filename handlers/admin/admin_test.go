@@ -408,6 +408,11 @@ func TestReplayOfBuild(t *testing.T) {
 			if stored.ReplayOf != b.ID || stored.State != store.Waiting {
 				t.Errorf("got %+v", stored)
 			}
+			var first admin.BuildDetail
+			a.ask("GET", "/builds/"+b.ID, http.StatusOK, &first)
+			if diff := cmp.Diff([]admin.Replay{{ID: again.ID, State: store.Waiting}}, first.Replays); diff != "" {
+				t.Errorf("the replays of the first (-want +got):\n%s", diff)
+			}
 		})
 	}
 }

@@ -42,10 +42,18 @@ type Build struct {
 type BuildDetail struct {
 	Build
 
-	TraceID string `json:"trace_id,omitempty"` // of the delivery or the replay that it came from
+	TraceID string   `json:"trace_id,omitempty"` // of the delivery or the replay that it came from
+	Replays []Replay `json:"replays,omitempty"`  // that repeat it, the newest first, 10 at most
 
 	Log  []Attempt       `json:"log"`  // the last 50, the oldest first
 	Body json.RawMessage `json:"body"` // of RunJob; null if it was dead on arrival
+}
+
+// Replay is a build that repeats another.
+type Replay struct {
+	ID          string      `json:"id"`
+	State       store.State `json:"state"`
+	BuildNumber string      `json:"build_number,omitempty"`
 }
 
 // Attempt is a call of RunJob, or a search for what became of one.
@@ -122,12 +130,19 @@ func (a *api) showBuild(c echo.Context) error {
 	if err != nil {
 		return stored("build", id, err)
 	}
+	replays, _, err := a.o.Store.Builds(c.Request().Context(), store.BuildFilter{ReplayOf: id, Limit: 10})
+	if err != nil {
+		return stored("build", id, err)
+	}
 	detail := BuildDetail{Build: newBuild(b), TraceID: traceID(b), Log: make([]Attempt, len(b.Log)), Body: raw(b.Body)}
 	for i, at := range b.Log {
 		detail.Log[i] = Attempt{
 			At: at.At, Duration: float64(at.Took.Microseconds()) / 1000, Search: at.Search, Times: at.Times,
 			Outcome: at.Outcome, Error: at.Error,
 		}
+	}
+	for _, r := range replays {
+		detail.Replays = append(detail.Replays, Replay{ID: r.ID, State: r.State, BuildNumber: r.BuildNumber})
 	}
 	return send(c, http.StatusOK, detail)
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"buildbridge/handlers/admin"
@@ -167,6 +168,9 @@ func (c *buildsShow) Run(ctx context.Context, env *Environment) error {
 	t.field("state", outcome(string(b.State), b.Reason, ""))
 	t.field("superseded by", b.SupersededBy)
 	t.field("replay of", b.ReplayOf)
+	for _, r := range b.Replays {
+		t.field("replayed as", strings.TrimSpace(fmt.Sprintf("%s, %s %s", r.ID, r.State, r.BuildNumber)))
+	}
 	t.field("delivery", b.Delivery)
 	t.field("received", local(b.ReceivedAt))
 	t.field("deadline", local(b.Deadline))
