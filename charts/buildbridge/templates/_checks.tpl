@@ -44,6 +44,14 @@ or do not do what they seem to. Everything the chart renders begins with it.
 {{- if gt (int $rules) 1 -}}
   {{- fail "rules: files, existingConfigMap and volume exclude each other." -}}
 {{- end -}}
+{{- if and $.Release.IsUpgrade (eq (int $rules) 0) -}}
+  {{- $live := lookup "v1" "ConfigMap" $.Release.Namespace (printf "%s-rules" (include "buildbridge.fullname" $)) -}}
+  {{- range dig "data" dict $live -}}
+    {{- if omit (fromYaml .) "version" -}}
+      {{- fail "rules: the release has rules and these values have none. Give --set-file again, or keep them in your values." -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
 {{- if and .rules.restartOnChange (or .rules.existingConfigMap .rules.volume) -}}
   {{- fail "rules.restartOnChange: the chart does not see when a ConfigMap or a volume of yours changes; it works with rules.files." -}}
 {{- end -}}
