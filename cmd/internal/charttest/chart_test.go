@@ -140,13 +140,19 @@ func TestModes(t *testing.T) {
 			}
 			must(t, kubeconform, "-strict", "-schema-location", schemas+"/{{.ResourceKind}}{{.KindSuffix}}.json", file)
 			v := read(t, values)
-			pods, rules := 0, 0
+			pods, tests, rules := 0, 0, 0
 			for _, o := range decode(t, manifests) {
 				kinds[o.kind()] = true
 				if spec := podSpec(o); spec != nil {
 					pods++
 					for _, fault := range restricted(spec) {
 						t.Errorf("%s: not restricted: %s", o.kind(), fault)
+					}
+				}
+				if containers, _ := at(map[string]any(o), "spec", "containers").([]any); o.kind() == "Pod" {
+					tests++
+					if len(containers) != 1 {
+						t.Errorf("%s has %d containers: helm test --logs would not know which to ask", o.name(), len(containers))
 					}
 				}
 				if o.kind() == "ConfigMap" && strings.HasSuffix(o.name(), "-rules") {
@@ -157,8 +163,12 @@ func TestModes(t *testing.T) {
 					v.absent(t, o)
 				}
 			}
-			if pods != 2 {
-				t.Errorf("%d pods, want the bridge and the test", pods)
+			wantTests := 2 // of the rules and of the admin API
+			if v.Rules.Volume != nil {
+				wantTests = 1
+			}
+			if pods != 1+tests || tests != wantTests {
+				t.Errorf("%d pods and %d of them tests, want the bridge and %d tests", pods, tests, wantTests)
 			}
 			// Rules of the chart's own exist where the values do not bring others.
 			if brought := v.Rules.ExistingConfigMap != "" || v.Rules.Volume != nil; (rules == 0) != brought {
