@@ -71,8 +71,14 @@ configMap:
 {{- end -}}
 {{- end -}}
 
-{{/* One endpoint of a ServiceMonitor or PodMonitor. */}}
+{{/*
+One endpoint of a ServiceMonitor or PodMonitor: (list $ "its values"). The job is another for each release, since alerts
+count by it, and has the word that they and the dashboards look for.
+*/}}
 {{- define "buildbridge.scrape" -}}
+{{- $job := include "buildbridge.fullname" (first .) -}}
+{{- $job = ternary $job (printf "buildbridge-%s" $job) (contains "buildbridge" $job) -}}
+{{- with last . -}}
 port: admin
 path: /metrics
 {{- with .interval }}
@@ -81,10 +87,13 @@ interval: {{ . }}
 {{- with .scrapeTimeout }}
 scrapeTimeout: {{ . }}
 {{- end }}
-{{- with .relabelings }}
-relabelings: {{- toYaml . | nindent 2 }}
-{{- end }}
+relabelings:
+  - {targetLabel: job, replacement: {{ $job }}}
+  {{- with .relabelings }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- with .metricRelabelings }}
 metricRelabelings: {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end -}}
 {{- end -}}
