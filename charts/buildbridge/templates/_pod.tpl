@@ -5,7 +5,8 @@
 {{- /* Time for load balancers to learn that a pod goes; pointless where no other pod could take the delivery. */ -}}
 {{- $drain := ternary 5 0 $postgres -}}
 metadata:
-  labels: {{- include "buildbridge.labels" (list . "bridge" .Values.podLabels) | nindent 4 }}
+  {{- /* Nothing of the chart's version, which would restart the pods. */}}
+  labels: {{- toYaml (mergeOverwrite (include "buildbridge.selector" . | fromYaml) .Values.commonLabels .Values.podLabels) | nindent 4 }}
   {{- $annotations := dict "kubectl.kubernetes.io/default-container" "buildbridge" }}
   {{- /* What is read at the start alone. Rules and files are read again when they change. */ -}}
   {{- with .Values.secrets.env }}
