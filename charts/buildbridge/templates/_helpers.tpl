@@ -24,8 +24,12 @@ app.kubernetes.io/component: bridge
   "app.kubernetes.io/name" (include "buildbridge.name" $root)
   "app.kubernetes.io/instance" $root.Release.Name
   "app.kubernetes.io/component" (index . 1)
-  "app.kubernetes.io/version" $root.Chart.AppVersion
   "app.kubernetes.io/managed-by" $root.Release.Service -}}
+{{- /* Of the image in use. A digest does not tell it, and not every tag can be a label. */ -}}
+{{- $version := default (ternary "" $root.Chart.AppVersion (ne $root.Values.image.digest "")) $root.Values.image.tag -}}
+{{- if regexMatch "^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$" $version -}}
+{{- $_ := set $labels "app.kubernetes.io/version" $version -}}
+{{- end -}}
 {{- range prepend (rest (rest .)) $root.Values.commonLabels }}{{ $labels = mergeOverwrite $labels . }}{{ end -}}
 {{- toYaml $labels -}}
 {{- end -}}
