@@ -37,6 +37,9 @@ or do not do what they seem to. Everything the chart renders begins with it.
   {{- if and .autoscaling.enabled (gt (int .autoscaling.minReplicas) (int .autoscaling.maxReplicas)) -}}
     {{- fail "autoscaling: minReplicas is more than maxReplicas." -}}
   {{- end -}}
+  {{- if and .autoscaling.enabled (eq (int .replicas) 0) -}}
+    {{- fail "replicas: 0 stops nothing while autoscaling is on, which decides how many there are. Set autoscaling.enabled to false for that time." -}}
+  {{- end -}}
 {{- end -}}
 
 {{- $rules := 0 -}}
@@ -77,6 +80,9 @@ or do not do what they seem to. Everything the chart renders begins with it.
 
 {{- if and .serviceMonitor.enabled .podMonitor.enabled -}}
   {{- fail "serviceMonitor and podMonitor: enable one of them; both would count everything twice." -}}
+{{- end -}}
+{{- if and .service.externalTrafficPolicy (eq .service.type "ClusterIP") -}}
+  {{- fail "service.externalTrafficPolicy: a ClusterIP has no traffic from outside. Set service.type to NodePort or LoadBalancer, or leave it empty." -}}
 {{- end -}}
 {{- if and .ingress.enabled (not .ingress.hosts) -}}
   {{- fail "ingress.hosts: name at least one host." -}}

@@ -329,6 +329,8 @@ func TestRefused(t *testing.T) {
 		"a file as the URL":                      {"database.type=postgres,database.url=buildbridge.db", "at '/database/url'"},
 		"another database":                       {"database.type=mysql", "at '/database/type': value must be one of 'sqlite', 'postgres'"},
 		"fewest over most":                       {postgres + ",autoscaling.enabled=true,autoscaling.minReplicas=9", "minReplicas is more than maxReplicas"},
+		"a stop that would stop nothing":         {postgres + ",autoscaling.enabled=true,replicas=0", "replicas: 0 stops nothing while autoscaling is on"},
+		"a policy without outer traffic":         {"service.externalTrafficPolicy=Local", "service.externalTrafficPolicy: a ClusterIP has no traffic from outside"},
 		"rules from two places":                  {"rules.existingConfigMap=c,rules.files.a\\.yaml=version: 1", "files, existingConfigMap and volume exclude each other"},
 		"rules from two other places":            {"rules.existingConfigMap=c,rules.volume.emptyDir.medium=Memory", "files, existingConfigMap and volume exclude each other"},
 		"a rules file that would not be read":    {"rules.files.rules\\.txt=version: 1", "at '/rules/files': additional properties 'rules.txt' not allowed"},
