@@ -47,6 +47,22 @@ or do not do what they seem to. Everything the chart renders begins with it.
 {{- if gt (int $rules) 1 -}}
   {{- fail "rules: files, existingConfigMap and volume exclude each other." -}}
 {{- end -}}
+{{- range $name, $content := .rules.files -}}
+  {{- if not (regexMatch "^[A-Za-z0-9_][-._A-Za-z0-9]*\\.ya?ml$" $name) -}}
+    {{- fail (printf "rules.files: %s would not be read: the name of a file ends in .yaml or .yml. On the command line its dot has a backslash: --set-file 'rules.files.rules\\.yaml=rules.yaml'. It has letters, digits, -, _ and ., and does not begin with - or a dot." $name) -}}
+  {{- end -}}
+  {{- if and (kindIs "map" $content) (not (hasKey $content "version")) -}}
+    {{- fail (printf "rules.files: %s has no version. It begins with version: 1." $name) -}}
+  {{- end -}}
+{{- end -}}
+{{- range $name, $_ := .secrets.existingFiles -}}
+  {{- if has $name (list "buildbridge" "files") -}}
+    {{- fail (printf "secrets.existingFiles: %s is a folder of the chart's own. Choose another name." $name) -}}
+  {{- end -}}
+  {{- if not (regexMatch "^[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?$" $name) -}}
+    {{- fail (printf "secrets.existingFiles: %s cannot be a folder: small letters, digits and - alone, at most 52, since a volume is named by it." $name) -}}
+  {{- end -}}
+{{- end -}}
 {{- if and $.Release.IsUpgrade (eq (int $rules) 0) -}}
   {{- $live := lookup "v1" "ConfigMap" $.Release.Namespace (printf "%s-rules" (include "buildbridge.fullname" $)) -}}
   {{- range dig "data" dict $live -}}
