@@ -1,9 +1,15 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"os"
+
+	"github.com/jackc/pgx/v5"
 )
+
+// SetSession gives a connection the settings of ours.
+func SetSession(ctx context.Context, c *pgx.Conn) error { return setSession(ctx, c, nil) }
 
 // WakeUp is what a River job of a build carries.
 func WakeUp(build string) wakeUp { return wakeUp{Build: build} }
