@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -103,8 +104,10 @@ type step struct {
 	Value *float64
 }
 
+// mapped gives values a text and a color: by the value, or to what is no number.
 type mapped struct {
-	Options map[string]struct{ Color, Text string }
+	Type    string
+	Options map[string]json.RawMessage
 }
 
 type target struct {
@@ -260,6 +263,15 @@ func checkPanel(t *testing.T, p *panel) {
 		if !strings.Contains(q.Expr, `job=~"$job", instance=~"$instance"`) {
 			t.Errorf("%s: not of the jobs and instances chosen: %s", p.Title, q.Expr)
 		}
+		// Installations in two namespaces do not hide each other.
+		for _, by := range regexp.MustCompile(`\b(?:by|on) \([^)]*\bjob\b[^)]*\)`).FindAllString(q.Expr, -1) {
+			if !strings.Contains(by, "namespace, job") {
+				t.Errorf("%s: %s lacks namespace: %s", p.Title, by, q.Expr)
+			}
+		}
+		if regexp.MustCompile(`(queue_builds|database_bytes|database_free_bytes|rules_loaded)\{`).MatchString(q.Expr) && !regexp.MustCompile(`by \((namespace, job\b|instance\))`).MatchString(q.Expr) {
+			t.Errorf("%s: not by namespace and job: %s", p.Title, q.Expr)
+		}
 		for _, window := range regexp.MustCompile(`\[([^]]*)\]`).FindAllStringSubmatch(q.Expr, -1) {
 			want := "$__rate_interval"
 			if q.Instant {
@@ -269,6 +281,9 @@ func checkPanel(t *testing.T, p *panel) {
 				t.Errorf("%s: over [%s], want [%s]", p.Title, window[1], want)
 			}
 		}
+	}
+	if _, color, ok := mappedTo(p.FieldConfig.Defaults.Mappings, math.NaN()); p.Type == "stat" && strings.Contains(p.Targets[0].Expr, ") / ") && (!ok || color != "text") {
+		t.Errorf("%s: quiet hours, in which there is nothing to divide by, have no text of their own", p.Title)
 	}
 	if p.Type == "timeseries" {
 		if o := p.Options; len(o.Legend.Calcs) == 0 || o.Tooltip.Mode != "multi" || o.Tooltip.Sort != "desc" {

@@ -1,6 +1,7 @@
 package observetest
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"strconv"
@@ -102,8 +103,14 @@ func (f *field) color(v float64) string {
 
 // mappedTo gives the text and the color for a value that has one of its own.
 func mappedTo(mappings []mapped, v float64) (text, color string, ok bool) {
+	key := strconv.FormatFloat(v, 'f', -1, 64)
 	for _, m := range mappings {
-		if to, ok := m.Options[strconv.FormatFloat(v, 'f', -1, 64)]; ok {
+		if m.Type == "special" && string(m.Options["match"]) == `"null+nan"` && math.IsNaN(v) {
+			key = "result"
+		}
+		if option, ok := m.Options[key]; ok {
+			var to struct{ Color, Text string }
+			_ = json.Unmarshal(option, &to) // it is of that form
 			return to.Text, to.Color, true
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"html"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -179,6 +180,7 @@ func (p *picture) curves(of *panel) []*curve {
 			for label, value := range s.Metric {
 				c.name = strings.ReplaceAll(c.name, "{{"+label+"}}", value)
 			}
+			c.name = strings.TrimSpace(regexp.MustCompile(`{{\w+}}`).ReplaceAllString(c.name, "")) // a label that is not there
 			for _, point := range s.Points {
 				i := int(math.Round((point.at - float64(p.span.from.UnixMilli())/1000) / p.span.step.Seconds()))
 				if i >= steps || math.IsNaN(point.value) {
