@@ -56,7 +56,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Database == "" {
 		return nil, errors.New("store: Options.Database is missing")
 	}
-	scheme, _, isURL := strings.Cut(o.Database, "://")
+	scheme, isURL := Scheme(o.Database)
 	open, name := openSQLite, o.Database
 	switch {
 	case isURL && (scheme == "postgres" || scheme == "postgresql"):
@@ -84,6 +84,13 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("database %s: %w", name, err), s.Close())
 	}
 	return s, nil
+}
+
+// Scheme is that of the URL by which a database is named; one that is no URL is a
+// SQLite file.
+func Scheme(database string) (scheme string, isURL bool) {
+	scheme, _, isURL = strings.Cut(database, "://")
+	return scheme, isURL
 }
 
 // Caller names this process: builds it has on the wire carry it.

@@ -56,7 +56,7 @@ func (b *Bridge) mountAdmin(ctx context.Context, db *store.Store) (err error) {
 // AdminTokenFile is where the token for writing is that nobody configured: beside
 // the SQLite file. It is "" for a database elsewhere, which has none.
 func AdminTokenFile(database string) string {
-	if database == "" || strings.Contains(database, "://") {
+	if _, isURL := store.Scheme(database); isURL || database == "" {
 		return ""
 	}
 	return database + ".admin-token"

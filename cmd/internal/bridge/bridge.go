@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -185,7 +184,7 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 
 // databaseName is a database as logs may show it: its URL may hold a password.
 func databaseName(database string) string {
-	if scheme, _, ok := strings.Cut(database, "://"); ok {
+	if scheme, isURL := store.Scheme(database); isURL {
 		return scheme + "://…"
 	}
 	return database

@@ -4,7 +4,8 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"strings"
+
+	"buildbridge/trigger/store"
 )
 
 // memoryLimit is in bytes. It is for large bodies: near it, memory is collected as
@@ -21,7 +22,7 @@ func tune(database string) {
 	// takes the processor away from one only some milliseconds later: without one
 	// more it would stand idle for as long. What Go does by itself when the quota of a
 	// container changes ends with it.
-	if os.Getenv("GOMAXPROCS") == "" && !strings.Contains(database, "://") {
+	if _, isURL := store.Scheme(database); !isURL && os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	}
 }
