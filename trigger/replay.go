@@ -47,14 +47,14 @@ func (t *Trigger) Replay(ctx context.Context, id string) (b *store.Build, err er
 	now := time.Now()
 	ctx, span := t.span(ctx, "replay build", trace.SpanKindProducer)
 	defer func() { end(span, err) }()
-	if before := traceOf(old); before.IsValid() { //nolint:contextcheck // what is stored, and not what ctx has
+	if before := old.SpanContext(); before.IsValid() { //nolint:contextcheck // what is stored, and not what ctx has
 		span.AddLink(trace.Link{SpanContext: before})
 	}
 	b = &store.Build{
 		ID: next.String(), Delivery: old.Delivery, Rule: old.Rule, Target: old.Target, JobID: old.JobID,
 		Repository: old.Repository, Ref: old.Ref, Tag: old.Tag, Commit: old.Commit, Marker: old.Marker,
 		ReplayOf: cmp.Or(old.ReplayOf, old.ID), ByHand: true, State: store.Waiting, ReceivedAt: now, Deadline: now.Add(t.retryFor(old.Target)),
-		Trace: keepTrace(ctx, span),
+		Trace: store.Trace(ctx),
 	}
 	if span.IsRecording() {
 		span.SetAttributes(append(spanAttrs(b), attribute.String("replay_of", b.ReplayOf))...)

@@ -6,7 +6,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
@@ -45,7 +44,7 @@ func (t *Trigger) attempt(ctx context.Context, name string, b *store.Build) (con
 		),
 		trace.WithAttributes(spanAttrs(b)...),
 	}
-	if commit := traceOf(b); commit.IsValid() {
+	if commit := b.SpanContext(); commit.IsValid() {
 		ctx = trace.ContextWithRemoteSpanContext(ctx, commit)
 		options = append(options, trace.WithLinks(trace.Link{SpanContext: commit}))
 	}
@@ -98,27 +97,6 @@ func end(span trace.Span, err error) {
 		span.SetStatus(codes.Error, err.Error())
 	}
 	span.End()
-}
-
-const traceparent = "traceparent" // https://www.w3.org/TR/trace-context/
-
-// keepTrace gives a span as it is stored with a build; "" for none.
-func keepTrace(ctx context.Context, span trace.Span) string {
-	if !span.SpanContext().IsValid() {
-		return ""
-	}
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, carrier)
-	return carrier[traceparent]
-}
-
-// traceOf reads what keepTrace gave; not valid for a build without.
-func traceOf(b *store.Build) trace.SpanContext {
-	if b.Trace == "" {
-		return trace.SpanContext{}
-	}
-	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{traceparent: b.Trace})
-	return trace.SpanContextFromContext(ctx)
 }
 
 // observe takes a time, with the trace that it was seen in for an exemplar.

@@ -191,7 +191,7 @@ func (t *Trigger) Accept(ctx context.Context, d mapping.Delivery, builds []mappi
 		committed(span, d, receipt)
 		end(span, err)
 	}()
-	return t.accept(ctx, d, builds, keepTrace(ctx, span))
+	return t.accept(ctx, d, builds, store.Trace(ctx))
 }
 
 // accept is Accept. Builds keep the trace that they are accepted in.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -134,7 +133,10 @@ func (a *api) showBuild(c echo.Context) error {
 	if err != nil {
 		return stored("build", id, err)
 	}
-	detail := BuildDetail{Build: newBuild(b), TraceID: traceID(b), Log: make([]Attempt, len(b.Log)), Body: raw(b.Body)}
+	detail := BuildDetail{Build: newBuild(b), Log: make([]Attempt, len(b.Log)), Body: raw(b.Body)}
+	if span := b.SpanContext(); span.IsValid() {
+		detail.TraceID = span.TraceID().String()
+	}
 	for i, at := range b.Log {
 		detail.Log[i] = Attempt{
 			At: at.At, Duration: float64(at.Took.Microseconds()) / 1000, Search: at.Search, Times: at.Times,
@@ -145,15 +147,6 @@ func (a *api) showBuild(c echo.Context) error {
 		detail.Replays = append(detail.Replays, Replay{ID: r.ID, State: r.State, BuildNumber: r.BuildNumber})
 	}
 	return send(c, http.StatusOK, detail)
-}
-
-// traceID takes the id out of a traceparent, 00-id-span-flags.
-func traceID(b *store.Build) string {
-	parts := strings.Split(b.Trace, "-")
-	if len(parts) != 4 {
-		return ""
-	}
-	return parts[1]
 }
 
 func (a *api) replayBuild(c echo.Context) error {
