@@ -42,8 +42,8 @@ type Tracing struct {
 
 // Start begins to send traces if the environment names a collector; nil if it does
 // not. A variable that makes no sense is its error, which does not have the value of
-// a URL or of headers: that may be secret. It makes no network call. Errors of sending go to the log,
-// now and then.
+// a URL or of headers: that may be secret. It makes no network call. Errors of
+// sending go to the log, now and then.
 func Start(ctx context.Context, version string, log *slog.Logger) (*Tracing, error) {
 	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
 		return nil, nil
@@ -101,25 +101,19 @@ func Start(ctx context.Context, version string, log *slog.Logger) (*Tracing, err
 
 // newExporter makes the exporter of the protocol that is set. It reads its own
 // variables.
-func newExporter(ctx context.Context) (sdk.SpanExporter, error) {
+func newExporter(ctx context.Context) (e sdk.SpanExporter, err error) {
 	switch name, protocol := setting("PROTOCOL"); protocol {
 	case "", "http/protobuf", "http/json":
-		e, err := otlptracehttp.New(ctx)
-		return e, itsSettings(err)
+		e, err = otlptracehttp.New(ctx)
 	case "grpc":
-		e, err := otlptracegrpc.New(ctx)
-		return e, itsSettings(err)
+		e, err = otlptracegrpc.New(ctx)
 	default:
 		return nil, fmt.Errorf("%s: %q is not known: want http/protobuf, http/json or grpc", name, protocol)
 	}
-}
-
-// itsSettings says where an error of an exporter comes from.
-func itsSettings(err error) error {
 	if err != nil {
-		err = fmt.Errorf("OTEL_EXPORTER_OTLP_…: %w", err)
+		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_…: %w", err)
 	}
-	return err
+	return e, nil
 }
 
 // setting is a setting of the exporter: that for traces, or that for all signals.
