@@ -129,30 +129,8 @@ func TestMigrationBesideOneThatAccepts(t *testing.T) {
 	if err := old.Close(); err != nil {
 		t.Fatal(err)
 	}
-	conn, err := pgx.Connect(t.Context(), database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.WithoutCancel(t.Context()))
-	if _, err := conn.Exec(t.Context(), `ALTER TABLE builds DROP COLUMN trace; UPDATE schema_version SET version = 1;`); err != nil {
-		t.Fatal(err)
-	}
-	tx, err := conn.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tx.Exec(t.Context(), `UPDATE deliveries SET reason = reason`); err != nil {
-		t.Fatal(err)
-	}
-	opened := make(chan error, 1)
-	go func() {
-		s, err := store.Open(context.WithoutCancel(t.Context()), store.Options{Database: database, Logger: logger(t)})
-		if err == nil {
-			err = s.Close()
-		}
-		opened <- err
-	}()
-	time.Sleep(500 * time.Millisecond) // it waits for the deliveries now
+	tx := firstVersion(t, database, `UPDATE deliveries SET reason = reason`)
+	opened := opening(t, database)
 	began := time.Now()
 	if _, err := tx.Exec(t.Context(), `UPDATE builds SET version = version`); err != nil {
 		t.Errorf("the older replica: %v", err)
@@ -173,31 +151,8 @@ func TestMigrationBesideALongRead(t *testing.T) {
 	database := server.Database(t)
 	old := opener(t, database)()
 	accept(t, old, nil)
-	conn, err := pgx.Connect(t.Context(), database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.WithoutCancel(t.Context()))
-	if _, err := conn.Exec(t.Context(), `ALTER TABLE builds DROP COLUMN trace; UPDATE schema_version SET version = 1;`); err != nil {
-		t.Fatal(err)
-	}
-	tx, err := conn.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tx.Exec(t.Context(), `LOCK TABLE deliveries, builds IN ACCESS SHARE MODE`); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	opened := make(chan error, 1)
-	go func() {
-		s, err := store.Open(ctx, store.Options{Database: database, Logger: logger(t)})
-		if err == nil {
-			err = s.Close()
-		}
-		opened <- err
-	}()
-	time.Sleep(500 * time.Millisecond)
+	tx := firstVersion(t, database, `LOCK TABLE deliveries, builds IN ACCESS SHARE MODE`)
+	opened := opening(t, database)
 	other, err := pgx.Connect(t.Context(), database)
 	if err != nil {
 		t.Fatal(err)
@@ -216,8 +171,45 @@ func TestMigrationBesideALongRead(t *testing.T) {
 	if err := <-opened; err != nil {
 		t.Errorf("the new replica: %v", err)
 	}
-	cancel()
 	if err := old.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// firstVersion takes the tables back to version 1, and gives a transaction that has
+// done something with them.
+func firstVersion(t *testing.T, database, does string) pgx.Tx {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	if _, err := conn.Exec(t.Context(), `ALTER TABLE builds DROP COLUMN trace; UPDATE schema_version SET version = 1;`); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), does); err != nil {
+		t.Fatal(err)
+	}
+	return tx
+}
+
+// opening opens a database, which waits for the tables by the time that it returns.
+// The channel gets how that ended.
+func opening(t *testing.T, database string) <-chan error {
+	t.Helper()
+	opened := make(chan error, 1)
+	go func() {
+		s, err := store.Open(context.WithoutCancel(t.Context()), store.Options{Database: database, Logger: logger(t)})
+		if err == nil {
+			err = s.Close()
+		}
+		opened <- err
+	}()
+	time.Sleep(500 * time.Millisecond)
+	return opened
 }

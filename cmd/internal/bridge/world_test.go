@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"buildbridge/cmd/internal/bridge"
+	"buildbridge/cmd/internal/programtest"
 	"buildbridge/handlers/codehost/codehosttest"
 	"buildbridge/mapping"
 	"buildbridge/trigger/codearts/codeartstest"
@@ -70,7 +70,7 @@ type world struct {
 	simulator *codeartstest.Server
 	database  string
 	rules     atomic.Value // string: what the next reload reads
-	logs      *logs
+	logs      *programtest.Log
 	http      *http.Client
 }
 
@@ -86,7 +86,7 @@ func newWorld(t *testing.T, change ...func(*bridge.Options)) *world {
 			Keys: []codeartstest.Key{{AccessKey: "AK", SecretKey: "SK"}},
 		}),
 		database: filepath.Join(t.TempDir(), "buildbridge.db"),
-		logs:     &logs{},
+		logs:     &programtest.Log{},
 		http:     &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
 	}
 	t.Cleanup(w.simulator.Close)
@@ -261,24 +261,4 @@ func (w *world) bodies() []string {
 		bodies = append(bodies, string(run.Body))
 	}
 	return bodies
-}
-
-// logs collects what a bridge logs.
-type logs struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-// String gives all of it.
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }

@@ -1,7 +1,6 @@
 package telemetry_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -10,7 +9,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,31 +17,15 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 
+	"buildbridge/cmd/internal/programtest"
 	"buildbridge/cmd/internal/telemetry"
 	"buildbridge/cmd/internal/telemetry/telemetrytest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// logs is what was logged.
-type logs struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-func (l *logs) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+// logger writes text to a log.
+func logger(l *programtest.Log) *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
 // environment sets variables, and unsets all others of OpenTelemetry.
 func environment(t *testing.T, set map[string]string) {
@@ -69,8 +51,8 @@ func TestNothingIsStartedUnlessACollectorIsNamed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			environment(t, set)
-			l := &logs{}
-			log := l.logger()
+			l := &programtest.Log{}
+			log := logger(l)
 			tracing, err := telemetry.Start(t.Context(), "v1", log)
 			if err != nil || tracing != nil {
 				t.Fatalf("started: %v, error %v", tracing, err)
@@ -108,7 +90,7 @@ func TestWhatMakesNoSenseIsRefused(t *testing.T) {
 			for name, value := range test.set {
 				t.Setenv(name, value)
 			}
-			tracing, err := telemetry.Start(t.Context(), "v1", (&logs{}).logger())
+			tracing, err := telemetry.Start(t.Context(), "v1", logger(&programtest.Log{}))
 			if err == nil {
 				tracing.Stop(t.Context(), time.Second)
 				t.Fatal("it was started")
@@ -123,8 +105,8 @@ func TestWhatMakesNoSenseIsRefused(t *testing.T) {
 func span(t *testing.T, tracing *telemetry.Tracing) trace.Span {
 	t.Helper()
 	ctx, s := tracing.TracerProvider().Tracer("test").Start(t.Context(), "test")
-	log := &logs{}
-	tracing.Logger(log.logger()).With("a", 1).InfoContext(ctx, "in it")
+	log := &programtest.Log{}
+	tracing.Logger(logger(log)).With("a", 1).InfoContext(ctx, "in it")
 	want := "trace_id=" + s.SpanContext().TraceID().String() + " span_id=" + s.SpanContext().SpanID().String()
 	if strings.Contains(log.String(), want) != s.SpanContext().IsSampled() {
 		t.Errorf("the log is %s, want %s if it is sampled", log, want)
@@ -140,8 +122,8 @@ func TestStandardEnvironment(t *testing.T) {
 		"OTEL_EXPORTER_OTLP_HEADERS":  "x-api-key=abc%20def",
 		"OTEL_RESOURCE_ATTRIBUTES":    "deployment.environment=lab,service.version=v9",
 	})
-	l := &logs{}
-	tracing, err := telemetry.Start(t.Context(), "v1", l.logger())
+	l := &programtest.Log{}
+	tracing, err := telemetry.Start(t.Context(), "v1", logger(l))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +144,7 @@ func TestStandardEnvironment(t *testing.T) {
 
 	t.Setenv("OTEL_SERVICE_NAME", "other")
 	t.Setenv("OTEL_TRACES_SAMPLER", "always_off")
-	tracing, err = telemetry.Start(t.Context(), "v1", l.logger())
+	tracing, err = telemetry.Start(t.Context(), "v1", logger(l))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +153,7 @@ func TestStandardEnvironment(t *testing.T) {
 	}
 	tracing.Stop(t.Context(), 5*time.Second)
 	t.Setenv("OTEL_TRACES_SAMPLER", "")
-	if tracing, err = telemetry.Start(t.Context(), "v1", l.logger()); err != nil {
+	if tracing, err = telemetry.Start(t.Context(), "v1", logger(l)); err != nil {
 		t.Fatal(err)
 	}
 	span(t, tracing)
@@ -203,8 +185,8 @@ func TestGRPC(t *testing.T) {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	environment(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + l.Addr().String(), "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
-	log := &logs{}
-	tracing, err := telemetry.Start(t.Context(), "v1", log.logger())
+	log := &programtest.Log{}
+	tracing, err := telemetry.Start(t.Context(), "v1", logger(log))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,8 +212,8 @@ func TestStopIsBounded(t *testing.T) {
 			defer silent.Close()
 			defer close(release)
 			environment(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": silent.URL, "OTEL_EXPORTER_OTLP_PROTOCOL": protocol})
-			l := &logs{}
-			tracing, err := telemetry.Start(t.Context(), "v1", l.logger())
+			l := &programtest.Log{}
+			tracing, err := telemetry.Start(t.Context(), "v1", logger(l))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -263,8 +245,8 @@ func TestFaultsAreLoggedNowAndThen(t *testing.T) {
 		"OTEL_EXPORTER_OTLP_ENDPOINT": angry.URL, "OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Bearer%20" + secret,
 		"OTEL_BSP_SCHEDULE_DELAY": "10",
 	})
-	l := &logs{}
-	tracing, err := telemetry.Start(t.Context(), "v1", l.logger())
+	l := &programtest.Log{}
+	tracing, err := telemetry.Start(t.Context(), "v1", logger(l))
 	if err != nil {
 		t.Fatal(err)
 	}
