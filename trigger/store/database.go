@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -75,26 +74,13 @@ type database interface {
 }
 
 // schemaVersion is that of the tables in schema_*.sql. A change of them takes the
-// next number, and a step from the one before.
-const schemaVersion = 2
+// next number. A new database has the version 0.
+const schemaVersion = 1
 
-// upgrade gives the statements that bring tables of a version up to date: the
-// steps from 1 to 2 and so on. A new database, of version 0, needs none. What a
-// step adds has a default: older replicas insert rows without it.
-func upgrade(found int64) string {
-	steps := []string{
-		`ALTER TABLE builds ADD COLUMN trace text NOT NULL DEFAULT '';`,
-	}
-	if found <= 0 {
-		return ""
-	}
-	return strings.Join(steps[found-1:], "")
-}
-
-// checkVersion refuses a database that a newer program has changed.
+// checkVersion refuses a database whose tables another program made.
 func checkVersion(found int64) error {
-	if found > schemaVersion {
-		return fmt.Errorf("its tables are of version %d, and this program knows %d: use the newer program, or a backup from before the upgrade", found, schemaVersion)
+	if found != 0 && found != schemaVersion {
+		return fmt.Errorf("its tables are of version %d, and this program knows %d: use the program that made it, or give this one a new database", found, schemaVersion)
 	}
 	return nil
 }

@@ -34,8 +34,8 @@ type postgres struct {
 	client *river.Client[pgx.Tx]
 }
 
-// migrateLock is the advisory lock under which one replica migrates while the
-// others wait.
+// migrateLock is the advisory lock under which one replica makes the tables while
+// the others wait.
 const migrateLock = 0x6275696c64627264 // "buildbrd"
 
 func openPostgres(ctx context.Context, url, _ string, log *slog.Logger) (_ database, err error) {
@@ -91,56 +91,36 @@ func (d *postgres) migrate(ctx context.Context, log *slog.Logger) (err error) {
 	conn := pooled.Hijack() // its end is the end of the lock, and of how long it waits
 	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
 	if _, err := conn.Exec(ctx, `SET lock_timeout = 0`); err != nil {
-		return fmt.Errorf("migrate: %w", err)
+		return fmt.Errorf("make the tables: %w", err)
 	}
 	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, int64(migrateLock)); err != nil {
-		return fmt.Errorf("wait for another replica's migration: %w", err)
+		return fmt.Errorf("wait for another replica that makes the tables: %w", err)
+	}
+	if _, err := conn.Exec(ctx, `CREATE TABLE IF NOT EXISTS schema_version (version bigint NOT NULL)`); err != nil {
+		return fmt.Errorf("version of the tables: %w", err)
+	}
+	var version int64
+	if err := conn.QueryRow(ctx, `SELECT coalesce(max(version), 0) FROM schema_version`).Scan(&version); err != nil {
+		return fmt.Errorf("version of the tables: %w", err)
+	}
+	if err := checkVersion(version); err != nil {
+		return err
 	}
 	migrator, err := rivermigrate.New(d.driver, &rivermigrate.Config{Logger: riverLogger(log)})
 	if err != nil {
 		return err
 	}
 	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
-		return fmt.Errorf("migrate the queue: %w", err)
-	}
-	if _, err := conn.Exec(ctx, `CREATE TABLE IF NOT EXISTS schema_version (version bigint NOT NULL)`); err != nil {
-		return fmt.Errorf("migrate: %w", err)
-	}
-	var version int64
-	if err := conn.QueryRow(ctx, `SELECT coalesce(max(version), 0) FROM schema_version`).Scan(&version); err != nil {
-		return fmt.Errorf("migrate: %w", err)
-	}
-	if err := checkVersion(version); err != nil {
-		return err
+		return fmt.Errorf("make the queue: %w", err)
 	}
 	if version == schemaVersion {
 		return nil // even what changes nothing would wait for whoever writes, and they for it
 	}
-	// One text is one transaction.
-	step := upgrade(version) + postgresSchema + fmt.Sprintf("INSERT INTO schema_version (version) VALUES (%d);", schemaVersion)
-	if version > 0 {
-		// Older replicas accept meanwhile. The tables are locked in the order in which
-		// an acceptance does, and given up if they cannot be had at once: who wants
-		// them waits behind us.
-		step = `SET LOCAL lock_timeout = '500ms'; LOCK TABLE deliveries, builds IN ACCESS EXCLUSIVE MODE;` + step
+	// One text is one transaction: all of the tables or none.
+	if _, err := conn.Exec(ctx, postgresSchema+fmt.Sprintf("INSERT INTO schema_version (version) VALUES (%d);", schemaVersion)); err != nil {
+		return fmt.Errorf("make the tables: %w", err)
 	}
-	for told := false; ; told = true {
-		_, err := conn.Exec(ctx, step)
-		if err == nil {
-			return nil
-		}
-		if e, ok := errors.AsType[*pgconn.PgError](err); !ok || e.Code != "55P03" && e.Code != "40P01" { // lock_not_available, deadlock_detected
-			return fmt.Errorf("migrate: %w", err)
-		}
-		if !told {
-			log.WarnContext(ctx, "the tables are in use, waiting to bring them up to date", "error", err)
-		}
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
-			return fmt.Errorf("migrate: %w", err)
-		}
-	}
+	return nil
 }
 
 func (d *postgres) close() error {

@@ -61,28 +61,6 @@ func TestALockHoldsUpNoOther(t *testing.T) {
 	}
 }
 
-func TestPostgresOfANewerProgramIsRefused(t *testing.T) {
-	t.Parallel()
-	database := server.Database(t)
-	if err := opener(t, database)().Close(); err != nil {
-		t.Fatal(err)
-	}
-	conn, err := pgx.Connect(t.Context(), database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := conn.Exec(t.Context(), `INSERT INTO schema_version (version) VALUES (99)`); err != nil {
-		t.Fatal(err)
-	}
-	if err := conn.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if s, err := store.Open(t.Context(), store.Options{Database: database, Logger: logger(t)}); err == nil {
-		t.Error("it was opened")
-		_ = s.Close()
-	}
-}
-
 // Turns further away than somebody will wait for are not taken, or they would be
 // lost to all.
 func TestTurnsThatAreFarAreNotTaken(t *testing.T) {

@@ -1,6 +1,6 @@
 -- Times are microseconds since 1970 in UTC, 0 for none. Text that does not apply is ''.
 
-CREATE TABLE IF NOT EXISTS deliveries (
+CREATE TABLE deliveries (
     id            text PRIMARY KEY NOT NULL, -- UUIDv7: the order of ids is the order of arrival
     source        text NOT NULL,
     provider      text NOT NULL,
@@ -18,14 +18,14 @@ CREATE TABLE IF NOT EXISTS deliveries (
     replay_of     text NOT NULL
 );
 ALTER TABLE deliveries ALTER COLUMN body SET STORAGE EXTERNAL; -- not compressed a second time
-CREATE INDEX IF NOT EXISTS deliveries_duplicate ON deliveries (source, duplicate_key, received_at) WHERE outcome = 'accepted' AND replay_of = '';
-CREATE INDEX IF NOT EXISTS deliveries_received ON deliveries (received_at);
-CREATE INDEX IF NOT EXISTS deliveries_bodies ON deliveries (received_at) WHERE length(body) > 0;
-CREATE INDEX IF NOT EXISTS deliveries_source ON deliveries (source, id);
-CREATE INDEX IF NOT EXISTS deliveries_repository ON deliveries (repository, id);
-CREATE INDEX IF NOT EXISTS deliveries_aside ON deliveries (id) WHERE outcome <> 'accepted';
+CREATE INDEX deliveries_duplicate ON deliveries (source, duplicate_key, received_at) WHERE outcome = 'accepted' AND replay_of = '';
+CREATE INDEX deliveries_received ON deliveries (received_at);
+CREATE INDEX deliveries_bodies ON deliveries (received_at) WHERE length(body) > 0;
+CREATE INDEX deliveries_source ON deliveries (source, id);
+CREATE INDEX deliveries_repository ON deliveries (repository, id);
+CREATE INDEX deliveries_aside ON deliveries (id) WHERE outcome <> 'accepted';
 
-CREATE TABLE IF NOT EXISTS builds (
+CREATE TABLE builds (
     seq           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- the order of commit
     id            text NOT NULL UNIQUE,
     delivery      text NOT NULL,
@@ -60,38 +60,38 @@ CREATE TABLE IF NOT EXISTS builds (
     version       bigint NOT NULL DEFAULT 0,
     trace         text NOT NULL DEFAULT '' -- traceparent of the span that committed it
 );
-CREATE UNIQUE INDEX IF NOT EXISTS builds_number ON builds (target, job_id, build_no) WHERE claimed;
-CREATE INDEX IF NOT EXISTS builds_delivery ON builds (delivery);
-CREATE INDEX IF NOT EXISTS builds_received ON builds (received_at);
-CREATE INDEX IF NOT EXISTS builds_rule ON builds (rule, seq);
-CREATE INDEX IF NOT EXISTS builds_repository ON builds (repository, seq);
-CREATE INDEX IF NOT EXISTS builds_state ON builds (state, seq) WHERE state <> 'started';
-CREATE INDEX IF NOT EXISTS builds_replays ON builds (replay_of, seq) WHERE replay_of <> '';
+CREATE UNIQUE INDEX builds_number ON builds (target, job_id, build_no) WHERE claimed;
+CREATE INDEX builds_delivery ON builds (delivery);
+CREATE INDEX builds_received ON builds (received_at);
+CREATE INDEX builds_rule ON builds (rule, seq);
+CREATE INDEX builds_repository ON builds (repository, seq);
+CREATE INDEX builds_state ON builds (state, seq) WHERE state <> 'started';
+CREATE INDEX builds_replays ON builds (replay_of, seq) WHERE replay_of <> '';
 -- Each begins with what tells most apart, and no other index has first.
 -- Builds of the same target, job, and ref or commit share the service's answer to
 -- "was it started?"; the same rule and repository besides keep their order.
-CREATE INDEX IF NOT EXISTS builds_line ON builds (ref, target, job_id, rule, repository, seq) WHERE state IN ('waiting', 'calling', 'unknown');
-CREATE INDEX IF NOT EXISTS builds_commit ON builds (commit_id, target, job_id) WHERE state IN ('waiting', 'calling', 'unknown') AND commit_id <> '';
-CREATE INDEX IF NOT EXISTS builds_held ON builds (ref, target, job_id, seq) WHERE held_call;
-CREATE INDEX IF NOT EXISTS builds_held_commit ON builds (commit_id, target, job_id, seq) WHERE held_call AND commit_id <> '';
-CREATE INDEX IF NOT EXISTS builds_parked ON builds (parked_until) WHERE parked_until > 0;
+CREATE INDEX builds_line ON builds (ref, target, job_id, rule, repository, seq) WHERE state IN ('waiting', 'calling', 'unknown');
+CREATE INDEX builds_commit ON builds (commit_id, target, job_id) WHERE state IN ('waiting', 'calling', 'unknown') AND commit_id <> '';
+CREATE INDEX builds_held ON builds (ref, target, job_id, seq) WHERE held_call;
+CREATE INDEX builds_held_commit ON builds (commit_id, target, job_id, seq) WHERE held_call AND commit_id <> '';
+CREATE INDEX builds_parked ON builds (parked_until) WHERE parked_until > 0;
 -- Read whole, to be counted. It begins with what no condition names: while the
 -- server has no statistics it would take it for the others.
-CREATE INDEX IF NOT EXISTS builds_unresolved ON builds (deadline, target, state, received_at) WHERE state IN ('waiting', 'calling', 'unknown');
+CREATE INDEX builds_unresolved ON builds (deadline, target, state, received_at) WHERE state IN ('waiting', 'calling', 'unknown');
 
 -- The processes that share this database, and the one of them that leads.
-CREATE TABLE IF NOT EXISTS replicas (
+CREATE TABLE replicas (
     id      text PRIMARY KEY,
     seen_at timestamptz NOT NULL
 );
-CREATE TABLE IF NOT EXISTS leads (
+CREATE TABLE leads (
     name   text PRIMARY KEY,
     holder text NOT NULL,
     until  timestamptz NOT NULL
 );
 
 -- When the next call of a rate-limited target is due, whoever makes it.
-CREATE TABLE IF NOT EXISTS turns (
+CREATE TABLE turns (
     target  text PRIMARY KEY,
     next_at timestamptz NOT NULL
 );

@@ -1,7 +1,7 @@
 -- Times are microseconds since 1970 in UTC, 0 for none. Text that does not apply is ''.
 -- STRICT: a row that could not be read would be in the way of all others.
 
-CREATE TABLE IF NOT EXISTS deliveries (
+CREATE TABLE deliveries (
     id            text PRIMARY KEY NOT NULL, -- UUIDv7: the order of ids is the order of arrival
     source        text NOT NULL,
     provider      text NOT NULL,
@@ -18,14 +18,14 @@ CREATE TABLE IF NOT EXISTS deliveries (
     body          blob NOT NULL, -- compressed (S2), without secrets
     replay_of     text NOT NULL
 ) STRICT;
-CREATE INDEX IF NOT EXISTS deliveries_duplicate ON deliveries (source, duplicate_key, received_at) WHERE outcome = 'accepted' AND replay_of = '';
-CREATE INDEX IF NOT EXISTS deliveries_received ON deliveries (received_at);
-CREATE INDEX IF NOT EXISTS deliveries_bodies ON deliveries (received_at) WHERE length(body) > 0;
-CREATE INDEX IF NOT EXISTS deliveries_source ON deliveries (source, id);
-CREATE INDEX IF NOT EXISTS deliveries_repository ON deliveries (repository, id);
-CREATE INDEX IF NOT EXISTS deliveries_aside ON deliveries (id) WHERE outcome <> 'accepted';
+CREATE INDEX deliveries_duplicate ON deliveries (source, duplicate_key, received_at) WHERE outcome = 'accepted' AND replay_of = '';
+CREATE INDEX deliveries_received ON deliveries (received_at);
+CREATE INDEX deliveries_bodies ON deliveries (received_at) WHERE length(body) > 0;
+CREATE INDEX deliveries_source ON deliveries (source, id);
+CREATE INDEX deliveries_repository ON deliveries (repository, id);
+CREATE INDEX deliveries_aside ON deliveries (id) WHERE outcome <> 'accepted';
 
-CREATE TABLE IF NOT EXISTS builds (
+CREATE TABLE builds (
     seq           integer PRIMARY KEY AUTOINCREMENT, -- the order of commit
     id            text NOT NULL UNIQUE,
     delivery      text NOT NULL,
@@ -60,19 +60,19 @@ CREATE TABLE IF NOT EXISTS builds (
     version       integer NOT NULL DEFAULT 0,
     trace         text NOT NULL DEFAULT '' -- traceparent of the span that committed it
 ) STRICT;
-CREATE UNIQUE INDEX IF NOT EXISTS builds_number ON builds (target, job_id, build_no) WHERE claimed;
-CREATE INDEX IF NOT EXISTS builds_delivery ON builds (delivery);
-CREATE INDEX IF NOT EXISTS builds_received ON builds (received_at);
-CREATE INDEX IF NOT EXISTS builds_rule ON builds (rule, seq);
-CREATE INDEX IF NOT EXISTS builds_repository ON builds (repository, seq);
-CREATE INDEX IF NOT EXISTS builds_state ON builds (state, seq) WHERE state <> 'started';
-CREATE INDEX IF NOT EXISTS builds_replays ON builds (replay_of, seq) WHERE replay_of <> '';
+CREATE UNIQUE INDEX builds_number ON builds (target, job_id, build_no) WHERE claimed;
+CREATE INDEX builds_delivery ON builds (delivery);
+CREATE INDEX builds_received ON builds (received_at);
+CREATE INDEX builds_rule ON builds (rule, seq);
+CREATE INDEX builds_repository ON builds (repository, seq);
+CREATE INDEX builds_state ON builds (state, seq) WHERE state <> 'started';
+CREATE INDEX builds_replays ON builds (replay_of, seq) WHERE replay_of <> '';
 -- Each begins with what tells most apart, and no other index has first.
 -- Builds of the same target, job, and ref or commit share the service's answer to
 -- "was it started?"; the same rule and repository besides keep their order.
-CREATE INDEX IF NOT EXISTS builds_line ON builds (ref, target, job_id, rule, repository, seq) WHERE state IN ('waiting', 'calling', 'unknown');
-CREATE INDEX IF NOT EXISTS builds_commit ON builds (commit_id, target, job_id) WHERE state IN ('waiting', 'calling', 'unknown') AND commit_id <> '';
-CREATE INDEX IF NOT EXISTS builds_held ON builds (ref, target, job_id, seq) WHERE held_call;
-CREATE INDEX IF NOT EXISTS builds_held_commit ON builds (commit_id, target, job_id, seq) WHERE held_call AND commit_id <> '';
-CREATE INDEX IF NOT EXISTS builds_parked ON builds (parked_until) WHERE parked_until > 0;
-CREATE INDEX IF NOT EXISTS builds_unresolved ON builds (target, state, received_at) WHERE state IN ('waiting', 'calling', 'unknown');
+CREATE INDEX builds_line ON builds (ref, target, job_id, rule, repository, seq) WHERE state IN ('waiting', 'calling', 'unknown');
+CREATE INDEX builds_commit ON builds (commit_id, target, job_id) WHERE state IN ('waiting', 'calling', 'unknown') AND commit_id <> '';
+CREATE INDEX builds_held ON builds (ref, target, job_id, seq) WHERE held_call;
+CREATE INDEX builds_held_commit ON builds (commit_id, target, job_id, seq) WHERE held_call AND commit_id <> '';
+CREATE INDEX builds_parked ON builds (parked_until) WHERE parked_until > 0;
+CREATE INDEX builds_unresolved ON builds (target, state, received_at) WHERE state IN ('waiting', 'calling', 'unknown');

@@ -100,24 +100,27 @@ func openSQLite(ctx context.Context, path, caller string, log *slog.Logger) (_ d
 	d.read.SetMaxOpenConns(readers)
 
 	d.driver = &sqliteDriver{Driver: riversqlite.New(d.writer), bell: make(chan string, 1024)}
+	var version int64
+	if err := d.writer.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
+		return nil, fmt.Errorf("version of the tables: %w", err)
+	}
+	if err := checkVersion(version); err != nil {
+		return nil, err
+	}
 	migrator, err := rivermigrate.New(d.driver, &rivermigrate.Config{Logger: riverLogger(log)})
 	if err != nil {
 		return nil, err
 	}
 	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
-		return nil, fmt.Errorf("migrate the queue: %w", err)
+		return nil, fmt.Errorf("make the queue: %w", err)
 	}
-	var version int64
-	if err := d.writer.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
-		return nil, fmt.Errorf("migrate: %w", err)
+	if version == schemaVersion {
+		return d, nil
 	}
-	if err := checkVersion(version); err != nil {
-		return nil, err
-	}
-	// Together or not at all: a step is not taken twice.
+	// All of the tables or none.
 	number := fmt.Sprintf("PRAGMA user_version = %d;", schemaVersion)
-	if _, err := d.writer.ExecContext(ctx, "BEGIN IMMEDIATE;"+upgrade(version)+sqliteSchema+number+"COMMIT;"); err != nil {
-		return nil, fmt.Errorf("migrate: %w", err)
+	if _, err := d.writer.ExecContext(ctx, "BEGIN IMMEDIATE;"+sqliteSchema+number+"COMMIT;"); err != nil {
+		return nil, fmt.Errorf("make the tables: %w", err)
 	}
 	return d, nil
 }

@@ -1,0 +1,77 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"buildbridge/trigger/store"
+)
+
+// Tables of another version are refused, and left as they are: the queue's too.
+func TestTablesOfAnotherVersionAreRefused(t *testing.T) {
+	t.Parallel()
+	for phrase, test := range map[string]struct {
+		database func(t *testing.T) string
+		run      func(t *testing.T, database, statement string)
+		set      string
+	}{
+		"SQLite": {
+			database: func(t *testing.T) string { t.Helper(); return filepath.Join(t.TempDir(), "test.db") },
+			run:      runSQLite,
+			set:      `PRAGMA user_version = 99`,
+		},
+		"Postgres": {
+			database: func(t *testing.T) string { t.Helper(); return server.Database(t) },
+			run:      runPostgres,
+			set:      `INSERT INTO schema_version (version) VALUES (99)`,
+		},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			database := test.database(t)
+			if err := opener(t, database)().Close(); err != nil {
+				t.Fatal(err)
+			}
+			test.run(t, database, test.set)
+			test.run(t, database, `ALTER TABLE river_migration RENAME TO kept`)
+			const want = "its tables are of version 99, and this program knows 1: use the program that made it, or give this one a new database"
+			s, err := store.Open(t.Context(), store.Options{Database: database, Logger: logger(t)})
+			if err == nil {
+				_ = s.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v, want …%s", err, want)
+			}
+			test.run(t, database, `ALTER TABLE kept RENAME TO river_migration`) // it would fail if there were a new one
+		})
+	}
+}
+
+func runSQLite(t *testing.T, database, statement string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func runPostgres(t *testing.T, database, statement string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	if _, err := conn.Exec(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+}
