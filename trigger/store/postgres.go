@@ -174,7 +174,15 @@ func settings() map[string]string {
 	}
 }
 
+// setSession gives a connection the settings of ours. Two of them are what the
+// promises of this package rest on, whatever the server, the database, the role or
+// the URL says: a statement sees what was committed before it, and a commit is on
+// disk.
 func setSession(ctx context.Context, c *pgx.Conn, given map[string]string) error {
+	if _, err := c.Exec(ctx, `SELECT set_config('default_transaction_isolation', 'read committed', false),
+		set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), false)`); err != nil {
+		return fmt.Errorf("set isolation and synchronous commits: %w", err)
+	}
 	for name, value := range settings() {
 		if _, set := given[name]; set {
 			continue
