@@ -13,6 +13,10 @@ import (
 // noBody is why a delivery cannot be decided anew.
 const noBody = "no_body"
 
+// replayWindow is far longer than two who replay a delivery at the same time are
+// apart.
+const replayWindow = time.Minute
+
 // Replayed is what became of a delivery that was decided anew: the answer of its
 // webhook, in JSON too.
 type Replayed struct {
@@ -21,9 +25,9 @@ type Replayed struct {
 }
 
 // Replay decides a delivery anew by the rules as they are now, because a person
-// asked for it: as a delivery of its own that names the one it repeats, and is
-// never a duplicate. It takes what the store kept: ID, Source, Provider, Header
-// and Body. Neither the client's address nor the rate matters, nor do the
+// asked for it: as a delivery of its own that names the one it repeats. It takes
+// what the store kept: ID, Source, Provider, Header and Body; and DuplicateKey, by
+// which it is a duplicate of a replay that somebody else asked for at the same time. Neither the client's address nor the rate matters, nor do the
 // source's secrets: it was authenticated when it arrived. It counts as no call of
 // the webhook.
 func (s *Server) Replay(ctx context.Context, old mapping.Delivery) Replayed {
@@ -61,5 +65,6 @@ func (s *Server) decideAnew(ctx context.Context, cl *call, old mapping.Delivery,
 		return answer{}, err
 	}
 	cl.delivery.Provider, cl.delivery.ReplayOf = old.Provider, old.ID
+	cl.delivery.DuplicateKey, cl.delivery.DuplicateWindow = old.DuplicateKey, replayWindow
 	return s.settle(ctx, cl, st.Rules, why)
 }

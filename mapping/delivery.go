@@ -26,7 +26,7 @@ type Delivery struct {
 	Events []Event
 
 	// ReplayOf is the delivery that a person asked to decide anew; "" for one of
-	// a code host. A replay is never a duplicate.
+	// a code host. A replay is never a duplicate of what a code host sent.
 	ReplayOf string
 }
 

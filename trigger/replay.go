@@ -1,10 +1,8 @@
 package trigger
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -17,28 +15,40 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// ErrNoBody means that a build was dead on arrival: its RunJob body could not be
-// resolved, so there is none to send.
-var ErrNoBody = errors.New("the build was dead on arrival and has no RunJob body: mend the rule and replay its delivery")
-
-// ErrNotResolved means that a build cannot be replayed because it is not done
-// with.
-var ErrNotResolved = errors.New("the build is not resolved yet")
-
 // Replay sends the stored body of a build again, as a build of its own that names
 // the one it repeats, or that one repeats in turn: at once, whatever waits in its
-// line. A build that is not resolved is refused with ErrNotResolved, since it will
-// still be called by itself, and one that was dead on arrival with ErrNoBody.
-func (t *Trigger) Replay(ctx context.Context, id string) (b *store.Build, err error) {
+// line. It returns [store.ErrNotResolved] for a build that will still be called by
+// itself, [store.ErrNoBody] for one that was dead on arrival, and [store.ErrReplayed]
+// if somebody else replays it at the same time, or a replay of it is not resolved.
+func (t *Trigger) Replay(ctx context.Context, id string) (*store.Build, error) {
 	old, err := t.store.Build(ctx, id)
 	if err != nil {
 		return nil, err
 	}
+	last, err := t.store.LastReplay(ctx, old)
+	if err != nil {
+		return nil, err
+	}
+	return t.replay(ctx, old, last)
+}
+
+// ReplayListed is Replay for one of the builds that [store.Store.ToReplay] gave. It
+// returns [store.ErrReplayed] if it was replayed since.
+func (t *Trigger) ReplayListed(ctx context.Context, r store.Replayable) (*store.Build, error) {
+	old, err := t.store.Build(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	return t.replay(ctx, old, r.Last)
+}
+
+// replay repeats a build, of which last was the newest replay.
+func (t *Trigger) replay(ctx context.Context, old *store.Build, last string) (b *store.Build, err error) {
 	if !old.State.Final() {
-		return nil, fmt.Errorf("build %s is %s: %w", id, old.State, ErrNotResolved)
+		return nil, fmt.Errorf("build %s is %s: %w", old.ID, old.State, store.ErrNotResolved)
 	}
 	if len(old.Body) == 0 {
-		return nil, fmt.Errorf("build %s: %w", id, ErrNoBody)
+		return nil, fmt.Errorf("build %s: %w %s", old.ID, store.ErrNoBody, old.Delivery)
 	}
 	next, err := uuid.NewV7()
 	if err != nil {
@@ -53,17 +63,17 @@ func (t *Trigger) Replay(ctx context.Context, id string) (b *store.Build, err er
 	b = &store.Build{
 		ID: next.String(), Delivery: old.Delivery, Rule: old.Rule, Target: old.Target, JobID: old.JobID,
 		Repository: old.Repository, Ref: old.Ref, Tag: old.Tag, Commit: old.Commit, Marker: old.Marker,
-		ReplayOf: cmp.Or(old.ReplayOf, old.ID), ByHand: true, State: store.Waiting, ReceivedAt: now, Deadline: now.Add(t.retryFor(old.Target)),
+		ReplayOf: old.Original(), ByHand: true, State: store.Waiting, ReceivedAt: now, Deadline: now.Add(t.retryFor(old.Target)),
 		Trace: store.Trace(ctx),
 	}
 	if span.IsRecording() {
 		span.SetAttributes(append(spanAttrs(b), attribute.String("replay_of", b.ReplayOf))...)
 	}
 	if b.Body, err = remark(old, b.ID); err != nil {
-		return nil, fmt.Errorf("build %s: its body: %w", id, err)
+		return nil, fmt.Errorf("build %s: its body: %w", old.ID, err)
 	}
-	if err := t.store.AddBuild(ctx, b); err != nil {
-		return nil, err
+	if err := t.store.AddReplay(ctx, b, last); err != nil {
+		return nil, fmt.Errorf("build %s: %w", old.ID, err)
 	}
 	t.log.InfoContext(ctx, "build is replayed", append(buildAttrs(b), "replay_of", b.ReplayOf)...)
 	return b, nil

@@ -3,6 +3,8 @@ package trigger_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -81,11 +83,66 @@ func TestReplayOfWhatIsNotResolved(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, settings{stopped: true})
 	id := b.deliver(t, push(commitA))[0]
-	if _, err := b.Replay(t.Context(), id); !errors.Is(err, trigger.ErrNotResolved) {
+	if _, err := b.Replay(t.Context(), id); !errors.Is(err, store.ErrNotResolved) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := b.Replay(t.Context(), "none"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Two who replay all that is dead at the same time run each build once, whichever
+// of them comes first.
+func TestReplayOfAllByTwo(t *testing.T) {
+	t.Parallel()
+	shared := codeartstest.NewServer(codeartstest.Options{})
+	t.Cleanup(shared.Close)
+	s := settings{path: server.Database(t), shared: shared}
+	two := []*bridge{newBridge(t, s), newBridge(t, s)}
+	const builds = 40
+	two[0].fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Status: 403, Times: builds})
+	var pushes []mapping.Build
+	for i := range builds {
+		p := push(fmt.Sprintf("%040x", i+1))
+		p.Ref = fmt.Sprint("refs/heads/", i)
+		pushes = append(pushes, p)
+	}
+	for _, id := range two[0].deliver(t, pushes...) {
+		two[0].await(t, id, store.Dead)
+	}
+	var (
+		listed [2][]store.Replayable
+		group  sync.WaitGroup
+		mu     sync.Mutex
+		again  []string
+	)
+	for i, b := range two {
+		var err error
+		if listed[i], _, _, err = b.store.ToReplay(t.Context(), store.BuildFilter{State: string(store.Dead)}); err != nil || len(listed[i]) != builds {
+			t.Fatal(len(listed[i]), err)
+		}
+	}
+	for i, b := range two {
+		group.Go(func() {
+			for _, r := range listed[i] {
+				replay, err := b.ReplayListed(t.Context(), r)
+				switch {
+				case err == nil:
+					mu.Lock()
+					again = append(again, replay.ID)
+					mu.Unlock()
+				case !errors.Is(err, store.ErrReplayed):
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	for _, id := range again {
+		two[0].await(t, id, store.Started)
+	}
+	if n := shared.RunCount(); len(again) != builds || n != builds {
+		t.Errorf("%d were replayed, %d started, want %d", len(again), n, builds)
 	}
 }
 

@@ -649,7 +649,7 @@ func TestDeadOnArrival(t *testing.T) {
 	if got.Reason != p.Dead || b.sim.RunCount() != 0 {
 		t.Errorf("got %q and %d runs", got.Reason, b.sim.RunCount())
 	}
-	if _, err := b.Replay(t.Context(), got.ID); !errors.Is(err, trigger.ErrNoBody) {
+	if _, err := b.Replay(t.Context(), got.ID); !errors.Is(err, store.ErrNoBody) {
 		t.Errorf("a body without its parameters was replayed: %v", err)
 	}
 }

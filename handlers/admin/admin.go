@@ -39,12 +39,14 @@ type Store interface {
 	Build(ctx context.Context, id string) (*store.Build, error)
 	Builds(ctx context.Context, f store.BuildFilter) (builds []*store.Build, next string, err error)
 	BuildsOf(ctx context.Context, delivery string) ([]*store.Build, error)
-	ToReplay(ctx context.Context, f store.BuildFilter) (ids []string, left int64, next string, err error)
+	ToReplay(ctx context.Context, f store.BuildFilter) (builds []store.Replayable, left int64, next string, err error)
 }
 
-// Builds sends the body of a build that is resolved, and has a body, again.
+// Builds sends the body of a build again; *trigger.Trigger does. ReplayListed is for
+// those that ToReplay gave.
 type Builds interface {
 	Replay(ctx context.Context, id string) (*store.Build, error)
+	ReplayListed(ctx context.Context, r store.Replayable) (*store.Build, error)
 }
 
 // Deliveries decides a stored delivery anew; *handlers.Server does.
@@ -124,8 +126,10 @@ func fail(status int, format string, args ...any) *failure {
 
 // stored turns an error of the store into one with an answer. what and id name
 // what was asked for.
-func stored(what, id string, err error) error {
+func stored(what, id string, err error) *failure {
 	switch {
+	case errors.Is(err, store.ErrNotResolved), errors.Is(err, store.ErrNoBody), errors.Is(err, store.ErrReplayed):
+		return fail(http.StatusConflict, "%s", err)
 	case errors.Is(err, store.ErrNotFound):
 		return fail(http.StatusNotFound, "no %s has the id %s; what is older than the retention is forgotten", what, id)
 	case errors.Is(err, store.ErrFilter):

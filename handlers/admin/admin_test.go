@@ -45,7 +45,7 @@ type api struct {
 
 	decided []mapping.Delivery // anew
 	answer  handlers.Replayed
-	replays func(ctx context.Context, id string) (*store.Build, error)
+	replays func(ctx context.Context, r store.Replayable) (*store.Build, error)
 }
 
 func open(t *testing.T) *store.Store {
@@ -84,20 +84,29 @@ func writable(t *testing.T) *api {
 type builds struct{ a *api }
 
 func (b builds) Replay(ctx context.Context, id string) (*store.Build, error) {
-	return b.a.replays(ctx, id)
+	return b.a.replays(ctx, store.Replayable{ID: id})
+}
+
+func (b builds) ReplayListed(ctx context.Context, r store.Replayable) (*store.Build, error) {
+	return b.a.replays(ctx, r)
 }
 
 // replay stores what a trigger would.
-func (a *api) replay(ctx context.Context, id string) (*store.Build, error) {
-	old, err := a.store.Build(ctx, id)
-	if err != nil {
+func (a *api) replay(ctx context.Context, r store.Replayable) (*store.Build, error) {
+	old, err := a.store.Build(ctx, r.ID)
+	switch {
+	case err != nil:
 		return nil, err
+	case !old.State.Final():
+		return nil, fmt.Errorf("build %s is %s: %w", old.ID, old.State, store.ErrNotResolved)
+	case len(old.Body) == 0:
+		return nil, fmt.Errorf("build %s: %w %s", old.ID, store.ErrNoBody, old.Delivery)
 	}
 	again := &store.Build{
 		ID: newID(), Delivery: old.Delivery, Rule: old.Rule, Target: old.Target, JobID: old.JobID, Repository: old.Repository,
 		Ref: old.Ref, Body: old.Body, ReplayOf: old.ID, ReceivedAt: time.Now(), Deadline: time.Now().Add(time.Hour),
 	}
-	return again, a.store.AddBuild(ctx, again)
+	return again, a.store.AddReplay(ctx, again, r.Last)
 }
 
 type deliveries struct{ a *api }
@@ -467,10 +476,10 @@ func TestReplayOfAllThatBreaksOff(t *testing.T) {
 		a.accept(state(store.Dead), ref(fmt.Sprint("refs/heads/", i)))
 	}
 	n := make(chan struct{}, 32)
-	a.replays = func(ctx context.Context, id string) (*store.Build, error) {
+	a.replays = func(ctx context.Context, r store.Replayable) (*store.Build, error) {
 		select {
 		case n <- struct{}{}:
-			return a.replay(ctx, id)
+			return a.replay(ctx, r)
 		default:
 			return nil, errors.New("disk is full")
 		}
@@ -488,14 +497,14 @@ func TestReplayOfAllIsNotForTwoAtOnce(t *testing.T) {
 	a := writable(t)
 	a.accept(state(store.Dead))
 	var second atomic.Bool
-	a.replays = func(ctx context.Context, id string) (*store.Build, error) {
+	a.replays = func(ctx context.Context, r store.Replayable) (*store.Build, error) {
 		if !second.Swap(true) {
 			w := a.serve(request("POST", admin.Prefix+"/builds/replay?state=dead", writeToken))
 			if w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), "under way") {
 				t.Errorf("meanwhile another gets %d %s", w.Code, w.Body)
 			}
 		}
-		return a.replay(ctx, id)
+		return a.replay(ctx, r)
 	}
 	var got admin.BuildReplays
 	a.ask("POST", "/builds/replay?state=dead", http.StatusOK, &got)
@@ -535,7 +544,7 @@ func TestReplayOfDelivery(t *testing.T) {
 			}
 			want := []mapping.Delivery{{
 				ID: d.ID, Source: "github", Provider: "github", HostID: "72d3162e", Event: "push", ReceivedAt: d.ReceivedAt,
-				Header: d.Header, Body: d.Body,
+				Header: d.Header, Body: d.Body, DuplicateKey: "replay:" + d.ID + ":",
 			}}
 			if diff := cmp.Diff(want, a.decided); diff != "" {
 				t.Error(diff)

@@ -3,8 +3,8 @@ package admin
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -157,30 +157,11 @@ func (a *api) replayBuild(c echo.Context) error {
 	if _, err := (parameters{}).read(c.Request()); err != nil {
 		return err
 	}
-	b, err := a.replay(c.Request().Context(), id)
+	b, err := a.o.Builds.Replay(c.Request().Context(), id)
 	if err != nil {
-		return err
+		return stored("build", id, err)
 	}
 	return send(c, http.StatusAccepted, newBuild(b))
-}
-
-// replay sends one build again.
-func (a *api) replay(ctx context.Context, id string) (*store.Build, error) {
-	b, err := a.o.Store.Build(ctx, id)
-	if err != nil {
-		return nil, stored("build", id, err)
-	}
-	if !b.State.Final() {
-		return nil, fail(http.StatusConflict, "build %s is %s: it is not resolved yet, and goes on by itself", id, b.State)
-	}
-	if len(b.Body) == 0 {
-		return nil, fail(http.StatusConflict, "build %s was dead on arrival and has no RunJob body: mend the rule, and replay its delivery %s", id, b.Delivery)
-	}
-	again, err := a.o.Builds.Replay(ctx, id)
-	if err != nil {
-		return nil, stored("build", id, err)
-	}
-	return again, nil
 }
 
 // atOnce is how many of many replays are committed together.
@@ -207,45 +188,44 @@ func (a *api) replayBuilds(c echo.Context) error {
 	}
 	defer a.bulk.Unlock()
 	ctx := c.Request().Context()
-	ids, left, next, err := a.o.Store.ToReplay(ctx, f)
+	builds, left, next, err := a.o.Store.ToReplay(ctx, f)
 	if err != nil {
 		return stored("build", "", err)
 	}
 	answer := BuildReplays{Replayed: []BuildReplay{}, Left: left, Next: next}
-	for len(ids) > 0 {
-		n := min(atOnce, len(ids))
-		if err := a.replayAll(ctx, ids[:n], &answer); err != nil {
+	for some := range slices.Chunk(builds, atOnce) {
+		if err := a.replayAll(ctx, some, &answer); err != nil {
 			f := fail(http.StatusServiceUnavailable, "%d builds were replayed, then the database did not answer: ask again, and they are left out", len(answer.Replayed))
 			f.err = err
 			return f
 		}
-		ids = ids[n:]
 	}
 	return send(c, http.StatusOK, answer)
 }
 
 // replayAll replays a few builds at once and adds them to the answer, in order.
 // The error is one that does not concern a single build.
-func (a *api) replayAll(ctx context.Context, ids []string, answer *BuildReplays) error {
+func (a *api) replayAll(ctx context.Context, builds []store.Replayable, answer *BuildReplays) error {
 	var (
 		wg    sync.WaitGroup
-		again = make([]*store.Build, len(ids))
-		errs  = make([]error, len(ids))
+		again = make([]*store.Build, len(builds))
+		errs  = make([]error, len(builds))
 	)
-	for i, id := range ids {
-		wg.Go(func() { again[i], errs[i] = a.replay(ctx, id) })
+	for i, b := range builds {
+		wg.Go(func() { again[i], errs[i] = a.o.Builds.ReplayListed(ctx, b) })
 	}
 	wg.Wait()
 	var broken error
-	for i, id := range ids {
-		f, ok := errors.AsType[*failure](errs[i])
-		switch {
-		case errs[i] == nil:
-			answer.Replayed = append(answer.Replayed, BuildReplay{ID: again[i].ID, ReplayOf: id})
-		case ok && f.status < http.StatusInternalServerError:
-			answer.Skipped = append(answer.Skipped, Skipped{ID: id, Reason: f.text})
-		default:
-			broken = errs[i]
+	for i, b := range builds {
+		if errs[i] == nil {
+			answer.Replayed = append(answer.Replayed, BuildReplay{ID: again[i].ID, ReplayOf: b.ID})
+			continue
+		}
+		f := stored("build", b.ID, errs[i])
+		if f.status < http.StatusInternalServerError {
+			answer.Skipped = append(answer.Skipped, Skipped{ID: b.ID, Reason: f.text})
+		} else {
+			broken = f
 		}
 	}
 	return broken

@@ -116,6 +116,7 @@ func (a *api) replayDelivery(c echo.Context) error {
 	replayed := a.o.Deliveries.Replay(c.Request().Context(), mapping.Delivery{
 		ID: d.ID, Source: d.Source, Provider: d.Provider, HostID: d.HostID, Event: d.Event, ReceivedAt: d.ReceivedAt,
 		Header: d.Header, Body: d.Body, ReplayOf: d.ReplayOf,
+		DuplicateKey: "replay:" + d.ID + ":" + d.LastReplay, // of two who ask at the same time
 	})
 	if replayed.Status >= http.StatusBadRequest {
 		text := replayed.Detail

@@ -19,7 +19,7 @@ func TestBuildsByFilter(t *testing.T) {
 	_, two := a.accept(ref("refs/heads/größe & more"), func(_ *store.Delivery, b *store.Build) {
 		b.Rule, b.Target, b.JobID, b.Repository, b.ReceivedAt = "docs", "south", "0b7c", "acme/docs", time.Unix(2000, 0)
 	})
-	again, err := a.replay(t.Context(), one.ID)
+	again, err := a.replay(t.Context(), store.Replayable{ID: one.ID})
 	if err != nil {
 		t.Fatal(err)
 	}

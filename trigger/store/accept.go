@@ -53,22 +53,6 @@ func (s *Store) Accept(ctx context.Context, d *Delivery, builds []*Build) (dupli
 	return a.found, nil
 }
 
-// AddBuild commits one more build of a delivery that is there already.
-func (s *Store) AddBuild(ctx context.Context, b *Build) error {
-	return s.write(ctx, callLock(b), func(ctx context.Context, tx *tx) error {
-		var id string
-		err := tx.queryRow(ctx, `SELECT id FROM builds WHERE id = ?`, b.ID).Scan(&id)
-		if !errors.Is(err, sql.ErrNoRows) {
-			return err // it is there: the connection broke before the commit was confirmed
-		}
-		rows := newBuilds()
-		if err := insertBuild(ctx, tx, b, rows); err != nil {
-			return err
-		}
-		return rows.insert(ctx, tx)
-	})
-}
-
 // acceptAll writes what is no duplicate, in order.
 func (s *Store) acceptAll(ctx context.Context, tx *tx, all []*acceptance) error {
 	if len(all) == 0 {
@@ -107,7 +91,7 @@ func (s *Store) findDuplicates(ctx context.Context, tx *tx, all []*acceptance) e
 	for _, a := range all {
 		a.found = ""
 		switch {
-		case a.delivery.ReplayOf == "" && a.delivery.DuplicateKey != "":
+		case a.delivery.DuplicateKey != "":
 			asked = append(asked, a)
 		case a.again:
 			err := tx.queryRow(ctx, `SELECT id FROM deliveries WHERE id = ?`, a.delivery.ID).Scan(&a.found)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"time"
@@ -90,6 +91,9 @@ type Build struct {
 
 	version int64
 }
+
+// Original is the build that b repeats, or b itself.
+func (b *Build) Original() string { return cmp.Or(b.ReplayOf, b.ID) }
 
 // MaxAttempts is how many attempts a build remembers.
 const MaxAttempts = 50

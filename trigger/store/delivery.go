@@ -41,6 +41,8 @@ type Delivery struct {
 	Header   map[string]string
 	Body     []byte // without secrets
 	ReplayOf string
+
+	LastReplay string // the newest delivery that repeats this one, "" for none. Not stored, and not in lists
 }
 
 // Delivery reads one delivery with its body. It returns ErrNotFound if there is
@@ -54,9 +56,10 @@ func (s *Store) Delivery(ctx context.Context, id string) (*Delivery, error) {
 	)
 	d = &Delivery{}
 	err := s.db.reader().queryRow(ctx, `SELECT id, source, provider, host_id, event, repository, ref, received_at,
-		outcome, reason, duplicate_key, verdicts, header, body, replay_of FROM deliveries WHERE id = ?`, id).
+		outcome, reason, duplicate_key, verdicts, header, body, replay_of, coalesce((SELECT r.id FROM deliveries r
+			WHERE r.replay_of = d.id AND r.replay_of <> '' ORDER BY r.id DESC LIMIT 1), '') FROM deliveries d WHERE id = ?`, id).
 		Scan(&d.ID, &d.Source, &d.Provider, &d.HostID, &d.Event, &d.Repository, &d.Ref, &received,
-			&d.Outcome, &d.Reason, &d.DuplicateKey, &verdicts, &header, &zipped, &d.ReplayOf)
+			&d.Outcome, &d.Reason, &d.DuplicateKey, &verdicts, &header, &zipped, &d.ReplayOf, &d.LastReplay)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("delivery %s: %w", id, ErrNotFound)
 	}

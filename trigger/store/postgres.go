@@ -231,7 +231,7 @@ func (*postgres) committedBefore(ctx context.Context, q querier, asked []*accept
 	}
 	rows, err := q.query(ctx, `SELECT a.n, d.id FROM unnest(?::text[], ?::text[], ?::bigint[]) WITH ORDINALITY AS a (source, key, since, n)
 		CROSS JOIN LATERAL (SELECT id FROM deliveries WHERE source = a.source AND duplicate_key = a.key
-			AND outcome = 'accepted' AND replay_of = '' AND received_at >= a.since LIMIT 1) d`,
+			AND outcome = 'accepted' AND received_at >= a.since LIMIT 1) d`,
 		sources, keys, since)
 	if err != nil {
 		return err

@@ -36,8 +36,8 @@ func TestTextThatPostgresRefusesIsNoIllness(t *testing.T) {
 	t.Parallel()
 	s := opener(t, server.Database(t))()
 	b := accept(t, s, nil)
-	b.ID, b.Rule = newID(), "a\x00"
-	if err := s.AddBuild(t.Context(), b); err == nil {
+	b.ReplayOf, b.ID, b.Rule = b.ID, newID(), "a\x00"
+	if err := s.AddReplay(t.Context(), b, ""); err == nil {
 		t.Error("NUL was taken for text")
 	}
 	if err := s.Ping(t.Context()); err != nil {

@@ -2,20 +2,79 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 )
+
+// Why a build is not replayed. The texts are for whoever asked.
+var (
+	// ErrNotResolved means that the build is still to be called, or looked for.
+	ErrNotResolved = errors.New("it is not resolved yet, and goes on by itself")
+	// ErrNoBody means that there is nothing to send: the id of the delivery follows.
+	ErrNoBody = errors.New("it was dead on arrival and has no RunJob body: mend the rule, and replay its delivery")
+	// ErrReplayed means that somebody else replayed it meanwhile, or that a replay of
+	// it is not resolved.
+	ErrReplayed = errors.New("it is replayed already")
+)
+
+// Replayable names a build that can be replayed.
+type Replayable struct {
+	ID   string
+	Last string // the newest replay of the same when it was looked up, "" for none
+}
+
+// LastReplay gives the id of the newest build that repeats the same as b, or
+// repeats b; "" for none.
+func (s *Store) LastReplay(ctx context.Context, b *Build) (string, error) {
+	last, _, err := lastReplay(ctx, s.db.reader(), b.Original())
+	if err != nil {
+		return "", fmt.Errorf("replays of build %s: %w", b.ID, err)
+	}
+	return last, nil
+}
+
+func lastReplay(ctx context.Context, q querier, original string) (id string, state State, err error) {
+	err = q.queryRow(ctx, `SELECT id, state FROM builds WHERE replay_of = ? AND replay_of <> '' ORDER BY seq DESC LIMIT 1`, original).Scan(&id, &state)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", "", nil
+	}
+	return id, state, err
+}
+
+// AddReplay commits a build that repeats another. It returns ErrReplayed if the
+// newest replay of that is not last, or is not resolved: of those who replay a build
+// at the same time one does.
+func (s *Store) AddReplay(ctx context.Context, b *Build, last string) error {
+	locks := append(callLock(b), lockKey("replay", b.ReplayOf))
+	return s.write(ctx, locks, func(ctx context.Context, tx *tx) error {
+		newest, state, err := lastReplay(ctx, tx, b.ReplayOf)
+		switch {
+		case err != nil:
+			return fmt.Errorf("replays of build %s: %w", b.ReplayOf, err)
+		case newest == b.ID:
+			return nil // the connection broke before the commit was confirmed
+		case newest != last, newest != "" && !state.Final():
+			return fmt.Errorf("%w, as build %s, which is %s", ErrReplayed, newest, state)
+		}
+		rows := newBuilds()
+		if err := insertBuild(ctx, tx, b, rows); err != nil {
+			return err
+		}
+		return rows.insert(ctx, tx)
+	})
+}
 
 // ToReplay names the builds to replay where all that fit a filter are asked for,
 // the oldest first: those that are resolved and were not replayed with success.
 // A replay that was started, or is not resolved yet, is a success. Of builds that
 // repeat each other only the last is named, so that each is replayed once.
 //
-// A page has at most f.Limit ids. left is how many are on the pages after it, and
+// A page has at most f.Limit builds. left is how many are on the pages after it, and
 // next the cursor of the first of them, "" if there is none. What is committed
 // after the first page was asked for is on none: replays that fail at once do not
 // come round again.
-func (s *Store) ToReplay(ctx context.Context, f BuildFilter) (ids []string, left int64, next string, err error) {
+func (s *Store) ToReplay(ctx context.Context, f BuildFilter) (builds []Replayable, left int64, next string, err error) {
 	low, high, err := s.replayRange(ctx, f.After)
 	if err != nil {
 		return nil, 0, "", err
@@ -23,7 +82,8 @@ func (s *Store) ToReplay(ctx context.Context, f BuildFilter) (ids []string, left
 	w := f.where()
 	w.add("seq <= ?", high)
 	limit := page(f.Limit)
-	rows, err := s.db.reader().query(ctx, `SELECT b.seq, b.id, count(*) OVER ()
+	rows, err := s.db.reader().query(ctx, `SELECT b.seq, b.id, coalesce((SELECT r.id FROM builds r
+			WHERE r.replay_of = m.first AND r.replay_of <> '' ORDER BY r.seq DESC LIMIT 1), ''), count(*) OVER ()
 		FROM (SELECT max(seq) AS last, CASE WHEN replay_of = '' THEN id ELSE replay_of END AS first FROM builds`+w.String()+`
 			AND state NOT IN ('waiting', 'calling', 'unknown') GROUP BY 2) m JOIN builds b ON b.seq = m.last
 		WHERE m.last > ? AND NOT EXISTS (SELECT 1 FROM builds r WHERE r.replay_of = m.first AND r.replay_of <> '' AND r.seq > m.last
@@ -35,16 +95,16 @@ func (s *Store) ToReplay(ctx context.Context, f BuildFilter) (ids []string, left
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	var all int64
 	for rows.Next() {
-		var id string
-		if err := rows.Scan(&low, &id, &all); err != nil {
+		var r Replayable
+		if err := rows.Scan(&low, &r.ID, &r.Last, &all); err != nil {
 			return nil, 0, "", fmt.Errorf("list builds to replay: %w", err)
 		}
-		ids = append(ids, id)
+		builds = append(builds, r)
 	}
-	if left = all - int64(len(ids)); left > 0 {
+	if left = all - int64(len(builds)); left > 0 {
 		next = fmt.Sprintf("%d-%d", low, high)
 	}
-	return ids, left, next, rows.Err()
+	return builds, left, next, rows.Err()
 }
 
 // replayRange gives what the cursor of ToReplay says: the last build of the page

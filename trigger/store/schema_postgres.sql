@@ -18,7 +18,8 @@ CREATE TABLE deliveries (
     replay_of     text NOT NULL
 );
 ALTER TABLE deliveries ALTER COLUMN body SET STORAGE EXTERNAL; -- not compressed a second time
-CREATE INDEX deliveries_duplicate ON deliveries (source, duplicate_key, received_at) WHERE outcome = 'accepted' AND replay_of = '';
+CREATE INDEX deliveries_duplicate ON deliveries (source, duplicate_key, received_at) WHERE outcome = 'accepted';
+CREATE INDEX deliveries_replays ON deliveries (replay_of, id) WHERE replay_of <> '';
 CREATE INDEX deliveries_received ON deliveries (received_at);
 CREATE INDEX deliveries_bodies ON deliveries (received_at) WHERE length(body) > 0;
 CREATE INDEX deliveries_source ON deliveries (source, id);

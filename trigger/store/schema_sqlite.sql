@@ -18,7 +18,8 @@ CREATE TABLE deliveries (
     body          blob NOT NULL, -- compressed (S2), without secrets
     replay_of     text NOT NULL
 ) STRICT;
-CREATE INDEX deliveries_duplicate ON deliveries (source, duplicate_key, received_at) WHERE outcome = 'accepted' AND replay_of = '';
+CREATE INDEX deliveries_duplicate ON deliveries (source, duplicate_key, received_at) WHERE outcome = 'accepted';
+CREATE INDEX deliveries_replays ON deliveries (replay_of, id) WHERE replay_of <> '';
 CREATE INDEX deliveries_received ON deliveries (received_at);
 CREATE INDEX deliveries_bodies ON deliveries (received_at) WHERE length(body) > 0;
 CREATE INDEX deliveries_source ON deliveries (source, id);

@@ -251,7 +251,7 @@ func (*sqlite) lock(context.Context, querier, []int64) error { return nil }
 func (*sqlite) committedBefore(ctx context.Context, q querier, asked []*acceptance) error {
 	for _, a := range asked {
 		err := q.queryRow(ctx, `SELECT id FROM deliveries WHERE source = ? AND duplicate_key = ?
-			AND outcome = 'accepted' AND replay_of = '' AND received_at >= ? LIMIT 1`,
+			AND outcome = 'accepted' AND received_at >= ? LIMIT 1`,
 			a.delivery.Source, a.delivery.DuplicateKey, a.since()).Scan(&a.found)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err

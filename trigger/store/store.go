@@ -178,8 +178,8 @@ const maxBatch = 256
 // write runs do in a transaction and returns after its commit. Writes that wait
 // at the same time share one transaction, and so one sync of the disk. do may
 // run twice: it must set its results anew each time. An error of it rolls the
-// transaction back, but for ErrStale and ErrClaimed: before these it must have
-// changed nothing, and the others go on. locks are held for it where there is more
+// transaction back, but for ErrStale, ErrClaimed and ErrReplayed: before these it must
+// have changed nothing, and the others go on. locks are held for it where there is more
 // than one writer.
 func (s *Store) write(ctx context.Context, locks []int64, do func(ctx context.Context, tx *tx) error) error {
 	return s.enqueue(ctx, &write{locks: locks, do: do})
@@ -328,7 +328,7 @@ func (s *Store) transaction(batch []*write) (err error) {
 			continue
 		}
 		switch err := w.do(ctx, tx); {
-		case errors.Is(err, ErrStale), errors.Is(err, ErrClaimed):
+		case errors.Is(err, ErrStale), errors.Is(err, ErrClaimed), errors.Is(err, ErrReplayed):
 			w.err = err
 		case err != nil:
 			return joinRollback(tx, err)

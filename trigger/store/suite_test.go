@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -60,6 +61,8 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"builds are listed by filter and page":          buildsAreListed,
 		"deliveries are listed by filter and page":      deliveriesAreListed,
 		"what failed is replayed once":                  failedIsReplayedOnce,
+		"of replays at the same time one is committed":  oneReplayAtATime,
+		"of delivery replays at the same time one is":   oneDeliveryReplayAtATime,
 		"what is old is forgotten, unresolved is not":   oldIsForgotten,
 		"what built nothing is forgotten before builds": oldIgnoredIsForgotten,
 		"a build that lost its wake-up gets one":        lostWakeUp,
@@ -218,13 +221,12 @@ func duplicateWritesNothing(t *testing.T, open func() *store.Store) {
 		change    func(d *store.Delivery)
 		duplicate bool
 	}{
-		"the same key":                 {func(*store.Delivery) {}, true},
-		"the same key, in the window":  {func(d *store.Delivery) { d.DuplicateWindow = time.Minute }, true},
-		"the same key, later":          {func(d *store.Delivery) { d.DuplicateWindow, d.ReceivedAt = time.Minute, d.ReceivedAt.Add(time.Hour) }, false},
-		"another key":                  {func(d *store.Delivery) { d.DuplicateKey = newID() }, false},
-		"another source":               {func(d *store.Delivery) { d.Source = "gitee" }, false},
-		"no key":                       {func(d *store.Delivery) { d.DuplicateKey = "" }, false},
-		"a replay asked for by a user": {func(d *store.Delivery) { d.ReplayOf = d.HostID }, false},
+		"the same key":                {func(*store.Delivery) {}, true},
+		"the same key, in the window": {func(d *store.Delivery) { d.DuplicateWindow = time.Minute }, true},
+		"the same key, later":         {func(d *store.Delivery) { d.DuplicateWindow, d.ReceivedAt = time.Minute, d.ReceivedAt.Add(time.Hour) }, false},
+		"another key":                 {func(d *store.Delivery) { d.DuplicateKey = newID() }, false},
+		"another source":              {func(d *store.Delivery) { d.Source = "gitee" }, false},
+		"no key":                      {func(d *store.Delivery) { d.DuplicateKey = "" }, false},
 	} {
 		t.Run(phrase, func(t *testing.T) {
 			first := delivery(newID())
@@ -810,8 +812,8 @@ func failedIsReplayedOnce(t *testing.T, open func() *store.Store) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, id := range ids {
-					got = append(got, names[id])
+				for _, r := range ids {
+					got = append(got, names[r.ID])
 				}
 				if before -= len(ids); int(left) != before || (next == "") != (left == 0) {
 					t.Errorf("%d are left with cursor %q, want %d", left, next, before)
@@ -833,13 +835,112 @@ func failedIsReplayedOnce(t *testing.T, open func() *store.Store) {
 	}
 	add("failed again at once", "never replayed", store.Dead)
 	ids, left, _, err := s.ToReplay(t.Context(), store.BuildFilter{State: "dead", After: next})
-	if err != nil || left != 0 || len(ids) != 1 || names[ids[0]] != "the failure" {
+	if err != nil || left != 0 || len(ids) != 1 || names[ids[0].ID] != "the failure" {
 		t.Errorf("the second page has %d, %d are left (%v); want what the first page left, and no replay that failed since", len(ids), left, err)
 	}
 	for _, cursor := range []string{"x", "1", "1-2-3", "-", " 1-2"} {
 		if _, _, _, err := s.ToReplay(t.Context(), store.BuildFilter{After: cursor}); !errors.Is(err, store.ErrFilter) {
 			t.Errorf("cursor %q: got %v", cursor, err)
 		}
+	}
+}
+
+func oneReplayAtATime(t *testing.T, open func() *store.Store) {
+	s := open()
+	dead := accept(t, s, nil)
+	save(t, s, dead, store.Dead)
+	replay := func(last string) (*store.Build, error) {
+		b := build(delivery(newID()))
+		b.ReplayOf, b.ByHand = dead.ID, true
+		return b, s.AddReplay(t.Context(), b, last)
+	}
+	var (
+		group sync.WaitGroup
+		mu    sync.Mutex
+		first []*store.Build
+	)
+	for range 8 {
+		group.Go(func() {
+			b, err := replay("")
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				first = append(first, b)
+			} else if !errors.Is(err, store.ErrReplayed) {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if len(first) != 1 {
+		t.Fatalf("%d replays were committed", len(first))
+	}
+	if err := s.AddReplay(t.Context(), first[0], ""); err != nil {
+		t.Errorf("the same one again, after an answer that was lost: %v", err)
+	}
+	if err := s.Ping(t.Context()); err != nil {
+		t.Errorf("a replay that is refused makes the database ill: %v", err)
+	}
+	last := func() string {
+		t.Helper()
+		id, err := s.LastReplay(t.Context(), dead)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	if _, err := replay(last()); !errors.Is(err, store.ErrReplayed) {
+		t.Errorf("a second one while the first waits: %v", err)
+	}
+	save(t, s, read(t, s, first[0].ID), store.Started)
+	if _, err := replay(""); !errors.Is(err, store.ErrReplayed) {
+		t.Errorf("one that did not know of the first: %v", err)
+	}
+	if _, err := replay(last()); err != nil {
+		t.Errorf("a second one when the first was started: %v", err)
+	}
+}
+
+func oneDeliveryReplayAtATime(t *testing.T, open func() *store.Store) {
+	s := open()
+	old := delivery(newID())
+	if _, err := s.Accept(t.Context(), old, []*store.Build{build(old)}); err != nil {
+		t.Fatal(err)
+	}
+	replay := func() (of string) {
+		t.Helper()
+		kept, err := s.Delivery(t.Context(), old.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var (
+			group sync.WaitGroup
+			built atomic.Int32
+		)
+		for range 8 {
+			group.Go(func() {
+				d := delivery("replay:" + old.ID + ":" + kept.LastReplay)
+				d.ReplayOf, d.DuplicateWindow = old.ID, time.Minute
+				duplicateOf, err := s.Accept(t.Context(), d, []*store.Build{build(d)})
+				if err != nil {
+					t.Error(err)
+				}
+				if duplicateOf == "" {
+					built.Add(1)
+				}
+			})
+		}
+		group.Wait()
+		if built.Load() != 1 {
+			t.Errorf("%d of them built", built.Load())
+		}
+		return kept.LastReplay
+	}
+	if last := replay(); last != "" {
+		t.Errorf("before the first there was %s", last)
+	}
+	if last := replay(); last == "" {
+		t.Error("the first is not known")
 	}
 }
 

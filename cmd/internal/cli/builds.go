@@ -229,7 +229,7 @@ type buildsReplay struct {
 func (buildsReplay) Help() string {
 	return adminHelp + `
 
-Sends the stored RunJob bodies again, as builds of their own. By id, a build is replayed as often as you ask. By filter, it is every build that matches, the dead ones if no --state is given, and was not replayed with success since. "buildbridge deliveries replay" decides by today's rules instead. The exit code is 1 if one of them could not be replayed.
+Sends the stored RunJob bodies again, as builds of their own. By id, a build is replayed as often as you ask, one replay after the other. By filter, it is every build that matches, the dead ones if no --state is given, and was not replayed with success since. "buildbridge deliveries replay" decides by today's rules instead. The exit code is 1 if one of them could not be replayed.
 
 Examples:
 

@@ -171,7 +171,7 @@ type deliveriesReplay struct {
 func (deliveriesReplay) Help() string {
 	return adminHelp + `
 
-A replay is a delivery of its own, decided by the rules as they are now, and never a duplicate. "buildbridge builds replay" sends stored builds again instead, whatever the rules say now. The exit code is 1 if one of them could not be decided; that there was nothing to build is no failure.
+A replay is a delivery of its own, decided by the rules as they are now. Of two that are asked for at the same time one is a duplicate. "buildbridge builds replay" sends stored builds again instead, whatever the rules say now. The exit code is 1 if one of them could not be decided; that there was nothing to build is no failure.
 
 Example:
 
