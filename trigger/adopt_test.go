@@ -251,3 +251,76 @@ func TestTimesOfRecords(t *testing.T) {
 
 // minSearches are more than a build is looked for where nothing is in the way.
 const minSearches = 5
+
+// Two targets may lead to one service, with other credentials or another limit. What
+// one of them started is not taken for what the other asked for.
+func TestTwoTargetsOfOneService(t *testing.T) {
+	t.Parallel()
+	for phrase, open := range map[string]func(t *testing.T) (north, south *bridge){
+		"one process": func(t *testing.T) (north, south *bridge) {
+			t.Helper()
+			b := newBridge(t, settings{})
+			return b, b
+		},
+		"replicas": func(t *testing.T) (north, south *bridge) {
+			t.Helper()
+			all := replicas(t, settings{})
+			return all[0], all[1]
+		},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			north, south := open(t)
+			other := patient()
+			other.Name, other.Endpoint = "south", north.sim.URL+"/"
+			for _, b := range []*bridge{north, south} {
+				b.setTargets(t, patient(), other)
+			}
+			north.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropBefore, Times: 1})
+			north.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropAfter, Times: 1})
+			one, two := push(commitA), push(commitA)
+			two.Target = "south"
+			ids := append(north.deliver(t, one), south.deliver(t, two)...)
+			numbers := map[string]bool{}
+			for _, id := range ids {
+				numbers[north.await(t, id, store.Started).BuildNumber] = true
+			}
+			if n := north.sim.RunCount(); n != 2 || len(numbers) != 2 {
+				t.Errorf("%d builds run, with the numbers %v", n, numbers)
+			}
+		})
+	}
+}
+
+// A call without an answer is not looked for at a service that it was not made to.
+func TestTargetThatLeadsElsewhere(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, settings{})
+	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropAfter, Times: 1})
+	b.fault(t, codeartstest.Fault{Path: codeartstest.PathList, Status: 500})
+	id := b.deliver(t, push(commitA))[0]
+	b.await(t, id, store.Unknown)
+	elsewhere := codeartstest.NewServer(codeartstest.Options{})
+	t.Cleanup(elsewhere.Close)
+	moved := patient()
+	moved.Endpoint = elsewhere.URL
+	b.setTargets(t, moved)
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		got := b.await(t, id, store.States()...)
+		if strings.Contains(got.Reason, "and leads to ") {
+			break
+		}
+		if got.State != store.Unknown || time.Now().After(end) {
+			t.Fatalf("it is %s: %s", got.State, got.Reason)
+		}
+	}
+	if n := elsewhere.RunCount(); n != 0 {
+		t.Errorf("%d builds were started elsewhere", n)
+	}
+	b.sim.ClearFaults()
+	b.setTargets(t, patient()) // back
+	b.await(t, id, store.Started)
+	if n := b.sim.RunCount(); n != 1 {
+		t.Errorf("%d builds run, want 1", n)
+	}
+}

@@ -37,8 +37,7 @@ const minAsked = 3
 // again. When asking fails, the build stays unknown, with the reason to be seen.
 func (t *Trigger) reconcile(ctx context.Context, target *target, b *store.Build) (again time.Duration, err error) {
 	now := time.Now()
-	if target == nil {
-		gone := fmt.Sprintf("target %q is not in the rules", b.Target)
+	if gone := cannotAsk(target, b); gone != "" {
 		if now.After(b.Deadline) {
 			return 0, t.giveUp(ctx, b, store.Attempt{At: now, Error: gone})
 		}
@@ -80,6 +79,17 @@ func (t *Trigger) reconcile(ctx context.Context, target *target, b *store.Build)
 	}
 	b.State, b.Reason = store.Waiting, "the service has no such build: the call before started none"
 	return time.Millisecond, t.finish(ctx, b, store.Attempt{At: now, Took: took, Search: true, Outcome: store.Waiting, Error: b.Reason})
+}
+
+// cannotAsk says why nobody can be asked what became of a call, "" if somebody can.
+func cannotAsk(target *target, b *store.Build) string {
+	switch {
+	case target == nil:
+		return fmt.Sprintf("target %q is not in the rules", b.Target)
+	case target.Service.Address() != b.Service:
+		return fmt.Sprintf("target %q led to %s then, and leads to %s now", b.Target, b.Service, target.Service.Address())
+	}
+	return ""
 }
 
 // stayUnknown saves why, and says when to ask again; after the deadline it gives
@@ -156,7 +166,7 @@ func (t *Trigger) search(ctx context.Context, target *target, b *store.Build) (c
 	for i, r := range records {
 		numbers[i] = r.Number
 	}
-	claimed, err = t.store.Claimed(ctx, b.Target, b.JobID, numbers)
+	claimed, err = t.store.Claimed(ctx, b.Service, b.JobID, numbers)
 	if err != nil {
 		return candidates{}, err
 	}

@@ -13,6 +13,7 @@ import (
 
 // Service is what a target is asked: [*codearts.Client] in production.
 type Service interface {
+	Address() string // targets of one address lead to one service, whatever they are called
 	RunJob(ctx context.Context, body []byte) (buildNumber string, err error)
 	Records(ctx context.Context, jobID string, from, to time.Time, zone *time.Location) ([]codearts.Record, error)
 	RecordInfo(ctx context.Context, jobID, buildNumber string) (codearts.RecordInfo, error)

@@ -694,10 +694,16 @@ func TestRateLimit(t *testing.T) {
 	}
 }
 
+// panics is a service whose client has a fault.
+type panics struct{ trigger.Service }
+
+// RunJob implements trigger.Service.
+func (panics) RunJob(context.Context, []byte) (string, error) { panic("at the disco") }
+
 func TestPanicEndsTheBuild(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, settings{})
-	b.SetRules(t.Context(), []trigger.Target{{Target: patient(), Service: nil}}, nil)
+	b.SetRules(t.Context(), []trigger.Target{{Target: patient(), Service: panics{b.client(t, patient())}}}, nil)
 	id := b.deliver(t, push(commitA))[0]
 	b.await(t, id, store.Calling, store.Unknown, store.Dead) // not waiting: on the wire it must be looked for
 	b.setTargets(t, patient())

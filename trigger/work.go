@@ -136,6 +136,7 @@ func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) (tim
 	if target == nil {
 		return t.wait(ctx, b, fmt.Sprintf("target %q is not in the rules", b.Target), goneRetry)
 	}
+	b.Service = target.Service.Address()
 	if pause := target.pausedFor(now); pause > 0 {
 		t.log.DebugContext(ctx, "build waits for the pause of its target", append(buildAttrs(b), "pause", pause.String())...)
 		return t.wait(ctx, b, cmp.Or(b.Reason, "the service asked for a pause, by what it answered to another build"), pause)

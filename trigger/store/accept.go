@@ -157,12 +157,12 @@ func headerText(d *Delivery) (string, error) {
 	return string(header), nil
 }
 
-// What builds share: a ref or a commit of one job, among which one call at a time
-// is unresolved; and the line, which keeps its order.
+// What builds share: a ref or a commit of one job of a service, among which one call
+// at a time is unresolved; and the line, which keeps its order.
 const (
-	sameRef    = `target = ? AND job_id = ? AND ref = ?`
-	sameCommit = `target = ? AND job_id = ? AND commit_id = ? AND commit_id <> ''`
-	sameLine   = sameRef + ` AND rule = ? AND repository = ?`
+	sameRef    = `service = ? AND job_id = ? AND ref = ?`
+	sameCommit = `service = ? AND job_id = ? AND commit_id = ? AND commit_id <> ''`
+	sameLine   = `target = ? AND job_id = ? AND ref = ? AND rule = ? AND repository = ?`
 )
 
 // insertBuild adds a build to the rows to insert, and gives it a wake-up.

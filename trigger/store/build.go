@@ -75,6 +75,7 @@ type Build struct {
 	Attempts int
 	Log      []Attempt // the last MaxAttempts of them, oldest first
 	Caller   string    // the process that made the last call
+	Service  string    // the address that it called
 	CalledAt time.Time // when the last call began; zero before the first
 	Asked    int       // how often the service was asked what became of that call
 
@@ -124,7 +125,7 @@ func (b *Build) Record(a Attempt) {
 
 // columns in the order of scan.
 const buildColumns = `seq, id, delivery, rule, target, job_id, repository, ref, tag, commit_id, marker, body, newest, replay_of, by_hand,
-	state, reason, superseded_by, received_at, deadline, attempts, log, caller, called_at, asked,
+	state, reason, superseded_by, received_at, deadline, attempts, log, caller, service, called_at, asked,
 	build_no, adopted, started_at, version, trace`
 
 type scanner interface{ Scan(dest ...any) error }
@@ -137,7 +138,7 @@ func scanBuild(row scanner) (*Build, error) {
 	)
 	err := row.Scan(&b.Seq, &b.ID, &b.Delivery, &b.Rule, &b.Target, &b.JobID, &b.Repository, &b.Ref, &b.Tag, &b.Commit,
 		&b.Marker, &b.Body, &b.Newest, &b.ReplayOf, &b.ByHand, &b.State, &b.Reason, &b.SupersededBy, &received, &deadline,
-		&b.Attempts, &log, &b.Caller, &calledAt, &b.Asked, &b.BuildNumber, &b.Adopted, &startedAt, &b.version, &b.Trace)
+		&b.Attempts, &log, &b.Caller, &b.Service, &calledAt, &b.Asked, &b.BuildNumber, &b.Adopted, &startedAt, &b.version, &b.Trace)
 	if err != nil {
 		return nil, err
 	}

@@ -48,7 +48,7 @@ type Hold string
 const (
 	NoHold    Hold = ""
 	HoldOrder Hold = "an earlier build of the same rule, repository, ref and job is not resolved"
-	HoldCall  Hold = "another call for the same target, job, and ref or commit is not resolved"
+	HoldCall  Hold = "another call for the same job, and ref or commit, is not resolved"
 )
 
 // HoldFor is the longest that an unresolved build holds up its successors,
@@ -61,19 +61,19 @@ const lookAgain = 15 * time.Second
 
 // BeginCall moves a waiting build to calling, in the name of this process, or
 // parks it when something holds it: an earlier build of its line (replays wait
-// for none), or an unresolved call for the same target, job, and ref or commit:
-// of two such calls without an answer, neither could tell which of them a build
-// of the service came from. A call for another commit of the ref can be told apart
+// for none), or an unresolved call for the same job, and ref or commit, of b.Service,
+// whichever target it was made for: of two such calls without an answer, neither
+// could tell which of them a build of the service came from. A call for another commit of the ref can be told apart
 // once the service says what it builds, and holds for no longer than HoldFor. It
 // returns ErrStale if b is not what is stored.
 func (s *Store) BeginCall(ctx context.Context, b *Build, now time.Time) (Hold, error) {
 	var hold Hold
 	err := s.write(ctx, callLock(b), func(ctx context.Context, tx *tx) (err error) {
 		hold = NoHold
-		n, err := tx.exec(ctx, `UPDATE builds SET state = 'calling', reason = '', caller = ?, called_at = ?, attempts = attempts + 1, asked = 0,
+		n, err := tx.exec(ctx, `UPDATE builds SET state = 'calling', reason = '', caller = ?, service = ?, called_at = ?, attempts = attempts + 1, asked = 0,
 			parked_until = 0, held_call = ?, version = version + 1 WHERE seq = ? AND version = ?
 			AND (? OR NOT EXISTS (`+earlier+`)) AND NOT EXISTS (`+others+`)`,
-			slices.Concat([]any{s.caller, micros(now), false, b.Seq, b.version, b.ByHand}, earlierArgs(b, now), othersArgs(b, now))...)
+			slices.Concat([]any{s.caller, b.Service, micros(now), false, b.Seq, b.version, b.ByHand}, earlierArgs(b, now), othersArgs(b, now))...)
 		if err != nil || n > 0 {
 			return err
 		}
@@ -118,7 +118,7 @@ func park(ctx context.Context, tx *tx, b *Build, now time.Time) (Hold, error) {
 	if hold == NoHold {
 		return NoHold, nil
 	}
-	return hold, change(ctx, tx, b, `reason = ?, parked_until = ?, held_call = ?`, string(hold), micros(until), hold == HoldCall)
+	return hold, change(ctx, tx, b, `service = ?, reason = ?, parked_until = ?, held_call = ?`, b.Service, string(hold), micros(until), hold == HoldCall)
 }
 
 // holds says what holds b, and until when at the latest.
@@ -157,7 +157,7 @@ func earlierArgs(b *Build, now time.Time) []any {
 }
 
 func othersArgs(b *Build, now time.Time) []any {
-	return []any{b.Target, b.JobID, b.Ref, b.Seq, micros(now.Add(-HoldFor)), b.Target, b.JobID, b.Commit, b.Seq}
+	return []any{b.Service, b.JobID, b.Ref, b.Seq, micros(now.Add(-HoldFor)), b.Service, b.JobID, b.Commit, b.Seq}
 }
 
 // called selects builds of which it is not known whether they were started. It
@@ -165,11 +165,12 @@ func othersArgs(b *Build, now time.Time) []any {
 const called = `state IN ('waiting', 'calling', 'unknown') AND state <> 'waiting'`
 
 // callLock is what serialises the calls that hold each other up, and with them
-// the order of their lines, among replicas.
+// the order of their lines, among replicas. The id of a job is that of no other, of
+// whatever service.
 func callLock(b *Build) []int64 {
-	locks := []int64{lockKey("call", b.Target, b.JobID, b.Ref)}
+	locks := []int64{lockKey("call", b.JobID, b.Ref)}
 	if b.Commit != "" {
-		locks = append(locks, lockKey("commit", b.Target, b.JobID, b.Commit))
+		locks = append(locks, lockKey("commit", b.JobID, b.Commit))
 	}
 	return locks
 }
@@ -206,9 +207,9 @@ func (s *Store) Save(ctx context.Context, b *Build) error {
 	save := func(ctx context.Context, tx *tx) (int64, error) {
 		return tx.exec(ctx, `UPDATE builds SET state = ?, reason = ?, attempts = ?, log = ?, asked = ?, build_no = ?, adopted = ?, claimed = ?,
 			started_at = ?, parked_until = 0, held_call = ?, version = version + 1 WHERE seq = ? AND version = ?
-			AND NOT EXISTS (SELECT 1 FROM builds o WHERE o.target = ? AND o.job_id = ? AND o.build_no = ? AND o.claimed AND o.id <> ?)`,
+			AND NOT EXISTS (SELECT 1 FROM builds o WHERE o.service = ? AND o.job_id = ? AND o.build_no = ? AND o.claimed AND o.id <> ?)`,
 			string(b.State), b.Reason, b.Attempts, string(log), b.Asked, b.BuildNumber, b.Adopted, b.BuildNumber != "",
-			micros(b.StartedAt), false, b.Seq, b.version, b.Target, b.JobID, b.BuildNumber, b.ID)
+			micros(b.StartedAt), false, b.Seq, b.version, b.Service, b.JobID, b.BuildNumber, b.ID)
 	}
 	err = s.write(ctx, callLock(b), func(ctx context.Context, tx *tx) error {
 		n, err := save(ctx, tx)
@@ -251,8 +252,8 @@ func (s *Store) claim(ctx context.Context, tx *tx, b *Build) error {
 	if version != b.version {
 		return ErrStale
 	}
-	owner, err := scanBuild(tx.queryRow(ctx, `SELECT `+buildColumns+` FROM builds WHERE target = ? AND job_id = ? AND build_no = ? AND claimed`,
-		b.Target, b.JobID, b.BuildNumber))
+	owner, err := scanBuild(tx.queryRow(ctx, `SELECT `+buildColumns+` FROM builds WHERE service = ? AND job_id = ? AND build_no = ? AND claimed`,
+		b.Service, b.JobID, b.BuildNumber))
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil
@@ -289,7 +290,7 @@ func wakeHeld(ctx context.Context, tx *tx, b *Build) error {
 		UNION ALL SELECT seq FROM (SELECT seq FROM builds WHERE `+sameRef+` AND held_call ORDER BY seq LIMIT ?) r
 		UNION ALL SELECT seq FROM (SELECT seq FROM builds WHERE `+sameCommit+` AND held_call ORDER BY seq LIMIT ?) c)`,
 		b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Seq, b.State.Final(),
-		b.Target, b.JobID, b.Ref, heldAtOnce, b.Target, b.JobID, b.Commit, heldAtOnce)
+		b.Service, b.JobID, b.Ref, heldAtOnce, b.Service, b.JobID, b.Commit, heldAtOnce)
 	return err
 }
 
@@ -311,14 +312,14 @@ func rearm(ctx context.Context, tx *tx, where string, args ...any) (n int, err e
 	return len(woken), nil
 }
 
-// Claimed returns which of the build numbers belong to builds of that target and
-// job already.
-func (s *Store) Claimed(ctx context.Context, target, jobID string, numbers []string) (claimed map[string]bool, err error) {
+// Claimed returns which of the build numbers of a job of a service belong to builds
+// already.
+func (s *Store) Claimed(ctx context.Context, service, jobID string, numbers []string) (claimed map[string]bool, err error) {
 	if len(numbers) == 0 {
 		return nil, nil
 	}
 	condition, list := s.db.oneOf("build_no", numbers)
-	rows, err := s.db.reader().query(ctx, `SELECT build_no FROM builds WHERE target = ? AND job_id = ? AND claimed AND `+condition, target, jobID, list)
+	rows, err := s.db.reader().query(ctx, `SELECT build_no FROM builds WHERE service = ? AND job_id = ? AND claimed AND `+condition, service, jobID, list)
 	if err != nil {
 		return nil, fmt.Errorf("claimed numbers of job %s: %w", jobID, err)
 	}

@@ -8,5 +8,5 @@
 //
 // Every change of a build names the version it was read at, so that of two who
 // work one row only one goes on ([ErrStale]). A build number of the service is
-// claimed once per target and job.
+// claimed once per service and job.
 package store

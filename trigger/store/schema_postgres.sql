@@ -50,6 +50,7 @@ CREATE TABLE builds (
     attempts      bigint NOT NULL DEFAULT 0,
     log           text NOT NULL DEFAULT '', -- JSON: the last attempts
     caller        text NOT NULL DEFAULT '',
+    service       text NOT NULL DEFAULT '', -- the address of the last call: with job_id and build_no it names a build of the service
     called_at     bigint NOT NULL DEFAULT 0,
     asked         bigint NOT NULL DEFAULT 0,
     build_no      text NOT NULL DEFAULT '',
@@ -57,11 +58,11 @@ CREATE TABLE builds (
     claimed       boolean NOT NULL DEFAULT false, -- nobody else may have the number
     started_at    bigint NOT NULL DEFAULT 0,
     parked_until  bigint NOT NULL DEFAULT 0, -- has no wake-up until another build is resolved, or until then
-    held_call     boolean NOT NULL DEFAULT false, -- parked because of another call for its target, job, and ref or commit
+    held_call     boolean NOT NULL DEFAULT false, -- parked because of another call for its service, job, and ref or commit
     version       bigint NOT NULL DEFAULT 0,
     trace         text NOT NULL DEFAULT '' -- traceparent of the span that committed it
 );
-CREATE UNIQUE INDEX builds_number ON builds (target, job_id, build_no) WHERE claimed;
+CREATE UNIQUE INDEX builds_number ON builds (service, job_id, build_no) WHERE claimed;
 CREATE INDEX builds_delivery ON builds (delivery);
 CREATE INDEX builds_received ON builds (received_at);
 CREATE INDEX builds_rule ON builds (rule, seq);
@@ -69,12 +70,12 @@ CREATE INDEX builds_repository ON builds (repository, seq);
 CREATE INDEX builds_state ON builds (state, seq) WHERE state <> 'started';
 CREATE INDEX builds_replays ON builds (replay_of, seq) WHERE replay_of <> '';
 -- Each begins with what tells most apart, and no other index has first.
--- Builds of the same target, job, and ref or commit share the service's answer to
--- "was it started?"; the same rule and repository besides keep their order.
-CREATE INDEX builds_line ON builds (ref, target, job_id, rule, repository, seq) WHERE state IN ('waiting', 'calling', 'unknown');
-CREATE INDEX builds_commit ON builds (commit_id, target, job_id) WHERE state IN ('waiting', 'calling', 'unknown') AND commit_id <> '';
-CREATE INDEX builds_held ON builds (ref, target, job_id, seq) WHERE held_call;
-CREATE INDEX builds_held_commit ON builds (commit_id, target, job_id, seq) WHERE held_call AND commit_id <> '';
+-- Builds of the same service, job, and ref or commit share the service's answer to
+-- "was it started?"; the same target, rule and repository besides keep their order.
+CREATE INDEX builds_line ON builds (ref, job_id, target, rule, repository, seq) WHERE state IN ('waiting', 'calling', 'unknown');
+CREATE INDEX builds_commit ON builds (commit_id, job_id, service) WHERE state IN ('waiting', 'calling', 'unknown') AND commit_id <> '';
+CREATE INDEX builds_held ON builds (ref, job_id, service, seq) WHERE held_call;
+CREATE INDEX builds_held_commit ON builds (commit_id, job_id, service, seq) WHERE held_call AND commit_id <> '';
 CREATE INDEX builds_parked ON builds (parked_until) WHERE parked_until > 0;
 -- Read whole, to be counted. It begins with what no condition names: while the
 -- server has no statistics it would take it for the others.

@@ -50,7 +50,7 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"a number is claimed once":                      numberIsClaimedOnce,
 		"an answer beats an adoption":                   answerBeatsAdoption,
 		"a line keeps its order":                        lineKeepsOrder,
-		"one call a target, job, and ref or commit":     oneCallAtATime,
+		"one call a service, job, and ref or commit":    oneCallAtATime,
 		"a hold ends after an hour":                     holdEnds,
 		"a lost call holds another commit for an hour":  lostCallHolds,
 		"newest supersedes what waits, nothing else":    newestSupersedes,
@@ -123,6 +123,9 @@ func read(t *testing.T, s *store.Store, id string) *store.Build {
 
 func begin(t *testing.T, s *store.Store, b *store.Build, now time.Time) store.Hold {
 	t.Helper()
+	if b.Service == "" {
+		b.Service = b.Target // each leads to one of its own
+	}
 	hold, err := s.BeginCall(t.Context(), b, now)
 	if err != nil {
 		t.Fatal(err)
@@ -404,7 +407,19 @@ func numberIsClaimedOnce(t *testing.T, open func() *store.Store) {
 	if err != nil || !cmp.Equal(got, map[string]bool{"7": true}) {
 		t.Errorf("got %v, %v", got, err)
 	}
-	// A number of another job is another number.
+	// It is claimed whatever target led to the service.
+	south := accept(t, s, func(b *store.Build) { b.Target = "south" })
+	south.Service = one.Service
+	begin(t, s, south, time.Now())
+	south.BuildNumber, south.Adopted, south.State = "7", true, store.Started
+	if err := s.Save(t.Context(), south); !errors.Is(err, store.ErrClaimed) {
+		t.Errorf("by another target: %v", err)
+	}
+	// A number of another job is another number, and so is one of another service.
+	elsewhere := accept(t, s, func(b *store.Build) { b.Target = "south" })
+	begin(t, s, elsewhere, time.Now())
+	elsewhere.BuildNumber, elsewhere.Adopted = "7", true
+	save(t, s, elsewhere, store.Started)
 	other := accept(t, s, func(b *store.Build) { b.JobID = "other" })
 	other.BuildNumber, other.Adopted = "7", true
 	save(t, s, other, store.Started)
@@ -475,12 +490,16 @@ func oneCallAtATime(t *testing.T, open func() *store.Store) {
 		"another commit on another ref": {other, store.NoHold},
 		"a tag":                         {func(b *store.Build) { b.Ref, b.Tag, b.Commit = "refs/tags/v1", "v1", "" }, store.NoHold},
 		"another job":                   {func(b *store.Build) { b.JobID = "other" }, store.NoHold},
-		"another target":                {func(b *store.Build) { b.Target = "south" }, store.NoHold},
+		"another service":               {func(b *store.Build) { b.Target = "south" }, store.NoHold},
+		"another target of the service": {func(b *store.Build) { b.Target, b.Rule = "south", "twin" }, store.HoldCall},
 	} {
 		t.Run(phrase, func(t *testing.T) {
 			s := open()
 			one := accept(t, s, nil)
 			two := accept(t, s, c.change)
+			if strings.HasSuffix(phrase, "of the service") {
+				two.Service = one.Target
+			}
 			begin(t, s, one, time.Now())
 			if hold := begin(t, s, two, time.Now()); hold != c.want {
 				t.Fatalf("got %q, want %q", hold, c.want)
