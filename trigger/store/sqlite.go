@@ -30,10 +30,10 @@ var sqliteSchema string
 // sqlite is the embedded database: one connection that writes, a pool of its own
 // that only reads, and an in-process bell instead of River's polled outbox.
 type sqlite struct {
-	path   string      // as the user has it
-	real   string      // without symbolic links: what the lock and SQLite's other files are named after
-	file   *os.File    // locked
-	opened os.FileInfo // the file that was opened
+	path   string                 // as the user has it
+	real   string                 // without symbolic links: what the lock and SQLite's other files are named after
+	file   *os.File               // locked
+	opened map[string]os.FileInfo // the files that were opened, by what follows their path
 	writer *sql.DB
 	read   *sql.DB
 	driver *sqliteDriver
@@ -66,11 +66,10 @@ func openSQLite(ctx context.Context, path, caller string, log *slog.Logger) (_ d
 	if err != nil {
 		return nil, err
 	}
-	d.opened, err = file.Stat()
-	if err := errors.Join(err, file.Close()); err != nil {
+	if err := file.Close(); err != nil {
 		return nil, err
 	}
-	for _, suffix := range []string{"", "-wal", "-shm"} { // a backup that was put back may be open to all
+	for _, suffix := range suffixes() { // a backup that was put back may be open to all
 		if info, err := os.Stat(d.real + suffix); err == nil && info.Mode().Perm()&0o077 != 0 {
 			if err := os.Chmod(d.real+suffix, 0o600); err != nil {
 				log.WarnContext(ctx, "others can read the database", "file", d.real+suffix, "error", err)
@@ -114,16 +113,24 @@ func openSQLite(ctx context.Context, path, caller string, log *slog.Logger) (_ d
 	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
 		return nil, fmt.Errorf("make the queue: %w", err)
 	}
-	if version == schemaVersion {
-		return d, nil
+	if version != schemaVersion { // all of the tables or none
+		number := fmt.Sprintf("PRAGMA user_version = %d;", schemaVersion)
+		if _, err := d.writer.ExecContext(ctx, "BEGIN IMMEDIATE;"+sqliteSchema+number+"COMMIT;"); err != nil {
+			return nil, fmt.Errorf("make the tables: %w", err)
+		}
 	}
-	// All of the tables or none.
-	number := fmt.Sprintf("PRAGMA user_version = %d;", schemaVersion)
-	if _, err := d.writer.ExecContext(ctx, "BEGIN IMMEDIATE;"+sqliteSchema+number+"COMMIT;"); err != nil {
-		return nil, fmt.Errorf("make the tables: %w", err)
+	d.opened = map[string]os.FileInfo{}
+	for _, suffix := range suffixes() { // SQLite has made them by now
+		if d.opened[suffix], err = os.Stat(d.real + suffix); err != nil {
+			return nil, err
+		}
 	}
 	return d, nil
 }
+
+// suffixes are what the names of a database's files have behind its path: the
+// database, the log of what was committed last, and an index of that.
+func suffixes() []string { return []string{"", "-wal", "-shm"} }
 
 // uriPath escapes what has a meaning in SQLite's URI file names
 // (https://www.sqlite.org/uri.html).
@@ -194,15 +201,24 @@ func (d *sqlite) close() error {
 	return errors.Join(errs...)
 }
 
+// errNotThere means that a file of the database is not where it was opened.
+var errNotThere = errors.New("the database is not what was opened")
+
 // there reports a file that was moved away, deleted or replaced: SQLite goes on
 // to write what nobody will find after a restart.
 func (d *sqlite) there() error {
-	now, err := os.Stat(d.path)
-	if err != nil {
-		return fmt.Errorf("the database file is gone; put it back: %w", err)
-	}
-	if !os.SameFile(d.opened, now) {
-		return fmt.Errorf("the database file was replaced by another while it was in use: put the first one back, or restart to use the other: %s", d.path)
+	for _, suffix := range suffixes() {
+		path, otherwise := d.path, ""
+		if suffix != "" {
+			path, otherwise = d.real+suffix, ", or restart: what it had is saved"
+		}
+		now, err := os.Stat(path)
+		if err != nil {
+			return fmt.Errorf("%w: a file is gone; put it back%s: %w", errNotThere, otherwise, err)
+		}
+		if !os.SameFile(d.opened[suffix], now) {
+			return fmt.Errorf("%w: a file was replaced by another; put the first one back, or restart: %s", errNotThere, path)
+		}
 	}
 	return nil
 }
@@ -352,9 +368,10 @@ func (*sqlite) oneOf(column string, values []string) (condition string, list any
 
 // makeRoom moves what is committed out of the log, whose room can be written again
 // then. By itself SQLite does so after a commit, and there is none while the log
-// cannot grow.
+// cannot grow. The same saves what a log has that was deleted: it is still open.
 func (d *sqlite) makeRoom(err error) {
-	if e, ok := errors.AsType[*sqlitedriver.Error](err); !ok || e.Code()&0xff != sqlitelib.SQLITE_FULL {
+	e, ok := errors.AsType[*sqlitedriver.Error](err)
+	if full := ok && e.Code()&0xff == sqlitelib.SQLITE_FULL; !full && !errors.Is(err, errNotThere) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), transactionTimeout)
