@@ -68,7 +68,7 @@ type targetDocument struct {
 	object
 
 	Region      text                 `yaml:"region" pattern:"[a-z0-9-]+" is:"a region id such as cn-north-4" min:"1" max:"64" doc:"Region id. Exactly one of region and endpoint."`
-	Endpoint    text                 `yaml:"endpoint" pattern:"https?://[^/?#@\\s]+/?" is:"an http or https address of scheme, host and port alone" max:"2048" doc:"The service's address, for private clouds and the simulator."`
+	Endpoint    text                 `yaml:"endpoint" pattern:"https?://[^/?#@\\s]+/?" is:"an http or https address of scheme, host and port alone" max:"300" doc:"The service's address, for private clouds and the simulator."`
 	Credentials *credentialsDocument `yaml:"credentials,required" doc:"How calls are authenticated: exactly one kind."`
 	RateLimit   *rateDocument        `yaml:"rate_limit" doc:"RunJob calls a second. No limit if absent."`
 	Timeout     duration             `yaml:"timeout" default:"\"30s\"" doc:"Of one call. 100ms to 10m."`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -39,6 +40,7 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 	t.Helper()
 	for name, test := range map[string]func(t *testing.T, open func() *store.Store){
 		"what is accepted is read back":                 acceptedIsReadBack,
+		"the longest names are taken":                   longestNames,
 		"a duplicate writes nothing":                    duplicateWritesNothing,
 		"bodies are their own":                          bodiesAreTheirOwn,
 		"acceptances at once all get their own answer":  manyAtOnce,
@@ -213,6 +215,55 @@ func acceptedIsReadBack(t *testing.T, open func() *store.Store) {
 		if !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("got %v", err)
 		}
+	}
+}
+
+// Postgres has room for 2,704 bytes in a row of an index. What decoders and the rules
+// let through at the most fits, also where it cannot be compressed.
+func longestNames(t *testing.T, open func() *store.Store) {
+	s := open()
+	text := func(bytes int) string {
+		var b strings.Builder
+		for b.Len() < bytes {
+			b.WriteByte(byte('!' + rand.IntN('~'-'!')))
+		}
+		return b.String()
+	}
+	const (
+		ref, repository   = 1024, 512 // that a decoder takes
+		name, rule        = 64, 128   // of a source, a target; of a rule
+		widest            = 4         // bytes of a character
+		hostID            = 256
+		service, buildNos = 300 * widest, 64 * widest
+	)
+	longest := func(b *store.Build) {
+		b.Ref, b.Repository, b.Rule, b.Commit = text(ref), text(repository), text(rule*widest), text(64)
+		b.Target, b.JobID, b.Service = text(name), text(32), text(service)
+	}
+	d := delivery("id:" + text(hostID))
+	d.Source, d.Event = text(name), text(100)
+	first, held := build(d), build(d)
+	longest(first)
+	d.Repository, d.Ref = first.Repository, first.Ref
+	id := held.ID
+	*held = *first
+	held.ID, held.ByHand, held.Newest = id, true, true
+	if _, err := s.Accept(t.Context(), d, []*store.Build{first, held}); err != nil {
+		t.Fatal(err)
+	}
+	where := first.Service
+	first, held = read(t, s, first.ID), read(t, s, held.ID)
+	first.Service, held.Service = where, where
+	if hold := begin(t, s, first, time.Now()); hold != store.NoHold {
+		t.Errorf("got %q", hold)
+	}
+	if hold := begin(t, s, held, time.Now()); hold != store.HoldCall {
+		t.Errorf("got %q", hold)
+	}
+	first.BuildNumber = text(buildNos)
+	save(t, s, first, store.Started)
+	if got, err := s.Claimed(t.Context(), where, first.JobID, []string{first.BuildNumber}); err != nil || len(got) != 1 {
+		t.Errorf("got %v, %v", got, err)
 	}
 }
 
