@@ -147,7 +147,7 @@ func holds(ctx context.Context, tx *tx, b *Build, now time.Time) (Hold, time.Tim
 // for.
 const (
 	earlier = `SELECT received_at FROM builds WHERE ` + sameLine + ` AND seq < ?
-		AND state IN ('waiting', 'calling', 'unknown') AND NOT by_hand AND received_at > ?`
+		AND ` + unresolved + ` AND NOT by_hand AND received_at > ?`
 	others = `SELECT received_at FROM builds WHERE ` + sameRef + ` AND ` + called + ` AND seq <> ? AND (received_at > ? OR tag <> '' OR commit_id = '')
 		UNION ALL SELECT received_at FROM builds WHERE ` + sameCommit + ` AND ` + called + ` AND seq <> ?`
 )
@@ -160,9 +160,8 @@ func othersArgs(b *Build, now time.Time) []any {
 	return []any{b.Service, b.JobID, b.Ref, b.Seq, micros(now.Add(-HoldFor)), b.Service, b.JobID, b.Commit, b.Seq}
 }
 
-// called selects builds of which it is not known whether they were started. It
-// says twice what it means: SQLite takes a partial index only for its very words.
-const called = `state IN ('waiting', 'calling', 'unknown') AND state <> 'waiting'`
+// called selects builds of which it is not known whether they were started.
+const called = unresolved + ` AND state <> 'waiting'`
 
 // callLock is what serialises the calls that hold each other up, and with them
 // the order of their lines, among replicas. The id of a job is that of no other, of
@@ -286,7 +285,7 @@ const heldAtOnce = 3
 func wakeHeld(ctx context.Context, tx *tx, b *Build) error {
 	_, err := rearm(ctx, tx, `seq IN (
 		SELECT seq FROM (SELECT seq, parked_until FROM builds WHERE `+sameLine+`
-			AND state IN ('waiting', 'calling', 'unknown') AND seq > ? AND NOT by_hand ORDER BY seq LIMIT 1) n WHERE ? AND parked_until > 0
+			AND `+unresolved+` AND seq > ? AND NOT by_hand ORDER BY seq LIMIT 1) n WHERE ? AND parked_until > 0
 		UNION ALL SELECT seq FROM (SELECT seq FROM builds WHERE `+sameRef+` AND held_call ORDER BY seq LIMIT ?) r
 		UNION ALL SELECT seq FROM (SELECT seq FROM builds WHERE `+sameCommit+` AND held_call ORDER BY seq LIMIT ?) c)`,
 		b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Seq, b.State.Final(),

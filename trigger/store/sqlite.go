@@ -351,8 +351,9 @@ func (*sqlite) unreadable() string {
 		AND coalesce(json_valid(attempted_by, 9), 1) AND coalesce(json_valid(errors, 9), 1)) LIMIT ?`
 }
 
+// orphans names an index: for the order of seq SQLite would read the whole history.
 func (d *sqlite) orphans(ctx context.Context, after int64, most int) ([]idle, error) {
-	rows, err := d.reader().query(ctx, `SELECT seq, id, target FROM builds WHERE state IN ('waiting', 'calling', 'unknown') AND parked_until = 0 AND seq > ?
+	rows, err := d.reader().query(ctx, `SELECT seq, id, target FROM builds INDEXED BY builds_unresolved WHERE state IN ('waiting', 'calling', 'unknown') AND parked_until = 0 AND seq > ?
 		AND id NOT IN (SELECT json_extract(args, '$.build') FROM river_job WHERE finalized_at IS NULL AND kind = 'build'
 			AND json_extract(args, '$.build') IS NOT NULL) ORDER BY seq LIMIT ?`, after, most)
 	if err != nil {

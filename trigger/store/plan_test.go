@@ -1,0 +1,375 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"buildbridge/trigger/store"
+)
+
+// bounded are the indexes by which few rows are found, however long the history is: by
+// this column, or by any where it is "".
+var bounded = map[string]string{ //nolint:gochecknoglobals // a table
+	"builds_pkey": "seq", "INTEGER PRIMARY KEY": "rowid",
+	"builds_id_key": "id", "sqlite_autoindex_builds_1": "id",
+	"deliveries_pkey": "id", "sqlite_autoindex_deliveries_1": "id",
+	"builds_number":        "build_no",
+	"builds_delivery":      "delivery",
+	"builds_replays":       "replay_of",
+	"deliveries_duplicate": "duplicate_key",
+	"deliveries_replays":   "replay_of",
+	// They have what is not resolved alone,
+	"builds_line": "", "builds_commit": "", "builds_held": "", "builds_held_commit": "", "builds_parked": "", "builds_unresolved": "",
+	// and the 20,000 deliveries at most that are kept for explaining.
+	"deliveries_aside": "",
+}
+
+// pages are parts of the statements that read or forget some rows of the history in
+// the order of an index, and end.
+var pages = []string{ //nolint:gochecknoglobals // a table
+	" ORDER BY seq DESC LIMIT ?", // lists
+	" ORDER BY id DESC LIMIT ?",
+	"count(*) OVER ()", // what is to be replayed
+	"SELECT coalesce(max(seq), 0) FROM builds",
+	" ORDER BY received_at LIMIT ?", // what is old
+}
+
+// step is how a plan reads a table of ours.
+type step struct{ index, by string }
+
+// fault says what is wrong with it, "" for nothing.
+func (p step) fault(statement string) string {
+	column, ok := bounded[p.index]
+	if ok && (column == "" || regexp.MustCompile(`\b`+column+` ?=`).MatchString(p.by)) {
+		return ""
+	}
+	plain := strings.Join(strings.Fields(regexp.MustCompile(`\$\d+`).ReplaceAllString(statement, "?")), " ")
+	for _, page := range pages {
+		if p.index != "" && strings.Contains(plain, page) {
+			return ""
+		}
+	}
+	return fmt.Sprintf("it reads ever more rows, by %q (%s)", p.index, p.by)
+}
+
+// exercised is what every method of a store does, so that its statements are known. A
+// new method needs an entry.
+func exercised() map[string]func(t *testing.T, s *store.Store) {
+	fail := func(t *testing.T, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	none := func(*testing.T, *store.Store) {}
+	called := func(t *testing.T, s *store.Store) *store.Build {
+		t.Helper()
+		b := accept(t, s, nil)
+		begin(t, s, b, time.Now())
+		return b
+	}
+	return map[string]func(t *testing.T, s *store.Store){
+		"Accept": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			for _, key := range []string{newID(), ""} {
+				d := delivery(key)
+				b := build(d)
+				b.Newest = true
+				fail(t, second(s.Accept(t.Context(), d, []*store.Build{b})))
+			}
+		},
+		"AddReplay": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			b := accept(t, s, nil)
+			b.ReplayOf, b.ID = b.ID, newID()
+			fail(t, s.AddReplay(t.Context(), b, ""))
+		},
+		"LastReplay": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			fail(t, second(s.LastReplay(t.Context(), &store.Build{})))
+		},
+		"BeginCall": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			called(t, s)
+			begin(t, s, accept(t, s, nil), time.Now())
+		},
+		"Park": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			accept(t, s, nil)
+			fail(t, second(s.Park(t.Context(), accept(t, s, nil), time.Now())))
+		},
+		"Save": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			for _, adopted := range []bool{false, true} {
+				b := called(t, s)
+				b.BuildNumber, b.Adopted, b.State = "1", adopted, store.Started
+				if err := s.Save(t.Context(), b); (err != nil) != adopted {
+					t.Fatal(err)
+				}
+			}
+		},
+		"Claimed": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			fail(t, second(s.Claimed(t.Context(), "north", "job", []string{"1", "2"})))
+		},
+		"Build":    func(t *testing.T, s *store.Store) { t.Helper(); accept(t, s, nil) },
+		"BuildsOf": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.BuildsOf(t.Context(), "d"))) },
+		"Delivery": func(t *testing.T, s *store.Store) { t.Helper(); _, _ = s.Delivery(t.Context(), "d") },
+		"Builds": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			for _, f := range buildFilters() {
+				_, _, err := s.Builds(t.Context(), f)
+				fail(t, err)
+			}
+		},
+		"ToReplay": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			for _, f := range buildFilters() {
+				f.After = ""
+				_, _, _, err := s.ToReplay(t.Context(), f)
+				fail(t, err)
+			}
+		},
+		"Deliveries": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			now := time.Now()
+			for _, f := range []store.DeliveryFilter{
+				{}, {Source: "s"}, {Outcome: "ignored"}, {Outcome: "accepted"}, {Reason: "r"}, {Repository: "r"}, {Since: now}, {Until: now}, {After: "a"},
+				{Source: "s", Outcome: "ignored"}, {Source: "s", Repository: "r"}, {Repository: "r", Reason: "r"}, {Since: now, Until: now, Source: "s"},
+			} {
+				_, _, err := s.Deliveries(t.Context(), f)
+				fail(t, err)
+			}
+		},
+		"Prune": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			fail(t, second(s.Prune(t.Context(), store.Retention{Bodies: time.Hour, Deliveries: time.Hour, Builds: time.Hour}, time.Now())))
+		},
+		"PutAside": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			d := delivery("aside")
+			d.Outcome = store.Ignored
+			s.PutAside(d)
+			for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+				if _, err := s.Delivery(t.Context(), d.ID); err == nil {
+					return
+				}
+				if time.Now().After(end) {
+					t.Fatal("it was not written")
+				}
+			}
+		},
+		"Queue": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.Queue(t.Context()))) },
+		"Rearm": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.Rearm(t.Context()))) },
+		"Sweep": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.Sweep(t.Context(), time.Now()))) },
+
+		// These ask for nothing of builds and deliveries.
+		"Alive": none, "Attend": none, "Caller": none, "Close": none, "Freshen": none, "Lead": none, "Ping": none,
+		"Size": none, "StartWorkers": none, "TakeOver": none, "Turns": none,
+	}
+}
+
+// buildFilters are each filter alone, and each two of them.
+func buildFilters() []store.BuildFilter {
+	set := []func(f *store.BuildFilter){
+		func(*store.BuildFilter) {},
+		func(f *store.BuildFilter) { f.State = "dead" },
+		func(f *store.BuildFilter) { f.State = "started" },
+		func(f *store.BuildFilter) { f.Rule = "r" },
+		func(f *store.BuildFilter) { f.Target = "t" },
+		func(f *store.BuildFilter) { f.JobID = "j" },
+		func(f *store.BuildFilter) { f.Repository = "r" },
+		func(f *store.BuildFilter) { f.Ref = "r" },
+		func(f *store.BuildFilter) { f.Delivery = "d" },
+		func(f *store.BuildFilter) { f.ReplayOf = "b" },
+		func(f *store.BuildFilter) { f.Since = time.Now() },
+		func(f *store.BuildFilter) { f.Until = time.Now() },
+		func(f *store.BuildFilter) { f.After = "1" },
+	}
+	var all []store.BuildFilter
+	for i, one := range set {
+		for _, two := range set[i:] {
+			var f store.BuildFilter
+			one(&f)
+			two(&f)
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// Every statement goes by an index that does not grow with the history, but for those
+// that read pages of it.
+func TestPlansOfSQLite(t *testing.T) {
+	t.Parallel()
+	methods := exercised()
+	for m := range reflect.TypeFor[*store.Store]().Methods() {
+		t.Run(m.Name, func(t *testing.T) {
+			t.Parallel()
+			do := methods[m.Name]
+			if do == nil {
+				t.Fatal("a new method: add what it does to exercised")
+			}
+			path := filepath.Join(t.TempDir(), "test.db")
+			s, err := store.Open(t.Context(), store.Options{Database: path, Logger: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			do(t, s)
+			statements, err := store.Statements(t.Context(), s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			db, err := sql.Open("sqlite", "file:"+path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			for statement := range statements {
+				for _, p := range sqlitePlan(t, db, statement) {
+					if fault := p.fault(statement); fault != "" {
+						t.Errorf("%s\n%s", fault, statement)
+					}
+				}
+			}
+		})
+	}
+}
+
+var (
+	sqliteStep  = regexp.MustCompile(`^(SCAN|SEARCH) (\w+)(?: USING (?:COVERING )?INDEX (\w+)| USING (INTEGER PRIMARY KEY))?(?: \((.*)\))?`)
+	sqliteTable = regexp.MustCompile(`\b(builds|deliveries)(?: AS)? (\w+)\b`)
+)
+
+func sqlitePlan(t *testing.T, db *sql.DB, statement string) (steps []step) {
+	t.Helper()
+	ours := map[string]bool{"builds": true, "deliveries": true}
+	for _, alias := range sqliteTable.FindAllStringSubmatch(statement, -1) {
+		ours[alias[2]] = true
+	}
+	args := make([]any, strings.Count(statement, "?"))
+	rows, err := db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+statement, args...)
+	if err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var (
+			id, parent, unused int
+			text               string
+		)
+		if err := rows.Scan(&id, &parent, &unused, &text); err != nil {
+			t.Fatal(err)
+		}
+		m := sqliteStep.FindStringSubmatch(text)
+		if m == nil || !ours[m[2]] {
+			continue
+		}
+		p := step{index: m[3] + m[4], by: m[5]}
+		if p.index == "" {
+			p.index = "INTEGER PRIMARY KEY" // the table itself, in its order
+		}
+		steps = append(steps, p)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return steps
+}
+
+// The same on Postgres, by the plans that are made once for all arguments. The table
+// has a history, and a queue of a few.
+func TestPlansOfPostgres(t *testing.T) {
+	t.Parallel()
+	database := server.Database(t)
+	s := opener(t, database)()
+	for _, do := range exercised() {
+		do(t, s)
+	}
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+	if err := store.SetSession(t.Context(), conn); err != nil {
+		t.Fatal(err)
+	}
+	for _, fill := range []string{
+		`INSERT INTO deliveries (id, source, provider, host_id, event, repository, ref, received_at, outcome, reason, duplicate_key, verdicts, header, body, replay_of)
+			SELECT 'd' || i, 'github', 'github', i, 'push', 'acme/shop' || i % 20, 'refs/heads/main', i, 'accepted', '', 'id:' || i, '', '{}', '\x00', '' FROM generate_series(1, 20000) i`,
+		`INSERT INTO builds (id, delivery, rule, target, job_id, repository, ref, tag, commit_id, marker, body, newest, replay_of, state, reason, received_at, deadline, service, build_no, claimed)
+			SELECT 'b' || i, 'd' || i, 'rule' || i % 10, 'north', 'job', 'acme/shop' || i % 20, 'refs/heads/main', '', i, '', '\x00', false, '', 'started', '', i, i, 'history', i, true FROM generate_series(1, 20000) i`,
+		`ANALYZE builds, deliveries`,
+	} {
+		if _, err := conn.Exec(t.Context(), fill); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, statement := range store.PostgresStatements() {
+		if !strings.Contains(statement, "builds") && !strings.Contains(statement, "deliveries") || strings.HasPrefix(statement, "ANALYZE") {
+			continue
+		}
+		for _, p := range postgresPlan(t, conn, fmt.Sprint("plan", i), statement) {
+			if fault := p.fault(statement); fault != "" {
+				t.Errorf("%s\n%s", fault, statement)
+			}
+		}
+	}
+}
+
+type planNode struct {
+	Type     string     `json:"Node Type"`
+	Relation string     `json:"Relation Name"`
+	Index    string     `json:"Index Name"`
+	Cond     string     `json:"Index Cond"`
+	Plans    []planNode `json:"Plans"`
+}
+
+func postgresPlan(t *testing.T, conn *pgx.Conn, name, statement string) (steps []step) {
+	t.Helper()
+	if _, err := conn.Exec(t.Context(), "PREPARE "+name+" AS "+statement); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+	execute := "EXPLAIN (FORMAT JSON) EXECUTE " + name
+	if n := strings.Count(statement, "$"); n > 0 {
+		execute += "(NULL" + strings.Repeat(", NULL", n-1) + ")"
+	}
+	var text string
+	if err := conn.QueryRow(t.Context(), execute, pgx.QueryExecModeSimpleProtocol).Scan(&text); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+	var plans []struct{ Plan planNode }
+	if err := json.Unmarshal([]byte(text), &plans); err != nil {
+		t.Fatal(err)
+	}
+	var walk func(planNode)
+	walk = func(n planNode) {
+		switch {
+		case n.Type == "ModifyTable", n.Relation == "" && n.Type != "Bitmap Index Scan":
+		case n.Type == "Bitmap Heap Scan": // its index is below it
+		case n.Relation == "builds", n.Relation == "deliveries", n.Relation == "":
+			steps = append(steps, step{index: n.Index, by: n.Cond})
+		}
+		for _, sub := range n.Plans {
+			walk(sub)
+		}
+	}
+	for _, p := range plans {
+		walk(p.Plan)
+	}
+	return steps
+}
