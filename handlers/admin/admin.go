@@ -8,6 +8,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -168,14 +169,16 @@ type errorBody struct {
 	Error string `json:"error"`
 }
 
-// send answers JSON in which <, > and & are as they are.
+// send answers JSON in which <, > and & are as they are: all of it, or an error.
 func send(c echo.Context, status int, body any) error {
-	c.Response().Header().Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
-	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
-	c.Response().WriteHeader(status)
-	e := json.NewEncoder(c.Response())
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
-	return e.Encode(body)
+	if err := e.Encode(body); err != nil {
+		return err
+	}
+	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
+	return c.Blob(status, echo.MIMEApplicationJSON, text.Bytes())
 }
 
 // logged tells of each request, without its query, at debug.

@@ -387,6 +387,47 @@ func TestSupersededBuildNamesItsSuccessor(t *testing.T) {
 	}
 }
 
+// unreadable is a store with rows that hold what JSON has no word for.
+type unreadable struct{ *store.Store }
+
+func (s unreadable) Builds(ctx context.Context, f store.BuildFilter) ([]*store.Build, string, error) {
+	builds, next, err := s.Store.Builds(ctx, f)
+	for _, b := range builds {
+		b.Deadline = time.Date(294_000, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
+	return builds, next, err
+}
+
+func (s unreadable) Delivery(ctx context.Context, id string) (*store.Delivery, error) {
+	d, err := s.Store.Delivery(ctx, id)
+	if err == nil {
+		d.Verdicts, d.Unreadable = []byte("{}"), "received_at holds 7"
+	}
+	return d, err
+}
+
+// An answer that cannot be written is an error, and never cut off.
+func TestAnswerIsNeverCutOff(t *testing.T) {
+	a := writable(t)
+	d, _ := a.accept()
+	var err error
+	a.Handler, err = admin.New(admin.Options{Store: unreadable{a.store}, Builds: builds{a}, Deliveries: deliveries{a}, Access: admin.Access{Loopback: true, Made: token(writeToken)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := a.refused("GET", "/builds", http.StatusInternalServerError); !strings.Contains(got, "an error inside buildbridge") {
+		t.Errorf("got %q", got)
+	}
+	var shown admin.DeliveryDetail
+	a.ask("GET", "/deliveries/"+d.ID, http.StatusOK, &shown)
+	if !strings.HasPrefix(shown.Error, "received_at holds 7; verdicts cannot be read: ") {
+		t.Errorf("got %q", shown.Error)
+	}
+	if got := a.refused("POST", "/deliveries/"+d.ID+"/replay", http.StatusConflict); !strings.Contains(got, "cannot be decided: received_at holds 7") {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestReplayOfBuild(t *testing.T) {
 	a := writable(t)
 	for name, test := range map[string]struct {

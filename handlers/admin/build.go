@@ -35,6 +35,7 @@ type Build struct {
 	StartedAt    time.Time   `json:"started_at,omitzero"`
 	SupersededBy string      `json:"superseded_by,omitempty"`
 	ReplayOf     string      `json:"replay_of,omitempty"`
+	Error        string      `json:"error,omitempty"` // what of its row cannot be read
 }
 
 // BuildDetail is all there is of one.
@@ -97,7 +98,7 @@ func newBuild(b *store.Build) Build {
 		Rule: b.Rule, Target: b.Target, JobID: b.JobID, Repository: b.Repository, Ref: b.Ref, Tag: b.Tag, Commit: b.Commit,
 		Attempts: b.Attempts, CalledAt: b.CalledAt, Deadline: b.Deadline,
 		BuildNumber: b.BuildNumber, Adopted: b.Adopted, StartedAt: b.StartedAt,
-		SupersededBy: b.SupersededBy, ReplayOf: b.ReplayOf,
+		SupersededBy: b.SupersededBy, ReplayOf: b.ReplayOf, Error: b.Unreadable,
 	}
 }
 

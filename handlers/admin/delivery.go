@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -25,6 +26,7 @@ type Delivery struct {
 	Reason     string        `json:"reason,omitempty"`    // ignored
 	Of         string        `json:"of,omitempty"`        // duplicate: the delivery whose builds were committed
 	ReplayOf   string        `json:"replay_of,omitempty"` // the delivery that was decided anew
+	Error      string        `json:"error,omitempty"`     // what of its row cannot be read
 }
 
 // DeliveryDetail is all there is of one.
@@ -46,7 +48,7 @@ type DeliveryPage struct {
 func newDelivery(d *store.Delivery) Delivery {
 	shown := Delivery{
 		ID: d.ID, ReceivedAt: d.ReceivedAt, Source: d.Source, Provider: d.Provider, HostID: d.HostID, Event: d.Event,
-		Repository: d.Repository, Ref: d.Ref, Outcome: d.Outcome, Reason: d.Reason, ReplayOf: d.ReplayOf,
+		Repository: d.Repository, Ref: d.Ref, Outcome: d.Outcome, Reason: d.Reason, ReplayOf: d.ReplayOf, Error: d.Unreadable,
 	}
 	if d.Outcome == store.Duplicate {
 		shown.Reason, shown.Of = "", d.Reason
@@ -85,7 +87,7 @@ func (a *api) showDelivery(c echo.Context) error {
 	}
 	if len(d.Verdicts) > 0 {
 		if err := json.Unmarshal(d.Verdicts, &detail.Rules); err != nil {
-			return err
+			detail.Error = strings.TrimPrefix(detail.Error+"; verdicts cannot be read: "+err.Error(), "; ")
 		}
 	}
 	return send(c, http.StatusOK, detail)
@@ -112,6 +114,9 @@ func (a *api) replayDelivery(c echo.Context) error {
 	d, err := a.delivery(c)
 	if err != nil {
 		return err
+	}
+	if d.Unreadable != "" {
+		return fail(http.StatusConflict, "delivery %s cannot be decided: %s", d.ID, d.Unreadable)
 	}
 	replayed := a.o.Deliveries.Replay(c.Request().Context(), mapping.Delivery{
 		ID: d.ID, Source: d.Source, Provider: d.Provider, HostID: d.HostID, Event: d.Event, ReceivedAt: d.ReceivedAt,

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 )
 
@@ -87,6 +89,9 @@ type Build struct {
 	// traceparent; "" for none.
 	Trace string
 
+	// Unreadable says what is wrong with the row, "" for nothing. Not stored.
+	Unreadable string
+
 	// Superseded is how many waiting builds it replaced when it was accepted. Not stored.
 	Superseded int64
 
@@ -137,13 +142,15 @@ func scanBuild(row scanner) (*Build, error) {
 		received, deadline, calledAt, startedAt int64
 	)
 	err := row.Scan(&b.Seq, &b.ID, &b.Delivery, &b.Rule, &b.Target, &b.JobID, &b.Repository, &b.Ref, &b.Tag, &b.Commit,
-		&b.Marker, &b.Body, &b.Newest, &b.ReplayOf, &b.ByHand, &b.State, &b.Reason, &b.SupersededBy, &received, &deadline,
-		&b.Attempts, &log, &b.Caller, &b.Service, &calledAt, &b.Asked, &b.BuildNumber, &b.Adopted, &startedAt, &b.version, &b.Trace)
+		&b.Marker, &b.Body, (*flag)(&b.Newest), &b.ReplayOf, (*flag)(&b.ByHand), &b.State, &b.Reason, &b.SupersededBy, &received, &deadline,
+		&b.Attempts, &log, &b.Caller, &b.Service, &calledAt, &b.Asked, &b.BuildNumber, (*flag)(&b.Adopted), &startedAt, &b.version, &b.Trace)
 	if err != nil {
 		return nil, err
 	}
-	b.ReceivedAt, b.Deadline = fromMicros(received), fromMicros(deadline)
-	b.CalledAt, b.StartedAt = fromMicros(calledAt), fromMicros(startedAt)
+	var bad unreadable
+	b.ReceivedAt, b.Deadline = bad.time("received_at", received), bad.time("deadline", deadline)
+	b.CalledAt, b.StartedAt = bad.time("called_at", calledAt), bad.time("started_at", startedAt)
+	b.Unreadable = bad.String()
 	if log != "" {
 		if err := json.Unmarshal([]byte(log), &b.Log); err != nil {
 			// The log is for people: a build goes on without it.
@@ -161,9 +168,46 @@ func micros(t time.Time) int64 {
 	return t.UnixMicro()
 }
 
+// The first and the last microsecond that JSON has a year for.
+const (
+	firstMicros = -62135596800000000
+	lastMicros  = 253402300799999999
+)
+
+// fromMicros gives the nearest time that can be written.
 func fromMicros(us int64) time.Time {
 	if us == 0 {
 		return time.Time{}
 	}
-	return time.UnixMicro(us).UTC()
+	return time.UnixMicro(min(max(us, firstMicros), lastMicros)).UTC()
+}
+
+// unreadable collects what is wrong with a row. The rest of it is shown, and the rows
+// beside it.
+type unreadable []string
+
+// time reads a column.
+func (u *unreadable) time(column string, us int64) time.Time {
+	if us < firstMicros || us > lastMicros {
+		*u = append(*u, fmt.Sprintf("%s holds %d, which is no time", column, us))
+	}
+	return fromMicros(us)
+}
+
+func (u unreadable) String() string { return strings.Join(u, "; ") }
+
+// flag scans a bool. In SQLite any number may stand for it.
+type flag bool
+
+// Scan implements sql.Scanner.
+func (f *flag) Scan(value any) error {
+	switch v := value.(type) {
+	case bool:
+		*f = flag(v)
+	case int64:
+		*f = v != 0
+	default:
+		return fmt.Errorf("%v is no bool", value)
+	}
+	return nil
 }

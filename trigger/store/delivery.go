@@ -42,6 +42,9 @@ type Delivery struct {
 	Body     []byte // without secrets
 	ReplayOf string
 
+	// Unreadable says what is wrong with the row, "" for nothing. Not stored.
+	Unreadable string
+
 	LastReplay string // the newest delivery that repeats this one, "" for none. Not stored, and not in lists
 }
 
@@ -66,15 +69,16 @@ func (s *Store) Delivery(ctx context.Context, id string) (*Delivery, error) {
 	if err != nil {
 		return nil, fmt.Errorf("delivery %s: %w", id, err)
 	}
-	d.ReceivedAt, d.Verdicts = fromMicros(received), []byte(verdicts)
+	var bad unreadable
+	d.ReceivedAt, d.Verdicts = bad.time("received_at", received), []byte(verdicts)
 	if err := json.Unmarshal([]byte(header), &d.Header); err != nil {
-		return nil, fmt.Errorf("delivery %s: its header: %w", id, err)
+		bad = append(bad, "header cannot be read: "+err.Error())
 	}
-	if len(zipped) == 0 { // forgotten by retention
-		return d, nil
+	if len(zipped) > 0 { // else it is forgotten
+		if d.Body, err = s2.Decode(nil, zipped); err != nil {
+			bad = append(bad, "body cannot be read: "+err.Error())
+		}
 	}
-	if d.Body, err = s2.Decode(nil, zipped); err != nil {
-		return nil, fmt.Errorf("delivery %s: its body: %w", id, err)
-	}
+	d.Unreadable = bad.String()
 	return d, nil
 }

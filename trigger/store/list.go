@@ -126,7 +126,9 @@ func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) (deliveries []
 			&d.Outcome, &d.Reason, &d.ReplayOf); err != nil {
 			return nil, "", fmt.Errorf("list deliveries: %w", err)
 		}
-		d.ReceivedAt = fromMicros(received)
+		var bad unreadable
+		d.ReceivedAt = bad.time("received_at", received)
+		d.Unreadable = bad.String()
 		deliveries = append(deliveries, &d)
 	}
 	return deliveries, next, rows.Err()

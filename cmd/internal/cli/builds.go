@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -128,7 +129,7 @@ func newBuildTable(w io.Writer) buildTable {
 }
 
 func (t buildTable) build(b *admin.Build) {
-	reason := b.Reason
+	reason := cmp.Or(b.Error, b.Reason)
 	if b.SupersededBy != "" {
 		reason = "by " + b.SupersededBy
 	}
@@ -173,6 +174,7 @@ func (c *buildsShow) Run(ctx context.Context, env *Environment) error {
 	}
 	t.field("delivery", b.Delivery)
 	t.field("received", local(b.ReceivedAt))
+	t.field("error", b.Error)
 	t.field("deadline", local(b.Deadline))
 	t.field("rule", b.Rule)
 	t.field("target", b.Target)

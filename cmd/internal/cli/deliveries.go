@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -67,7 +68,7 @@ func (c *deliveriesList) Run(ctx context.Context, env *Environment) error {
 			return len(got.Deliveries), got.Next, nil
 		}
 		for _, d := range got.Deliveries {
-			reason := d.Reason
+			reason := cmp.Or(d.Error, d.Reason)
 			if d.Of != "" {
 				reason = "of " + d.Of
 			}
@@ -116,6 +117,7 @@ func (c *deliveriesShow) Run(ctx context.Context, env *Environment) error {
 	t := newTable(env.Stdout)
 	t.field("delivery", d.ID)
 	t.field("received", local(d.ReceivedAt))
+	t.field("error", d.Error)
 	t.field("source", d.Source+", "+d.Provider)
 	t.field("host's id", d.HostID)
 	t.field("event", d.Event)
