@@ -47,6 +47,10 @@ type Event struct {
 	Files         []string `json:"files"`
 	FilesComplete bool     `json:"files_complete"`
 
+	// FilesUnknown is why FilesComplete is false, in words that follow "not known:
+	// ", and "" where it is true. It is for people: rules do not see it.
+	FilesUnknown string `json:"-"`
+
 	DefaultBranch string `json:"default_branch"` // "" where the host does not send it
 }
 

@@ -86,9 +86,17 @@ func (d *Delivery) add(c change) error {
 		}
 		e.Kind, e.Branch, e.Commit = mapping.Push, branch, c.after
 		e.Files = c.files.sorted()
-		e.FilesComplete = c.files.complete && !e.Created && !e.Forced
+		switch {
+		case e.Created:
+			e.FilesUnknown = "a new branch"
+		case e.Forced:
+			e.FilesUnknown = "the push was forced"
+		default:
+			e.FilesUnknown = c.files.unknown()
+		}
+		e.FilesComplete = e.FilesUnknown == ""
 	case isTag && tag != "":
-		e.Kind, e.Tag = mapping.Tag, tag
+		e.Kind, e.Tag, e.FilesUnknown = mapping.Tag, tag, "a tag comes without files"
 		if isObjectID(c.peeled) && !isZeroID(c.peeled) {
 			e.Commit = c.peeled
 		}
@@ -137,19 +145,39 @@ func isObjectID(id string) bool {
 // files collects the paths that the commits of a push touched. They say
 // something about the push only if no commit was left out.
 type files struct {
-	paths    []string
-	complete bool
-	widest   int // paths of the commit with the most
+	paths  []string
+	sent   bool   // the host sends commits with their paths
+	left   string // why paths may be left out, the first reason that was found
+	widest int    // paths of the commit with the most
 }
 
 // maxPaths is how many paths of a push are kept: of more nothing is known.
 const maxPaths = 100_000
 
+// leave notes why paths may be left out.
+func (f *files) leave(format string, args ...any) {
+	if f.left == "" {
+		f.left = fmt.Sprintf(format, args...)
+	}
+}
+
+// unknown says why the paths are not known to be all that there are; "" if they are.
+func (f *files) unknown() string {
+	if !f.sent {
+		return "the host sends no files"
+	}
+	return f.left
+}
+
 // read takes the lists of the commits of a push and finds the commit with an id,
 // nil if it is not there or the id is "".
 func (f *files) read(commits *list[pushedCommit], id string) (found *pushedCommit, err error) {
-	if commits.n > len(commits.kept) {
-		f.complete = false
+	f.sent = true
+	switch {
+	case commits.n == 0:
+		f.leave("the push has no commits")
+	case commits.n > len(commits.kept):
+		f.leave("%d commits, %d of them read", commits.n, len(commits.kept))
 	}
 	for i := range commits.kept {
 		c := &commits.kept[i]
@@ -183,7 +211,7 @@ func (f *files) add(i int, c *pushedCommit) error {
 	}{{"added", c.Added}, {"removed", c.Removed}, {"modified", c.Modified}} {
 		var paths list[string]
 		if len(f.paths) > maxPaths {
-			f.complete = false
+			f.leave("more than %d files", maxPaths)
 			return nil
 		}
 		if len(given.text) > 0 {
@@ -192,10 +220,14 @@ func (f *files) add(i int, c *pushedCommit) error {
 			}
 		}
 		known = known || paths.kept != nil
-		f.complete = f.complete && paths.n == len(paths.kept)
+		if paths.n > len(paths.kept) {
+			f.leave("commit %.7s has %d files, %d of them read", c.ID, paths.n, len(paths.kept))
+		}
 		f.paths = append(f.paths, paths.kept...)
 	}
-	f.complete = f.complete && known
+	if !known {
+		f.leave("commit %.7s came without its files", c.ID)
+	}
 	f.widest = max(f.widest, len(f.paths)-before)
 	return nil
 }
@@ -222,8 +254,15 @@ func (t *total) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// all reports whether the commits given are all that there are, and some.
-func (t total) all(given int) bool { return t.known && t.n == given && given > 0 }
+// compare notes where the commits that were sent may not be all that there are.
+func (t total) compare(sent int, f *files) {
+	switch {
+	case !t.known:
+		f.leave("the host did not say how many commits the push has")
+	case t.n != sent:
+		f.leave("%d commits, %d of them sent", t.n, sent)
+	}
+}
 
 // firstOf gives the first text that is not empty.
 func firstOf[T ~string](values ...T) string {

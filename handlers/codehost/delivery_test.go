@@ -173,6 +173,9 @@ func checkDelivery(t testing.TB, provider string, d Delivery) {
 		if e.Files == nil || !slices.IsSorted(e.Files) || len(slices.Compact(slices.Clone(e.Files))) != len(e.Files) {
 			t.Errorf("files %#v are null, not sorted or not unique", e.Files)
 		}
+		if e.FilesComplete != (e.FilesUnknown == "") {
+			t.Errorf("files complete: %t, and why not: %q", e.FilesComplete, e.FilesUnknown)
+		}
 		if e.FilesComplete && (e.Created || e.Forced) {
 			t.Error("files of a new or rewritten ref said to be complete")
 		}

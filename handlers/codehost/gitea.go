@@ -60,7 +60,8 @@ func decodeGitea(d *Delivery, body []byte) error {
 	if err := unmarshal(body, &p); err != nil {
 		return err
 	}
-	touched := files{complete: p.TotalCommits.all(p.Commits.n)}
+	var touched files
+	p.TotalCommits.compare(p.Commits.n, &touched)
 	head, err := touched.headOf(&p.Commits, &p.HeadCommit, p.After)
 	if err != nil {
 		return err

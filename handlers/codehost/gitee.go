@@ -111,7 +111,11 @@ func decodeGitee(d *Delivery, body []byte) error {
 	if err := unmarshal(body, &p); err != nil {
 		return err
 	}
-	touched := files{complete: p.TotalCommits.all(p.Commits.n) && !p.CommitsMoreThanTen}
+	var touched files
+	p.TotalCommits.compare(p.Commits.n, &touched)
+	if p.CommitsMoreThanTen {
+		touched.leave("more than ten commits")
+	}
 	head, err := touched.headOf(&p.Commits, &p.HeadCommit, p.After)
 	if err != nil {
 		return err

@@ -63,12 +63,15 @@ func decodeGitHub(d *Delivery, body []byte) error {
 	if err := unmarshal(body, &p); err != nil {
 		return err
 	}
-	touched := files{complete: p.Commits.n > 0 && p.Commits.n < githubMaxCommits}
+	var touched files
+	if p.Commits.n >= githubMaxCommits {
+		touched.leave("GitHub sends at most %d commits", githubMaxCommits)
+	}
 	if _, err := touched.read(&p.Commits, ""); err != nil {
 		return err
 	}
 	if touched.widest >= githubMaxFiles {
-		touched.complete = false
+		touched.leave("GitHub lists at most %d files of a commit", githubMaxFiles)
 	}
 	return d.add(change{
 		ref:           p.Ref,

@@ -158,7 +158,8 @@ func (d *Delivery) addGitLabPush(body []byte) error {
 	if err := unmarshal(body, &p); err != nil {
 		return err
 	}
-	touched := files{complete: p.TotalCommits.all(p.Commits.n)}
+	var touched files
+	p.TotalCommits.compare(p.Commits.n, &touched)
 	at, err := touched.read(&p.Commits, firstOf(p.CheckoutSHA, p.After))
 	if err != nil {
 		return err

@@ -80,7 +80,7 @@ func decodeGogs(d *Delivery, body []byte) error {
 			return nil
 		}
 	}
-	// Five commits at most, and no total: never known to be all of them.
+	c.files.leave("Gogs sends at most 5 commits, and not how many there are")
 	head, err := c.files.read(&p.Commits, p.After)
 	if err != nil {
 		return err

@@ -246,7 +246,7 @@ func TestFilesComplete(t *testing.T) {
 		before = "2222222222222222222222222222222222222222"
 		after  = "1111111111111111111111111111111111111111"
 		pushed = `{"before":"` + before + `","after":"` + after + `","ref":"refs/heads/main","object_kind":"push",` +
-			`"repository":{"full_name":"acme/shop"},"project":{"path_with_namespace":"acme/shop"},`
+			`"repository":{"full_name":"acme/shop","slug":"shop","project":{"key":"acme"}},"project":{"path_with_namespace":"acme/shop"},`
 		one = `{"id":"` + after + `","added":["b"],"removed":["c","a"],"modified":["b"]}`
 	)
 	commits := func(n int) string { return `"commits":[` + strings.TrimSuffix(strings.Repeat(one+",", n), ",") + `]` }
@@ -255,36 +255,37 @@ func TestFilesComplete(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		provider, rest string
-		want           bool
+		want           string // FilesUnknown
 	}{
-		"GitHub":                             {mapping.GitHub, commits(2), true},
-		"GitHub, 2047 commits":               {mapping.GitHub, commits(2047), true},
-		"GitHub, 2048 commits":               {mapping.GitHub, commits(2048), false},
-		"GitHub, 2999 files":                 {mapping.GitHub, modified(2999), true},
-		"GitHub, 3000 files":                 {mapping.GitHub, modified(3000), false},
-		"GitHub, forced":                     {mapping.GitHub, commits(1) + `,"forced":true`, false},
-		"GitHub, new":                        {mapping.GitHub, commits(1) + `,"created":true`, false},
-		"GitHub, none":                       {mapping.GitHub, commits(0), false},
-		"GitHub, a commit without its files": {mapping.GitHub, `"commits":[` + one + `,{"id":"x"}]`, false},
-		"GitLab":                             {mapping.GitLab, commits(2) + `,"total_commits_count":2`, true},
-		"GitLab, a total as text":            {mapping.GitLab, commits(2) + `,"total_commits_count":"2"`, true},
-		"GitLab, more":                       {mapping.GitLab, commits(20) + `,"total_commits_count":21`, false},
-		"GitLab, no total":                   {mapping.GitLab, commits(2), false},
-		"GitLab, none":                       {mapping.GitLab, commits(0) + `,"total_commits_count":0`, false},
-		"CodeArts Repo":                      {mapping.CodeArtsRepo, commits(2) + `,"total_commits_count":2`, true},
-		"CodeArts Repo, no total":            {mapping.CodeArtsRepo, commits(2), false},
-		"Gitea":                              {mapping.Gitea, commits(2) + `,"total_commits":2`, true},
-		"Gitea, more":                        {mapping.Gitea, commits(5) + `,"total_commits":8`, false},
-		"Gitea, no total":                    {mapping.Gitea, commits(2), false},
-		"Forgejo":                            {mapping.Forgejo, commits(2) + `,"total_commits":2`, true},
-		"Gogs":                               {mapping.Gogs, commits(2), false},
-		"Gogs, with a total it cannot know":  {mapping.Gogs, commits(2) + `,"total_commits":2`, false},
-		"Gitee":                              {mapping.Gitee, commits(2) + `,"total_commits_count":2,"commits_more_than_ten":false`, true},
-		"Gitee, no flag":                     {mapping.Gitee, commits(2) + `,"total_commits_count":2`, true},
-		"Gitee, more":                        {mapping.Gitee, commits(10) + `,"total_commits_count":10,"commits_more_than_ten":true`, false},
-		"Gitee, total":                       {mapping.Gitee, commits(10) + `,"total_commits_count":11`, false},
-		"Gitee, no total":                    {mapping.Gitee, commits(2), false},
-		"Gitee, new":                         {mapping.Gitee, commits(2) + `,"total_commits_count":2,"created":true`, false},
+		"GitHub":                             {mapping.GitHub, commits(2), ""},
+		"GitHub, 2047 commits":               {mapping.GitHub, commits(2047), ""},
+		"GitHub, 2048 commits":               {mapping.GitHub, commits(2048), "GitHub sends at most 2048 commits"},
+		"GitHub, 2999 files":                 {mapping.GitHub, modified(2999), ""},
+		"GitHub, 3000 files":                 {mapping.GitHub, modified(3000), "GitHub lists at most 3000 files of a commit"},
+		"GitHub, forced":                     {mapping.GitHub, commits(1) + `,"forced":true`, "the push was forced"},
+		"GitHub, new":                        {mapping.GitHub, commits(1) + `,"created":true`, "a new branch"},
+		"GitHub, none":                       {mapping.GitHub, commits(0), "the push has no commits"},
+		"GitHub, a commit without its files": {mapping.GitHub, `"commits":[` + one + `,{"id":"x"}]`, "commit x came without its files"},
+		"Bitbucket Data Center":              {mapping.BitbucketServer, `"changes":[{"refId":"refs/heads/main","toHash":"` + after + `"}]`, "the host sends no files"},
+		"GitLab":                             {mapping.GitLab, commits(2) + `,"total_commits_count":2`, ""},
+		"GitLab, a total as text":            {mapping.GitLab, commits(2) + `,"total_commits_count":"2"`, ""},
+		"GitLab, more":                       {mapping.GitLab, commits(20) + `,"total_commits_count":21`, "21 commits, 20 of them sent"},
+		"GitLab, no total":                   {mapping.GitLab, commits(2), "the host did not say how many commits the push has"},
+		"GitLab, none":                       {mapping.GitLab, commits(0) + `,"total_commits_count":0`, "the push has no commits"},
+		"CodeArts Repo":                      {mapping.CodeArtsRepo, commits(2) + `,"total_commits_count":2`, ""},
+		"CodeArts Repo, no total":            {mapping.CodeArtsRepo, commits(2), "the host did not say how many commits the push has"},
+		"Gitea":                              {mapping.Gitea, commits(2) + `,"total_commits":2`, ""},
+		"Gitea, more":                        {mapping.Gitea, commits(5) + `,"total_commits":8`, "8 commits, 5 of them sent"},
+		"Gitea, no total":                    {mapping.Gitea, commits(2), "the host did not say how many commits the push has"},
+		"Forgejo":                            {mapping.Forgejo, commits(2) + `,"total_commits":2`, ""},
+		"Gogs":                               {mapping.Gogs, commits(2), "Gogs sends at most 5 commits, and not how many there are"},
+		"Gogs, with a total it cannot know":  {mapping.Gogs, commits(2) + `,"total_commits":2`, "Gogs sends at most 5 commits, and not how many there are"},
+		"Gitee":                              {mapping.Gitee, commits(2) + `,"total_commits_count":2,"commits_more_than_ten":false`, ""},
+		"Gitee, no flag":                     {mapping.Gitee, commits(2) + `,"total_commits_count":2`, ""},
+		"Gitee, more":                        {mapping.Gitee, commits(10) + `,"total_commits_count":10,"commits_more_than_ten":true`, "more than ten commits"},
+		"Gitee, total":                       {mapping.Gitee, commits(10) + `,"total_commits_count":11`, "11 commits, 10 of them sent"},
+		"Gitee, no total":                    {mapping.Gitee, commits(2), "the host did not say how many commits the push has"},
+		"Gitee, new":                         {mapping.Gitee, commits(2) + `,"total_commits_count":2,"created":true`, "a new branch"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := Trust(test.provider, pushHeader(test.provider), []byte(pushed+test.rest+"}"))
@@ -295,8 +296,8 @@ func TestFilesComplete(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := d.Events[0].FilesComplete; got != test.want {
-				t.Errorf("complete: %t, want %t", got, test.want)
+			if got := d.Events[0].FilesUnknown; got != test.want {
+				t.Errorf("unknown because %q, want %q", got, test.want)
 			}
 			if strings.Contains(test.rest, one) {
 				if diff := cmp.Diff([]string{"a", "b", "c"}, d.Events[0].Files); diff != "" {
