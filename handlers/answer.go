@@ -13,6 +13,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"buildbridge/handlers/codehost"
 	"buildbridge/mapping"
 )
 
@@ -59,6 +60,11 @@ type answer struct {
 	Builds []mapping.BuildReceipt `json:"builds,omitempty"` // accepted
 	Of     string                 `json:"of,omitempty"`     // duplicate: the delivery whose builds were committed
 	Replay string                 `json:"replay,omitempty"` // duplicate: the command that runs it again
+
+	// LeftOut is what else the delivery tells of, at most maxLeftOut: ignored and
+	// accepted.
+	LeftOut     []codehost.LeftOut `json:"left_out,omitempty"`
+	MoreLeftOut int                `json:"more_left_out,omitempty"` // beyond these
 
 	Rules        []mapping.Verdict `json:"rules,omitempty"`          // ignored, no_match: at most maxVerdicts
 	RulesLeftOut int               `json:"rules_left_out,omitempty"` // beyond these

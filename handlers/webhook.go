@@ -26,8 +26,10 @@ const (
 	// it has to wait for: its host is a patient one.
 	answerWithin = 4500 * time.Millisecond
 	atLeast      = time.Second
-	// maxVerdicts is how many rules an answer explains.
+	// maxVerdicts is how many rules an answer explains, and maxLeftOut how many
+	// changes that are no event.
 	maxVerdicts = 20
+	maxLeftOut  = 20
 	// storeRetryAfter is what a sender is told when the store is down.
 	storeRetryAfter = 10 * time.Second
 	// fullRetryAfter is what a sender is told when too many builds wait: that
@@ -39,8 +41,9 @@ const (
 	largeAtOnce = 2
 	// maxLoggedName bounds what the log takes of a source that does not exist.
 	maxLoggedName = 100
-	// maxLoggedHeaders bounds what the log takes of the names of headers.
-	maxLoggedHeaders = 1000
+	// maxLoggedList bounds what the log takes of a list: the names of headers, the
+	// changes that are no event.
+	maxLoggedList = 1000
 )
 
 // call is one request of a code host: what the log and the metrics tell of it,
@@ -50,6 +53,7 @@ type call struct {
 	source   *Source // nil if there is none of that name
 	client   netip.Addr
 	delivery mapping.Delivery
+	leftOut  []codehost.LeftOut
 	builds   []mapping.Build
 	rules    []string   // that matched, one for each rule and event
 	span     trace.Span // nil for none
@@ -268,6 +272,7 @@ func (cl *call) understand(message *codehost.Message, now time.Time) (mapping.Re
 		Body:            message.Stored(),
 		Events:          decoded.Events,
 	}
+	cl.leftOut = decoded.LeftOut
 	return decoded.Ignored, nil
 }
 
@@ -297,7 +302,7 @@ func explain(rules *mapping.Ruleset, events []mapping.Event) (reason mapping.Rea
 // ignore answers a delivery that builds nothing.
 func (s *Server) ignore(cl *call, reason mapping.Reason, verdicts []mapping.Verdict) answer {
 	s.options.Store.Ignore(cl.delivery, reason, verdicts)
-	return answer{status: http.StatusOK, Delivery: cl.delivery.ID, Outcome: ignored, Reason: string(reason), Rules: verdicts}
+	return cl.answer(http.StatusOK, answer{Outcome: ignored, Reason: string(reason), Rules: verdicts})
 }
 
 // accept has the delivery and its builds committed. A sender that hangs up
@@ -323,7 +328,15 @@ func (s *Server) accept(ctx context.Context, cl *call) (answer, error) {
 			Of: of, Replay: "buildbridge deliveries replay " + of,
 		}, nil
 	}
-	return answer{status: http.StatusAccepted, Delivery: cl.delivery.ID, Outcome: accepted, Builds: receipt.Builds}, nil
+	return cl.answer(http.StatusAccepted, answer{Outcome: accepted, Builds: receipt.Builds}), nil
+}
+
+// answer fills what every answer to an understood delivery has.
+func (cl *call) answer(status int, a answer) answer {
+	a.status, a.Delivery = status, cl.delivery.ID
+	a.LeftOut = cl.leftOut[:min(len(cl.leftOut), maxLeftOut)]
+	a.MoreLeftOut = len(cl.leftOut) - len(a.LeftOut)
+	return a
 }
 
 // left is how long a call may wait for something: what is left of a time since it
@@ -348,6 +361,7 @@ func (s *Server) log(ctx context.Context, cl *call, a answer, took time.Duration
 		slog.String("source", clip(cl.name, maxLoggedName)),
 		slog.String("provider", provider),
 		slog.String("host_id", cl.delivery.HostID),
+		slog.String("event", cl.delivery.Event),
 		slog.String("repository", clip(event.Repository, maxLoggedName)),
 		slog.String("ref", clip(event.Ref, maxLoggedName)),
 		slog.String("commit", event.Commit),
@@ -357,6 +371,13 @@ func (s *Server) log(ctx context.Context, cl *call, a answer, took time.Duration
 		slog.Int("builds", len(a.Builds)),
 		slog.Int("status", a.status),
 		slog.Float64("duration_ms", float64(took.Microseconds())/1000),
+	}
+	if len(a.LeftOut) > 0 {
+		var list []string
+		for _, l := range a.LeftOut {
+			list = append(list, l.String())
+		}
+		attrs = append(attrs, slog.String("left_out", clip(strings.Join(list, "; "), maxLoggedList)))
 	}
 	if a.ReplayOf != "" {
 		attrs = append(attrs, slog.String("replay_of", a.ReplayOf))
@@ -384,7 +405,7 @@ func (s *Server) logWhy(ctx context.Context, r *http.Request, cl *call, a answer
 		names := slices.Sorted(maps.Keys(r.Header))
 		s.logger.LogAttrs(ctx, slog.LevelDebug, "delivery is rejected", slog.String("source", clip(cl.name, maxLoggedName)),
 			slog.String("client", cl.client.String()), slog.String("reason", a.Reason), slog.String("method", r.Method),
-			slog.Int64("content_length", r.ContentLength), slog.String("headers", clip(strings.Join(names, " "), maxLoggedHeaders)))
+			slog.Int64("content_length", r.ContentLength), slog.String("headers", clip(strings.Join(names, " "), maxLoggedList)))
 	}
 }
 

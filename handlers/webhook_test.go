@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/http/httptrace"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,15 +61,28 @@ func TestWebhook(t *testing.T) {
 		},
 		"a ping is ignored": {
 			request: request("github", `{"zen":"","hook_id":1}`, "X-GitHub-Event", "ping"), status: 200,
-			want: fields{"delivery": "id", "outcome": "ignored", "reason": "ping"},
+			want: fields{"delivery": "id", "outcome": "ignored", "reason": "ping", "left_out": leftOut("", "ping", "a test call")},
 		},
 		"an event that is neither push nor tag is ignored": {
 			request: request("github", `{}`, "X-GitHub-Event", "issues"), status: 200,
-			want: fields{"delivery": "id", "outcome": "ignored", "reason": "event"},
+			want: fields{
+				"delivery": "id", "outcome": "ignored", "reason": "event",
+				"left_out": leftOut("", "event", `the event "issues" is neither a push nor a tag`),
+			},
+		},
+		"a push of notes is ignored, and the ref is named": {
+			request: request("github", push("acme/shop", "refs/notes/commits", commit)), status: 200,
+			want: fields{
+				"delivery": "id", "outcome": "ignored", "reason": "event",
+				"left_out": leftOut("refs/notes/commits", "event", "neither a branch nor a tag"),
+			},
 		},
 		"a deletion is ignored": {
 			request: request("github", push("acme/shop", "refs/heads/main", zero)), status: 200,
-			want: fields{"delivery": "id", "outcome": "ignored", "reason": "deleted"},
+			want: fields{
+				"delivery": "id", "outcome": "ignored", "reason": "deleted",
+				"left_out": leftOut("refs/heads/main", "deleted", "the ref was deleted"),
+			},
 		},
 		"a repository that no rule names is ignored": {
 			request: request("github", push("other/thing", "refs/heads/main", commit)), status: 200,
@@ -206,6 +220,31 @@ func TestBasicIsAskedFor(t *testing.T) {
 				t.Errorf("answer %s", got)
 			}
 		})
+	}
+}
+
+// leftOut is the list of an answer that leaves one thing out.
+func leftOut(ref, reason, why string) []any {
+	l := fields{"reason": reason, "why": why}
+	if ref != "" {
+		l["ref"] = ref
+	}
+	return []any{l}
+}
+
+func TestTheAnswerTellsWhatIsLeftOut(t *testing.T) {
+	b := newBridge(t, nil)
+	w := b.post(cloud("branch main", "bookmark x"))
+	got := body(t, w.Body)
+	if w.Code != http.StatusAccepted || !cmp.Equal(got["left_out"], any(leftOut("bookmark/x", "event", "neither a branch nor a tag"))) {
+		t.Errorf("status %d, answer %v, want the bookmark left out", w.Code, got)
+	}
+	if line := b.log.last(t); line["left_out"] != `"bookmark/x": neither a branch nor a tag` || line["event"] != "repo:push" {
+		t.Errorf("the log has %v", line)
+	}
+	got = body(t, b.post(cloud(slices.Repeat([]string{"bookmark x"}, 25)...)).Body)
+	if list, _ := got["left_out"].([]any); len(list) != 20 || got["more_left_out"] != 5.0 {
+		t.Errorf("answer %v, want 20 of 25", got)
 	}
 }
 
@@ -668,7 +707,7 @@ func TestOneLineIsLogged(t *testing.T) {
 			request: request("github", push("acme/shop", "refs/heads/main", commit), "X-GitHub-Delivery", "host-1"),
 			want: fields{
 				"level": "INFO", "msg": "delivery", "source": "github", "provider": "github", "host_id": "host-1",
-				"repository": "acme/shop", "ref": "refs/heads/main", "commit": commit, "events": 1.0,
+				"repository": "acme/shop", "ref": "refs/heads/main", "commit": commit, "event": "push", "events": 1.0,
 				"outcome": "accepted", "reason": "", "builds": 2.0, "status": 202.0, "duration_ms": 0.0,
 			},
 		},
@@ -676,7 +715,7 @@ func TestOneLineIsLogged(t *testing.T) {
 			request: request("github", push("no/rule\nlevel=ERROR", "refs/heads/main", commit), "X-GitHub-Delivery", "host-1"),
 			want: fields{
 				"level": "INFO", "msg": "delivery", "source": "github", "provider": "github", "host_id": "host-1",
-				"repository": "no/rule\nlevel=ERROR", "ref": "refs/heads/main", "commit": commit, "events": 1.0,
+				"repository": "no/rule\nlevel=ERROR", "ref": "refs/heads/main", "commit": commit, "event": "push", "events": 1.0,
 				"outcome": "ignored", "reason": "no_rule", "builds": 0.0, "status": 200.0, "duration_ms": 0.0,
 			},
 		},
@@ -684,7 +723,7 @@ func TestOneLineIsLogged(t *testing.T) {
 			request: request("github", push("acme/shop", "refs/heads/main", commit), "X-Hub-Signature-256", ""),
 			want: fields{
 				"level": "WARN", "msg": "delivery", "source": "github", "provider": "github", "host_id": "",
-				"repository": "", "ref": "", "commit": "", "events": 0.0,
+				"repository": "", "ref": "", "commit": "", "event": "", "events": 0.0,
 				"outcome": "rejected", "reason": "not_authenticated", "builds": 0.0, "status": 401.0, "duration_ms": 0.0,
 				"client": "192.0.2.1", "error": "github: not authenticated: header X-Hub-Signature-256 is missing",
 			},
@@ -692,7 +731,7 @@ func TestOneLineIsLogged(t *testing.T) {
 		"of a source that does not exist, its name cut": {
 			request: request(strings.Repeat("x", 200), ""),
 			want: fields{
-				"level": "WARN", "msg": "delivery", "source": strings.Repeat("x", 100), "provider": "", "host_id": "",
+				"level": "WARN", "msg": "delivery", "source": strings.Repeat("x", 100), "provider": "", "host_id": "", "event": "",
 				"repository": "", "ref": "", "commit": "", "events": 0.0,
 				"outcome": "rejected", "reason": "no_source", "builds": 0.0, "status": 404.0, "duration_ms": 0.0,
 				"client": "192.0.2.1", "error": "no source has this name",

@@ -11,6 +11,13 @@ const (
 	Tag  Kind = "tag"
 )
 
+// The longest ref and the longest full name of a repository that an event may
+// have, in bytes. Git hosts allow far less, and a database can index no more.
+const (
+	MaxRef        = 1024
+	MaxRepository = 512
+)
+
 // Event is one change of one ref, as every code host tells it. A delivery may
 // carry several (Bitbucket's push.changes, Azure's refUpdates).
 //

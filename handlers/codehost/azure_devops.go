@@ -72,8 +72,7 @@ func decodeAzureDevOps(d *Delivery, body []byte) error {
 	case "":
 		return missing("eventType")
 	default:
-		d.ignore(mapping.ReasonEvent)
-		return nil
+		return d.leaveOutEvent(body, d.Event)
 	}
 
 	// The resource of another event has another form.
@@ -99,7 +98,6 @@ func decodeAzureDevOps(d *Delivery, body []byte) error {
 	for _, c := range r.Commits.kept {
 		heads[c.CommitID] = commit{message: string(c.Comment), author: string(c.Author.Name)}
 	}
-	d.ignore(mapping.ReasonEvent) // until a change says otherwise
 	for i, u := range updates {
 		at := fmt.Sprintf("resource.refUpdates[%d]", i)
 		err := d.add(change{

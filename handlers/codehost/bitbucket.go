@@ -64,6 +64,21 @@ type bitbucketRef struct {
 	} `json:"target"`
 }
 
+// fullName is the ref as git has it, "" if it has no name. What is neither a branch
+// nor a tag, such as a bookmark, is named by its type.
+func (r *bitbucketRef) fullName() string {
+	if r == nil || r.Name == "" {
+		return ""
+	}
+	switch r.Type {
+	case "branch", "named_branch":
+		return branchPrefix + r.Name
+	case "tag", "annotated_tag":
+		return tagPrefix + r.Name
+	}
+	return r.Type + "/" + r.Name
+}
+
 // bitbucketUser is a person or an app; only older ones tell a username.
 type bitbucketUser struct {
 	Username    loose `json:"username"`
@@ -75,11 +90,9 @@ func decodeBitbucket(d *Delivery, body []byte) error {
 	switch d.Event {
 	case bitbucketPushEvent:
 	case bitbucketPing:
-		d.ignore(mapping.ReasonPing)
-		return ignoreBody(body)
+		return d.leaveOutAll(body, mapping.ReasonPing, whyPing)
 	default:
-		d.ignore(mapping.ReasonEvent)
-		return ignoreBody(body)
+		return d.leaveOutEvent(body, d.Event)
 	}
 
 	var p bitbucketPush
@@ -93,27 +106,14 @@ func decodeBitbucket(d *Delivery, body []byte) error {
 	if changes == nil {
 		return missing("push.changes")
 	}
-	d.ignore(mapping.ReasonEvent) // until a change says otherwise
 	for i, c := range changes {
 		if c.New == nil {
-			d.ignore(mapping.ReasonDeleted)
+			d.leaveOut(c.Old.fullName(), mapping.ReasonDeleted, whyDeleted)
 			continue
 		}
 		at := fmt.Sprintf("push.changes[%d].new", i)
-		prefix := ""
-		switch c.New.Type {
-		case "branch", "named_branch":
-			prefix = branchPrefix
-		case "tag", "annotated_tag":
-			prefix = tagPrefix
-		case "":
+		if c.New.Type == "" {
 			return missing(at + ".type")
-		default: // a bookmark
-			d.ignore(mapping.ReasonEvent)
-			continue
-		}
-		if c.New.Name == "" {
-			return missing(at + ".name")
 		}
 		before := ""
 		if c.Old != nil {
@@ -121,7 +121,7 @@ func decodeBitbucket(d *Delivery, body []byte) error {
 		}
 		author, _, _ := strings.Cut(string(c.New.Target.Author.Raw), " <")
 		err := d.add(change{
-			ref:           prefix + c.New.Name,
+			ref:           c.New.fullName(),
 			before:        before,
 			after:         c.New.Target.Hash,
 			peeled:        c.New.Target.Hash,

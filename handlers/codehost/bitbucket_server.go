@@ -61,11 +61,9 @@ func decodeBitbucketServer(d *Delivery, body []byte) error {
 	switch d.Event {
 	case bitbucketServerPushEvent:
 	case bitbucketPing:
-		d.ignore(mapping.ReasonPing)
-		return ignoreBody(body)
+		return d.leaveOutAll(body, mapping.ReasonPing, whyPing)
 	default:
-		d.ignore(mapping.ReasonEvent)
-		return ignoreBody(body)
+		return d.leaveOutEvent(body, d.Event)
 	}
 
 	var p bitbucketServerPush
@@ -86,7 +84,6 @@ func decodeBitbucketServer(d *Delivery, body []byte) error {
 	if self := p.Repository.Links.Self.kept; len(self) > 0 {
 		url = strings.TrimSuffix(string(self[0].Href), "/browse")
 	}
-	d.ignore(mapping.ReasonEvent) // until a change says otherwise
 	for i, c := range changes {
 		at := fmt.Sprintf("changes[%d]", i)
 		next := change{

@@ -56,7 +56,7 @@ type fieldNames struct{ ref, after, repository string }
 // add turns a change into an event, or notes why it is none.
 func (d *Delivery) add(c change) error {
 	if c.deleted || isZeroID(c.after) {
-		d.ignore(mapping.ReasonDeleted)
+		d.leaveOut(c.ref, mapping.ReasonDeleted, whyDeleted)
 		return nil
 	}
 	if c.ref == "" {
@@ -103,7 +103,7 @@ func (d *Delivery) add(c change) error {
 	case isBranch, isTag:
 		return malformed("%s %q names nothing", c.names.ref, c.ref)
 	default:
-		d.ignore(mapping.ReasonEvent)
+		d.leaveOut(c.ref, mapping.ReasonEvent, whyNoRef)
 		return nil
 	}
 	if c.repository == "" {

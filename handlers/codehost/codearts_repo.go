@@ -36,9 +36,11 @@ func decodeCodeArtsRepo(d *Delivery, body []byte) error {
 	default:
 		err = nil // it says what it is, and that it is no push
 	}
-	if err != nil || !push {
-		d.ignore(mapping.ReasonEvent)
+	switch {
+	case err != nil:
 		return err
+	case !push:
+		return d.leaveOutEvent(body, firstOf(about.name(), d.Event))
 	}
 	return d.addGitLabPush(body)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -38,30 +39,87 @@ type Delivery struct {
 	// Events are the refs that were pushed, in the host's order, without Source.
 	Events []mapping.Event
 
+	// LeftOut is what else the delivery tells of, in the host's order. There is
+	// some where there are no Events.
+	LeftOut []LeftOut
+
 	// Ignored says why there are no Events: ping, event or deleted. It is "" if
 	// there are some.
 	Ignored mapping.Reason
 }
 
-// ignore notes why a change is no event. That something was deleted says more
-// than that something else was of no interest.
-func (d *Delivery) ignore(reason mapping.Reason) {
-	if d.Ignored == "" || reason == mapping.ReasonDeleted {
-		d.Ignored = reason
+// LeftOut is a change that is no event, or the whole delivery where it is about no
+// change.
+type LeftOut struct {
+	Ref    string         `json:"ref,omitempty"` // as the host wrote it, at most [mapping.MaxRef] bytes; "" for none
+	Reason mapping.Reason `json:"reason"`        // ping, event or deleted
+	Why    string         `json:"why"`           // the same in words that follow the ref and a colon
+}
+
+// String is what people read of it, on one line.
+func (l LeftOut) String() string {
+	if l.Ref == "" {
+		return l.Why
 	}
+	return fmt.Sprintf("%q: %s", l.Ref, l.Why)
+}
+
+// The words of what more than one host leaves out.
+const (
+	whyDeleted = "the ref was deleted"
+	whyPing    = "a test call"
+	whyPushed  = "a push says the same"
+	whyNoRef   = "neither a branch nor a tag"
+)
+
+// leaveOut notes why a change is no event.
+func (d *Delivery) leaveOut(ref string, reason mapping.Reason, why string) {
+	d.LeftOut = append(d.LeftOut, LeftOut{clip(ref, mapping.MaxRef), reason, why})
+}
+
+// leaveOutAll notes why a delivery is no push. Nothing is read of its body but
+// which ref it names, if it names one.
+func (d *Delivery) leaveOutAll(body []byte, reason mapping.Reason, why string) error {
+	var about struct {
+		Ref loose `json:"ref"`
+	}
+	if err := unmarshal(body, &about); err != nil {
+		return err
+	}
+	d.leaveOut(string(about.Ref), reason, why)
+	return nil
+}
+
+// leaveOutEvent is leaveOutAll for an event of another name.
+func (d *Delivery) leaveOutEvent(body []byte, name string) error {
+	return d.leaveOutAll(body, mapping.ReasonEvent, fmt.Sprintf("the event %q is neither a push nor a tag", clip(name, maxEvent)))
+}
+
+// clip bounds a text, in bytes, without cutting a character in two.
+func clip(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	return strings.ToValidUTF8(text[:limit], "")
 }
 
 // finish fills what follows from the rest.
 func (d *Delivery) finish(provider string, body []byte) {
-	if len(d.Events) > 0 {
-		d.Ignored = ""
+	if len(d.Events) == 0 {
+		if len(d.LeftOut) == 0 {
+			d.leaveOut("", mapping.ReasonEvent, "the push changes no branch or tag")
+		}
+		d.Ignored = d.LeftOut[0].Reason
+		for _, l := range d.LeftOut {
+			if l.Reason == mapping.ReasonDeleted { // says more than that another was of no interest
+				d.Ignored = l.Reason
+			}
+		}
 	}
 	for i := range d.Events {
 		d.Events[i].Provider = provider
 	}
-	if len(d.Event) > maxEvent {
-		d.Event = strings.ToValidUTF8(d.Event[:maxEvent], "")
-	}
+	d.Event = clip(d.Event, maxEvent)
 	if len(d.HostID) > maxHostID {
 		digest := sha256.Sum256([]byte(d.HostID))
 		d.HostID = "sha256:" + hex.EncodeToString(digest[:])

@@ -49,11 +49,11 @@ func decodeGitea(d *Delivery, body []byte) error {
 	switch gitea.Event(d.Event) {
 	case gitea.PushEvent:
 	case gitea.DeleteEvent:
-		d.ignore(mapping.ReasonDeleted)
-		return ignoreBody(body)
-	default: // create too: a push comes with it
-		d.ignore(mapping.ReasonEvent)
-		return ignoreBody(body)
+		return d.leaveOutAll(body, mapping.ReasonDeleted, whyDeleted)
+	case gitea.CreateEvent:
+		return d.leaveOutAll(body, mapping.ReasonEvent, whyPushed)
+	default:
+		return d.leaveOutEvent(body, d.Event)
 	}
 
 	var p giteaPush

@@ -103,8 +103,7 @@ func decodeGitee(d *Delivery, body []byte) error {
 	switch d.Event {
 	case giteePushHook, giteeTagPushHook:
 	default:
-		d.ignore(mapping.ReasonEvent)
-		return ignoreBody(body)
+		return d.leaveOutEvent(body, d.Event)
 	}
 
 	var p giteePush

@@ -49,14 +49,13 @@ func decodeGitHub(d *Delivery, body []byte) error {
 	switch github.Event(d.Event) {
 	case github.PushEvent:
 	case github.PingEvent:
-		d.ignore(mapping.ReasonPing)
-		return ignoreBody(body)
+		return d.leaveOutAll(body, mapping.ReasonPing, whyPing)
 	case github.DeleteEvent:
-		d.ignore(mapping.ReasonDeleted)
-		return ignoreBody(body)
-	default: // create too: a push comes with it
-		d.ignore(mapping.ReasonEvent)
-		return ignoreBody(body)
+		return d.leaveOutAll(body, mapping.ReasonDeleted, whyDeleted)
+	case github.CreateEvent:
+		return d.leaveOutAll(body, mapping.ReasonEvent, whyPushed)
+	default:
+		return d.leaveOutEvent(body, d.Event)
 	}
 
 	var p githubPush

@@ -122,13 +122,14 @@ func decodeGitLab(d *Delivery, body []byte) error {
 			return err
 		}
 		d.Event = firstOf(d.Event, about.name())
-		if push, err := about.isPush(); err != nil || !push {
-			d.ignore(mapping.ReasonEvent)
+		switch push, err := about.isPush(); {
+		case err != nil:
 			return err
+		case !push:
+			return d.leaveOutEvent(body, about.name())
 		}
 	default:
-		d.ignore(mapping.ReasonEvent)
-		return ignoreBody(body)
+		return d.leaveOutEvent(body, d.Event)
 	}
 	return d.addGitLabPush(body)
 }

@@ -43,11 +43,9 @@ func decodeGogs(d *Delivery, body []byte) error {
 	switch d.Event {
 	case "push", "create":
 	case "delete":
-		d.ignore(mapping.ReasonDeleted)
-		return ignoreBody(body)
+		return d.leaveOutAll(body, mapping.ReasonDeleted, whyDeleted)
 	default:
-		d.ignore(mapping.ReasonEvent)
-		return ignoreBody(body)
+		return d.leaveOutEvent(body, d.Event)
 	}
 
 	var p gogsPayload
@@ -76,7 +74,7 @@ func decodeGogs(d *Delivery, body []byte) error {
 		case "":
 			return missing("ref_type")
 		default: // a branch: its push comes too
-			d.ignore(mapping.ReasonEvent)
+			d.leaveOut(p.Ref, mapping.ReasonEvent, whyPushed)
 			return nil
 		}
 	}
@@ -89,7 +87,7 @@ func decodeGogs(d *Delivery, body []byte) error {
 		c.head = head.about()
 	}
 	if strings.HasPrefix(p.Ref, tagPrefix) && !isZeroID(p.After) { // its create comes too
-		d.ignore(mapping.ReasonEvent)
+		d.leaveOut(p.Ref, mapping.ReasonEvent, "the create of the tag says the same")
 		return nil
 	}
 	return d.add(c)

@@ -154,8 +154,7 @@ func (m *Message) Decode() (Delivery, error) {
 func (m *Message) decode(d *Delivery) error {
 	switch {
 	case m.host.pingHeader != "" && m.header[m.host.pingHeader] == "true": // of a push that is made up
-		d.ignore(mapping.ReasonPing)
-		return ignoreBody(m.payload)
+		return d.leaveOutAll(m.payload, mapping.ReasonPing, whyPing)
 	case d.Event == "" && !m.host.eventInBody:
 		return missing("header " + m.host.eventHeaders[0])
 	}
