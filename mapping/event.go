@@ -44,7 +44,7 @@ type Event struct {
 	Created bool `json:"created"` // the ref is new
 	Forced  bool `json:"forced"`  // history was rewritten, as far as the host tells
 
-	Message string `json:"message"` // of the head commit, whole
+	Message string `json:"message"` // of the head commit, whole, without line breaks at its end
 	Author  string `json:"author"`  // name of the head commit's author
 	Pusher  string `json:"pusher"`  // login of who pushed, or the name where there is no login
 	URL     string `json:"url"`     // web address of the repository

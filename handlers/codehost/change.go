@@ -67,7 +67,7 @@ func (d *Delivery) add(c change) error {
 		Before:        c.before,
 		Created:       c.created || isZeroID(c.before),
 		Forced:        c.forced,
-		Message:       c.head.message,
+		Message:       strings.TrimRight(c.head.message, "\r\n"),
 		Author:        c.head.author,
 		Pusher:        c.pusher,
 		URL:           c.url,

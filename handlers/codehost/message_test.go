@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -238,6 +239,44 @@ func TestMalformedIsShort(t *testing.T) {
 	}
 	if _, err := m.Decode(); !errors.Is(err, ErrMalformed) || len(err.Error()) > 500 {
 		t.Errorf("%.100v…, %d bytes", err, len(err.Error()))
+	}
+}
+
+// Git ends a message with a line break, which no parameter may hold.
+func TestMessagesEndWithoutLineBreaks(t *testing.T) {
+	for provider, paths := range deliveries(t) {
+		t.Run(provider, func(t *testing.T) {
+			told := false
+			for _, path := range paths {
+				header, raw := readDelivery(t, path)
+				if header.Get("Content-Type") == formType {
+					continue
+				}
+				decode := func(raw []byte) []mapping.Event {
+					m, err := Trust(provider, header, raw)
+					if err != nil {
+						t.Fatal(err)
+					}
+					d, err := m.Decode()
+					if err != nil {
+						t.Fatal(err)
+					}
+					return d.Events
+				}
+				// Every text that may be a message ends in line breaks now.
+				ended := regexp.MustCompile(`("(?:message|comment)": *"(?:[^"\\]|\\.)*)"`).ReplaceAll(raw, []byte(`$1\n\r\n"`))
+				want, got := decode(raw), decode(ended)
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("%s: -without line breaks +with\n%s", path, diff)
+				}
+				for _, e := range want {
+					told = told || e.Message != ""
+				}
+			}
+			if !told {
+				t.Error("no message in any delivery")
+			}
+		})
 	}
 }
 
