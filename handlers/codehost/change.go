@@ -2,12 +2,7 @@ package codehost
 
 import (
 	"cmp"
-	"fmt"
-	"slices"
-	"strconv"
 	"strings"
-
-	"github.com/go-json-experiment/json/jsontext"
 
 	"buildbridge/mapping"
 )
@@ -33,22 +28,6 @@ type change struct {
 
 // commit is what we tell of the head commit.
 type commit struct{ message, author string }
-
-// pushedCommit is a commit as all hosts but Bitbucket and Azure DevOps send it.
-type pushedCommit struct {
-	ID      string `json:"id"`
-	Message loose  `json:"message"`
-	Author  struct {
-		Name loose `json:"name"`
-	} `json:"author"`
-	Added    jsontext.Value `json:"added"` // lists of paths: read by files.add
-	Removed  jsontext.Value `json:"removed"`
-	Modified jsontext.Value `json:"modified"`
-}
-
-func (c *pushedCommit) about() commit {
-	return commit{message: string(c.Message), author: string(c.Author.Name)}
-}
 
 // fieldNames are what the host calls the fields that cannot be missing.
 type fieldNames struct{ ref, after, repository string }
@@ -140,128 +119,6 @@ func isObjectID(id string) bool {
 		}
 	}
 	return true
-}
-
-// files collects the paths that the commits of a push touched. They say
-// something about the push only if no commit was left out.
-type files struct {
-	paths  []string
-	sent   bool   // the host sends commits with their paths
-	left   string // why paths may be left out, the first reason that was found
-	widest int    // paths of the commit with the most
-}
-
-// maxPaths is how many paths of a push are kept: of more nothing is known.
-const maxPaths = 100_000
-
-// leave notes why paths may be left out.
-func (f *files) leave(format string, args ...any) {
-	if f.left == "" {
-		f.left = fmt.Sprintf(format, args...)
-	}
-}
-
-// unknown says why the paths are not known to be all that there are; "" if they are.
-func (f *files) unknown() string {
-	if !f.sent {
-		return "the host sends no files"
-	}
-	return f.left
-}
-
-// read takes the lists of the commits of a push and finds the commit with an id,
-// nil if it is not there or the id is "".
-func (f *files) read(commits *list[pushedCommit], id string) (found *pushedCommit, err error) {
-	f.sent = true
-	switch {
-	case commits.n == 0:
-		f.leave("the push has no commits")
-	case commits.n > len(commits.kept):
-		f.leave("%d commits, %d of them read", commits.n, len(commits.kept))
-	}
-	for i := range commits.kept {
-		c := &commits.kept[i]
-		if err := f.add(i, c); err != nil {
-			return nil, err
-		}
-		if id != "" && c.ID == id {
-			found = c
-		}
-	}
-	return found, nil
-}
-
-// headOf is read where the host tells of the head commit by itself, or in old
-// versions leaves it to be found.
-func (f *files) headOf(commits *list[pushedCommit], head *pushedCommit, after string) (*pushedCommit, error) {
-	found, err := f.read(commits, after)
-	if err != nil || head.ID != "" || found == nil {
-		return head, err
-	}
-	return found, nil
-}
-
-// add takes the lists of one commit. All three absent means that the host did
-// not look.
-func (f *files) add(i int, c *pushedCommit) error {
-	known, before := false, len(f.paths)
-	for _, given := range [...]struct {
-		name string
-		text jsontext.Value
-	}{{"added", c.Added}, {"removed", c.Removed}, {"modified", c.Modified}} {
-		var paths list[string]
-		if len(f.paths) > maxPaths {
-			f.leave("more than %d files", maxPaths)
-			return nil
-		}
-		if len(given.text) > 0 {
-			if decodeJSON("", given.text, &paths) != nil { // once more, to say where
-				return decodeJSON(fmt.Sprintf("commits[%d].%s", i, given.name), given.text, &paths)
-			}
-		}
-		known = known || paths.kept != nil
-		if paths.n > len(paths.kept) {
-			f.leave("commit %.7s has %d files, %d of them read", c.ID, paths.n, len(paths.kept))
-		}
-		f.paths = append(f.paths, paths.kept...)
-	}
-	if !known {
-		f.leave("commit %.7s came without its files", c.ID)
-	}
-	f.widest = max(f.widest, len(f.paths)-before)
-	return nil
-}
-
-func (f *files) sorted() []string {
-	if len(f.paths) == 0 {
-		return []string{}
-	}
-	slices.Sort(f.paths)
-	return slices.Compact(f.paths)
-}
-
-// total is how many commits a push has, as the host counts them: a number, or
-// one written as text. Whatever else it is, it is not known.
-type total struct {
-	n     int
-	known bool
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (t *total) UnmarshalJSON(b []byte) error {
-	n, err := strconv.Atoi(strings.Trim(string(b), `"`))
-	*t = total{n, err == nil}
-	return nil
-}
-
-// compare notes where the commits that were sent may not be all that there are.
-func (t total) compare(sent int, f *files) {
-	switch {
-	case !t.known:
-		f.leave("the host did not say how many commits the push has")
-	case t.n != sent:
-		f.leave("%d commits, %d of them sent", t.n, sent)
-	}
 }
 
 // firstOf gives the first text that is not empty.
