@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -21,6 +22,14 @@ type pushedCommit struct {
 	Modified jsontext.Value `json:"modified"`
 }
 
+// name is what people are told of which commit it is.
+func (c *pushedCommit) name() string {
+	if !isObjectID(c.ID) {
+		return "a commit"
+	}
+	return "commit " + c.ID[:7]
+}
+
 func (c *pushedCommit) about() commit {
 	return commit{message: string(c.Message), author: string(c.Author.Name)}
 }
@@ -32,6 +41,8 @@ type files struct {
 	sent   bool   // the host sends commits with their paths
 	left   string // why paths may be left out, the first reason that was found
 	widest int    // paths of the commit with the most
+	added  bool   // a commit added a path
+	bare   bool   // a commit has no path
 }
 
 // maxPaths is how many paths of a push are kept: of more nothing is known.
@@ -87,33 +98,54 @@ func (f *files) headOf(commits *list[pushedCommit], head *pushedCommit, after st
 // add takes the lists of one commit. All three absent means that the host did
 // not look.
 func (f *files) add(i int, c *pushedCommit) error {
-	known, before := false, len(f.paths)
-	for _, given := range [...]struct {
+	looked, n := false, 0
+	for k, given := range [...]struct {
 		name string
 		text jsontext.Value
 	}{{"added", c.Added}, {"removed", c.Removed}, {"modified", c.Modified}} {
-		var paths list[string]
 		if len(f.paths) > maxPaths {
 			f.leave("more than %d files", maxPaths)
 			return nil
 		}
+		var paths list[string]
 		if len(given.text) > 0 {
 			if decodeJSON("", given.text, &paths) != nil { // once more, to say where
 				return decodeJSON(fmt.Sprintf("commits[%d].%s", i, given.name), given.text, &paths)
 			}
 		}
-		known = known || paths.kept != nil
+		looked = looked || paths.kept != nil
+		f.added = f.added || k == 0 && paths.n > 0
+		n += paths.n
 		if paths.n > len(paths.kept) {
-			f.leave("commit %.7s has %d files, %d of them read", c.ID, paths.n, len(paths.kept))
+			f.leave("%s has more than %d files", c.name(), maxElements)
 		}
-		f.paths = append(f.paths, paths.kept...)
+		for _, p := range paths.kept {
+			path, ok := unquoted(p)
+			if !ok {
+				f.leave("%s has a file whose name is not UTF-8", c.name())
+				continue
+			}
+			f.paths = append(f.paths, path)
+		}
 	}
-	if !known {
-		f.leave("commit %.7s came without its files", c.ID)
+	if !looked {
+		f.leave("%s came without its files", c.name())
 	}
-	f.widest = max(f.widest, len(f.paths)-before)
+	f.bare = f.bare || n == 0
+	f.widest = max(f.widest, n)
 	return nil
 }
+
+// The words of what more than one host does not tell.
+const (
+	// GitLab gives of a renamed file the new path alone, as added (repo_changes in
+	// its app/models/commit.rb). What was made from it may do the same.
+	whyAdded = "a renamed file may be sent as added alone"
+	// Gitea lists what was added, deleted or modified, and not what changed its type,
+	// such as a file that became a link (parseCommitFileStatus); of a merge its older
+	// versions list what differs from all parents. A body does not tell a merge.
+	whyBare = "a commit without files may have changed the type of some, which is not sent"
+)
 
 func (f *files) sorted() []string {
 	if len(f.paths) == 0 {
@@ -145,4 +177,38 @@ func (t total) compare(sent int, f *files) {
 	case t.n != sent:
 		f.leave("%d commits, %d of them sent", t.n, sent)
 	}
+}
+
+// unquoted gives a path as it is. Git writes a path with other than ASCII in quotes
+// and escapes (core.quotePath), and some hosts send what it wrote; there is always
+// an escape then. What is not UTF-8 is no path any more.
+func unquoted(path string) (string, bool) {
+	inner, ok := strings.CutPrefix(path, `"`)
+	if ok {
+		inner, ok = strings.CutSuffix(inner, `"`)
+	}
+	if !ok || !strings.Contains(inner, `\`) {
+		return path, isUTF8(path)
+	}
+	var out strings.Builder
+	for len(inner) > 0 {
+		// Go writes these as Git does: \a \b \f \n \r \t \v \\ \" \303. Others are its own.
+		c, _, rest, err := strconv.UnquoteChar(inner, '"')
+		switch escaped := inner[0] == '\\'; {
+		case err != nil || escaped && strings.IndexByte("xuU", inner[1]) >= 0:
+			return "", false
+		case escaped:
+			out.WriteByte(byte(c))
+		default:
+			out.WriteRune(c)
+		}
+		inner = rest
+	}
+	return out.String(), isUTF8(out.String())
+}
+
+// isUTF8 reports whether a text is what was meant: the decoder, and some hosts before
+// it, put U+FFFD where there was none.
+func isUTF8(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsRune(s, utf8.RuneError)
 }

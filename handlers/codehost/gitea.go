@@ -66,6 +66,9 @@ func decodeGitea(d *Delivery, body []byte) error {
 	if err != nil {
 		return err
 	}
+	if touched.bare {
+		touched.leave(whyBare)
+	}
 	return d.add(change{
 		ref:           p.Ref,
 		before:        p.Before,

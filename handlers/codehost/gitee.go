@@ -119,6 +119,12 @@ func decodeGitee(d *Delivery, body []byte) error {
 	if err != nil {
 		return err
 	}
+	if touched.added {
+		touched.leave(whyAdded)
+	}
+	if touched.bare {
+		touched.leave(whyBare)
+	}
 	return d.add(change{
 		ref:     p.Ref,
 		before:  p.Before,

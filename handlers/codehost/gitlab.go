@@ -165,6 +165,9 @@ func (d *Delivery) addGitLabPush(body []byte) error {
 	if err != nil {
 		return err
 	}
+	if touched.added {
+		touched.leave(whyAdded)
+	}
 	var head commit
 	if at != nil {
 		head = at.about()

@@ -286,9 +286,14 @@ func TestFilesComplete(t *testing.T) {
 		after  = "1111111111111111111111111111111111111111"
 		pushed = `{"before":"` + before + `","after":"` + after + `","ref":"refs/heads/main","object_kind":"push",` +
 			`"repository":{"full_name":"acme/shop","slug":"shop","project":{"key":"acme"}},"project":{"path_with_namespace":"acme/shop"},`
-		one = `{"id":"` + after + `","added":["b"],"removed":["c","a"],"modified":["b"]}`
+		one  = `{"id":"` + after + `","added":["b"],"removed":["c","a"],"modified":["b"]}`
+		old  = `{"id":"` + after + `","added":[],"removed":["c","a"],"modified":["b"]}`
+		bare = `{"id":"` + after + `","added":[],"removed":[],"modified":[]}`
 	)
-	commits := func(n int) string { return `"commits":[` + strings.TrimSuffix(strings.Repeat(one+",", n), ",") + `]` }
+	list := func(n int, commit string) string {
+		return `"commits":[` + strings.TrimSuffix(strings.Repeat(commit+",", n), ",") + `]`
+	}
+	commits := func(n int) string { return list(n, old) }
 	modified := func(n int) string {
 		return `"commits":[{"added":[],"removed":[],"modified":[` + strings.TrimSuffix(strings.Repeat(`"x",`, n), ",") + `]}]`
 	}
@@ -296,35 +301,46 @@ func TestFilesComplete(t *testing.T) {
 		provider, rest string
 		want           string // FilesUnknown
 	}{
-		"GitHub":                             {mapping.GitHub, commits(2), ""},
-		"GitHub, 2047 commits":               {mapping.GitHub, commits(2047), ""},
-		"GitHub, 2048 commits":               {mapping.GitHub, commits(2048), "GitHub sends at most 2048 commits"},
-		"GitHub, 2999 files":                 {mapping.GitHub, modified(2999), ""},
-		"GitHub, 3000 files":                 {mapping.GitHub, modified(3000), "GitHub lists at most 3000 files of a commit"},
-		"GitHub, forced":                     {mapping.GitHub, commits(1) + `,"forced":true`, "the push was forced"},
-		"GitHub, new":                        {mapping.GitHub, commits(1) + `,"created":true`, "a new branch"},
-		"GitHub, none":                       {mapping.GitHub, commits(0), "the push has no commits"},
-		"GitHub, a commit without its files": {mapping.GitHub, `"commits":[` + one + `,{"id":"x"}]`, "commit x came without its files"},
-		"Bitbucket Data Center":              {mapping.BitbucketServer, `"changes":[{"refId":"refs/heads/main","toHash":"` + after + `"}]`, "the host sends no files"},
-		"GitLab":                             {mapping.GitLab, commits(2) + `,"total_commits_count":2`, ""},
-		"GitLab, a total as text":            {mapping.GitLab, commits(2) + `,"total_commits_count":"2"`, ""},
-		"GitLab, more":                       {mapping.GitLab, commits(20) + `,"total_commits_count":21`, "21 commits, 20 of them sent"},
-		"GitLab, no total":                   {mapping.GitLab, commits(2), "the host did not say how many commits the push has"},
-		"GitLab, none":                       {mapping.GitLab, commits(0) + `,"total_commits_count":0`, "the push has no commits"},
-		"CodeArts Repo":                      {mapping.CodeArtsRepo, commits(2) + `,"total_commits_count":2`, ""},
-		"CodeArts Repo, no total":            {mapping.CodeArtsRepo, commits(2), "the host did not say how many commits the push has"},
-		"Gitea":                              {mapping.Gitea, commits(2) + `,"total_commits":2`, ""},
-		"Gitea, more":                        {mapping.Gitea, commits(5) + `,"total_commits":8`, "8 commits, 5 of them sent"},
-		"Gitea, no total":                    {mapping.Gitea, commits(2), "the host did not say how many commits the push has"},
-		"Forgejo":                            {mapping.Forgejo, commits(2) + `,"total_commits":2`, ""},
-		"Gogs":                               {mapping.Gogs, commits(2), "Gogs sends at most 5 commits, and not how many there are"},
-		"Gogs, with a total it cannot know":  {mapping.Gogs, commits(2) + `,"total_commits":2`, "Gogs sends at most 5 commits, and not how many there are"},
-		"Gitee":                              {mapping.Gitee, commits(2) + `,"total_commits_count":2,"commits_more_than_ten":false`, ""},
-		"Gitee, no flag":                     {mapping.Gitee, commits(2) + `,"total_commits_count":2`, ""},
-		"Gitee, more":                        {mapping.Gitee, commits(10) + `,"total_commits_count":10,"commits_more_than_ten":true`, "more than ten commits"},
-		"Gitee, total":                       {mapping.Gitee, commits(10) + `,"total_commits_count":11`, "11 commits, 10 of them sent"},
-		"Gitee, no total":                    {mapping.Gitee, commits(2), "the host did not say how many commits the push has"},
-		"Gitee, new":                         {mapping.Gitee, commits(2) + `,"total_commits_count":2,"created":true`, "a new branch"},
+		"GitHub":                              {mapping.GitHub, list(2, one), ""},
+		"GitHub, a commit of no files":        {mapping.GitHub, list(1, bare), ""},
+		"GitHub, 2047 commits":                {mapping.GitHub, commits(2047), ""},
+		"GitHub, 2048 commits":                {mapping.GitHub, commits(2048), "GitHub sends at most 2048 commits"},
+		"GitHub, 2999 files":                  {mapping.GitHub, modified(2999), ""},
+		"GitHub, 3000 files":                  {mapping.GitHub, modified(3000), "GitHub lists at most 3000 files of a commit"},
+		"GitHub, forced":                      {mapping.GitHub, commits(1) + `,"forced":true`, "the push was forced"},
+		"GitHub, new":                         {mapping.GitHub, commits(1) + `,"created":true`, "a new branch"},
+		"GitHub, none":                        {mapping.GitHub, commits(0), "the push has no commits"},
+		"GitHub, a commit without its files":  {mapping.GitHub, `"commits":[` + one + `,{"id":"x"}]`, "a commit came without its files"},
+		"GitLab, a file is added":             {mapping.GitLab, list(1, one) + `,"total_commits_count":1`, whyAdded},
+		"GitLab, a commit of no files":        {mapping.GitLab, `"commits":[` + old + `,` + bare + `],"total_commits_count":2`, ""},
+		"CodeArts Repo, a file is added":      {mapping.CodeArtsRepo, list(1, one) + `,"total_commits_count":1`, whyAdded},
+		"CodeArts Repo, a commit of no files": {mapping.CodeArtsRepo, `"commits":[` + old + `,` + bare + `],"total_commits_count":2`, ""},
+		"Gitee, a file is added":              {mapping.Gitee, list(1, one) + `,"total_commits_count":1`, whyAdded},
+		"Gitee, a commit of no files":         {mapping.Gitee, `"commits":[` + old + `,` + bare + `],"total_commits_count":2`, whyBare},
+		"Gitea, a file is added":              {mapping.Gitea, list(1, one) + `,"total_commits":1`, ""},
+		"Gitea, a commit of no files":         {mapping.Gitea, `"commits":[` + old + `,` + bare + `],"total_commits":2`, whyBare},
+		"Forgejo, a file is added":            {mapping.Forgejo, list(1, one) + `,"total_commits":1`, ""},
+		"Forgejo, a commit of no files":       {mapping.Forgejo, `"commits":[` + old + `,` + bare + `],"total_commits":2`, whyBare},
+		"Bitbucket Data Center":               {mapping.BitbucketServer, `"changes":[{"refId":"refs/heads/main","toHash":"` + after + `"}]`, "the host sends no files"},
+		"GitLab":                              {mapping.GitLab, commits(2) + `,"total_commits_count":2`, ""},
+		"GitLab, a total as text":             {mapping.GitLab, commits(2) + `,"total_commits_count":"2"`, ""},
+		"GitLab, more":                        {mapping.GitLab, commits(20) + `,"total_commits_count":21`, "21 commits, 20 of them sent"},
+		"GitLab, no total":                    {mapping.GitLab, commits(2), "the host did not say how many commits the push has"},
+		"GitLab, none":                        {mapping.GitLab, commits(0) + `,"total_commits_count":0`, "the push has no commits"},
+		"CodeArts Repo":                       {mapping.CodeArtsRepo, commits(2) + `,"total_commits_count":2`, ""},
+		"CodeArts Repo, no total":             {mapping.CodeArtsRepo, commits(2), "the host did not say how many commits the push has"},
+		"Gitea":                               {mapping.Gitea, commits(2) + `,"total_commits":2`, ""},
+		"Gitea, more":                         {mapping.Gitea, commits(5) + `,"total_commits":8`, "8 commits, 5 of them sent"},
+		"Gitea, no total":                     {mapping.Gitea, commits(2), "the host did not say how many commits the push has"},
+		"Forgejo":                             {mapping.Forgejo, commits(2) + `,"total_commits":2`, ""},
+		"Gogs":                                {mapping.Gogs, commits(2), "Gogs sends at most 5 commits, and not how many there are"},
+		"Gogs, with a total it cannot know":   {mapping.Gogs, commits(2) + `,"total_commits":2`, "Gogs sends at most 5 commits, and not how many there are"},
+		"Gitee":                               {mapping.Gitee, commits(2) + `,"total_commits_count":2,"commits_more_than_ten":false`, ""},
+		"Gitee, no flag":                      {mapping.Gitee, commits(2) + `,"total_commits_count":2`, ""},
+		"Gitee, more":                         {mapping.Gitee, commits(10) + `,"total_commits_count":10,"commits_more_than_ten":true`, "more than ten commits"},
+		"Gitee, total":                        {mapping.Gitee, commits(10) + `,"total_commits_count":11`, "11 commits, 10 of them sent"},
+		"Gitee, no total":                     {mapping.Gitee, commits(2), "the host did not say how many commits the push has"},
+		"Gitee, new":                          {mapping.Gitee, commits(2) + `,"total_commits_count":2,"created":true`, "a new branch"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := Trust(test.provider, pushHeader(test.provider), []byte(pushed+test.rest+"}"))
@@ -338,7 +354,7 @@ func TestFilesComplete(t *testing.T) {
 			if got := d.Events[0].FilesUnknown; got != test.want {
 				t.Errorf("unknown because %q, want %q", got, test.want)
 			}
-			if strings.Contains(test.rest, one) {
+			if strings.Contains(test.rest, old) || strings.Contains(test.rest, one) {
 				if diff := cmp.Diff([]string{"a", "b", "c"}, d.Events[0].Files); diff != "" {
 					t.Error(diff)
 				}
