@@ -34,16 +34,10 @@ func azureHeader(r request) (string, error) {
 type azurePush struct {
 	RefUpdates list[struct {
 		Name        string `json:"name"`
-		OldObjectID string `json:"oldObjectId"`
+		OldObjectID loose  `json:"oldObjectId"`
 		NewObjectID string `json:"newObjectId"`
 	}] `json:"refUpdates"`
-	Commits list[struct {
-		CommitID string `json:"commitId"`
-		Comment  loose  `json:"comment"`
-		Author   struct {
-			Name loose `json:"name"`
-		} `json:"author"`
-	}] `json:"commits"`
+	Commits    list[optional[azureCommit]] `json:"commits"`
 	Repository struct {
 		Name    string `json:"name"`
 		Project struct {
@@ -52,10 +46,18 @@ type azurePush struct {
 		DefaultBranch loose `json:"defaultBranch"`
 		RemoteURL     loose `json:"remoteUrl"`
 	} `json:"repository"`
-	PushedBy struct {
-		UniqueName  loose `json:"uniqueName"`
-		DisplayName loose `json:"displayName"`
-	} `json:"pushedBy"`
+	PushedBy optional[azurePusher] `json:"pushedBy"`
+}
+
+type azureCommit struct {
+	CommitID loose            `json:"commitId"`
+	Comment  loose            `json:"comment"`
+	Author   optional[person] `json:"author"`
+}
+
+type azurePusher struct {
+	UniqueName  loose `json:"uniqueName"`
+	DisplayName loose `json:"displayName"`
 }
 
 func decodeAzureDevOps(d *Delivery, body []byte) error {
@@ -83,12 +85,12 @@ func decodeAzureDevOps(d *Delivery, body []byte) error {
 		return err
 	}
 	r := push.Resource
+	if r.RefUpdates.kept == nil && r.RefUpdates.odd == 0 {
+		return malformed("resource.refUpdates is missing: set the subscription's resource details to send to All")
+	}
 	updates, err := r.RefUpdates.all("resource.refUpdates")
 	if err != nil {
 		return err
-	}
-	if updates == nil {
-		return malformed("resource.refUpdates is missing: set the subscription's resource details to send to All")
 	}
 	repository := ""
 	if r.Repository.Project.Name != "" && r.Repository.Name != "" {
@@ -96,19 +98,19 @@ func decodeAzureDevOps(d *Delivery, body []byte) error {
 	}
 	heads := make(map[string]commit, len(r.Commits.kept))
 	for _, c := range r.Commits.kept {
-		heads[c.CommitID] = commit{message: string(c.Comment), author: string(c.Author.Name)}
+		heads[string(c.v.CommitID)] = commit{message: string(c.v.Comment), author: string(c.v.Author.v.Name)}
 	}
 	for i, u := range updates {
 		at := fmt.Sprintf("resource.refUpdates[%d]", i)
 		err := d.add(change{
 			ref:    u.Name,
-			before: u.OldObjectID,
+			before: string(u.OldObjectID),
 			after:  u.NewObjectID,
 			// newObjectId of a tag may be the tag object: never peeled.
 			repository:    repository,
 			url:           withoutUser(string(r.Repository.RemoteURL)),
 			defaultBranch: strings.TrimPrefix(string(r.Repository.DefaultBranch), branchPrefix),
-			pusher:        firstOf(r.PushedBy.UniqueName, r.PushedBy.DisplayName),
+			pusher:        firstOf(r.PushedBy.v.UniqueName, r.PushedBy.v.DisplayName),
 			head:          heads[u.NewObjectID],
 			names: fieldNames{
 				at + ".name", at + ".newObjectId", "resource.repository.project.name or resource.repository.name",

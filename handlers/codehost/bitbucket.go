@@ -32,23 +32,33 @@ type bitbucketPush struct {
 	} `json:"push"`
 	Repository struct {
 		FullName string `json:"full_name"`
-		Links    struct {
-			HTML struct {
-				Href loose `json:"href"`
-			} `json:"html"`
-		} `json:"links"`
-		MainBranch struct {
-			Name loose `json:"name"`
-		} `json:"mainbranch"`
+		Links    optional[struct {
+			HTML optional[link] `json:"html"`
+		}] `json:"links"`
+		MainBranch optional[person] `json:"mainbranch"`
 	} `json:"repository"`
-	Actor bitbucketUser `json:"actor"`
+	Actor optional[bitbucketUser] `json:"actor"`
+}
+
+// link is an address, of either Bitbucket.
+type link struct {
+	Href loose `json:"href"`
 }
 
 type bitbucketChange struct {
-	New     *bitbucketRef `json:"new"` // null: the ref was deleted
-	Old     *bitbucketRef `json:"old"` // null: the ref is new
-	Created bool          `json:"created"`
-	Forced  bool          `json:"forced"`
+	New     *bitbucketRef           `json:"new"` // null: the ref was deleted
+	Old     *optional[bitbucketOld] `json:"old"` // null: the ref is new
+	Created looseBool               `json:"created"`
+	Forced  looseBool               `json:"forced"`
+}
+
+// bitbucketOld is what a ref was.
+type bitbucketOld struct {
+	Type   loose `json:"type"`
+	Name   loose `json:"name"`
+	Target optional[struct {
+		Hash loose `json:"hash"`
+	}] `json:"target"`
 }
 
 type bitbucketRef struct {
@@ -57,26 +67,25 @@ type bitbucketRef struct {
 	Target struct {
 		Hash    string `json:"hash"` // of the commit, also of an annotated tag
 		Message loose  `json:"message"`
-		Author  struct {
-			Raw  loose         `json:"raw"` // Name <address>
-			User bitbucketUser `json:"user"`
-		} `json:"author"`
+		Author  optional[struct {
+			Raw  loose                   `json:"raw"` // Name <address>
+			User optional[bitbucketUser] `json:"user"`
+		}] `json:"author"`
 	} `json:"target"`
 }
 
-// fullName is the ref as git has it, "" if it has no name. What is neither a branch
-// nor a tag, such as a bookmark, is named by its type.
-func (r *bitbucketRef) fullName() string {
-	if r == nil || r.Name == "" {
+// bitbucketFullRef is a ref as git has it, "" if it has no name. What is neither a
+// branch nor a tag, such as a bookmark, is named by its type.
+func bitbucketFullRef(kind, name string) string {
+	switch {
+	case name == "":
 		return ""
+	case kind == "branch", kind == "named_branch":
+		return branchPrefix + name
+	case kind == "tag", kind == "annotated_tag":
+		return tagPrefix + name
 	}
-	switch r.Type {
-	case "branch", "named_branch":
-		return branchPrefix + r.Name
-	case "tag", "annotated_tag":
-		return tagPrefix + r.Name
-	}
-	return r.Type + "/" + r.Name
+	return kind + "/" + name
 }
 
 // bitbucketUser is a person or an app; only older ones tell a username.
@@ -103,37 +112,36 @@ func decodeBitbucket(d *Delivery, body []byte) error {
 	if err != nil {
 		return err
 	}
-	if changes == nil {
-		return missing("push.changes")
-	}
+	actor := p.Actor.v
 	for i, c := range changes {
+		var old bitbucketOld
+		if c.Old != nil {
+			old = c.Old.v
+		}
 		if c.New == nil {
-			d.leaveOut(c.Old.fullName(), mapping.ReasonDeleted, whyDeleted)
+			d.leaveOut(bitbucketFullRef(string(old.Type), string(old.Name)), mapping.ReasonDeleted, whyDeleted)
 			continue
 		}
 		at := fmt.Sprintf("push.changes[%d].new", i)
 		if c.New.Type == "" {
 			return missing(at + ".type")
 		}
-		before := ""
-		if c.Old != nil {
-			before = c.Old.Target.Hash
-		}
-		author, _, _ := strings.Cut(string(c.New.Target.Author.Raw), " <")
+		by := c.New.Target.Author.v
+		author, _, _ := strings.Cut(string(by.Raw), " <")
 		err := d.add(change{
-			ref:           c.New.fullName(),
-			before:        before,
+			ref:           bitbucketFullRef(c.New.Type, c.New.Name),
+			before:        string(old.Target.v.Hash),
 			after:         c.New.Target.Hash,
 			peeled:        c.New.Target.Hash,
-			created:       c.Created || c.Old == nil,
-			forced:        c.Forced,
+			created:       bool(c.Created) || c.Old == nil,
+			forced:        bool(c.Forced),
 			repository:    p.Repository.FullName,
-			url:           string(p.Repository.Links.HTML.Href),
-			defaultBranch: string(p.Repository.MainBranch.Name),
-			pusher:        firstOf(p.Actor.Username, p.Actor.Nickname, p.Actor.DisplayName),
+			url:           string(p.Repository.Links.v.HTML.v.Href),
+			defaultBranch: string(p.Repository.MainBranch.v.Name),
+			pusher:        firstOf(actor.Username, actor.Nickname, actor.DisplayName),
 			head: commit{
 				message: string(c.New.Target.Message),
-				author:  firstOf(author, string(c.New.Target.Author.User.DisplayName)),
+				author:  firstOf(author, string(by.User.v.DisplayName)),
 			},
 			names: fieldNames{at + ".name", at + ".target.hash", "repository.full_name"},
 		})

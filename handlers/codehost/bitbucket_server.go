@@ -24,37 +24,34 @@ func bitbucketServerHost() host {
 type bitbucketServerPush struct {
 	Changes list[struct {
 		RefID string `json:"refId"`
-		Ref   struct {
-			ID string `json:"id"`
-		} `json:"ref"`
-		FromHash string `json:"fromHash"`
+		Ref   optional[struct {
+			ID loose `json:"id"`
+		}] `json:"ref"`
+		FromHash loose  `json:"fromHash"`
 		ToHash   string `json:"toHash"`
 		Type     string `json:"type"` // ADD, UPDATE, DELETE
 	}] `json:"changes"`
 	// ToCommit is what the only change leads to; since Bitbucket 7.
-	ToCommit struct {
-		ID      string `json:"id"`
-		Message loose  `json:"message"`
-		Author  struct {
-			Name        loose `json:"name"`
-			DisplayName loose `json:"displayName"`
-		} `json:"author"`
-	} `json:"toCommit"`
+	ToCommit optional[struct {
+		ID      loose                         `json:"id"`
+		Message loose                         `json:"message"`
+		Author  optional[bitbucketServerUser] `json:"author"`
+	}] `json:"toCommit"`
 	Repository struct {
 		Slug    string `json:"slug"`
 		Project struct {
 			Key string `json:"key"`
 		} `json:"project"`
-		Links struct {
-			Self list[struct {
-				Href loose `json:"href"`
-			}] `json:"self"`
-		} `json:"links"`
+		Links optional[struct {
+			Self list[optional[link]] `json:"self"`
+		}] `json:"links"`
 	} `json:"repository"`
-	Actor struct {
-		Name        loose `json:"name"`
-		DisplayName loose `json:"displayName"`
-	} `json:"actor"`
+	Actor optional[bitbucketServerUser] `json:"actor"`
+}
+
+type bitbucketServerUser struct {
+	Name        loose `json:"name"`
+	DisplayName loose `json:"displayName"`
 }
 
 func decodeBitbucketServer(d *Delivery, body []byte) error {
@@ -74,35 +71,30 @@ func decodeBitbucketServer(d *Delivery, body []byte) error {
 	if err != nil {
 		return err
 	}
-	if changes == nil {
-		return missing("changes")
-	}
 	repository, url := "", ""
 	if p.Repository.Project.Key != "" && p.Repository.Slug != "" {
 		repository = p.Repository.Project.Key + "/" + p.Repository.Slug
 	}
-	if self := p.Repository.Links.Self.kept; len(self) > 0 {
-		url = strings.TrimSuffix(string(self[0].Href), "/browse")
+	if self := p.Repository.Links.v.Self.kept; len(self) > 0 {
+		url = strings.TrimSuffix(string(self[0].v.Href), "/browse")
 	}
 	for i, c := range changes {
 		at := fmt.Sprintf("changes[%d]", i)
 		next := change{
-			ref:        firstOf(c.RefID, c.Ref.ID),
-			before:     c.FromHash,
+			ref:        firstOf(c.RefID, string(c.Ref.v.ID)),
+			before:     string(c.FromHash),
 			after:      c.ToHash,
 			created:    c.Type == "ADD",
 			deleted:    c.Type == "DELETE",
 			repository: repository,
 			url:        url,
-			pusher:     firstOf(p.Actor.Name, p.Actor.DisplayName),
+			pusher:     firstOf(p.Actor.v.Name, p.Actor.v.DisplayName),
 			names:      fieldNames{at + ".refId", at + ".toHash", "repository.project.key or repository.slug"},
 		}
 		if len(changes) == 1 {
-			next.peeled = p.ToCommit.ID
-			next.head = commit{
-				message: string(p.ToCommit.Message),
-				author:  firstOf(p.ToCommit.Author.DisplayName, p.ToCommit.Author.Name),
-			}
+			to := p.ToCommit.v
+			next.peeled = string(to.ID)
+			next.head = commit{message: string(to.Message), author: firstOf(to.Author.v.DisplayName, to.Author.v.Name)}
 		}
 		if err := d.add(next); err != nil {
 			return err

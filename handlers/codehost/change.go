@@ -56,34 +56,24 @@ func (d *Delivery) add(c change) error {
 	branch, isBranch := strings.CutPrefix(c.ref, branchPrefix)
 	tag, isTag := strings.CutPrefix(c.ref, tagPrefix)
 	switch {
-	case isBranch && branch != "":
-		if c.after == "" {
-			return missing(c.names.after)
-		}
-		if !isObjectID(c.after) {
-			return malformed("%s is not an object id", c.names.after)
-		}
+	case !isBranch && !isTag:
+		d.leaveOut(c.ref, mapping.ReasonEvent, whyNoRef)
+		return nil
+	case branch == "" || tag == "":
+		return malformed("%s %q names nothing", c.names.ref, c.ref)
+	case c.after == "" && (isBranch || !c.created): // of what is not new it tells whether it is gone
+		return missing(c.names.after)
+	case c.after != "" && !isObjectID(c.after):
+		return malformed("%s is not an object id", c.names.after)
+	case isBranch:
 		e.Kind, e.Branch, e.Commit = mapping.Push, branch, c.after
-		e.Files = c.files.sorted()
-		switch {
-		case e.Created:
-			e.FilesUnknown = "a new branch"
-		case e.Forced:
-			e.FilesUnknown = "the push was forced"
-		default:
-			e.FilesUnknown = c.files.unknown()
-		}
+		e.Files, e.FilesUnknown = c.files.sorted(), c.filesUnknown(e.Created)
 		e.FilesComplete = e.FilesUnknown == ""
-	case isTag && tag != "":
+	default:
 		e.Kind, e.Tag, e.FilesUnknown = mapping.Tag, tag, "a tag comes without files"
 		if isObjectID(c.peeled) && !isZeroID(c.peeled) {
 			e.Commit = c.peeled
 		}
-	case isBranch, isTag:
-		return malformed("%s %q names nothing", c.names.ref, c.ref)
-	default:
-		d.leaveOut(c.ref, mapping.ReasonEvent, whyNoRef)
-		return nil
 	}
 	if c.repository == "" {
 		return missing(c.names.repository)
@@ -94,6 +84,20 @@ func (d *Delivery) add(c change) error {
 	}
 	d.Events = append(d.Events, e)
 	return nil
+}
+
+// filesUnknown says why the changed files of a push are not known, "" if they are.
+func (c *change) filesUnknown(created bool) string {
+	unknown := c.files.unknown()
+	switch {
+	case created:
+		return "a new branch"
+	case c.forced:
+		return "the push was forced"
+	case unknown == "" && !isObjectID(c.before):
+		return "the host did not say what the branch was before"
+	}
+	return unknown
 }
 
 const (

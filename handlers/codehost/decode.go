@@ -34,7 +34,7 @@ func decodeJSON(path string, text []byte, v any) error {
 		if errors.Is(wrong.Err, ErrMalformed) {
 			return fmt.Errorf("%w %s", wrong.Err, path)
 		}
-		return malformed("%s is a JSON %s, which it should not be", path, kindName(wrong.JSONKind))
+		return wrongKind(path, wrong.JSONKind)
 	}
 	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		return malformed("not JSON at byte %d: %v", syntax.ByteOffset, syntax.Err)
@@ -82,6 +82,10 @@ func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
 }
 
+func wrongKind(field string, kind jsontext.Kind) error {
+	return malformed("%s is a JSON %s, which it should not be", field, kindName(kind))
+}
+
 func missing(field string) error { return malformed("%s is missing", field) }
 
 // unread stands where a type of the webhooks library wants more of a field
@@ -112,11 +116,36 @@ func (l *loose) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	}
 }
 
+// optional is an object that no build depends on: whatever else it is, is as good as
+// none.
+type optional[T any] struct{ v T }
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (o *optional[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	*o = optional[T]{}
+	if d.PeekKind() != jsontext.KindBeginObject {
+		return d.SkipValue()
+	}
+	return json.UnmarshalDecode(d, &o.v)
+}
+
+// looseBool is a boolean that no build depends on. Whatever else it is counts as true:
+// of a push that may be new or forced, the changed files are not known.
+type looseBool bool
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (f *looseBool) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	kind := d.PeekKind()
+	*f = kind != jsontext.KindFalse && kind != jsontext.KindNull
+	return d.SkipValue()
+}
+
 // list is a JSON array, of which so many elements are kept. A body of two bytes an
 // element would otherwise become sixty times as large.
 type list[T any] struct {
-	kept []T // nil if it is null or not there
-	n    int // elements, those that are not kept included
+	kept []T           // nil if it is null, not there or no array
+	n    int           // elements, those that are not kept included
+	odd  jsontext.Kind // what it is if it is no array, 0 else
 }
 
 // maxElements is how many elements of an array are kept: no host sends as many.
@@ -124,9 +153,14 @@ const maxElements = 20_000
 
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (l *list[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	l.kept, l.n = nil, 0
-	if d.PeekKind() != jsontext.KindBeginArray {
-		return json.UnmarshalDecode(d, &l.kept) // null, or an error
+	*l = list[T]{}
+	switch kind := d.PeekKind(); kind {
+	case jsontext.KindBeginArray:
+	case jsontext.KindNull:
+		return d.SkipValue()
+	default:
+		l.odd = kind
+		return d.SkipValue()
 	}
 	if _, err := d.ReadToken(); err != nil {
 		return err
@@ -185,7 +219,12 @@ func (f *topFields) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 // all gives the elements of a list none of which may be left out: changes, each of
 // which may be a build.
 func (l *list[T]) all(name string) ([]T, error) {
-	if l.n > len(l.kept) {
+	switch {
+	case l.odd != 0:
+		return nil, wrongKind(name, l.odd)
+	case l.kept == nil:
+		return nil, missing(name)
+	case l.n > len(l.kept):
 		return nil, malformed("%s has %d elements, more than %d", name, l.n, maxElements)
 	}
 	return l.kept, nil

@@ -12,26 +12,29 @@ import (
 
 // pushedCommit is a commit as all hosts but Bitbucket and Azure DevOps send it.
 type pushedCommit struct {
-	ID      string `json:"id"`
-	Message loose  `json:"message"`
-	Author  struct {
-		Name loose `json:"name"`
-	} `json:"author"`
-	Added    jsontext.Value `json:"added"` // lists of paths: read by files.add
-	Removed  jsontext.Value `json:"removed"`
-	Modified jsontext.Value `json:"modified"`
+	ID       loose            `json:"id"`
+	Message  loose            `json:"message"`
+	Author   optional[person] `json:"author"`
+	Added    jsontext.Value   `json:"added"` // lists of paths: read by files.add
+	Removed  jsontext.Value   `json:"removed"`
+	Modified jsontext.Value   `json:"modified"`
+}
+
+// person is somebody with a name.
+type person struct {
+	Name loose `json:"name"`
 }
 
 // name is what people are told of which commit it is.
 func (c *pushedCommit) name() string {
-	if !isObjectID(c.ID) {
+	if !isObjectID(string(c.ID)) {
 		return "a commit"
 	}
-	return "commit " + c.ID[:7]
+	return "commit " + string(c.ID[:7])
 }
 
 func (c *pushedCommit) about() commit {
-	return commit{message: string(c.Message), author: string(c.Author.Name)}
+	return commit{message: string(c.Message), author: string(c.Author.v.Name)}
 }
 
 // files collects the paths that the commits of a push touched. They say
@@ -65,56 +68,51 @@ func (f *files) unknown() string {
 
 // read takes the lists of the commits of a push and finds the commit with an id,
 // nil if it is not there or the id is "".
-func (f *files) read(commits *list[pushedCommit], id string) (found *pushedCommit, err error) {
+func (f *files) read(commits *list[optional[pushedCommit]], id string) (found *pushedCommit) {
 	f.sent = true
 	switch {
+	case commits.odd != 0:
+		f.leave("the commits are no list")
 	case commits.n == 0:
 		f.leave("the push has no commits")
 	case commits.n > len(commits.kept):
 		f.leave("%d commits, %d of them read", commits.n, len(commits.kept))
 	}
 	for i := range commits.kept {
-		c := &commits.kept[i]
-		if err := f.add(i, c); err != nil {
-			return nil, err
-		}
-		if id != "" && c.ID == id {
+		c := &commits.kept[i].v
+		f.add(c)
+		if id != "" && string(c.ID) == id {
 			found = c
 		}
 	}
-	return found, nil
+	return found
 }
 
 // headOf is read where the host tells of the head commit by itself, or in old
 // versions leaves it to be found.
-func (f *files) headOf(commits *list[pushedCommit], head *pushedCommit, after string) (*pushedCommit, error) {
-	found, err := f.read(commits, after)
-	if err != nil || head.ID != "" || found == nil {
-		return head, err
+func (f *files) headOf(commits *list[optional[pushedCommit]], head *pushedCommit, after string) *pushedCommit {
+	found := f.read(commits, after)
+	if head.ID != "" || found == nil {
+		return head
 	}
-	return found, nil
+	return found
 }
 
 // add takes the lists of one commit. All three absent means that the host did
 // not look.
-func (f *files) add(i int, c *pushedCommit) error {
+func (f *files) add(c *pushedCommit) {
 	looked, n := false, 0
-	for k, given := range [...]struct {
-		name string
-		text jsontext.Value
-	}{{"added", c.Added}, {"removed", c.Removed}, {"modified", c.Modified}} {
+	for i, text := range [...]jsontext.Value{c.Added, c.Removed, c.Modified} {
 		if len(f.paths) > maxPaths {
 			f.leave("more than %d files", maxPaths)
-			return nil
+			return
 		}
 		var paths list[string]
-		if len(given.text) > 0 {
-			if decodeJSON("", given.text, &paths) != nil { // once more, to say where
-				return decodeJSON(fmt.Sprintf("commits[%d].%s", i, given.name), given.text, &paths)
-			}
+		if len(text) > 0 && decodeJSON("", text, &paths) != nil || paths.odd != 0 {
+			f.leave("%s has a list of files that is none", c.name())
 		}
 		looked = looked || paths.kept != nil
-		f.added = f.added || k == 0 && paths.n > 0
+		f.added = f.added || i == 0 && paths.n > 0
 		n += paths.n
 		if paths.n > len(paths.kept) {
 			f.leave("%s has more than %d files", c.name(), maxElements)
@@ -133,7 +131,6 @@ func (f *files) add(i int, c *pushedCommit) error {
 	}
 	f.bare = f.bare || n == 0
 	f.widest = max(f.widest, n)
-	return nil
 }
 
 // The words of what more than one host does not tell.

@@ -26,17 +26,18 @@ func giteaHost() host {
 // is read.
 type giteaPush struct {
 	gitea.PushPayload
-	TotalCommits total              `json:"total_commits"` // absent in old versions
-	Commits      list[pushedCommit] `json:"commits"`
-	HeadCommit   pushedCommit       `json:"head_commit"`
+	TotalCommits total                        `json:"total_commits"` // absent in old versions
+	Before       loose                        `json:"before"`
+	Commits      list[optional[pushedCommit]] `json:"commits"`
+	HeadCommit   optional[pushedCommit]       `json:"head_commit"`
 	Repo         struct {
 		FullName      string `json:"full_name"`
 		HTMLURL       loose  `json:"html_url"`
 		DefaultBranch loose  `json:"default_branch"`
 	} `json:"repository"`
-	Pusher     giteaUser `json:"pusher"`
-	CompareURL unread    `json:"compare_url"`
-	Sender     unread    `json:"sender"`
+	Pusher     optional[giteaUser] `json:"pusher"`
+	CompareURL unread              `json:"compare_url"`
+	Sender     unread              `json:"sender"`
 }
 
 // giteaUser is a user of Gitea, Forgejo or Gogs; the oldest know no login.
@@ -62,22 +63,19 @@ func decodeGitea(d *Delivery, body []byte) error {
 	}
 	var touched files
 	p.TotalCommits.compare(p.Commits.n, &touched)
-	head, err := touched.headOf(&p.Commits, &p.HeadCommit, p.After)
-	if err != nil {
-		return err
-	}
+	head := touched.headOf(&p.Commits, &p.HeadCommit.v, p.After)
 	if touched.bare {
 		touched.leave(whyBare)
 	}
 	return d.add(change{
 		ref:           p.Ref,
-		before:        p.Before,
+		before:        string(p.Before),
 		after:         p.After,
-		peeled:        p.HeadCommit.ID,
+		peeled:        string(p.HeadCommit.v.ID),
 		repository:    p.Repo.FullName,
 		url:           string(p.Repo.HTMLURL),
 		defaultBranch: string(p.Repo.DefaultBranch),
-		pusher:        firstOf(p.Pusher.Login, p.Pusher.Username),
+		pusher:        firstOf(p.Pusher.v.Login, p.Pusher.v.Username),
 		head:          head.about(),
 		files:         touched,
 		names:         fieldNames{"ref", "after", "repository.full_name"},

@@ -69,28 +69,29 @@ func giteeSignature(r request) (string, error) {
 }
 
 type giteePush struct {
-	Ref     string `json:"ref"`
-	Before  string `json:"before"`
-	After   string `json:"after"`
-	Created bool   `json:"created"`
-	Deleted bool   `json:"deleted"`
+	Ref     string    `json:"ref"`
+	Before  loose     `json:"before"`
+	After   string    `json:"after"`
+	Created looseBool `json:"created"`
+	Deleted bool      `json:"deleted"`
 
-	Commits            list[pushedCommit] `json:"commits"` // null for tags
-	TotalCommits       total              `json:"total_commits_count"`
-	CommitsMoreThanTen bool               `json:"commits_more_than_ten"`
-	HeadCommit         pushedCommit       `json:"head_commit"`
+	Commits            list[optional[pushedCommit]] `json:"commits"` // null for tags
+	TotalCommits       total                        `json:"total_commits_count"`
+	CommitsMoreThanTen looseBool                    `json:"commits_more_than_ten"` // or a number, in an old sample
+	HeadCommit         optional[pushedCommit]       `json:"head_commit"`
 
-	Repository giteeRepository `json:"repository"`
-	Project    giteeRepository `json:"project"` // the same again
-	Pusher     giteePusher     `json:"pusher"`
-	UserName   loose           `json:"user_name"`
+	Repository giteeRepository           `json:"repository"`
+	Project    optional[giteeRepository] `json:"project"` // the same again
+	Pusher     optional[giteePusher]     `json:"pusher"`
+	UserName   loose                     `json:"user_name"`
 }
 
+// giteeRepository has its path in every version; its full_name holds the names that
+// are shown: https://help.gitee.com/webhook/gitee-webhook-push-data-format
 type giteeRepository struct {
-	FullName          string `json:"full_name"`
-	PathWithNamespace string `json:"path_with_namespace"`
-	HTMLURL           loose  `json:"html_url"`
-	DefaultBranch     loose  `json:"default_branch"`
+	PathWithNamespace loose `json:"path_with_namespace"`
+	HTMLURL           loose `json:"html_url"`
+	DefaultBranch     loose `json:"default_branch"`
 }
 
 type giteePusher struct {
@@ -113,32 +114,26 @@ func decodeGitee(d *Delivery, body []byte) error {
 	var touched files
 	p.TotalCommits.compare(p.Commits.n, &touched)
 	if p.CommitsMoreThanTen {
-		touched.leave("more than ten commits")
+		touched.leave("there may be more commits than were sent")
 	}
-	head, err := touched.headOf(&p.Commits, &p.HeadCommit, p.After)
-	if err != nil {
-		return err
-	}
-	if touched.added {
-		touched.leave(whyAdded)
-	}
+	head := touched.headOf(&p.Commits, &p.HeadCommit.v, p.After)
 	if touched.bare {
 		touched.leave(whyBare)
 	}
+	project, pusher := p.Project.v, p.Pusher.v
 	return d.add(change{
-		ref:     p.Ref,
-		before:  p.Before,
-		after:   p.After,
-		peeled:  p.HeadCommit.ID,
-		created: p.Created,
-		deleted: p.Deleted,
-		repository: firstOf(p.Repository.FullName, p.Repository.PathWithNamespace,
-			p.Project.FullName, p.Project.PathWithNamespace),
-		url:           firstOf(p.Repository.HTMLURL, p.Project.HTMLURL),
-		defaultBranch: firstOf(p.Repository.DefaultBranch, p.Project.DefaultBranch),
-		pusher:        firstOf(p.Pusher.Username, p.Pusher.UserName, p.Pusher.Name, p.UserName),
+		ref:           p.Ref,
+		before:        string(p.Before),
+		after:         p.After,
+		peeled:        string(p.HeadCommit.v.ID),
+		created:       bool(p.Created),
+		deleted:       p.Deleted,
+		repository:    firstOf(p.Repository.PathWithNamespace, project.PathWithNamespace),
+		url:           firstOf(p.Repository.HTMLURL, project.HTMLURL),
+		defaultBranch: firstOf(p.Repository.DefaultBranch, project.DefaultBranch),
+		pusher:        firstOf(pusher.Username, pusher.UserName, pusher.Name, p.UserName),
 		head:          head.about(),
 		files:         touched,
-		names:         fieldNames{"ref", "after", "repository.full_name"},
+		names:         fieldNames{"ref", "after", "repository.path_with_namespace"},
 	})
 }

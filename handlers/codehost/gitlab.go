@@ -102,15 +102,18 @@ type gitlabPush struct {
 		WebURL            loose  `json:"web_url"`
 		DefaultBranch     loose  `json:"default_branch"`
 	} `json:"project"`
-	Commits      list[pushedCommit] `json:"commits"`
-	TotalCommits total              `json:"total_commits_count"`
-	Repository   unread             `json:"repository"`
-	UserID       unread             `json:"user_id"`
-	UserName     loose              `json:"user_name"`
-	UserUsername loose              `json:"user_username"`
-	UserEmail    unread             `json:"user_email"`
-	UserAvatar   unread             `json:"user_avatar"`
-	ProjectID    unread             `json:"project_id"`
+	ObjectKind   unread                       `json:"object_kind"`
+	Before       loose                        `json:"before"`
+	CheckoutSHA  loose                        `json:"checkout_sha"`
+	Commits      list[optional[pushedCommit]] `json:"commits"`
+	TotalCommits total                        `json:"total_commits_count"`
+	Repository   unread                       `json:"repository"`
+	UserID       unread                       `json:"user_id"`
+	UserName     loose                        `json:"user_name"`
+	UserUsername loose                        `json:"user_username"`
+	UserEmail    unread                       `json:"user_email"`
+	UserAvatar   unread                       `json:"user_avatar"`
+	ProjectID    unread                       `json:"project_id"`
 }
 
 func decodeGitLab(d *Delivery, body []byte) error {
@@ -136,8 +139,8 @@ func decodeGitLab(d *Delivery, body []byte) error {
 
 // objectKind is what a body of GitLab or CodeArts Repo says of itself.
 type objectKind struct {
-	ObjectKind string `json:"object_kind"`
-	EventName  string `json:"event_name"` // of a System Hook
+	ObjectKind loose `json:"object_kind"`
+	EventName  loose `json:"event_name"` // of a System Hook
 }
 
 func (o objectKind) name() string { return firstOf(o.ObjectKind, o.EventName) }
@@ -161,10 +164,7 @@ func (d *Delivery) addGitLabPush(body []byte) error {
 	}
 	var touched files
 	p.TotalCommits.compare(p.Commits.n, &touched)
-	at, err := touched.read(&p.Commits, firstOf(p.CheckoutSHA, p.After))
-	if err != nil {
-		return err
-	}
+	at := touched.read(&p.Commits, firstOf(string(p.CheckoutSHA), p.After))
 	if touched.added {
 		touched.leave(whyAdded)
 	}
@@ -174,9 +174,9 @@ func (d *Delivery) addGitLabPush(body []byte) error {
 	}
 	return d.add(change{
 		ref:           p.Ref,
-		before:        p.Before,
+		before:        string(p.Before),
 		after:         p.After,
-		peeled:        p.CheckoutSHA,
+		peeled:        string(p.CheckoutSHA),
 		repository:    p.Project.PathWithNamespace,
 		url:           string(p.Project.WebURL),
 		defaultBranch: string(p.Project.DefaultBranch),

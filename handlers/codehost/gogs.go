@@ -24,19 +24,19 @@ func gogsHost() host {
 
 // gogsPayload is what a push and a create have in common and apart.
 type gogsPayload struct {
-	Ref     string             `json:"ref"`
-	RefType string             `json:"ref_type"` // of a create
-	Before  string             `json:"before"`
-	After   string             `json:"after"`
-	Commits list[pushedCommit] `json:"commits"`
+	Ref     string                       `json:"ref"`
+	RefType string                       `json:"ref_type"` // of a create
+	Before  loose                        `json:"before"`
+	After   string                       `json:"after"`
+	Commits list[optional[pushedCommit]] `json:"commits"`
 
 	Repository struct {
 		FullName      string `json:"full_name"`
 		HTMLURL       loose  `json:"html_url"`
 		DefaultBranch loose  `json:"default_branch"`
 	} `json:"repository"`
-	Pusher giteaUser `json:"pusher"` // of a push
-	Sender giteaUser `json:"sender"`
+	Pusher optional[giteaUser] `json:"pusher"` // of a push
+	Sender optional[giteaUser] `json:"sender"`
 }
 
 func decodeGogs(d *Delivery, body []byte) error {
@@ -54,12 +54,12 @@ func decodeGogs(d *Delivery, body []byte) error {
 	}
 	c := change{
 		ref:           p.Ref,
-		before:        p.Before,
+		before:        string(p.Before),
 		after:         p.After,
 		repository:    p.Repository.FullName,
 		url:           string(p.Repository.HTMLURL),
 		defaultBranch: string(p.Repository.DefaultBranch),
-		pusher:        firstOf(p.Pusher.Login, p.Pusher.Username, p.Sender.Login, p.Sender.Username),
+		pusher:        firstOf(p.Pusher.v.Login, p.Pusher.v.Username, p.Sender.v.Login, p.Sender.v.Username),
 		names:         fieldNames{"ref", "after", "repository.full_name"},
 	}
 	if d.Event == "create" {
@@ -79,11 +79,7 @@ func decodeGogs(d *Delivery, body []byte) error {
 		}
 	}
 	c.files.leave("Gogs sends at most 5 commits, and not how many there are")
-	head, err := c.files.read(&p.Commits, p.After)
-	if err != nil {
-		return err
-	}
-	if head != nil {
+	if head := c.files.read(&p.Commits, p.After); head != nil {
 		c.head = head.about()
 	}
 	if strings.HasPrefix(p.Ref, tagPrefix) && !isZeroID(p.After) { // its create comes too

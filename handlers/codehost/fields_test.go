@@ -1,0 +1,253 @@
+package codehost
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"buildbridge/mapping"
+)
+
+// needed are the fields without which nobody can tell what to build, by the path
+// to them.
+func needed(provider string) *regexp.Regexp {
+	switch provider {
+	case mapping.GitHub:
+		return regexp.MustCompile(`^(ref|after|deleted|repository|repository\.full_name)$`)
+	case mapping.GitLab, mapping.CodeArtsRepo:
+		return regexp.MustCompile(`^(ref|after|project|project\.path_with_namespace|object_kind|event_name)$`)
+	case mapping.Gitee:
+		return regexp.MustCompile(`^(ref|after|deleted|repository|repository\.path_with_namespace)$`)
+	case mapping.Gitea, mapping.Forgejo, mapping.Gogs:
+		return regexp.MustCompile(`^(ref|ref_type|after|repository|repository\.full_name)$`)
+	case mapping.Bitbucket:
+		return regexp.MustCompile(`^(push|push\.changes|push\.changes\[\d+\](\.new(\.type|\.name|\.target|\.target\.hash)?)?|repository|repository\.full_name)$`)
+	case mapping.BitbucketServer: // ref of the oldest versions
+		return regexp.MustCompile(`^(changes|changes\[\d+\](\.ref|\.ref\.id|\.refId|\.toHash|\.type)?|repository(\.slug|\.project|\.project\.key)?)$`)
+	default:
+		return regexp.MustCompile(`^(eventType|resource|resource\.refUpdates|resource\.refUpdates\[\d+\](\.name|\.newObjectId)?|` +
+			`resource\.repository(\.name|\.project|\.project\.name)?)$`)
+	}
+}
+
+// Whatever is missing, null, of another type or there twice, nothing is built that
+// was not pushed, and what is not needed costs no build.
+func TestFieldsMissingNullOddAndDoubled(t *testing.T) {
+	for _, provider := range mapping.Providers() {
+		t.Run(provider, func(t *testing.T) {
+			t.Parallel()
+			paths, err := filepath.Glob(filepath.Join("testdata", provider, "*.http"))
+			if err != nil || len(paths) == 0 {
+				t.Fatalf("no deliveries: %v", err)
+			}
+			seen := make(map[string]bool) // fields of one value, in deliveries of one kind
+			tried, needed := 0, needed(provider)
+			for _, file := range paths {
+				header, raw := readDelivery(t, file)
+				if header.Get("Content-Type") == formType {
+					continue
+				}
+				decode := func(body []byte) (Delivery, error) {
+					m, err := Trust(provider, header, body)
+					if err != nil {
+						return Delivery{}, err
+					}
+					return m.Decode()
+				}
+				want, err := decode(raw)
+				if err != nil {
+					t.Fatal(err)
+				}
+				kind := fmt.Sprint(want.Event, want.Ignored)
+				for _, e := range want.Events {
+					kind += string(e.Kind)
+				}
+				again := func(path, value string) bool {
+					key := kind + path + value
+					defer func() { seen[key] = true }()
+					return seen[key]
+				}
+				changed(t, raw, again, func(path, change string, body []byte) {
+					tried++
+					got, err := decode(body)
+					if fault := compareChanged(want, got, err, needed.MatchString(path), change); fault != "" {
+						t.Errorf("%s: %s is %s: %s", file, path, change, fault)
+					}
+				})
+			}
+			t.Logf("%d bodies", tried)
+		})
+	}
+}
+
+// compareChanged says what is wrong with what a changed delivery decodes to.
+func compareChanged(want, got Delivery, err error, needed bool, change string) string {
+	switch {
+	case err != nil && !errors.Is(err, ErrMalformed):
+		return err.Error()
+	case err != nil && !needed:
+		return "refused: " + err.Error()
+	case err != nil:
+		return ""
+	case !needed && len(got.Events) != len(want.Events):
+		return fmt.Sprintf("%d events, want %d", len(got.Events), len(want.Events))
+	}
+	for _, e := range got.Events {
+		i := slices.IndexFunc(want.Events, func(w mapping.Event) bool {
+			return e.Kind == w.Kind && e.Repository == w.Repository && e.Ref == w.Ref &&
+				(e.Commit == w.Commit || e.Kind == mapping.Tag && e.Commit == "")
+		})
+		if i < 0 {
+			return fmt.Sprintf("a wrong build of %s, %s at %q", e.Repository, e.Ref, e.Commit)
+		}
+		// What a list that is gone held, nobody can know.
+		w := want.Events[i]
+		gone := change == "missing" || change == "null"
+		if !gone && e.FilesComplete && (!w.FilesComplete || !slices.Equal(e.Files, w.Files)) {
+			return fmt.Sprintf("files %q are said to be complete", e.Files)
+		}
+	}
+	return ""
+}
+
+// node is a JSON value that can have a name twice.
+type node struct {
+	open   byte     // of an object or an array, else 0
+	text   string   // of what is neither
+	names  []string // of the fields of an object
+	values []*node
+}
+
+// odds are a value of each type but null.
+var odds = []*node{ //nolint:gochecknoglobals // a table
+	{text: "7"}, {text: `"x"`}, {text: "true"}, {open: '{'}, {open: '['},
+}
+
+func parseNode(t *testing.T, d *json.Decoder) *node {
+	token, err := d.Token()
+	if err != nil {
+		t.Fatal(err)
+	}
+	open, ok := token.(json.Delim)
+	if !ok {
+		text, err := json.Marshal(token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &node{text: string(text)}
+	}
+	n := &node{open: byte(open)}
+	for d.More() {
+		if open == '{' {
+			n.names = append(n.names, parseNode(t, d).text)
+		}
+		n.values = append(n.values, parseNode(t, d))
+	}
+	if _, err := d.Token(); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func (n *node) String() string {
+	var b bytes.Buffer
+	n.write(&b)
+	return b.String()
+}
+
+func (n *node) write(b *bytes.Buffer) {
+	if n.open == 0 {
+		b.WriteString(n.text)
+		return
+	}
+	b.WriteByte(n.open)
+	for i, v := range n.values {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		if n.open == '{' {
+			b.WriteString(n.names[i] + ":")
+		}
+		v.write(b)
+	}
+	b.WriteByte(n.open + 2) // } or ]
+}
+
+// sameKind tells whether two values are of one JSON type.
+func (n *node) sameKind(o *node) bool {
+	kind := func(n *node) byte {
+		switch {
+		case n.open != 0:
+			return n.open
+		case n.text == "true", n.text == "false":
+			return 't'
+		case n.text[0] == '"', n.text == "null":
+			return n.text[0]
+		}
+		return '0'
+	}
+	return kind(n) == kind(o)
+}
+
+// changed gives a body with each of its fields, and the first and the last element
+// of each list, changed in each way, but for those that need no other try.
+func changed(t *testing.T, raw []byte, again func(path, value string) bool, try func(path, change string, body []byte)) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	root := parseNode(t, d)
+	send := func(path, change string) {
+		try(path, change, []byte(root.String()))
+	}
+	var walk func(n *node, path string)
+	walk = func(n *node, path string) {
+		names, values := n.names, n.values
+		for i, v := range values {
+			at := fmt.Sprintf("%s[%d]", path, i)
+			if n.open == '{' {
+				at = strings.TrimPrefix(path+"."+strings.Trim(names[i], `"`), ".")
+			} else if i > 0 && i < len(values)-1 {
+				continue
+			}
+			walk(v, at)
+			if again(at, v.String()) {
+				continue
+			}
+			set := func(change string, to ...*node) {
+				n.values = slices.Concat(values[:i], to, values[i+1:])
+				if n.open == '{' {
+					n.names = slices.Concat(names[:i], slices.Repeat(names[i:i+1], len(to)), names[i+1:])
+				}
+				send(at, change)
+				n.names, n.values = names, values
+			}
+			null := &node{text: "null"}
+			if v.text != "null" {
+				set("null", null)
+			}
+			if n.open == '{' {
+				set("missing")
+				set("doubled", v, v)
+				set("null, then as it was", null, v)
+			}
+			twice := n.open == '{'
+			for _, odd := range odds {
+				if odd.sameKind(v) {
+					continue
+				}
+				set(odd.String(), odd)
+				if twice {
+					set(odd.String()+", then as it was", odd, v)
+					set("as it was, then "+odd.String(), v, odd)
+					twice = false
+				}
+			}
+		}
+	}
+	walk(root, "")
+}
