@@ -20,10 +20,14 @@ TESTFLAGS ?=
 ROUNDS     ?= 30
 DELIVERIES ?= 1000
 
-# BUILDBRIDGE_PAYLOADS names a folder of recorded webhook bodies, one folder per
-# provider. The conformance tests read it and are skipped without it.
+# Each names a folder of recorded deliveries, one folder per provider: PAYLOADS of
+# bodies alone, CORPUS of bodies, their headers and the right answers. The conformance
+# tests read them; those of a folder that is not named are skipped.
 ifdef BUILDBRIDGE_PAYLOADS
 override export BUILDBRIDGE_PAYLOADS := $(abspath $(BUILDBRIDGE_PAYLOADS))
+endif
+ifdef BUILDBRIDGE_CORPUS
+override export BUILDBRIDGE_CORPUS := $(abspath $(BUILDBRIDGE_CORPUS))
 endif
 
 TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/buildbridge/tools
@@ -151,6 +155,6 @@ demo: ## Show the whole way of a push and a tag, once
 	$(GO) run ./cmd/buildbridge demo --once
 
 .PHONY: conformance
-conformance: ## Run the decoders over the recorded bodies in BUILDBRIDGE_PAYLOADS
-	@: $${BUILDBRIDGE_PAYLOADS:?name a folder of recorded bodies: make conformance BUILDBRIDGE_PAYLOADS=../payloads}
-	$(GO) test -count=1 -v -run Conformance ./handlers/...
+conformance: ## Decide on the recorded deliveries in BUILDBRIDGE_PAYLOADS and BUILDBRIDGE_CORPUS
+	@: $${BUILDBRIDGE_PAYLOADS:-$${BUILDBRIDGE_CORPUS:?name a folder of recorded deliveries: make conformance BUILDBRIDGE_CORPUS=../corpus}}
+	$(GO) test -count=1 -v -run Conformance ./handlers/codehost ./cmd/internal/explain
