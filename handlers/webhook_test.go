@@ -382,13 +382,13 @@ func TestRedeliveryIsADuplicate(t *testing.T) {
 
 func TestDeadBuildIsAcceptedWithItsReason(t *testing.T) {
 	b := newBridge(t, nil)
-	// "\u0007" is a control character, which no parameter may hold.
-	w := b.post(request("github", push("acme/shop", "refs/heads/ma\u0007in", commit)))
+	// "\u0085" is a control character that Git allows in a ref, and no parameter may hold.
+	w := b.post(request("github", push("acme/shop", "refs/heads/ma\u0085in", commit)))
 	if w.Code != http.StatusOK {
 		t.Fatalf("no rule matches this branch: status %d", w.Code)
 	}
 	b.Swap(stateOf(t, strings.ReplaceAll(rules, "branches: [main]", "branches: ['ma*']")))
-	w = b.post(request("github", push("acme/shop", "refs/heads/ma\u0007in", commit)))
+	w = b.post(request("github", push("acme/shop", "refs/heads/ma\u0085in", commit)))
 	got := body(t, w.Body)
 	builds, _ := got["builds"].([]any)
 	if w.Code != http.StatusAccepted || len(builds) != 2 {

@@ -65,22 +65,30 @@ func (d *Delivery) add(c change) error {
 		return missing(c.names.after)
 	case c.after != "" && !isObjectID(c.after):
 		return malformed("%s is not an object id", c.names.after)
-	case isBranch:
+	}
+	if err := checkRef(c.ref); err != nil {
+		return malformed("%s %.200q %v", c.names.ref, c.ref, err)
+	}
+	if isBranch {
 		e.Kind, e.Branch, e.Commit = mapping.Push, branch, c.after
 		e.Files, e.FilesUnknown = c.files.sorted(), c.filesUnknown(e.Created)
 		e.FilesComplete = e.FilesUnknown == ""
-	default:
+	} else {
 		e.Kind, e.Tag, e.FilesUnknown = mapping.Tag, tag, "a tag comes without files"
 		if isObjectID(c.peeled) && !isZeroID(c.peeled) {
 			e.Commit = c.peeled
 		}
 	}
-	if c.repository == "" {
-		return missing(c.names.repository)
-	}
 	e.SetRepository(c.repository)
-	if e.Owner == "" || e.Name == "" {
-		return malformed("%s %.200q is not an owner and a name", c.names.repository, c.repository)
+	switch {
+	case c.repository == "":
+		return missing(c.names.repository)
+	case len(c.repository) > mapping.MaxRepository:
+		return malformed("%s has %d bytes, at most %d are taken", c.names.repository, len(c.repository), mapping.MaxRepository)
+	case !isUTF8(c.repository):
+		return malformed("%s %q is not UTF-8", c.names.repository, c.repository)
+	case e.Owner == "" || e.Name == "":
+		return malformed("%s %q is not an owner and a name", c.names.repository, c.repository)
 	}
 	d.Events = append(d.Events, e)
 	return nil
@@ -98,31 +106,6 @@ func (c *change) filesUnknown(created bool) string {
 		return "the host did not say what the branch was before"
 	}
 	return unknown
-}
-
-const (
-	branchPrefix = "refs/heads/"
-	tagPrefix    = "refs/tags/"
-)
-
-// isZeroID reports whether an object id stands for nothing: all zeros, of SHA-1
-// or of SHA-256.
-func isZeroID(id string) bool {
-	return isObjectID(id) && strings.Trim(id, "0") == ""
-}
-
-// isObjectID reports whether a string is an id of SHA-1 or of SHA-256, whole.
-func isObjectID(id string) bool {
-	if len(id) != 40 && len(id) != 64 {
-		return false
-	}
-	for i := range len(id) {
-		c := id[i]
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
-			return false
-		}
-	}
-	return true
 }
 
 // firstOf gives the first text that is not empty.

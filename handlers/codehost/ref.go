@@ -1,0 +1,74 @@
+package codehost
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"buildbridge/mapping"
+)
+
+const (
+	branchPrefix = "refs/heads/"
+	tagPrefix    = "refs/tags/"
+)
+
+// isZeroID reports whether an object id stands for nothing: all zeros, of SHA-1
+// or of SHA-256.
+func isZeroID(id string) bool {
+	return isObjectID(id) && strings.Trim(id, "0") == ""
+}
+
+// isObjectID reports whether a string is an id of SHA-1 or of SHA-256, whole.
+func isObjectID(id string) bool {
+	if len(id) != 40 && len(id) != 64 {
+		return false
+	}
+	for i := range len(id) {
+		c := id[i]
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
+			return false
+		}
+	}
+	return true
+}
+
+// checkRef says what is wrong with the full name of a branch or a tag: Git makes no
+// ref of such a name (https://git-scm.com/docs/git-check-ref-format), so no host has
+// one. What is sent for text that is not UTF-8 is refused as well: it names another ref.
+func checkRef(ref string) error {
+	switch {
+	case len(ref) > mapping.MaxRef:
+		return fmt.Errorf("has %d bytes, at most %d are taken", len(ref), mapping.MaxRef)
+	case !isUTF8(ref):
+		return errors.New("is not UTF-8")
+	}
+	forbidden := func(what string) error { return fmt.Errorf("is no name that Git allows: it has %s", what) }
+	for _, c := range ref {
+		switch {
+		case c < ' ', c == 0x7f:
+			return forbidden("a control character")
+		case strings.ContainsRune(` ~^:?*[\`, c):
+			return forbidden(fmt.Sprintf("%q", c))
+		}
+	}
+	for _, part := range []string{"..", "@{", "//"} {
+		if strings.Contains(ref, part) {
+			return forbidden(fmt.Sprintf("%q", part))
+		}
+	}
+	for part := range strings.SplitSeq(ref, "/") {
+		switch {
+		case part == "":
+			return forbidden(`a "/" at its end`)
+		case strings.HasPrefix(part, "."):
+			return forbidden(`a part that begins with "."`)
+		case strings.HasSuffix(part, ".lock"):
+			return forbidden(`a part that ends in ".lock"`)
+		}
+	}
+	if strings.HasSuffix(ref, ".") {
+		return forbidden(`a "." at its end`)
+	}
+	return nil
+}
