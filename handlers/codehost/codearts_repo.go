@@ -10,6 +10,7 @@ func codeArtsRepoHost() host {
 		provider:     mapping.CodeArtsRepo,
 		eventHeaders: []string{"X-Codehub-Event", "X-Devcloud-Event"},
 		eventInBody:  true,
+		idOfPush:     true, // nothing says whether uuid is new for each ref
 		authenticate: func(r request) (string, error) {
 			return token(r, firstOf(r.keys.TokenHeader, "X-Repo-Token"))
 		},

@@ -31,7 +31,8 @@ type Delivery struct {
 	Event  string // the host's name of the event: "push", "Tag Push Hook"
 
 	// DuplicateKey is equal for deliveries that say the same thing: made of the
-	// host's delivery id, else of the body without what changes when it is sent
+	// host's delivery id, with ref and commit where that is not known to be one for
+	// each of them, else of the body without what changes when it is sent
 	// again. DuplicateWindow bounds how long that holds; 0 is without bound.
 	DuplicateKey    string
 	DuplicateWindow time.Duration
@@ -104,7 +105,7 @@ func clip(text string, limit int) string {
 }
 
 // finish fills what follows from the rest.
-func (d *Delivery) finish(provider string, body []byte) {
+func (d *Delivery) finish(h host, body []byte) {
 	if len(d.Events) == 0 {
 		if len(d.LeftOut) == 0 {
 			d.leaveOut("", mapping.ReasonEvent, "the push changes no branch or tag")
@@ -117,19 +118,31 @@ func (d *Delivery) finish(provider string, body []byte) {
 		}
 	}
 	for i := range d.Events {
-		d.Events[i].Provider = provider
+		d.Events[i].Provider = h.provider
 	}
 	d.Event = clip(d.Event, maxEvent)
-	if len(d.HostID) > maxHostID {
-		digest := sha256.Sum256([]byte(d.HostID))
-		d.HostID = "sha256:" + hex.EncodeToString(digest[:])
-	}
-	if d.HostID != "" {
-		d.DuplicateKey = "id:" + d.HostID
+	d.HostID = shortID(d.HostID)
+	if d.HostID == "" {
+		d.DuplicateKey = "body:" + bodyDigest(body)
+		d.DuplicateWindow = digestWindow
 		return
 	}
-	d.DuplicateKey = "body:" + bodyDigest(body)
-	d.DuplicateWindow = digestWindow
+	id := d.HostID
+	if h.idOfPush {
+		for _, e := range d.Events {
+			id += " " + e.Ref + " " + e.Commit
+		}
+	}
+	d.DuplicateKey = "id:" + shortID(id)
+}
+
+// shortID is an id, or a digest of it if it is long.
+func shortID(id string) string {
+	if len(id) <= maxHostID {
+		return id
+	}
+	digest := sha256.Sum256([]byte(id))
+	return "sha256:" + hex.EncodeToString(digest[:])
 }
 
 // bodyDigest is the same for a body and its repetition: the fields at the top

@@ -216,6 +216,26 @@ func TestDuplicateKey(t *testing.T) {
 			}
 		})
 	}
+	t.Run("an id of CodeArts Repo counts for one ref and commit", func(t *testing.T) {
+		push := func(uuid, ref, commit string) string {
+			return decode(t, mapping.CodeArtsRepo, nil, `{"object_kind":"push","uuid":"`+uuid+`","ref":"`+ref+`","after":"`+strings.Repeat(commit, 40)+
+				`","project":{"path_with_namespace":"acme/shop"}}`).DuplicateKey
+		}
+		first := push("u", "refs/heads/one", "1")
+		if again := push("u", "refs/heads/one", "1"); again != first {
+			t.Errorf("the same again: %s and %s", first, again)
+		}
+		for phrase, key := range map[string]string{
+			"another ref":    push("u", "refs/heads/two", "1"),
+			"another commit": push("u", "refs/heads/one", "2"),
+			"another id":     push("v", "refs/heads/one", "1"),
+			"a long ref":     push("u", "refs/heads/"+strings.Repeat("x", 300), "1"),
+		} {
+			if key == first || len(key) > maxHostID+3 {
+				t.Errorf("%s: %s", phrase, key)
+			}
+		}
+	})
 	t.Run("an id of the host counts whatever the body", func(t *testing.T) {
 		header := func(id string) http.Header {
 			return http.Header{"X-Github-Event": {"issues"}, "X-Github-Delivery": {id}}

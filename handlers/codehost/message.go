@@ -147,7 +147,7 @@ func (m *Message) Decode() (Delivery, error) {
 	if err := m.decode(&d); err != nil {
 		return Delivery{}, fmt.Errorf("%s: %w", m.host.provider, err)
 	}
-	d.finish(m.host.provider, m.payload)
+	d.finish(m.host, m.payload)
 	return d, nil
 }
 
@@ -178,6 +178,7 @@ type host struct {
 	eventHeaders []string // the first that is there names the event
 	idHeaders    []string // the first that is there is the delivery's id
 	eventInBody  bool     // the body says it where no header does
+	idOfPush     bool     // the id may be that of a push, whose refs come one by one
 	pingHeader   string   // is "true" for a test; "" for none, else canonical
 
 	forms        bool     // can send payload= in a form
