@@ -34,7 +34,11 @@ type fieldNames struct{ ref, after, repository string }
 
 // add turns a change into an event, or notes why it is none.
 func (d *Delivery) add(c change) error {
-	if c.deleted || isZeroID(c.after) {
+	switch {
+	case !c.deleted && isZeroID(c.before) && isZeroID(c.after): // Gitea's test, and Gogs' of an empty repository
+		d.leaveOut(c.ref, mapping.ReasonPing, whyPing)
+		return nil
+	case c.deleted || isZeroID(c.after):
 		d.leaveOut(c.ref, mapping.ReasonDeleted, whyDeleted)
 		return nil
 	}

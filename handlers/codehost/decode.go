@@ -13,9 +13,15 @@ import (
 // unmarshal decodes a JSON object into v. Anything else, and anything after it,
 // is malformed: null would leave v as it is without a word.
 func unmarshal(body []byte, v any) error {
-	if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) == 0 {
+	trimmed := bytes.TrimLeft(body, " \t\r\n")
+	switch {
+	case len(trimmed) == 0:
 		return malformed("the body is empty")
-	} else if trimmed[0] != '{' {
+	case bytes.HasPrefix(trimmed, []byte("\xef\xbb\xbf")):
+		return malformed("the body begins with a byte order mark, which JSON has not: send it without")
+	case bytes.HasPrefix(trimmed, []byte("\xff\xfe")), bytes.HasPrefix(trimmed, []byte("\xfe\xff")):
+		return malformed("the body begins with the byte order mark of UTF-16: send UTF-8")
+	case trimmed[0] != '{':
 		return malformed("the body is no JSON object")
 	}
 	return decodeJSON("", body, v)

@@ -156,11 +156,23 @@ func (o objectKind) isPush() (bool, error) {
 	return false, nil
 }
 
+// isSample reports whether it is the push that GitLab makes up to test a System
+// Hook, or the webhook of an empty repository; in older versions it has no project:
+// https://gitlab.com/gitlab-org/gitlab/-/blob/master/lib/gitlab/data_builder/push.rb
+func (p *gitlabPush) isSample() bool {
+	return p.Before == "95790bf891e76fee5e1747ab589903a6a1f80f22" && p.After == "da1560886d4f094c3e6c9ef40349f7d38b5d27d7" &&
+		(p.Project.PathWithNamespace == "gitlab/gitlab" || p.Project.PathWithNamespace == "")
+}
+
 // addGitLabPush adds the push that a body of GitLab's form tells of.
 func (d *Delivery) addGitLabPush(body []byte) error {
 	var p gitlabPush
 	if err := unmarshal(body, &p); err != nil {
 		return err
+	}
+	if p.isSample() {
+		d.leaveOut(p.Ref, mapping.ReasonPing, whyPing)
+		return nil
 	}
 	var touched files
 	p.TotalCommits.compare(p.Commits.n, &touched)

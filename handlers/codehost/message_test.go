@@ -49,17 +49,19 @@ func TestDecodeMalformed(t *testing.T) {
 		want string // part of the error
 	}
 	everywhere := cases{
-		"empty":            {"", "the body is empty"},
-		"white space":      {" \n", "the body is empty"},
-		"null":             {"null", "no JSON object"},
-		"a list":           {"[]", "no JSON object"},
-		"a string":         {`"push"`, "no JSON object"},
-		"a number":         {"1", "no JSON object"},
-		"cut off":          {`{"ref":`, "not JSON at byte"},
-		"something behind": {push + full + "x", "not JSON at byte"},
-		"twice":            {push + full + push + full, "not JSON at byte"},
-		"too deep":         {strings.Repeat(`{"a":`, 10001) + "1" + strings.Repeat("}", 10001), "depth"},
-		"HTML":             {"<html>", "no JSON object"},
+		"empty":                         {"", "the body is empty"},
+		"white space":                   {" \n", "the body is empty"},
+		"null":                          {"null", "no JSON object"},
+		"a list":                        {"[]", "no JSON object"},
+		"a string":                      {`"push"`, "no JSON object"},
+		"a number":                      {"1", "no JSON object"},
+		"cut off":                       {`{"ref":`, "not JSON at byte"},
+		"something behind":              {push + full + "x", "not JSON at byte"},
+		"twice":                         {push + full + push + full, "not JSON at byte"},
+		"too deep":                      {strings.Repeat(`{"a":`, 10001) + "1" + strings.Repeat("}", 10001), "depth"},
+		"HTML":                          {"<html>", "no JSON object"},
+		"a byte order mark":             {"\xef\xbb\xbf" + push + full, "begins with a byte order mark"},
+		"the byte order mark of UTF-16": {"\xff\xfe{\x00}\x00", "byte order mark of UTF-16"},
 	}
 	// Of the hosts whose body is about one ref.
 	single := func(repository string) cases {
@@ -475,6 +477,44 @@ func TestDecodeDeleted(t *testing.T) {
 			}
 			d, err := m.Decode()
 			if err != nil || d.Ignored != mapping.ReasonDeleted || len(d.Events) != 0 {
+				t.Errorf("ignored %q, events %v, error %v", d.Ignored, d.Events, err)
+			}
+		})
+	}
+}
+
+// What a host makes up to test its webhook builds nothing, and says that it is a test.
+func TestDecodeTestDelivery(t *testing.T) {
+	const (
+		zeros  = `"0000000000000000000000000000000000000000"`
+		sample = `"before":"95790bf891e76fee5e1747ab589903a6a1f80f22","after":"da1560886d4f094c3e6c9ef40349f7d38b5d27d7","ref":"refs/heads/master"`
+		gitea  = `{"ref":"refs/heads/main","before":` + zeros + `,"after":` + zeros + `,"commits":[{"id":` + zeros + `,"message":"This is a fake commit",` +
+			`"author":{"name":"Ghost"},"added":null,"removed":null,"modified":null}],"total_commits":1,"repository":{"full_name":"acme/shop"}}`
+	)
+	for name, test := range map[string]struct {
+		provider, body string
+		builds         bool
+	}{
+		"Gitea":                             {mapping.Gitea, gitea, false},
+		"Forgejo":                           {mapping.Forgejo, gitea, false},
+		"Gogs, an empty repository":         {mapping.Gogs, gitea, false},
+		"Gitea, SHA-256":                    {mapping.Gitea, strings.ReplaceAll(gitea, zeros, `"`+strings.Repeat("0", 64)+`"`), false},
+		"GitLab, System Hook":               {mapping.GitLab, `{"object_kind":"push",` + sample + `,"project":{"path_with_namespace":"gitlab/gitlab"}}`, false},
+		"GitLab, System Hook of an old one": {mapping.GitLab, `{"object_kind":"push",` + sample + `,"project_id":15}`, false},
+		"GitLab, a project of that commit":  {mapping.GitLab, `{"object_kind":"push",` + sample + `,"project":{"path_with_namespace":"mike/diaspora"}}`, true},
+		"Gogs, a real commit":               {mapping.Gogs, strings.ReplaceAll(gitea, zeros, `"`+strings.Repeat("1", 40)+`"`), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := Trust(test.provider, pushHeader(test.provider), []byte(test.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			d, err := m.Decode()
+			want := mapping.ReasonPing
+			if test.builds {
+				want = ""
+			}
+			if err != nil || d.Ignored != want || (len(d.Events) > 0) != test.builds {
 				t.Errorf("ignored %q, events %v, error %v", d.Ignored, d.Events, err)
 			}
 		})
