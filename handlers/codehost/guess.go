@@ -72,6 +72,35 @@ func WithEvent(provider string, h http.Header, body []byte) http.Header {
 	return with(h, host.eventHeaders[0], event)
 }
 
+// mistaken is what our log is told where the headers are those of another host: most
+// often the source has the wrong provider. It is "" where they may be this host's.
+// Azure DevOps has none.
+func (h host) mistaken(header http.Header) string {
+	// Forgejo also sends Gitea's names, both send Gogs', and all three GitHub's. The
+	// two Bitbuckets share a name.
+	for _, sent := range [...]struct{ provider, name string }{
+		{mapping.Forgejo, "X-Forgejo-Event"},
+		{mapping.Gitea, "X-Gitea-Event"},
+		{mapping.Gogs, "X-Gogs-Event"},
+		{mapping.GitHub, "X-GitHub-Event"},
+		{mapping.GitLab, "X-Gitlab-Event"},
+		{mapping.Gitee, "X-Gitee-Event"},
+		{mapping.CodeArtsRepo, "X-Codehub-Event"},
+		{mapping.CodeArtsRepo, "X-Devcloud-Event"},
+		{mapping.Bitbucket, "X-Hook-UUID"},
+		{mapping.BitbucketServer, "X-Event-Key"},
+	} {
+		switch {
+		case header.Get(sent.name) == "":
+		case sent.provider == h.provider, sent.provider == mapping.Gitea && h.provider == mapping.Forgejo: // an old Forgejo
+			return ""
+		default:
+			return fmt.Sprintf("; %s came: is the provider %s?", sent.name, sent.provider)
+		}
+	}
+	return ""
+}
+
 // guessEvent names the event of a body by the fields that only it has.
 func guessEvent(provider string, body []byte) string {
 	var fields map[string]json.RawMessage

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -47,6 +48,29 @@ func signsBody(provider string) bool {
 		return false
 	}
 	return true
+}
+
+// The log says whose headers came to a source of another provider.
+func TestTheWrongHostIsNamed(t *testing.T) {
+	names := map[string]string{
+		mapping.GitHub: "X-GitHub-Event", mapping.GitLab: "X-Gitlab-Event", mapping.Gitee: "X-Gitee-Event", mapping.Gitea: "X-Gitea-Event",
+		mapping.Forgejo: "X-Forgejo-Event", mapping.Gogs: "X-Gogs-Event", mapping.Bitbucket: "X-Hook-UUID", mapping.BitbucketServer: "X-Event-Key",
+		mapping.CodeArtsRepo: "X-Codehub-Event", mapping.AzureDevOps: "", // has no headers of its own
+	}
+	for _, sender := range mapping.Providers() {
+		header, body := readDelivery(t, filepath.Join("testdata", sender, "push.http"))
+		codehosttest.Sign(sender, "the secret of the host", header, body)
+		for _, provider := range mapping.Providers() {
+			want := fmt.Sprintf("; %s came: is the provider %s?", names[sender], sender)
+			if sender == provider || sender == mapping.AzureDevOps || sender == mapping.Gitea && provider == mapping.Forgejo {
+				want = "" // older versions of Forgejo have Gitea's names alone
+			}
+			_, err := Authenticate(provider, keysOf(provider, "a secret"), header, body, testNow())
+			if !errors.Is(err, ErrUnauthenticated) || !strings.HasSuffix(err.Error(), want) || strings.Contains(err.Error(), " came: ") != (want != "") {
+				t.Errorf("%s at a source of %s: %v, want it to end in %q", sender, provider, err, want)
+			}
+		}
+	}
 }
 
 func sendsForms(provider string) bool {

@@ -61,7 +61,7 @@ func Authenticate(provider string, keys Keys, h http.Header, raw []byte, now tim
 			}
 		}
 		if key, err = host.authenticate(r); err != nil {
-			return nil, fmt.Errorf("%s: %w: %w", provider, ErrUnauthenticated, err)
+			return nil, fmt.Errorf("%s: %w: %w%s", provider, ErrUnauthenticated, err, host.mistaken(h))
 		}
 	}
 	payload, err := unwrap()
