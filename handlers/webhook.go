@@ -288,15 +288,13 @@ func notUnderstood(err error) error {
 // repositories: at most maxVerdicts, and how many more there are.
 func explain(rules *mapping.Ruleset, events []mapping.Event) (reason mapping.Reason, verdicts []mapping.Verdict, more int) {
 	for i := range events {
-		more += rules.CountRepository(&events[i])
-		if left := maxVerdicts - len(verdicts); left > 0 {
-			verdicts = append(verdicts, rules.ExplainRepository(&events[i], left)...)
-		}
+		some, left := rules.ExplainRepository(&events[i], maxVerdicts-len(verdicts))
+		verdicts, more = append(verdicts, some...), more+left
 	}
 	if len(verdicts) == 0 {
 		return mapping.ReasonNoRule, nil, 0
 	}
-	return mapping.ReasonNoMatch, verdicts, more - len(verdicts)
+	return mapping.ReasonNoMatch, verdicts, more
 }
 
 // ignore answers a delivery that builds nothing.

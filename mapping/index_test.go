@@ -51,7 +51,7 @@ func TestIndexFindsAll(t *testing.T) {
 		if fmt.Sprint(want) != fmt.Sprint(got) {
 			t.Fatalf("%s: the index found %v, matching are %v", ev.Repository, got, want)
 		}
-		if named := rs.ExplainRepository(ev, 0); fmt.Sprint(len(named)) != fmt.Sprint(len(want)) {
+		if named, _ := rs.ExplainRepository(ev, rs.Len()); fmt.Sprint(len(named)) != fmt.Sprint(len(want)) {
 			t.Fatalf("%s: %d rules name it, want %d", ev.Repository, len(named), len(want))
 		}
 	})

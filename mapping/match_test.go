@@ -377,18 +377,24 @@ func TestExplainRepository(t *testing.T) {
 		}
 		return strings.Join(out, " ")
 	}
-	if got := names(rs.ExplainRepository(pushEvent(nil), 0)); got != "literal glob twice all" {
-		t.Errorf("rules that name acme/shop: %s", got)
-	}
-	if got := rs.CountRepository(pushEvent(nil)); got != 4 {
-		t.Errorf("%d rules counted, want 4", got)
-	}
-	if got := names(rs.ExplainRepository(pushEvent(nil), 2)); got != "literal glob" {
-		t.Errorf("the first two: %s", got)
+	for limit, want := range map[int]struct {
+		rules string
+		more  int
+	}{
+		20: {"literal glob twice all", 0},
+		4:  {"literal glob twice all", 0},
+		2:  {"literal glob", 2},
+		0:  {"", 4},
+		-1: {"", 4},
+	} {
+		got, more := rs.ExplainRepository(pushEvent(nil), limit)
+		if names(got) != want.rules || more != want.more {
+			t.Errorf("at most %d: %q and %d more, want %q and %d", limit, names(got), more, want.rules, want.more)
+		}
 	}
 	only := rulesOf(t, rule("literal", "acme/shop"))
-	if got := only.ExplainRepository(pushEvent(func(e *Event) { e.SetRepository("acme/x") }), 20); len(got) != 0 {
-		t.Errorf("no rule names acme/x: %v", got)
+	if got, more := only.ExplainRepository(pushEvent(func(e *Event) { e.SetRepository("acme/x") }), 20); len(got) != 0 || more != 0 {
+		t.Errorf("no rule names acme/x: %v and %d more", got, more)
 	}
 }
 

@@ -104,31 +104,18 @@ func (rs *Ruleset) Explain(ev *Event) []Verdict {
 }
 
 // ExplainRepository is [Ruleset.Explain] for the rules whose repository globs
-// name the event's repository, at most limit of them (all if limit is 0 or
-// less). Empty means that no rule names the repository.
-func (rs *Ruleset) ExplainRepository(ev *Event, limit int) []Verdict {
+// name the event's repository: at most limit of them, and how many more there
+// are. None and 0 mean that no rule names the repository.
+func (rs *Ruleset) ExplainRepository(ev *Event, limit int) (verdicts []Verdict, more int) {
 	repository := strings.ToLower(ev.Repository)
-	hits := rs.naming(repository)
-	if limit > 0 && len(hits) > limit {
-		hits = hits[:limit]
-	}
-	out := make([]Verdict, len(hits))
-	for i, h := range hits {
-		out[i] = rs.rules[h.rule].verdict(ev, repository)
-	}
-	return out
-}
-
-// CountRepository is how many rules [Ruleset.ExplainRepository] can tell of.
-func (rs *Ruleset) CountRepository(ev *Event) int {
-	return len(rs.naming(strings.ToLower(ev.Repository)))
-}
-
-// naming finds the rules whose globs name a repository, given in lower case.
-func (rs *Ruleset) naming(repository string) []hit {
-	return rs.index.matching(repository, nil, func(id int32) (bool, error) {
+	hits := rs.index.matching(repository, nil, func(id int32) (bool, error) {
 		return rs.rules[id].repository.match(repository), nil
 	})
+	shown := hits[:min(max(limit, 0), len(hits))]
+	for _, h := range shown {
+		verdicts = append(verdicts, rs.rules[h.rule].verdict(ev, repository))
+	}
+	return verdicts, len(hits) - len(shown)
 }
 
 func (r *rule) verdict(ev *Event, repository string) Verdict {

@@ -106,6 +106,16 @@ func (m *Message) Key() string { return m.key }
 // secrets of the host; [Message.Stored] does not. It must not be changed.
 func (m *Message) Payload() []byte { return m.payload }
 
+// EventHeader is the header that names the event; "" where the body does.
+func (m *Message) EventHeader() string {
+	for _, name := range m.host.eventHeaders {
+		if m.header[http.CanonicalHeaderKey(name)] != "" {
+			return name
+		}
+	}
+	return ""
+}
+
 // Header holds the headers that name the event and the delivery, by their
 // canonical names, never credentials. With the payload they are enough for
 // [Trust] to decode the same again. It must not be changed.

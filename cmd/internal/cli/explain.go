@@ -19,13 +19,14 @@ type explainCommand struct {
 	Rules  []string `env:"BUILDBRIDGE_RULES" placeholder:"PATH" help:"Rules file or directory; can be repeated. Default: rules.yaml here."`
 	Source string   `required:"" placeholder:"NAME" help:"Name of the source, as in the rules: it says which code host the body is from."`
 	Header []string `short:"H" sep:"none" placeholder:"'NAME: VALUE'" help:"Header of the delivery; can be repeated. Without the one that names the event, it is guessed from the body; so is, without Content-Type, that payload=… is a form."`
+	All    bool     `help:"Say of every rule what it says, those of other repositories too."`
 	JSON   bool     `name:"json" help:"Print JSON."`
 	Body   string   `arg:"" name:"body" help:"File with the body of the delivery, or - for standard input."`
 }
 
 // Help implements kong.HelpProvider.
 func (explainCommand) Help() string {
-	return `Says, for the body of a delivery that you saved: which events it holds, which rules match and which clause of the others does not, and the RunJob bodies that would be sent. It needs no database, network, secret or signature.
+	return `Says, for the body of a delivery that you saved: which events it holds, which of the rules that name the repository match and which clause of the others does not, and the RunJob bodies that would be sent. It needs no database, network, secret or signature.
 
 Examples:
 
@@ -61,7 +62,7 @@ func (c *explainCommand) Run(env *Environment) error {
 	if err != nil {
 		return err
 	}
-	explained, err := explain.Delivery(rules, source, header, body)
+	explained, err := explain.Delivery(rules, source, header, body, c.All)
 	if err != nil {
 		return fmt.Errorf("%s: %w%s", c.name(), err, hintEvent(err))
 	}

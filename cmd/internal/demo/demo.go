@@ -237,7 +237,7 @@ func (d *demo) send(ctx context.Context, change codehosttest.Change, object stri
 	d.printf("   delivery %s: %d %s\n", answer.Delivery, status, answer.Outcome)
 
 	s, _ := d.rules.Source(source)
-	explained, err := explain.Delivery(d.rules, s, header, body)
+	explained, err := explain.Delivery(d.rules, s, header, body, true)
 	if err != nil {
 		return err
 	}

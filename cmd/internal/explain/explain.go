@@ -17,18 +17,35 @@ const Marker = "<id of the build>"
 // Explanation is what the rules say about one delivery. Its JSON is the contract
 // of `explain --json`.
 type Explanation struct {
+	Event     string `json:"event"` // the host's name of it
+	EventFrom Origin `json:"event_from"`
+	header    string // that names the event, "" where the body does
+
 	Events []Event `json:"events"`
 	// Ignored is why there is no build, "" if there is one, be it dead.
 	Ignored mapping.Reason `json:"ignored"`
 }
 
-// Event is one event of the delivery, what every rule says about it, and what
-// would be sent.
+// Origin is where the name of the event was found.
+type Origin string
+
+// The origins.
+const (
+	Header  Origin = "header" // one that was given
+	Body    Origin = "body"   // a field of it: the host sends no header
+	Guessed Origin = "guess"  // from the fields that the body has: no header was given
+)
+
+// Event is one event of the delivery, what the rules say about it, and what would
+// be sent.
 type Event struct {
 	mapping.Event
-	Rules  []mapping.Verdict `json:"rules"`
-	RunJob []RunJob          `json:"run_job"`
-	Dead   []Dead            `json:"dead,omitempty"`
+	CommitUnknown string `json:"commit_unknown,omitempty"` // why commit is empty
+
+	Rules      []mapping.Verdict `json:"rules"`       // that name the repository, or all
+	OtherRules int               `json:"other_rules"` // not among them
+	RunJob     []RunJob          `json:"run_job"`
+	Dead       []Dead            `json:"dead,omitempty"`
 }
 
 // RunJob is one RunJob call that would be made.
@@ -46,10 +63,14 @@ type Dead struct {
 	Reason string `json:"reason"`
 }
 
+// tagCommit is why a tag has no commit.
+const tagCommit = "the host does not say which commit the tag stands for; the build names the tag"
+
 // Delivery explains the body of a delivery. Nobody vouches for it: the signature
 // is not looked at. Where no header names the event, it is guessed from the body,
-// and so is that it is a form. The error is codehost.ErrMalformed.
-func Delivery(rules *mapping.Ruleset, source *mapping.Source, header http.Header, body []byte) (*Explanation, error) {
+// and so is that it is a form. Rules of other repositories are only counted, unless
+// all are asked for. The error is codehost.ErrMalformed.
+func Delivery(rules *mapping.Ruleset, source *mapping.Source, header http.Header, body []byte, all bool) (*Explanation, error) {
 	message, err := codehost.Saved(source.Provider, header, body)
 	if err != nil {
 		return nil, err
@@ -58,7 +79,16 @@ func Delivery(rules *mapping.Ruleset, source *mapping.Source, header http.Header
 	if err != nil {
 		return nil, err
 	}
-	e := &Explanation{Events: []Event{}, Ignored: delivery.Ignored}
+	e := &Explanation{
+		Event: delivery.Event, EventFrom: Header, header: message.EventHeader(),
+		Events: []Event{}, Ignored: delivery.Ignored,
+	}
+	switch {
+	case e.header == "":
+		e.EventFrom = Body
+	case header.Get(e.header) == "":
+		e.EventFrom = Guessed
+	}
 	if len(delivery.Events) == 0 {
 		return e, nil
 	}
@@ -66,8 +96,11 @@ func Delivery(rules *mapping.Ruleset, source *mapping.Source, header http.Header
 	for _, event := range delivery.Events {
 		event.Source = source.Name
 		explained := about(rules, event)
-		named = named || len(rules.ExplainRepository(&event, 1)) > 0
+		named = named || len(explained.Rules) > 0
 		built = built || len(explained.RunJob)+len(explained.Dead) > 0
+		if all {
+			explained.Rules, explained.OtherRules = rules.Explain(&event), 0
+		}
 		e.Events = append(e.Events, explained)
 	}
 	switch {
@@ -84,10 +117,13 @@ func about(rules *mapping.Ruleset, event mapping.Event) Event {
 	if event.Files == nil {
 		event.Files = []string{}
 	}
-	e := Event{Event: event, Rules: rules.Explain(&event), RunJob: []RunJob{}}
-	if e.Rules == nil {
-		e.Rules = []mapping.Verdict{}
+	e := Event{Event: event, Rules: []mapping.Verdict{}, RunJob: []RunJob{}}
+	if event.Commit == "" {
+		e.CommitUnknown = tagCommit
 	}
+	verdicts, _ := rules.ExplainRepository(&event, rules.Len())
+	e.Rules = append(e.Rules, verdicts...)
+	e.OtherRules = rules.Len() - len(verdicts)
 	for _, build := range rules.Decide(&event) {
 		if build.Dead != "" {
 			e.Dead = append(e.Dead, Dead{Rule: build.Rule, Target: build.Target, JobID: build.JobID, Reason: build.Dead})

@@ -13,6 +13,9 @@ import (
 // a branch can be called anything.
 func (e *Explanation) Text() string {
 	var b strings.Builder
+	if e.Event != "" {
+		fmt.Fprintf(&b, "event %q, %s\n", e.Event, e.origin())
+	}
 	for i := range e.Events {
 		if i > 0 {
 			b.WriteByte('\n')
@@ -26,6 +29,18 @@ func (e *Explanation) Text() string {
 		fmt.Fprintf(&b, "nothing to build: %s (%s)\n", e.Ignored, meaning(e.Ignored))
 	}
 	return b.String()
+}
+
+// origin says where the name of the event was found.
+func (e *Explanation) origin() string {
+	switch e.EventFrom {
+	case Header:
+		return "from the header " + e.header
+	case Guessed:
+		return fmt.Sprintf("guessed from the body; if it was another, give -H '%s: …'", e.header)
+	default:
+		return "from the body"
+	}
 }
 
 func meaning(r mapping.Reason) string {
@@ -54,7 +69,10 @@ func (e *Event) write(b *strings.Builder) {
 			fmt.Fprintf(b, "  rule %q does not match: %s\n", v.Rule, v.Reason)
 		}
 	}
-	if len(e.Rules) == 0 {
+	switch {
+	case e.OtherRules > 0:
+		fmt.Fprintf(b, "  left out: %s of other repositories (--all shows all)\n", count(e.OtherRules, "rule"))
+	case len(e.Rules) == 0:
 		b.WriteString("  there are no rules\n")
 	}
 	for _, call := range e.RunJob {
@@ -73,8 +91,10 @@ func (e *Event) headline() string {
 		what = fmt.Sprintf("tag %q", e.Tag)
 	}
 	line := fmt.Sprintf("%s of %q", what, e.Repository)
-	if e.Commit != "" {
+	if e.CommitUnknown == "" {
 		line += ", commit " + e.Commit
+	} else {
+		line += ", no commit: " + e.CommitUnknown
 	}
 	if e.Forced {
 		line += ", forced"
