@@ -256,7 +256,8 @@ func newDelivery(d mapping.Delivery) *store.Delivery {
 		ReplayOf:        d.ReplayOf,
 	}
 	if len(d.Events) > 0 {
-		row.Repository, row.Ref = store.Text(d.Events[0].Repository), store.Text(d.Events[0].Ref)
+		first := &d.Events[0]
+		row.Repository, row.Ref, row.Commit = store.Text(first.Repository), store.Text(first.Ref), store.Text(first.Commit)
 	}
 	return row
 }

@@ -100,7 +100,7 @@ func TestReplayBuilds(t *testing.T) {
 	w.prints(b, []string{"builds", "show", oldest}, "dead: ", "f9d6c8466d614a9788e9a0acf6c15f46", "call", `"build_commit_id"`)
 	w.fails(b, 1, []string{"builds", "show", "0197f3c2-7d5e-7b0a-9d0e-1f2a3b4c5d6e"}, "no build has the id")
 	w.fails(b, 2, []string{"builds", "list", "--state", "ded"}, `"ded" is none of waiting, calling`)
-	w.fails(b, 2, []string{"builds", "replay", "--state", "dead", "--rule", ""}, "rule: empty")
+	w.fails(b, 2, []string{"builds", "replay", "--state", "dead", "--rule", "", "--yes"}, "rule: empty")
 
 	// Only the token that serve made lets write.
 	w.fails(b, 1, []string{"builds", "replay", oldest, "--admin-token", "env:WRONG"}, "not known here", "the token of env:WRONG was sent")
@@ -108,9 +108,10 @@ func TestReplayBuilds(t *testing.T) {
 	w.fails(b, 1, []string{"builds", "replay", oldest, "--admin-token", "env:UNSET"}, "UNSET is not set")
 
 	w.prints(b, []string{"builds", "replay", oldest}, oldest+" is replayed as ")
-	w.prints(b, []string{"builds", "replay", "--state", "dead"}, dead[0].ID+" is replayed as", dead[1].ID+" is replayed as", "2 builds replayed")
+	w.fails(b, 2, []string{"builds", "replay", "--state", "dead"}, "needs --yes", ": buildbridge builds replay --state dead --yes\n")
+	w.prints(b, []string{"builds", "replay", "--state", "dead", "--yes"}, dead[0].ID+" is replayed as", dead[1].ID+" is replayed as", "2 builds replayed")
 	eventually(t, "all are started", func() bool { return len(w.builds(b, "--state", "started")) == 3 })
-	if again := list[admin.BuildReplays](w, b, "builds", "replay", "--rule", "cart"); len(again.Replayed) != 0 {
+	if again := list[admin.BuildReplays](w, b, "builds", "replay", "--rule", "cart", "--yes"); len(again.Replayed) != 0 {
 		t.Errorf("what was replayed is replayed again: %+v", again)
 	}
 	if n := w.simulator.RunCount(); n != 3 {
@@ -183,8 +184,8 @@ func TestAdminTokensOfSettings(t *testing.T) {
 	b := w.serve("--admin-read-token", "file:reader", "--admin-write-token", "file:writer")
 	w.fails(b, 1, []string{"builds", "list"}, "reading needs a token", "there is no buildbridge.db.admin-token")
 	w.prints(b, []string{"builds", "list", "--admin-token", "file:reader"})
-	w.fails(b, 1, []string{"builds", "replay", "--state", "dead", "--admin-token", "file:reader"}, "this token is for reading")
-	w.prints(b, []string{"builds", "replay", "--state", "dead", "--admin-token", "file:writer"}, "0 builds replayed")
+	w.fails(b, 1, []string{"builds", "replay", "--state", "dead", "--yes", "--admin-token", "file:reader"}, "this token is for reading")
+	w.prints(b, []string{"builds", "replay", "--state", "dead", "--yes", "--admin-token", "file:writer"}, "0 builds replayed")
 	w.write("reader", "rotated\n") // the bridge and the command both read it anew
 	w.prints(b, []string{"builds", "list", "--admin-token", "file:reader"})
 	b.term()

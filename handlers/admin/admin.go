@@ -96,6 +96,7 @@ func New(o Options) (http.Handler, error) {
 	g.GET("/builds/:id", a.showBuild)
 	g.POST("/builds/:id/replay", a.replayBuild)
 	g.POST("/builds/replay", a.replayBuilds)
+	g.GET("/builds/replay", a.countReplays)
 	if o.LogLevel != nil {
 		g.GET("/log-level", a.showLogLevel)
 		g.PUT("/log-level", a.setLogLevel)

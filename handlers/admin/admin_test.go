@@ -485,8 +485,18 @@ func TestReplayOfAllThatMatch(t *testing.T) {
 		}
 		return ids
 	}
+	count := func(want int64) {
+		t.Helper()
+		var got admin.ReplayCount
+		a.ask("GET", "/builds/replay?rule=cart", http.StatusOK, &got)
+		if got.State != store.Dead || got.Builds != want {
+			t.Errorf("to be replayed are %+v, want %d", got, want)
+		}
+	}
+	count(40)
 	var got admin.BuildReplays
 	a.ask("POST", "/builds/replay?rule=cart&limit=10", http.StatusOK, &got)
+	count(30)
 	if diff := cmp.Diff(dead[:10], replayed(got)); diff != "" || got.Left != 30 || got.Next == "" {
 		t.Errorf("%s, %d are left, the next is %q", diff, got.Left, got.Next)
 	}
@@ -494,6 +504,7 @@ func TestReplayOfAllThatMatch(t *testing.T) {
 	if diff := cmp.Diff(dead[10:], replayed(got)); diff != "" || got.Left != 0 {
 		t.Errorf("%s, %d are left", diff, got.Left)
 	}
+	count(0)
 	var none admin.BuildReplays
 	a.ask("POST", "/builds/replay?rule=cart", http.StatusOK, &none)
 	if len(none.Replayed) != 0 || len(none.Skipped) != 0 || none.Left != 0 {

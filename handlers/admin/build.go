@@ -80,6 +80,12 @@ type BuildReplays struct {
 	Next     string        `json:"next,omitempty"` // for after, while something is left
 }
 
+// ReplayCount says what a replay of all builds that match a filter would replay.
+type ReplayCount struct {
+	State  store.State `json:"state"` // of the builds
+	Builds int64       `json:"builds"`
+}
+
 // BuildReplay is one build of many that were replayed.
 type BuildReplay struct {
 	ID       string `json:"id"` // of the new build
@@ -171,18 +177,9 @@ const atOnce = 32
 // replayBuilds replays all builds that match a filter, a page of them at most.
 // Where no state is asked for it is the dead ones that are meant.
 func (a *api) replayBuilds(c echo.Context) error {
-	f := store.BuildFilter{State: string(store.Dead), Limit: store.MaxPage}
-	given, err := buildParameters(&f).read(c.Request())
+	f, err := replayFilter(c)
 	if err != nil {
 		return err
-	}
-	given.Del("limit")
-	given.Del("after")
-	if len(given) == 0 {
-		return fail(http.StatusBadRequest, "name a filter at least: state=dead is all that are dead")
-	}
-	if !store.State(f.State).Final() {
-		return fail(http.StatusBadRequest, "state: a build that is %s is not resolved, and goes on by itself", f.State)
 	}
 	if !a.bulk.TryLock() {
 		return fail(http.StatusConflict, "another replay of many builds is under way")
@@ -202,6 +199,37 @@ func (a *api) replayBuilds(c echo.Context) error {
 		}
 	}
 	return send(c, http.StatusOK, answer)
+}
+
+// countReplays says what replayBuilds would replay, and changes nothing.
+func (a *api) countReplays(c echo.Context) error {
+	f, err := replayFilter(c)
+	if err != nil {
+		return err
+	}
+	ids, left, _, err := a.o.Store.ToReplay(c.Request().Context(), f)
+	if err != nil {
+		return stored("build", "", err)
+	}
+	return send(c, http.StatusOK, ReplayCount{State: store.State(f.State), Builds: int64(len(ids)) + left})
+}
+
+// replayFilter reads which builds are to be replayed. It has to name some.
+func replayFilter(c echo.Context) (store.BuildFilter, error) {
+	f := store.BuildFilter{State: string(store.Dead), Limit: store.MaxPage}
+	given, err := buildParameters(&f).read(c.Request())
+	if err != nil {
+		return f, err
+	}
+	given.Del("limit")
+	given.Del("after")
+	if len(given) == 0 {
+		return f, fail(http.StatusBadRequest, "name a filter at least: state=dead is all that are dead")
+	}
+	if !store.State(f.State).Final() {
+		return f, fail(http.StatusBadRequest, "state: a build that is %s is not resolved, and goes on by itself", f.State)
+	}
+	return f, nil
 }
 
 // replayAll replays a few builds at once and adds them to the answer, in order.

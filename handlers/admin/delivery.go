@@ -21,7 +21,8 @@ type Delivery struct {
 	HostID     string        `json:"host_id,omitempty"` // the host's own id
 	Event      string        `json:"event"`
 	Repository string        `json:"repository"`
-	Ref        string        `json:"ref"` // of its first event
+	Ref        string        `json:"ref"`              // of its first event
+	Commit     string        `json:"commit,omitempty"` // of the same
 	Outcome    store.Outcome `json:"outcome"`
 	Reason     string        `json:"reason,omitempty"`    // ignored
 	Of         string        `json:"of,omitempty"`        // duplicate: the delivery whose builds were committed
@@ -48,7 +49,7 @@ type DeliveryPage struct {
 func newDelivery(d *store.Delivery) Delivery {
 	shown := Delivery{
 		ID: d.ID, ReceivedAt: d.ReceivedAt, Source: d.Source, Provider: d.Provider, HostID: d.HostID, Event: d.Event,
-		Repository: d.Repository, Ref: d.Ref, Outcome: d.Outcome, Reason: d.Reason, ReplayOf: d.ReplayOf, Error: d.Unreadable,
+		Repository: d.Repository, Ref: d.Ref, Commit: d.Commit, Outcome: d.Outcome, Reason: d.Reason, ReplayOf: d.ReplayOf, Error: d.Unreadable,
 	}
 	if d.Outcome == store.Duplicate {
 		shown.Reason, shown.Of = "", d.Reason

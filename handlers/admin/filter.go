@@ -112,6 +112,7 @@ func deliveryParameters(f *store.DeliveryFilter) parameters {
 		"outcome":    oneOf(&f.Outcome, store.Accepted, store.Ignored, store.Duplicate),
 		"reason":     text(&f.Reason),
 		"repository": text(&f.Repository),
+		"ref":        text(&f.Ref),
 		"since":      moment(&f.Since),
 		"until":      moment(&f.Until),
 		"limit":      limit(&f.Limit),

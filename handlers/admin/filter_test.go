@@ -34,6 +34,7 @@ func TestBuildsByFilter(t *testing.T) {
 		"by job":        {url.Values{"job_id": {"0b7c"}}, []string{two.ID}},
 		"by repository": {url.Values{"repository": {"acme/docs"}}, []string{two.ID}},
 		"by ref":        {url.Values{"ref": {"refs/heads/größe & more"}}, []string{two.ID}},
+		"by short ref":  {url.Values{"ref": {"größe & more"}}, []string{two.ID}},
 		"by delivery":   {url.Values{"delivery": {one.Delivery}}, []string{again.ID, one.ID}},
 		"by replay":     {url.Values{"replay_of": {one.ID}}, []string{again.ID}},
 		"by time":       {url.Values{"since": {"1970-01-01T00:16:40Z"}, "until": {"1970-01-01T08:33:20+08:00"}}, []string{one.ID}},
@@ -68,7 +69,7 @@ func TestDeliveriesByFilter(t *testing.T) {
 	a := writable(t)
 	one, _ := a.accept(func(d *store.Delivery, _ *store.Build) { d.ReceivedAt = time.Unix(1000, 0) })
 	two, _ := a.accept(func(d *store.Delivery, _ *store.Build) {
-		d.Source, d.Repository = "gitee", "acme/docs"
+		d.Source, d.Repository, d.Ref = "gitee", "acme/docs", "refs/tags/v1"
 	})
 	for name, test := range map[string]struct {
 		query url.Values
@@ -77,6 +78,8 @@ func TestDeliveriesByFilter(t *testing.T) {
 		"all":           {nil, []string{two.ID, one.ID}},
 		"by source":     {url.Values{"source": {"gitee"}}, []string{two.ID}},
 		"by repository": {url.Values{"repository": {"acme/shop"}}, []string{one.ID}},
+		"by ref":        {url.Values{"ref": {"refs/tags/v1"}}, []string{two.ID}},
+		"by short ref":  {url.Values{"ref": {"v1"}}, []string{two.ID}},
 		"by outcome":    {url.Values{"outcome": {"ignored"}}, nil},
 		"by reason":     {url.Values{"reason": {"no_match"}}, nil},
 		"by time":       {url.Values{"until": {"1970-01-01T00:16:41Z"}}, []string{one.ID}},
@@ -134,6 +137,8 @@ func TestParametersThatAreWrong(t *testing.T) {
 		"a replay of everything":          {"POST", "/builds/replay", "name a filter at least"},
 		"a limit is no filter":            {"POST", "/builds/replay?limit=10", "name a filter at least"},
 		"a replay of what goes on":        {"POST", "/builds/replay?state=waiting", "state: |goes on by itself"},
+		"a count of everything":           {"GET", "/builds/replay", "name a filter at least"},
+		"a count of what goes on":         {"GET", "/builds/replay?state=unknown", "state: |goes on by itself"},
 		"a misspelt filter of a replay":   {"POST", "/builds/replay?state=dead&rle=cart", `"rle": no such parameter`},
 		"a page of another replay":        {"POST", "/builds/replay?state=dead&after=5", "after: not the next of a page before"},
 	} {

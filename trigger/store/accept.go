@@ -132,7 +132,7 @@ func (a *acceptance) since() int64 {
 // Columns that are not named have their default.
 func newDeliveries() *rows {
 	return &rows{table: "deliveries", columns: []string{
-		"id", "source", "provider", "host_id", "event", "repository", "ref",
+		"id", "source", "provider", "host_id", "event", "repository", "ref", "commit_id",
 		"received_at", "outcome", "reason", "duplicate_key", "verdicts", "header", "body", "replay_of",
 	}}
 }
@@ -145,7 +145,7 @@ func newBuilds() *rows {
 }
 
 func (r *rows) addDelivery(d *Delivery, header string, zipped []byte) {
-	r.add(d.ID, d.Source, d.Provider, d.HostID, d.Event, d.Repository, d.Ref,
+	r.add(d.ID, d.Source, d.Provider, d.HostID, d.Event, d.Repository, d.Ref, d.Commit,
 		micros(d.ReceivedAt), string(d.Outcome), d.Reason, d.DuplicateKey, string(d.Verdicts), header, zipped, d.ReplayOf)
 }
 

@@ -29,7 +29,8 @@ type Delivery struct {
 	HostID     string
 	Event      string
 	Repository string
-	Ref        string
+	Ref        string // of its first event
+	Commit     string // of the same, "" if there is none
 	ReceivedAt time.Time
 	Outcome    Outcome
 	Reason     string // of an ignored one; of a duplicate, the delivery it repeats
@@ -58,10 +59,10 @@ func (s *Store) Delivery(ctx context.Context, id string) (*Delivery, error) {
 		received         int64
 	)
 	d = &Delivery{}
-	err := s.db.reader().queryRow(ctx, `SELECT id, source, provider, host_id, event, repository, ref, received_at,
+	err := s.db.reader().queryRow(ctx, `SELECT id, source, provider, host_id, event, repository, ref, commit_id, received_at,
 		outcome, reason, duplicate_key, verdicts, header, body, replay_of, coalesce((SELECT r.id FROM deliveries r
 			WHERE r.replay_of = d.id AND r.replay_of <> '' ORDER BY r.id DESC LIMIT 1), '') FROM deliveries d WHERE id = ?`, id).
-		Scan(&d.ID, &d.Source, &d.Provider, &d.HostID, &d.Event, &d.Repository, &d.Ref, &received,
+		Scan(&d.ID, &d.Source, &d.Provider, &d.HostID, &d.Event, &d.Repository, &d.Ref, &d.Commit, &received,
 			&d.Outcome, &d.Reason, &d.DuplicateKey, &verdicts, &header, &zipped, &d.ReplayOf, &d.LastReplay)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("delivery %s: %w", id, ErrNotFound)

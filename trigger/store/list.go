@@ -17,8 +17,9 @@ const DefaultPage = 50
 
 // BuildFilter selects builds: those that fit all fields that are set.
 type BuildFilter struct {
-	State, Rule, Target, JobID, Repository, Ref, Delivery string
+	State, Rule, Target, JobID, Repository, Delivery string
 
+	Ref      string // in full, or the short name of a branch or tag
 	ReplayOf string // the build they repeat
 
 	Since, Until time.Time // of the delivery; until is not included
@@ -37,7 +38,7 @@ func (f *BuildFilter) where() *where {
 	w.equal("target", f.Target)
 	w.equal("job_id", f.JobID)
 	w.equal("repository", f.Repository)
-	w.equal("ref", f.Ref)
+	w.ref(f.Ref)
 	w.equal("delivery", f.Delivery)
 	w.equal("replay_of", f.ReplayOf)
 	if f.ReplayOf != "" {
@@ -86,6 +87,7 @@ var ErrFilter = errors.New("not a valid filter")
 type DeliveryFilter struct {
 	Source, Outcome, Reason, Repository string
 
+	Ref          string    // as that of builds
 	Since, Until time.Time // until is not included
 	After        string    // the cursor that the page before gave
 	Limit        int       // rows; DefaultPage if not set, MaxPage at most
@@ -102,12 +104,13 @@ func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) (deliveries []
 	}
 	w.equal("reason", f.Reason)
 	w.equal("repository", f.Repository)
+	w.ref(f.Ref)
 	w.between("received_at", f.Since, f.Until)
 	if f.After != "" {
 		w.add("id < ?", f.After)
 	}
 	limit := page(f.Limit)
-	rows, err := s.db.reader().query(ctx, `SELECT id, source, provider, host_id, event, repository, ref, received_at, outcome, reason, replay_of
+	rows, err := s.db.reader().query(ctx, `SELECT id, source, provider, host_id, event, repository, ref, commit_id, received_at, outcome, reason, replay_of
 		FROM deliveries`+w.String()+` ORDER BY id DESC LIMIT ?`, append(w.args, limit+1)...)
 	if err != nil {
 		return nil, "", fmt.Errorf("list deliveries: %w", err)
@@ -122,7 +125,7 @@ func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) (deliveries []
 			d        Delivery
 			received int64
 		)
-		if err := rows.Scan(&d.ID, &d.Source, &d.Provider, &d.HostID, &d.Event, &d.Repository, &d.Ref, &received,
+		if err := rows.Scan(&d.ID, &d.Source, &d.Provider, &d.HostID, &d.Event, &d.Repository, &d.Ref, &d.Commit, &received,
 			&d.Outcome, &d.Reason, &d.ReplayOf); err != nil {
 			return nil, "", fmt.Errorf("list deliveries: %w", err)
 		}
@@ -147,9 +150,9 @@ type where struct {
 	args       []any
 }
 
-func (w *where) add(condition string, arg any) {
+func (w *where) add(condition string, args ...any) {
 	w.conditions = append(w.conditions, condition)
-	w.args = append(w.args, arg)
+	w.args = append(w.args, args...)
 }
 
 // fixed adds a condition without an argument.
@@ -158,6 +161,15 @@ func (w *where) fixed(condition string) { w.conditions = append(w.conditions, co
 func (w *where) equal(column, value string) {
 	if value != "" {
 		w.add(column+" = ?", value)
+	}
+}
+
+// ref takes a short name for that of a branch and of a tag.
+func (w *where) ref(name string) {
+	if strings.HasPrefix(name, "refs/") {
+		w.equal("ref", name)
+	} else if name != "" {
+		w.add("ref IN (?, ?)", "refs/heads/"+name, "refs/tags/"+name)
 	}
 }
 

@@ -9,6 +9,7 @@ CREATE TABLE deliveries (
     event         text NOT NULL,
     repository    text NOT NULL,
     ref           text NOT NULL,
+    commit_id     text NOT NULL,
     received_at   integer NOT NULL,
     outcome       text NOT NULL, -- accepted, ignored, duplicate
     reason        text NOT NULL, -- of an ignored one; of a duplicate, the id it repeats

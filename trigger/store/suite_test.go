@@ -776,6 +776,9 @@ func buildsAreListed(t *testing.T, open func() *store.Store) {
 	for i := range 7 {
 		b := accept(t, s, func(b *store.Build) {
 			b.Rule, b.Ref = fmt.Sprint("rule", i%2), fmt.Sprint("refs/heads/", i)
+			if i == 4 {
+				b.Ref = "refs/tags/6"
+			}
 			b.ReceivedAt = time.Unix(int64(1000+i), 0)
 		})
 		if i%3 == 0 {
@@ -794,6 +797,9 @@ func buildsAreListed(t *testing.T, open func() *store.Store) {
 		"by rule":             {store.BuildFilter{Rule: "rule1", Limit: 1}, []string{all[1], all[3], all[5]}},
 		"by both":             {store.BuildFilter{State: "dead", Rule: "rule1"}, []string{all[3]}},
 		"by ref":              {store.BuildFilter{Ref: "refs/heads/6"}, all[:1]},
+		"by a tag":            {store.BuildFilter{Ref: "refs/tags/6"}, all[2:3]},
+		"by a short name":     {store.BuildFilter{Ref: "6"}, []string{all[0], all[2]}},
+		"by half a ref":       {store.BuildFilter{Ref: "heads/6"}, nil},
 		"by time":             {store.BuildFilter{Since: time.Unix(1002, 0), Until: time.Unix(1004, 0)}, []string{all[3], all[4]}},
 		"by what is not":      {store.BuildFilter{Target: "south"}, nil},
 		"by what is replayed": {store.BuildFilter{ReplayOf: all[0]}, nil},
@@ -1019,7 +1025,8 @@ func deliveriesAreListed(t *testing.T, open func() *store.Store) {
 	var all []string
 	for i := range 5 {
 		d := delivery(newID())
-		d.Source = fmt.Sprint("source", i%2)
+		d.Source, d.Commit = fmt.Sprint("source", i%2), fmt.Sprint("commit", i)
+		d.Ref = []string{"refs/heads/main", "refs/heads/dev", "refs/tags/main", "refs/heads/x/main", ""}[i]
 		if _, err := s.Accept(t.Context(), d, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -1034,6 +1041,8 @@ func deliveriesAreListed(t *testing.T, open func() *store.Store) {
 		"by source":    {store.DeliveryFilter{Source: "source1"}, []string{all[1], all[3]}},
 		"by outcome":   {store.DeliveryFilter{Outcome: "ignored"}, nil},
 		"by time":      {store.DeliveryFilter{Until: time.Unix(1000, 0)}, nil},
+		"by ref":       {store.DeliveryFilter{Ref: "refs/heads/main"}, all[4:]},
+		"by a name":    {store.DeliveryFilter{Ref: "main"}, []string{all[2], all[4]}},
 	} {
 		t.Run(phrase, func(t *testing.T) {
 			var got []string
@@ -1043,6 +1052,9 @@ func deliveriesAreListed(t *testing.T, open func() *store.Store) {
 					t.Fatal(err)
 				}
 				for _, d := range page {
+					if want := fmt.Sprint("commit", 4-slices.Index(all, d.ID)); d.Commit != want {
+						t.Errorf("the commit is %q, want %q", d.Commit, want)
+					}
 					got = append(got, d.ID)
 				}
 				if next == "" {

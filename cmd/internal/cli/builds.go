@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -30,7 +31,7 @@ type buildFilter struct {
 	Target     *string `group:"filter" placeholder:"NAME" help:"Of this target."`
 	JobID      *string `group:"filter" placeholder:"ID" help:"Of this job."`
 	Repository *string `group:"filter" placeholder:"NAME" help:"Of this repository, such as acme/shop."`
-	Ref        *string `group:"filter" placeholder:"REF" help:"Of this ref, in full: refs/heads/main."`
+	Ref        *string `group:"filter" placeholder:"REF" help:"Of this branch or tag; in full, such as refs/heads/main, of no other."`
 	Delivery   *string `group:"filter" placeholder:"ID" help:"Of this delivery."`
 	Since      moment  `group:"filter" placeholder:"TIME" help:"Received since then: how long ago (90m, 7d), or a time (RFC 3339, or a day)."`
 	Until      moment  `group:"filter" placeholder:"TIME" help:"Received before then."`
@@ -67,7 +68,7 @@ Examples:
 
     buildbridge builds list
     buildbridge builds list --state dead --rule cart --since 2h
-    buildbridge builds list --repository acme/shop --ref refs/heads/main --limit 5
+    buildbridge builds list --repository acme/shop --ref main --limit 5
     buildbridge builds list --state dead --all --json`
 }
 
@@ -125,7 +126,9 @@ func (e *Environment) complain(line string) {
 type buildTable struct{ *table }
 
 func newBuildTable(w io.Writer) buildTable {
-	return buildTable{newTable(w, "RECEIVED", "ID", "STATE", "RULE", "TARGET", "REPOSITORY", "REF", "NUMBER", "REASON")}
+	t := newTable(w, "RECEIVED", "ID", "STATE", "RULE", "TARGET", "REPOSITORY", "REF", "COMMIT", "NUMBER", "REASON")
+	t.width = terminalWidth(w)
+	return buildTable{t}
 }
 
 func (t buildTable) build(b *admin.Build) {
@@ -133,7 +136,7 @@ func (t buildTable) build(b *admin.Build) {
 	if b.SupersededBy != "" {
 		reason = "by " + b.SupersededBy
 	}
-	t.row(local(b.ReceivedAt), b.ID, string(b.State), b.Rule, b.Target, b.Repository, shortRef(b.Ref), b.BuildNumber, clipped(reason, maxReason))
+	t.row(local(b.ReceivedAt), b.ID, string(b.State), b.Rule, b.Target, b.Repository, shortRef(b.Ref), t.commit(b.Commit), b.BuildNumber, reason)
 }
 
 type buildsShow struct {
@@ -224,6 +227,8 @@ type buildsReplay struct {
 	adminFlags  `embed:""`
 	buildFilter `embed:""`
 
+	Yes bool `help:"Do not ask before builds are replayed by filter."`
+
 	ID []string `arg:"" optional:"" name:"id" help:"Ids of builds."`
 }
 
@@ -231,13 +236,13 @@ type buildsReplay struct {
 func (buildsReplay) Help() string {
 	return adminHelp + `
 
-Sends the stored RunJob bodies again, as builds of their own. By id, a build is replayed as often as you ask, one replay after the other. By filter, it is every build that matches, the dead ones if no --state is given, and was not replayed with success since. "buildbridge deliveries replay" decides by today's rules instead. The exit code is 1 if one of them could not be replayed.
+Sends the stored RunJob bodies again, as builds of their own. By id, a build is replayed as often as you ask, one replay after the other. By filter, it is every build that matches, the dead ones if no --state is given, and was not replayed with success since: it says how many they are and asks, or needs --yes where there is no terminal. "buildbridge deliveries replay" decides by today's rules instead. The exit code is 1 if one of them could not be replayed.
 
 Examples:
 
     buildbridge builds replay 0197f3c2-7d5e-7b0a-9d0e-1f2a3b4c5d6e
     buildbridge builds replay --state dead
-    buildbridge builds replay --rule cart --since 2h`
+    buildbridge builds replay --rule cart --since 2h --yes`
 }
 
 // Run replays builds.
@@ -248,12 +253,17 @@ func (c *buildsReplay) Run(ctx context.Context, env *Environment) error {
 		return usageError("name builds by their ids, or a filter: --state dead is all that are dead")
 	case len(c.ID) > 0 && len(filter) > 0:
 		return usageError("name builds by their ids or by a filter, not both")
+	case len(filter) > 0 && !c.Yes && !isTerminal(env.Stdin):
+		return usageError("replaying all builds that match needs --yes where there is no terminal to ask: " + env.command("--yes"))
 	}
 	api, err := c.client()
 	if err != nil {
 		return err
 	}
 	if len(filter) > 0 {
+		if sure, err := c.sure(ctx, env, api, filter); err != nil || !sure {
+			return err
+		}
 		return c.matching(ctx, env, api, filter)
 	}
 	type replayed struct {
@@ -281,6 +291,28 @@ func (c *buildsReplay) Run(ctx context.Context, env *Environment) error {
 		}
 	}
 	return err
+}
+
+// sure tells how many builds match, and asks whether they are to be replayed. There
+// is nothing to ask where there are none.
+func (c *buildsReplay) sure(ctx context.Context, env *Environment, api *client, filter url.Values) (bool, error) {
+	if c.Yes {
+		return true, nil
+	}
+	var found admin.ReplayCount
+	if err := api.ask(ctx, http.MethodGet, "/builds/replay", filter, &found); err != nil || found.Builds == 0 {
+		return err == nil, err
+	}
+	_, _ = fmt.Fprintf(env.Stderr, "%s: %s. Replay? [y/N] ", count(int(found.Builds), "build"), found.State)
+	line, err := bufio.NewReader(env.Stdin).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	if answer := strings.ToLower(strings.TrimSpace(line)); answer == "y" || answer == "yes" {
+		return true, nil
+	}
+	env.complain("Nothing was replayed.")
+	return false, errReported
 }
 
 // matching replays all builds that match, page by page.

@@ -29,6 +29,8 @@ type Environment struct {
 	Stderr io.Writer
 
 	Version, Revision string // set when built, "" otherwise
+
+	args []string // of the command line
 }
 
 // printf writes for people. Nobody is told when that does not work: there is
@@ -36,6 +38,21 @@ type Environment struct {
 func (e *Environment) printf(format string, args ...any) {
 	_, _ = fmt.Fprintf(e.Stdout, format, args...)
 }
+
+// command is the command line with one more argument, as a shell takes it.
+func (e *Environment) command(more string) string {
+	line := "buildbridge"
+	for _, arg := range append(slices.Clone(e.args), more) {
+		if strings.Trim(arg, plain) != "" || arg == "" {
+			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+		}
+		line += " " + arg
+	}
+	return printable(line)
+}
+
+// plain is what a shell leaves as it is.
+const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./:=,@%+"
 
 // grammar is the whole command line.
 type grammar struct {
@@ -71,6 +88,7 @@ func (e usageError) Error() string { return string(e) }
 func Run(ctx context.Context, args []string, env Environment) int {
 	var g grammar
 	helped := false
+	env.args = args
 	parser, err := kong.New(&g,
 		kong.Name("buildbridge"),
 		kong.Description(description),

@@ -26,6 +26,7 @@ type deliveriesList struct {
 	Outcome    *string `group:"filter" placeholder:"OUTCOME" help:"accepted, ignored or duplicate."`
 	Reason     *string `group:"filter" placeholder:"REASON" help:"Ignored because of ping, event, deleted, no_rule or no_match."`
 	Repository *string `group:"filter" placeholder:"NAME" help:"Of this repository, such as acme/shop."`
+	Ref        *string `group:"filter" placeholder:"REF" help:"Of this branch or tag; in full, such as refs/heads/main, of no other."`
 	Since      moment  `group:"filter" placeholder:"TIME" help:"Received since then: how long ago (90m, 7d), or a time (RFC 3339, or a day)."`
 	Until      moment  `group:"filter" placeholder:"TIME" help:"Received before then."`
 }
@@ -37,7 +38,7 @@ func (deliveriesList) Help() string {
 Examples:
 
     buildbridge deliveries list
-    buildbridge deliveries list --repository acme/shop --outcome ignored --since 2h
+    buildbridge deliveries list --repository acme/shop --ref main --outcome ignored --since 2h
     buildbridge deliveries list --since 7d --all --json`
 }
 
@@ -53,10 +54,12 @@ func (c *deliveriesList) Run(ctx context.Context, env *Environment) error {
 	p.text("outcome", c.Outcome)
 	p.text("reason", c.Reason)
 	p.text("repository", c.Repository)
+	p.text("ref", c.Ref)
 	p.moment("since", c.Since)
 	p.moment("until", c.Until)
 	all := admin.DeliveryPage{Deliveries: []admin.Delivery{}}
-	t := newTable(env.Stdout, "RECEIVED", "ID", "SOURCE", "REPOSITORY", "REF", "OUTCOME", "REASON")
+	t := newTable(env.Stdout, "RECEIVED", "ID", "SOURCE", "REPOSITORY", "REF", "COMMIT", "OUTCOME", "REASON")
+	t.width = terminalWidth(env.Stdout)
 	more, err := c.pages(func(page url.Values) (int, string, error) {
 		var got admin.DeliveryPage
 		if err := api.ask(ctx, http.MethodGet, "/deliveries", with(filter, page), &got); err != nil {
@@ -72,7 +75,7 @@ func (c *deliveriesList) Run(ctx context.Context, env *Environment) error {
 			if d.Of != "" {
 				reason = "of " + d.Of
 			}
-			t.row(local(d.ReceivedAt), d.ID, d.Source, d.Repository, shortRef(d.Ref), string(d.Outcome), reason)
+			t.row(local(d.ReceivedAt), d.ID, d.Source, d.Repository, shortRef(d.Ref), t.commit(d.Commit), string(d.Outcome), reason)
 		}
 		return len(got.Deliveries), got.Next, t.flush()
 	})
@@ -123,6 +126,7 @@ func (c *deliveriesShow) Run(ctx context.Context, env *Environment) error {
 	t.field("event", d.Event)
 	t.field("repository", d.Repository)
 	t.field("ref", d.Ref)
+	t.field("commit", d.Commit)
 	t.field("outcome", outcome(string(d.Outcome), d.Reason, d.Of))
 	t.field("replay of", d.ReplayOf)
 	if len(d.Body) == 0 || string(d.Body) == "null" {

@@ -62,9 +62,12 @@ func (c *explainCommand) Run(env *Environment) error {
 	if err != nil {
 		return err
 	}
-	explained, err := explain.Delivery(rules, source, header, body, c.All)
+	explained, err := explain.Delivery(rules, source, header, body)
 	if err != nil {
 		return fmt.Errorf("%s: %w%s", c.name(), err, hintEvent(err))
+	}
+	if c.All {
+		explained.All(rules)
 	}
 	if c.JSON {
 		return printJSON(env.Stdout, explained)

@@ -1,11 +1,9 @@
 package cli
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -13,47 +11,71 @@ import (
 
 // table writes columns for people.
 type table struct {
-	to      io.Writer
-	aligned bytes.Buffer // not written yet
-	w       *tabwriter.Writer
-	head    []string // not given yet
-	rows    int
+	to    io.Writer
+	width int        // of the terminal it is written to, in characters; 0 for none
+	head  []string   // not written yet
+	kept  [][]string // rows that are not written yet
+	rows  int
 }
 
-func newTable(w io.Writer, head ...string) *table {
-	t := &table{to: w, head: head}
-	t.w = tabwriter.NewWriter(&t.aligned, 0, 0, 2, ' ', 0)
-	return t
-}
+func newTable(w io.Writer, head ...string) *table { return &table{to: w, head: head} }
 
 func (t *table) row(cells ...string) {
 	if len(t.head) > 0 {
-		t.line(t.head)
-		t.head = nil
+		t.kept, t.head = append(t.kept, t.head), nil
 	}
 	t.rows++
-	t.line(cells)
-}
-
-func (t *table) line(cells []string) {
 	for i, cell := range cells {
 		cells[i] = printable(cell)
 	}
-	_, _ = fmt.Fprintln(t.w, strings.Join(cells, "\t")) // to memory
+	t.kept = append(t.kept, cells)
 }
 
-// flush writes what was given so far. Columns are aligned between two of them.
+// minLast is what the last column may have of a terminal that is too narrow.
+const minLast = 60
+
+// flush writes what was given so far. Columns are aligned between two of them. On a
+// terminal the last one ends where the line does.
 func (t *table) flush() error {
-	if err := t.w.Flush(); err != nil {
-		return err
+	var widths []int
+	for _, row := range t.kept {
+		widths = append(widths, make([]int, max(0, len(row)-1-len(widths)))...)
+		for i, cell := range row[:len(row)-1] {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
 	}
-	for line := range bytes.Lines(t.aligned.Bytes()) {
-		if _, err := fmt.Fprintf(t.to, "%s\n", bytes.TrimRight(line, " \n")); err != nil {
+	before := 0
+	for _, width := range widths {
+		before += width + len(gap)
+	}
+	for _, row := range t.kept {
+		var line strings.Builder
+		for i, cell := range row[:len(row)-1] {
+			fmt.Fprintf(&line, "%-*s"+gap, widths[i], cell)
+		}
+		last := row[len(row)-1]
+		if t.width > 0 {
+			last = clipped(last, max(minLast, t.width-before))
+		}
+		line.WriteString(last)
+		if _, err := fmt.Fprintln(t.to, strings.TrimRight(line.String(), " ")); err != nil {
 			return err
 		}
 	}
-	t.aligned.Reset()
+	t.kept = nil
 	return nil
+}
+
+// gap is between two columns.
+const gap = "  "
+
+// commit is an id as a table has it: whole, but for a terminal.
+func (t *table) commit(id string) string {
+	const short = 12
+	if t.width > 0 && len(id) > short {
+		return id[:short]
+	}
+	return id
 }
 
 // field is a row of a name and its value, and none without a value.
@@ -81,9 +103,6 @@ func clipped(text string, most int) string {
 	}
 	return string([]rune(text)[:most-1]) + "…"
 }
-
-// maxReason is how much of a reason a table shows.
-const maxReason = 60
 
 // local is a time as the clock on the wall shows it; "" for none.
 func local(t time.Time) string {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 )
@@ -34,6 +35,33 @@ func TestTable(t *testing.T) {
 	const want = "NAME         VALUE  REST\na            1\na\uFFFD[0mlonger  2      x\n"
 	if got := out.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// A terminal shows of the last column what fits, and of a commit its beginning; what
+// reads a pipe gets all of it.
+func TestTableFits(t *testing.T) {
+	const id = "6dcb09b5b57875f334f61aebed695e2e4193db5e"
+	reason := strings.Repeat("é", 100)
+	for name, test := range map[string]struct {
+		width int
+		want  string
+	}{
+		"a pipe":             {0, id + "  " + reason},
+		"a terminal":         {100, id[:12] + "  " + strings.Repeat("é", 100-12-2-1) + "…"},
+		"a wide terminal":    {200, id[:12] + "  " + reason},
+		"a narrow terminal":  {20, id[:12] + "  " + strings.Repeat("é", minLast-1) + "…"},
+		"one without a size": {1, id[:12] + "  " + strings.Repeat("é", minLast-1) + "…"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			table := newTable(&out)
+			table.width = test.width
+			table.row(table.commit(id), reason)
+			if err := table.flush(); err != nil || out.String() != test.want+"\n" {
+				t.Errorf("%v, got\n%s\nwant\n%s", err, out.String(), test.want)
+			}
+		})
 	}
 }
 

@@ -237,10 +237,11 @@ func (d *demo) send(ctx context.Context, change codehosttest.Change, object stri
 	d.printf("   delivery %s: %d %s\n", answer.Delivery, status, answer.Outcome)
 
 	s, _ := d.rules.Source(source)
-	explained, err := explain.Delivery(d.rules, s, header, body, true)
+	explained, err := explain.Delivery(d.rules, s, header, body)
 	if err != nil {
 		return err
 	}
+	explained.All(d.rules)
 	for _, event := range explained.Events {
 		for _, v := range event.Rules {
 			if v.Matched {

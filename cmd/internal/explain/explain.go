@@ -68,9 +68,9 @@ const tagCommit = "the host does not say which commit the tag stands for; the bu
 
 // Delivery explains the body of a delivery. Nobody vouches for it: the signature
 // is not looked at. Where no header names the event, it is guessed from the body,
-// and so is that it is a form. Rules of other repositories are only counted, unless
-// all are asked for. The error is codehost.ErrMalformed.
-func Delivery(rules *mapping.Ruleset, source *mapping.Source, header http.Header, body []byte, all bool) (*Explanation, error) {
+// and so is that it is a form. Rules of other repositories are only counted. The
+// error is codehost.ErrMalformed.
+func Delivery(rules *mapping.Ruleset, source *mapping.Source, header http.Header, body []byte) (*Explanation, error) {
 	message, err := codehost.Saved(source.Provider, header, body)
 	if err != nil {
 		return nil, err
@@ -98,9 +98,6 @@ func Delivery(rules *mapping.Ruleset, source *mapping.Source, header http.Header
 		explained := about(rules, event)
 		named = named || len(explained.Rules) > 0
 		built = built || len(explained.RunJob)+len(explained.Dead) > 0
-		if all {
-			explained.Rules, explained.OtherRules = rules.Explain(&event), 0
-		}
 		e.Events = append(e.Events, explained)
 	}
 	switch {
@@ -111,6 +108,14 @@ func Delivery(rules *mapping.Ruleset, source *mapping.Source, header http.Header
 		e.Ignored = mapping.ReasonNoRule
 	}
 	return e, nil
+}
+
+// All adds what the rules of other repositories say.
+func (e *Explanation) All(rules *mapping.Ruleset) {
+	for i := range e.Events {
+		event := &e.Events[i]
+		event.Rules, event.OtherRules = rules.Explain(&event.Event), 0
+	}
 }
 
 func about(rules *mapping.Ruleset, event mapping.Event) Event {

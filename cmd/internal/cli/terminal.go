@@ -1,0 +1,23 @@
+package cli
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// terminalWidth is how many characters a line of a terminal has; 0 for what is no
+// terminal.
+func terminalWidth(stream any) int {
+	f, ok := stream.(*os.File)
+	if !ok {
+		return 0
+	}
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0
+	}
+	return max(1, int(size.Col)) // one that does not know its size is one all the same
+}
+
+func isTerminal(stream any) bool { return terminalWidth(stream) > 0 }
