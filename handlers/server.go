@@ -56,6 +56,9 @@ var ErrFull = errors.New("the queue is full")
 type Source struct {
 	mapping.Source
 	Keys codehost.Keys
+	// Doubts are what is odd about its secrets, for the log of deliveries that no key
+	// of its own authenticates. They hold no secret.
+	Doubts []string
 }
 
 // State is what a reload replaces: the rules and the sources they name, by

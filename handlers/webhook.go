@@ -237,6 +237,9 @@ func (st *state) takeToken(source string, now time.Time) error {
 func (s *Server) believe(cl *call, header http.Header, raw []byte, now time.Time) (*codehost.Message, error) {
 	message, err := codehost.Authenticate(cl.source.Provider, cl.source.Keys, header, raw, now)
 	if errors.Is(err, codehost.ErrUnauthenticated) {
+		if len(cl.source.Doubts) > 0 {
+			err = fmt.Errorf("%w; %s", err, strings.Join(cl.source.Doubts, "; "))
+		}
 		return nil, refuse(http.StatusUnauthorized, unauthenticated, "", err)
 	}
 	if err != nil {

@@ -86,14 +86,24 @@ func adminTokens(name string, refs []mapping.SecretRef) ([]admin.Token, error) {
 		errs   []error
 	)
 	for _, ref := range refs {
-		value, err := secret.Resolve(ref)
-		if err == nil && strings.ContainsFunc(string(value), func(r rune) bool { return r <= ' ' || r > '~' }) {
-			err = errors.New("it has characters that a header cannot carry: use letters and digits")
-		}
-		if err != nil {
+		if _, err := AdminToken(ref); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}
-		tokens = append(tokens, func() (mapping.Secret, error) { return secret.Resolve(ref) })
+		tokens = append(tokens, func() (mapping.Secret, error) { return AdminToken(ref) })
 	}
 	return tokens, errors.Join(errs...)
+}
+
+// AdminToken reads a token as it is now. One that no header can carry is an error.
+func AdminToken(ref mapping.SecretRef) (mapping.Secret, error) {
+	value, doubt, err := secret.Read(ref)
+	switch {
+	case err != nil:
+		return "", err
+	case doubt != "":
+		return "", errors.New(doubt)
+	case strings.ContainsFunc(string(value), func(r rune) bool { return r <= ' ' || r > '~' }):
+		return "", errors.New("it has characters that a header cannot carry: use letters and digits")
+	}
+	return value, nil
 }

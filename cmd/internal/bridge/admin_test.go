@@ -131,10 +131,15 @@ func TestAdminTokensThatCannotBe(t *testing.T) {
 	if err := os.WriteFile(file, []byte("two words"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	lines := filepath.Join(t.TempDir(), "lines")
+	if err := os.WriteFile(lines, []byte("token\r\n\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, test := range map[string]struct {
 		ref  mapping.SecretRef
 		says string
 	}{
+		"it has an empty line behind it":  {mapping.SecretRef{File: lines}, "lines ends in more white space than one line break"},
 		"it is not there":                 {mapping.SecretRef{Env: "NONE"}, "admin read token: environment variable NONE is not set"},
 		"no header can carry it":          {mapping.SecretRef{Env: "UMLAUT"}, "characters that a header cannot carry"},
 		"it has a space in it, in a file": {mapping.SecretRef{File: file}, "characters that a header cannot carry"},

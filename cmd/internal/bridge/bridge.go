@@ -100,7 +100,11 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 		o.Source = ResolveSource
 	}
 	if o.Service == nil {
-		o.Service = func(t *mapping.Target) (trigger.Service, error) { return NewClient(t, o.Logger) }
+		o.Service = func(t *mapping.Target) (trigger.Service, error) {
+			client, doubts, err := NewClient(t, o.Logger)
+			warn(ctx, o.Logger, "target", t.Name, doubts)
+			return client, err
+		}
 	}
 	b := &Bridge{o: o, log: o.Logger, failed: make(chan error, 2)}
 	defer func() {

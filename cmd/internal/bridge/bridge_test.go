@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -347,6 +348,56 @@ func TestSecretFilesRotate(t *testing.T) {
 		t.Errorf("after the rotation the old secret gives %d and the new one %d", old, now)
 	}
 	w.finished("cart", "dead", 1) // the service refused the new key of the target
+}
+
+// A file that has more than a secret in it is named at once, and wherever nobody is
+// let in by it.
+func TestSecretFilesWithMoreInThem(t *testing.T) {
+	dir := t.TempDir()
+	put := func(name, value string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(value), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("webhook", "s3cret\n\n")
+	put("sk", "\ufeffSK")
+	w := newWorld(t)
+	w.rules.Store(strings.NewReplacer(
+		"{env: E2E_SECRET}", "{file: "+filepath.Join(dir, "webhook")+"}",
+		"{env: E2E_SK}", "{file: "+filepath.Join(dir, "sk")+"}",
+	).Replace(fmt.Sprintf(rules, w.simulator.URL)))
+	w.Reload(t.Context())
+	logged := func(parts ...string) bool {
+		return slices.ContainsFunc(strings.Split(w.logs.String(), "\n"), func(line string) bool {
+			return !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(line, part) })
+		})
+	}
+	const space = "webhook ends in more white space than one line break"
+	for _, line := range [][]string{
+		{`"secrets: warning"`, `"source":"github"`, `"error":"secrets[0]: secret file `, space},
+		{`"secrets: warning"`, `"target":"north"`, `"error":"credentials.secret_key: secret file `, "sk begins with a byte order mark"},
+	} {
+		if !logged(line...) {
+			t.Errorf("the log has no line with %q:\n%s", line, w.logs)
+		}
+	}
+	status := func(secret string) int {
+		header, body := codehosttest.GitHub(secret, push(), "")
+		codehosttest.Sign(mapping.GitHub, secret, header, body)
+		return w.post("/webhooks/github", header, body).status
+	}
+	if got := status("s3cret"); got != http.StatusUnauthorized || !logged(`"msg":"delivery"`, `"status":401`, space) {
+		t.Errorf("the secret without what is around it gives %d, and the log says\n%s", got, w.logs)
+	}
+	put("webhook", "another\n")
+	w.eventually("the secret alone is taken", func() bool { return status("another") == http.StatusAccepted })
+	before := len(w.logs.String())
+	if got := status("s3cret"); got != http.StatusUnauthorized || strings.Contains(w.logs.String()[before:], space) {
+		t.Errorf("the old secret gives %d, and the log says\n%s", got, w.logs.String()[before:])
+	}
+	if strings.Contains(w.logs.String(), "s3cret") {
+		t.Errorf("the log has the secret:\n%s", w.logs)
+	}
 }
 
 func TestStopFinishesWhatRuns(t *testing.T) {

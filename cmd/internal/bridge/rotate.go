@@ -60,6 +60,7 @@ func (b *Bridge) rotate(ctx context.Context, faults map[string]string) {
 			delete(faults, s.Name)
 			if !reflect.DeepEqual(source.Keys, sources[s.Name].Keys) {
 				sources[s.Name] = source
+				warn(ctx, b.log, "source", s.Name, source.Doubts)
 				changed = append(changed, s.Name)
 			}
 		}

@@ -36,6 +36,7 @@ func (b *Bridge) load(ctx context.Context) (*loaded, error) {
 			continue
 		}
 		next.sources[s.Name] = source
+		warn(ctx, b.log, "source", s.Name, source.Doubts)
 		if source.Keys.Insecure {
 			b.log.LogAttrs(ctx, slog.LevelWarn, "source takes deliveries from anybody, as the rules say", slog.String("source", s.Name))
 		}

@@ -1,8 +1,10 @@
 package bridge
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"buildbridge/cmd/internal/secret"
 	"buildbridge/handlers"
@@ -36,28 +38,40 @@ func ResolveSource(s *mapping.Source) (*handlers.Source, error) {
 	if err := r.err(); err != nil {
 		return nil, err
 	}
+	resolved.Doubts = r.doubts
 	return resolved, nil
 }
 
 // resolver resolves the secrets of one source or target and collects what is
 // wrong with them.
 type resolver struct {
-	place string
-	errs  []error
+	place  string
+	errs   []error
+	doubts []string // what secret.Read says, with the field
 }
 
 func (r *resolver) resolve(field string, ref *mapping.SecretRef) mapping.Secret {
 	if ref == nil {
 		return ""
 	}
-	value, err := secret.Resolve(*ref)
+	value, doubt, err := secret.Read(*ref)
 	r.note(field, err)
+	if doubt != "" {
+		r.doubts = append(r.doubts, field+": "+doubt)
+	}
 	return value
 }
 
 func (r *resolver) note(field string, err error) {
 	if err != nil {
 		r.errs = append(r.errs, fmt.Errorf("%s: %s: %w", r.place, field, err))
+	}
+}
+
+// warn logs doubts about the secrets of a source or target.
+func warn(ctx context.Context, log *slog.Logger, kind, name string, doubts []string) {
+	for _, doubt := range doubts {
+		log.LogAttrs(ctx, slog.LevelWarn, "secrets: warning", slog.String(kind, name), slog.String("error", doubt))
 	}
 }
 

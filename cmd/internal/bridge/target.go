@@ -10,9 +10,9 @@ import (
 )
 
 // NewClient makes the client of a target, after checking that its secrets are
-// there. The client reads them anew for each call. No call is made here. log may be
-// nil.
-func NewClient(t *mapping.Target, log *slog.Logger) (*codearts.Client, error) {
+// there; the doubts are what is odd about them. The client reads them anew for each
+// call. No call is made here. log may be nil.
+func NewClient(t *mapping.Target, log *slog.Logger) (_ *codearts.Client, doubts []string, err error) {
 	r := resolver{place: fmt.Sprintf("target %q", t.Name)}
 	c := t.Credentials
 	r.resolve("credentials.access_key", c.AccessKey)
@@ -23,11 +23,11 @@ func NewClient(t *mapping.Target, log *slog.Logger) (*codearts.Client, error) {
 		r.resolve("credentials.iam_user.password", &c.IAMUser.Password)
 	}
 	if err := r.err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	credentials, err := credentialsOf(t, log)
 	if err != nil {
-		return nil, fmt.Errorf("target %q: credentials: %w", t.Name, err)
+		return nil, nil, fmt.Errorf("target %q: credentials: %w", t.Name, err)
 	}
 	client, err := codearts.New(codearts.Options{
 		Endpoint:    Endpoint(t),
@@ -36,9 +36,9 @@ func NewClient(t *mapping.Target, log *slog.Logger) (*codearts.Client, error) {
 		Logger:      log,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("target %q: %w", t.Name, err)
+		return nil, nil, fmt.Errorf("target %q: %w", t.Name, err)
 	}
-	return client, nil
+	return client, r.doubts, nil
 }
 
 // Endpoint is the address that a target's calls go to.

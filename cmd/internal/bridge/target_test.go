@@ -44,7 +44,7 @@ func TestNewClientCredentials(t *testing.T) {
 		"none":          {error: "none are configured"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client, err := bridge.NewClient(&mapping.Target{Name: "north", Endpoint: simulator.URL, Credentials: test.credentials}, nil)
+			client, _, err := bridge.NewClient(&mapping.Target{Name: "north", Endpoint: simulator.URL, Credentials: test.credentials}, nil)
 			if err == nil {
 				defer client.Close()
 				_, err = client.RunJob(t.Context(), []byte(`{"job_id":"`+pushJob+`"}`))

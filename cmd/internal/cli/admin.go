@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"buildbridge/cmd/internal/bridge"
-	"buildbridge/cmd/internal/secret"
 	"buildbridge/handlers/admin"
 	"buildbridge/mapping"
 )
@@ -76,7 +75,7 @@ func (f *adminFlags) client() (*client, error) {
 		if err != nil {
 			return nil, err
 		}
-		if c.token, err = secret.Resolve(refs[0]); err != nil {
+		if c.token, err = bridge.AdminToken(refs[0]); err != nil {
 			return nil, fmt.Errorf("--admin-token: %w", err)
 		}
 		c.tried = "the token of " + f.AdminToken + " was sent"
@@ -87,7 +86,7 @@ func (f *adminFlags) client() (*client, error) {
 	if file == "" || !isLoopback(u.Hostname()) { // a token is for the machine it is on
 		return c, nil
 	}
-	token, err := secret.Resolve(mapping.SecretRef{File: file})
+	token, err := bridge.AdminToken(mapping.SecretRef{File: file})
 	switch {
 	case err == nil:
 		c.token, c.tried = token, "the token of "+file+" was sent"

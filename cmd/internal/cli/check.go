@@ -118,8 +118,9 @@ func (r *report) summary() string {
 	if len(r.Faults) > 0 {
 		return count(len(r.Faults), "fault")
 	}
-	var failed int
+	failed, warnings := 0, len(r.Warnings)
 	for _, f := range r.Online {
+		warnings += len(f.Warnings)
 		if !f.OK {
 			failed++
 		}
@@ -130,8 +131,8 @@ func (r *report) summary() string {
 	} else {
 		s += "ok"
 	}
-	if n := len(r.Warnings); n > 0 {
-		s += ", " + count(n, "warning")
+	if warnings > 0 {
+		s += ", " + count(warnings, "warning")
 	}
 	return s
 }

@@ -22,6 +22,8 @@ type finding struct {
 	OK      bool     `json:"ok"`
 	Skipped bool     `json:"skipped,omitempty"` // nobody was asked: OK says only that nothing failed
 	Message string   `json:"message"`
+
+	Warnings []string `json:"warnings,omitempty"` // about its secrets
 }
 
 // String is the finding in a line.
@@ -42,7 +44,11 @@ func (f finding) String() string {
 	default:
 		what = fmt.Sprintf("target %q", f.Target)
 	}
-	return fmt.Sprintf("online: %s: %s: %s", what, verdict, f.Message)
+	lines := []string{fmt.Sprintf("online: %s: %s: %s", what, verdict, f.Message)}
+	for _, w := range f.Warnings {
+		lines = append(lines, fmt.Sprintf("online: %s: warning: %s", what, w))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // atOnce is how many jobs are asked for at the same time.
@@ -76,9 +82,12 @@ func askSource(s *mapping.Source) finding {
 	if s.Insecure {
 		f.Message = "insecure: it takes deliveries from anybody"
 	}
-	if _, err := bridge.ResolveSource(s); err != nil {
+	resolved, err := bridge.ResolveSource(s)
+	if err != nil {
 		f.OK, f.Message = false, oneLine(err, fmt.Sprintf("source %q: ", s.Name))
+		return f
 	}
+	f.Warnings = resolved.Doubts
 	return f
 }
 
@@ -107,13 +116,13 @@ func jobsOf(rules *mapping.Ruleset, target string) []job {
 }
 
 func askTarget(ctx context.Context, t *mapping.Target, jobs []job) []finding {
-	client, err := bridge.NewClient(t, nil)
+	client, doubts, err := bridge.NewClient(t, nil)
 	if err != nil {
 		return []finding{{Target: t.Name, Message: oneLine(err, fmt.Sprintf("target %q: ", t.Name))}}
 	}
 	defer client.Close()
 	if len(jobs) == 0 {
-		return []finding{{Target: t.Name, OK: true, Skipped: true, Message: "no rule uses it; its secrets are there"}}
+		return []finding{{Target: t.Name, OK: true, Skipped: true, Message: "no rule uses it; its secrets are there", Warnings: doubts}}
 	}
 	found := make([]finding, len(jobs))
 	slots := make(chan struct{}, atOnce)
@@ -129,6 +138,7 @@ func askTarget(ctx context.Context, t *mapping.Target, jobs []job) []finding {
 	for range jobs {
 		<-done
 	}
+	found[0].Warnings = doubts
 	return found
 }
 
