@@ -29,7 +29,11 @@ func (r *rule) explain(failed clause, ev *Event, repository string) string {
 	case clauseBranches:
 		return r.push.branches.explain("push.branches", ev.Branch, ev.Branch)
 	case clauseUnknownPaths:
-		return "push.unknown_paths: skip, and the host did not send a complete list of changed files"
+		why := "push.unknown_paths: skip, and the host did not send a complete list of changed files"
+		if ev.FilesUnknown != "" {
+			why += ": " + ev.FilesUnknown
+		}
+		return why
 	case clauseNoFiles:
 		return "push.paths: the push changed no files"
 	case clauseIgnored:

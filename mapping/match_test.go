@@ -103,6 +103,7 @@ func TestReasons(t *testing.T) {
 		"unknown files":          {push("paths: x"), pushEvent(func(e *Event) { e.FilesComplete = false }), ""},
 		"unknown files, build":   {push("paths: x, unknown_paths: build"), pushEvent(func(e *Event) { e.FilesComplete, e.Files = false, nil }), ""},
 		"unknown files, skip":    {push("paths: 'services/**', unknown_paths: skip"), pushEvent(func(e *Event) { e.FilesComplete = false }), `push.unknown_paths: skip, and the host did not send a complete list of changed files`},
+		"unknown files, why":     {push("paths: 'services/**', unknown_paths: skip"), pushEvent(func(e *Event) { e.FilesComplete, e.FilesUnknown = false, "a new branch" }), `push.unknown_paths: skip, and the host did not send a complete list of changed files: a new branch`},
 		"unknown files, ignore":  {push("paths_ignore: x, unknown_paths: skip"), pushEvent(func(e *Event) { e.FilesComplete = false }), `push.unknown_paths: skip, and the host did not send a complete list of changed files`},
 		"known files, skip":      {push("paths: 'services/**', unknown_paths: skip"), pushEvent(nil), ""},
 		"unknown files, no path": {push(""), pushEvent(func(e *Event) { e.FilesComplete = false }), ""},

@@ -21,7 +21,8 @@ type Explanation struct {
 	EventFrom Origin `json:"event_from"`
 	header    string // that names the event, "" where the body does
 
-	Events []Event `json:"events"`
+	Events  []Event            `json:"events"`
+	LeftOut []codehost.LeftOut `json:"left_out,omitempty"` // what else the delivery tells of
 	// Ignored is why there is no build, "" if there is one, be it dead.
 	Ignored mapping.Reason `json:"ignored"`
 }
@@ -40,6 +41,7 @@ const (
 // be sent.
 type Event struct {
 	mapping.Event
+	FilesUnknown  string `json:"files_unknown,omitempty"`  // why files_complete is false
 	CommitUnknown string `json:"commit_unknown,omitempty"` // why commit is empty
 
 	Rules      []mapping.Verdict `json:"rules"`       // that name the repository, or all
@@ -81,7 +83,7 @@ func Delivery(rules *mapping.Ruleset, source *mapping.Source, header http.Header
 	}
 	e := &Explanation{
 		Event: delivery.Event, EventFrom: Header, header: message.EventHeader(),
-		Events: []Event{}, Ignored: delivery.Ignored,
+		Events: []Event{}, LeftOut: delivery.LeftOut, Ignored: delivery.Ignored,
 	}
 	switch {
 	case e.header == "":
@@ -122,7 +124,7 @@ func about(rules *mapping.Ruleset, event mapping.Event) Event {
 	if event.Files == nil {
 		event.Files = []string{}
 	}
-	e := Event{Event: event, Rules: []mapping.Verdict{}, RunJob: []RunJob{}}
+	e := Event{Event: event, FilesUnknown: event.FilesUnknown, Rules: []mapping.Verdict{}, RunJob: []RunJob{}}
 	if event.Commit == "" {
 		e.CommitUnknown = tagCommit
 	}

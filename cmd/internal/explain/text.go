@@ -22,10 +22,13 @@ func (e *Explanation) Text() string {
 		}
 		e.Events[i].write(&b)
 	}
+	if len(e.Events) > 0 && (len(e.LeftOut) > 0 || e.Ignored != "") {
+		b.WriteByte('\n')
+	}
+	for _, l := range e.LeftOut {
+		fmt.Fprintf(&b, "left out: %s\n", l)
+	}
 	if e.Ignored != "" {
-		if len(e.Events) > 0 {
-			b.WriteByte('\n')
-		}
 		fmt.Fprintf(&b, "nothing to build: %s (%s)\n", e.Ignored, meaning(e.Ignored))
 	}
 	return b.String()
@@ -99,14 +102,16 @@ func (e *Event) headline() string {
 	if e.Forced {
 		line += ", forced"
 	}
-	if e.Kind != mapping.Push {
+	switch {
+	case e.Kind != mapping.Push:
 		return line
+	case e.FilesComplete:
+		return line + ", " + count(len(e.Files), "changed file")
+	case len(e.Files) == 0:
+		return line + ", changed files not known: " + e.FilesUnknown
+	default:
+		return line + ", " + count(len(e.Files), "changed file") + ", perhaps not all: " + e.FilesUnknown
 	}
-	files := count(len(e.Files), "changed file")
-	if !e.FilesComplete {
-		files += " (the list is not complete)"
-	}
-	return line + ", " + files
 }
 
 func count(n int, noun string) string {
