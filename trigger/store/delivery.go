@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/klauspost/compress/s2"
+	"github.com/golang/snappy"
 )
 
 // Outcome is what became of a delivery that was kept.
@@ -76,7 +76,7 @@ func (s *Store) Delivery(ctx context.Context, id string) (*Delivery, error) {
 		bad = append(bad, "header cannot be read: "+err.Error())
 	}
 	if len(zipped) > 0 { // else it is forgotten
-		if d.Body, err = s2.Decode(nil, zipped); err != nil {
+		if d.Body, err = snappy.Decode(nil, zipped); err != nil {
 			bad = append(bad, "body cannot be read: "+err.Error())
 		}
 	}

@@ -15,7 +15,7 @@ CREATE TABLE deliveries (
     duplicate_key text NOT NULL,
     verdicts      text NOT NULL, -- JSON, of an ignored one
     header        text NOT NULL, -- JSON: what names the event
-    body          bytea NOT NULL, -- compressed (S2), without secrets
+    body          bytea NOT NULL, -- compressed (Snappy), without secrets
     replay_of     text NOT NULL
 );
 ALTER TABLE deliveries ALTER COLUMN body SET STORAGE EXTERNAL; -- not compressed a second time

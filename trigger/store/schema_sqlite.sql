@@ -16,7 +16,7 @@ CREATE TABLE deliveries (
     duplicate_key text NOT NULL,
     verdicts      text NOT NULL, -- JSON, of an ignored one
     header        text NOT NULL, -- JSON: what names the event
-    body          blob NOT NULL, -- compressed (S2), without secrets
+    body          blob NOT NULL, -- compressed (Snappy), without secrets
     replay_of     text NOT NULL
 ) STRICT;
 CREATE INDEX deliveries_duplicate ON deliveries (source, duplicate_key, received_at) WHERE outcome = 'accepted';

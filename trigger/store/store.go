@@ -14,8 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/golang/snappy"
 	"github.com/google/uuid"
-	"github.com/klauspost/compress/s2"
 )
 
 // Options of a store.
@@ -158,7 +158,7 @@ func (s *Store) zip(body []byte) []byte {
 	if !ok {
 		scratch = new([]byte)
 	}
-	zipped := s2.Encode(*scratch, body)
+	zipped := snappy.Encode((*scratch)[:cap(*scratch)], body)
 	if cap(zipped) > scratchMost {
 		s.scratch.Put(scratch)
 		return zipped
