@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -162,7 +163,7 @@ func (d *demo) invite() {
 	d.printf(`
 Everything keeps running until you press Ctrl-C. Look at it from another terminal:
 
-  buildbridge builds list --admin %[3]s
+  %[7]s builds list --admin %[3]s
   curl %[3]s/metrics
   curl %[4]s/_runs
 
@@ -171,7 +172,17 @@ And send a push of your own: edit %[5]s, and
   signature=$(openssl dgst -sha256 -hmac %[6]s < %[5]s | sed 's/^.* //')
   curl %[1]s/webhooks/%[2]s -H 'Content-Type: application/json' -H 'X-GitHub-Event: push' \
     -H "X-GitHub-Delivery: $(date +%%s)" -H "X-Hub-Signature-256: sha256=$signature" --data-binary @%[5]s
-`, d.bridge.PublicURL(), source, d.bridge.AdminURL(), d.simulator.URL, d.push(), string(d.secret))
+`, d.bridge.PublicURL(), source, d.bridge.AdminURL(), d.simulator.URL, d.push(), string(d.secret), program())
+}
+
+// program is how to run this program from another terminal: by its name, if that is
+// what the name finds.
+func program() string {
+	path, err := os.Executable()
+	if found, missing := exec.LookPath("buildbridge"); err != nil || missing == nil && found == path {
+		return "buildbridge"
+	}
+	return path
 }
 
 // show sends the push and the tag.

@@ -66,7 +66,11 @@ func TestInvitation(t *testing.T) {
 	}
 	out.Reset()
 	d.invite()
-	if !strings.Contains(out.String(), "buildbridge builds list --admin "+d.bridge.AdminURL()+"\n") {
+	program, err := os.Executable() // no name finds it
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "\n  "+program+" builds list --admin "+d.bridge.AdminURL()+"\n") {
 		t.Errorf("it does not say how to list builds:\n%s", out.String())
 	}
 	_, lines, _ := strings.Cut(out.String(), "\n  signature=")
