@@ -69,10 +69,11 @@ func (cl *call) event() mapping.Event {
 
 // decide asks the rules what each event builds.
 func (cl *call) decide(rules *mapping.Ruleset) {
+	decider := rules.Decider()
 	for i := range cl.delivery.Events {
 		event := &cl.delivery.Events[i]
 		event.Source = cl.source.Name
-		builds := rules.Decide(event)
+		builds := decider.Decide(event)
 		for j := range builds {
 			// The jobs of one rule come one after the other.
 			if rule := builds[j].Rule; j == 0 || rule != builds[j-1].Rule {

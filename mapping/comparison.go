@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
@@ -96,4 +97,40 @@ func (r *rule) values(field string) []string {
 		return []string{""}
 	}
 	return nil
+}
+
+// deepComparisons finds ==, != and in between lists or maps that hold lists or maps,
+// or whose type is not known: one such call can go through more than all that an
+// expression may cost.
+func deepComparisons(checked *cel.Ast) []placedFault {
+	var faults []placedFault
+	native := checked.NativeRep()
+	for _, c := range ast.MatchDescendants(ast.NavigateAST(native), ast.KindMatcher(ast.CallKind)) {
+		args, flat := c.AsCall().Args(), true
+		switch c.AsCall().FunctionName() {
+		case operators.Equals, operators.NotEquals:
+			flat = isFlat(native.GetType(args[0].ID()), 1) || isFlat(native.GetType(args[1].ID()), 1)
+		case operators.In:
+			flat = isFlat(native.GetType(args[0].ID()), 0) || isFlat(native.GetType(args[1].ID()), 1)
+		}
+		if !flat {
+			at := native.SourceInfo().GetStartLocation(c.ID())
+			faults = append(faults, placedFault{expressionFault{
+				message: "only texts, numbers, and lists or maps of them can be compared, and their types have to be known when the file is loaded",
+			}, at.Line(), at.Column()})
+		}
+	}
+	return faults
+}
+
+// isFlat says whether a value of type t holds values in at most so many levels.
+func isFlat(t *types.Type, levels int) bool {
+	switch t.Kind() {
+	case types.DynKind, types.AnyKind, types.TypeParamKind, types.OpaqueKind:
+		return false
+	case types.ListKind, types.MapKind:
+		return levels > 0 && !slices.ContainsFunc(t.Parameters(), func(p *types.Type) bool { return !isFlat(p, levels-1) })
+	default:
+		return true
+	}
 }

@@ -3,6 +3,7 @@ package mapping
 import (
 	"fmt"
 	"reflect"
+	"unicode/utf8"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
@@ -15,15 +16,21 @@ const eventTypeName = "Event"
 type eventField struct {
 	name string
 	kind *types.Type
-	get  func(*Event) any
+	get  func(*Event) (any, error)
 }
 
 func eventFields() []eventField {
 	str := func(name string, get func(*Event) string) eventField {
-		return eventField{name, types.StringType, func(e *Event) any { return types.String(get(e)) }}
+		return eventField{name, types.StringType, func(e *Event) (any, error) {
+			s := get(e)
+			if len(s) > maxSeen { // a name that is cut would be another name
+				return nil, fmt.Errorf("event.%s has more than %d bytes", name, maxSeen)
+			}
+			return types.String(s), nil
+		}}
 	}
 	flag := func(name string, get func(*Event) bool) eventField {
-		return eventField{name, types.BoolType, func(e *Event) any { return types.Bool(get(e)) }}
+		return eventField{name, types.BoolType, func(e *Event) (any, error) { return types.Bool(get(e)), nil }}
 	}
 	return []eventField{
 		str("source", func(e *Event) string { return e.Source }),
@@ -39,16 +46,25 @@ func eventFields() []eventField {
 		str("before", func(e *Event) string { return e.Before }),
 		flag("created", func(e *Event) bool { return e.Created }),
 		flag("forced", func(e *Event) bool { return e.Forced }),
-		str("message", func(e *Event) string { return e.Message }),
+		str("message", message),
 		str("author", func(e *Event) string { return e.Author }),
 		str("pusher", func(e *Event) string { return e.Pusher }),
 		str("url", func(e *Event) string { return e.URL }),
-		{"files", types.NewListType(types.StringType), func(e *Event) any {
-			return types.NewStringList(types.DefaultTypeAdapter, e.Files)
+		{"files", types.NewListType(types.StringType), func(e *Event) (any, error) {
+			return types.NewStringList(types.DefaultTypeAdapter, e.Files), nil
 		}},
 		flag("files_complete", func(e *Event) bool { return e.FilesComplete }),
 		str("default_branch", func(e *Event) string { return e.DefaultBranch }),
 	}
+}
+
+// message is that of the event, cut after the last character that fits.
+func message(e *Event) string {
+	end := min(len(e.Message), maxSeen)
+	for end < len(e.Message) && end > 0 && !utf8.RuneStart(e.Message[end]) {
+		end--
+	}
+	return e.Message[:end]
 }
 
 func eventFieldNames() []string {
@@ -78,7 +94,7 @@ func newEventProvider(r *types.Registry) eventProvider {
 				if !ok {
 					return nil, fmt.Errorf("%s of %T", f.name, obj)
 				}
-				return f.get(e), nil
+				return f.get(e)
 			},
 		}
 	}

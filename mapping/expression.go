@@ -1,12 +1,9 @@
 package mapping
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"math"
 	"regexp"
-	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,16 +16,13 @@ import (
 	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
-	"cel.dev/cel-go/common/types/traits"
 	"cel.dev/cel-go/ext"
-	"cel.dev/cel-go/interpreter"
 )
 
 // Limits of expressions.
 const (
-	maxExpression = 8192    // characters
-	maxText       = 1 << 20 // bytes that a function may make out of less
-	maxReason     = 300     // characters of why one failed
+	maxExpression = 8192 // characters
+	maxReason     = 300  // characters of why one failed
 )
 
 // expression is a checked CEL program. It is safe for concurrent use.
@@ -37,7 +31,6 @@ type expression struct {
 	program cel.Program
 	result  *types.Type
 	fields  []string // of the event that it reads
-	loops   bool     // has a macro that goes through a list or a map
 
 	requires []comparison // of a condition
 	never    bool         // a condition that is plainly false
@@ -110,43 +103,16 @@ func matchesGlob(s, pattern ref.Val) ref.Val {
 	if err := checkGlob(p); err != nil {
 		return types.NewErr("matchesGlob: %v", err)
 	}
-	if globPrice(s, pattern) > maxCost {
-		return tooCostly("matchesGlob")
+	if refused := refuse("matchesGlob", []ref.Val{s, pattern}); refused != nil {
+		return refused
 	}
 	return types.Bool(glob{pattern: p}.match(string(s.(types.String))))
 }
 
-func tooCostly(function string) ref.Val {
-	return types.NewErr("%s: it would take too long, the texts are too long", function)
-}
-
-// guard bounds the functions of the strings extension whose result can be far
-// larger than their arguments, or whose work is: CEL counts the cost of a call
-// only after it.
+// guard bounds what one call of the strings extension can do.
 func guard(env *cel.Env) (*cel.Env, error) {
 	var options []cel.EnvOption
-	search := func(name string, args []ref.Val) ref.Val {
-		if searchPrice(args[0], args[1]) > maxCost {
-			return tooCostly(name)
-		}
-		return nil
-	}
-	result := func(grown func([]ref.Val) int) func(string, []ref.Val) ref.Val {
-		return func(name string, args []ref.Val) ref.Val {
-			if grown(args) > maxText {
-				return types.NewErr("%s: the result may be longer than %d bytes", name, maxText)
-			}
-			return nil
-		}
-	}
-	for name, refuse := range map[string]func(name string, args []ref.Val) ref.Val{
-		"indexOf":     search,
-		"lastIndexOf": search,
-		"replace":     result(grownReplace),
-		"join":        result(grownJoin),
-		"split":       result(grownSplit),
-		"format":      result(func(args []ref.Val) int { return weight(args[0]) + weight(args[1]) }),
-	} {
+	for _, name := range []string{"indexOf", "lastIndexOf", "replace", "join", "format"} {
 		f := env.Functions()[name]
 		bindings, err := f.Bindings()
 		if err != nil {
@@ -177,62 +143,6 @@ func guard(env *cel.Env) (*cel.Env, error) {
 	return env.Extend(options...)
 }
 
-func grownReplace(args []ref.Val) int {
-	s, old, with := weight(args[0]), weight(args[1]), weight(args[2])
-	if with <= old {
-		return 0 // it does not grow
-	}
-	return s + times(s/max(1, old)+1, with)
-}
-
-func grownJoin(args []ref.Val) int {
-	total := weight(args[0])
-	if len(args) > 1 {
-		if l, ok := args[0].(traits.Lister); ok {
-			n, _ := l.Size().(types.Int)
-			total += times(int(n), weight(args[1]))
-		}
-	}
-	return total
-}
-
-func grownSplit(args []ref.Val) int {
-	return times(weight(args[0])/max(1, weight(args[1])), 16) // of a string header each
-}
-
-func times(a, b int) int {
-	if b != 0 && a > math.MaxInt32/b {
-		return math.MaxInt32
-	}
-	return a * b
-}
-
-// weight is about the length in bytes of what a value prints as, at most a
-// little over maxText.
-func weight(v ref.Val) int {
-	switch v := v.(type) {
-	case types.String:
-		return len(v)
-	case types.Bytes:
-		return len(v)
-	case traits.Mapper:
-		n := 0
-		for it := v.Iterator(); it.HasNext() == types.True && n <= maxText; {
-			k := it.Next()
-			n += weight(k) + weight(v.Get(k))
-		}
-		return n
-	case traits.Lister:
-		n := 0
-		for it := v.Iterator(); it.HasNext() == types.True && n <= maxText; {
-			n += 2 + weight(it.Next())
-		}
-		return n
-	default:
-		return 32
-	}
-}
-
 // compile checks an expression.
 func (l *language) compile(text string) (*expression, []expressionFault) {
 	if c, ok := l.compiled[text]; ok {
@@ -259,7 +169,10 @@ func (l *language) compileNew(text string) (_ *expression, faults []expressionFa
 		}
 		return nil, faults
 	}
-	for _, f := range append(badLiterals(checked, "matchesGlob", checkGlob), badLiterals(checked, overloads.Matches, checkRegexp)...) {
+	placed := badPatterns(checked, "matchesGlob", false, checkGlob)
+	placed = append(placed, badPatterns(checked, overloads.Matches, true, checkRegexp)...)
+	placed = append(placed, deepComparisons(checked)...)
+	for _, f := range placed {
 		f.offset = byteOffset(text, f.line, f.column)
 		faults = append(faults, f.expressionFault)
 	}
@@ -267,12 +180,11 @@ func (l *language) compileNew(text string) (_ *expression, faults []expressionFa
 		return nil, faults
 	}
 	program, err := l.env.Program(checked, cel.EvalOptions(cel.OptOptimize),
-		cel.CostTracking(prices{}), cel.CostLimit(maxCost), cel.InterruptCheckFrequency(interruptEvery))
+		cel.OptimizeRegex(boundRegexp(overloads.Matches), boundRegexp(overloads.MatchesString)))
 	if err != nil {
 		return nil, []expressionFault{{0, err.Error()}}
 	}
-	loops := ast.MatchDescendants(ast.NavigateAST(checked.NativeRep()), ast.KindMatcher(ast.ComprehensionKind))
-	e := &expression{text: text, program: program, result: checked.OutputType(), fields: fieldsOf(checked), loops: len(loops) > 0}
+	e := &expression{text: text, program: program, result: checked.OutputType(), fields: fieldsOf(checked)}
 	e.requires, e.never = requires(checked.NativeRep().Expr())
 	return e, nil
 }
@@ -336,21 +248,25 @@ type placedFault struct {
 	line, column int
 }
 
-// badLiterals finds bad patterns written out as the last argument of a function.
-func badLiterals(checked *cel.Ast, function string, check func(string) error) []placedFault {
+// badPatterns finds patterns, the last argument of a function, that check refuses.
+// One that is not written out is refused where written says so.
+func badPatterns(checked *cel.Ast, function string, written bool, check func(string) error) []placedFault {
 	var faults []placedFault
 	native := checked.NativeRep()
 	for _, c := range ast.MatchDescendants(ast.NavigateAST(native), ast.FunctionMatcher(function)) {
 		args := c.AsCall().Args()
-		if len(args) == 0 || args[len(args)-1].Kind() != ast.LiteralKind {
+		if len(args) == 0 {
 			continue
 		}
 		arg := args[len(args)-1]
-		pattern, ok := arg.AsLiteral().(types.String)
-		if !ok {
+		err := errWritten
+		if arg.Kind() == ast.LiteralKind {
+			pattern, _ := arg.AsLiteral().(types.String)
+			err = check(string(pattern))
+		} else if !written {
 			continue
 		}
-		if err := check(string(pattern)); err != nil {
+		if err != nil {
 			at := native.SourceInfo().GetStartLocation(arg.ID())
 			faults = append(faults, placedFault{expressionFault{message: function + ": " + err.Error()}, at.Line(), at.Column()})
 		}
@@ -358,10 +274,7 @@ func badLiterals(checked *cel.Ast, function string, check func(string) error) []
 	return faults
 }
 
-func checkRegexp(pattern string) error {
-	_, err := syntax.Parse(pattern, syntax.Perl)
-	return err
-}
+var errWritten = errors.New("the pattern has to be written out, as one text: how long it takes is checked when the file is loaded")
 
 // fieldsOf lists the fields of the event that an expression reads.
 func fieldsOf(checked *cel.Ast) []string {
@@ -385,41 +298,20 @@ func (e *expression) mayBe(kinds ...types.Kind) bool {
 	return k == types.DynKind || k == types.AnyKind || k == types.TypeParamKind || slices.Contains(kinds, k)
 }
 
-//nolint:contextcheck,nolintlint // what is decided does not depend on who waits for it; the linters disagree where this has to stand
-func (e *expression) eval(ev *Event) (ref.Val, error) {
-	if !e.loops || ev.textLength() < clocked { // the clock would cost more than most conditions do
-		return evaluated(e.program.Eval(activation{ev}))
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), maxTime)
-	defer cancel()
-	return evaluated(e.program.ContextEval(ctx, activation{ev}))
-}
-
-func evaluated(v ref.Val, _ *cel.EvalDetails, err error) (ref.Val, error) {
-	if err != nil {
-		return nil, errors.New(cleanError(err))
-	}
-	return v, nil
-}
-
 // cleanError is the text of an error, made fit to be stored and shown: it may
 // quote the event, whole and with its control characters.
 func cleanError(err error) string {
-	s := err.Error()
-	if _, limit := errors.AsType[interpreter.EvalCancelledError](err); limit || errors.Is(err, interpreter.InterruptError{}) {
-		s = "it takes too long: " + s
-	}
 	return visible(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '
 		}
 		return r
-	}, clipTo(s, maxReason)))
+	}, clipTo(err.Error(), maxReason)))
 }
 
 // truth evaluates a condition.
-func (e *expression) truth(ev *Event) (bool, error) {
-	v, err := e.eval(ev)
+func (m *meter) truth(e *expression, ev *Event) (bool, error) {
+	v, err := m.eval(e, ev)
 	if err != nil {
 		return false, err
 	}
@@ -431,8 +323,8 @@ func (e *expression) truth(ev *Event) (bool, error) {
 }
 
 // format evaluates an expression to the text of a parameter.
-func (e *expression) format(ev *Event) (string, error) {
-	v, err := e.eval(ev)
+func (m *meter) format(e *expression, ev *Event) (string, error) {
+	v, err := m.eval(e, ev)
 	if err != nil {
 		return "", err
 	}

@@ -58,8 +58,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzParameter checks that no expression makes compiling or evaluating panic,
-// and that a build that is alive has sound values.
+// FuzzParameter checks that no expression makes compiling or evaluating panic, or
+// costs more than it may, and that a build that is alive has sound values.
 func FuzzParameter(f *testing.F) {
 	for _, s := range []string{
 		"${event.branch}", `${event.tag.trimPrefix("v")}`, "${event.files.map(f, f + f).join()}", "${1/0}", `${event.message.replace("", "x")}`,
@@ -67,6 +67,9 @@ func FuzzParameter(f *testing.F) {
 		"${type(event)}", "${event.branch.matchesGlob(event.branch)}", `${{"a": {"b": 1}}.a.b}`, "${optional.none()}", "${size(event.files) % 0}", "$${x}${'\\n'}",
 	} {
 		f.Add(s, "main", "message")
+	}
+	for _, s := range worst() {
+		f.Add("${"+s+"}", "main", strings.Repeat("m", maxSeen))
 	}
 	lang, err := newLanguage()
 	if err != nil {
@@ -85,7 +88,11 @@ func FuzzParameter(f *testing.F) {
 		if len(l.faults) > 0 {
 			return
 		}
-		got, err := parsed.value(pushEvent(func(e *Event) { e.Branch, e.Message = branch, message }))
+		var m meter
+		got, err := parsed.value(&m, pushEvent(func(e *Event) { e.Branch, e.Message = branch, message }))
+		if m.spent > maxCosts {
+			t.Errorf("%q cost %d", value, m.spent)
+		}
 		if err != nil {
 			return
 		}

@@ -29,7 +29,7 @@ const (
 // check finds the first clause that the event fails. repository is the event's
 // in lower case. An error is one of the condition: the rule matches, and what it
 // builds is dead.
-func (r *rule) check(ev *Event, repository string) (clause, error) {
+func (r *rule) check(m *meter, ev *Event, repository string) (clause, error) {
 	if !r.hasSource(ev.Source) {
 		return clauseSource, nil
 	}
@@ -46,7 +46,7 @@ func (r *rule) check(ev *Event, repository string) (clause, error) {
 	if failed != matched || r.condition == nil {
 		return failed, nil
 	}
-	ok, err := r.condition.truth(ev)
+	ok, err := m.truth(r.condition, ev)
 	if err == nil && !ok {
 		return clauseIf, nil
 	}
@@ -106,7 +106,7 @@ func (t *tagClause) check(ev *Event) clause {
 
 // builds makes the builds of a rule that matches. failed is why its condition
 // could not be evaluated, if so.
-func (r *rule) builds(ev *Event, failed error, out []Build) []Build {
+func (r *rule) builds(m *meter, ev *Event, failed error, out []Build) []Build {
 	for i := range r.jobs {
 		j := &r.jobs[i]
 		b := Build{
@@ -128,7 +128,7 @@ func (r *rule) builds(ev *Event, failed error, out []Build) []Build {
 		case ev.Kind == Push && b.Commit == "":
 			b.Dead = fmt.Sprintf("rule %q: event.commit: the host named no commit to build", r.name)
 		default:
-			b.Parameters, b.Dead = r.parameters(ev, i)
+			b.Parameters, b.Dead = r.parameters(m, ev, i)
 		}
 		out = append(out, b)
 	}
@@ -136,14 +136,14 @@ func (r *rule) builds(ev *Event, failed error, out []Build) []Build {
 }
 
 // parameters evaluates those of a job, or says why it cannot.
-func (r *rule) parameters(ev *Event, i int) ([]Parameter, string) {
+func (r *rule) parameters(m *meter, ev *Event, i int) ([]Parameter, string) {
 	j := &r.jobs[i]
 	if len(j.parameters) == 0 {
 		return nil, ""
 	}
 	out := make([]Parameter, len(j.parameters))
 	for k, p := range j.parameters {
-		v, err := p.value.value(ev)
+		v, err := p.value.value(m, ev)
 		if err != nil {
 			return nil, fmt.Sprintf("rule %q: jobs[%d].parameters.%s: %v", r.name, i, p.name, err)
 		}

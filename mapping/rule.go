@@ -225,14 +225,14 @@ func controlName(c rune) string {
 }
 
 // value evaluates a parameter. An error means that there is no right value.
-func (t template) value(ev *Event) (string, error) {
+func (t template) value(m *meter, ev *Event) (string, error) {
 	var b strings.Builder
 	for _, p := range t {
 		if p.expression == nil {
 			b.WriteString(p.literal)
 			continue
 		}
-		v, err := p.expression.format(ev)
+		v, err := m.format(p.expression, ev)
 		if err != nil {
 			return "", err
 		}

@@ -74,20 +74,37 @@ func (rs *Ruleset) Jobs() iter.Seq[Job] {
 	}
 }
 
+// Decider decides the events of one delivery, one after the other. What their
+// expressions may cost is bounded for all of them together.
+type Decider struct {
+	rules *Ruleset
+	meter meter
+}
+
+// Decider begins to decide a delivery.
+func (rs *Ruleset) Decider() Decider { return Decider{rules: rs} }
+
+// Decide gives the builds of an event that is a delivery of its own.
+func (rs *Ruleset) Decide(ev *Event) []Build {
+	d := rs.Decider()
+	return d.Decide(ev)
+}
+
 // Decide gives the builds of every rule that matches the event, in the order
 // of the rules and of their jobs. It looks only at rules that can name the
 // event's repository. A rule that matches but whose condition or parameters
 // cannot be evaluated gives builds that are dead, with the reason.
-func (rs *Ruleset) Decide(ev *Event) []Build {
+func (d *Decider) Decide(ev *Event) []Build {
 	repository := strings.ToLower(ev.Repository)
+	rs := d.rules
 	var few [8]hit
 	hits := rs.index.matching(repository, few[:0], func(id int32) (bool, error) {
-		failed, err := rs.rules[id].check(ev, repository)
+		failed, err := rs.rules[id].check(&d.meter, ev, repository)
 		return failed == matched, err
 	})
 	var out []Build
 	for _, h := range hits {
-		out = rs.rules[h.rule].builds(ev, h.err, out)
+		out = rs.rules[h.rule].builds(&d.meter, ev, h.err, out)
 	}
 	return out
 }
@@ -119,6 +136,6 @@ func (rs *Ruleset) ExplainRepository(ev *Event, limit int) (verdicts []Verdict, 
 }
 
 func (r *rule) verdict(ev *Event, repository string) Verdict {
-	failed, _ := r.check(ev, repository)
+	failed, _ := r.check(new(meter), ev, repository)
 	return Verdict{Rule: r.name, Matched: failed == matched, Reason: visible(r.explain(failed, ev, repository))}
 }

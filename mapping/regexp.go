@@ -1,0 +1,74 @@
+package mapping
+
+import (
+	"fmt"
+	"regexp"
+
+	"cel.dev/cel-go/common/overloads"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/interpreter"
+)
+
+// maxRegexp is how many instructions a compiled pattern may have: in the worst case
+// each is tried at each character of the text.
+const maxRegexp = 250
+
+func checkRegexp(pattern string) error {
+	size, err := types.RegexProgramSize(pattern)
+	switch {
+	case err != nil:
+		return err
+	case size > maxRegexp:
+		return fmt.Errorf("the pattern is too large: compiled, it has %d instructions, and at most %d are taken;"+
+			" a count such as {1,100} makes as many copies of what is before it, + and * make none", size, maxRegexp)
+	}
+	return nil
+}
+
+// boundRegexp compiles the pattern of a call, and counts a match before it is tried.
+func boundRegexp(overload string) *interpreter.RegexOptimization {
+	return &interpreter.RegexOptimization{
+		Function: overloads.Matches, OverloadID: overload, RegexIndex: 1,
+		Factory: func(call interpreter.InterpretableCall, pattern string) (interpreter.InterpretableCall, error) {
+			size, err := types.RegexProgramSize(pattern)
+			if err != nil {
+				return nil, err
+			}
+			compiled, err := regexp.Compile(pattern)
+			return regexpCall{call, compiled, types.Int(size)}, err
+		},
+	}
+}
+
+// regexpCall is a call of matches.
+type regexpCall struct {
+	interpreter.InterpretableCall
+
+	compiled *regexp.Regexp
+	size     types.Int // instructions
+}
+
+// Exec implements interpreter.InterpretableV2.
+func (c regexpCall) Exec(frame *interpreter.ExecutionFrame) ref.Val {
+	v := c.Args()[0].Exec(frame)
+	s, ok := v.(types.String)
+	if !ok {
+		return types.MaybeNoSuchOverloadErr(v)
+	}
+	if costs := frame.CostTracker(); costs != nil {
+		costs.EvalBinary(frame, c.ID(), c, s, c.size, types.True)
+	}
+	return types.Bool(c.compiled.MatchString(string(s)))
+}
+
+// Eval implements interpreter.Interpretable.
+func (c regexpCall) Eval(vars interpreter.Activation) ref.Val {
+	return interpreter.EvalActivation(vars, c.Exec)
+}
+
+// regexpPrice is what a match may cost; args are the text and the instructions.
+func regexpPrice(args []ref.Val) int {
+	size, _ := args[1].(types.Int)
+	return times(length(args[0]), int(size)) / 12
+}
