@@ -1,11 +1,6 @@
 package mapping
 
-import (
-	"errors"
-	"fmt"
-)
-
-var errNotUTF8 = errors.New("the value is not UTF-8")
+import "fmt"
 
 // clause is a clause of a rule that an event failed.
 type clause int
@@ -125,6 +120,8 @@ func (r *rule) builds(m *meter, ev *Event, failed error, out []Build) []Build {
 			b.Dead = fmt.Sprintf("rule %q: if: %v", r.name, failed)
 		case ev.Kind == Tag && b.Tag == "":
 			b.Dead = fmt.Sprintf("rule %q: event.tag: the tag has no name", r.name)
+		case neverSent(b.Tag) != "":
+			b.Dead = fmt.Sprintf("rule %q: event.tag: %s", r.name, neverSent(b.Tag))
 		case ev.Kind == Push && b.Commit == "":
 			b.Dead = fmt.Sprintf("rule %q: event.commit: the host named no commit to build", r.name)
 		default:

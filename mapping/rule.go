@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -174,11 +175,11 @@ func (s scope) template(t text, field string) template {
 		s.fault(s.file.inside(t, err.offset), field, "%s", err.message)
 	}
 	out := make(template, 0, len(segments))
-	length, control := 0, ""
+	length, refused := 0, ""
 	for _, seg := range segments {
 		if !seg.isExpr {
 			length += utf8.RuneCountInString(seg.literal)
-			control = cmp.Or(control, controlIn(seg.literal))
+			refused = cmp.Or(refused, neverSent(seg.literal))
 			out = append(out, part{literal: seg.literal})
 			continue
 		}
@@ -194,8 +195,8 @@ func (s scope) template(t text, field string) template {
 	if length > maxValue {
 		s.fault(t.at, field, "a value has at most %d characters, this has %d", maxValue, length)
 	}
-	if control != "" {
-		s.fault(t.at, field, "%s; in YAML, write long text as a folded block (>-)", control)
+	if refused != "" {
+		s.fault(t.at, field, "%s; in YAML, write long text as a folded block (>-)", refused)
 	}
 	if len(s.faults) == before {
 		s.templates[t.value] = out
@@ -203,10 +204,14 @@ func (s scope) template(t text, field string) template {
 	return out
 }
 
-// controlIn names the first control character of s, "" if there is none.
-func controlIn(s string) string {
-	for _, c := range s {
-		if unicode.IsControl(c) {
+// neverSent says why s is not sent, "" if it may be. U+FFFD is what decoders write
+// for bytes that are not UTF-8: nobody knows what was meant.
+func neverSent(s string) string {
+	for _, c := range s { // as which bytes that are not UTF-8 read, too
+		switch {
+		case c == utf8.RuneError:
+			return "the value has a character that was not UTF-8 (U+FFFD)"
+		case unicode.IsControl(c):
 			return fmt.Sprintf("the value has a control character (%s)", controlName(c))
 		}
 	}
@@ -239,13 +244,11 @@ func (t template) value(m *meter, ev *Event) (string, error) {
 		b.WriteString(v)
 	}
 	v := b.String()
-	switch n := utf8.RuneCountInString(v); {
-	case n > maxValue:
+	if n := utf8.RuneCountInString(v); n > maxValue {
 		return "", fmt.Errorf("the value has %d characters, at most %d are taken", n, maxValue)
-	case !utf8.ValidString(v):
-		return "", errNotUTF8
-	case strings.IndexFunc(v, unicode.IsControl) >= 0:
-		return "", fmt.Errorf("%s", controlIn(v))
+	}
+	if why := neverSent(v); why != "" {
+		return "", errors.New(why)
 	}
 	return v, nil
 }
