@@ -64,6 +64,29 @@ func fieldName(e ast.Expr) (string, bool) {
 	return e.AsSelect().FieldName(), of.Kind() == ast.IdentKind && of.AsIdent() == "event"
 }
 
+// passesMessage says whether e is the message of the event, with all of its lines, or
+// has it in it.
+func passesMessage(e ast.Expr) bool {
+	if name, ok := fieldName(e); ok {
+		return name == "message"
+	}
+	if e.Kind() != ast.CallKind {
+		return false
+	}
+	call := e.AsCall()
+	parts := call.Args()
+	switch call.FunctionName() {
+	case operators.Conditional:
+		parts = parts[1:]
+	case operators.Add:
+	case "trim", "trimPrefix", "trimSuffix", "lowerAscii", "upperAscii":
+		parts = []ast.Expr{call.Target()}
+	default:
+		return false
+	}
+	return slices.ContainsFunc(parts, passesMessage)
+}
+
 // whyNever says why a condition is never true for the events that the rest of the
 // rule takes, "" where that is not plain to see.
 func (r *rule) whyNever() string {

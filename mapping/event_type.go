@@ -3,6 +3,8 @@ package mapping
 import (
 	"fmt"
 	"reflect"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"cel.dev/cel-go/cel"
@@ -47,6 +49,7 @@ func eventFields() []eventField {
 		flag("created", func(e *Event) bool { return e.Created }),
 		flag("forced", func(e *Event) bool { return e.Forced }),
 		str("message", message),
+		str("title", title),
 		str("author", func(e *Event) string { return e.Author }),
 		str("pusher", func(e *Event) string { return e.Pusher }),
 		str("url", func(e *Event) string { return e.URL }),
@@ -65,6 +68,17 @@ func message(e *Event) string {
 		end--
 	}
 	return e.Message[:end]
+}
+
+// title is the first line of the message, fit to be the value of a parameter.
+func title(e *Event) string {
+	line, _, _ := strings.Cut(message(e), "\n")
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, line))
 }
 
 func eventFieldNames() []string {

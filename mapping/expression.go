@@ -31,6 +31,7 @@ type expression struct {
 	program cel.Program
 	result  *types.Type
 	fields  []string // of the event that it reads
+	lines   bool     // has the message in it, with all of its lines
 
 	requires []comparison // of a condition
 	never    bool         // a condition that is plainly false
@@ -186,6 +187,7 @@ func (l *language) compileNew(text string) (_ *expression, faults []expressionFa
 	}
 	e := &expression{text: text, program: program, result: checked.OutputType(), fields: fieldsOf(checked)}
 	e.requires, e.never = requires(checked.NativeRep().Expr())
+	e.lines = passesMessage(checked.NativeRep().Expr())
 	return e, nil
 }
 

@@ -236,6 +236,8 @@ func TestDead(t *testing.T) {
 		"8192 characters":          {`é${event.branch}`, pushEvent(func(e *Event) { e.Branch = long[1:] }), ""},
 		"too long in all":          {`x${event.branch}`, pushEvent(func(e *Event) { e.Branch = long }), `rule "r": jobs[0].parameters.p: the value has 8193 characters, at most 8192 are taken`},
 		"the first line":           {`${event.message.split("\n")[0]}`, pushEvent(nil), ""},
+		"the title":                {`${event.title}`, pushEvent(func(e *Event) { e.Message = "One\tline \r\n\nmore\n" }), ""},
+		"a cut character":          {`${event.title.substring(2700)}`, pushEvent(func(e *Event) { e.Message = strings.Repeat("商", 4000) }), ""},
 		"a list by dyn":            {`${dyn(event.files)}`, pushEvent(nil), `rule "r": jobs[0].parameters.p: the result is list, not a string, an integer or a boolean`},
 		"no commit":                {`x`, pushEvent(func(e *Event) { e.Commit = "" }), `rule "r": event.commit: the host named no commit to build`},
 		"no tag":                   {`x`, tagEvent(""), `rule "r": event.tag: the tag has no name`},
@@ -314,6 +316,7 @@ func TestExpressions(t *testing.T) {
 		`event.created`:        "true",
 		`event.forced`:         "false",
 		`event.message.size()`: "26",
+		`event.title`:          "Count twice",
 		`event.author`:         "Ann",
 		`event.pusher`:         "ann",
 		`event.url`:            "https://github.com/acme/shop",
@@ -360,6 +363,26 @@ func TestExpressions(t *testing.T) {
 			}
 			if got, err := new(meter).format(e, ev); err != nil || got != want {
 				t.Errorf("%q, %v; want %q", got, err, want)
+			}
+		})
+	}
+}
+
+func TestTitle(t *testing.T) {
+	tests := map[string]struct{ message, want string }{
+		"one line":                    {"Count twice", "Count twice"},
+		"ended as some hosts end it":  {"Count twice\n", "Count twice"},
+		"lines of Windows":            {"Count twice\r\n\r\nmore", "Count twice"},
+		"control characters":          {"Count\ttwice\x1b\u0085", "Count twice"},
+		"none":                        {"", ""},
+		"an empty line":               {"\nmore", ""},
+		"longer than what is seen":    {strings.Repeat("商", 4000), strings.Repeat("商", maxSeen/3)},
+		"the line ends where it cuts": {strings.Repeat("m", maxSeen) + "\nmore", strings.Repeat("m", maxSeen)},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := title(&Event{Message: test.message}); got != test.want {
+				t.Errorf("%q, want %q", got, test.want)
 			}
 		})
 	}

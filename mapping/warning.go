@@ -27,6 +27,8 @@ func (s scope) warnRule(r *rule, doc *ruleDocument) {
 			s.warn(doc.If.at, "if", "%s", why)
 		}
 	}
+	s.warnParameters(r, doc, func(e *expression) bool { return e.lines },
+		"event.message may have several lines, and a value with a line break is not sent: event.title is the first line")
 	if (r.push == nil) == (r.tag == nil) {
 		return
 	}
@@ -34,14 +36,15 @@ func (s scope) warnRule(r *rule, doc *ruleDocument) {
 	if r.push == nil {
 		empty, only = "branch", "tags"
 	}
+	s.warnParameters(r, doc, func(e *expression) bool { return e.reads(empty) }, `event.%s is always "": this rule is for %s only`, empty, only)
+}
+
+// warnParameters warns of each parameter that has an expression of a kind.
+func (s scope) warnParameters(r *rule, doc *ruleDocument, has func(*expression) bool, format string, args ...any) {
 	for i := range r.jobs {
 		for k, p := range r.jobs[i].parameters {
-			for _, part := range p.value {
-				if part.expression != nil && part.expression.reads(empty) {
-					s.warn(doc.Jobs[i].Parameters[k].Value.at, fmt.Sprintf("jobs[%d].parameters.%s", i, p.name),
-						`event.%s is always "": this rule is for %s only`, empty, only)
-					break
-				}
+			if slices.ContainsFunc(p.value, func(part part) bool { return part.expression != nil && has(part.expression) }) {
+				s.warn(doc.Jobs[i].Parameters[k].Value.at, fmt.Sprintf("jobs[%d].parameters.%s", i, p.name), format, args...)
 			}
 		}
 	}
