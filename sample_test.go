@@ -21,7 +21,7 @@ func TestSample(t *testing.T) {
 	push := mapping.Event{
 		Source: "github", Provider: mapping.GitHub, Kind: mapping.Push,
 		Ref: "refs/heads/main", Branch: "main", Commit: "6dcb09b5b57875f334f61aebed695e2e4193db5e",
-		Files: []string{"services/cart/cart.go"}, FilesComplete: true, Message: "Count twice",
+		Files: []string{"services/cart/cart.go"}, FilesComplete: true, Message: "Carts (#7)\n\n* Count twice [skip ci]",
 	}
 	push.SetRepository("acme/shop")
 	tag := mapping.Event{

@@ -252,7 +252,7 @@ func BenchmarkCondition(b *testing.B) {
 	for name, text := range map[string]string{
 		"flag":   `!event.forced`,
 		"equal":  `event.branch == event.default_branch`,
-		"skip":   `!event.message.contains("[skip ci]")`,
+		"skip":   `!event.title.contains("[skip ci]")`,
 		"regexp": `event.branch.matches("^release/[0-9]+$")`,
 		"glob":   `event.branch.matchesGlob("release/*")`,
 		"files":  `event.files.exists(f, f.matchesGlob("services/*/go.mod"))`,

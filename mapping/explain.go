@@ -43,7 +43,7 @@ func (r *rule) explain(failed clause, ev *Event, repository string) string {
 	case clauseTags:
 		return r.tag.tags.explain("tag.tags", ev.Tag, ev.Tag)
 	case clauseVersion:
-		return fmt.Sprintf("tag.semver: %q is not a version of three parts", clip(ev.Tag))
+		return fmt.Sprintf("tag.semver: %q is not a version of three parts, such as v1.2.3%s", clip(ev.Tag), prefixed(ev.Tag))
 	case clauseSemver:
 		if v, ok := version(ev.Tag); ok && v.Prerelease() != "" && !r.tag.constraint.namesPrerelease() {
 			return fmt.Sprintf("tag.semver: %q is a prerelease, and %s names none", clip(ev.Tag), r.tag.constraint.text)

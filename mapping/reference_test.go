@@ -70,7 +70,22 @@ func TestExamples(t *testing.T) {
 		}
 		doc += part + block
 	}
-	if _, warnings, err := Parse(File{Name: "rules.md", Data: []byte(doc)}); err != nil || len(warnings) > 0 {
-		t.Errorf("%v %v\n%s", err, warnings, doc)
+	rs, warnings, err := Parse(File{Name: "rules.md", Data: []byte(doc)})
+	if err != nil || len(warnings) > 0 {
+		t.Fatalf("%v %v\n%s", err, warnings, doc)
+	}
+	event := func(ev *Event, message string) *Event { ev.Message = message; return ev }
+	for name, test := range map[string]struct {
+		event *Event
+		want  int // builds
+	}{
+		"a push":                         {event(pushEvent(nil), "Count twice"), 1},
+		"a push that says so":            {event(pushEvent(nil), "Count twice [skip ci]"), 0},
+		"a squash merge of one":          {event(pushEvent(nil), "Carts (#7)\n\n* Count twice [skip ci]\n* Count"), 1},
+		"a release of a commit that did": {event(tagEvent("v2.0.0"), "Release 2.0.0 [skip ci]"), 1},
+	} {
+		if builds := rs.Decide(test.event); len(builds) != test.want {
+			t.Errorf("%s: %d builds of the example, want %d: %+v", name, len(builds), test.want, rs.Explain(test.event))
+		}
 	}
 }

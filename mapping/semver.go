@@ -40,6 +40,20 @@ func version(tag string) (*semver.Version, bool) {
 	return v, err == nil
 }
 
+// prefixed says of a tag that it is a version but for what is before it, up to the
+// last / or the first digit; "" if it is not.
+func prefixed(tag string) string {
+	for _, i := range []int{strings.LastIndexByte(tag, '/') + 1, strings.IndexAny(tag, "0123456789")} {
+		if i <= 0 {
+			continue
+		}
+		if _, ok := version(tag[i:]); ok {
+			return fmt.Sprintf(": what is before it, %s, is not taken off", clip(tag[:i]))
+		}
+	}
+	return ""
+}
+
 // namesPrerelease says whether a version of the constraint is a prerelease. The
 // hyphen of a range, 1.0.0 - 2.0.0, has spaces around it.
 func (c *constraint) namesPrerelease() bool {

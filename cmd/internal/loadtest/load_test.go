@@ -75,7 +75,7 @@ rules:
   - name: cart
     repository: acme/shop
     when: {push: {branches: ['**', '!wip/**'], paths: ['services/cart/**'], paths_ignore: ['**/*.md']}}
-    if: '!event.message.contains("[skip ci]")'
+    if: '!event.title.contains("[skip ci]")'
     jobs: [{job_id: %s, parameters: {codeBranch: "${event.branch}", title: 'push by ${event.pusher}'}}]
 `, endpoint, limit, jobID)
 	for i := range others {
