@@ -81,9 +81,9 @@ func (prices) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint
 		panic(interpreter.EvalCancelledError{Cause: tooLong, Message: fmt.Sprintf("a text in it is longer than %d bytes", maxText)})
 	}
 	if types.IsError(result) {
-		return new(uint64(1 + lookPrice(args)))
+		return new(1 + uint64(max(0, lookPrice(args))))
 	}
-	return new(uint64(1 + price(function, args)))
+	return new(1 + uint64(max(0, price(function, args))))
 }
 
 // lookPrice is for a call that failed: it has looked at its arguments.
