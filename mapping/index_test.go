@@ -127,7 +127,7 @@ func TestMemory(t *testing.T) {
 	}
 	before := measure()
 	file := manyRules(1)
-	file.Data = append(file.Data, "#"+strings.Repeat(" a long comment", 1<<20)...)
+	file.Data = append(file.Data, "#"+strings.Repeat(" a long comment", 1<<16)...)
 	rs := mustParse(t, file)
 	size := float64(len(file.Data))
 	file.Data = nil

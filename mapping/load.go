@@ -19,7 +19,9 @@ import (
 // Limits of one file.
 const (
 	maxFile    = 64 << 20 // bytes
+	maxPart    = 1 << 20  // bytes that are parsed at once: a part of the file, or all of it
 	maxNesting = 100      // levels
+	maxEntries = 10_000   // of a map
 )
 
 // File is one rules document. Name is only for faults: the path as the user
@@ -175,9 +177,14 @@ func (l *loader) read(f File) {
 		l.add(s, doc)
 		return
 	}
+	if len(file.text) > maxPart {
+		s.unreadable(start, "the file is larger than %d MiB, and is not of a form that can be read in parts: "+
+			"a plain list under one rules:, without anchors, aliases and tags; split it into several files", maxPart>>20)
+		return
+	}
 	body, fault := parseYAML(file.text)
 	if fault != nil {
-		s.unreadable(file.place(fault.line, fault.column), "%s", fault.message)
+		s.unparsed(fault, 0)
 		return
 	}
 	*doc = document{}
@@ -193,6 +200,13 @@ func (s scope) decoder() *decoder {
 func (s scope) unreadable(at place, format string, args ...any) {
 	s.unread = true
 	s.fault(at, "", format, args...)
+}
+
+// unparsed reports why a part of the file, so many lines behind its beginning, is
+// not YAML.
+func (s scope) unparsed(f *parseFault, lines int) bool {
+	s.unreadable(s.file.place(lines+f.line, f.column), "%s", f.message)
+	return true
 }
 
 func (s scope) badByte(data []byte) place {
@@ -228,13 +242,15 @@ func parseYAML(text string) (body ast.Node, fault *parseFault) {
 		}
 	}()
 	tokens := lexer.Tokenize(text)
-	if at := tooDeep(tokens); at != nil {
-		return nil, &parseFault{at.Line, at.Column, fmt.Sprintf("nested more than %d levels deep", maxNesting)}
+	if at, what := tooMuch(tokens); at != nil {
+		return nil, &parseFault{at.Line, at.Column, what}
 	}
 	tree, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		f := &parseFault{1, 1, err.Error()}
-		if y, ok := errors.AsType[yaml.Error](err); ok {
+		f := &parseFault{1, 1, ""}
+		if y, ok := errors.AsType[yaml.Error](err); !ok {
+			f.message = err.Error()
+		} else { // whose Error prints the file, in a time that grows with its square
 			f.message = y.GetMessage()
 			if t := y.GetToken(); t != nil && t.Position != nil {
 				f.line, f.column = t.Position.Line, t.Position.Column
@@ -278,10 +294,12 @@ func aliasOrTag(tokens token.Tokens, line int) bool {
 	})
 }
 
-// tooDeep finds where tokens nest more than maxNesting levels: the parser
-// recurses and would not come back.
-func tooDeep(tokens token.Tokens) *token.Position {
-	var columns []int // of the block maps and lists that are open
+// tooMuch finds where tokens nest more than maxNesting levels: the parser recurses
+// and would not come back. And it finds a map of more than maxEntries: its time grows
+// with their square.
+func tooMuch(tokens token.Tokens) (at *token.Position, what string) {
+	type block struct{ column, entries int }
+	var open []block // maps and lists
 	flow, run := 0, 0
 	for _, t := range tokens {
 		at := t
@@ -301,21 +319,32 @@ func tooDeep(tokens token.Tokens) *token.Position {
 			run = 0
 			if flow == 0 && at.Position != nil {
 				c := at.Position.Column
-				for len(columns) > 0 && columns[len(columns)-1] >= c {
-					columns = columns[:len(columns)-1]
+				for len(open) > 0 && open[len(open)-1].column > c {
+					open = open[:len(open)-1]
 				}
-				columns = append(columns, c)
+				if len(open) == 0 || open[len(open)-1].column < c {
+					open = append(open, block{column: c})
+				}
+				last := &open[len(open)-1]
+				if t.Type == token.MappingValueType {
+					last.entries++
+				} else {
+					last.entries = 0 // a list
+				}
+				if last.entries > maxEntries {
+					return at.Position, fmt.Sprintf("a map has more than %d entries", maxEntries)
+				}
 			}
 		default:
 			if t.Prev == nil || t.Prev.Type != token.AnchorType { // else it is the anchor's name
 				run = 0
 			}
 		}
-		if flow+run+len(columns) > maxNesting && t.Position != nil {
-			return t.Position
+		if flow+run+len(open) > maxNesting && t.Position != nil {
+			return t.Position, fmt.Sprintf("nested more than %d levels deep", maxNesting)
 		}
 	}
-	return nil
+	return nil, ""
 }
 
 // decode fills doc. False means that nothing in it can be used.

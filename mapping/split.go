@@ -130,6 +130,23 @@ func hasAnchor(text string) bool {
 	}
 }
 
+// tooLarge finds the line of an element that is larger than maxPart: no other than
+// the last of a piece can be.
+func (p piece) tooLarge() (line int, ok bool) {
+	if len(p.text) <= maxPart {
+		return 0, false
+	}
+	indent := len(p.text) - len(strings.TrimLeft(p.text, " "))
+	for pos, n := 0, 1; pos < len(p.text); n++ {
+		row := p.text[pos : pos+lineLength(p.text[pos:])]
+		if body := strings.TrimLeft(row, " "); len(row)-len(body) == indent && isElement(body) {
+			line = p.line + n
+		}
+		pos += len(row)
+	}
+	return line, true
+}
+
 // readPieces decodes a large file in pieces. False means that it has to be
 // parsed whole, and that nothing was reported.
 func (s scope) readPieces(d *decoder, doc *document) bool {
@@ -141,13 +158,24 @@ func (s scope) readPieces(d *decoder, doc *document) bool {
 }
 
 func (s scope) readSplit(d *decoder, doc *document, rest string, pieces []piece) bool {
+	whole := len(s.file.text) <= maxPart // it can be read so as well
+	for _, p := range pieces {
+		if line, is := p.tooLarge(); is {
+			s.unreadable(s.file.place(line, 1), "this rule is larger than %d MiB", maxPart>>20)
+			return true
+		}
+	}
+	if len(rest)-strings.Count(rest, "\n") > maxPart {
+		s.unreadable(s.file.place(1, 1), "what is not under rules is larger than %d MiB", maxPart>>20)
+		return true
+	}
 	body, fault := parseYAML(rest)
 	if fault != nil {
-		return false
+		return !whole && s.unparsed(fault, 0)
 	}
 	before := len(s.faults)
 	s.decode(d, body, doc)
-	if len(s.faults) > before {
+	if len(s.faults) > before && whole {
 		s.faults = s.faults[:before]
 		return false
 	}
@@ -158,6 +186,9 @@ func (s scope) readSplit(d *decoder, doc *document, rest string, pieces []piece)
 	defer stop()
 	for _, p := range pieces {
 		body, fault := next()
+		if fault != nil && !whole {
+			return s.unparsed(fault, p.line)
+		}
 		list, isList := body.(*ast.SequenceNode)
 		if fault != nil || !isList {
 			s.faults = s.faults[:before]
@@ -165,7 +196,7 @@ func (s scope) readSplit(d *decoder, doc *document, rest string, pieces []piece)
 		}
 		d.shift = p.line
 		var more []ruleDocument
-		if !s.decodeRules(d, list, len(doc.Rules), &more) {
+		if !s.decodeRules(d, list, len(doc.Rules), &more) && whole {
 			s.faults = s.faults[:before]
 			return false
 		}

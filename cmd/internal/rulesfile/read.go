@@ -4,6 +4,7 @@ package rulesfile
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -13,18 +14,29 @@ import (
 	"buildbridge/mapping"
 )
 
-// maxFile bounds one file, in bytes: the limit of docs/rules.md.
-const maxFile = 64 << 20
+// Limits of docs/rules.md, in bytes.
+const (
+	maxFile  = 64 << 20
+	maxFiles = 256 << 20 // together
+)
 
 // Read reads every file that the paths name, in the order of the paths, those
 // of a directory by name. What cannot be read is among them, with the reason.
-func Read(paths []string) []mapping.File {
+func Read(paths []string) []mapping.File { return read(paths, maxFiles) }
+
+func read(paths []string, most int) []mapping.File {
 	found := list(paths)
 	files := make([]mapping.File, len(found))
 	for i, f := range found {
 		files[i].Name = f.name
-		if files[i].Err = f.err; f.err == nil {
+		switch {
+		case f.err != nil:
+			files[i].Err = f.err
+		case most <= 0:
+			files[i].Err = fmt.Errorf("not read: the files before it are as large as all may be together, %d MiB", maxFiles>>20)
+		default:
 			files[i].Data, files[i].Err = readFile(f.name)
+			most -= len(files[i].Data)
 		}
 	}
 	return files
