@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -127,9 +128,15 @@ func (s *Server) send(c echo.Context, a answer) {
 	s.sendJSON(c, a.status, a)
 }
 
-// sendJSON writes any answer. That a client did not wait for it is no fault.
+// sendJSON writes any answer, whole: with its length a client that is still sending
+// knows where it ends. That a client did not wait for it is no fault.
 func (s *Server) sendJSON(c echo.Context, status int, body any) {
-	if err := c.JSON(status, body); err != nil {
+	text, err := json.Marshal(body)
+	if err == nil {
+		c.Response().Header().Set(echo.HeaderContentLength, strconv.Itoa(len(text)+1))
+		err = c.JSONBlob(status, append(text, '\n'))
+	}
+	if err != nil {
 		s.logger.LogAttrs(c.Request().Context(), slog.LevelDebug, "answer not sent", slog.String("error", err.Error()))
 	}
 }

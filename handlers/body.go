@@ -24,15 +24,6 @@ const (
 	busyRetryAfter = 5 * time.Second
 )
 
-// closeUntilRead has every answer close the connection until the body was read:
-// net/http would otherwise wait for the rest of it before it answers, and a
-// client that stalls would hold us.
-func closeUntilRead(c echo.Context) {
-	if c.Request().ContentLength != 0 {
-		c.Response().Header().Set(echo.HeaderConnection, "close")
-	}
-}
-
 // smallBody is the size in bytes up to which a body is read into memory that was
 // another's before: most are that small, and would be half of all garbage.
 const smallBody = 16 << 10
@@ -87,7 +78,7 @@ func (s *Server) readBody(c echo.Context, limit int64) (raw []byte, held int64, 
 			return raw, held, refuse(http.StatusBadRequest, malformed, "the body ended early or came too slowly", err)
 		}
 	}
-	c.Response().Header().Del(echo.HeaderConnection)
+	bodyIsRead(c)
 	return raw, held, nil
 }
 

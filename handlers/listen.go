@@ -17,7 +17,7 @@ func NewHTTPServer(handler http.Handler, logger *slog.Logger) *http.Server {
 		Handler:           handler,
 		Protocols:         &protocols,
 		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       30 * time.Second, // a body that is not read (404, 403) is bounded by this alone
+		ReadTimeout:       30 * time.Second, // from the first byte of the header; readBody and lingering set their own
 		WriteTimeout:      60 * time.Second, // from the end of the header, so reading the body counts
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,

@@ -113,7 +113,7 @@ type Server struct {
 	bodies  *semaphore.Weighted // bytes
 	large   chan struct{}       // turns of large bodies
 	small   sync.Pool           // *[smallBody]byte
-	public  *echo.Echo
+	public  http.Handler
 	admin   *echo.Echo
 
 	swap  sync.Mutex // one Swap at a time
@@ -163,11 +163,12 @@ func New(o Options) (*Server, error) {
 		s.tracer = o.TracerProvider.Tracer(tracerName)
 	}
 
-	s.public = router(s.answerError)
+	public := router(s.answerError)
 	// RouteNotFound takes every other method: Echo would answer OPTIONS by itself.
-	s.public.POST(webhooks+":source", s.webhook)
-	s.public.RouteNotFound(webhooks+":source", s.webhook)
-	s.public.RouteNotFound(webhooks+"*", s.webhook) // no source has a / in its name: counted as unknown
+	public.POST(webhooks+":source", s.webhook)
+	public.RouteNotFound(webhooks+":source", s.webhook)
+	public.RouteNotFound(webhooks+"*", s.webhook) // no source has a / in its name: counted as unknown
+	s.public = lingering(public)
 
 	s.admin = router(s.answerAdminError)
 	s.admin.Pre(noStore)

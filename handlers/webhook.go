@@ -135,7 +135,6 @@ func (s *Server) webhook(c echo.Context) error {
 // receive takes a call through everything that can refuse it, in an order that
 // spends little on strangers, and gives its answer.
 func (s *Server) receive(c echo.Context, cl *call, now time.Time) (answer, error) {
-	closeUntilRead(c)
 	r := c.Request()
 	st := s.state.Load()
 	cl.client = clientAddr(r, s.options.TrustedProxies)
