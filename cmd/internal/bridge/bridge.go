@@ -164,14 +164,24 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 	if err := b.mountAdmin(ctx, db); err != nil {
 		return nil, err
 	}
-	b.serve(b.admin, b.handlers.Admin())
+	b.later(b.serve(b.admin, b.handlers.Admin()))
 
 	// The workers live until Stop, not until the start is over.
 	if err := b.trigger.Start(context.WithoutCancel(ctx)); err != nil {
 		return nil, err
 	}
-	b.later(b.stopTrigger)
-	b.serve(b.public, b.handlers.Public())
+	shutPublic := b.serve(b.public, b.handlers.Public())
+	b.later(func(ctx context.Context) error {
+		// At once: what strangers still send takes no time from calls of RunJob.
+		shut := make(chan error, 1)
+		go func() {
+			ctx, cancel := context.WithTimeout(ctx, bodyGrace)
+			defer cancel()
+			shut <- shutPublic(ctx)
+		}()
+		err := b.stopTrigger(ctx)
+		return errors.Join(<-shut, err)
+	})
 	b.watchSecrets(ctx)
 	b.phase.Store(running)
 
@@ -194,6 +204,10 @@ func databaseName(database string) string {
 	return database
 }
 
+// bodyGrace is how long deliveries under way may take at a stop: as long as one is to
+// take whose body is all there. Bodies that arrive for longer are cut off.
+const bodyGrace = 5 * time.Second
+
 // startGrace bounds the undoing of a start that failed.
 const startGrace = 5 * time.Second
 
@@ -201,9 +215,10 @@ const startGrace = 5 * time.Second
 func (b *Bridge) Failed() <-chan error { return b.failed }
 
 // Stop ends the bridge within the grace period: it reports not to be ready, takes
-// no more deliveries, lets those under way and calls on the wire finish, and
-// closes the database. Calls that do not finish in time are cut; what became of
-// them is looked for at the next start. ctx is for its values alone.
+// no more deliveries and begins no more calls, lets those under way finish, and
+// closes the database. Deliveries have bodyGrace of it, calls all of it. Calls that
+// do not finish in time are cut; what became of them is looked for at the next
+// start. ctx is for its values alone.
 func (b *Bridge) Stop(ctx context.Context, grace time.Duration) error {
 	b.phase.Store(stopping)
 	// The last fifth is for cutting what did not finish.

@@ -3,6 +3,7 @@ package bridge_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -434,6 +435,42 @@ func TestStopFinishesWhatRuns(t *testing.T) {
 
 // A call that does not end within the grace period is cut, and cleared up by the
 // next start.
+// What strangers send slowly takes no time from calls of RunJob, and the stop does not
+// wait for its end.
+func TestStopDoesNotWaitForBodies(t *testing.T) {
+	w := newWorld(t)
+	for _, fault := range []codeartstest.Fault{
+		{Path: codeartstest.PathRun, Delay: time.Second, Times: 1}, {Path: codeartstest.PathRun, Delay: time.Hour},
+	} {
+		if err := w.simulator.AddFault(fault); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, source := range []string{"github", "nobody"} {
+		// It has 15 seconds for the rest.
+		if _, err := io.WriteString(w.dial(), "POST /webhooks/"+source+" HTTP/1.1\r\nHost: bridge\r\nContent-Length: 4000\r\n\r\nx"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := w.accept("1", push(), "")
+	w.eventually("the call is under way", func() bool { return w.simulator.RunCount() == 1 })
+	second := w.accept("2", push(), "") // waits for the first
+	begin := time.Now()
+	if err := w.Stop(context.WithoutCancel(t.Context()), 20*time.Second); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	w.Bridge = nil
+	if took := time.Since(begin); took > 10*time.Second {
+		t.Errorf("the stop took %s", took)
+	}
+	if b := w.stored(first.Builds[0].ID); b.State != store.Started || b.Adopted {
+		t.Errorf("the build that was being called is %s (%s), want started with the answer of the call", b.State, b.Reason)
+	}
+	if b := w.stored(second.Builds[0].ID); b.State != store.Waiting || w.simulator.RunCount() != 1 {
+		t.Errorf("the build that waited is %s, of %d calls; want it to wait on, and one call", b.State, w.simulator.RunCount())
+	}
+}
+
 func TestStopCutsWhatDoesNotEnd(t *testing.T) {
 	w := newWorld(t)
 	if err := w.simulator.AddFault(codeartstest.Fault{Path: codeartstest.PathRun, Delay: time.Hour, Times: 1}); err != nil {

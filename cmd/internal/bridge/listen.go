@@ -67,8 +67,9 @@ func (b *Bridge) listen(ctx context.Context, name, address string, files certifi
 	return l, nil
 }
 
-// serve answers on a listener until Stop.
-func (b *Bridge) serve(l *listener, handler http.Handler) {
+// serve answers on a listener until it is shut. To shut it lets calls under way finish
+// until ctx ends.
+func (b *Bridge) serve(l *listener, handler http.Handler) (shut func(ctx context.Context) error) {
 	server := handlers.NewHTTPServer(handler, b.log)
 	server.TLSConfig = l.tls
 	b.loops.Go(func() {
@@ -82,7 +83,7 @@ func (b *Bridge) serve(l *listener, handler http.Handler) {
 			b.failed <- fmt.Errorf("%s listener: %w", l.name, err)
 		}
 	})
-	b.later(func(ctx context.Context) error {
+	return func(ctx context.Context) error {
 		err := server.Shutdown(ctx)
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = server.Close() // nothing was acknowledged to whoever is cut off
@@ -91,5 +92,5 @@ func (b *Bridge) serve(l *listener, handler http.Handler) {
 			return fmt.Errorf("%s listener: %w", l.name, err)
 		}
 		return nil
-	})
+	}
 }
