@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"go.opentelemetry.io/otel/trace"
 
 	"buildbridge/cmd/internal/certificate"
@@ -50,6 +51,7 @@ type Options struct {
 
 	Logger         *slog.Logger         // required
 	LogLevel       *slog.LevelVar       // of Logger, for the admin API to change; nil if it cannot be
+	LogDropped     func() uint64        // lines that Logger lost; nil for none
 	TracerProvider trace.TracerProvider // nil for no traces
 
 	TLS, AdminTLS  certificate.Files // of the public and of the admin listener; none for HTTP
@@ -99,6 +101,9 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 	if o.Source == nil {
 		o.Source = ResolveSource
 	}
+	if o.LogDropped == nil {
+		o.LogDropped = func() uint64 { return 0 }
+	}
 	if o.Service == nil {
 		o.Service = func(t *mapping.Target) (trigger.Service, error) {
 			client, doubts, err := NewClient(t, o.Logger)
@@ -124,6 +129,10 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 	b.later(func(context.Context) error { return db.Close() })
 
 	registry := prometheus.NewRegistry()
+	promauto.With(registry).NewCounterFunc(prometheus.CounterOpts{
+		Name: "buildbridge_log_lines_dropped_total",
+		Help: "Lines of the log that were not written, because whoever reads it stood still or was gone.",
+	}, func() float64 { return float64(o.LogDropped()) })
 	b.trigger, err = trigger.New(trigger.Options{
 		Store:      db,
 		Registerer: registry,

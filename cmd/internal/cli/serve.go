@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"buildbridge/cmd/internal/bridge"
 	"buildbridge/cmd/internal/certificate"
+	"buildbridge/cmd/internal/logwriter"
 	"buildbridge/cmd/internal/rulesfile"
 	"buildbridge/cmd/internal/telemetry"
 	"buildbridge/mapping"
@@ -113,19 +115,41 @@ func (c *serveCommand) adminTokens() (read, write []mapping.SecretRef, err error
 	return read, write, err
 }
 
-// flushWithin is how long the last traces may take at the end, after all else.
-const flushWithin = 2 * time.Second
+// flushWithin is how long the last traces may take at the end, after all else, and
+// then the last lines of the log.
+func (c *serveCommand) flushWithin() time.Duration { return min(2*time.Second, c.Grace/10) }
 
 // Run serves until the context ends.
 func (c *serveCommand) Run(ctx context.Context, env *Environment) error {
+	// Whoever reads the log may stand still, or be gone. Neither holds us up or ends us.
+	signal.Ignore(syscall.SIGPIPE)
+	log := logwriter.New(env.Stderr, c.gap)
+	defer log.Close(c.flushWithin())
+	err := c.serve(ctx, env, log)
+	if _, wrong := errors.AsType[usageError](err); err == nil || wrong || errors.Is(err, errReported) {
+		return err
+	}
+	_, _ = fmt.Fprintf(log, "buildbridge serve: %v\n", err)
+	return errReported
+}
+
+// gap is the line that stands for lines of the log that are not there.
+func (c *serveCommand) gap(lines uint64) []byte {
+	var line bytes.Buffer
+	logger, _ := c.logger(&line)
+	logger.Warn("log lines are missing here: whoever reads the log stood still or was gone", "lines", lines)
+	return line.Bytes()
+}
+
+func (c *serveCommand) serve(ctx context.Context, env *Environment, log *logwriter.Writer) error {
 	tune(c.Database)
-	logger, level := c.logger(env.Stderr)
+	logger, level := c.logger(log)
 	version, revision := env.buildInfo()
 	tracing, err := telemetry.Start(ctx, version, logger)
 	if err != nil {
 		return usageError(err.Error())
 	}
-	defer tracing.Stop(ctx, min(flushWithin, c.Grace/10))
+	defer tracing.Stop(ctx, c.flushWithin())
 	logger = tracing.Logger(logger)
 	proxies := make([]netip.Prefix, len(c.TrustedProxies))
 	for i, p := range c.TrustedProxies {
@@ -166,13 +190,14 @@ func (c *serveCommand) Run(ctx context.Context, env *Environment) error {
 
 		Logger:         logger,
 		LogLevel:       level,
+		LogDropped:     log.Dropped,
 		TracerProvider: tracing.TracerProvider(),
 
 		AdminReadTokens:  readTokens,
 		AdminWriteTokens: writeTokens,
 	})
 	if err != nil {
-		return inLines(env, err)
+		return inLines(&Environment{Stderr: log}, err)
 	}
 	for {
 		select {
