@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -28,10 +29,11 @@ const (
 	unavailable = "unavailable"
 )
 
-// Why a delivery was rejected or is unavailable; an ignored one has the reason
-// that mapping names. The values are the reason of the answer and a label of
-// deliveries_total.
+// Why a delivery was rejected or is unavailable, or what is wrong with an accepted
+// one; an ignored one has the reason that mapping names. The values are the reason of
+// the answer and a label of deliveries_total.
 const (
+	deadOnArrival   = "dead_on_arrival"   // 202, and no build of it will be started
 	malformed       = "malformed"         // 400
 	unauthenticated = "not_authenticated" // 401
 	address         = "address"           // 403
@@ -45,6 +47,9 @@ const (
 	queueFull       = "queue_full"        // 503
 	busy            = "busy"              // 503
 )
+
+// whatIsThere is what the public listener has.
+const whatIsThere = "a webhook is POST " + webhooks + "{source}, with the name of a source of the rules; there is nothing else here"
 
 // internalRetryAfter is what a sender is told after a fault of ours: it may be one
 // of a moment.
@@ -107,7 +112,7 @@ func answerTo(err error) answer {
 	if routing, ok := errors.AsType[*echo.HTTPError](err); ok {
 		switch routing.Code {
 		case http.StatusNotFound:
-			return answer{status: routing.Code, Outcome: rejected, Reason: noSource, Detail: "a webhook is POST /webhooks/{source}"}
+			return answer{status: routing.Code, Outcome: rejected, Reason: noSource, Detail: whatIsThere}
 		case http.StatusMethodNotAllowed:
 			return answer{status: routing.Code, Outcome: rejected, Reason: method}
 		}
@@ -153,13 +158,20 @@ func (s *Server) answerError(err error, c echo.Context) {
 
 // answerAdminError is the admin listener's error handler.
 func (s *Server) answerAdminError(err error, c echo.Context) {
-	status := http.StatusInternalServerError
+	status, text := http.StatusInternalServerError, "an error inside buildbridge: its log says which"
 	if routing, ok := errors.AsType[*echo.HTTPError](err); ok {
-		status = routing.Code
+		switch status = routing.Code; status {
+		case http.StatusNotFound:
+			text = fmt.Sprintf("there is nothing at %s; here are %s", c.Request().URL.Path, strings.Join(s.adminPaths, ", "))
+		case http.StatusMethodNotAllowed:
+			text = c.Request().Method + " is not for this path"
+		default:
+			text = http.StatusText(status)
+		}
 	}
 	s.logFault(c, status, err)
 	if !c.Response().Committed {
-		s.sendJSON(c, status, map[string]string{"error": http.StatusText(status)})
+		s.sendJSON(c, status, map[string]string{"error": text})
 	}
 }
 

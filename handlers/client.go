@@ -1,6 +1,8 @@
 package handlers
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -11,7 +13,7 @@ import (
 // the peer is a trusted proxy: then it is the right-most entry of
 // X-Forwarded-For that is not one. What stands further left was written by the
 // client and means nothing. The zero Addr, which no list allows, stands for
-// what cannot be read.
+// what cannot be read. Empty entries are none (RFC 9110, section 5.6.1).
 func clientAddr(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -20,13 +22,27 @@ func clientAddr(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	addr := plain(peer.Addr())
 	forwarded := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for _, entry := range slices.Backward(forwarded) {
-		entry = strings.TrimSpace(entry)
-		if !contains(trusted, addr) || entry == "" {
+		if !contains(trusted, addr) {
 			break
 		}
-		addr = forwardedAddr(entry)
+		if entry = strings.TrimSpace(entry); entry != "" {
+			addr = forwardedAddr(entry)
+		}
 	}
 	return addr
+}
+
+// notAllowed says for the log which address a call was taken to come from, and why.
+func notAllowed(r *http.Request, client netip.Addr) error {
+	why := ""
+	if forwarded := strings.Join(r.Header.Values("X-Forwarded-For"), ", "); forwarded != "" {
+		why = fmt.Sprintf("; X-Forwarded-For (%q) counts only from a proxy that --trusted-proxies names, and the connection comes from %s",
+			clip(forwarded, maxLoggedName), r.RemoteAddr)
+	}
+	if !client.IsValid() {
+		return errors.New("what the call is taken to come from is no address" + why)
+	}
+	return fmt.Errorf("allow_from of the source does not have %s, which the call is taken to come from%s", client, why)
 }
 
 // forwardedAddr reads an entry of X-Forwarded-For; some proxies add the port.

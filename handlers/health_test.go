@@ -33,11 +33,11 @@ func TestAdmin(t *testing.T) {
 			path: "/readyz", ready: func(context.Context) error { return errors.New("database: no answer") }, noSwap: true, status: 503,
 			body: `{"ready":false,"reasons":["rules: not loaded yet","database: no answer"]}` + "\n",
 		},
-		"no webhooks here":   {method: http.MethodPost, path: "/webhooks/github", status: 404, body: `{"error":"Not Found"}` + "\n"},
-		"nothing is written": {method: http.MethodPost, path: "/healthz", status: 405, body: `{"error":"Method Not Allowed"}` + "\n"},
+		"no webhooks here":   {method: http.MethodPost, path: "/webhooks/github", status: 404, body: `{"error":"there is nothing at /webhooks/github; here are /healthz, /metrics, /readyz"}` + "\n"},
+		"nothing is written": {method: http.MethodPost, path: "/healthz", status: 405, body: `{"error":"POST is not for this path"}` + "\n"},
 		"a fault of ours": {
 			path: "/readyz", ready: func(context.Context) error { panic("oh") }, status: 500,
-			body: `{"error":"Internal Server Error"}` + "\n",
+			body: `{"error":"an error inside buildbridge: its log says which"}` + "\n",
 		},
 	}
 	for name, test := range tests {

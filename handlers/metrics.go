@@ -161,7 +161,7 @@ func (s *Source) fates() map[string][]string {
 		refused = append(refused, rateLimit)
 	}
 	return map[string][]string{
-		accepted:  {""},
+		accepted:  {"", deadOnArrival},
 		duplicate: {""},
 		ignored: {
 			string(mapping.ReasonPing), string(mapping.ReasonEvent), string(mapping.ReasonDeleted),

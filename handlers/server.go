@@ -116,6 +116,8 @@ type Server struct {
 	public  http.Handler
 	admin   *echo.Echo
 
+	adminPaths []string // for whoever asks for another one
+
 	swap  sync.Mutex // one Swap at a time
 	state atomic.Pointer[state]
 }
@@ -178,7 +180,9 @@ func New(o Options) (*Server, error) {
 		"/metrics": echo.WrapHandler(m.handler(o.Registry, s.logger)),
 	} {
 		s.admin.Match([]string{http.MethodGet, http.MethodHead}, path, handler)
+		s.adminPaths = append(s.adminPaths, path)
 	}
+	slices.Sort(s.adminPaths)
 	return s, nil
 }
 
@@ -202,6 +206,7 @@ func (s *Server) Admin() http.Handler { return s.admin }
 // after the listener was opened.
 func (s *Server) MountAdmin(prefix string, h http.Handler) {
 	s.admin.Any(prefix+"/*", echo.WrapHandler(h))
+	s.adminPaths = append(s.adminPaths, prefix+"/…")
 }
 
 // Swap serves by st from now on, and reports a successful load of the rules.

@@ -97,7 +97,7 @@ func (cl *call) labels() (source, provider string) {
 func (s *Server) webhook(c echo.Context) error {
 	began := s.now()
 	// Echo's Param is empty where RouteNotFound serves a path that has a POST.
-	cl := &call{name: strings.TrimPrefix(c.Request().URL.Path, webhooks)}
+	cl := &call{name: strings.TrimSuffix(strings.TrimPrefix(c.Request().URL.Path, webhooks), "/")}
 	var a answer
 	err := recovered(func(c echo.Context) (err error) {
 		a, err = s.receive(c, cl, began)
@@ -140,13 +140,13 @@ func (s *Server) receive(c echo.Context, cl *call, now time.Time) (answer, error
 	cl.client = clientAddr(r, s.options.TrustedProxies)
 	cl.source = st.Sources[cl.name]
 	if r.Method != http.MethodPost {
-		return answer{}, refuse(http.StatusMethodNotAllowed, method, "a webhook is a POST", nil)
+		return answer{}, refuse(http.StatusMethodNotAllowed, method, "this address is for a webhook: it wants a POST, from a code host", nil)
 	}
 	if cl.source == nil {
-		return answer{}, refuse(http.StatusNotFound, noSource, "no source has this name", nil)
+		return answer{}, refuse(http.StatusNotFound, noSource, "no source has this name; "+whatIsThere, nil)
 	}
 	if allowed := cl.source.AllowFrom; len(allowed) > 0 && !contains(allowed, cl.client) {
-		return answer{}, refuse(http.StatusForbidden, address, "this source does not take calls from your address", nil)
+		return answer{}, refuse(http.StatusForbidden, address, "this source does not take calls from your address", notAllowed(r, cl.client))
 	}
 	if err := st.tooSoon(cl.source.Name, now); err != nil {
 		return answer{}, err
@@ -329,7 +329,11 @@ func (s *Server) accept(ctx context.Context, cl *call) (answer, error) {
 			Of: of, Replay: "buildbridge deliveries replay " + of,
 		}, nil
 	}
-	return cl.answer(http.StatusAccepted, answer{Outcome: accepted, Builds: receipt.Builds}), nil
+	a := answer{Outcome: accepted, Builds: receipt.Builds}
+	if !slices.ContainsFunc(receipt.Builds, func(b mapping.BuildReceipt) bool { return b.Reason == "" }) {
+		a.Reason = deadOnArrival
+	}
+	return cl.answer(http.StatusAccepted, a), nil
 }
 
 // answer fills what every answer to an understood delivery has.
@@ -373,6 +377,12 @@ func (s *Server) log(ctx context.Context, cl *call, a answer, took time.Duration
 		slog.Int("status", a.status),
 		slog.Float64("duration_ms", float64(took.Microseconds())/1000),
 	}
+	attrs = slices.DeleteFunc(attrs, func(attr slog.Attr) bool {
+		if attr.Value.Kind() == slog.KindInt64 {
+			return a.Outcome == rejected && attr.Value.Int64() == 0 // nobody knows what it has
+		}
+		return attr.Value.Kind() == slog.KindString && attr.Value.String() == ""
+	})
 	if len(a.LeftOut) > 0 {
 		var list []string
 		for _, l := range a.LeftOut {

@@ -124,6 +124,18 @@ func TestWebhook(t *testing.T) {
 			request: path("/webhooks/github/more"), status: 404,
 			want: fields{"outcome": "rejected", "reason": "no_source", "detail": "*"},
 		},
+		"a source with a slash behind it is the same": {
+			request: request("github/", main), status: 202,
+			want: fields{"delivery": "id", "outcome": "accepted", "builds": built},
+		},
+		"two slashes are not": {
+			request: request("github//", main), status: 404,
+			want: fields{"outcome": "rejected", "reason": "no_source", "detail": "*"},
+		},
+		"a path without a source": {
+			request: path("/webhooks/"), status: 404,
+			want: fields{"outcome": "rejected", "reason": "no_source", "detail": "*"},
+		},
 		"GET is not a delivery": {
 			request: method(http.MethodGet), status: 405, allow: "POST",
 			want: fields{"outcome": "rejected", "reason": "method", "detail": "*"},
@@ -397,8 +409,28 @@ func TestDeadBuildIsAcceptedWithItsReason(t *testing.T) {
 	if first, _ := builds[0].(fields); first["reason"] == nil {
 		t.Errorf("build %v does not say why it is dead", first)
 	}
-	if second, _ := builds[1].(fields); second["reason"] != nil {
-		t.Errorf("build %v has a reason, and no parameter", second)
+	if second, _ := builds[1].(fields); second["reason"] != nil || got["reason"] != nil {
+		t.Errorf("answer %v has a reason, and one build has no parameter", got)
+	}
+
+	// None of them will be started.
+	twice := strings.Replace(rules, "aaa2\n", "aaa2\n        parameters: {codeBranch: '${event.branch}'}\n", 1)
+	b.Swap(stateOf(t, strings.ReplaceAll(twice, "branches: [main]", "branches: ['ma*']")))
+	r := request("github", push("acme/shop", "refs/heads/ma\u0085in", commit))
+	const series = "outcome=accepted,provider=github,reason=dead_on_arrival,source=github"
+	if count, ok := b.series(t, "buildbridge_deliveries_total")[series]; !ok || count != 0 {
+		t.Errorf("%s is %v at first, there: %t", series, count, ok)
+	}
+	w = b.post(r)
+	text := w.Body.String()
+	if !strings.Contains(text, `"outcome":"accepted","reason":"dead_on_arrival","builds":[`) || w.Code != http.StatusAccepted {
+		t.Errorf("status %d, answer %s", w.Code, text)
+	}
+	if line := b.log.last(t); line["outcome"] != "accepted" || line["reason"] != "dead_on_arrival" {
+		t.Errorf("log %v", line)
+	}
+	if count := b.series(t, "buildbridge_deliveries_total")[series]; count != 1 {
+		t.Errorf("%s is %v", series, count)
 	}
 }
 
@@ -531,7 +563,10 @@ func TestClientAddress(t *testing.T) {
 		"an entry of IPv6 in brackets":            {peer: "192.0.2.1:999", forwarded: []string{"[2001:db8::7]"}, allowed: true},
 		"an entry of IPv6 with a port":            {peer: "192.0.2.1:999", forwarded: []string{"[2001:db8::7]:55"}, allowed: true},
 		"an entry that is no address":             {peer: "192.0.2.1:999", forwarded: []string{"10.1.2.3, unknown"}},
-		"an empty entry":                          {peer: "192.0.2.1:999", forwarded: []string{"10.1.2.3, "}},
+		"an empty entry is none":                  {peer: "192.0.2.1:999", forwarded: []string{"10.1.2.3, "}, allowed: true},
+		"nor are several, and white space":        {peer: "192.0.2.1:999", forwarded: []string{"\t10.1.2.3 \t,, ,", ""}, allowed: true},
+		"nor is one before a stranger's address":  {peer: "192.0.2.1:999", forwarded: []string{"10.1.2.3,,11.1.2.3,"}},
+		"nothing but an empty entry":              {peer: "192.0.2.1:999", forwarded: []string{","}},
 		"a proxy without a header":                {peer: "192.0.2.1:999"},
 		"a peer that has no address":              {peer: "@"},
 	}
@@ -708,7 +743,7 @@ func TestOneLineIsLogged(t *testing.T) {
 			want: fields{
 				"level": "INFO", "msg": "delivery", "source": "github", "provider": "github", "host_id": "host-1",
 				"repository": "acme/shop", "ref": "refs/heads/main", "commit": commit, "event": "push", "events": 1.0,
-				"outcome": "accepted", "reason": "", "builds": 2.0, "status": 202.0, "duration_ms": 0.0,
+				"outcome": "accepted", "builds": 2.0, "status": 202.0, "duration_ms": 0.0,
 			},
 		},
 		"of an ignored one, its line breaks harmless": {
@@ -722,19 +757,17 @@ func TestOneLineIsLogged(t *testing.T) {
 		"of a stranger's, with the internal reason and without the body": {
 			request: request("github", push("acme/shop", "refs/heads/main", commit), "X-Hub-Signature-256", ""),
 			want: fields{
-				"level": "WARN", "msg": "delivery", "source": "github", "provider": "github", "host_id": "",
-				"repository": "", "ref": "", "commit": "", "event": "", "events": 0.0,
-				"outcome": "rejected", "reason": "not_authenticated", "builds": 0.0, "status": 401.0, "duration_ms": 0.0,
+				"level": "WARN", "msg": "delivery", "source": "github", "provider": "github",
+				"outcome": "rejected", "reason": "not_authenticated", "status": 401.0, "duration_ms": 0.0,
 				"client": "192.0.2.1", "error": "github: not authenticated: header X-Hub-Signature-256 is missing",
 			},
 		},
 		"of a source that does not exist, its name cut": {
 			request: request(strings.Repeat("x", 200), ""),
 			want: fields{
-				"level": "WARN", "msg": "delivery", "source": strings.Repeat("x", 100), "provider": "", "host_id": "", "event": "",
-				"repository": "", "ref": "", "commit": "", "events": 0.0,
-				"outcome": "rejected", "reason": "no_source", "builds": 0.0, "status": 404.0, "duration_ms": 0.0,
-				"client": "192.0.2.1", "error": "no source has this name",
+				"level": "WARN", "msg": "delivery", "source": strings.Repeat("x", 100),
+				"outcome": "rejected", "reason": "no_source", "status": 404.0, "duration_ms": 0.0, "client": "192.0.2.1",
+				"error": "no source has this name; a webhook is POST /webhooks/{source}, with the name of a source of the rules; there is nothing else here",
 			},
 		},
 	}
@@ -746,7 +779,7 @@ func TestOneLineIsLogged(t *testing.T) {
 				t.Fatalf("%d lines:\n%s", lines, b.log.text())
 			}
 			got := b.log.last(t)
-			if id := got["delivery"]; (id != "") != (test.want["level"] == "INFO") {
+			if id, ok := got["delivery"]; ok != (test.want["level"] == "INFO") {
 				t.Errorf("delivery %q", id)
 			}
 			delete(got, "delivery")
@@ -766,7 +799,6 @@ func TestTheLogHasTheDetailOfARefusal(t *testing.T) {
 		"too large":         {request("github", strings.Repeat(" ", 5000)), http.StatusRequestEntityTooLarge},
 		"compressed":        {request("github", "{}", "Content-Encoding", "gzip"), http.StatusUnsupportedMediaType},
 		"no source":         {request("nobody", "{}"), http.StatusNotFound},
-		"another address":   {request("inside", "{}"), http.StatusForbidden},
 		"another method":    {httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/webhooks/github", nil), http.StatusMethodNotAllowed},
 		"one too many of 1": {request("slow", push("acme/shop", "refs/heads/main", commit)), http.StatusTooManyRequests},
 	} {
@@ -779,6 +811,77 @@ func TestTheLogHasTheDetailOfARefusal(t *testing.T) {
 			detail := body(t, w.Body)["detail"]
 			if line := b.log.last(t); w.Code != test.status || detail == nil || line["error"] != detail {
 				t.Errorf("status %d, want %d; the log has %v, the answer %v", w.Code, test.status, line["error"], detail)
+			}
+		})
+	}
+}
+
+// The sender is told nothing of addresses. The log has the one that counted, and why.
+func TestTheLogHasTheAddressOfARefusal(t *testing.T) {
+	proxies := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+	const taken = "allow_from of the source does not have %s, which the call is taken to come from"
+	const forwarded = `; X-Forwarded-For (%q) counts only from a proxy that --trusted-proxies names, and the connection comes from %s`
+	for name, test := range map[string]struct {
+		peer, header string
+		client, want string
+	}{
+		"a peer": {peer: "11.1.2.3:999", client: "11.1.2.3", want: fmt.Sprintf(taken, "11.1.2.3")},
+		"a proxy that is not named": {
+			peer: "172.16.0.1:999", header: "10.1.2.3", client: "172.16.0.1",
+			want: fmt.Sprintf(taken+forwarded, "172.16.0.1", "10.1.2.3", "172.16.0.1:999"),
+		},
+		"behind a proxy": {
+			peer: "192.0.2.1:999", header: "10.1.2.3, 11.1.2.3", client: "11.1.2.3",
+			want: fmt.Sprintf(taken+forwarded, "11.1.2.3", "10.1.2.3, 11.1.2.3", "192.0.2.1:999"),
+		},
+		"what is no address": {
+			peer: "192.0.2.1:999", header: "unknown\nx", client: "invalid IP",
+			want: fmt.Sprintf("what the call is taken to come from is no address"+forwarded, "unknown\nx", "192.0.2.1:999"),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBridge(t, func(o *handlers.Options) { o.TrustedProxies = proxies })
+			r := request("inside", "{}", "X-Forwarded-For", test.header)
+			r.RemoteAddr = test.peer
+			w := b.post(r)
+			line := b.log.last(t)
+			if w.Code != http.StatusForbidden || line["client"] != test.client || line["error"] != test.want {
+				t.Errorf("status %d, client %v, error %v\nwant %s, %s", w.Code, line["client"], line["error"], test.client, test.want)
+			}
+			if text := w.Body.String(); strings.Contains(text, test.client) || strings.Contains(text, "proxies") {
+				t.Errorf("the sender is told %s", text)
+			}
+		})
+	}
+}
+
+// Whoever asks for what is not there is told what is.
+func TestWhatIsThere(t *testing.T) {
+	b := newBridge(t, nil)
+	b.MountAdmin("/api/v1", http.NotFoundHandler())
+	for name, test := range map[string]struct {
+		listener     http.Handler
+		method, path string
+		status       int
+		want         string
+	}{
+		"the root of the public listener": {b.Public(), "GET", "/", 404, `POST /webhooks/{source}`},
+		"metrics of the public listener":  {b.Public(), "GET", "/metrics", 404, `POST /webhooks/{source}`},
+		"an unknown source":               {b.Public(), "POST", "/webhooks/nobody", 404, `POST /webhooks/{source}`},
+		"a webhook in a browser":          {b.Public(), "GET", "/webhooks/github", 405, `wants a POST`},
+		"the same with a slash":           {b.Public(), "GET", "/webhooks/github/", 405, `wants a POST`},
+		"the root of the admin listener": {
+			b.Admin(), "GET", "/", 404, `{"error":"there is nothing at /; here are /healthz, /metrics, /readyz, /api/v1/…"}`,
+		},
+		"an unknown path of it":    {b.Admin(), "GET", "/status", 404, `there is nothing at /status; here are /healthz, /metrics, /readyz, /api/v1/…`},
+		"a webhook there":          {b.Admin(), "POST", "/webhooks/github", 404, `there is nothing at /webhooks/github; here are`},
+		"another method of a path": {b.Admin(), "POST", "/metrics", 405, `POST is not for this path`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			test.listener.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), test.method, test.path, nil))
+			if w.Code != test.status || !strings.Contains(w.Body.String(), test.want) {
+				t.Errorf("status %d, want %d; answer %s, want %s", w.Code, test.status, w.Body, test.want)
 			}
 		})
 	}

@@ -222,7 +222,7 @@ func (t *Trigger) accept(ctx context.Context, d mapping.Delivery, builds []mappi
 		}
 		if row.State == store.Dead {
 			t.metrics.builds.WithLabelValues(row.Rule, row.Target, string(store.Dead)).Inc()
-			t.log.WarnContext(ctx, "build is dead on arrival", append(buildAttrs(row), "reason", row.Reason)...)
+			t.log.ErrorContext(ctx, "build is dead on arrival", append(buildAttrs(row), "reason", row.Reason)...)
 		}
 	}
 	return receipt, nil
