@@ -252,6 +252,51 @@ func TestDryRunCallsNothing(t *testing.T) {
 	}
 }
 
+// A reload that loses a source, a target or most rules says so: half a file can be
+// well-formed.
+func TestReloadTellsWhatIsGone(t *testing.T) {
+	const warning = "rules reloaded, and much is gone"
+	more := ""
+	for i := range 28 {
+		more += fmt.Sprintf("  - {name: more-%d, repository: acme/x, when: {push: {}}, jobs: [{job_id: %s, target: north}]}\n", i, pushJob)
+	}
+	const south = "  south:\n    endpoint: http://127.0.0.1:1\n    credentials: {access_key: {env: E2E_AK}, secret_key: {env: E2E_SK}}\n"
+	const gitea = "  gitea: {provider: gitea, secrets: [{env: E2E_SECRET}]}\n"
+	w := newWorld(t)
+	good := strings.Replace(fmt.Sprintf(rules, w.simulator.URL), "targets:\n", gitea+"targets:\n"+south, 1)
+	good = strings.ReplaceAll(good, "46\n        parameters", "46\n        target: north\n        parameters")
+	good = strings.ReplaceAll(good, "60\n        parameters", "60\n        target: north\n        parameters") + more
+	for _, test := range []struct {
+		what, rules string
+		want        []string // of the warning; nil if there is none
+	}{
+		{what: "all is new", rules: good},
+		{what: "half of the rules are gone", rules: good[:strings.Index(good, "  - {name: more-13,")]},
+		{what: "they are back", rules: good},
+		{
+			what: "more than half are gone", rules: good[:strings.Index(good, "  - {name: more-6,")],
+			want: []string{`"rules":8,"rules_before":30,"rules_gone":["more-6","more-7",`, `"more-25","and 2 more"]}`},
+		},
+		{what: "they are back again", rules: good},
+		{what: "a source is gone", rules: strings.Replace(good, gitea, "", 1), want: []string{`"rules":30,"rules_before":30,"sources_gone":["gitea"]}`}},
+		{what: "it is back", rules: good},
+		{what: "a target is gone", rules: strings.Replace(good, south, "", 1), want: []string{`"rules":30,"rules_before":30,"targets_gone":["south"]}`}},
+	} {
+		logged := len(w.logs.String())
+		w.rules.Store(test.rules)
+		w.Reload(t.Context())
+		text := w.logs.String()[logged:]
+		if !strings.Contains(text, `"msg":"rules reloaded"`) || strings.Contains(text, warning) != (test.want != nil) {
+			t.Errorf("%s: want a warning: %t\n%s", test.what, test.want != nil, text)
+		}
+		for _, want := range test.want {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: no %s in\n%s", test.what, want, text)
+			}
+		}
+	}
+}
+
 func TestReload(t *testing.T) {
 	good := func(w *world) string { return fmt.Sprintf(rules, w.simulator.URL) }
 	const reloaded = "buildbridge_rules_reload_successful"

@@ -3,7 +3,9 @@ package bridge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
 
@@ -96,8 +98,46 @@ func (b *Bridge) Reload(ctx context.Context) {
 		b.handlers.ReloadFailed()
 		return
 	}
+	before := b.serving
 	b.apply(ctx, next)
-	b.log.LogAttrs(ctx, slog.LevelInfo, "rules reloaded", b.serving.attrs()...)
+	b.log.LogAttrs(ctx, slog.LevelInfo, "rules reloaded", next.attrs()...)
+	b.warnOfLoss(ctx, before, next)
+}
+
+// warnOfLoss says that a source, a target, or most rules are gone: a file may be there
+// only in part.
+func (b *Bridge) warnOfLoss(ctx context.Context, before, now *loaded) {
+	rules := gone(before.rules.RuleNames(), now.rules.RuleNames())
+	sources := gone(slices.Sorted(maps.Keys(before.sources)), slices.Sorted(maps.Keys(now.sources)))
+	targets := gone(before.targetNames(), now.targetNames())
+	if 2*len(rules) <= before.rules.Len() && len(sources)+len(targets) == 0 {
+		return
+	}
+	attrs := []slog.Attr{slog.Int("rules", now.rules.Len()), slog.Int("rules_before", before.rules.Len())}
+	for _, lost := range []struct {
+		key   string
+		names []string
+	}{{"rules_gone", rules}, {"sources_gone", sources}, {"targets_gone", targets}} {
+		if more := len(lost.names) - maxGoneNames; more > 0 {
+			lost.names = append(lost.names[:maxGoneNames], fmt.Sprintf("and %d more", more))
+		}
+		if len(lost.names) > 0 {
+			attrs = append(attrs, slog.Any(lost.key, lost.names))
+		}
+	}
+	b.log.LogAttrs(ctx, slog.LevelWarn, "rules reloaded, and much is gone: is every file there, and whole?", attrs...)
+}
+
+// maxGoneNames is how many names a warning has.
+const maxGoneNames = 20
+
+// gone gives the names that are there no more.
+func gone(before, now []string) []string {
+	there := make(map[string]bool, len(now))
+	for _, name := range now {
+		there[name] = true
+	}
+	return slices.DeleteFunc(slices.Clone(before), func(name string) bool { return there[name] })
 }
 
 // parts takes apart what was found at once.
@@ -152,11 +192,15 @@ func (l *loaded) attrs() []slog.Attr {
 		webhooks = append(webhooks, "/webhooks/"+name)
 	}
 	slices.Sort(webhooks)
-	targets := make([]string, 0, len(l.targets))
+	return []slog.Attr{slog.Int("rules", l.rules.Len()), slog.Any("webhooks", webhooks), slog.Any("targets", l.targetNames())}
+}
+
+func (l *loaded) targetNames() []string {
+	names := make([]string, 0, len(l.targets))
 	for _, t := range l.targets {
-		targets = append(targets, t.Name)
+		names = append(names, t.Name)
 	}
-	return []slog.Attr{slog.Int("rules", l.rules.Len()), slog.Any("webhooks", webhooks), slog.Any("targets", targets)}
+	return names
 }
 
 // closeIdle closes the idle connections of a client that is not used any more.

@@ -13,9 +13,12 @@ import (
 )
 
 const (
-	// settle is how long files must stay as they are before a change is told:
-	// editors and `cp` write in several steps.
-	settle = 100 * time.Millisecond
+	// settle is how long files must stay as they are before a change is told.
+	// Whatever writes a file in its place may pause in between, and half a file can
+	// be well-formed. No time is long enough for sure: see docs/rules.md.
+	settle = 2 * time.Second
+	// gather is how long events are gathered before a look.
+	gather = 100 * time.Millisecond
 	// look is how often the files are looked at without being told to: network
 	// file systems, and symlinks that lead elsewhere, tell nothing.
 	look = 5 * time.Second
@@ -46,10 +49,10 @@ func Watch(paths []string, log *slog.Logger) *Watcher {
 		log.Warn("rules are looked at in intervals, because they cannot be watched", "interval", look.String(), "error", err)
 		notify = nil
 	}
-	return watch(paths, log, notify, look)
+	return watch(paths, log, notify, look, settle)
 }
 
-func watch(paths []string, log *slog.Logger, notify *fsnotify.Watcher, interval time.Duration) *Watcher {
+func watch(paths []string, log *slog.Logger, notify *fsnotify.Watcher, interval, settle time.Duration) *Watcher {
 	w := &Watcher{
 		paths:   slices.Clone(paths),
 		changed: make(chan struct{}, 1),
@@ -59,7 +62,7 @@ func watch(paths []string, log *slog.Logger, notify *fsnotify.Watcher, interval 
 	}
 	w.watchDirs()
 	w.state = take(w.paths)
-	w.done.Go(func() { w.run(interval) })
+	w.done.Go(func() { w.run(interval, settle) })
 	return w
 }
 
@@ -77,7 +80,7 @@ func (w *Watcher) Close() error {
 	return w.notify.Close()
 }
 
-func (w *Watcher) run(interval time.Duration) {
+func (w *Watcher) run(interval, settle time.Duration) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	var events chan fsnotify.Event
@@ -88,7 +91,7 @@ func (w *Watcher) run(interval time.Duration) {
 	// Events only start the timer; a directory where much happens must not put
 	// off the look for ever. Until the look they are left to the system, which
 	// makes one of many alike.
-	timer := time.NewTimer(settle)
+	timer := time.NewTimer(gather)
 	timer.Stop()
 	defer timer.Stop()
 	waiting, pending := false, false
@@ -100,7 +103,7 @@ func (w *Watcher) run(interval time.Duration) {
 		select {
 		case <-heard:
 			waiting = true
-			timer.Reset(settle)
+			timer.Reset(gather)
 			continue
 		case err := <-faults:
 			if !errors.Is(err, fsnotify.ErrEventOverflow) { // they told nothing that a look does not

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -113,7 +114,7 @@ func TestWatch(t *testing.T) {
 			notify, err := fsnotify.NewWatcher()
 			s.ok(err)
 			// Only what the system tells counts: nobody looks in intervals.
-			w := watch(test.paths, slog.New(slog.DiscardHandler), notify, time.Hour)
+			w := watch(test.paths, slog.New(slog.DiscardHandler), notify, time.Hour, gather)
 			defer func() { s.ok(w.Close()) }()
 			for i, change := range test.changes {
 				change(s)
@@ -140,7 +141,7 @@ func TestWatchWithoutNotification(t *testing.T) {
 	t.Chdir(t.TempDir())
 	s := steps{t}
 	s.write("rules.yaml", "1")
-	w := watch([]string{"rules.yaml"}, slog.New(slog.DiscardHandler), nil, 10*time.Millisecond)
+	w := watch([]string{"rules.yaml"}, slog.New(slog.DiscardHandler), nil, 10*time.Millisecond, gather)
 	defer func() { s.ok(w.Close()) }()
 	for _, content := range []string{"two", "three"} {
 		s.write("rules.yaml", content)
@@ -150,6 +151,33 @@ func TestWatchWithoutNotification(t *testing.T) {
 			t.Fatal("the change was not told")
 		}
 	}
+}
+
+// A file that is written in its place, with pauses, is told of when all of it is there.
+func TestHalfAFileIsNotTold(t *testing.T) {
+	t.Chdir(t.TempDir())
+	s := steps{t}
+	synctest.Test(t, func(t *testing.T) {
+		s.write("rules.yaml", "old")
+		w := watch([]string{"rules.yaml"}, slog.New(slog.DiscardHandler), nil, gather, settle)
+		defer func() { s.ok(w.Close()) }()
+		const pause = settle - 3*gather
+		content := "new: "
+		for _, part := range []string{"", "one ", "two ", "three ", "four"} {
+			content += part
+			s.write("rules.yaml", content)
+			select {
+			case <-w.Changed():
+				t.Fatalf("told when it is %q", content)
+			case <-time.After(pause):
+			}
+		}
+		begin := time.Now()
+		<-w.Changed()
+		if took := time.Since(begin) + pause; took < settle || took > 2*settle {
+			t.Errorf("told %s after the end of the file, want at least %s and at most twice that", took, settle)
+		}
+	})
 }
 
 // What happens beside the files is no change, however often it happens.
