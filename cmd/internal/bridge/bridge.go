@@ -164,10 +164,10 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 	b.apply(ctx, next)
 	b.reload.Unlock()
 
-	if b.admin, err = b.listen(ctx, "admin", o.AdminListen, o.AdminTLS); err != nil {
+	if b.admin, err = b.listen(ctx, "admin", "--admin-listen", o.AdminListen, o.AdminTLS); err != nil {
 		return nil, err
 	}
-	if b.public, err = b.listen(ctx, "public", o.Listen, o.TLS); err != nil {
+	if b.public, err = b.listen(ctx, "public", "--listen", o.Listen, o.TLS); err != nil {
 		return nil, err
 	}
 	if err := b.mountAdmin(ctx, db); err != nil {

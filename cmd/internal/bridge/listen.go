@@ -39,9 +39,9 @@ func (l *listener) url() string {
 	return "http://" + l.Addr().String()
 }
 
-// listen listens until Stop. Connections beyond the limit wait in the system's
+// listen listens until Stop, on the address that a flag has. Connections beyond the limit wait in the system's
 // queue until others are closed.
-func (b *Bridge) listen(ctx context.Context, name, address string, files certificate.Files) (*listener, error) {
+func (b *Bridge) listen(ctx context.Context, name, flag, address string, files certificate.Files) (*listener, error) {
 	l := &listener{name: name}
 	var err error
 	if files != (certificate.Files{}) {
@@ -51,7 +51,7 @@ func (b *Bridge) listen(ctx context.Context, name, address string, files certifi
 	}
 	tcp, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("%s listener: %w", name, err)
+		return nil, fmt.Errorf("%s listener (%s): %w", name, flag, err)
 	}
 	limit := b.o.MaxConnections
 	if limit <= 0 {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,6 +84,9 @@ func (c *serveCommand) Validate() error {
 		if setting.value == "" {
 			return fmt.Errorf("%s is empty", setting.flag)
 		}
+	}
+	if err := cmp.Or(checkAddress("--listen", c.Listen), checkAddress("--admin-listen", c.AdminListen)); err != nil {
+		return err
 	}
 	if c.Grace <= 0 {
 		return errors.New("--grace must be longer than 0")

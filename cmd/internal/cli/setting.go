@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"math"
+	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -24,6 +25,20 @@ func (p *prefix) UnmarshalText(text []byte) error {
 	}
 	p.Prefix = parsed.Masked()
 	return nil
+}
+
+// checkAddress says what is wrong with an address to listen on, which a flag has.
+func checkAddress(flag, text string) error {
+	_, port, err := net.SplitHostPort(text)
+	number, noNumber := strconv.Atoi(port) // it may be a name, such as http
+	if err == nil && port != "" && (noNumber != nil || number >= 0 && number <= math.MaxUint16) {
+		return nil
+	}
+	such := "127.0.0.1:8080 or :8080"
+	if _, err := strconv.ParseUint(text, 10, 16); err == nil {
+		such = ":" + text
+	}
+	return fmt.Errorf("%s: %q is no address to listen on: want host:port, such as %s", flag, text, such)
 }
 
 // span is how long something is kept: a duration, or whole days. 0 is for ever.

@@ -45,7 +45,7 @@ func (c *simulatorCommand) Validate() error {
 	if domain, name, ok := strings.Cut(c.IAMUser, "/"); c.IAMUser != "" && (!ok || domain == "" || name == "") {
 		return fmt.Errorf("--iam-user %q is not domain/name", c.IAMUser)
 	}
-	return nil
+	return checkAddress("--listen", c.Listen)
 }
 
 func (c *simulatorCommand) options(env *Environment) codeartstest.Options {
@@ -69,7 +69,7 @@ func (c *simulatorCommand) options(env *Environment) codeartstest.Options {
 func (c *simulatorCommand) Run(ctx context.Context, env *Environment) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
-		return err
+		return fmt.Errorf("--listen: %w", err)
 	}
 	c.tell(env, "http://"+listener.Addr().String())
 	server := &http.Server{Handler: codeartstest.New(c.options(env)), ReadHeaderTimeout: time.Minute}
