@@ -69,10 +69,12 @@ func openSQLite(ctx context.Context, path, caller string, log *slog.Logger) (_ d
 	if err := file.Close(); err != nil {
 		return nil, err
 	}
-	for _, suffix := range suffixes() { // a backup that was put back may be open to all
+	for _, suffix := range append(suffixes(), ".lock") { // a backup that was put back may be open to all
 		if info, err := os.Stat(d.real + suffix); err == nil && info.Mode().Perm()&0o077 != 0 {
 			if err := os.Chmod(d.real+suffix, 0o600); err != nil {
 				log.WarnContext(ctx, "others can read the database", "file", d.real+suffix, "error", err)
+			} else {
+				log.WarnContext(ctx, "others could read the database: its file is yours alone now", "file", d.real+suffix)
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -358,21 +359,28 @@ func TestLockedFileIsNotReady(t *testing.T) {
 // A backup that was put back may be open to all.
 func TestFileOpenToAllIsClosedToThem(t *testing.T) {
 	t.Parallel()
-	o := store.Options{Database: filepath.Join(t.TempDir(), "test.db"), Logger: logger(t)}
-	for range 2 {
+	var log strings.Builder
+	o := store.Options{Database: filepath.Join(t.TempDir(), "test.db"), Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	for round := range 2 {
 		s, err := store.Open(t.Context(), o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		info, err := os.Stat(o.Database)
-		if err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("mode %v, %v", info.Mode(), err)
-		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Chmod(o.Database, 0o644); err != nil {
-			t.Fatal(err)
+		for _, suffix := range []string{"", ".lock"} {
+			info, err := os.Stat(o.Database + suffix)
+			if err != nil || info.Mode().Perm() != 0o600 {
+				t.Errorf("mode %v, %v", info.Mode(), err)
+			}
+			told := strings.Contains(log.String(), "others could read the database: its file is yours alone now\" file="+o.Database+suffix+"\n")
+			if told != (round > 0) {
+				t.Errorf("round %d: told of %q: %t", round, suffix, told)
+			}
+			if err := os.Chmod(o.Database+suffix, 0o666); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

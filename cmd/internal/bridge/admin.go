@@ -37,6 +37,12 @@ func (b *Bridge) mountAdmin(ctx context.Context, db *store.Store) (err error) {
 		if made {
 			b.log.LogAttrs(ctx, slog.LevelInfo, "made a token for writing by the admin API", slog.String("file", file))
 		}
+		if closed, err := closeToOthers(file); err != nil {
+			return fmt.Errorf("admin write token: %w", err)
+		} else if closed {
+			b.log.LogAttrs(ctx, slog.LevelWarn, "others could read the token for writing by the admin API: its file is yours alone now; delete it and restart for a new token",
+				slog.String("file", file))
+		}
 		tokens, err := adminTokens("admin write token", []mapping.SecretRef{{File: file}})
 		if err != nil {
 			return err
@@ -74,6 +80,19 @@ func makeAdminToken(file string) (made bool, err error) {
 	_, err = f.WriteString(rand.Text() + rand.Text() + "\n")
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return false, errors.Join(err, os.Remove(file)) // half a token would be used for ever
+	}
+	return true, nil
+}
+
+// closeToOthers sees to it that the user of this process alone can read and write a
+// file, and says whether others could.
+func closeToOthers(file string) (closed bool, err error) {
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm()&0o077 == 0 {
+		return false, err
+	}
+	if err := os.Chmod(file, 0o600); err != nil {
+		return false, fmt.Errorf("others can read it: change its mode to 0600, or delete it: %w", err)
 	}
 	return true, nil
 }

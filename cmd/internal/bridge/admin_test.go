@@ -68,6 +68,23 @@ func TestTokenIsMadeOnce(t *testing.T) {
 	}
 }
 
+// A token that was made, or put back, so that others could read it is theirs no longer.
+func TestTokenOpenToOthers(t *testing.T) {
+	w := newWorld(t)
+	file := w.database + ".admin-token"
+	w.stop()
+	if err := os.Chmod(file, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	if logs := w.logs.String(); !strings.Contains(logs, "others could read the token for writing") || !strings.Contains(logs, `"level":"WARN"`) {
+		t.Errorf("nothing is said: %s", logs)
+	}
+}
+
 func TestAdminAPIBeyondLoopback(t *testing.T) {
 	w := newWorld(t, func(o *bridge.Options) { o.AdminListen = ":0" })
 	token, err := os.ReadFile(w.database + ".admin-token")
