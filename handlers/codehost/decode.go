@@ -24,19 +24,19 @@ func unmarshal(body []byte, v any) error {
 	case trimmed[0] != '{':
 		return malformed("the body is no JSON object")
 	}
-	return decodeJSON("", body, v)
+	return decodeJSON(body, v)
 }
 
-// decodeJSON decodes what is at a path of the body. It takes what hosts send that
+// decodeJSON decodes a value of the body. It takes what hosts send that
 // is not quite JSON: names that come twice, of which the last counts, and text that
 // is no UTF-8.
-func decodeJSON(path string, text []byte, v any) error {
+func decodeJSON(text []byte, v any) error {
 	err := json.Unmarshal(text, v, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if err == nil {
 		return nil
 	}
 	if wrong, ok := errors.AsType[*json.SemanticError](err); ok {
-		path = joinPointer(path, wrong.JSONPointer)
+		path := joinPointer(wrong.JSONPointer)
 		if errors.Is(wrong.Err, ErrMalformed) {
 			return fmt.Errorf("%w %s", wrong.Err, path)
 		}
@@ -48,9 +48,9 @@ func decodeJSON(path string, text []byte, v any) error {
 	return malformed("%s", err)
 }
 
-// joinPointer writes a JSON pointer (RFC 6901) below a path as people do:
-// commits[0].added.
-func joinPointer(path string, pointer jsontext.Pointer) string {
+// joinPointer writes a JSON pointer (RFC 6901) as people do: commits[0].added.
+func joinPointer(pointer jsontext.Pointer) string {
+	path := ""
 	for token := range pointer.Tokens() {
 		switch {
 		case strings.Trim(token, "0123456789") == "":

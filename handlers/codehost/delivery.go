@@ -127,13 +127,13 @@ func (d *Delivery) finish(h host, body []byte) {
 		d.DuplicateWindow = digestWindow
 		return
 	}
-	id := d.HostID
+	id := []string{d.HostID}
 	if h.idOfPush {
 		for _, e := range d.Events {
-			id += " " + e.Ref + " " + e.Commit
+			id = append(id, e.Ref, e.Commit)
 		}
 	}
-	d.DuplicateKey = "id:" + shortID(id)
+	d.DuplicateKey = "id:" + shortID(strings.Join(id, " "))
 }
 
 // shortID is an id, or a digest of it if it is long.
@@ -151,7 +151,7 @@ func shortID(id string) string {
 func bodyDigest(body []byte) string {
 	digest := sha256.New()
 	var fields topFields
-	if decodeJSON("", body, &fields) != nil {
+	if decodeJSON(body, &fields) != nil {
 		fields = nil
 		digest.Write(body)
 	}

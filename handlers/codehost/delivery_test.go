@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -145,7 +146,24 @@ func checkDelivery(t testing.TB, provider string, d Delivery) {
 	if (d.HostID == "") != (d.DuplicateWindow == digestWindow) {
 		t.Errorf("duplicate window %s of host id %q", d.DuplicateWindow, d.HostID)
 	}
+	if len(d.Events) == 0 && !slices.ContainsFunc(d.LeftOut, func(l LeftOut) bool { return l.Reason == d.Ignored }) {
+		t.Errorf("ignored %q, left out %v", d.Ignored, d.LeftOut)
+	}
+	for _, l := range d.LeftOut {
+		if l.Why == "" || len(l.Ref) > mapping.MaxRef || strings.ContainsFunc(l.String(), unicode.IsControl) {
+			t.Errorf("left out %q", l)
+		}
+	}
 	for _, e := range d.Events {
+		if err := checkRef(e.Ref); err != nil || len(e.Repository) > mapping.MaxRepository || !isUTF8(e.Repository) {
+			t.Errorf("%q of %q: %v", e.Ref, e.Repository, err)
+		}
+		if strings.HasSuffix(e.Message, "\n") || strings.HasSuffix(e.Message, "\r") {
+			t.Errorf("message %q", e.Message)
+		}
+		if slices.ContainsFunc(e.Files, func(path string) bool { return !isUTF8(path) }) {
+			t.Errorf("files %q", e.Files)
+		}
 		if e.Provider != provider || e.Source != "" {
 			t.Errorf("provider %q, source %q", e.Provider, e.Source)
 		}

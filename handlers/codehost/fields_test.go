@@ -142,7 +142,7 @@ func parseNode(t *testing.T, d *json.Decoder) *node {
 		}
 		return &node{text: string(text)}
 	}
-	n := &node{open: byte(open)}
+	n := &node{open: open.String()[0]}
 	for d.More() {
 		if open == '{' {
 			n.names = append(n.names, parseNode(t, d).text)

@@ -108,7 +108,7 @@ func (f *files) add(c *pushedCommit) {
 			return
 		}
 		var paths list[string]
-		if len(text) > 0 && decodeJSON("", text, &paths) != nil || paths.odd != 0 {
+		if len(text) > 0 && decodeJSON(text, &paths) != nil || paths.odd != 0 {
 			f.leave("%s has a list of files that is none", c.name())
 		}
 		looked = looked || paths.kept != nil
@@ -195,7 +195,7 @@ func unquoted(path string) (string, bool) {
 		case err != nil || escaped && strings.IndexByte("xuU", inner[1]) >= 0:
 			return "", false
 		case escaped:
-			out.WriteByte(byte(c))
+			out.WriteByte(byte(c)) //nolint:gosec // an escape of Git's is one byte
 		default:
 			out.WriteRune(c)
 		}

@@ -133,7 +133,7 @@ func (m *Message) Stored() []byte {
 		return m.payload
 	}
 	var fields topFields
-	if decodeJSON("", m.payload, &fields) != nil {
+	if decodeJSON(m.payload, &fields) != nil {
 		return nil
 	}
 	for _, name := range m.host.secretFields {

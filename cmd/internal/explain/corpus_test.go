@@ -3,6 +3,7 @@ package explain_test
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -133,7 +134,7 @@ func read(t *testing.T, folder fs.FS, name string) []byte {
 func header(t *testing.T, folder fs.FS, name string) http.Header {
 	text := string(read(t, folder, name)) + "\r\n\r\n"
 	header, err := textproto.NewReader(bufio.NewReader(strings.NewReader(text))).ReadMIMEHeader()
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		t.Fatalf("%s: %v", name, err)
 	}
 	return http.Header(header)
