@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -81,8 +82,14 @@ type Build struct {
 	CalledAt time.Time // when the last call began; zero before the first
 	Asked    int       // how often the service was asked what became of that call
 
+	// What was known when the last call began: the time by the service's clock, or an
+	// earlier one, zero if nobody had measured; and the highest number of the job.
+	CalledThere time.Time
+	Known       int64
+
 	BuildNumber string
-	Adopted     bool // the number was found by asking, not answered
+	Seen        int64 // the highest number of the job that it saw: its own, or in the service's records
+	Adopted     bool  // the number was found by asking, not answered
 	StartedAt   time.Time
 
 	// Trace is the span that committed it, as W3C Trace Context writes it in
@@ -128,28 +135,39 @@ func (b *Build) Record(a Attempt) {
 	}
 }
 
+// Number is a build number by which builds of a job are ordered, 0 if it is none.
+func Number(buildNumber string) int64 {
+	n, err := strconv.ParseInt(buildNumber, 10, 64)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
+
 // columns in the order of scan.
 const buildColumns = `seq, id, delivery, rule, target, job_id, repository, ref, tag, commit_id, marker, body, newest, replay_of, by_hand,
-	state, reason, superseded_by, received_at, deadline, attempts, log, caller, service, called_at, asked,
-	build_no, adopted, started_at, version, trace`
+	state, reason, superseded_by, received_at, deadline, attempts, log, caller, service, called_at, called_there, known_no, asked,
+	build_no, seen_no, adopted, started_at, version, trace`
 
 type scanner interface{ Scan(dest ...any) error }
 
 func scanBuild(row scanner) (*Build, error) {
 	var (
-		b                                       Build
-		log                                     string
-		received, deadline, calledAt, startedAt int64
+		b                                                    Build
+		log                                                  string
+		received, deadline, calledAt, calledThere, startedAt int64
 	)
 	err := row.Scan(&b.Seq, &b.ID, &b.Delivery, &b.Rule, &b.Target, &b.JobID, &b.Repository, &b.Ref, &b.Tag, &b.Commit,
 		&b.Marker, &b.Body, (*flag)(&b.Newest), &b.ReplayOf, (*flag)(&b.ByHand), &b.State, &b.Reason, &b.SupersededBy, &received, &deadline,
-		&b.Attempts, &log, &b.Caller, &b.Service, &calledAt, &b.Asked, &b.BuildNumber, (*flag)(&b.Adopted), &startedAt, &b.version, &b.Trace)
+		&b.Attempts, &log, &b.Caller, &b.Service, &calledAt, &calledThere, &b.Known, &b.Asked,
+		&b.BuildNumber, &b.Seen, (*flag)(&b.Adopted), &startedAt, &b.version, &b.Trace)
 	if err != nil {
 		return nil, err
 	}
 	var bad unreadable
 	b.ReceivedAt, b.Deadline = bad.time("received_at", received), bad.time("deadline", deadline)
-	b.CalledAt, b.StartedAt = bad.time("called_at", calledAt), bad.time("started_at", startedAt)
+	b.CalledAt, b.CalledThere = bad.time("called_at", calledAt), bad.time("called_there", calledThere)
+	b.StartedAt = bad.time("started_at", startedAt)
 	b.Unreadable = bad.String()
 	if log != "" {
 		if err := json.Unmarshal([]byte(log), &b.Log); err != nil {

@@ -66,14 +66,17 @@ const lookAgain = 15 * time.Second
 // could tell which of them a build of the service came from. A call for another commit of the ref can be told apart
 // once the service says what it builds, and holds for no longer than HoldFor. It
 // returns ErrStale if b is not what is stored.
+//
+// With the call it stores CalledThere, and the highest number of the job that any
+// build has seen: the number of this call will be above it.
 func (s *Store) BeginCall(ctx context.Context, b *Build, now time.Time) (Hold, error) {
 	var hold Hold
 	err := s.write(ctx, callLock(b), func(ctx context.Context, tx *tx) (err error) {
 		hold = NoHold
-		n, err := tx.exec(ctx, `UPDATE builds SET state = 'calling', reason = '', caller = ?, service = ?, called_at = ?, attempts = attempts + 1, asked = 0,
+		n, err := tx.exec(ctx, `UPDATE builds SET state = 'calling', reason = '', caller = ?, service = ?, called_at = ?, called_there = ?, known_no = coalesce((`+highest+`), 0), attempts = attempts + 1, asked = 0,
 			parked_until = 0, held_call = ?, version = version + 1 WHERE seq = ? AND version = ?
 			AND (? OR NOT EXISTS (`+earlier+`)) AND NOT EXISTS (`+others+`)`,
-			slices.Concat([]any{s.caller, b.Service, micros(now), false, b.Seq, b.version, b.ByHand}, earlierArgs(b, now), othersArgs(b, now))...)
+			slices.Concat([]any{s.caller, b.Service, micros(now), micros(b.CalledThere), b.Service, b.JobID, false, b.Seq, b.version, b.ByHand}, earlierArgs(b, now), othersArgs(b, now))...)
 		if err != nil || n > 0 {
 			return err
 		}
@@ -144,8 +147,9 @@ func holds(ctx context.Context, tx *tx, b *Build, now time.Time) (Hold, time.Tim
 }
 
 // earlier selects what keeps a build in its line, others the calls that it waits
-// for.
+// for, highest the highest number that was seen of a job.
 const (
+	highest = `SELECT s.seen_no FROM builds s WHERE s.service = ? AND s.job_id = ? AND s.seen_no > 0 ORDER BY s.seen_no DESC LIMIT 1`
 	earlier = `SELECT received_at FROM builds WHERE ` + sameLine + ` AND seq < ?
 		AND ` + unresolved + ` AND NOT by_hand AND received_at > ?`
 	others = `SELECT received_at FROM builds WHERE ` + sameRef + ` AND ` + called + ` AND seq <> ? AND (received_at > ? OR tag <> '' OR commit_id = '')
@@ -198,16 +202,17 @@ func change(ctx context.Context, tx *tx, b *Build, set string, args ...any) erro
 // saved.
 func (s *Store) Save(ctx context.Context, b *Build) error {
 	b.Reason, b.BuildNumber = Text(b.Reason), Text(b.BuildNumber)
+	b.Seen = max(b.Seen, Number(b.BuildNumber))
 	log, err := json.Marshal(b.Log)
 	if err != nil {
 		return fmt.Errorf("build %s: its log: %w", b.ID, err)
 	}
 	// It changes no row if somebody else changed this one, or has the number.
 	save := func(ctx context.Context, tx *tx) (int64, error) {
-		return tx.exec(ctx, `UPDATE builds SET state = ?, reason = ?, attempts = ?, log = ?, asked = ?, build_no = ?, adopted = ?, claimed = ?,
+		return tx.exec(ctx, `UPDATE builds SET state = ?, reason = ?, attempts = ?, log = ?, asked = ?, build_no = ?, seen_no = ?, adopted = ?, claimed = ?,
 			started_at = ?, parked_until = 0, held_call = ?, version = version + 1 WHERE seq = ? AND version = ?
 			AND NOT EXISTS (SELECT 1 FROM builds o WHERE o.service = ? AND o.job_id = ? AND o.build_no = ? AND o.claimed AND o.id <> ?)`,
-			string(b.State), b.Reason, b.Attempts, string(log), b.Asked, b.BuildNumber, b.Adopted, b.BuildNumber != "",
+			string(b.State), b.Reason, b.Attempts, string(log), b.Asked, b.BuildNumber, b.Seen, b.Adopted, b.BuildNumber != "",
 			micros(b.StartedAt), false, b.Seq, b.version, b.Service, b.JobID, b.BuildNumber, b.ID)
 	}
 	err = s.write(ctx, callLock(b), func(ctx context.Context, tx *tx) error {
@@ -263,7 +268,9 @@ func (s *Store) claim(ctx context.Context, tx *tx, b *Build) error {
 	case !owner.Adopted || owner.StartedAt.Before(b.CalledAt):
 		// The service counts from one again: another service, or the job was made anew.
 		s.log.Warn("a build number was given a second time", "build_number", b.BuildNumber, "build", b.ID, "before", owner.ID, "job_id", b.JobID)
-		err = change(ctx, tx, owner, `claimed = ?`, false)
+		if _, err = tx.exec(ctx, `UPDATE builds SET seen_no = 0 WHERE service = ? AND job_id = ? AND seen_no > 0`, b.Service, b.JobID); err == nil {
+			err = change(ctx, tx, owner, `claimed = ?`, false)
+		}
 	default:
 		err = change(ctx, tx, owner, `state = 'unknown', build_no = '', adopted = ?, claimed = ?, started_at = 0, reason = ?`,
 			false, false, "the build it was taken for turned out to be that of build "+b.ID)
@@ -309,6 +316,20 @@ func rearm(ctx context.Context, tx *tx, where string, args ...any) (n int, err e
 		tx.wake(b.target, b.id)
 	}
 	return len(woken), nil
+}
+
+// Answered gives the last build of a target, its service and a job whose number the service
+// answered, nil if there is none: that its record is of that build is certain.
+func (s *Store) Answered(ctx context.Context, target, service, jobID string) (*Build, error) {
+	b, err := scanBuild(s.db.reader().queryRow(ctx, `SELECT `+buildColumns+` FROM builds
+		WHERE service = ? AND target = ? AND job_id = ? AND seen_no > 0 AND claimed AND NOT adopted ORDER BY seen_no DESC LIMIT 1`, service, target, jobID))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil //nolint:nilnil // as it says
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the last answered build of job %s: %w", jobID, err)
+	}
+	return b, nil
 }
 
 // Claimed returns which of the build numbers of a job of a service belong to builds

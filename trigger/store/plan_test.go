@@ -43,6 +43,8 @@ var pages = []string{ //nolint:gochecknoglobals // a table
 	"count(*) OVER ()", // what is to be replayed
 	"SELECT coalesce(max(seq), 0) FROM builds",
 	" ORDER BY received_at LIMIT ?", // what is old
+	"seen_no DESC LIMIT 1",          // the highest number of a job
+	"SET seen_no = 0",               // of a job that counts from one again
 }
 
 // step is how a plan reads a table of ours.
@@ -118,6 +120,10 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 					t.Fatal(err)
 				}
 			}
+		},
+		"Answered": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			fail(t, second(s.Answered(t.Context(), "north", "north", "job")))
 		},
 		"Claimed": func(t *testing.T, s *store.Store) {
 			t.Helper()
@@ -309,8 +315,8 @@ func TestPlansOfPostgres(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, fill := range []string{
-		`INSERT INTO deliveries (id, source, provider, host_id, event, repository, ref, received_at, outcome, reason, duplicate_key, verdicts, header, body, replay_of)
-			SELECT 'd' || i, 'github', 'github', i, 'push', 'acme/shop' || i % 20, 'refs/heads/main', i, 'accepted', '', 'id:' || i, '', '{}', '\x00', '' FROM generate_series(1, 20000) i`,
+		`INSERT INTO deliveries (id, source, provider, host_id, event, repository, ref, commit_id, received_at, outcome, reason, duplicate_key, verdicts, header, body, replay_of)
+			SELECT 'd' || i, 'github', 'github', i, 'push', 'acme/shop' || i % 20, 'refs/heads/main', i, i, 'accepted', '', 'id:' || i, '', '{}', '\x00', '' FROM generate_series(1, 20000) i`,
 		`INSERT INTO builds (id, delivery, rule, target, job_id, repository, ref, tag, commit_id, marker, body, newest, replay_of, state, reason, received_at, deadline, service, build_no, claimed)
 			SELECT 'b' || i, 'd' || i, 'rule' || i % 10, 'north', 'job', 'acme/shop' || i % 20, 'refs/heads/main', '', i, '', '\x00', false, '', 'started', '', i, i, 'history', i, true FROM generate_series(1, 20000) i`,
 		`ANALYZE builds, deliveries`,

@@ -53,8 +53,11 @@ CREATE TABLE builds (
     caller        text NOT NULL DEFAULT '',
     service       text NOT NULL DEFAULT '', -- the address of the last call: with job_id and build_no it names a build of the service
     called_at     integer NOT NULL DEFAULT 0,
+    called_there  integer NOT NULL DEFAULT 0, -- called_at by the service's clock, or earlier; 0 if that was not known
+    known_no      integer NOT NULL DEFAULT 0, -- highest number of the job that was known when it was called
     asked         integer NOT NULL DEFAULT 0,
     build_no      text NOT NULL DEFAULT '',
+    seen_no       integer NOT NULL DEFAULT 0, -- highest number of the job that it saw: its own, or in records
     adopted       integer NOT NULL DEFAULT 0, -- the number was found by asking
     claimed       integer NOT NULL DEFAULT 0, -- nobody else may have the number
     started_at    integer NOT NULL DEFAULT 0,
@@ -64,6 +67,7 @@ CREATE TABLE builds (
     trace         text NOT NULL DEFAULT '' -- traceparent of the span that committed it
 ) STRICT;
 CREATE UNIQUE INDEX builds_number ON builds (service, job_id, build_no) WHERE claimed;
+CREATE INDEX builds_seen ON builds (service, job_id, seen_no) WHERE seen_no > 0;
 CREATE INDEX builds_delivery ON builds (delivery);
 CREATE INDEX builds_received ON builds (received_at);
 CREATE INDEX builds_rule ON builds (rule, seq);

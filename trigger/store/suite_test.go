@@ -51,6 +51,7 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"text that is none is saved":                    noTextIsSaved,
 		"a number is claimed once":                      numberIsClaimedOnce,
 		"an answer beats an adoption":                   answerBeatsAdoption,
+		"a call knows the numbers seen before it":       callKnowsNumbers,
 		"a line keeps its order":                        lineKeepsOrder,
 		"one call a service, job, and ref or commit":    oneCallAtATime,
 		"a hold ends after an hour":                     holdEnds,
@@ -498,6 +499,66 @@ func answerBeatsAdoption(t *testing.T, open func() *store.Store) {
 		t.Errorf("got %+v", got)
 	}
 	woken(t, s, lost.ID)
+}
+
+func callKnowsNumbers(t *testing.T, open func() *store.Store) {
+	s := open()
+	known := func(change func(b *store.Build)) int64 {
+		t.Helper()
+		b := accept(t, s, func(b *store.Build) {
+			b.Ref, b.Commit = "refs/heads/"+b.ID, ""
+			if change != nil {
+				change(b)
+			}
+		})
+		begin(t, s, b, time.Now())
+		return read(t, s, b.ID).Known
+	}
+	see := func(change func(b *store.Build)) *store.Build {
+		t.Helper()
+		b := accept(t, s, func(b *store.Build) { b.Ref, b.Commit = "refs/heads/"+b.ID, "" })
+		b.CalledThere = time.UnixMicro(1_700_000_000_000_001).UTC()
+		begin(t, s, b, time.Now())
+		if got := read(t, s, b.ID).CalledThere; !got.Equal(b.CalledThere) {
+			t.Errorf("called there at %s, want %s", got, b.CalledThere)
+		}
+		change(b)
+		save(t, s, b, b.State)
+		return b
+	}
+	if got := known(nil); got != 0 {
+		t.Errorf("before any number was seen %d is known", got)
+	}
+	for _, n := range []string{"9", "10", "8", "a word"} { // as numbers, not as text
+		see(func(b *store.Build) { b.State, b.BuildNumber = store.Started, n })
+	}
+	if got := known(nil); got != 10 {
+		t.Errorf("of answers %d is known, want 10", got)
+	}
+	lost := see(func(b *store.Build) { b.State, b.Seen = store.Unknown, 12 })
+	if got := read(t, s, lost.ID).Known; got != 10 {
+		t.Errorf("what was seen after a call counts as known before: %d", got)
+	}
+	see(func(b *store.Build) { b.State, b.BuildNumber, b.Adopted = store.Started, "11", true })
+	s.Close()
+	s = open()
+	if got := known(nil); got != 12 {
+		t.Errorf("of records %d is known after a restart, want 12", got)
+	}
+	if got := known(func(b *store.Build) { b.JobID = "other" }); got != 0 {
+		t.Errorf("of another job %d is known", got)
+	}
+	if got, err := s.Answered(t.Context(), "north", "north", "job"); err != nil || got == nil || got.BuildNumber != "10" {
+		t.Errorf("the last answered build is %+v, %v", got, err)
+	}
+	if got, err := s.Answered(t.Context(), "north", "north", "other"); err != nil || got != nil {
+		t.Errorf("the last answered build of another job is %+v, %v", got, err)
+	}
+	// The service counts anew.
+	see(func(b *store.Build) { b.State, b.BuildNumber = store.Started, "8" })
+	if got := known(nil); got != 8 {
+		t.Errorf("after the service counted anew %d is known, want 8", got)
+	}
 }
 
 func lineKeepsOrder(t *testing.T, open func() *store.Store) {
