@@ -79,7 +79,7 @@ type targetDocument struct {
 type reconcileDocument struct {
 	object
 
-	Window   duration `yaml:"window" default:"\"5m\"" doc:"Clock margin: records from this long before the call count. 0s to 24h."`
+	Window   duration `yaml:"window" default:"\"3s\"" doc:"By how much the service's own clocks may differ: records from this long before the call count. 0s to 24h."`
 	Patience duration `yaml:"patience" default:"\"2m\"" doc:"Not found for this long after the call: it did not start. 0s to 24h."`
 	TimeZone text     `yaml:"time_zone" min:"1" max:"64" default:"\"Asia/Shanghai\"" doc:"IANA name of the time zone of the service's record times."`
 }

@@ -75,7 +75,7 @@ type Target struct {
 const (
 	DefaultTimeout  = 30 * time.Second
 	DefaultRetryFor = 24 * time.Hour
-	DefaultWindow   = 5 * time.Minute
+	DefaultWindow   = 3 * time.Second
 	DefaultPatience = 2 * time.Minute
 	DefaultTimeZone = "Asia/Shanghai"
 )
@@ -83,7 +83,7 @@ const (
 // Reconcile says how to look for a build whose start got no answer. The zero value
 // means the defaults.
 type Reconcile struct {
-	Window   time.Duration  // clock margin: records from this long before the call count
+	Window   time.Duration  // by how much the service's clocks may differ: records from this long before the call count
 	Patience time.Duration  // not found for this long after the call: it did not start
 	TimeZone *time.Location // of the service's record times
 }

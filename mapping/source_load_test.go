@@ -81,7 +81,7 @@ targets:
 	if name, offset := time.Date(2026, 7, 1, 0, 0, 0, 0, shanghai).Zone(); offset != 8*60*60 {
 		t.Errorf("default time zone: %s %d", name, offset)
 	}
-	usual := Reconcile{Window: 5 * time.Minute, Patience: 2 * time.Minute, TimeZone: shanghai}
+	usual := Reconcile{Window: 3 * time.Second, Patience: 2 * time.Minute, TimeZone: shanghai}
 	want := []*Target{
 		{
 			Name: "north", Region: "cn-north-4",

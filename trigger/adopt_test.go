@@ -115,14 +115,14 @@ func TestRecordThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// bare is a service that does not give the parameters of a build at first.
-type bare struct {
+// lacking is a service that does not give the parameters of a build at first.
+type lacking struct {
 	trigger.Service
 	asks *atomic.Int32 // still to be answered without
 }
 
 // HistoryParameters implements trigger.Service.
-func (s bare) HistoryParameters(ctx context.Context, jobID, number string) ([]codearts.Parameter, error) {
+func (s lacking) HistoryParameters(ctx context.Context, jobID, number string) ([]codearts.Parameter, error) {
 	if s.asks.Add(-1) >= 0 {
 		return nil, nil
 	}
@@ -135,7 +135,7 @@ func TestMarkerThatIsNotThereYet(t *testing.T) {
 	b := newBridge(t, settings{stopped: true, sim: codeartstest.Options{BuildTime: time.Hour}})
 	asks := new(atomic.Int32)
 	asks.Store(minSearches)
-	b.SetRules(t.Context(), []trigger.Target{{Target: patient(), Service: bare{b.client(t, patient()), asks}}}, nil)
+	b.SetRules(t.Context(), []trigger.Target{{Target: patient(), Service: lacking{b.client(t, patient()), asks}}}, nil)
 	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropAfter, Times: 1})
 	if err := b.Start(t.Context()); err != nil {
 		t.Fatal(err)

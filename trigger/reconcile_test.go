@@ -73,7 +73,7 @@ func TestReconcileDefaults(t *testing.T) {
 	for phrase, c := range map[string]struct {
 		set, want mapping.Reconcile
 	}{
-		"nothing is set":     {mapping.Reconcile{}, mapping.Reconcile{Window: 5 * time.Minute, Patience: 2 * time.Minute}},
+		"nothing is set":     {mapping.Reconcile{}, mapping.Reconcile{Window: 3 * time.Second, Patience: 2 * time.Minute}},
 		"no window":          {mapping.Reconcile{Patience: time.Minute}, mapping.Reconcile{Patience: time.Minute}},
 		"no patience":        {mapping.Reconcile{Window: time.Minute}, mapping.Reconcile{Window: time.Minute}},
 		"neither, as loaded": {mapping.Reconcile{TimeZone: time.UTC}, mapping.Reconcile{TimeZone: time.UTC}},
@@ -83,33 +83,6 @@ func TestReconcileDefaults(t *testing.T) {
 			got := newTarget(Target{Target: mapping.Target{Reconcile: c.set}}, nil, nil).Reconcile
 			if got.Window != c.want.Window || got.Patience != c.want.Patience || got.TimeZone == nil || c.want.TimeZone != nil && got.TimeZone != c.want.TimeZone {
 				t.Errorf("got %+v, want %+v", got, c.want)
-			}
-		})
-	}
-}
-
-func TestSearched(t *testing.T) {
-	t.Parallel()
-	called := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	at := &target{Target: Target{Target: mapping.Target{
-		Timeout: 30 * time.Second, Reconcile: mapping.Reconcile{Window: 5 * time.Minute, Patience: 2 * time.Minute},
-	}}}
-	for phrase, c := range map[string]struct {
-		now      time.Duration // after the call
-		log      []store.Attempt
-		from, to time.Duration // after the call
-	}{
-		"at once":                        {time.Second, nil, -5 * time.Minute, 7*time.Minute + 30*time.Second},
-		"a day later":                    {24 * time.Hour, nil, -5 * time.Minute, 7*time.Minute + 30*time.Second},
-		"of a call that ended early":     {time.Hour, []store.Attempt{{At: called, Took: time.Second}}, -5 * time.Minute, 7*time.Minute + time.Second},
-		"after the clock was set back":   {-time.Hour, nil, -time.Hour - 5*time.Minute, 7*time.Minute + 30*time.Second},
-		"of a later call than was ended": {time.Hour, []store.Attempt{{At: called.Add(-time.Hour), Took: time.Second}}, -5 * time.Minute, 7*time.Minute + 30*time.Second},
-	} {
-		t.Run(phrase, func(t *testing.T) {
-			t.Parallel()
-			from, to := searched(at, &store.Build{CalledAt: called, Log: c.log}, called.Add(c.now))
-			if from.Sub(called) != c.from || to.Sub(called) != c.to {
-				t.Errorf("got %s to %s after the call, want %s to %s", from.Sub(called), to.Sub(called), c.from, c.to)
 			}
 		})
 	}

@@ -16,8 +16,10 @@ type Service interface {
 	Address() string // targets of one address lead to one service, whatever they are called
 	RunJob(ctx context.Context, body []byte) (buildNumber string, err error)
 	Records(ctx context.Context, jobID string, from, to time.Time, zone *time.Location) ([]codearts.Record, error)
+	Record(ctx context.Context, jobID, buildNumber string, zone *time.Location) (codearts.Record, error)
 	RecordInfo(ctx context.Context, jobID, buildNumber string) (codearts.RecordInfo, error)
 	HistoryParameters(ctx context.Context, jobID, buildNumber string) ([]codearts.Parameter, error)
+	Clock() (now time.Time, known bool)
 }
 
 // Target is one target of the rules with the client that calls it.

@@ -32,6 +32,9 @@ type throttling struct {
 	first, latest time.Time      // of those started
 }
 
+// Clock implements trigger.Service.
+func (*throttling) Clock() (now time.Time, known bool) { return time.Time{}, false }
+
 // RunJob implements trigger.Service.
 func (s *throttling) RunJob(_ context.Context, body []byte) (string, error) {
 	s.mu.Lock()

@@ -149,6 +149,10 @@ func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) (tim
 	if again, err := t.takeTurn(ctx, target); again > 0 || err != nil {
 		return again, err
 	}
+	b.CalledThere = time.Time{}
+	if there, known := target.Service.Clock(); known {
+		b.CalledThere = there
+	}
 	hold, err := t.store.BeginCall(ctx, b, time.Now())
 	if err != nil || hold != store.NoHold {
 		return 0, t.held(ctx, b, hold, err) // parked: what holds it wakes it
@@ -237,7 +241,7 @@ func (t *Trigger) runJob(ctx context.Context, target *target, b *store.Build) (s
 func (t *Trigger) settle(ctx context.Context, target *target, b *store.Build, number string, took time.Duration, callErr error) (time.Duration, error) {
 	attempt := store.Attempt{At: b.CalledAt, Took: took}
 	if callErr == nil {
-		b.State, b.Reason, b.BuildNumber, b.Adopted, b.StartedAt = store.Started, "", number, false, b.CalledAt.Add(took)
+		start(b, number, b.CalledAt.Add(took), false)
 		attempt.Outcome = store.Started
 		err := t.finish(ctx, b, attempt)
 		if errors.Is(err, store.ErrStale) {
@@ -270,6 +274,11 @@ func (t *Trigger) settle(ctx context.Context, target *target, b *store.Build, nu
 	return untilDeadline(b, again), t.finish(ctx, b, attempt)
 }
 
+// start makes a build a started one. adopted says that its number was found.
+func start(b *store.Build, number string, at time.Time, adopted bool) {
+	b.State, b.Reason, b.BuildNumber, b.Adopted, b.StartedAt = store.Started, "", number, adopted, at
+}
+
 // insistMost is how often an answer is saved over the changes of others: they look
 // for the build, which is a change now and then.
 const insistMost = 10
@@ -290,7 +299,7 @@ func (t *Trigger) insist(ctx context.Context, b *store.Build, attempt store.Atte
 			}
 			return nil
 		}
-		now.State, now.Reason, now.BuildNumber, now.Adopted, now.StartedAt = store.Started, "", b.BuildNumber, false, b.StartedAt
+		start(now, b.BuildNumber, b.StartedAt, false)
 		if err := t.finish(ctx, now, attempt); !errors.Is(err, store.ErrStale) {
 			return err
 		}

@@ -56,7 +56,7 @@ func TestParseTime(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := parseTime(test.text, zone); !got.Equal(test.want) {
+			if got, _ := parseTime(test.text, zone); !got.Equal(test.want) {
 				t.Errorf("%q is %v, want %v", test.text, got, test.want)
 			}
 		})

@@ -47,7 +47,7 @@ type Client struct {
 	endpoint    *url.URL
 	credentials Credentials
 	timeout     time.Duration
-	sender      sender
+	sender      *sender
 	userAgent   string
 	now         func() time.Time
 }
@@ -88,6 +88,18 @@ const defaultUserAgent = "buildbridge"
 
 // Close closes the connections that are idle. Calls under way go on.
 func (c *Client) Close() { c.sender.http.CloseIdleConnections() }
+
+// Clock is what the clock of the service shows, or up to a second and the way of an
+// answer less: by the Date of its last answer and the time since then, which does not
+// depend on this machine's clock. known is false if there was no Date within the hour.
+func (c *Client) Clock() (now time.Time, known bool) {
+	d := c.sender.date.Load()
+	if d == nil {
+		return time.Time{}, false
+	}
+	age := time.Since(d.came)
+	return d.date.Add(age), age < time.Hour
+}
 
 func newHTTPClient(transport http.RoundTripper) *http.Client {
 	if transport == nil {

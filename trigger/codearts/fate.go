@@ -99,6 +99,7 @@ func judgeCode(code string) (verdict, bool) {
 const (
 	codeCredentials = "APIGW.0301"
 	codeEnded       = "DEV.CB.032302" // Stop: the build has ended already
+	codeNoHistory   = "CB.00031059"   // the list of records, with a 403: there is none yet
 )
 
 // refused tells whether an answer says that credentials were refused for a

@@ -68,7 +68,7 @@ func IAMUser(o IAMUserOptions) (Credentials, error) {
 type iamUser struct {
 	IAMUserOptions
 	url    string
-	sender sender
+	sender *sender
 
 	logins singleflight.Group
 

@@ -1,7 +1,9 @@
 package codearts
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -14,8 +16,12 @@ import (
 type Record struct {
 	Number string // the build number that RunJob answers with
 	// Start is when the build was started, to the second or better; zero if the
-	// service did not say or said it in a way unknown to us.
-	Start            time.Time
+	// service did not say or said it in a way unknown to us. A wall clock in the hour
+	// that comes twice when summer time ends may mean the later StartAgain as well;
+	// else that is zero.
+	Start, StartAgain time.Time
+
+	Executor         string // who started it
 	JobRunningStatus string // Starting, InQueue, Running, Finished
 	State            string // FAILURE, SUCCESS, ABORTED, timeout; compare without case
 	CommitID         string // may be "" while the build is queued
@@ -28,14 +34,14 @@ type Record struct {
 const (
 	pageSize  = 100                 // the most the service gives
 	maxPages  = 100                 // 10,000 records a call
-	maxWindow = 31 * 24 * time.Hour // the most the service searches
+	maxWindow = 30 * 24 * time.Hour // the service searches 31 days of a wall clock, which may be set in between
 	wallClock = "2006-01-02 15:04:05"
 )
 
 // Records lists the builds of a job that were started between from and to, both
 // rounded outwards to the second, in the order of the service, each once. loc is
-// the zone of the service's wall clock; nil means UTC. Windows over 31 days are
-// asked for in pieces.
+// the zone of the service's wall clock; nil means UTC. Windows over 30 days are
+// asked for in pieces. Where a wall clock means two times, both are asked for.
 //
 // The list may lag behind RunJob. More than 10,000 records are an error, never
 // a shortened list. The fate of an error is not FateUnknown: nothing is started.
@@ -89,11 +95,14 @@ func (l *recordList) window(ctx context.Context, from, to time.Time) error {
 			return misused(l.op, fmt.Sprintf("more than %d records", maxPages*pageSize), "shorten the window")
 		}
 		a, err := l.client.read(ctx, l.op, "/v1/record/"+l.jobID+"/list", url.Values{
-			"start_time": {from.In(l.loc).Format(wallClock)},
-			"end_time":   {to.In(l.loc).Format(wallClock)},
+			"start_time": {notAfter(from, l.loc).Format(wallClock)},
+			"end_time":   {notBefore(to, l.loc).Format(wallClock)},
 			"page_index": {strconv.Itoa(page)},
 			"page_size":  {strconv.Itoa(pageSize)},
 		})
+		if e, ok := errors.AsType[*Error](err); ok && e.Code == codeNoHistory {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -126,7 +135,7 @@ func (l *recordList) window(ctx context.Context, from, to time.Time) error {
 func parseRecord(object map[string]any, loc *time.Location) Record {
 	r := Record{
 		Number:           text(object, "number", "build_no"),
-		Start:            parseTime(text(object, "start_time"), loc),
+		Executor:         text(object, "executor"),
 		JobRunningStatus: text(object, "job_running_status"),
 		State:            text(object, "state"),
 		CommitID:         text(object, "commit_id"),
@@ -134,6 +143,10 @@ func parseRecord(object map[string]any, loc *time.Location) Record {
 		BuildType:        text(object, "build_type"),
 		TriggerType:      text(object, "trigger_type"),
 		DailyBuildNumber: text(object, "daily_build_number"),
+	}
+	var again time.Time
+	if r.Start, again = parseTime(text(object, "start_time"), loc); again.After(r.Start) {
+		r.StartAgain = again
 	}
 	if info, ok := object["commit_info"].(map[string]any); ok && r.CommitID == "" {
 		r.CommitID = text(info, "commit_id")
@@ -144,23 +157,80 @@ func parseRecord(object map[string]any, loc *time.Location) Record {
 // parseTime reads a time of the service: a Unix time in milliseconds or seconds,
 // which is what the API reference and the SDK's types have for start_time
 // ("Integer", "timestamp", unit not said), or a wall clock in its zone.
-func parseTime(s string, loc *time.Location) time.Time {
+func parseTime(s string, loc *time.Location) (first, second time.Time) {
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
 		switch {
 		case n <= 0:
-			return time.Time{}
 		case n < 1e11: // the year 5138 in seconds, 1973 in milliseconds
-			return time.Unix(n, 0)
+			first = time.Unix(n, 0)
+		default:
+			first = time.UnixMilli(n)
 		}
-		return time.UnixMilli(n)
+	} else if t, err := time.ParseInLocation(wallClock, s, loc); err == nil {
+		return meanings(t, loc)
+	} else if t, err := time.Parse(time.RFC3339, s); err == nil {
+		first = t
 	}
-	if t, err := time.ParseInLocation(wallClock, s, loc); err == nil {
-		return t
+	return first, first
+}
+
+// meanings are the times at which a wall clock shows what it shows at t: two in the
+// hour that comes twice when summer time ends, else the same time twice.
+func meanings(t time.Time, loc *time.Location) (first, second time.Time) {
+	t = t.In(loc)
+	_, offset := t.Zone()
+	begin, end := t.ZoneBounds()
+	if !end.IsZero() {
+		_, next := end.Zone()
+		if again := t.Add(seconds(offset - next)); offset > next && !again.Before(end) {
+			return t, again
+		}
 	}
-	if t, err := time.Parse(time.RFC3339, s); err == nil {
-		return t
+	if !begin.IsZero() {
+		_, last := begin.Add(-1).Zone()
+		if before := t.Add(-seconds(last - offset)); last > offset && before.Before(begin) {
+			return before, t
+		}
 	}
-	return time.Time{}
+	return t, t
+}
+
+func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
+
+// notAfter gives t, or an earlier time if the wall clock of t could be taken for a
+// later one. The wall clock of what it gives means nothing after t.
+func notAfter(t time.Time, loc *time.Location) time.Time {
+	first, second := meanings(t, loc)
+	if second.After(t) {
+		return first.Add(first.Sub(second))
+	}
+	return t.In(loc)
+}
+
+// notBefore is notAfter for the end of a window.
+func notBefore(t time.Time, loc *time.Location) time.Time {
+	first, second := meanings(t, loc)
+	if first.Before(t) {
+		return second.Add(second.Sub(first))
+	}
+	return t.In(loc)
+}
+
+// Record reads one build as the list of the job has it. loc is as in Records.
+func (c *Client) Record(ctx context.Context, jobID, buildNumber string, loc *time.Location) (Record, error) {
+	const op = "read build"
+	if err := checkBuild(op, jobID, buildNumber); err != nil {
+		return Record{}, err
+	}
+	a, err := c.read(ctx, op, "/v1/record/"+jobID+"/"+buildNumber+"/build-info-record", nil)
+	if err != nil {
+		return Record{}, harmless(err)
+	}
+	result, ok := a.object["result"].(map[string]any)
+	if !ok {
+		return Record{}, unreadable(op)
+	}
+	return parseRecord(result, cmp.Or(loc, time.UTC)), nil
 }
 
 // RecordInfo is what the service knows about one build. Times are as the
@@ -226,7 +296,10 @@ func (c *Client) HistoryParameters(ctx context.Context, jobID, buildNumber strin
 		if !ok {
 			return nil, unreadable(op)
 		}
-		value, _ := object["value"].(string)
+		value, ok := object["value"].(string)
+		if !ok {
+			value = text(object, "value")
+		}
 		parameters = append(parameters, Parameter{Name: text(object, "name"), Value: value})
 	}
 	return parameters, nil

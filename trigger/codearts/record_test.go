@@ -45,10 +45,10 @@ func TestRecords(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := []codearts.Record{{
-				Number: "3", Start: noon().Add(2 * time.Minute), JobRunningStatus: "Running", CodeBranch: "main",
+				Number: "3", Start: noon().Add(2 * time.Minute), Executor: "person", JobRunningStatus: "Running", CodeBranch: "main",
 				CommitID: got[0].CommitID, BuildType: "tag", TriggerType: "MANUAL", DailyBuildNumber: "20260301.3",
 			}, {
-				Number: "2", Start: noon().Add(time.Minute), JobRunningStatus: "Running", CodeBranch: "main",
+				Number: "2", Start: noon().Add(time.Minute), Executor: "AK", JobRunningStatus: "Running", CodeBranch: "main",
 				CommitID: commit, BuildType: "commitId", TriggerType: "OpenAPI", DailyBuildNumber: "20260301.2",
 			}}
 			if diff := cmp.Diff(want, got); diff != "" {

@@ -23,13 +23,14 @@ type sender struct {
 	http *http.Client
 	now  func() time.Time
 	log  *slog.Logger
+	date atomic.Pointer[dated] // of the last answer that had one
 }
 
-func newSender(transport http.RoundTripper, now func() time.Time, log *slog.Logger) sender {
+func newSender(transport http.RoundTripper, now func() time.Time, log *slog.Logger) *sender {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return sender{http: newHTTPClient(transport), now: now, log: log}
+	return &sender{http: newHTTPClient(transport), now: now, log: log}
 }
 
 // send sends one request. secrets are those in the body; what the header carries
@@ -78,6 +79,7 @@ func (s *sender) once(ctx context.Context, op string, req *http.Request, secrets
 		return reply{}, e
 	}
 	defer res.Body.Close()
+	s.readClock(res.Header)
 	r := reply{
 		status:     res.StatusCode,
 		header:     res.Header,
@@ -93,6 +95,16 @@ func (s *sender) once(ctx context.Context, op string, req *http.Request, secrets
 		}
 	}
 	return r, nil
+}
+
+// dated is the time that the other side wrote on an answer, to the second below
+// (RFC 9110, 6.6.1), and when it came.
+type dated struct{ date, came time.Time }
+
+func (s *sender) readClock(h http.Header) {
+	if date, err := http.ParseTime(h.Get("Date")); err == nil && h.Get("Age") == "" {
+		s.date.Store(&dated{date, time.Now()})
+	}
 }
 
 // begin begins the span of a request

@@ -16,7 +16,7 @@
 // and, for whoever runs it,
 //
 //	GET    /_runs     every RunJob body taken, as [{"build_no","body"}], oldest first
-//	POST   /_builds   start a build by hand: {"job_id","commit"|"tag","branch","parameter"}
+//	POST   /_builds   start a build by hand: {"job_id","commit"|"tag","branch","parameter","executor"}
 //	POST   /_faults   add a [Fault], or several in an array; GET lists, DELETE removes them
 //
 // Signatures (SDK-HMAC-SHA256) and tokens are verified once [Options] names

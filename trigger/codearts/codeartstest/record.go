@@ -36,6 +36,11 @@ func (s *Simulator) view(r *run, stopped, now time.Time) view {
 	if err := json.Unmarshal(r.body, &b); err != nil {
 		return v // It was checked when it came.
 	}
+	for _, d := range s.o.Defaults {
+		if !slices.ContainsFunc(b.Parameters, func(p runParameter) bool { return *p.Name == d.Name }) {
+			v.parameters = append(v.parameters, d)
+		}
+	}
 	for _, p := range b.Parameters {
 		v.parameters = append(v.parameters, mapping.Parameter{Name: *p.Name, Value: *p.Value})
 		if *p.Name == "codeBranch" {
@@ -96,6 +101,7 @@ func (s *Simulator) record(r *run, v view) map[string]any {
 		"job_running_status": v.running,
 		"state":              v.state,
 		"trigger_type":       v.trigger,
+		"executor":           r.by,
 		"build_type":         v.buildType,
 		"code_branch":        v.branch,
 	}
@@ -137,12 +143,14 @@ func (s *Simulator) list(r *http.Request, _ []byte) response {
 	to = to.Add(time.Second) // All of the last second counts.
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	j := s.jobs[jobID]
+	if j == nil {
+		return serviceError(403, codeNoHistory, "the job has no history")
+	}
 	var found []*run
-	if j := s.jobs[jobID]; j != nil {
-		for _, each := range slices.Backward(j.runs) {
-			if !each.at.Before(from) && each.at.Before(to) && s.visible(each, now) {
-				found = append(found, each)
-			}
+	for _, each := range slices.Backward(j.runs) {
+		if !each.at.Before(from) && each.at.Before(to) && s.visible(each, now) {
+			found = append(found, each)
 		}
 	}
 	states := []any{}

@@ -3,6 +3,7 @@ package codeartstest
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -32,16 +33,14 @@ type run struct {
 	stopped time.Time // zero while nobody stopped it
 	body    []byte    // as received; of builds started by hand, as it would have been
 	manual  bool
+	by      string // executor
 }
 
 // runBody is the body of RunJob. Pointers tell null from "".
 type runBody struct {
-	JobID      *string `json:"job_id"`
-	Parameters []struct {
-		Name  *string `json:"name"`
-		Value *string `json:"value"`
-	} `json:"parameter"`
-	SCM *struct {
+	JobID      *string        `json:"job_id"`
+	Parameters []runParameter `json:"parameter"`
+	SCM        *struct {
 		Tag       *string `json:"build_tag"`
 		Commit    *string `json:"build_commit_id"`
 		BuildType *string `json:"build_type"`
@@ -49,6 +48,11 @@ type runBody struct {
 		RepoID    *string `json:"repo_id"`
 		URL       *string `json:"url"`
 	} `json:"scm"`
+}
+
+type runParameter struct {
+	Name  *string `json:"name"`
+	Value *string `json:"value"`
 }
 
 var (
@@ -145,6 +149,7 @@ const (
 	codeNoJob     = "CB.00031006"
 	codeBadNumber = "DEV.CB.032011"
 	codeEnded     = "DEV.CB.032302"
+	codeNoHistory = "CB.00031059"
 )
 
 func statusOf(code string) int {
@@ -165,7 +170,7 @@ func (s *Simulator) accept(r *http.Request, body []byte) (*run, string, error) {
 	if !s.exists(*parsed.JobID) {
 		return nil, codeNoJob, fmt.Errorf("the job does not exist")
 	}
-	started := s.start(*parsed.JobID, body, false)
+	started := s.start(*parsed.JobID, body, s.executor(r), false)
 	if s.o.Started != nil {
 		s.o.Started(started.run())
 	}
@@ -177,7 +182,7 @@ func (s *Simulator) exists(jobID string) bool {
 }
 
 // start records a build and gives it the next number of its job.
-func (s *Simulator) start(jobID string, body []byte, manual bool) *run {
+func (s *Simulator) start(jobID string, body []byte, by string, manual bool) *run {
 	now := s.o.Now()
 	day := now.In(s.o.Location).Format("20060102")
 	s.mu.Lock()
@@ -193,7 +198,7 @@ func (s *Simulator) start(jobID string, body []byte, manual bool) *run {
 	j.today++
 	started := &run{
 		jobID: jobID, no: len(j.runs) + 1, daily: day + "." + strconv.Itoa(j.today),
-		at: now, body: bytes.Clone(body), manual: manual,
+		at: now, body: bytes.Clone(body), manual: manual, by: by,
 	}
 	j.runs = append(j.runs, started)
 	if !manual {
@@ -260,6 +265,7 @@ type Build struct {
 	Tag        string              `json:"tag"`
 	Branch     string              `json:"branch"`
 	Parameters []mapping.Parameter `json:"parameter"`
+	Executor   string              `json:"executor"` // who starts it; "person" if not set
 }
 
 // StartBuild starts a build by hand and gives its number. It is a record like
@@ -285,7 +291,7 @@ func (s *Simulator) StartBuild(b Build) (string, error) {
 	if !s.exists(b.JobID) {
 		return "", fmt.Errorf("the job does not exist")
 	}
-	return strconv.Itoa(s.start(b.JobID, raw, true).no), nil
+	return strconv.Itoa(s.start(b.JobID, raw, cmp.Or(b.Executor, "person"), true).no), nil
 }
 
 func (s *Simulator) serveStart(w http.ResponseWriter, r *http.Request) {

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"buildbridge/mapping"
 )
 
 // Options of a simulator. The zero value lets everybody in and has every job.
@@ -31,13 +33,16 @@ type Options struct {
 	CommitLag time.Duration
 	// TagCommit gives the commit that a tag is on; made up if not set.
 	TagCommit func(tag string) string
+	// Defaults are the parameters that every job declares: a build that does not
+	// set one has it as it is here.
+	Defaults []mapping.Parameter
 	// Location is the zone of the wall clock; +08:00 if not set.
 	Location *time.Location
 	// TextTimes writes start_time in the record list as a wall clock; otherwise
 	// it is milliseconds since 1970: the reference says an integer, a timestamp.
 	TextTimes bool
 
-	Now func() time.Time // time.Now if not set
+	Now func() time.Time // the service's clock, in records and the Date of answers; time.Now if not set
 
 	// Started is told of each build that RunJob started, before the answer; by
 	// several calls at a time.
@@ -171,6 +176,7 @@ func (s *Simulator) call(pattern, path string, work func(r *http.Request, body [
 func (s *Simulator) write(w http.ResponseWriter, r response) {
 	h := w.Header()
 	h["Content-Type"] = []string{"application/json"}
+	h["Date"] = []string{s.o.Now().UTC().Format(http.TimeFormat)}
 	h["X-Request-Id"] = []string{s.prefix + strconv.FormatUint(s.requests.Add(1), 16)}
 	for name, value := range r.header {
 		h.Set(name, value)

@@ -1,6 +1,7 @@
 package codeartstest
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/json"
@@ -24,6 +25,7 @@ type tokens struct {
 type issue struct {
 	until   time.Time
 	project string // "" for one that is good for the whole account
+	user    string
 }
 
 // RevokeTokens makes every token from a login void, as a changed password does.
@@ -78,6 +80,16 @@ func (s *Simulator) authenticate(r *http.Request, body []byte) *response {
 	return &bad
 }
 
+// executor is who makes a call, as records have it.
+func (s *Simulator) executor(r *http.Request) string {
+	if sig, ok := parseSignature(r.Header.Get("Authorization")); ok {
+		return sig.access
+	}
+	s.tokens.mu.RLock()
+	defer s.tokens.mu.RUnlock()
+	return cmp.Or(s.tokens.issued[r.Header.Get("X-Auth-Token")].user, "openapi")
+}
+
 // login is "Obtaining a User Token Through Password Authentication" of IAM.
 func (s *Simulator) login(r *http.Request, body []byte) response {
 	var b struct {
@@ -120,7 +132,7 @@ func (s *Simulator) login(r *http.Request, body []byte) response {
 	if s.tokens.issued == nil {
 		s.tokens.issued = make(map[string]issue)
 	}
-	s.tokens.issued[token] = issue{until: until, project: project}
+	s.tokens.issued[token] = issue{until: until, project: project, user: user.Name}
 	s.tokens.logins++
 	s.tokens.mu.Unlock()
 
