@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"buildbridge/trigger"
+	"buildbridge/trigger/codearts/codeartstest"
 	"buildbridge/trigger/store"
 )
 
@@ -63,6 +64,48 @@ func TestAnswerThatComesLate(t *testing.T) {
 			}
 			if _, err := b.Work(t.Context(), id); err != nil || b.sim.RunCount() != 1 {
 				t.Errorf("%d builds were started, %v", b.sim.RunCount(), err)
+			}
+		})
+	}
+}
+
+// A call ends without an answer after others took this process for dead: who went on
+// with the build may have started it a second time, and that is told.
+func TestCallThatEndsLate(t *testing.T) {
+	t.Parallel()
+	for phrase, c := range map[string]struct {
+		decide func(row *store.Build)
+		told   bool
+	}{
+		"it is looked for": {decide: func(row *store.Build) { row.State = store.Unknown }},
+		"it was started":   {decide: func(row *store.Build) { row.State, row.BuildNumber = store.Started, "7" }, told: true},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			log := new(said)
+			b := newBridge(t, settings{stopped: true, log: log})
+			b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropAfter})
+			gate := make(chan struct{})
+			b.SetRules(t.Context(), []trigger.Target{{Target: patient(), Service: slow{b.client(t, patient()), gate}}}, nil)
+			id := b.deliver(t, push(commitA))[0]
+			var work sync.WaitGroup
+			work.Go(func() {
+				if _, err := b.Work(t.Context(), id); err != nil {
+					t.Error(err)
+				}
+			})
+			row := b.await(t, id, store.Calling)
+			c.decide(row)
+			if err := b.store.Save(t.Context(), row); err != nil {
+				t.Fatal(err)
+			}
+			close(gate)
+			work.Wait()
+			if got := b.await(t, id, row.State); got.BuildNumber != row.BuildNumber {
+				t.Errorf("got number %q, want %q", got.BuildNumber, row.BuildNumber)
+			}
+			if log.has("it may have been started twice") != c.told {
+				t.Errorf("told: %t, want %t", !c.told, c.told)
 			}
 		})
 	}

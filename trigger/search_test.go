@@ -112,7 +112,11 @@ func TestPersonBuildsTheSameCommit(t *testing.T) {
 			before: func(t *testing.T, s *scene) { t.Helper(); s.person(t, -6*time.Second, codeartstest.Build{Tag: "v1"}) },
 		},
 		"a moment before, with a number below one that was answered": {
-			before: func(t *testing.T, s *scene) { t.Helper(); s.person(t, 0, codeartstest.Build{}); s.another(t) },
+			before: func(t *testing.T, s *scene) {
+				t.Helper()
+				s.person(t, 0, codeartstest.Build{Executor: "openapi"})
+				s.another(t)
+			},
 		},
 		"a moment before, with a number that was in a list": {
 			before: func(t *testing.T, s *scene) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -67,6 +69,26 @@ type settings struct {
 	maxWaiting int64
 	shared     *codeartstest.Server // instead of one of its own
 	traces     trace.TracerProvider
+	log        *said // gets the log too
+}
+
+// said is a log to look into.
+type said struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// Write implements io.Writer.
+func (s *said) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *said) has(text string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Contains(s.text.String(), text)
 }
 
 // patient is a target that loses no time in tests.
@@ -93,7 +115,11 @@ func newBridge(t *testing.T, s settings) *bridge {
 
 func (b *bridge) open(t *testing.T, s settings) {
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	out := t.Output()
+	if s.log != nil {
+		out = io.MultiWriter(out, s.log)
+	}
+	log := slog.New(slog.NewTextHandler(out, nil))
 	var err error
 	if b.store, err = store.Open(t.Context(), store.Options{Database: b.path, Logger: log}); err != nil {
 		t.Fatal(err)

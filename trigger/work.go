@@ -164,11 +164,12 @@ func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) (tim
 func (t *Trigger) callNow(ctx context.Context, target *target, b *store.Build) (again time.Duration, err error) {
 	ctx, span := t.attempt(ctx, "attempt", b)
 	defer func() { end(span, err) }()
-	if time.Since(b.CalledAt) > callWithin {
-		// This process was stopped in between, and may be taken for dead.
-		return t.settle(ctx, target, b, "", 0, &codearts.Error{Op: "run job", Fate: codearts.FateRetry, Err: errTooLate})
-	}
-	number, took, err := t.runJob(ctx, target, b)
+	// This process may be stopped at any moment, and be taken for dead. Who looks for
+	// the call waits for the timeout and longer: what is sent later than that is not
+	// waited for.
+	within, cancel := context.WithDeadline(ctx, b.CalledAt.Add(target.Timeout))
+	defer cancel()
+	number, took, err := t.runJob(within, target, b)
 	return t.settle(ctx, target, b, number, took, err)
 }
 
@@ -211,12 +212,6 @@ func (t *Trigger) takeTurn(ctx context.Context, target *target) (again time.Dura
 	}
 	return time.Second, nil
 }
-
-// callWithin is how old the word "calling" may be when RunJob is sent. It is
-// shorter than the silence after which another process takes over.
-const callWithin = store.DeadAfter / 2
-
-var errTooLate = errors.New("the process stood still before the call, which was not sent")
 
 func (t *Trigger) runJob(ctx context.Context, target *target, b *store.Build) (string, time.Duration, error) {
 	begin := time.Now()
@@ -271,7 +266,22 @@ func (t *Trigger) settle(ctx context.Context, target *target, b *store.Build, nu
 		b.State, again = store.Unknown, askAgain(target, b)
 	}
 	attempt.Outcome, attempt.Error = b.State, b.Reason
-	return untilDeadline(b, again), t.finish(ctx, b, attempt)
+	err := t.finish(ctx, b, attempt)
+	if errors.Is(err, store.ErrStale) && fate == codearts.FateUnknown {
+		t.overtaken(ctx, b, attempt)
+	}
+	return untilDeadline(b, again), err
+}
+
+// overtaken tells of a call that ended without an answer after another process took
+// this one for dead, and went on with the build.
+func (t *Trigger) overtaken(ctx context.Context, b *store.Build, attempt store.Attempt) {
+	now, err := t.store.Build(ctx, b.ID)
+	if err != nil || now.Caller == b.Caller && now.CalledAt.Equal(b.CalledAt) && now.State != store.Started {
+		return // or it is still looked for
+	}
+	t.log.ErrorContext(ctx, "a call ended after another process went on with its build: it may have been started twice",
+		append(buildAttrs(b), "build_number", now.BuildNumber, "state", now.State, "error", attempt.Error)...)
 }
 
 // start makes a build a started one. adopted says that its number was found.

@@ -65,15 +65,15 @@ func (s *sender) send(ctx context.Context, op string, req *http.Request, secrets
 // written, the border moves along.
 func (s *sender) once(ctx context.Context, op string, req *http.Request, secrets []string) (reply, error) {
 	secrets = append(secrets, credentialsIn(req.Header)...)
-	var connected atomic.Bool
+	var connected, refused atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn: func(string) { connected.Store(false) },
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	})
-	res, err := s.http.Do(req.WithContext(ctx))
+	res, err := s.http.Do(timely(ctx, req, &refused))
 	if err != nil {
 		e := &Error{Op: op, Fate: FateRetry, what: whatNotSent, Timeout: timedOut(ctx, err), Err: foreign(cause(err), secrets)}
-		if connected.Load() {
+		if connected.Load() && !refused.Load() {
 			e.Fate, e.what = FateUnknown, whatNoAnswer
 		}
 		return reply{}, e
@@ -96,6 +96,47 @@ func (s *sender) once(ctx context.Context, op string, req *http.Request, secrets
 	}
 	return r, nil
 }
+
+// timelyBody keeps a request back whose time is over: a process that stands still
+// while it connects or logs in may wake to find that others went on without it. Its
+// timers come too late then. A request is not whole before its body was read, and the
+// body is read after all that takes long.
+type timelyBody struct {
+	io.ReadCloser
+
+	ctx     context.Context //nolint:containedctx // of the request
+	refused *atomic.Bool
+}
+
+// timely gives the request with such a body, if it has one.
+func timely(ctx context.Context, req *http.Request, refused *atomic.Bool) *http.Request {
+	req = req.WithContext(ctx)
+	if req.GetBody == nil || req.Body == http.NoBody {
+		return req
+	}
+	whole := req.GetBody
+	req.Body = timelyBody{req.Body, ctx, refused}
+	req.GetBody = func() (io.ReadCloser, error) { // net/http takes another connection
+		body, err := whole()
+		return timelyBody{body, ctx, refused}, err
+	}
+	return req
+}
+
+// Read implements io.Reader.
+func (b timelyBody) Read(p []byte) (int, error) {
+	if end, ok := b.ctx.Deadline(); ok {
+		// Neither clock alone sees each way to stand still: that of a suspended machine
+		// stops, the other one can be set.
+		if now := time.Now(); now.After(end) || now.Round(0).After(end.Round(0)) {
+			b.refused.Store(true)
+			return 0, errTooLate
+		}
+	}
+	return b.ReadCloser.Read(p)
+}
+
+var errTooLate = errors.New("its time was over before it was sent: this process stood still")
 
 // dated is the time that the other side wrote on an answer, to the second below
 // (RFC 9110, 6.6.1), and when it came.

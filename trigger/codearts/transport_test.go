@@ -2,6 +2,7 @@ package codearts_test
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -240,5 +242,80 @@ func TestConnectionsAreKept(t *testing.T) {
 	// may be opened; without a pool they would be three times as many.
 	if n := opened.Load(); n > calls+calls/2 {
 		t.Errorf("%d connections for %d calls at once", n, calls)
+	}
+}
+
+// still is a context whose deadline passes while the process stands still: its
+// timers have not noticed yet.
+type still struct {
+	context.Context //nolint:containedctx // as it says
+
+	passed atomic.Bool
+}
+
+// Deadline implements context.Context.
+func (s *still) Deadline() (time.Time, bool) {
+	if s.passed.Load() {
+		return time.Now().Add(-time.Hour), true
+	}
+	return time.Now().Add(time.Minute), true
+}
+
+// sleepy are credentials that take until a deadline has passed.
+type sleepy struct {
+	codearts.Credentials
+	sleep func()
+}
+
+// Authorize implements codearts.Credentials.
+func (s sleepy) Authorize(ctx context.Context, req *http.Request, body []byte) error {
+	s.sleep()
+	return s.Credentials.Authorize(ctx, req, body)
+}
+
+// A process that stood still while it connected or logged in, for longer than the
+// call may take, does not send it any more, whether the header fits into one packet
+// or not.
+func TestCallIsNotSentTooLate(t *testing.T) {
+	for name, test := range map[string]struct {
+		dial, login bool
+		token       string
+	}{
+		"while it connects":                  {dial: true, token: "token"},
+		"while it connects, with long token": {dial: true, token: strings.Repeat("token", 4000)},
+		"while it logs in":                   {login: true, token: "token"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var started atomic.Int32
+			url := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+				if _, err := io.ReadAll(r.Body); err == nil {
+					started.Add(1)
+				}
+			})
+			ctx := &still{Context: t.Context()}
+			pass := func(now bool) func() {
+				return func() {
+					if now {
+						ctx.passed.Store(true)
+					}
+				}
+			}
+			transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				defer pass(test.dial)()
+				return new(net.Dialer).DialContext(context.WithoutCancel(ctx), network, address)
+			}}
+			defer transport.CloseIdleConnections()
+			client := newClient(t, codearts.Options{
+				Endpoint: url, Timeout: time.Hour, Transport: transport,
+				Credentials: sleepy{codearts.Token(secret(test.token)), pass(test.login)},
+			})
+			_, err := client.RunJob(ctx, runBody(t))
+			if e := asError(t, err); e.Fate != codearts.FateRetry || e.Label() != "not_sent" || !strings.Contains(e.Error(), "stood still") {
+				t.Errorf("fate %v, label %q: %v", e.Fate, e.Label(), err)
+			}
+			if n := started.Load(); n != 0 {
+				t.Errorf("%d requests arrived whole", n)
+			}
+		})
 	}
 }
