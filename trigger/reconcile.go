@@ -56,7 +56,7 @@ func (t *Trigger) reconcile(ctx context.Context, target *target, b *store.Build)
 		if e, ok := errors.AsType[*codearts.Error](err); ok && throttled(err) {
 			target.pause(now.Add(throttledFor(e.RetryAfter, 1)))
 		}
-		return t.stayUnknown(ctx, target, b, store.Attempt{At: now, Took: took, Search: true, Error: "search: " + err.Error()})
+		return t.undecided(ctx, target, b, store.Attempt{At: now, Took: took, Search: true, Error: "search: " + err.Error()})
 	}
 	for _, number := range found.ours {
 		try := *b
@@ -69,7 +69,7 @@ func (t *Trigger) reconcile(ctx context.Context, target *target, b *store.Build)
 	}
 	b.Asked++
 	if found.undecided != "" {
-		return t.stayUnknown(ctx, target, b, store.Attempt{At: now, Took: took, Search: true, Error: "search: " + found.undecided})
+		return t.undecided(ctx, target, b, store.Attempt{At: now, Took: took, Search: true, Error: "search: " + found.undecided})
 	}
 	if b.Asked < minAsked || now.Before(patienceEnds(target, b)) {
 		return t.stayUnknown(ctx, target, b, store.Attempt{At: now, Took: took, Search: true, Error: "search: not found yet"})
@@ -89,12 +89,19 @@ func cannotAsk(target *target, b *store.Build) string {
 	return ""
 }
 
-// stayUnknown saves why, and says when to ask again; after the deadline it gives
-// up, unless there is patience left.
-func (t *Trigger) stayUnknown(ctx context.Context, target *target, b *store.Build, a store.Attempt) (time.Duration, error) {
-	if a.At.After(b.Deadline) && a.At.After(patienceEnds(target, b)) {
+// undecided keeps a build unknown of which a search found nothing out. After the
+// deadline it gives up, unless there is patience left, or this is the first look since
+// then: no process may have run.
+func (t *Trigger) undecided(ctx context.Context, target *target, b *store.Build, a store.Attempt) (time.Duration, error) {
+	n := len(b.Log)
+	if a.At.After(b.Deadline) && a.At.After(patienceEnds(target, b)) && n > 0 && b.Log[n-1].At.After(b.Deadline) {
 		return 0, t.giveUp(ctx, b, a)
 	}
+	return t.stayUnknown(ctx, target, b, a)
+}
+
+// stayUnknown saves why, and says when to ask again.
+func (t *Trigger) stayUnknown(ctx context.Context, target *target, b *store.Build, a store.Attempt) (time.Duration, error) {
 	b.State, b.Reason, a.Outcome = store.Unknown, a.Error, store.Unknown
 	err := t.finish(ctx, b, a)
 	return askAgain(target, b), err

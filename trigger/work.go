@@ -121,7 +121,7 @@ const goneRetry = 10 * time.Second
 // call is the way of a build that waits: to the service, if nothing holds it.
 func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) (time.Duration, error) {
 	now := time.Now()
-	if now.After(b.Deadline) {
+	if now.After(b.Deadline) && (target == nil || hadItsTime(b, now)) {
 		reason := fmt.Sprintf("not started by its deadline, %s", b.Deadline.Format(time.RFC3339))
 		if b.Reason != "" {
 			reason += ": " + b.Reason
@@ -194,7 +194,24 @@ func (t *Trigger) wait(ctx context.Context, b *store.Build, reason string, again
 
 // untilDeadline cuts a wait to the deadline of the build, which must be seen.
 func untilDeadline(b *store.Build, wait time.Duration) time.Duration {
-	return min(wait, max(time.Millisecond, time.Until(b.Deadline)+time.Millisecond))
+	if left := time.Until(b.Deadline); left > 0 {
+		return min(wait, left+time.Millisecond)
+	}
+	if b.CalledAt.After(b.Deadline) {
+		return time.Millisecond
+	}
+	return wait // for the one call that it still gets
+}
+
+// noticedWithin is how soon a deadline is noticed by a process that runs.
+const noticedWithin = time.Minute
+
+// hadItsTime tells whether a build whose deadline is over was tried until then. If
+// nobody looked at it by then, because no process ran or the clock was set, it gets
+// one more call.
+func hadItsTime(b *store.Build, now time.Time) bool {
+	lookedAt := b.Attempts > 0 || b.Reason != ""
+	return b.CalledAt.After(b.Deadline) || lookedAt && now.Sub(b.Deadline) < noticedWithin
 }
 
 // takeTurn waits for the target's rate limit, and says when to try again if the
