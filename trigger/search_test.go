@@ -323,3 +323,38 @@ func TestClocksWereNotCompared(t *testing.T) {
 		})
 	}
 }
+
+// An answer is lost in the hour that comes twice when summer time ends, or next to it,
+// and the service writes its times as wall clocks.
+func TestLostAnswerWhenSummerTimeEnds(t *testing.T) {
+	t.Parallel()
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends := time.Date(2026, 10, 25, 1, 0, 0, 0, time.UTC)
+	for phrase, from := range map[string]time.Duration{
+		"before it":              -61 * time.Minute,
+		"at its beginning":       -60 * time.Minute,
+		"in it, the first time":  -30 * time.Minute,
+		"between both":           -2 * time.Second,
+		"in it, the second time": 30 * time.Minute,
+		"at its end":             time.Hour - 2*time.Second,
+	} {
+		for drop, started := range map[string]bool{codeartstest.DropBefore: false, codeartstest.DropAfter: true} {
+			t.Run(fmt.Sprintf("%s, it was started: %t", phrase, started), func(t *testing.T) {
+				t.Parallel()
+				clock := new(shifted)
+				clock.ahead.Store(int64(time.Until(ends.Add(from))))
+				target := strict()
+				target.Reconcile.TimeZone = berlin
+				b := newBridge(t, settings{target: target, sim: codeartstest.Options{Now: clock.Now, Location: berlin, TextTimes: true}})
+				b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: drop, Times: 1})
+				got := b.await(t, b.deliver(t, push(commitA))[0], store.Started, store.Dead)
+				if n := b.sim.RunCount(); got.Adopted != started || n != 1 {
+					t.Errorf("got %s, adopted %t, and %d builds were started (%s)", got.State, got.Adopted, n, got.Reason)
+				}
+			})
+		}
+	}
+}

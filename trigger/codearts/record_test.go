@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -245,5 +246,69 @@ func TestStop(t *testing.T) {
 	})})
 	if err := refusing.Stop(t.Context(), jobID, "2"); asError(t, err).Fate != codearts.FateRetry {
 		t.Error("result false:", err)
+	}
+}
+
+// When summer time ends, a wall clock shows an hour twice. Whichever of the two the
+// service takes it for, it lists all of the window, which does not end before it
+// begins.
+func TestRecordsWhenSummerTimeEnds(t *testing.T) {
+	for name, c := range map[string]struct {
+		zone  string
+		ends  time.Time
+		shift time.Duration
+	}{
+		"Berlin":           {"Europe/Berlin", time.Date(2026, 10, 25, 1, 0, 0, 0, time.UTC), time.Hour},
+		"Santiago":         {"America/Santiago", time.Date(2026, 4, 5, 3, 0, 0, 0, time.UTC), time.Hour},
+		"Lord Howe Island": {"Australia/Lord_Howe", time.Date(2026, 4, 4, 15, 0, 0, 0, time.UTC), 30 * time.Minute},
+		"Berlin, begins":   {"Europe/Berlin", time.Date(2026, 3, 29, 1, 0, 0, 0, time.UTC), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			zone, err := time.LoadLocation(c.zone)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var query url.Values
+			address := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				query = r.URL.Query()
+				_, _ = io.WriteString(w, `{"result":{"job_build_states":[]}}`)
+			})
+			client := newClient(t, codearts.Options{Endpoint: address})
+			// meanings are the times at which the wall clock shows this.
+			meanings := func(text string) (all []time.Time) {
+				wall, err := time.Parse("2006-01-02 15:04:05", text)
+				if err != nil {
+					t.Error(err)
+				}
+				for _, near := range []time.Duration{-12 * time.Hour, 12 * time.Hour} {
+					_, offset := c.ends.Add(near).In(zone).Zone()
+					if m := wall.Add(-time.Duration(offset) * time.Second); m.In(zone).Format("2006-01-02 15:04:05") == text {
+						all = append(all, m)
+					}
+				}
+				return all
+			}
+			for from := c.ends.Add(-3 * time.Hour); from.Before(c.ends.Add(3 * time.Hour)); from = from.Add(7 * time.Minute) {
+				for _, long := range []time.Duration{0, time.Second, 5 * time.Minute, 50 * time.Minute, 2 * time.Hour} {
+					if _, err := client.Records(t.Context(), jobID, from, from.Add(long), zone); err != nil {
+						t.Fatal(err)
+					}
+					begin, end := query.Get("start_time"), query.Get("end_time")
+					if end < begin {
+						t.Errorf("%s for %s: the window is from %s to %s", from, long, begin, end)
+					}
+					for _, m := range meanings(begin) {
+						if m.After(from) || from.Sub(m) > c.shift*2 {
+							t.Errorf("%s begins with %s, which may be %s", from, begin, m)
+						}
+					}
+					for _, m := range meanings(end) {
+						if m.Before(from.Add(long)) || m.Sub(from.Add(long)) > c.shift*2 {
+							t.Errorf("%s for %s ends with %s, which may be %s", from, long, end, m)
+						}
+					}
+				}
+			}
+		})
 	}
 }
