@@ -18,12 +18,18 @@ type answer struct {
 	requestID   string
 }
 
-// parseAnswer never fails: what it does not understand is in message, and
-// object is nil. Secrets are taken out of the texts before these are cut.
+// parseAnswer never fails: of what it does not understand, object is nil. Texts are
+// those that may be kept, see hide.
 func parseAnswer(body []byte, secrets ...string) answer {
 	object, ok := decodeObject(body, 2)
 	if !ok {
-		return answer{message: excerpt(hide(string(body), secrets))}
+		switch body = bytes.TrimSpace(body); {
+		case len(body) == 0:
+			return answer{}
+		case body[0] == '<':
+			return answer{message: "a page instead of JSON"}
+		}
+		return answer{message: "something else than a JSON object"}
 	}
 	a := answer{object: object, buildNumber: text(object, "actual_build_number")}
 	if result, ok := object["result"].(map[string]any); ok && a.buildNumber == "" {
@@ -44,9 +50,9 @@ func parseAnswer(body []byte, secrets ...string) answer {
 			a.message = e
 		}
 	}
-	a.code = oneLine(hide(a.code, secrets), 64)
+	a.code = identifier(a.code, secrets)
 	a.message = oneLine(hide(a.message, secrets), 500)
-	a.requestID = oneLine(hide(text(object, "request_id"), secrets), 64)
+	a.requestID = identifier(text(object, "request_id"), secrets)
 	return a
 }
 
@@ -105,26 +111,6 @@ func text(object map[string]any, names ...string) string {
 		}
 	}
 	return ""
-}
-
-// excerpt says what a body that is not ours holds: a page's title, else its
-// first words.
-func excerpt(body string) string {
-	s := strings.TrimSpace(body)
-	if s == "" {
-		return ""
-	}
-	if strings.HasPrefix(s, "<") {
-		lower := strings.ToLower(s)
-		if _, rest, ok := strings.Cut(lower, "<title>"); ok {
-			start := len(lower) - len(rest)
-			if end := strings.Index(rest, "</title>"); end >= 0 && len(lower) == len(s) {
-				return oneLine("a page titled "+strings.TrimSpace(s[start:start+end]), 200)
-			}
-		}
-		return "a page instead of JSON"
-	}
-	return oneLine(s, 200)
 }
 
 // oneLine makes foreign text safe to log and to show: valid, printable, one

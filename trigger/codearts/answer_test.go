@@ -1,6 +1,11 @@
 package codearts
 
 import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,34 +78,79 @@ func TestText(t *testing.T) {
 	}
 }
 
-// What a service tells of the request it got does not get into an error, and
-// what is cut does not leave half a secret behind.
+// What a service tells of the request it got does not get into an error, however it
+// spells it, and what is cut does not leave half a secret behind.
 func TestAnswerWithoutSecrets(t *testing.T) {
-	const token, password = "MIIPAgYJKoZ/+x==", `pass"word\one`
+	const token, password = "MIIPAgYJKoZ/+x==", `pa<s"wor&d\one`
+	reversed := func(s string) string {
+		r := []rune(s)
+		slices.Reverse(r)
+		return string(r)
+	}
+	echoed := func(s string) string { // in the message of an error
+		body, err := json.Marshal(map[string]string{"error_code": "X.1", "error_msg": s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(body)
+	}
 	for name, body := range map[string]string{
-		"in a message":              `{"error_code":"X.1","error_msg":"no: MIIPAgYJKoZ/+x=="}`,
-		"in a message, escaped":     `{"error_code":"X.1","error_msg":"no: MIIPAgYJKoZ\/\u002bx=="}`,
-		"in a code":                 `{"error_code":"MIIPAgYJKoZ/+x==","error_msg":"no"}`,
-		"in a request id":           `{"error_code":"X.1","request_id":"MIIPAgYJKoZ/+x=="}`,
-		"in an error object":        `{"error":{"code":"X.1","reason":"no: MIIPAgYJKoZ/+x=="}}`,
-		"in a page":                 `<title>MIIPAgYJKoZ/+x==</title>`,
-		"in text":                   `you sent MIIPAgYJKoZ/+x==`,
-		"where text is cut":         strings.Repeat("x", 190) + ` MIIPAgYJKoZ/+x==`,
-		"where a message is cut":    `{"error_code":"X.1","error_msg":"` + strings.Repeat("x", 490) + ` MIIPAgYJKoZ/+x=="}`,
-		"a password within JSON":    `{"error_code":"X.1","error_msg":"{\"password\":\"pass\\\"word\\\\one\"}"}`,
-		"a password as it is":       `pass"word\one`,
-		"a password, in an object ": `{"error":{"code":"X.1","message":"pass\"word\\one"}}`,
+		"in a message":               echoed("no: " + token),
+		"in a message, escaped":      `{"error_code":"X.1","error_msg":"no: MIIPAgYJKoZ\/\u002bx=="}`,
+		"in a code":                  `{"error_code":"MIIPAgYJKoZ/+x==","error_msg":"no"}`,
+		"in a request id":            `{"error_code":"X.1","request_id":"MIIPAgYJKoZ/+x=="}`,
+		"in an error object":         `{"error":{"code":"X.1","reason":"no: MIIPAgYJKoZ/+x=="}}`,
+		"in a page":                  `<title>MIIPAgYJKoZ/+x==</title>`,
+		"in text":                    `you sent MIIPAgYJKoZ/+x==`,
+		"where text is cut":          strings.Repeat("x", 190) + ` MIIPAgYJKoZ/+x==`,
+		"where a message is cut":     echoed(strings.Repeat("x", 490) + " " + token),
+		"cut by the service":         echoed("no: " + token[:7]),
+		"its end alone":              echoed("no: ..." + token[5:]),
+		"with dots":                  echoed("no: " + strings.Join(strings.Split(token, ""), ".")),
+		"reversed":                   echoed("no: " + reversed(token)),
+		"in lower case":              echoed("no: " + strings.ToLower(token)),
+		"in base64":                  echoed(base64.StdEncoding.EncodeToString([]byte(token))),
+		"in base64, behind a letter": echoed(base64.RawURLEncoding.EncodeToString([]byte("x" + token + "yz"))),
+		"in base64, behind two":      echoed(base64.StdEncoding.EncodeToString([]byte("xy" + token))),
+		"in hexadecimal":             echoed(hex.EncodeToString([]byte(token))),
+		"in a URL":                   echoed("/login?token=" + url.QueryEscape(token)),
+		"a password as it is":        echoed(password),
+		"a password within JSON":     echoed(`{"password":"pa<s\"wor&d\\one"}`),
+		"a password of Java's JSON":  echoed(`{"password":"pa\u003cs\"wor\u0026d\\one"}`),
+		"a password of PHP's JSON":   echoed(`{"password":"pa\u003Cs\u0022wor\u0026d\\one"}`),
+		"a password of JavaScript's": echoed(`pa\x3cs\x22wor\u{26}d\\one`),
+		"a password in octal":        echoed(`pa\074s\042wor\046d\134one`),
+		"a password in HTML":         echoed("pa&lt;s&quot;wor&amp;d\\one"),
+		"a password in HTML twice":   echoed("pa&amp;lt;s&amp;#34;wor&amp;amp;d\\one"),
+		"a password in a URL":        echoed(url.QueryEscape(password)),
+		"a password in text":         password,
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := parseAnswer([]byte(body), token, password)
 			for _, text := range []string{a.code, a.message, a.requestID} {
-				if strings.Contains(text, "MII") || strings.Contains(text, "word") && strings.Contains(text, "one") {
-					t.Errorf("%q holds a secret", text)
+				for _, secret := range []string{token, password, reversed(token)} {
+					for i := range len(secret) - 4 {
+						if strings.Contains(strings.ToLower(text), strings.ToLower(secret[i:i+4])) {
+							t.Errorf("%q holds a piece of a secret", text)
+						}
+					}
+				}
+				if text != "" && text != hidden && !slices.Contains([]string{"X.1", "no", "a page instead of JSON", "something else than a JSON object"}, text) {
+					t.Errorf("%q was kept", text)
 				}
 			}
 		})
 	}
-	if a := parseAnswer([]byte(`{"error_code":"X.1","error_msg":"no 1"}`), "1", ""); a.code != "X.1" || a.message != "no 1" {
-		t.Errorf("code %q, message %q: a short text is taken for a secret", a.code, a.message)
+	for phrase, c := range map[string]struct{ message, secret string }{
+		"a short text is no secret": {"no 1", "1"},
+		"nor is an empty one":       {"no 1", ""},
+		"what is usual is kept":     {"Incorrect IAM authentication information: verify aksk signature fail, 2026-03-01", token},
+		"a piece of five is none":   {"no: MIIPA", token},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			if a := parseAnswer([]byte(echoed(c.message)), c.secret); a.code != "X.1" || a.message != c.message {
+				t.Errorf("code %q, message %q", a.code, a.message)
+			}
+		})
 	}
 }

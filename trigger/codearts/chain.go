@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -54,14 +55,30 @@ func firstOf(places ...place) func() (auth.ICredential, error) {
 			if err == nil {
 				return credential, nil
 			}
-			reason := err.Error()
-			if e, ok := errors.AsType[*sdkerr.CredentialsTypeError](err); ok {
-				reason = e.ErrorMessage // without the JSON around it
-			}
-			reasons[i] = p.name + ": " + oneLine(reason, 200)
+			reasons[i] = p.name + ": " + reasonOf(err)
 		}
 		return nil, errors.New(strings.Join(reasons, "; "))
 	}
+}
+
+// reasonOf says why there are no keys, without what a service answered but its status,
+// a code and the id of the request: it was sent a secret, that is not known here.
+func reasonOf(err error) string {
+	if e, ok := errors.AsType[*sdkerr.CredentialsTypeError](err); ok {
+		return oneLine(e.ErrorMessage, 200) // without the JSON around it
+	}
+	if e, ok := errors.AsType[*sdkerr.ServiceResponseError](err); ok {
+		in := strings.TrimSpace(strconv.Itoa(e.StatusCode) + " " + identifier(e.ErrorCode, nil))
+		if id := identifier(e.RequestId, nil); id != "" {
+			in += ", request " + id
+		}
+		return "refused (" + in + ")"
+	}
+	text := err.Error()
+	if i := strings.IndexAny(text, "{<"); i >= 0 && errors.Unwrap(err) == nil { // a body
+		text = strings.TrimRight(text[:i], ": ")
+	}
+	return oneLine(text, 200)
 }
 
 // chainFresh is how long keys are used without looking again.
@@ -175,7 +192,7 @@ func (c *chainCredentials) find(anew bool) error {
 		WithTimeout(10 * time.Second).
 		WithHttpTransport(transport))
 	if err := c.found.ProcessSts(client); err != nil {
-		return fmt.Errorf("credential chain: %w", err)
+		return errors.New("credential chain: " + reasonOf(err))
 	}
 	if c.found.AK == "" || c.found.SK == "" {
 		return errors.New("credential chain: no access key in what it found")

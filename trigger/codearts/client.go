@@ -207,15 +207,19 @@ type reply struct {
 	status     int
 	header     http.Header
 	body       []byte
-	requestID  string
 	retryAfter time.Duration
 	secrets    []string // that the request carried, in header and body
 }
 
+// requestID is for the service's support.
+func (r reply) requestID() string { return identifier(r.header.Get("X-Request-Id"), r.secrets) }
+
 func (r reply) error(op string, a answer) *Error {
-	e := answered(op, r.status, a, r.requestID, r.retryAfter)
+	e := answered(op, r.status, a, r.requestID(), r.retryAfter)
 	if location := r.header.Get("Location"); location != "" && r.status >= 300 && r.status < 400 && e.Message == "" {
-		e.Message = "to " + oneLine(hide(location, r.secrets), 200)
+		if to, err := url.Parse(location); err == nil && to.Host != "" { // the rest may repeat anything
+			e.Message = oneLine(hide("to "+to.Scheme+"://"+to.Host, r.secrets), 200)
+		}
 	}
 	return e
 }

@@ -149,11 +149,15 @@ func misused(op, what, todo string) *Error {
 	return &Error{Op: op, Fate: FateDead, what: what, todo: todo}
 }
 
-// foreign is an error whose text is not ours alone: proxies and services that
-// speak no proper HTTP are quoted in it. It is made fit to log, to show and to
-// store; secrets are taken out.
+// foreign is an error whose text is not ours alone: proxies are quoted in it, and
+// services that speak no proper HTTP, but these no further. It is made fit to log, to
+// show and to store; see hide.
 func foreign(err error, secrets []string) error {
-	return foreignError{text: oneLine(hide(err.Error(), secrets), 1000), error: err}
+	text := err.Error()
+	if before, _, quoted := strings.Cut(text, "malformed "); quoted {
+		text = before + "malformed HTTP"
+	}
+	return foreignError{text: oneLine(hide(text, secrets), 1000), error: err}
 }
 
 type foreignError struct {

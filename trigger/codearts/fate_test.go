@@ -49,7 +49,7 @@ func TestAnswers(t *testing.T) {
 		"200 with a null number":       {status: 200, body: `{"actual_build_number":null}`, fate: codearts.FateUnknown, says: "no build number"},
 		"200 with nothing":             {status: 200, fate: codearts.FateUnknown, says: "no build number in the answer (200); the"},
 		"204":                          {status: 204, fate: codearts.FateUnknown, says: "no build number"},
-		"200 with a page":              {status: 200, body: page, fate: codearts.FateUnknown, says: "a page titled 504 Gateway Time-out"},
+		"200 with a page":              {status: 200, body: page, fate: codearts.FateUnknown, says: "a page instead of JSON"},
 		"200 with half an answer":      {status: 200, body: `{"actual_build_number":"20`, fate: codearts.FateUnknown, says: "no build number"},
 		"200 with two answers":         {status: 200, body: `{"actual_build_number":"20"}{}`, fate: codearts.FateUnknown, says: "no build number"},
 		"200 with an array":            {status: 200, body: `[]`, fate: codearts.FateUnknown, says: "no build number"},
@@ -70,7 +70,7 @@ func TestAnswers(t *testing.T) {
 		"500 CB.00060100":              {status: 500, body: `{"error_code":"CB.00060100"}`, fate: codearts.FateUnknown, code: "CB.00060100"},
 		"500 CB.00060101":              {status: 500, body: `{"error_code":"CB.00060101"}`, fate: codearts.FateUnknown, code: "CB.00060101"},
 		"500 CB.00030004":              {status: 500, body: `{"error_code":"CB.00030004"}`, fate: codearts.FateUnknown, code: "CB.00030004"},
-		"500 of another kind":          {status: 500, body: `oops`, fate: codearts.FateUnknown, says: "the service failed (500): oops"},
+		"500 of another kind":          {status: 500, body: `oops`, fate: codearts.FateUnknown, says: "the service failed (500): something else than a JSON object"},
 		"502":                          {status: 502, body: page, fate: codearts.FateUnknown},
 		"503":                          {status: 503, header: map[string]string{"Retry-After": "3"}, fate: codearts.FateUnknown, after: 3 * time.Second},
 		"504 APIGW.0201":               {status: 504, body: `{"error_code":"APIGW.0201","error_msg":"Backend timeout","request_id":"abc"}`, fate: codearts.FateUnknown, code: "APIGW.0201", says: "the gateway got no answer in time (504 APIGW.0201, request abc): Backend timeout; the build may have been started"},
@@ -91,11 +91,11 @@ func TestAnswers(t *testing.T) {
 		"a 4xx never seen":             {status: 418, body: `{}`, fate: codearts.FateDead, says: "refused (418); correct"},
 		"408":                          {status: 408, fate: codearts.FateUnknown},
 		"a 5xx never seen":             {status: 599, fate: codearts.FateUnknown},
-		"302":                          {status: 302, header: map[string]string{"Location": "https://elsewhere.example/login"}, fate: codearts.FateDead, says: "redirected (302): to https://elsewhere.example/login; set the target's endpoint"},
+		"302":                          {status: 302, header: map[string]string{"Location": "https://elsewhere.example/login"}, fate: codearts.FateDead, says: "redirected (302): to https://elsewhere.example; set the target's endpoint"},
 		"307, which repeats the body":  {status: 307, header: map[string]string{"Location": "/again"}, fate: codearts.FateDead, says: "redirected"},
 		"304":                          {status: 304, fate: codearts.FateDead, says: "redirected (304)"},
 		"more than a megabyte":         {status: 200, body: `{"x":"` + strings.Repeat("x", 1<<20) + `","actual_build_number":"20"}`, fate: codearts.FateUnknown},
-		"a message that spoils a line": {status: 418, body: "\x1b[31m\x00red\u2028 \xff", fate: codearts.FateDead, says: "refused (418): [31m red \uFFFD; correct"},
+		"a message that spoils a line": {status: 418, body: `{"error_msg":"\u001b[31m\u0000red\u2028 ` + "\xff" + `"}`, fate: codearts.FateDead, says: "refused (418): [31m red \uFFFD; correct"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

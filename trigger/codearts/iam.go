@@ -184,7 +184,9 @@ func (u *iamUser) login(ctx context.Context) (string, error) {
 }
 
 func (u *iamUser) failed(r reply, password string) *Error {
-	e := r.error(opToken, parseAnswer(r.body, r.secrets...))
+	a := parseAnswer(r.body, r.secrets...)
+	a.message = "" // what IAM says may have a few characters of the password, and says no more than its status
+	e := r.error(opToken, a)
 	switch {
 	case r.status == http.StatusUnauthorized || r.status == http.StatusForbidden:
 		e.what = "IAM refused the login"

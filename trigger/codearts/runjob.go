@@ -56,10 +56,10 @@ func (c *Client) RunJob(ctx context.Context, body []byte) (string, error) {
 		}
 		return "", e
 	}
-	if !isNumber(a.buildNumber) {
+	if !isNumber(a.buildNumber) || repeats(a.buildNumber, r.secrets) {
 		return "", &Error{
-			Op: op, Fate: FateUnknown, Status: r.status, RequestID: r.requestID, what: "no proper build number in the answer",
-			Message: strconv.Quote(oneLine(a.buildNumber, 64)),
+			Op: op, Fate: FateUnknown, Status: r.status, RequestID: r.requestID(), what: "no proper build number in the answer",
+			Message: strconv.Quote(oneLine(hide(a.buildNumber, r.secrets), 64)),
 		}
 	}
 	return a.buildNumber, nil

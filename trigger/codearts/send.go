@@ -44,7 +44,7 @@ func (s *sender) send(ctx context.Context, op string, req *http.Request, secrets
 	if s.log.Enabled(ctx, slog.LevelDebug) {
 		attrs := []slog.Attr{
 			slog.String("op", op), slog.String("method", req.Method), slog.String("url", req.URL.Redacted()),
-			slog.Int("status", r.status), slog.String("request_id", r.requestID), slog.Int("answer_bytes", len(r.body)),
+			slog.Int("status", r.status), slog.String("request_id", r.requestID()), slog.Int("answer_bytes", len(r.body)),
 			slog.Float64("duration_ms", float64(time.Since(began).Microseconds())/1000),
 		}
 		if err != nil {
@@ -64,7 +64,7 @@ func (s *sender) send(ctx context.Context, op string, req *http.Request, secrets
 // takes a second connection because the first was closed before anything was
 // written, the border moves along.
 func (s *sender) once(ctx context.Context, op string, req *http.Request, secrets []string) (reply, error) {
-	secrets = append(secrets, credentialsIn(req.Header)...)
+	secrets = append(secrets, secretsIn(req.Header)...)
 	var connected, refused atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn: func(string) { connected.Store(false) },
@@ -84,13 +84,12 @@ func (s *sender) once(ctx context.Context, op string, req *http.Request, secrets
 		status:     res.StatusCode,
 		header:     res.Header,
 		secrets:    secrets,
-		requestID:  oneLine(hide(res.Header.Get("X-Request-Id"), secrets), 64),
 		retryAfter: retryAfter(res.Header.Get("Retry-After"), s.now),
 	}
 	r.body, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil && r.status >= 200 && r.status < 300 {
 		return reply{}, &Error{
-			Op: op, Fate: FateUnknown, what: whatNoAnswer, Status: r.status, RequestID: r.requestID,
+			Op: op, Fate: FateUnknown, what: whatNoAnswer, Status: r.status, RequestID: r.requestID(),
 			Timeout: timedOut(ctx, err), Err: foreign(cause(err), secrets),
 		}
 	}
@@ -174,8 +173,8 @@ func answeredIn(span trace.Span, r reply, err error) {
 	if !span.IsRecording() {
 		return
 	}
-	if r.requestID != "" {
-		span.SetAttributes(attribute.String("request_id", r.requestID)) // for the service's support
+	if id := r.requestID(); id != "" {
+		span.SetAttributes(attribute.String("request_id", id)) // for the service's support
 	}
 	if r.status != 0 {
 		span.SetAttributes(attribute.Int("http.response.status_code", r.status))

@@ -32,7 +32,7 @@ func (c *Client) Stop(ctx context.Context, jobID, buildNumber string) error {
 		return harmless(err)
 	}
 	if done, ok := a.object["result"].(bool); ok && !done {
-		return &Error{Op: op, Fate: FateRetry, Status: r.status, RequestID: r.requestID, what: "the service did not stop the build"}
+		return &Error{Op: op, Fate: FateRetry, Status: r.status, RequestID: r.requestID(), what: "the service did not stop the build"}
 	}
 	return nil
 }
