@@ -22,6 +22,7 @@ func TestLostAnswers(t *testing.T) {
 		next      func(w *world) *delivery
 		builds    int // a delivery
 		kills     int
+		before    float64 // part of the calls that do not arrive
 	}{
 		"a push": {
 			processes: 1, builds: 1,
@@ -55,6 +56,22 @@ func TestLostAnswers(t *testing.T) {
 				return d
 			},
 		},
+		"a person builds the same commit": {
+			processes: 1, builds: 1, before: 0.3,
+			next: func(w *world) *delivery {
+				d := w.history.push("acme/shop-0", branch(), "cart-0")
+				w.meddle(d)
+				return d
+			},
+		},
+		"a person builds the same commit, before replicas do that are killed": {
+			processes: 3, builds: 1, before: 0.3, kills: max(3, *rounds/3), service: lagging(),
+			next: func(w *world) *delivery {
+				d := w.history.push("acme/shop-0", branch(), "cart-0")
+				w.meddle(d)
+				return d
+			},
+		},
 		"a marker, and a person builds the same commit": {
 			processes: 1, builds: 1,
 			next: func(w *world) *delivery {
@@ -77,7 +94,7 @@ func TestLostAnswers(t *testing.T) {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, database(t, c.processes), c.processes, c.service)
-			w.fault(lostAnswers(0.3, 0)...)
+			w.fault(lostAnswers(0.3, c.before)...)
 			var left atomic.Int64
 			left.Store(int64(*deliveries))
 			kill := make(chan struct{}, c.kills)

@@ -3,6 +3,7 @@ package killtest
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -116,6 +117,34 @@ func TestStandstill(t *testing.T) {
 			w.report(w.settle(), fmt.Sprintf("stood still for %s", c.still))
 		})
 	}
+}
+
+// A replica stands still while it logs in, for so long that another takes it for dead,
+// looks for its call in vain, and calls. When it wakes, it does not send its own.
+func TestStandstillBeforeTheCall(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("it takes as long as it takes to be taken for dead")
+	}
+	w := &world{t: t, history: newHistory()}
+	w.simulate(codeartstest.Options{Users: []codeartstest.User{{Domain: "acme", Name: "bridge", Password: key.SecretKey}}})
+	database := shared.Database(t)
+	w.fleet = newFleet(t, database, strings.Replace(rules(w.simulator.URL), "{access_key: {env: KILL_AK}, secret_key: {env: KILL_SK}}",
+		"{iam_user: {domain: acme, name: bridge, project: p, password: {env: KILL_SK}}, iam_endpoint: "+w.simulator.URL+"}", 1))
+	w.host = newHost(t, w.fleet.public)
+	p := w.fleet.start(0)
+	w.open("pgx", database)
+	w.fault(codeartstest.Fault{Path: codeartstest.PathToken, Delay: time.Second, Times: 1})
+	w.host.send(t.Context(), w.history.push("acme/shop-0", "main", "cart-0"))
+	eventually(t, "it logs in", func() bool { return w.simulator.Logins() == 1 })
+	w.fleet.take(0).Signal(syscall.SIGSTOP)
+	w.fleet.start(1)
+	eventually(t, "another calls", func() bool { return w.simulator.RunCount() == 1 })
+	p.Signal(syscall.SIGCONT)
+	w.fleet.take(1).Term() // what comes now is for the one that woke
+	w.fleet.put(0, p)
+	w.host.send(t.Context(), w.history.push("acme/shop-0", "main", "cart-0"))
+	w.report(w.settle(), "stood still before the call")
 }
 
 // nothingOnTheWire wants no build of which it is not known whether it was started.

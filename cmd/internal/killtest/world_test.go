@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -50,7 +51,7 @@ targets:
     endpoint: %s
     credentials: {access_key: {env: KILL_AK}, secret_key: {env: KILL_SK}}
     timeout: 2s
-    reconcile: {window: 10s, patience: 2s}
+    reconcile: {patience: 2s}
 rules:
 `, endpoint)
 	rule := func(name, repository, when, job, more string) {
@@ -79,7 +80,8 @@ type world struct {
 	host      *host
 	db        *sql.DB // what the fleet keeps, to read
 
-	pace time.Duration // of load
+	pace  time.Duration  // of load
+	later sync.WaitGroup // persons
 }
 
 // newWorld makes a world with processes on Postgres, or with one on SQLite if
@@ -103,6 +105,7 @@ func newWorld(t *testing.T, database string, processes int, o codeartstest.Optio
 
 func (w *world) simulate(o codeartstest.Options) {
 	o.Keys, o.TagCommit = []codeartstest.Key{key}, w.history.commitOf
+	o.Defaults = []mapping.Parameter{{Name: "rule"}, {Name: "ref"}, {Name: marker}}
 	w.simulator = codeartstest.NewServer(o)
 	w.t.Cleanup(w.simulator.Close)
 }
@@ -163,13 +166,70 @@ func weather() []codeartstest.Fault {
 	}
 }
 
-// anything is a delivery of any kind, and now and then a build that a person
-// starts.
+// anything is a delivery of any kind. A person builds the same commit or tag, of the
+// same job, before it or a little later, in one of three.
 func (w *world) anything() *delivery {
-	repository, cart, twin, job := shop(rand.N(shops))
-	if rand.N(10) == 0 {
-		w.person(codeartstest.Build{JobID: job, Commit: fmt.Sprintf("%040x", 1<<50+rand.N(1<<30))})
+	d := w.change()
+	if len(d.rules) > 0 && rand.N(3) == 0 {
+		w.meddle(d)
 	}
+	return d
+}
+
+// meddle starts a build by hand of what is delivered: without parameters, or with those
+// of the bridge in the name of somebody else, or for another ref.
+func (w *world) meddle(d *delivery) {
+	build := codeartstest.Build{JobID: jobOf(d.rules[0]), Commit: d.change.Commit}
+	if d.change.Tag != "" {
+		build.Commit, build.Tag = "", d.change.Tag
+	}
+	switch rule := (mapping.Parameter{Name: "rule", Value: d.rules[0]}); rand.N(3) {
+	case 0:
+		build.Parameters = []mapping.Parameter{rule, {Name: "ref", Value: "refs/heads/somewhere"}}
+	case 1:
+		if w.known(build.JobID) {
+			build.Parameters = []mapping.Parameter{rule, {Name: "ref", Value: d.ref()}}
+		}
+	}
+	if rand.N(2) == 0 {
+		w.person(build)
+		return
+	}
+	w.later.Go(func() {
+		time.Sleep(rand.N(500 * time.Millisecond)) // about when it is called
+		w.person(build)
+	})
+}
+
+// known tells whether some build of a job was surely answered by now: by it the bridge
+// knows in whose name it starts builds.
+func (w *world) known(job string) bool {
+	started := 0
+	for _, run := range w.simulator.Runs() {
+		if strings.Contains(string(run.Body), job) {
+			started++
+		}
+	}
+	return started > 20
+}
+
+func jobOf(rule string) string {
+	switch rule {
+	case "marked":
+		return markedJob
+	case "newest":
+		return newestJob
+	}
+	n, err := strconv.Atoi(rule[strings.LastIndex(rule, "-")+1:])
+	if err != nil {
+		panic(err) // a rule of rules
+	}
+	_, _, _, job := shop(n)
+	return job
+}
+
+func (w *world) change() *delivery {
+	repository, cart, twin, _ := shop(rand.N(shops))
 	switch n := rand.N(100); {
 	case n < 35 || w.history.lastOf(repository) == "":
 		return w.history.push(repository, fmt.Sprintf("b%d", rand.N(8)), cart)
@@ -180,9 +240,7 @@ func (w *world) anything() *delivery {
 	case n < 83:
 		return w.history.tag(repository, cart)
 	case n < 88 || w.history.lastOf("acme/marked") == "":
-		d := w.history.push("acme/marked", fmt.Sprintf("b%d", rand.N(3)), "marked")
-		w.person(codeartstest.Build{JobID: markedJob, Commit: d.change.Commit}) // the same, without the marker
-		return d
+		return w.history.push("acme/marked", fmt.Sprintf("b%d", rand.N(3)), "marked")
 	case n < 92:
 		return w.history.tag("acme/marked", "marked")
 	case n < 98:
@@ -267,6 +325,7 @@ func (w *world) rows(ctx context.Context) (all []*row, err error) {
 // time, and gives them.
 func (w *world) drain() []*row {
 	w.t.Helper()
+	w.later.Wait()
 	ticker := time.NewTicker(200 * time.Millisecond)
 	defer ticker.Stop()
 	least, end := math.MaxInt, time.Now().Add(patience)
