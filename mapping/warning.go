@@ -83,6 +83,44 @@ func (l *loader) warnSet(rs *Ruleset, files []File) {
 		})
 	}
 	l.warnTwins(rs)
+	warnMarkers(rs)
+}
+
+// warnMarkers recommends a marker for jobs whose builds nothing but the time tells from
+// those that a person starts: once, for all of them.
+func warnMarkers(rs *Ruleset) {
+	var (
+		first *rule
+		where int
+		more  int
+	)
+	for _, r := range rs.rules {
+		for i := range r.jobs {
+			j := &r.jobs[i]
+			switch {
+			case j.marker != "" || slices.ContainsFunc(j.parameters, parameter.varies):
+			case first == nil:
+				first, where = r, i
+			default:
+				more++
+			}
+		}
+	}
+	if first == nil {
+		return
+	}
+	others := ""
+	if more > 0 {
+		others = fmt.Sprintf(" (and %d more jobs)", more)
+	}
+	first.scope.warn(first.jobs[where].at, fmt.Sprintf("jobs[%d].marker", where),
+		"neither marker nor a parameter from the event%s: if the answer to a call is lost, a person's build of the same commit may be taken for this one. Name a parameter of the job here",
+		others)
+}
+
+// varies tells whether the value comes from the event.
+func (p parameter) varies() bool {
+	return slices.ContainsFunc(p.value, func(s part) bool { return s.expression != nil })
 }
 
 // twin is one job of one rule.

@@ -243,7 +243,7 @@ func (s *search) fitsStart(ctx context.Context, r codearts.Record) (answer, stri
 		return no, "", err
 	}
 	if at, _, _ := s.calledThere(answered); startedBefore(record, at.Add(-s.target.Reconcile.Window)) {
-		return undecided, fmt.Sprintf("it was started before the call, but the record of build %s, which is ours, says the same of that", answered.BuildNumber), nil
+		return undecided, "it was started before the call, but the record of build " + answered.BuildNumber + ", which is ours, says the same of that", nil
 	}
 	return no, "", nil
 }
@@ -305,7 +305,7 @@ func (s *search) fitsParameters(ctx context.Context, r codearts.Record) (answer,
 			return no, "", nil
 		}
 	}
-	return undecided, fmt.Sprintf("its parameter %s is not what was sent, but neither is that of build %s, which is ours", lost[0], answered.BuildNumber), nil
+	return undecided, "its parameter " + lost[0] + " is not what was sent, but neither is that of build " + answered.BuildNumber + ", which is ours", nil
 }
 
 // fitsExecutor wants a build that was not started by somebody else, where it is known

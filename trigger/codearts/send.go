@@ -79,7 +79,7 @@ func (s *sender) once(ctx context.Context, op string, req *http.Request, secrets
 		return reply{}, e
 	}
 	defer res.Body.Close()
-	s.readClock(res.Header)
+	s.readClock(res)
 	r := reply{
 		status:     res.StatusCode,
 		header:     res.Header,
@@ -141,8 +141,9 @@ var errTooLate = errors.New("its time was over before it was sent: this process 
 // (RFC 9110, 6.6.1), and when it came.
 type dated struct{ date, came time.Time }
 
-func (s *sender) readClock(h http.Header) {
-	if date, err := http.ParseTime(h.Get("Date")); err == nil && h.Get("Age") == "" {
+// readClock takes the time from answers that are not errors: those may be a proxy's.
+func (s *sender) readClock(res *http.Response) {
+	if date, err := http.ParseTime(res.Header.Get("Date")); err == nil && res.StatusCode/100 == 2 && res.Header.Get("Age") == "" {
 		s.date.Store(&dated{date, time.Now()})
 	}
 }
