@@ -167,7 +167,7 @@ func (t *Trigger) callNow(ctx context.Context, target *target, b *store.Build) (
 	// This process may be stopped at any moment, and be taken for dead. Who looks for
 	// the call waits for the timeout and longer: what is sent later than that is not
 	// waited for.
-	within, cancel := context.WithDeadline(ctx, b.CalledAt.Add(target.Timeout))
+	within, cancel := context.WithDeadline(ctx, b.CalledAt.Add(max(target.Timeout, callWithin)))
 	defer cancel()
 	number, took, err := t.runJob(within, target, b)
 	return t.settle(ctx, target, b, number, took, err)
@@ -229,6 +229,10 @@ func (t *Trigger) takeTurn(ctx context.Context, target *target) (again time.Dura
 	}
 	return time.Second, nil
 }
+
+// callWithin is how long a call may take to be stored and sent, however short its
+// timeout is: no other process has taken over by then.
+const callWithin = store.DeadAfter / 2
 
 func (t *Trigger) runJob(ctx context.Context, target *target, b *store.Build) (string, time.Duration, error) {
 	begin := time.Now()
