@@ -6,6 +6,7 @@
 #
 # Needs sqlite3 and psql. The bridge must be stopped. All is copied or nothing.
 set -eu
+umask 077 # what it makes holds bodies of private repositories
 if [ $# -ne 2 ]; then
 	echo "usage: $0 buildbridge.db postgres://user@host:5432/name" >&2
 	exit 2

@@ -171,6 +171,10 @@ func TestAdoptedBySomebodyElse(t *testing.T) {
 	other.Ref = "refs/heads/other"
 	ids := b.deliver(t, push(commitA), other)
 	quicker := b.await(t, ids[1], store.Waiting)
+	quicker.Service = strings.TrimPrefix(b.sim.URL, "http://")
+	if _, err := b.store.BeginCall(t.Context(), quicker, time.Now()); err != nil {
+		t.Fatal(err)
+	}
 	b.SetRules(t.Context(), []trigger.Target{{Target: patient(), Service: contested{b.client(t, patient()), func() {
 		quicker.State, quicker.BuildNumber, quicker.Adopted = store.Started, "1", true
 		if err := b.store.Save(t.Context(), quicker); err != nil {
@@ -178,6 +182,7 @@ func TestAdoptedBySomebodyElse(t *testing.T) {
 		}
 	}}}}, nil)
 	row := b.await(t, ids[0], store.Waiting)
+	row.Service = strings.TrimPrefix(b.sim.URL, "http://")
 	if _, err := b.store.BeginCall(t.Context(), row, time.Now()); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package trigger_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -137,6 +138,7 @@ func TestCallOfADeadReplica(t *testing.T) {
 	all := replicas(t, settings{stopped: true})
 	id := all[0].deliver(t, push(commitA))[0]
 	row := all[0].await(t, id, store.Waiting)
+	row.Service = strings.TrimPrefix(all[0].sim.URL, "http://")
 	if _, err := all[0].store.BeginCall(t.Context(), row, time.Now()); err != nil {
 		t.Fatal(err)
 	}

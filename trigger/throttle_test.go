@@ -52,6 +52,9 @@ func (s *throttling) RunJob(_ context.Context, body []byte) (string, error) {
 	return strconv.Itoa(len(s.started)), nil
 }
 
+// Address implements trigger.Service: each is a service of its own.
+func (s *throttling) Address() string { return fmt.Sprintf("%p", s) }
+
 // A target that is throttled for an hour is asked ever more rarely, its builds are
 // started soon after, and no other target notices. The hour is simulated: the
 // test wakes builds when the queue would.

@@ -384,6 +384,7 @@ func TestCrashInMidCall(t *testing.T) {
 			b := newBridge(t, settings{stopped: true, target: target, sim: codeartstest.Options{RecordLag: 50 * time.Millisecond, CommitLag: 300 * time.Millisecond}})
 			id := b.deliver(t, c.build)[0]
 			row := b.await(t, id, store.Waiting)
+			row.Service = strings.TrimPrefix(b.sim.URL, "http://")
 			if _, err := b.store.BeginCall(t.Context(), row, time.Now()); err != nil {
 				t.Fatal(err)
 			}

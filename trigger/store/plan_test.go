@@ -151,8 +151,19 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 			t.Helper()
 			now := time.Now()
 			for _, f := range []store.DeliveryFilter{
-				{}, {Source: "s"}, {Outcome: "ignored"}, {Outcome: "accepted"}, {Reason: "r"}, {Repository: "r"}, {Since: now}, {Until: now}, {After: "a"},
-				{Source: "s", Outcome: "ignored"}, {Source: "s", Repository: "r"}, {Repository: "r", Reason: "r"}, {Since: now, Until: now, Source: "s"},
+				{},
+				{Source: "s"},
+				{Outcome: "ignored"},
+				{Outcome: "accepted"},
+				{Reason: "r"},
+				{Repository: "r"},
+				{Since: now},
+				{Until: now},
+				{After: "a"},
+				{Source: "s", Outcome: "ignored"},
+				{Source: "s", Repository: "r"},
+				{Repository: "r", Reason: "r"},
+				{Since: now, Until: now, Source: "s"},
 			} {
 				_, _, err := s.Deliveries(t.Context(), f)
 				fail(t, err)

@@ -190,6 +190,7 @@ type replayedDelivery struct {
 	ReplayOf string                 `json:"replay_of"`
 	Outcome  string                 `json:"outcome,omitempty"`
 	Reason   string                 `json:"reason,omitempty"`
+	Of       string                 `json:"of,omitempty"` // duplicate: the replay that somebody else asked for
 	Builds   []mapping.BuildReceipt `json:"builds,omitempty"`
 	Rules    []mapping.Verdict      `json:"rules,omitempty"`
 	Error    string                 `json:"error,omitempty"`
@@ -212,7 +213,7 @@ func (c *deliveriesReplay) Run(ctx context.Context, env *Environment) error {
 		if err != nil || c.JSON {
 			return err
 		}
-		env.printf("delivery %s was decided anew as %s: %s\n", id, d.Delivery, outcome(d.Outcome, d.Reason, ""))
+		env.printf("delivery %s was decided anew as %s: %s\n", id, d.Delivery, outcome(d.Outcome, d.Reason, d.Of))
 		for _, b := range d.Builds {
 			env.printf("  build %s of rule %q, job %s", b.ID, b.Rule, b.JobID)
 			if b.Reason != "" {
