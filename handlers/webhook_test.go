@@ -248,10 +248,10 @@ func TestTheAnswerTellsWhatIsLeftOut(t *testing.T) {
 	b := newBridge(t, nil)
 	w := b.post(cloud("branch main", "bookmark x"))
 	got := body(t, w.Body)
-	if w.Code != http.StatusAccepted || !cmp.Equal(got["left_out"], any(leftOut("bookmark/x", "event", "neither a branch nor a tag"))) {
+	if w.Code != http.StatusAccepted || !cmp.Equal(got["left_out"], any(leftOut("bookmark x", "event", "neither a branch nor a tag"))) {
 		t.Errorf("status %d, answer %v, want the bookmark left out", w.Code, got)
 	}
-	if line := b.log.last(t); line["left_out"] != `"bookmark/x": neither a branch nor a tag` || line["event"] != "repo:push" {
+	if line := b.log.last(t); line["left_out"] != `"bookmark x": neither a branch nor a tag` || line["event"] != "repo:push" {
 		t.Errorf("the log has %v", line)
 	}
 	got = body(t, b.post(cloud(slices.Repeat([]string{"bookmark x"}, 25)...)).Body)

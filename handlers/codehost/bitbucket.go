@@ -85,7 +85,7 @@ func bitbucketFullRef(kind, name string) string {
 	case kind == "tag", kind == "annotated_tag":
 		return tagPrefix + name
 	}
-	return kind + "/" + name
+	return kind + " " + name // no ref has a space
 }
 
 // bitbucketUser is a person or an app; only older ones tell a username.
