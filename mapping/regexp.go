@@ -36,7 +36,7 @@ func boundRegexp(overload string) *interpreter.RegexOptimization {
 				return nil, err
 			}
 			compiled, err := regexp.Compile(pattern)
-			return regexpCall{call, compiled, types.Int(size)}, err
+			return &regexpCall{call, compiled, types.Int(size)}, err
 		},
 	}
 }
@@ -50,20 +50,20 @@ type regexpCall struct {
 }
 
 // Exec implements interpreter.InterpretableV2.
-func (c regexpCall) Exec(frame *interpreter.ExecutionFrame) ref.Val {
+func (c *regexpCall) Exec(frame *interpreter.ExecutionFrame) ref.Val {
 	v := c.Args()[0].Exec(frame)
 	s, ok := v.(types.String)
 	if !ok {
 		return types.MaybeNoSuchOverloadErr(v)
 	}
 	if costs := frame.CostTracker(); costs != nil {
-		costs.EvalBinary(frame, c.ID(), c, s, c.size, types.True)
+		costs.EvalBinary(frame, c.ID(), c, v, c.size, types.True)
 	}
 	return types.Bool(c.compiled.MatchString(string(s)))
 }
 
 // Eval implements interpreter.Interpretable.
-func (c regexpCall) Eval(vars interpreter.Activation) ref.Val {
+func (c *regexpCall) Eval(vars interpreter.Activation) ref.Val {
 	return interpreter.EvalActivation(vars, c.Exec)
 }
 
