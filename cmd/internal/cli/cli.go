@@ -41,14 +41,14 @@ func (e *Environment) printf(format string, args ...any) {
 
 // command is the command line with one more argument, as a shell takes it.
 func (e *Environment) command(more string) string {
-	line := "buildbridge"
+	words := []string{"buildbridge"}
 	for _, arg := range append(slices.Clone(e.args), more) {
 		if strings.Trim(arg, plain) != "" || arg == "" {
 			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
 		}
-		line += " " + arg
+		words = append(words, arg)
 	}
-	return printable(line)
+	return printable(strings.Join(words, " "))
 }
 
 // plain is what a shell leaves as it is.
