@@ -51,7 +51,7 @@ type Options struct {
 
 	Logger         *slog.Logger         // required
 	LogLevel       *slog.LevelVar       // of Logger, for the admin API to change; nil if it cannot be
-	LogDropped     func() uint64        // lines that Logger lost; nil for none
+	LogDropped     func() int64         // lines that Logger lost; nil for none
 	TracerProvider trace.TracerProvider // nil for no traces
 
 	TLS, AdminTLS  certificate.Files // of the public and of the admin listener; none for HTTP
@@ -102,7 +102,7 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 		o.Source = ResolveSource
 	}
 	if o.LogDropped == nil {
-		o.LogDropped = func() uint64 { return 0 }
+		o.LogDropped = func() int64 { return 0 }
 	}
 	if o.Service == nil {
 		o.Service = func(t *mapping.Target) (trigger.Service, error) {

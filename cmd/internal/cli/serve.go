@@ -138,7 +138,7 @@ func (c *serveCommand) Run(ctx context.Context, env *Environment) error {
 }
 
 // gap is the line that stands for lines of the log that are not there.
-func (c *serveCommand) gap(lines uint64) []byte {
+func (c *serveCommand) gap(lines int) []byte {
 	var line bytes.Buffer
 	logger, _ := c.logger(&line)
 	logger.Warn("log lines are missing here: whoever reads the log stood still or was gone", "lines", lines)

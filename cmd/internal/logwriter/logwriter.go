@@ -24,20 +24,20 @@ const (
 // Writer is an io.Writer of whole lines. All methods are safe for concurrent use.
 type Writer struct {
 	to      io.Writer
-	gap     func(lines uint64) []byte
-	dropped atomic.Uint64
+	gap     func(lines int) []byte
+	dropped atomic.Int64
 	done    chan struct{}
 
 	mu      sync.Mutex
 	more    sync.Cond // waiting or closed changed
 	waiting []byte
-	behind  uint64 // lines dropped that would have come behind those waiting
+	behind  int //  lines dropped that would have come behind those waiting
 	closed  bool
 }
 
 // New gives a Writer to an io.Writer. gap gives the line that says how many are not
 // there. The caller closes the Writer.
-func New(to io.Writer, gap func(lines uint64) []byte) *Writer {
+func New(to io.Writer, gap func(lines int) []byte) *Writer {
 	w := &Writer{to: to, gap: gap, done: make(chan struct{})}
 	w.more.L = &w.mu
 	go w.run()
@@ -59,7 +59,7 @@ func (w *Writer) Write(lines []byte) (int, error) {
 }
 
 // Dropped is how many lines were not written, and never will be.
-func (w *Writer) Dropped() uint64 { return w.dropped.Load() }
+func (w *Writer) Dropped() int64 { return w.dropped.Load() }
 
 // Close writes what waits, and returns when that is done, or a time is over. Lines
 // that come later are dropped.
@@ -77,15 +77,15 @@ func (w *Writer) Close(within time.Duration) {
 }
 
 // drop counts lines that are not written.
-func (w *Writer) drop(lines []byte) uint64 {
-	n := uint64(bytes.Count(lines, []byte{'\n'}))
-	w.dropped.Add(n)
+func (w *Writer) drop(lines []byte) int {
+	n := bytes.Count(lines, []byte{'\n'})
+	w.dropped.Add(int64(n))
 	return n
 }
 
 // take waits for lines, and gives them and how many were dropped behind them, for
 // memory that is not used any more. There are none at the end.
-func (w *Writer) take(used []byte) (lines []byte, behind uint64) {
+func (w *Writer) take(used []byte) (lines []byte, behind int) {
 	if cap(used) > usual {
 		used = nil
 	}
@@ -103,8 +103,8 @@ func (w *Writer) take(used []byte) (lines []byte, behind uint64) {
 func (w *Writer) run() {
 	defer close(w.done)
 	var (
-		missing uint64 // lines, of which nobody was told
-		torn    bool   // the last line has no end
+		missing int  // lines, of which nobody was told
+		torn    bool // the last line has no end
 	)
 	write := func(text []byte) (left []byte) {
 		n, err := w.to.Write(text)

@@ -41,7 +41,7 @@ func (r *reader) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-func gap(lines uint64) []byte { return fmt.Appendf(nil, "%d are missing\n", lines) }
+func gap(lines int) []byte { return fmt.Appendf(nil, "%d are missing\n", lines) }
 
 // write writes lines with numbers, of 1 kB each, and gives them.
 func write(t *testing.T, w io.Writer, from, to int) string {
@@ -57,7 +57,7 @@ func write(t *testing.T, w io.Writer, from, to int) string {
 }
 
 // dropped compares the count.
-func dropped(t *testing.T, w *logwriter.Writer, want uint64) {
+func dropped(t *testing.T, w *logwriter.Writer, want int64) {
 	t.Helper()
 	if got := w.Dropped(); got != want {
 		t.Errorf("%d lines are counted as dropped, want %d", got, want)
