@@ -593,10 +593,10 @@ func TestStartFails(t *testing.T) {
 		"a database in use":    {func(o *bridge.Options) { o.Database = w.database }, []string{"in use by another process"}},
 		"a database elsewhere": {func(o *bridge.Options) { o.Database = "postgres://x" }, []string{"postgres"}},
 		"a public address in use": {
-			func(o *bridge.Options) { o.Listen = taken }, []string{"public listener: ", taken, "address already in use"},
+			func(o *bridge.Options) { o.Listen = taken }, []string{"public listener (--listen): ", taken, "address already in use"},
 		},
 		"an admin address in use": {
-			func(o *bridge.Options) { o.AdminListen = taken }, []string{"admin listener: ", taken, "address already in use"},
+			func(o *bridge.Options) { o.AdminListen = taken }, []string{"admin listener (--admin-listen): ", taken, "address already in use"},
 		},
 		"rules with faults": {
 			func(o *bridge.Options) {
