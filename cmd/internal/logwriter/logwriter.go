@@ -128,7 +128,7 @@ func (w *Writer) run() {
 			missing = 0
 		}
 	}
-	for lines, behind := w.take(nil); len(lines) > 0; lines, behind = w.take(lines) {
+	for lines, behind := w.take(nil); len(lines)+behind > 0; lines, behind = w.take(lines) {
 		tell()
 		missing += w.drop(write(lines)) + behind
 		tell()

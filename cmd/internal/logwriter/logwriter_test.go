@@ -163,7 +163,7 @@ func TestClose(t *testing.T) {
 		if took := time.Since(begin); took != 0 {
 			t.Errorf("it waited for %s more", took)
 		}
-		r.wrote(t, want)
+		r.wrote(t, want+"10 are missing\n")
 	})
 }
 
