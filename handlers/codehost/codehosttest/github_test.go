@@ -40,6 +40,7 @@ func TestGitHub(t *testing.T) {
 			"",
 			func(e *mapping.Event) {
 				e.Kind, e.Ref, e.Branch, e.Before, e.Created = mapping.Push, "refs/heads/next", "next", zero, true
+				e.FilesUnknown = "a new branch"
 			},
 		},
 		"lightweight tag": {
@@ -47,6 +48,7 @@ func TestGitHub(t *testing.T) {
 			"",
 			func(e *mapping.Event) {
 				e.Kind, e.Ref, e.Tag, e.Before, e.Created = mapping.Tag, "refs/tags/v1", "v1", zero, true
+				e.FilesUnknown = "a tag comes without files"
 			},
 		},
 		"annotated tag": {
@@ -54,6 +56,7 @@ func TestGitHub(t *testing.T) {
 			object,
 			func(e *mapping.Event) {
 				e.Kind, e.Ref, e.Tag, e.Before, e.Created = mapping.Tag, "refs/tags/v1", "v1", zero, true
+				e.FilesUnknown = "a tag comes without files"
 			},
 		},
 	} {
