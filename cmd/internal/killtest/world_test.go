@@ -295,6 +295,8 @@ type row struct {
 	adopted                                     bool
 	attempts                                    int
 	body                                        string
+	known                                       int64  // highest number of the job before its last call
+	log                                         string // JSON: its attempts
 }
 
 func (r *row) resolved() bool {
@@ -304,7 +306,7 @@ func (r *row) resolved() bool {
 // rows reads all builds in the order they were committed.
 func (w *world) rows(ctx context.Context) (all []*row, err error) {
 	rows, err := w.db.QueryContext(ctx, `SELECT b.seq, b.id, d.host_id, b.rule, b.job_id, b.ref, b.tag, b.commit_id,
-		b.state, b.reason, b.superseded_by, b.build_no, b.caller, b.adopted, b.attempts, b.body
+		b.state, b.reason, b.superseded_by, b.build_no, b.caller, b.adopted, b.attempts, b.body, b.known_no, b.log
 		FROM builds b JOIN deliveries d ON d.id = b.delivery ORDER BY b.seq`)
 	if err != nil {
 		return nil, err
@@ -313,7 +315,7 @@ func (w *world) rows(ctx context.Context) (all []*row, err error) {
 	for rows.Next() {
 		var r row
 		if err := rows.Scan(&r.seq, &r.id, &r.host, &r.rule, &r.job, &r.ref, &r.tag, &r.commit,
-			&r.state, &r.reason, &r.supersededBy, &r.number, &r.caller, &r.adopted, &r.attempts, &r.body); err != nil {
+			&r.state, &r.reason, &r.supersededBy, &r.number, &r.caller, &r.adopted, &r.attempts, &r.body, &r.known, &r.log); err != nil {
 			return nil, err
 		}
 		all = append(all, &r)
@@ -439,6 +441,11 @@ func (w *world) checkRows(all []*row, byNumber map[string]string) {
 	}
 	if len(claimed) != len(byNumber) {
 		w.t.Errorf("%d builds were started and %d have a number", len(byNumber), len(claimed))
+	}
+	for number, body := range byNumber {
+		if i := slices.IndexFunc(all, func(r *row) bool { return r.body == body }); claimed[number] == "" && i >= 0 {
+			w.t.Errorf("nobody has number %s; build %d of the same body has %s, knew %d, and went so: %s", number, all[i].seq, all[i].number, all[i].known, all[i].log)
+		}
 	}
 	for _, d := range w.host.sent {
 		if diff := cmp.Diff(d.rules, rulesOf[d.id]); diff != "" && len(d.rules) > 0 {
