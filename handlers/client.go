@@ -33,11 +33,15 @@ func clientAddr(r *http.Request, trusted []netip.Prefix) netip.Addr {
 }
 
 // notAllowed says for the log which address a call was taken to come from, and why.
-func notAllowed(r *http.Request, client netip.Addr) error {
+func notAllowed(r *http.Request, trusted []netip.Prefix, client netip.Addr) error {
 	why := ""
 	if forwarded := strings.Join(r.Header.Values("X-Forwarded-For"), ", "); forwarded != "" {
-		why = fmt.Sprintf("; X-Forwarded-For (%q) counts only from a proxy that --trusted-proxies names, and the connection comes from %s",
-			clip(forwarded, maxLoggedName), r.RemoteAddr)
+		is := "is none"
+		if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && contains(trusted, plain(peer.Addr())) {
+			is = "is one: its right-most address that is no such proxy counts"
+		}
+		why = fmt.Sprintf("; X-Forwarded-For (%q) counts only from a proxy that --trusted-proxies names, "+
+			"and %s, where the connection comes from, %s", clip(forwarded, maxLoggedName), r.RemoteAddr, is)
 	}
 	if !client.IsValid() {
 		return errors.New("what the call is taken to come from is no address" + why)

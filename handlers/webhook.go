@@ -146,7 +146,7 @@ func (s *Server) receive(c echo.Context, cl *call, now time.Time) (answer, error
 		return answer{}, refuse(http.StatusNotFound, noSource, "no source has this name; "+whatIsThere, nil)
 	}
 	if allowed := cl.source.AllowFrom; len(allowed) > 0 && !contains(allowed, cl.client) {
-		return answer{}, refuse(http.StatusForbidden, address, "this source does not take calls from your address", notAllowed(r, cl.client))
+		return answer{}, refuse(http.StatusForbidden, address, "this source does not take calls from your address", notAllowed(r, s.options.TrustedProxies, cl.client))
 	}
 	if err := st.tooSoon(cl.source.Name, now); err != nil {
 		return answer{}, err
@@ -393,7 +393,9 @@ func (s *Server) log(ctx context.Context, cl *call, a answer, took time.Duration
 	if a.ReplayOf != "" {
 		attrs = append(attrs, slog.String("replay_of", a.ReplayOf))
 	} else if err != nil {
-		attrs = append(attrs, slog.String("client", cl.client.String()))
+		if cl.client.IsValid() {
+			attrs = append(attrs, slog.String("client", cl.client.String()))
+		}
 	}
 	if err != nil {
 		attrs = append(attrs, failure(err)...)

@@ -64,7 +64,7 @@ type grammar struct {
 	Version   versionCommand   `cmd:"" group:"run" help:"Print the version."`
 
 	Deliveries deliveriesCommand `cmd:"" group:"ask" help:"List, show and replay the deliveries of a bridge that runs."`
-	Builds     buildsCommand     `cmd:"" group:"ask" help:"List, show and replay its builds."`
+	Builds     buildsCommand     `cmd:"" group:"ask" help:"List, show and replay the builds of a bridge that runs."`
 	LogLevel   logLevelCommand   `cmd:"" group:"ask" help:"Show how much it logs, or change that."`
 }
 
