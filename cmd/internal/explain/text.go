@@ -51,7 +51,7 @@ func meaning(r mapping.Reason) string {
 	case mapping.ReasonPing:
 		return "a test call of the code host"
 	case mapping.ReasonEvent:
-		return "an event that builds nothing; pushes and tags come as events of their own"
+		return "no push of a branch or a tag"
 	case mapping.ReasonDeleted:
 		return "the branch or tag was deleted"
 	case mapping.ReasonNoRule:
