@@ -95,9 +95,10 @@ func Delivery(rules *mapping.Ruleset, source *mapping.Source, header http.Header
 		return e, nil
 	}
 	named, built := false, false
+	decider := rules.Decider()
 	for _, event := range delivery.Events {
 		event.Source = source.Name
-		explained := about(rules, event)
+		explained := about(rules, &decider, event)
 		named = named || len(explained.Rules) > 0
 		built = built || len(explained.RunJob)+len(explained.Dead) > 0
 		e.Events = append(e.Events, explained)
@@ -120,7 +121,7 @@ func (e *Explanation) All(rules *mapping.Ruleset) {
 	}
 }
 
-func about(rules *mapping.Ruleset, event mapping.Event) Event {
+func about(rules *mapping.Ruleset, decider *mapping.Decider, event mapping.Event) Event {
 	if event.Files == nil {
 		event.Files = []string{}
 	}
@@ -131,7 +132,7 @@ func about(rules *mapping.Ruleset, event mapping.Event) Event {
 	verdicts, _ := rules.ExplainRepository(&event, rules.Len())
 	e.Rules = append(e.Rules, verdicts...)
 	e.OtherRules = rules.Len() - len(verdicts)
-	for _, build := range rules.Decide(&event) {
+	for _, build := range decider.Decide(&event) {
 		if build.Dead != "" {
 			e.Dead = append(e.Dead, Dead{Rule: build.Rule, Target: build.Target, JobID: build.JobID, Reason: build.Dead})
 			continue
