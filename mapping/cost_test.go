@@ -242,6 +242,25 @@ func TestDelivery(t *testing.T) {
 	}
 }
 
+// What a repository of many parts asks of a push of many files is within the bounds.
+func TestDeliveryOfManyRules(t *testing.T) {
+	var text strings.Builder
+	for i := range 200 {
+		fmt.Fprintf(&text, "  - {name: part-%d, when: {push: }, if: 'event.files.exists(f, f.startsWith(\"part-%d/\"))', jobs: [{job_id: %s}]}\n", i, i, jobA)
+	}
+	rs := rulesOf(t, strings.TrimSuffix(text.String(), "\n"))
+	builds := rs.Decide(pushEvent(func(e *Event) {
+		e.Files = nil
+		for i := range 299 {
+			e.Files = append(e.Files, fmt.Sprintf("other/src/main/java/com/acme/cart/CartService%d.java", i))
+		}
+		e.Files = append(e.Files, "part-199/x")
+	}))
+	if len(builds) != 1 || builds[0].Rule != "part-199" || builds[0].Dead != "" {
+		t.Errorf("want one build, of part-199: %+v", builds)
+	}
+}
+
 // BenchmarkCondition evaluates what rules usually ask.
 func BenchmarkCondition(b *testing.B) {
 	lang, err := newLanguage()

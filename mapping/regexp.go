@@ -70,5 +70,5 @@ func (c *regexpCall) Eval(vars interpreter.Activation) ref.Val {
 // regexpPrice is what a match may cost; args are the text and the instructions.
 func regexpPrice(args []ref.Val) int {
 	size, _ := args[1].(types.Int)
-	return times(length(args[0]), int(size)) / 12
+	return times(length(args[0]), int(size)) / 5
 }
