@@ -27,9 +27,10 @@ type Replayed struct {
 // Replay decides a delivery anew by the rules as they are now, because a person
 // asked for it: as a delivery of its own that names the one it repeats. It takes
 // what the store kept: ID, Source, Provider, Header and Body; and DuplicateKey, by
-// which it is a duplicate of a replay that somebody else asked for at the same time. Neither the client's address nor the rate matters, nor do the
-// source's secrets: it was authenticated when it arrived. It counts as no call of
-// the webhook.
+// which it is a duplicate of a replay that somebody else asked for at the same
+// time. Neither the client's address nor the rate matters, nor do the source's
+// secrets: it was authenticated when it arrived. It counts as no call of the
+// webhook.
 func (s *Server) Replay(ctx context.Context, old mapping.Delivery) Replayed {
 	began := s.now()
 	cl := &call{name: old.Source}
