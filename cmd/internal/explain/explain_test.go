@@ -18,7 +18,7 @@ func TestCostsOfADelivery(t *testing.T) {
 		t.Fatal(err)
 	}
 	source, _ := rules.Source(mapping.Bitbucket)
-	const pushes = 50
+	const pushes = 4
 	one := `{"new": {"type": "branch", "name": "main", "target": {"hash": "6dcb09b5b57875f334f61aebed695e2e4193db5e", "message": "` +
 		strings.Repeat("m", 8192) + `"}}},`
 	body := `{"repository": {"full_name": "acme/shop"}, "push": {"changes": [` + strings.TrimSuffix(strings.Repeat(one, pushes), ",") + `]}}`
