@@ -304,7 +304,9 @@ func TestClocksWereNotCompared(t *testing.T) {
 			s.bridge = newBridge(t, settings{stopped: true, target: target, sim: codeartstest.Options{Now: s.clock.Now}})
 			s.person(t, c.person, codeartstest.Build{})
 			id := s.deliver(t, bare())[0]
-			if _, err := s.store.BeginCall(t.Context(), s.await(t, id, store.Waiting), time.Now()); err != nil {
+			row := s.await(t, id, store.Waiting)
+			row.Service = strings.TrimPrefix(s.sim.URL, "http://")
+			if _, err := s.store.BeginCall(t.Context(), row, time.Now()); err != nil {
 				t.Fatal(err)
 			}
 			s.close(t)
