@@ -183,11 +183,14 @@ const (
 )
 
 // isOurs tells whether a record is of the build that was asked for: by the marker
-// where the job has one, else if nothing contradicts it. What cannot be read leaves it
+// where the record has it, else if nothing contradicts it. What cannot be read leaves it
 // undecided, and why says what that is.
 func (s *search) isOurs(ctx context.Context, r codearts.Record) (is answer, why string, err error) {
+	is = yes
 	if s.build.Marker != "" {
-		return s.isMarked(ctx, r)
+		if is, why, err = s.isMarked(ctx, r); err != nil || is != undecided || !finished(r) {
+			return is, why, err
+		}
 	}
 	if n := store.Number(r.Number); n > 0 && n <= s.build.Known {
 		return no, "", nil // there before the call
@@ -195,7 +198,6 @@ func (s *search) isOurs(ctx context.Context, r codearts.Record) (is answer, why 
 	if s.build.Tag == "" && r.CommitID != "" && !strings.EqualFold(r.CommitID, s.build.Commit) {
 		return no, "", nil
 	}
-	is = yes
 	for _, clause := range []func(context.Context, codearts.Record) (answer, string, error){
 		s.fitsStart, s.fitsSource, s.fitsParameters, s.fitsExecutor,
 	} {
@@ -216,14 +218,10 @@ func (s *search) isMarked(ctx context.Context, r codearts.Record) (answer, strin
 	if err != nil {
 		return no, "", err
 	}
-	value, has := valueOf(parameters, s.build.Marker)
-	switch {
-	case has:
+	if value, has := valueOf(parameters, s.build.Marker); has {
 		return is(value == s.build.ID), "", nil
-	case finished(r):
-		return no, "", nil
 	}
-	return undecided, "its parameters do not have " + s.build.Marker + " yet", nil // they may come with the build's start
+	return undecided, "its parameters do not have " + s.build.Marker + yet(r), nil // they may come with the build's start
 }
 
 // fitsStart wants a build that did not begin before the call. A late start says
@@ -261,10 +259,10 @@ func (s *search) fitsSource(ctx context.Context, r codearts.Record) (answer, str
 		return is(tag == s.build.Tag), "", nil
 	case s.build.Tag == "" && commit != "":
 		return is(strings.EqualFold(commit, s.build.Commit) && tag == ""), "", nil
-	case commit == "" && tag == "" && !finished(r):
-		return undecided, "its record does not say yet what it builds", nil
+	case commit == "" && tag == "":
+		return undecided, "its record does not say what it builds" + yet(r), nil
 	}
-	return no, "", nil // if it ended without, it never got so far as to check anything out
+	return no, "", nil
 }
 
 // fitsParameters wants a build with all parameters that were sent. The service adds
@@ -279,8 +277,8 @@ func (s *search) fitsParameters(ctx context.Context, r codearts.Record) (answer,
 	if err != nil {
 		return no, "", err
 	}
-	if len(has) == 0 && !finished(r) {
-		return undecided, "its record does not have its parameters yet", nil
+	if len(has) == 0 && (r.CommitID == "" || !finished(r)) {
+		return undecided, "its record does not have its parameters" + yet(r), nil
 	}
 	lost := lostParameters(sent, has)
 	if len(lost) == 0 {
@@ -376,6 +374,15 @@ func isMasked(parameters []codearts.Parameter, name string) bool {
 }
 
 func finished(r codearts.Record) bool { return strings.EqualFold(r.JobRunningStatus, "Finished") }
+
+// yet ends what a record lacks: of one that has ended, it will not come. A build may
+// end before it is known what it builds, as one that is aborted in the queue.
+func yet(r codearts.Record) string {
+	if finished(r) {
+		return ", and it has ended"
+	}
+	return " yet"
+}
 
 func is(b bool) answer {
 	if b {

@@ -3,6 +3,7 @@ package trigger_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -66,6 +67,13 @@ func other() mapping.Build {
 func bare() mapping.Build {
 	b := push(commitA)
 	b.Parameters = nil
+	return b
+}
+
+// marked is a push whose job is to have a marker.
+func marked() mapping.Build {
+	b := push(commitA)
+	b.Marker = "BRIDGE"
 	return b
 }
 
@@ -141,6 +149,17 @@ func TestPersonBuildsTheSameCommit(t *testing.T) {
 		"after the call, without parameters": {
 			build: push(commitA), sim: codeartstest.Options{BuildTime: 500 * time.Millisecond},
 			after: func(t *testing.T, s *scene) { t.Helper(); s.person(t, 0, codeartstest.Build{}) },
+		},
+		"after the call, with another parameter, and ends before it has a commit": {
+			build: push(commitA), sim: codeartstest.Options{CommitLag: 500 * time.Millisecond, BuildTime: time.Millisecond},
+			after: func(t *testing.T, s *scene) {
+				t.Helper()
+				s.person(t, 0, codeartstest.Build{Parameters: []mapping.Parameter{{Name: "codeBranch", Value: "next"}}})
+			},
+		},
+		"after the call, without our marker": {
+			build: marked(), sim: codeartstest.Options{BuildTime: time.Millisecond},
+			after: func(t *testing.T, s *scene) { t.Helper(); s.person(t, 0, codeartstest.Build{Parameters: main}) },
 		},
 		"after the call, alike, in another name": {
 			build:  push(commitA),
@@ -228,7 +247,9 @@ func (s odd) HistoryParameters(ctx context.Context, jobID, number string) ([]cod
 func TestRecordLeavesItUndecided(t *testing.T) {
 	t.Parallel()
 	for phrase, c := range map[string]struct {
+		build   mapping.Build // push if not set
 		service odd
+		sim     codeartstest.Options
 		fault   codeartstest.Fault
 		alone   bool // no build of the job was answered before
 		want    string
@@ -253,13 +274,37 @@ func TestRecordLeavesItUndecided(t *testing.T) {
 			alone: true,
 			want:  "its parameter codeBranch is hidden",
 		},
+		"it ended before it had a commit": {
+			sim:  codeartstest.Options{CommitLag: time.Hour, BuildTime: time.Millisecond},
+			want: "does not say what it builds, and it has ended",
+		},
+		"it ended before it had a marker": {
+			build:   marked(),
+			sim:     codeartstest.Options{CommitLag: time.Hour, BuildTime: time.Millisecond},
+			service: odd{parameters: func([]codearts.Parameter) []codearts.Parameter { return nil }},
+			want:    "its parameters do not have BRIDGE, and it has ended",
+		},
+		"a marker that is not kept": {
+			build: marked(),
+			sim:   codeartstest.Options{BuildTime: time.Millisecond},
+			service: odd{parameters: func(p []codearts.Parameter) []codearts.Parameter {
+				return slices.DeleteFunc(p, func(p codearts.Parameter) bool { return p.Name == "BRIDGE" })
+			}},
+			want: "its parameters do not have BRIDGE, and it has ended",
+		},
+		"it ended before it had anything": {
+			sim:     codeartstest.Options{CommitLag: time.Hour, BuildTime: time.Millisecond},
+			service: odd{parameters: func([]codearts.Parameter) []codearts.Parameter { return nil }},
+			alone:   true,
+			want:    "does not say what it builds, and it has ended",
+		},
 		"ours unreadable": {fault: codeartstest.Fault{Path: codeartstest.PathBuildInfo, Status: 500}, want: "read build: the service failed"},
 	} {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
 			target := strict()
 			target.RetryFor = 3 * time.Second
-			b := newBridge(t, settings{stopped: true, target: target})
+			b := newBridge(t, settings{stopped: true, target: target, sim: c.sim})
 			c.service.Service = b.client(t, target)
 			b.SetRules(t.Context(), []trigger.Target{{Target: target, Service: c.service}}, nil)
 			if err := b.Start(t.Context()); err != nil {
@@ -267,14 +312,19 @@ func TestRecordLeavesItUndecided(t *testing.T) {
 			}
 			calls := 1
 			if !c.alone {
-				b.await(t, b.deliver(t, other())[0], store.Started)
+				before := other()
+				before.Marker = c.build.Marker
+				b.await(t, b.deliver(t, before)[0], store.Started)
 				calls++
 			}
 			if c.fault.Path != "" {
 				b.fault(t, c.fault)
 			}
 			b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropAfter, Times: 1})
-			got := b.await(t, b.deliver(t, push(commitA))[0], store.Started, store.Dead)
+			if c.build.JobID == "" {
+				c.build = push(commitA)
+			}
+			got := b.await(t, b.deliver(t, c.build)[0], store.Started, store.Dead)
 			if got.State != store.Dead || !strings.Contains(got.Reason, "it is not known whether") || !strings.Contains(got.Reason, c.want) {
 				t.Errorf("got %s, number %q: %s", got.State, got.BuildNumber, got.Reason)
 			}

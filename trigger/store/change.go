@@ -318,11 +318,17 @@ func rearm(ctx context.Context, tx *tx, where string, args ...any) (n int, err e
 	return len(woken), nil
 }
 
-// Answered gives the last build of a target, its service and a job whose number the service
-// answered, nil if there is none: that its record is of that build is certain.
+// recent is how many of the highest numbers of a job Answered looks at: other targets
+// may start builds of it too.
+const recent = 200
+
+// Answered gives the last build of a target, its service and a job whose number the
+// service answered, nil if there is none among the last of the job: that its record is
+// of that build is certain.
 func (s *Store) Answered(ctx context.Context, target, service, jobID string) (*Build, error) {
-	b, err := scanBuild(s.db.reader().queryRow(ctx, `SELECT `+buildColumns+` FROM builds
-		WHERE service = ? AND target = ? AND job_id = ? AND seen_no > 0 AND claimed AND NOT adopted ORDER BY seen_no DESC LIMIT 1`, service, target, jobID))
+	b, err := scanBuild(s.db.reader().queryRow(ctx, `SELECT `+buildColumns+` FROM builds WHERE seq IN (
+			SELECT seq FROM builds WHERE service = ? AND job_id = ? AND seen_no > 0 ORDER BY seen_no DESC LIMIT ?)
+		AND target = ? AND claimed AND NOT adopted ORDER BY seen_no DESC LIMIT 1`, service, jobID, recent, target))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil //nolint:nilnil // as it says
 	}
