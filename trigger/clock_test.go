@@ -47,3 +47,41 @@ func TestClockJumpsDuringACall(t *testing.T) {
 		})
 	}
 }
+
+// A build was seen in the queue, and left it an hour after the call: its record says
+// that it was started then.
+func TestBuildThatWasQueuedForLong(t *testing.T) {
+	t.Parallel()
+	for phrase, c := range map[string]struct {
+		seen    int64 // the highest number in the records by then
+		adopted bool
+	}{
+		"it was seen":                 {1, true},
+		"it is another's, hours late": {0, false},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			target := patient()
+			target.RetryFor = 3 * time.Hour
+			b := newBridge(t, settings{stopped: true, target: target})
+			id := b.deliver(t, push(commitA))[0]
+			row := b.await(t, id, store.Waiting)
+			row.Service = strings.TrimPrefix(b.sim.URL, "http://")
+			row.CalledThere = time.Now().Add(-time.Hour)
+			if _, err := b.store.BeginCall(t.Context(), row, row.CalledThere); err != nil {
+				t.Fatal(err)
+			}
+			row.State, row.Seen = store.Unknown, c.seen
+			if err := b.store.Save(t.Context(), row); err != nil {
+				t.Fatal(err)
+			}
+			b.post(t, row.Body)
+			b.close(t)
+			b.open(t, settings{target: target})
+			want := map[bool]int{true: 1, false: 2}[c.adopted]
+			if got := b.await(t, id, store.Started, store.Dead); got.Adopted != c.adopted || b.sim.RunCount() != want {
+				t.Errorf("%d builds were started, want %d; got %+v", b.sim.RunCount(), want, got)
+			}
+		})
+	}
+}

@@ -120,6 +120,12 @@ func (s *search) list(ctx context.Context) (from, to time.Time, records []codear
 	if _, known := s.target.Service.Clock(); known && !before && err == nil {
 		read() // of the right hours
 	}
+	if now, known := s.target.Service.Clock(); err == nil && known && s.build.Seen > s.build.Known && to.Before(now) {
+		var late []codearts.Record
+		late, err = s.target.Service.Records(ctx, s.build.JobID, to, now, s.target.Reconcile.TimeZone)
+		to = now
+		records = append(records, slices.DeleteFunc(late, func(r codearts.Record) bool { return store.Number(r.Number) > s.build.Seen })...)
+	}
 	return from, to, records, err
 }
 
