@@ -315,14 +315,16 @@ func (s *search) fitsParameters(ctx context.Context, r codearts.Record) (answer,
 // fitsExecutor wants a build that was not started by somebody else, where it is known
 // who starts ours.
 func (s *search) fitsExecutor(ctx context.Context, r codearts.Record) (answer, string, error) {
-	if r.Executor == "" {
-		return yes, "", nil
+	answered, ours, err := s.certain(ctx)
+	if err != nil || answered == nil || ours.Executor == "" {
+		return yes, "", err
 	}
-	answered, record, err := s.certain(ctx)
+	// Where ours was read: the list may have none, or write it otherwise.
+	record, err := s.target.Service.Record(ctx, s.build.JobID, r.Number, s.target.Reconcile.TimeZone)
 	if err != nil {
 		return no, "", err
 	}
-	return is(answered == nil || record.Executor == "" || record.Executor == r.Executor), "", nil
+	return is(record.Executor == "" || record.Executor == ours.Executor), "", nil
 }
 
 // executorFor is how long a target is taken to start builds in the same name: its

@@ -207,6 +207,7 @@ func TestPersonBuildsTheSameCommit(t *testing.T) {
 type odd struct {
 	trigger.Service
 	record     func(r *codearts.Record)
+	listed     func(r *codearts.Record) // in lists alone
 	parameters func(p []codearts.Parameter) []codearts.Parameter
 }
 
@@ -215,6 +216,9 @@ func (s odd) Records(ctx context.Context, jobID string, from, to time.Time, zone
 	records, err := s.Service.Records(ctx, jobID, from, to, zone)
 	for i := range records {
 		s.spoil(&records[i])
+		if s.listed != nil {
+			s.listed(&records[i])
+		}
 	}
 	return records, err
 }
@@ -332,6 +336,37 @@ func TestRecordLeavesItUndecided(t *testing.T) {
 				t.Errorf("%d builds were started, want %d", n, calls)
 			}
 		})
+	}
+}
+
+// Who started a build is in its record, whatever the list of builds makes of it.
+func TestListWritesExecutorsOtherwise(t *testing.T) {
+	t.Parallel()
+	for phrase, listed := range map[string]func(r *codearts.Record){
+		"not at all":   func(r *codearts.Record) { r.Executor = "" },
+		"by an id":     func(r *codearts.Record) { r.Executor = "id of " + r.Executor },
+		"as in record": func(*codearts.Record) {},
+	} {
+		for drop, started := range map[string]bool{codeartstest.DropBefore: false, codeartstest.DropAfter: true} {
+			t.Run(fmt.Sprintf("%s, ours was started: %t", phrase, started), func(t *testing.T) {
+				t.Parallel()
+				s := &scene{bridge: newBridge(t, settings{stopped: true, target: strict()}), clock: new(shifted)}
+				s.SetRules(t.Context(), []trigger.Target{{Target: strict(), Service: odd{Service: s.client(t, strict()), listed: listed}}}, nil)
+				if err := s.Start(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				s.another(t)
+				s.fault(t, codeartstest.Fault{Path: codeartstest.PathList, Status: 500}) // nobody looks yet
+				s.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: drop, Times: 1})
+				id := s.deliver(t, push(commitA))[0]
+				s.await(t, id, store.Unknown)
+				s.person(t, 0, codeartstest.Build{Parameters: push(commitA).Parameters})
+				s.sim.ClearFaults()
+				if got := s.await(t, id, store.Started, store.Dead); got.Adopted != started || s.sim.RunCount() != 2 {
+					t.Errorf("%d builds were started, want 2; got %s, adopted %t (%s)", s.sim.RunCount(), got.State, got.Adopted, got.Reason)
+				}
+			})
+		}
 	}
 }
 
