@@ -91,14 +91,17 @@ func (c *Client) Close() { c.sender.http.CloseIdleConnections() }
 
 // Clock is what the clock of the service shows, or up to a second and the way of an
 // answer less: by the Date of its last answer and the time since then, which does not
-// depend on this machine's clock. known is false if there was no Date within the hour.
+// depend on this machine's clock. known is false if there was no Date within the hour, or
+// if the machine's clock says otherwise of that time: it was set, or the machine was
+// suspended, and the time was not counted meanwhile.
 func (c *Client) Clock() (now time.Time, known bool) {
 	d := c.sender.date.Load()
 	if d == nil {
 		return time.Time{}, false
 	}
 	age := time.Since(d.came)
-	return d.date.Add(age), age < time.Hour
+	jumped := c.now().Round(0).Sub(d.clock) - age
+	return d.date.Add(age), age < time.Hour && jumped.Abs() < time.Second
 }
 
 func newHTTPClient(transport http.RoundTripper) *http.Client {

@@ -138,13 +138,13 @@ func (b timelyBody) Read(p []byte) (int, error) {
 var errTooLate = errors.New("its time was over before it was sent: this process stood still")
 
 // dated is the time that the other side wrote on an answer, to the second below
-// (RFC 9110, 6.6.1), and when it came.
-type dated struct{ date, came time.Time }
+// (RFC 9110, 6.6.1), when it came, and what the machine's clock showed then.
+type dated struct{ date, came, clock time.Time }
 
 // readClock takes the time from answers that are not errors: those may be a proxy's.
 func (s *sender) readClock(res *http.Response) {
 	if date, err := http.ParseTime(res.Header.Get("Date")); err == nil && res.StatusCode/100 == 2 && res.Header.Get("Age") == "" {
-		s.date.Store(&dated{date, time.Now()})
+		s.date.Store(&dated{date, time.Now(), s.now().Round(0)})
 	}
 }
 

@@ -319,3 +319,43 @@ func TestCallIsNotSentTooLate(t *testing.T) {
 		})
 	}
 }
+
+// The service's clock is known by its answers, unless the machine's clock tells of
+// another time since then: it was set, or the machine slept.
+func TestClockOfTheService(t *testing.T) {
+	for phrase, c := range map[string]struct {
+		jump  time.Duration
+		known bool
+	}{
+		"nothing happened":               {0, true},
+		"the machine slept for a minute": {time.Minute, false},
+		"its clock was set back":         {-time.Hour, false},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			ahead := 20 * time.Minute
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
+				_, _ = io.WriteString(w, `{"actual_build_number":"1"}`)
+			}))
+			defer server.Close()
+			var jumped atomic.Int64
+			client := newClient(t, codearts.Options{Endpoint: server.URL, Now: func() time.Time {
+				return time.Now().Add(time.Duration(jumped.Load()))
+			}})
+			if _, known := client.Clock(); known {
+				t.Error("it is known before any answer")
+			}
+			if _, err := client.RunJob(t.Context(), runBody(t)); err != nil {
+				t.Fatal(err)
+			}
+			jumped.Store(int64(c.jump))
+			now, known := client.Clock()
+			if known != c.known {
+				t.Errorf("known: %t, want %t", known, c.known)
+			}
+			if off := time.Until(now) - ahead; known && off.Abs() > 5*time.Second {
+				t.Errorf("it is off by %s", off)
+			}
+		})
+	}
+}
