@@ -113,6 +113,7 @@ func TestAnswerWithoutSecrets(t *testing.T) {
 		"in base64, behind a letter": echoed(base64.RawURLEncoding.EncodeToString([]byte("x" + token + "yz"))),
 		"in base64, behind two":      echoed(base64.StdEncoding.EncodeToString([]byte("xy" + token))),
 		"in hexadecimal":             echoed(hex.EncodeToString([]byte(token))),
+		"a piece in hexadecimal":     echoed("no: " + hex.EncodeToString([]byte(token[2:8]))),
 		"in a URL":                   echoed("/login?token=" + url.QueryEscape(token)),
 		"a password as it is":        echoed(password),
 		"a password within JSON":     echoed(`{"password":"pa<s\"wor&d\\one"}`),
@@ -142,10 +143,11 @@ func TestAnswerWithoutSecrets(t *testing.T) {
 		})
 	}
 	for phrase, c := range map[string]struct{ message, secret string }{
-		"a short text is no secret": {"no 1", "1"},
-		"nor is an empty one":       {"no 1", ""},
-		"what is usual is kept":     {"Incorrect IAM authentication information: verify aksk signature fail, 2026-03-01", token},
-		"a piece of five is none":   {"no: MIIPA", token},
+		"a short text is no secret":                              {"no 1", "1"},
+		"nor is an empty one":                                    {"no 1", ""},
+		"what is usual is kept":                                  {"Incorrect IAM authentication information: verify aksk signature fail, 2026-03-01", token},
+		"a piece of five is none":                                {"no: MIIPA", token},
+		"nor is what looks like three characters in hexadecimal": {"the job f9d64d49496c615f46 does not exist", token},
 	} {
 		t.Run(phrase, func(t *testing.T) {
 			if a := parseAnswer([]byte(echoed(c.message)), c.secret); a.code != "X.1" || a.message != c.message {

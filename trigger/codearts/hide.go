@@ -66,19 +66,21 @@ func repeats(text string, secrets []string) bool {
 		return false
 	}
 	text = text[:min(len(text), maxRepeated)]
-	pieces := map[[piece]rune]bool{}
+	pieces := map[characters]bool{}
 	for _, plain := range unescaped(text) {
 		for _, form := range forms(plain) {
-			eachPiece(form, func(p [piece]rune) bool { pieces[p] = true; return true })
+			for _, long := range []int{piece, 2 * piece} {
+				eachPiece(form, long, func(p characters) bool { pieces[p] = true; return true })
+			}
 		}
 	}
 	for _, secret := range secrets {
 		if len(secret) < piece {
 			continue
 		}
-		for _, spelling := range spellings(secret) {
+		for spelling, long := range spellings(secret) {
 			for _, form := range forms(spelling) {
-				if !eachPiece(form, func(p [piece]rune) bool { return !pieces[p] }) {
+				if !eachPiece(form, long, func(p characters) bool { return !pieces[p] }) {
 					return true
 				}
 			}
@@ -90,18 +92,19 @@ func repeats(text string, secrets []string) bool {
 // maxRepeated is how much of a text is looked at, in bytes: more than is kept of any.
 const maxRepeated = 4 << 10
 
-// spellings of a secret. In base64 it depends on what stands before it how a text is
-// written.
-func spellings(secret string) []string {
+// spellings of a secret, with the length of a piece of each. In base64 it depends on what
+// stands before it how a text is written. Pieces in hexadecimal are twice as long: the ids
+// of jobs, commits and requests have many a short one.
+func spellings(secret string) map[string]int {
 	reversed := []rune(secret)
 	slices.Reverse(reversed)
-	all := []string{secret, string(reversed), hex.EncodeToString([]byte(secret))}
+	all := map[string]int{hex.EncodeToString([]byte(secret)): 2 * piece, secret: piece, string(reversed): piece}
 	for before := range 3 {
 		b := []byte(strings.Repeat(" ", before) + secret)
 		b = b[(3-before)%3+before:]    // what shares a group with what stands before it
 		b = b[:len(b)-len(b)%3]        // or behind it
 		standard := base64.StdEncoding // the other alphabet differs in characters that forms leaves out
-		all = append(all, standard.EncodeToString(b))
+		all[standard.EncodeToString(b)] = piece
 	}
 	return all
 }
@@ -118,12 +121,17 @@ func forms(text string) []string {
 	}, text)}
 }
 
-// eachPiece calls do for each piece of a text until it returns false, and reports
-// whether it never did.
-func eachPiece(text string, do func([piece]rune) bool) bool {
+// characters of a piece.
+type characters [2 * piece]rune
+
+// eachPiece calls do for each piece of a text, of that many characters, until it returns
+// false, and reports whether it never did.
+func eachPiece(text string, long int, do func(characters) bool) bool {
 	runes := []rune(text)
-	for i := 0; i+piece <= len(runes); i++ {
-		if !do([piece]rune(runes[i : i+piece])) {
+	for i := 0; i+long <= len(runes); i++ {
+		var p characters
+		copy(p[:], runes[i:i+long])
+		if !do(p) {
 			return false
 		}
 	}
