@@ -17,6 +17,7 @@ func TestDeadlineThatNobodySaw(t *testing.T) {
 	const off = 72 * time.Hour
 	tried := func(t *testing.T, b *bridge, row *store.Build) {
 		t.Helper()
+		row.Service = b.client(t, patient()).Address()
 		if _, err := b.store.BeginCall(t.Context(), row, time.Now().Add(-off)); err != nil {
 			t.Fatal(err)
 		}
