@@ -194,12 +194,15 @@ const (
 func (s *search) isOurs(ctx context.Context, r codearts.Record) (is answer, why string, err error) {
 	is = yes
 	if s.build.Marker != "" {
-		if is, why, err = s.isMarked(ctx, r); err != nil || is != undecided || !finished(r) {
+		if is, why, err = s.isMarked(ctx, r); err != nil || is != undecided {
 			return is, why, err
 		}
 	}
 	if n := store.Number(r.Number); n > 0 && n <= s.build.Known {
 		return no, "", nil // there before the call
+	}
+	if is == undecided && !finished(r) {
+		return is, why, nil // its parameters may come with its start
 	}
 	if s.build.Tag == "" && r.CommitID != "" && !strings.EqualFold(r.CommitID, s.build.Commit) {
 		return no, "", nil
@@ -227,7 +230,7 @@ func (s *search) isMarked(ctx context.Context, r codearts.Record) (answer, strin
 	if value, has := valueOf(parameters, s.build.Marker); has {
 		return is(value == s.build.ID), "", nil
 	}
-	return undecided, "its parameters do not have " + s.build.Marker + yet(r), nil // they may come with the build's start
+	return undecided, "its parameters do not have " + s.build.Marker + yet(r), nil
 }
 
 // fitsStart wants a build that did not begin before the call. A late start says

@@ -161,6 +161,14 @@ func TestPersonBuildsTheSameCommit(t *testing.T) {
 			build: marked(), sim: codeartstest.Options{BuildTime: time.Millisecond},
 			after: func(t *testing.T, s *scene) { t.Helper(); s.person(t, 0, codeartstest.Build{Parameters: main}) },
 		},
+		"before the call, without our marker, and still runs": {
+			build: marked(),
+			before: func(t *testing.T, s *scene) {
+				t.Helper()
+				s.person(t, 0, codeartstest.Build{})
+				s.another(t)
+			},
+		},
 		"after the call, alike, in another name": {
 			build:  push(commitA),
 			before: func(t *testing.T, s *scene) { t.Helper(); s.another(t) },
