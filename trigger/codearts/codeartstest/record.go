@@ -142,20 +142,26 @@ func (s *Simulator) list(r *http.Request, _ []byte) response {
 	now := s.o.Now()
 	to = to.Add(time.Second) // All of the last second counts.
 	s.mu.RLock()
-	defer s.mu.RUnlock()
-	j := s.jobs[jobID]
-	if j == nil {
+	var runs []*run
+	if j := s.jobs[jobID]; j != nil {
+		runs = slices.Clip(j.runs) // later ones are appended behind
+	}
+	s.mu.RUnlock()
+	if len(runs) == 0 {
 		return serviceError(403, codeNoHistory, "the job has no history")
 	}
 	var found []*run
-	for _, each := range slices.Backward(j.runs) {
+	for _, each := range slices.Backward(runs) {
 		if !each.at.Before(from) && each.at.Before(to) && s.visible(each, now) {
 			found = append(found, each)
 		}
 	}
 	states := []any{}
 	for _, each := range found[min(page*size, len(found)):min((page+1)*size, len(found))] {
-		states = append(states, s.record(each, s.view(each, each.stopped, now)))
+		s.mu.RLock()
+		stopped := each.stopped
+		s.mu.RUnlock()
+		states = append(states, s.record(each, s.view(each, stopped, now)))
 	}
 	return serviceResult(map[string]any{
 		"health_score":     "100",
