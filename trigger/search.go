@@ -344,7 +344,8 @@ func (s *search) certain(ctx context.Context) (*store.Build, codearts.Record, er
 	b, err := s.store.Answered(ctx, s.build.Target, s.build.Service, s.build.JobID)
 	if err == nil && b != nil && s.build.CalledAt.Sub(b.CalledAt).Abs() < executorFor {
 		s.record, err = s.target.Service.Record(ctx, b.JobID, b.BuildNumber, s.target.Reconcile.TimeZone)
-		if e, ok := errors.AsType[*codearts.Error](err); ok && e.Fate == codearts.FateDead {
+		old := time.Since(b.StartedAt) > s.target.Reconcile.Patience // else its record may lag behind
+		if e, ok := errors.AsType[*codearts.Error](err); ok && e.Fate == codearts.FateDead && old {
 			b, err = nil, nil // the service does not know it any more
 		}
 		s.answered = b

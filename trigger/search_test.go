@@ -174,6 +174,11 @@ func TestPersonBuildsTheSameCommit(t *testing.T) {
 			before: func(t *testing.T, s *scene) { t.Helper(); s.another(t) },
 			after:  func(t *testing.T, s *scene) { t.Helper(); s.person(t, 0, codeartstest.Build{Parameters: main}) },
 		},
+		"after the call, alike, in another name, and the records of ours lag": {
+			build: push(commitA), sim: codeartstest.Options{RecordLag: 300 * time.Millisecond},
+			before: func(t *testing.T, s *scene) { t.Helper(); s.another(t) },
+			after:  func(t *testing.T, s *scene) { t.Helper(); s.person(t, 0, codeartstest.Build{Parameters: main}) },
+		},
 	} {
 		for drop, started := range map[string]bool{codeartstest.DropBefore: false, codeartstest.DropAfter: true} {
 			t.Run(fmt.Sprintf("%s, ours was started: %t", phrase, started), func(t *testing.T) {
