@@ -91,9 +91,9 @@ func TestStandstill(t *testing.T) {
 		processes int
 		still     time.Duration
 	}{
-		"one process on SQLite, beyond the timeout":      {1, 4 * time.Second},
+		"one process on SQLite, beyond the timeout":      {1, 6 * time.Second},
 		"three replicas on Postgres, taken for dead":     {3, store.DeadAfter + 8*time.Second},
-		"three replicas on Postgres, beyond the timeout": {3, 4 * time.Second},
+		"three replicas on Postgres, beyond the timeout": {3, 6 * time.Second},
 	} {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()

@@ -50,8 +50,8 @@ targets:
   north:
     endpoint: %s
     credentials: {access_key: {env: KILL_AK}, secret_key: {env: KILL_SK}}
-    timeout: 2s
-    reconcile: {patience: 2s}
+    timeout: 4s
+    reconcile: {patience: 3s}
 rules:
 `, endpoint)
 	rule := func(name, repository, when, job, more string) {
@@ -155,7 +155,7 @@ func weather() []codeartstest.Fault {
 		{Path: codeartstest.PathRun, Status: 502, Body: "<html><title>Bad Gateway</title>", ContentType: "text/html", Done: true, Probability: 0.02},
 		{Path: codeartstest.PathRun, Status: 200, Body: "{", Done: true, Probability: 0.02},
 		{Path: codeartstest.PathRun, Status: 429, RetryAfter: 1, Probability: 0.003},
-		{Path: codeartstest.PathRun, Delay: 3 * time.Second, Drop: codeartstest.DropAfter, Probability: 0.01}, // longer than the timeout
+		{Path: codeartstest.PathRun, Delay: 5 * time.Second, Drop: codeartstest.DropAfter, Probability: 0.01}, // longer than the timeout
 		{Path: codeartstest.PathRun, Delay: 100 * time.Millisecond, Probability: 0.2},
 		{Path: codeartstest.PathList, Status: 500, Code: "CB.00060100", Probability: 0.05},
 		{Path: codeartstest.PathList, Drop: codeartstest.DropBefore, Probability: 0.05},
