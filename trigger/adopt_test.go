@@ -92,7 +92,7 @@ func TestRecordThatCannotBeRead(t *testing.T) {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
 			b := newBridge(t, settings{stopped: true})
-			b.SetRules(t.Context(), []trigger.Target{{Target: patient(), Service: broken{b.client(t, patient()), "1"}}}, nil)
+			b.SetRules([]trigger.Target{{Target: patient(), Service: broken{b.client(t, patient()), "1"}}}, nil)
 			if _, err := b.sim.StartBuild(codeartstest.Build{JobID: job, Tag: "v0"}); err != nil { // number 1, a person's
 				t.Fatal(err)
 			}
@@ -135,7 +135,7 @@ func TestMarkerThatIsNotThereYet(t *testing.T) {
 	b := newBridge(t, settings{stopped: true, sim: codeartstest.Options{BuildTime: time.Hour}})
 	asks := new(atomic.Int32)
 	asks.Store(minSearches)
-	b.SetRules(t.Context(), []trigger.Target{{Target: patient(), Service: lacking{b.client(t, patient()), asks}}}, nil)
+	b.SetRules([]trigger.Target{{Target: patient(), Service: lacking{b.client(t, patient()), asks}}}, nil)
 	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropAfter, Times: 1})
 	if err := b.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -175,7 +175,7 @@ func TestAdoptedBySomebodyElse(t *testing.T) {
 	if _, err := b.store.BeginCall(t.Context(), quicker, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	b.SetRules(t.Context(), []trigger.Target{{Target: patient(), Service: contested{b.client(t, patient()), func() {
+	b.SetRules([]trigger.Target{{Target: patient(), Service: contested{b.client(t, patient()), func() {
 		quicker.State, quicker.BuildNumber, quicker.Adopted = store.Started, "1", true
 		if err := b.store.Save(t.Context(), quicker); err != nil {
 			t.Error(err)

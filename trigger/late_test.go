@@ -41,7 +41,7 @@ func TestAnswerThatComesLate(t *testing.T) {
 			t.Parallel()
 			b := newBridge(t, settings{stopped: true})
 			gate := make(chan struct{})
-			b.SetRules(t.Context(), []trigger.Target{{Target: patient(), Service: slow{b.client(t, patient()), gate}}}, nil)
+			b.SetRules([]trigger.Target{{Target: patient(), Service: slow{b.client(t, patient()), gate}}}, nil)
 			id := b.deliver(t, push(commitA))[0]
 			var work sync.WaitGroup
 			work.Go(func() {
@@ -86,7 +86,7 @@ func TestCallThatEndsLate(t *testing.T) {
 			b := newBridge(t, settings{stopped: true, log: log})
 			b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropAfter})
 			gate := make(chan struct{})
-			b.SetRules(t.Context(), []trigger.Target{{Target: patient(), Service: slow{b.client(t, patient()), gate}}}, nil)
+			b.SetRules([]trigger.Target{{Target: patient(), Service: slow{b.client(t, patient()), gate}}}, nil)
 			id := b.deliver(t, push(commitA))[0]
 			var work sync.WaitGroup
 			work.Go(func() {
@@ -116,7 +116,7 @@ func TestAnswerThatComesLateAmongChanges(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, settings{stopped: true})
 	gate := make(chan struct{})
-	b.SetRules(t.Context(), []trigger.Target{{Target: patient(), Service: slow{b.client(t, patient()), gate}}}, nil)
+	b.SetRules([]trigger.Target{{Target: patient(), Service: slow{b.client(t, patient()), gate}}}, nil)
 	id := b.deliver(t, push(commitA))[0]
 	var work sync.WaitGroup
 	work.Go(func() {

@@ -8,7 +8,6 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver
 
-	"buildbridge/trigger/codearts/codeartstest"
 	"buildbridge/trigger/store"
 )
 
@@ -18,18 +17,9 @@ func TestPoison(t *testing.T) {
 	t.Parallel()
 	for phrase, c := range map[string]struct {
 		poison string // $1 is the id of a build that waits
-		sqlite bool   // alone can keep it
 		want   store.State
 		reason string // part of it
 	}{
-		// A build that has no wake-up gets one when somebody begins to lead.
-		"a wake-up that cannot be read":            {poison: `UPDATE river_job SET args = '{"build": 5}' WHERE kind = 'build'`, want: store.Started},
-		"a wake-up that is no JSON":                {poison: `UPDATE river_job SET args = 'nonsense' WHERE kind = 'build'`, sqlite: true, want: store.Started},
-		"a wake-up that is no text":                {poison: `UPDATE river_job SET args = x'ff00ff' WHERE kind = 'build'`, sqlite: true, want: store.Started},
-		"a wake-up of a build that does not exist": {poison: `UPDATE river_job SET args = '{"build": "nobody"}' WHERE kind = 'build'`, want: store.Started},
-		"a wake-up of an unknown kind":             {poison: `UPDATE river_job SET kind = 'nonsense' WHERE kind = 'build'`, want: store.Started},
-		"a wake-up whose errors cannot be read":    {poison: `UPDATE river_job SET errors = x'ff00ff' WHERE kind = 'build'`, sqlite: true, want: store.Started},
-
 		"a log that cannot be read":  {poison: `UPDATE builds SET log = '[{"at": nonsense' WHERE id = $1`, want: store.Started},
 		"a body that is no RunJob":   {poison: `UPDATE builds SET body = substr(body, 2) WHERE id = $1`, want: store.Dead, reason: "CB.00060200"},
 		"an empty body":              {poison: `UPDATE builds SET body = substr(body, 1, 0) WHERE id = $1`, want: store.Dead, reason: "CB.00060200"},
@@ -40,9 +30,6 @@ func TestPoison(t *testing.T) {
 		for database, driver := range map[string]string{"SQLite": "sqlite", "Postgres": "pgx"} {
 			t.Run(phrase+" on "+database, func(t *testing.T) {
 				t.Parallel()
-				if c.sqlite && database != "SQLite" {
-					t.Skip("it refuses that by itself")
-				}
 				s := settings{stopped: true}
 				if database == "Postgres" {
 					s.path = server.Database(t)
@@ -77,19 +64,6 @@ func TestPoison(t *testing.T) {
 					}
 					time.Sleep(5 * time.Millisecond)
 				}
-				for c.want != store.Waiting { // what is done with does not come round again
-					var left int
-					if err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM river_job WHERE finalized_at IS NULL`).Scan(&left); err != nil {
-						t.Fatal(err)
-					}
-					if left == 0 {
-						break
-					}
-					if time.Now().After(deadline) {
-						t.Fatalf("%d wake-ups are left", left)
-					}
-					time.Sleep(5 * time.Millisecond)
-				}
 				if _, _, err := b.store.Builds(t.Context(), store.BuildFilter{}); err != nil {
 					t.Errorf("the builds cannot be listed any more: %v", err)
 				}
@@ -98,40 +72,5 @@ func TestPoison(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-// A wake-up is spoilt while its build waits: the build gets another.
-func TestPoisonWhileRunning(t *testing.T) {
-	t.Parallel()
-	for database, driver := range map[string]string{"SQLite": "sqlite", "Postgres": "pgx"} {
-		t.Run(database, func(t *testing.T) {
-			t.Parallel()
-			var s settings
-			if database == "Postgres" {
-				s.path = server.Database(t)
-			}
-			b := newBridge(t, s)
-			b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Status: 429, RetryAfter: 1, Times: 1})
-			id := b.deliver(t, push(commitA))[0]
-			for b.await(t, id, store.Waiting, store.Calling).Reason == "" {
-				time.Sleep(time.Millisecond)
-			}
-			db, err := sql.Open(driver, b.path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			res, err := db.ExecContext(t.Context(), `UPDATE river_job SET args = '{"build": []}' WHERE kind = 'build'`)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if n, err := res.RowsAffected(); n != 1 || err != nil {
-				t.Fatal(n, err)
-			}
-			if err := db.Close(); err != nil {
-				t.Error(err)
-			}
-			b.await(t, id, store.Started)
-		})
 	}
 }

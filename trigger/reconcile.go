@@ -32,16 +32,16 @@ const minAsked = 3
 // reconcile asks the service what became of a call without an answer. What it
 // finds is adopted; what it does not find within the target's patience waits
 // again. When asking fails, the build stays unknown, with the reason to be seen.
-func (t *Trigger) reconcile(ctx context.Context, target *target, b *store.Build) (again time.Duration, err error) {
+func (t *Trigger) reconcile(ctx context.Context, target *target, b *store.Build) (err error) {
 	now := time.Now()
 	if gone := cannotAsk(target, b); gone != "" {
 		if now.After(b.Deadline) {
-			return 0, t.giveUp(ctx, b, store.Attempt{At: now, Error: gone})
+			return t.giveUp(ctx, b, store.Attempt{At: now, Error: gone})
 		}
 		return t.wait(ctx, b, "RunJob got no answer, and "+gone, goneRetry)
 	}
 	if pause := target.pausedFor(now); pause > 0 {
-		return pause, nil
+		return t.wait(ctx, b, b.Reason, pause)
 	}
 	ctx, span := t.attempt(ctx, "reconcile", b)
 	defer func() { end(span, err) }()
@@ -50,7 +50,7 @@ func (t *Trigger) reconcile(ctx context.Context, target *target, b *store.Build)
 	b.Seen = max(b.Seen, found.highest)
 	if err != nil {
 		if ctx.Err() != nil {
-			return time.Millisecond, nil //nolint:nilerr // stopping; the row says where to go on
+			return t.wait(ctx, b, b.Reason, 0) // stopping; the row says where to go on
 		}
 		span.SetStatus(codes.Error, err.Error())
 		if e, ok := errors.AsType[*codearts.Error](err); ok && throttled(err) {
@@ -64,7 +64,7 @@ func (t *Trigger) reconcile(ctx context.Context, target *target, b *store.Build)
 		start(&try, number, time.Now(), true)
 		err := t.finish(ctx, &try, store.Attempt{At: now, Took: took, Search: true, Outcome: store.Started})
 		if !errors.Is(err, store.ErrClaimed) {
-			return 0, err
+			return err
 		}
 	}
 	b.Asked++
@@ -75,7 +75,8 @@ func (t *Trigger) reconcile(ctx context.Context, target *target, b *store.Build)
 		return t.stayUnknown(ctx, target, b, store.Attempt{At: now, Took: took, Search: true, Error: "search: not found yet"})
 	}
 	b.State, b.Reason = store.Waiting, "the service has no such build: the call before started none"
-	return time.Millisecond, t.finish(ctx, b, store.Attempt{At: now, Took: took, Search: true, Outcome: store.Waiting, Error: b.Reason})
+	b.DueAt = now
+	return t.finish(ctx, b, store.Attempt{At: now, Took: took, Search: true, Outcome: store.Waiting, Error: b.Reason})
 }
 
 // cannotAsk says why nobody can be asked what became of a call, "" if somebody can.
@@ -92,19 +93,19 @@ func cannotAsk(target *target, b *store.Build) string {
 // undecided keeps a build unknown of which a search found nothing out. After the
 // deadline it gives up, unless there is patience left, or this is the first look since
 // then: no process may have run.
-func (t *Trigger) undecided(ctx context.Context, target *target, b *store.Build, a store.Attempt) (time.Duration, error) {
+func (t *Trigger) undecided(ctx context.Context, target *target, b *store.Build, a store.Attempt) error {
 	n := len(b.Log)
 	if a.At.After(b.Deadline) && a.At.After(patienceEnds(target, b)) && n > 0 && b.Log[n-1].At.After(b.Deadline) {
-		return 0, t.giveUp(ctx, b, a)
+		return t.giveUp(ctx, b, a)
 	}
 	return t.stayUnknown(ctx, target, b, a)
 }
 
 // stayUnknown saves why, and says when to ask again.
-func (t *Trigger) stayUnknown(ctx context.Context, target *target, b *store.Build, a store.Attempt) (time.Duration, error) {
+func (t *Trigger) stayUnknown(ctx context.Context, target *target, b *store.Build, a store.Attempt) error {
 	b.State, b.Reason, a.Outcome = store.Unknown, a.Error, store.Unknown
-	err := t.finish(ctx, b, a)
-	return askAgain(target, b), err
+	b.DueAt = time.Now().Add(askAgain(target, b))
+	return t.finish(ctx, b, a)
 }
 
 // giveUp ends a build of which it never became known whether it was started.

@@ -60,14 +60,16 @@ type Trigger struct {
 
 	mu      sync.RWMutex
 	targets map[string]*target
-	workers *store.Workers // nil while nothing is worked
+	queues  map[string]*queue // by the names of targets; nil while nothing is worked
 
-	orphansLooked time.Time // when builds without a wake-up were looked for; of the watch alone
-
-	inFlight inFlight
+	hands    hands
 	stopping context.Context //nolint:containedctx // the life of the workers, not of a request
 	stop     context.CancelFunc
+	cut      context.Context    //nolint:containedctx // as above: the end of calls that run
+	cutOff   context.CancelFunc //
 	loops    sync.WaitGroup
+	works    sync.WaitGroup
+	renewing sync.WaitGroup // as long as anything is worked
 }
 
 // New makes a trigger that accepts at once and calls nothing before Start.
@@ -101,12 +103,13 @@ func New(o Options) (*Trigger, error) {
 		t.maxWaiting = DefaultMaxWaiting
 	}
 	t.stopping, t.stop = context.WithCancel(context.Background())
+	t.cut, t.cutOff = context.WithCancel(context.Background())
 	return t, nil
 }
 
 // SetRules takes the targets and the names of the rules after they were loaded.
 // Builds of a target that is gone wait for it, visibly, until their deadline.
-func (t *Trigger) SetRules(ctx context.Context, targets []Target, rules []mapping.Job) {
+func (t *Trigger) SetRules(targets []Target, rules []mapping.Job) {
 	t.mu.Lock()
 	now := make(map[string]*target, len(targets))
 	for _, c := range targets {
@@ -115,7 +118,7 @@ func (t *Trigger) SetRules(ctx context.Context, targets []Target, rules []mappin
 	t.targets = now
 	t.mu.Unlock()
 	t.metrics.know(slices.Collect(maps.Keys(now)), rules)
-	t.workQueues(ctx, nil)
+	t.workQueues(nil)
 }
 
 func (t *Trigger) target(name string) *target {
@@ -136,16 +139,12 @@ func (t *Trigger) Start(ctx context.Context) error {
 	if n := t.count(stats); t.dryRun && n > 0 {
 		return fmt.Errorf("the database has %d builds that wait, and a dry run would end them: give it a database of its own", n)
 	}
-	t.loops.Go(t.attend) // before the first call: who is silent is taken for dead
-	workers, err := t.store.StartWorkers(ctx, t.slots, t.work)
-	if err != nil {
-		t.stop()
-		t.loops.Wait()
-		return err
-	}
 	t.mu.Lock()
-	t.workers = workers
+	t.queues = map[string]*queue{}
 	t.mu.Unlock()
+	t.workQueues(stats)
+	t.loops.Go(t.passOn)
+	t.renewing.Go(t.renew)
 	t.look(ctx)
 	t.loops.Go(t.watch)
 	t.loops.Go(t.prune)
@@ -155,17 +154,32 @@ func (t *Trigger) Start(ctx context.Context) error {
 // Stop takes up no more builds and lets calls that run finish until ctx ends.
 func (t *Trigger) Stop(ctx context.Context) error {
 	t.stop()
-	t.mu.Lock()
-	workers := t.workers
-	t.workers = nil
-	t.mu.Unlock()
-	var err error
-	if workers != nil {
-		err = workers.Stop(ctx)
-	}
 	t.loops.Wait()
-	return err
+	defer t.renewing.Wait()
+	defer t.cutOff()
+	done := make(chan struct{})
+	go func() {
+		t.works.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	// The grace period is over: what still runs is cut off and, being on the wire,
+	// looked for after the next start.
+	t.cutOff()
+	select {
+	case <-done:
+		return nil
+	case <-time.After(cutWithin):
+		return errors.New("calls did not end though they were cut off")
+	}
 }
+
+// cutWithin is how long a call that is cut off may take to save that.
+const cutWithin = 5 * time.Second
 
 // Ready reports why builds cannot be accepted now, nil if they can.
 func (t *Trigger) Ready(ctx context.Context) error {

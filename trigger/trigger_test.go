@@ -168,7 +168,7 @@ func (b *bridge) setTargets(t *testing.T, targets ...mapping.Target) {
 	for _, target := range targets {
 		at = append(at, trigger.Target{Target: target, Service: b.client(t, target)})
 	}
-	b.SetRules(t.Context(), at, []mapping.Job{{Rule: "cart", Target: "north", JobID: job}})
+	b.SetRules(at, []mapping.Job{{Rule: "cart", Target: "north", JobID: job}})
 }
 
 // client calls the target; the simulator, if it has no endpoint.
@@ -730,7 +730,7 @@ func (panics) RunJob(context.Context, []byte) (string, error) { panic("at the di
 func TestPanicEndsTheBuild(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, settings{})
-	b.SetRules(t.Context(), []trigger.Target{{Target: patient(), Service: panics{b.client(t, patient())}}}, nil)
+	b.SetRules([]trigger.Target{{Target: patient(), Service: panics{b.client(t, patient())}}}, nil)
 	id := b.deliver(t, push(commitA))[0]
 	b.await(t, id, store.Calling, store.Unknown, store.Dead) // not waiting: on the wire it must be looked for
 	b.setTargets(t, patient())

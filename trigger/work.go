@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -16,110 +15,53 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// inFlight knows the builds that this process has on the wire.
-type inFlight struct {
-	mu  sync.Mutex
-	ids map[string]bool
-}
-
-// enter reports whether nobody else is in there with the same build.
-func (f *inFlight) enter(id string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.ids[id] {
-		return false
-	}
-	if f.ids == nil {
-		f.ids = map[string]bool{}
-	}
-	f.ids[id] = true
-	return true
-}
-
-func (f *inFlight) leave(id string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.ids, id)
-}
-
-// work moves one build as far as it gets now. It implements store.Work.
-func (t *Trigger) work(ctx context.Context, id string) (again time.Duration, err error) {
-	if !t.inFlight.enter(id) {
-		return time.Second, nil // woken twice; the other one may fail
-	}
-	defer t.inFlight.leave(id)
-	b, err := t.store.Build(ctx, id)
-	if errors.Is(err, store.ErrNotFound) {
-		t.log.Warn("a wake-up names a build that does not exist", "build", id)
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
+// step moves one build as far as it gets now, and saves when to look at it next.
+func (t *Trigger) step(ctx context.Context, b *store.Build) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			again, err = t.afterPanic(ctx, b, p)
+			err = t.afterPanic(ctx, b, p)
 		}
 	}()
-	again, err = t.step(ctx, b)
-	if errors.Is(err, store.ErrStale) {
-		return time.Millisecond, nil // superseded, or worked by somebody else: look anew
-	}
-	return again, err
-}
-
-// afterPanic ends a build that panics: our fault, but it must not come round for
-// ever. What was on the wire is looked for first.
-func (t *Trigger) afterPanic(ctx context.Context, b *store.Build, p any) (time.Duration, error) {
-	t.log.Error("working a build panicked", append(buildAttrs(b), "error", fmt.Sprint(p), "stack", string(debug.Stack()))...)
-	now, err := t.store.Build(ctx, b.ID)
-	if err != nil {
-		return backoffMost, err
-	}
-	if now.State != store.Waiting && time.Now().Before(now.Deadline) {
-		return backoffMost, nil // it may have been started: somebody should look, until then
-	}
-	now.State, now.Reason = store.Dead, fmt.Sprintf("buildbridge failed inside: %v", p)
-	return 0, t.finish(ctx, now, store.Attempt{At: time.Now(), Outcome: store.Dead, Error: now.Reason})
-}
-
-func (t *Trigger) step(ctx context.Context, b *store.Build) (time.Duration, error) {
 	target := t.target(b.Target)
 	switch b.State {
 	case store.Waiting:
 		return t.call(ctx, target, b)
 	case store.Calling:
-		if b.Caller != t.store.Caller() {
-			alive, err := t.store.Alive(ctx, b.Caller)
-			if err != nil {
-				return 0, err
-			}
-			if alive {
-				return time.Second, nil // it may still save the answer
-			}
-		}
-		// Nobody has it on the wire: whoever had died, or could not save. Whether
-		// the call arrived is not known.
+		// Its lease is over, so nobody has it on the wire: whoever had died, or could not
+		// save. Whether the call arrived is not known.
 		b.State, b.Reason, b.Asked = store.Unknown, "the process ended while RunJob was on its way", 0
-		if err := t.store.Save(ctx, b); err != nil {
-			return 0, err
-		}
 		return t.reconcile(ctx, target, b)
 	case store.Unknown:
 		return t.reconcile(ctx, target, b)
 	case store.Started, store.Dead, store.Superseded, store.DryRun:
-		return 0, nil
+		return nil
 	}
-	// A newer version's, perhaps: it will wake the build again.
+	// A newer version's, perhaps: it will take the build, or this one look again.
 	t.log.Error("a build is in a state that this version does not know", append(buildAttrs(b), "state", b.State)...)
-	return 0, nil
+	return t.store.Release(ctx, []int64{b.Seq}, goneRetry)
+}
+
+// afterPanic ends a build that panics: our fault, but it must not come round for
+// ever. What was on the wire is looked for first.
+func (t *Trigger) afterPanic(ctx context.Context, b *store.Build, p any) error {
+	t.log.Error("working a build panicked", append(buildAttrs(b), "error", fmt.Sprint(p), "stack", string(debug.Stack()))...)
+	now, err := t.store.Build(ctx, b.ID)
+	if err != nil {
+		return err
+	}
+	if now.State != store.Waiting && time.Now().Before(now.Deadline) { // it may have been started: somebody should look, until then
+		now.DueAt = time.Now().Add(backoffMost)
+		return t.store.Save(ctx, now)
+	}
+	now.State, now.Reason = store.Dead, fmt.Sprintf("buildbridge failed inside: %v", p)
+	return t.finish(ctx, now, store.Attempt{At: time.Now(), Outcome: store.Dead, Error: now.Reason})
 }
 
 // goneRetry is how often a build looks whether its target is back in the rules.
 const goneRetry = 10 * time.Second
 
 // call is the way of a build that waits: to the service, if nothing holds it.
-func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) (time.Duration, error) {
+func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) error {
 	now := time.Now()
 	if now.After(b.Deadline) && (target == nil || hadItsTime(b, now)) {
 		reason := fmt.Sprintf("not started by its deadline, %s", b.Deadline.Format(time.RFC3339))
@@ -127,11 +69,11 @@ func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) (tim
 			reason += ": " + b.Reason
 		}
 		b.State, b.Reason = store.Dead, reason
-		return 0, t.finish(ctx, b, store.Attempt{At: now, Outcome: store.Dead, Error: reason})
+		return t.finish(ctx, b, store.Attempt{At: now, Outcome: store.Dead, Error: reason})
 	}
 	if t.dryRun {
 		b.State, b.Reason = store.DryRun, ""
-		return 0, t.finish(ctx, b, store.Attempt{At: now, Outcome: store.DryRun})
+		return t.finish(ctx, b, store.Attempt{At: now, Outcome: store.DryRun})
 	}
 	if target == nil {
 		return t.wait(ctx, b, fmt.Sprintf("target %q is not in the rules", b.Target), goneRetry)
@@ -143,11 +85,13 @@ func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) (tim
 	}
 	if target.limiter != nil { // a build that is held takes no turn from the others
 		if hold, err := t.store.Park(ctx, b, now); err != nil || hold != store.NoHold {
-			return 0, t.held(ctx, b, hold, err)
+			return t.heldBack(ctx, b, hold, err)
 		}
 	}
-	if again, err := t.takeTurn(ctx, target); again > 0 || err != nil {
-		return again, err
+	if mine, err := t.takeTurn(ctx, target); err != nil {
+		return err
+	} else if !mine {
+		return t.wait(ctx, b, b.Reason, time.Second)
 	}
 	b.CalledThere = time.Time{}
 	if there, known := target.Service.Clock(); known {
@@ -155,13 +99,13 @@ func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) (tim
 	}
 	hold, err := t.store.BeginCall(ctx, b, time.Now())
 	if err != nil || hold != store.NoHold {
-		return 0, t.held(ctx, b, hold, err) // parked: what holds it wakes it
+		return t.heldBack(ctx, b, hold, err)
 	}
 	return t.callNow(ctx, target, b)
 }
 
 // callNow calls RunJob for a build that nothing holds.
-func (t *Trigger) callNow(ctx context.Context, target *target, b *store.Build) (again time.Duration, err error) {
+func (t *Trigger) callNow(ctx context.Context, target *target, b *store.Build) (err error) {
 	ctx, span := t.attempt(ctx, "attempt", b)
 	defer func() { end(span, err) }()
 	// This process may be stopped at any moment, and be taken for dead. Who looks for
@@ -173,34 +117,30 @@ func (t *Trigger) callNow(ctx context.Context, target *target, b *store.Build) (
 	return t.settle(ctx, target, b, number, took, err)
 }
 
-// held tells of a build that is parked.
-func (t *Trigger) held(ctx context.Context, b *store.Build, hold store.Hold, err error) error {
+// heldBack tells of a build that is held: what holds it wakes it.
+func (t *Trigger) heldBack(ctx context.Context, b *store.Build, hold store.Hold, err error) error {
 	if err == nil {
 		t.log.DebugContext(ctx, "build is held", append(buildAttrs(b), "reason", string(hold))...)
 	}
 	return err
 }
 
-// wait keeps a build waiting, with the reason to be seen.
-func (t *Trigger) wait(ctx context.Context, b *store.Build, reason string, again time.Duration) (time.Duration, error) {
-	if b.Reason != reason {
-		b.Reason = reason
-		if err := t.store.Save(ctx, b); err != nil {
-			return 0, err
-		}
-	}
-	return untilDeadline(b, again), nil
+// wait keeps a build as it is for a while, with the reason to be seen.
+func (t *Trigger) wait(ctx context.Context, b *store.Build, reason string, wait time.Duration) error {
+	b.Reason, b.DueAt = reason, dueIn(b, wait)
+	return t.store.Save(context.WithoutCancel(ctx), b)
 }
 
-// untilDeadline cuts a wait to the deadline of the build, which must be seen.
-func untilDeadline(b *store.Build, wait time.Duration) time.Duration {
-	if left := time.Until(b.Deadline); left > 0 {
-		return min(wait, left+time.Millisecond)
-	}
-	if b.CalledAt.After(b.Deadline) {
-		return time.Millisecond
-	}
-	return wait // for the one call that it still gets
+// dueIn is the time after a wait, or that of the build's deadline, which must be seen.
+func dueIn(b *store.Build, wait time.Duration) time.Time {
+	now := time.Now()
+	switch left := b.Deadline.Sub(now); {
+	case left > 0:
+		wait = min(wait, left+time.Millisecond)
+	case b.CalledAt.After(b.Deadline):
+		wait = 0
+	} // else it is for the one call that it still gets
+	return now.Add(wait)
 }
 
 // noticedWithin is how soon a deadline is noticed by a process that runs.
@@ -214,25 +154,21 @@ func hadItsTime(b *store.Build, now time.Time) bool {
 	return b.CalledAt.After(b.Deadline) || lookedAt && now.Sub(b.Deadline) < noticedWithin
 }
 
-// takeTurn waits for the target's rate limit, and says when to try again if the
-// build did not get a turn, or the workers stopped.
-func (t *Trigger) takeTurn(ctx context.Context, target *target) (again time.Duration, err error) {
+// takeTurn waits for the target's rate limit, and says whether the build got a turn: not
+// if none is near, or the workers stopped.
+func (t *Trigger) takeTurn(ctx context.Context, target *target) (mine bool, err error) {
 	if target.limiter == nil {
-		return 0, nil
+		return true, nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(t.stopping, cancel)() //nolint:contextcheck // the end of the workers ends the wait
-	mine, err := target.limiter.wait(ctx)
-	if err != nil || mine {
-		return 0, err
-	}
-	return time.Second, nil
+	return target.limiter.wait(ctx)
 }
 
 // callWithin is how long a call may take to be stored and sent, however short its
 // timeout is: no other process has taken over by then.
-const callWithin = store.DeadAfter / 2
+const callWithin = store.Lease / 2
 
 func (t *Trigger) runJob(ctx context.Context, target *target, b *store.Build) (string, time.Duration, error) {
 	begin := time.Now()
@@ -254,20 +190,20 @@ func (t *Trigger) runJob(ctx context.Context, target *target, b *store.Build) (s
 
 // settle turns the answer to a call into the fate of the build. It is the only
 // place that does.
-func (t *Trigger) settle(ctx context.Context, target *target, b *store.Build, number string, took time.Duration, callErr error) (time.Duration, error) {
+func (t *Trigger) settle(ctx context.Context, target *target, b *store.Build, number string, took time.Duration, callErr error) error {
 	attempt := store.Attempt{At: b.CalledAt, Took: took}
 	if callErr == nil {
 		start(b, number, b.CalledAt.Add(took), false)
 		attempt.Outcome = store.Started
 		err := t.finish(ctx, b, attempt)
 		if errors.Is(err, store.ErrStale) {
-			return 0, t.insist(ctx, b, attempt)
+			return t.insist(ctx, b, attempt)
 		}
-		return 0, err
+		return err
 	}
 	var (
-		fate  = codearts.FateUnknown // whatever else it is, it may have arrived
-		again time.Duration
+		fate = codearts.FateUnknown // whatever else it is, it may have arrived
+		wait time.Duration
 	)
 	e, ok := errors.AsType[*codearts.Error](callErr)
 	if ok {
@@ -278,20 +214,20 @@ func (t *Trigger) settle(ctx context.Context, target *target, b *store.Build, nu
 	case codearts.FateDead:
 		b.State = store.Dead
 	case codearts.FateRetry:
-		b.State, again = store.Waiting, backoff(b.Attempts)
+		b.State, wait = store.Waiting, backoff(b.Attempts)
 	case codearts.FateThrottled:
-		again = throttledFor(e.RetryAfter, b.Attempts)
-		target.pause(time.Now().Add(again))
-		b.State, again = store.Waiting, again+rand.N(time.Second) //nolint:gosec // jitter
+		wait = throttledFor(e.RetryAfter, b.Attempts)
+		target.pause(time.Now().Add(wait))
+		b.State, wait = store.Waiting, wait+rand.N(time.Second) //nolint:gosec // jitter
 	case codearts.FateUnknown:
-		b.State, again = store.Unknown, askAgain(target, b)
+		b.State, wait = store.Unknown, askAgain(target, b)
 	}
-	attempt.Outcome, attempt.Error = b.State, b.Reason
+	attempt.Outcome, attempt.Error, b.DueAt = b.State, b.Reason, dueIn(b, wait)
 	err := t.finish(ctx, b, attempt)
 	if errors.Is(err, store.ErrStale) && fate == codearts.FateUnknown {
 		t.overtaken(ctx, b, attempt)
 	}
-	return untilDeadline(b, again), err
+	return err
 }
 
 // overtaken tells of a call that ended without an answer after another process took

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // acceptance is a delivery with its builds on their way into the database.
@@ -20,7 +21,7 @@ type acceptance struct {
 	found    string // the delivery that committed the same before, its own after an answer that was lost; "" for none
 }
 
-// Accept commits a delivery, its builds and their wake-ups in one transaction,
+// Accept commits a delivery and its builds, which are due at once, in one transaction,
 // and returns after it is on disk. If a delivery with the same source and
 // duplicate key committed builds before (within the window, if there is one),
 // nothing is written and its id is returned.
@@ -133,20 +134,20 @@ func (a *acceptance) since() int64 {
 func newDeliveries() *rows {
 	return &rows{table: "deliveries", columns: []string{
 		"id", "source", "provider", "host_id", "event", "repository", "ref", "commit_id",
-		"received_at", "outcome", "reason", "duplicate_key", "verdicts", "header", "body", "replay_of",
+		"received_at", "outcome", "reason", "duplicate_key", "verdicts", "header", "replay_of", "body",
 	}}
 }
 
 func newBuilds() *rows {
 	return &rows{table: "builds", columns: []string{
-		"id", "delivery", "rule", "target", "job_id", "repository", "ref", "tag", "commit_id", "marker",
-		"body", "newest", "replay_of", "by_hand", "state", "reason", "received_at", "deadline", "trace",
+		"id", "delivery", "rule", "target", "job_id", "repository", "ref", "tag", "commit_id", "ref_key", "commit_key", "marker",
+		"body", "newest", "replay_of", "by_hand", "state", "due_at", "reason", "received_at", "deadline", "trace",
 	}}
 }
 
 func (r *rows) addDelivery(d *Delivery, header string, zipped []byte) {
 	r.add(d.ID, d.Source, d.Provider, d.HostID, d.Event, d.Repository, d.Ref, d.Commit,
-		micros(d.ReceivedAt), string(d.Outcome), d.Reason, d.DuplicateKey, string(d.Verdicts), header, zipped, d.ReplayOf)
+		micros(d.ReceivedAt), string(d.Outcome), d.Reason, d.DuplicateKey, string(d.Verdicts), header, d.ReplayOf, zipped)
 }
 
 func headerText(d *Delivery) (string, error) {
@@ -160,16 +161,12 @@ func headerText(d *Delivery) (string, error) {
 // What builds share: a ref or a commit of one job of a service, among which one call
 // at a time is unresolved; and the line, which keeps its order.
 const (
-	sameRef    = `service = ? AND job_id = ? AND ref = ?`
-	sameCommit = `service = ? AND job_id = ? AND commit_id = ? AND commit_id <> ''`
-	sameLine   = `target = ? AND job_id = ? AND ref = ? AND rule = ? AND repository = ?`
+	sameRef    = `ref_key = ? AND service = ? AND job_id = ? AND ref = ?`
+	sameCommit = `commit_key = ? AND service = ? AND job_id = ? AND commit_id = ? AND commit_id <> ''`
+	sameLine   = `ref_key = ? AND target = ? AND job_id = ? AND ref = ? AND rule = ? AND repository = ?`
 )
 
-// unresolved selects the builds that something happens to yet. SQLite takes a partial
-// index only for its very words: whoever looks for some of these builds says this too.
-const unresolved = `state IN ('waiting', 'calling', 'unknown')`
-
-// insertBuild adds a build to the rows to insert, and gives it a wake-up.
+// insertBuild adds a build to the rows to insert: it is due at once.
 func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 	if b.State == "" {
 		b.State = Waiting
@@ -179,19 +176,21 @@ func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 		if err := into.insert(ctx, tx); err != nil { // it may supersede those too
 			return err
 		}
-		n, err := tx.exec(ctx, `UPDATE builds SET state = 'superseded', superseded_by = ?, parked_until = 0, held_call = ?, version = version + 1
-			WHERE `+sameLine+` AND `+unresolved+` AND state = 'waiting' AND tag = '' AND NOT by_hand AND delivery <> ?`,
-			b.ID, false, b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Delivery)
+		n, err := tx.exec(ctx, `UPDATE builds SET state = 'superseded', superseded_by = ?, due_at = 0, worker = '', held = 0, version = version + 1
+			WHERE `+sameLine+` AND unresolved AND state = 'waiting' AND tag = '' AND NOT by_hand AND delivery <> ?`,
+			b.ID, refKey(b), b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Delivery)
 		if err != nil {
 			return fmt.Errorf("supersede for build %s: %w", b.ID, err)
 		}
 		b.Superseded = n
 	}
-	into.add(b.ID, b.Delivery, b.Rule, b.Target, b.JobID, b.Repository, b.Ref, b.Tag, b.Commit, b.Marker,
-		b.Body, b.Newest, b.ReplayOf, b.ByHand, string(b.State), b.Reason, micros(b.ReceivedAt), micros(b.Deadline), b.Trace)
+	var due int64
 	if !b.State.Final() {
-		tx.wake(b.Target, b.ID)
+		due = micros(time.Now().Truncate(time.Millisecond)) // SQLite's clock has no more
+		tx.notify(b.Target)
 	}
+	into.add(b.ID, b.Delivery, b.Rule, b.Target, b.JobID, b.Repository, b.Ref, b.Tag, b.Commit, refKey(b), commitKey(b), b.Marker,
+		b.Body, b.Newest, b.ReplayOf, b.ByHand, string(b.State), due, b.Reason, micros(b.ReceivedAt), micros(b.Deadline), b.Trace)
 	return nil
 }
 

@@ -13,8 +13,8 @@ import (
 // State is where a build is in its life.
 type State string
 
-// The states of a build. Waiting, Calling and Unknown are unresolved: they have
-// a wake-up and hold up what comes after them. The others are final.
+// The states of a build. Waiting, Calling and Unknown are unresolved: they are looked
+// at again, and hold up what comes after them. The others are final.
 const (
 	Waiting    State = "waiting"    // to be called, now or later
 	Calling    State = "calling"    // RunJob is on its way, or was when the process died
@@ -72,6 +72,8 @@ type Build struct {
 	State        State
 	Reason       string // why it is dead, or what it waits for
 	SupersededBy string
+	DueAt        time.Time // when it is looked at next, by the database's clock; zero for never. Of one that is held by Worker, when its lease ends
+	Worker       string    // the process that works it now, "" for none
 	ReceivedAt   time.Time // of the delivery
 	Deadline     time.Time // not started by then: dead
 
@@ -146,19 +148,19 @@ func Number(buildNumber string) int64 {
 
 // columns in the order of scan.
 const buildColumns = `seq, id, delivery, rule, target, job_id, repository, ref, tag, commit_id, marker, body, newest, replay_of, by_hand,
-	state, reason, superseded_by, received_at, deadline, attempts, log, caller, service, called_at, called_there, known_no, asked,
+	state, reason, superseded_by, due_at, worker, received_at, deadline, attempts, log, caller, service, called_at, called_there, known_no, asked,
 	build_no, seen_no, adopted, started_at, version, trace`
 
 type scanner interface{ Scan(dest ...any) error }
 
 func scanBuild(row scanner) (*Build, error) {
 	var (
-		b                                                    Build
-		log                                                  string
-		received, deadline, calledAt, calledThere, startedAt int64
+		b                                                         Build
+		log                                                       string
+		due, received, deadline, calledAt, calledThere, startedAt int64
 	)
 	err := row.Scan(&b.Seq, &b.ID, &b.Delivery, &b.Rule, &b.Target, &b.JobID, &b.Repository, &b.Ref, &b.Tag, &b.Commit,
-		&b.Marker, &b.Body, (*flag)(&b.Newest), &b.ReplayOf, (*flag)(&b.ByHand), &b.State, &b.Reason, &b.SupersededBy, &received, &deadline,
+		&b.Marker, &b.Body, (*flag)(&b.Newest), &b.ReplayOf, (*flag)(&b.ByHand), &b.State, &b.Reason, &b.SupersededBy, &due, &b.Worker, &received, &deadline,
 		&b.Attempts, &log, &b.Caller, &b.Service, &calledAt, &calledThere, &b.Known, &b.Asked,
 		&b.BuildNumber, &b.Seen, (*flag)(&b.Adopted), &startedAt, &b.version, &b.Trace)
 	if err != nil {
@@ -167,7 +169,7 @@ func scanBuild(row scanner) (*Build, error) {
 	var bad unreadable
 	b.ReceivedAt, b.Deadline = bad.time("received_at", received), bad.time("deadline", deadline)
 	b.CalledAt, b.CalledThere = bad.time("called_at", calledAt), bad.time("called_there", calledThere)
-	b.StartedAt = bad.time("started_at", startedAt)
+	b.StartedAt, b.DueAt = bad.time("started_at", startedAt), bad.time("due_at", due)
 	b.Unreadable = bad.String()
 	if log != "" {
 		if err := json.Unmarshal([]byte(log), &b.Log); err != nil {

@@ -43,8 +43,13 @@ func (s *Store) BuildsOf(ctx context.Context, delivery string) (builds []*Build,
 // Hold is why a build may not be called now.
 type Hold string
 
-// The holds. A build that is held has no wake-up until what holds it is
-// resolved.
+// What held is in a row.
+const (
+	heldByOrder = 1
+	heldByCall  = 2
+)
+
+// The holds. A build that is held is due when what holds it is resolved.
 const (
 	NoHold    Hold = ""
 	HoldOrder Hold = "an earlier build of the same rule, repository, ref and job is not resolved"
@@ -55,12 +60,12 @@ const (
 // counted from its delivery.
 const HoldFor = time.Hour
 
-// lookAgain is when a build that waits for another's call looks for itself, if
-// nothing woke it: it may wait for two, and be woken by one.
+// lookAgain is when a build that waits for another's call is due at the latest: it may
+// wait for two, and be woken by one.
 const lookAgain = 15 * time.Second
 
 // BeginCall moves a waiting build to calling, in the name of this process, or
-// parks it when something holds it: an earlier build of its line (replays wait
+// holds it when something is in its way: an earlier build of its line (replays wait
 // for none), or an unresolved call for the same job, and ref or commit, of b.Service,
 // whichever target it was made for: of two such calls without an answer, neither
 // could tell which of them a build of the service came from. A call for another commit of the ref can be told apart
@@ -73,10 +78,10 @@ func (s *Store) BeginCall(ctx context.Context, b *Build, now time.Time) (Hold, e
 	var hold Hold
 	err := s.write(ctx, callLock(b), func(ctx context.Context, tx *tx) (err error) {
 		hold = NoHold
-		n, err := tx.exec(ctx, `UPDATE builds SET state = 'calling', reason = '', caller = ?, service = ?, called_at = ?, called_there = ?, known_no = coalesce((`+highest+`), 0), attempts = attempts + 1, asked = 0,
-			parked_until = 0, held_call = ?, version = version + 1 WHERE seq = ? AND version = ?
+		n, err := tx.exec(ctx, `UPDATE builds SET state = 'calling', reason = '', caller = ?, due_at = CASE worker WHEN ? THEN due_at ELSE `+tx.db.now()+` + ? END, worker = ?, service = ?, called_at = ?, called_there = ?, known_no = coalesce((`+highest+`), 0), attempts = attempts + 1, asked = 0,
+			held = 0, version = version + 1 WHERE seq = ? AND version = ?
 			AND (? OR NOT EXISTS (`+earlier+`)) AND NOT EXISTS (`+others+`)`,
-			slices.Concat([]any{s.caller, b.Service, micros(now), micros(b.CalledThere), b.Service, b.JobID, false, b.Seq, b.version, b.ByHand}, earlierArgs(b, now), othersArgs(b, now))...)
+			slices.Concat([]any{s.caller, s.caller, Lease.Microseconds(), s.caller, b.Service, micros(now), micros(b.CalledThere), b.Service, b.JobID, b.Seq, b.version, b.ByHand}, earlierArgs(b, now), othersArgs(b, now))...)
 		if err != nil || n > 0 {
 			return err
 		}
@@ -121,7 +126,11 @@ func park(ctx context.Context, tx *tx, b *Build, now time.Time) (Hold, error) {
 	if hold == NoHold {
 		return NoHold, nil
 	}
-	return hold, change(ctx, tx, b, `service = ?, reason = ?, parked_until = ?, held_call = ?`, b.Service, string(hold), micros(until), hold == HoldCall)
+	held := heldByOrder
+	if hold == HoldCall {
+		held = heldByCall
+	}
+	return hold, change(ctx, tx, b, `service = ?, reason = ?, held = ?, worker = '', due_at = `+tx.db.now()+` + ?`, b.Service, string(hold), held, wait(until))
 }
 
 // holds says what holds b, and until when at the latest.
@@ -151,32 +160,36 @@ func holds(ctx context.Context, tx *tx, b *Build, now time.Time) (Hold, time.Tim
 const (
 	highest = `SELECT s.seen_no FROM builds s WHERE s.service = ? AND s.job_id = ? AND s.seen_no > 0 ORDER BY s.seen_no DESC LIMIT 1`
 	earlier = `SELECT received_at FROM builds WHERE ` + sameLine + ` AND seq < ?
-		AND ` + unresolved + ` AND NOT by_hand AND received_at > ?`
+		AND unresolved AND NOT by_hand AND received_at > ?`
 	others = `SELECT received_at FROM builds WHERE ` + sameRef + ` AND ` + called + ` AND seq <> ? AND (received_at > ? OR tag <> '' OR commit_id = '')
 		UNION ALL SELECT received_at FROM builds WHERE ` + sameCommit + ` AND ` + called + ` AND seq <> ?`
 )
 
 func earlierArgs(b *Build, now time.Time) []any {
-	return []any{b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Seq, micros(now.Add(-HoldFor))}
+	return []any{refKey(b), b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Seq, micros(now.Add(-HoldFor))}
 }
 
 func othersArgs(b *Build, now time.Time) []any {
-	return []any{b.Service, b.JobID, b.Ref, b.Seq, micros(now.Add(-HoldFor)), b.Service, b.JobID, b.Commit, b.Seq}
+	return []any{refKey(b), b.Service, b.JobID, b.Ref, b.Seq, micros(now.Add(-HoldFor)), commitKey(b), b.Service, b.JobID, b.Commit, b.Seq}
 }
 
 // called selects builds of which it is not known whether they were started.
-const called = unresolved + ` AND state <> 'waiting'`
+const called = `unresolved AND state <> 'waiting'`
 
 // callLock is what serialises the calls that hold each other up, and with them
 // the order of their lines, among replicas. The id of a job is that of no other, of
 // whatever service.
 func callLock(b *Build) []int64 {
-	locks := []int64{lockKey("call", b.JobID, b.Ref)}
+	locks := []int64{refKey(b)}
 	if b.Commit != "" {
-		locks = append(locks, lockKey("commit", b.JobID, b.Commit))
+		locks = append(locks, commitKey(b))
 	}
 	return locks
 }
+
+// What builds are found by that hold each other up.
+func refKey(b *Build) int64    { return lockKey("call", b.JobID, b.Ref) }
+func commitKey(b *Build) int64 { return lockKey("commit", b.JobID, b.Commit) }
 
 // change updates the row of b if it is still what was read. It does not touch b.
 func change(ctx context.Context, tx *tx, b *Build, set string, args ...any) error {
@@ -191,7 +204,9 @@ func change(ctx context.Context, tx *tx, b *Build, set string, args ...any) erro
 	return nil
 }
 
-// Save writes the state of b and what belongs to it, and wakes what it held up.
+// Save writes the state of b and what belongs to it, and makes due what it held up. A
+// build that is not resolved is due at b.DueAt, or in ten minutes if that is earlier,
+// and whoever takes it then works it.
 //
 // It returns ErrStale if the row was changed since b was read. A number that was
 // found by asking is claimed once: ErrClaimed if it belongs to another build. A
@@ -210,10 +225,10 @@ func (s *Store) Save(ctx context.Context, b *Build) error {
 	// It changes no row if somebody else changed this one, or has the number.
 	save := func(ctx context.Context, tx *tx) (int64, error) {
 		return tx.exec(ctx, `UPDATE builds SET state = ?, reason = ?, attempts = ?, log = ?, asked = ?, build_no = ?, seen_no = ?, adopted = ?, claimed = ?,
-			started_at = ?, parked_until = 0, held_call = ?, version = version + 1 WHERE seq = ? AND version = ?
+			started_at = ?, held = 0, worker = '', due_at = CASE WHEN ? THEN `+tx.db.now()+` + ? ELSE 0 END, version = version + 1 WHERE seq = ? AND version = ?
 			AND NOT EXISTS (SELECT 1 FROM builds o WHERE o.service = ? AND o.job_id = ? AND o.build_no = ? AND o.claimed AND o.id <> ?)`,
 			string(b.State), b.Reason, b.Attempts, string(log), b.Asked, b.BuildNumber, b.Seen, b.Adopted, b.BuildNumber != "",
-			micros(b.StartedAt), false, b.Seq, b.version, b.Service, b.JobID, b.BuildNumber, b.ID)
+			micros(b.StartedAt), !b.State.Final(), wait(b.DueAt), b.Seq, b.version, b.Service, b.JobID, b.BuildNumber, b.ID)
 	}
 	err = s.write(ctx, callLock(b), func(ctx context.Context, tx *tx) error {
 		n, err := save(ctx, tx)
@@ -272,9 +287,9 @@ func (s *Store) claim(ctx context.Context, tx *tx, b *Build) error {
 			err = change(ctx, tx, owner, `claimed = ?`, false)
 		}
 	default:
-		err = change(ctx, tx, owner, `state = 'unknown', build_no = '', adopted = ?, claimed = ?, started_at = 0, reason = ?`,
+		err = change(ctx, tx, owner, `state = 'unknown', due_at = `+tx.db.now()+`, build_no = '', adopted = ?, claimed = ?, started_at = 0, reason = ?`,
 			false, false, "the build it was taken for turned out to be that of build "+b.ID)
-		tx.wake(owner.Target, owner.ID)
+		tx.notify(owner.Target)
 	}
 	if errors.Is(err, ErrStale) { // of the owner, which is not b
 		return errOwnerChanged
@@ -283,39 +298,32 @@ func (s *Store) claim(ctx context.Context, tx *tx, b *Build) error {
 }
 
 // heldAtOnce is how many of the builds that wait for a call, because of its ref
-// and because of its commit, are woken when it is resolved. One of them goes on,
-// and wakes the next in its turn; the others park again.
+// and because of its commit, are due when it is resolved. One of them goes on, and
+// wakes the next in its turn; the others are held again.
 const heldAtOnce = 3
 
-// wakeHeld wakes what waited for b: the next of its line if it is done with, and
-// the first of those that wait for its call. Only what is parked has no wake-up.
-func wakeHeld(ctx context.Context, tx *tx, b *Build) error {
-	_, err := rearm(ctx, tx, `seq IN (
-		SELECT seq FROM (SELECT seq, parked_until FROM builds WHERE `+sameLine+`
-			AND `+unresolved+` AND seq > ? AND NOT by_hand ORDER BY seq LIMIT 1) n WHERE ? AND parked_until > 0
-		UNION ALL SELECT seq FROM (SELECT seq FROM builds WHERE `+sameRef+` AND held_call ORDER BY seq LIMIT ?) r
-		UNION ALL SELECT seq FROM (SELECT seq FROM builds WHERE `+sameCommit+` AND held_call ORDER BY seq LIMIT ?) c)`,
-		b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Seq, b.State.Final(),
-		b.Service, b.JobID, b.Ref, heldAtOnce, b.Service, b.JobID, b.Commit, heldAtOnce)
-	return err
-}
-
-// rearm gives the builds that a condition selects a wake-up each, and ends their
-// parking.
-func rearm(ctx context.Context, tx *tx, where string, args ...any) (n int, err error) {
-	rows, err := tx.query(ctx, `UPDATE builds SET parked_until = 0, held_call = ? WHERE `+where+` RETURNING seq, id, target`,
-		append([]any{false}, args...)...)
+// wakeHeld makes due what waited for b: the next of its line if it is done with, and
+// the first of those that wait for its call.
+func wakeHeld(ctx context.Context, tx *tx, b *Build) (err error) {
+	rows, err := tx.query(ctx, `UPDATE builds SET due_at = `+tx.db.now()+`, held = 0 WHERE seq IN (
+		SELECT seq FROM (SELECT seq, held FROM builds WHERE `+sameLine+`
+			AND unresolved AND seq > ? AND NOT by_hand ORDER BY seq LIMIT 1) n WHERE ? AND held > 0
+		UNION ALL SELECT seq FROM (SELECT seq FROM builds WHERE `+sameRef+` AND held = 2 ORDER BY seq LIMIT ?) r
+		UNION ALL SELECT seq FROM (SELECT seq FROM builds WHERE `+sameCommit+` AND held = 2 ORDER BY seq LIMIT ?) c) RETURNING target`,
+		refKey(b), b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Seq, b.State.Final(),
+		refKey(b), b.Service, b.JobID, b.Ref, heldAtOnce, commitKey(b), b.Service, b.JobID, b.Commit, heldAtOnce)
 	if err != nil {
-		return 0, fmt.Errorf("wake builds: %w", err)
+		return fmt.Errorf("wake builds: %w", err)
 	}
-	woken, err := collect(rows)
-	if err != nil {
-		return 0, fmt.Errorf("wake builds: %w", err)
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var target string
+		if err := rows.Scan(&target); err != nil {
+			return fmt.Errorf("wake builds: %w", err)
+		}
+		tx.notify(target)
 	}
-	for _, b := range woken {
-		tx.wake(b.target, b.id)
-	}
-	return len(woken), nil
+	return rows.Err()
 }
 
 // recent is how many of the highest numbers of a job Answered looks at: other targets

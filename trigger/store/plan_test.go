@@ -23,14 +23,14 @@ import (
 var bounded = map[string]string{ //nolint:gochecknoglobals // a table
 	"builds_pkey": "seq", "INTEGER PRIMARY KEY": "rowid",
 	"builds_id_key": "id", "sqlite_autoindex_builds_1": "id",
-	"deliveries_pkey": "id", "sqlite_autoindex_deliveries_1": "id",
+	"deliveries_pkey": "seq", "deliveries_id_key": "id", "sqlite_autoindex_deliveries_1": "id",
 	"builds_number":        "build_no",
 	"builds_delivery":      "delivery",
 	"builds_replays":       "replay_of",
 	"deliveries_duplicate": "duplicate_key",
 	"deliveries_replays":   "replay_of",
 	// They have what is not resolved alone,
-	"builds_line": "", "builds_commit": "", "builds_held": "", "builds_held_commit": "", "builds_parked": "", "builds_unresolved": "",
+	"builds_ref": "", "builds_commit": "", "builds_held": "", "builds_held_commit": "", "builds_due": "",
 	// and the 20,000 deliveries at most that are kept for explaining.
 	"deliveries_aside": "",
 }
@@ -188,12 +188,16 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 			}
 		},
 		"Queue": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.Queue(t.Context()))) },
-		"Rearm": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.Rearm(t.Context()))) },
-		"Sweep": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.Sweep(t.Context(), time.Now()))) },
+		"Due":   func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.Due(t.Context(), "north", 10))) },
+		"Renew": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, s.Renew(t.Context(), []int64{1, 2})) },
+		"Release": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			fail(t, s.Release(t.Context(), []int64{1, 2}, time.Second))
+		},
+		"Recall": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.Recall(t.Context(), "north"))) },
 
 		// These ask for nothing of builds and deliveries.
-		"Alive": none, "Attend": none, "Caller": none, "Close": none, "Freshen": none, "Lead": none, "Ping": none,
-		"Size": none, "StartWorkers": none, "TakeOver": none, "Turns": none,
+		"Analyze": none, "Caller": none, "Close": none, "Lead": none, "Notified": none, "Ping": none, "Size": none, "Turns": none,
 	}
 }
 
@@ -328,8 +332,8 @@ func TestPlansOfPostgres(t *testing.T) {
 	for _, fill := range []string{
 		`INSERT INTO deliveries (id, source, provider, host_id, event, repository, ref, commit_id, received_at, outcome, reason, duplicate_key, verdicts, header, body, replay_of)
 			SELECT 'd' || i, 'github', 'github', i, 'push', 'acme/shop' || i % 20, 'refs/heads/main', i, i, 'accepted', '', 'id:' || i, '', '{}', '\x00', '' FROM generate_series(1, 20000) i`,
-		`INSERT INTO builds (id, delivery, rule, target, job_id, repository, ref, tag, commit_id, marker, body, newest, replay_of, state, reason, received_at, deadline, service, build_no, claimed)
-			SELECT 'b' || i, 'd' || i, 'rule' || i % 10, 'north', 'job', 'acme/shop' || i % 20, 'refs/heads/main', '', i, '', '\x00', false, '', 'started', '', i, i, 'history', i, true FROM generate_series(1, 20000) i`,
+		`INSERT INTO builds (id, delivery, rule, target, job_id, repository, ref, tag, commit_id, ref_key, commit_key, marker, body, newest, replay_of, state, due_at, reason, received_at, deadline, service, build_no, claimed)
+			SELECT 'b' || i, 'd' || i, 'rule' || i % 10, 'north', 'job', 'acme/shop' || i % 20, 'refs/heads/main', '', i, 0, i, '', '\x00', false, '', 'started', 0, '', i, i, 'history', i, true FROM generate_series(1, 20000) i`,
 		`ANALYZE builds, deliveries`,
 	} {
 		if _, err := conn.Exec(t.Context(), fill); err != nil {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,20 +17,13 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver/riverpgxv5"
-	"github.com/riverqueue/river/rivermigrate"
 )
-
-//go:embed schema_postgres.sql
-var postgresSchema string
 
 // postgres is the database that replicas share.
 type postgres struct {
-	pool   *pgxpool.Pool
-	vital  *pgxpool.Pool // for saying who lives and who leads, whatever the others wait for
-	driver *riverpgxv5.Driver
-	client *river.Client[pgx.Tx]
+	pool  *pgxpool.Pool
+	log   *slog.Logger
+	vital *pgxpool.Pool // for who leads and what is due, whatever the others wait for
 }
 
 // migrateLock is the advisory lock under which one replica makes the tables while
@@ -57,8 +49,8 @@ func openPostgres(ctx context.Context, url, _ string, log *slog.Logger) (_ datab
 		config.MaxConns = minConns
 	}
 	vital := config.Copy()
-	vital.MaxConns, vital.MinConns = 2, 0
-	d := &postgres{}
+	vital.MaxConns, vital.MinConns = 3, 0
+	d := &postgres{log: log}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.close())
@@ -70,17 +62,13 @@ func openPostgres(ctx context.Context, url, _ string, log *slog.Logger) (_ datab
 	if d.vital, err = pgxpool.NewWithConfig(ctx, vital); err != nil {
 		return nil, err
 	}
-	d.driver = riverpgxv5.New(d.pool)
 	if err := d.migrate(ctx, log); err != nil {
-		return nil, err
-	}
-	if d.client, err = river.NewClient(d.driver, &river.Config{Logger: riverLogger(log), FetchCooldown: time.Millisecond}); err != nil {
 		return nil, err
 	}
 	return d, nil
 }
 
-// minConns are enough for the writer, the readers, and River's own needs.
+// minConns are enough for the writers and the readers.
 const minConns = 10
 
 func (d *postgres) migrate(ctx context.Context, log *slog.Logger) (err error) {
@@ -106,18 +94,13 @@ func (d *postgres) migrate(ctx context.Context, log *slog.Logger) (err error) {
 	if err := checkVersion(version); err != nil {
 		return err
 	}
-	migrator, err := rivermigrate.New(d.driver, &rivermigrate.Config{Logger: riverLogger(log)})
-	if err != nil {
-		return err
-	}
-	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
-		return fmt.Errorf("make the queue: %w", err)
-	}
-	if version == schemaVersion {
-		return nil // even what changes nothing would wait for whoever writes, and they for it
+	words := strings.NewReplacer("{seq}", "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "{bytes}", "bytea", "{bool}", "boolean", "{false}", "false", "{strict}", "", "{counted}", "")
+	text, err := schemaAfter(version, words, "", "_postgres")
+	if err != nil || text == "" {
+		return err // even what changes nothing would wait for whoever writes, and they for it
 	}
 	// One text is one transaction: all of the tables or none.
-	if _, err := conn.Exec(ctx, postgresSchema+fmt.Sprintf("INSERT INTO schema_version (version) VALUES (%d);", schemaVersion)); err != nil {
+	if _, err := conn.Exec(ctx, text+fmt.Sprintf("INSERT INTO schema_version (version) VALUES (%d);", schemaVersion)); err != nil {
 		return fmt.Errorf("make the tables: %w", err)
 	}
 	return nil
@@ -168,7 +151,7 @@ func settings() map[string]string {
 		"plan_cache_mode": "force_generic_plan",
 		"jit":             "off",
 		// How many rows a LIMIT leaves is not known then, and taken for a tenth of all: to
-		// fetch one of a million jobs, River's join would read the table.
+		// fetch one of a million builds, a join would read the table.
 		"enable_hashjoin":  "off",
 		"enable_mergejoin": "off",
 	}
@@ -269,7 +252,10 @@ func (*postgres) insertRows(ctx context.Context, q querier, r *rows) error {
 			columns[i], arrays[i] = column[[]byte](r, i), "?::bytea[]"
 		}
 	}
-	_, err := q.exec(ctx, "INSERT INTO "+r.table+" ("+strings.Join(r.columns, ", ")+") SELECT * FROM unnest("+strings.Join(arrays, ", ")+")", columns...)
+	names := strings.Join(r.columns, ", ")
+	// The clock of a replica may be ahead of that which all go by.
+	values := strings.Replace(names, "due_at", "least(due_at, "+(*postgres)(nil).now()+")", 1)
+	_, err := q.exec(ctx, "INSERT INTO "+r.table+" ("+names+") SELECT "+values+" FROM unnest("+strings.Join(arrays, ", ")+") AS r ("+names+")", columns...)
 	return err
 }
 
@@ -282,24 +268,63 @@ func column[T any](r *rows, i int) []T {
 	return values
 }
 
-func (d *postgres) insertWakes(ctx context.Context, q querier, wakes []wake) error {
-	t := q.(pgxQuerier).conn.(pgx.Tx) //nolint:forcetypeassert // made by begin
-	jobs := make([]river.InsertManyParams, len(wakes))
-	for i, w := range wakes {
-		jobs[i] = w.job()
+// now is the time of the transaction, which is short, by the server's clock: those of
+// the replicas may differ.
+func (*postgres) now() string { return `(extract(epoch FROM now()) * 1000000)::bigint` }
+
+// skipLocked leaves rows that another replica takes at this moment to it.
+func (*postgres) skipLocked() string { return " FOR UPDATE SKIP LOCKED" }
+
+// notifyChannel is where replicas tell each other of targets that got work.
+const notifyChannel = "buildbridge_due"
+
+// listen keeps one connection for it. One that dies without a word is noticed when
+// nothing was heard for a while; until then, and while there is none, queues are polled.
+func (d *postgres) listen(ctx context.Context, notified chan<- string) {
+	for ctx.Err() == nil {
+		if err := d.hear(ctx, notified); ctx.Err() == nil {
+			d.log.WarnContext(ctx, "no notifications from the database: builds are picked up later by up to a quarter of a second, until they come again", "error", err)
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+		}
 	}
-	_, err := d.client.InsertManyFastTx(ctx, t, jobs)
-	return err
 }
 
-// ring has nothing to do: River notifies through the database.
-func (*postgres) ring(string) {}
+func (d *postgres) hear(ctx context.Context, notified chan<- string) error {
+	pooled, err := d.vital.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	conn := pooled.Hijack()
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = conn.Close(ctx)
+	}()
+	if _, err := conn.Exec(ctx, "LISTEN "+notifyChannel); err != nil {
+		return err
+	}
+	for {
+		wait, cancel := context.WithTimeout(ctx, silentAfter)
+		n, err := conn.WaitForNotification(wait)
+		cancel()
+		switch {
+		case err == nil:
+			notify(notified, n.Payload)
+		case ctx.Err() == nil && wait.Err() != nil: // is it still there?
+			if err := (timely{pgxQuerier{conn}}).queryRow(ctx, `SELECT 1`).Scan(new(int)); err != nil {
+				return err
+			}
+		default:
+			return err
+		}
+	}
+}
 
-func (d *postgres) workers(c *river.Config) (workers, error) { return river.NewClient(d.driver, c) }
-
-func (d *postgres) attend(ctx context.Context, caller string) error {
-	_, err := timely{pgxQuerier{d.vital}}.exec(ctx, `INSERT INTO replicas (id, seen_at) VALUES (?, now())
-		ON CONFLICT (id) DO UPDATE SET seen_at = now()`, caller)
+func (*postgres) publish(ctx context.Context, q querier, targets []string) error {
+	_, err := q.exec(ctx, `SELECT pg_notify('`+notifyChannel+`', t) FROM unnest(?::text[]) t`, targets)
 	return err
 }
 
@@ -308,23 +333,6 @@ func (d *postgres) lead(ctx context.Context, caller string) (bool, error) {
 		ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
 		WHERE leads.holder = excluded.holder OR leads.until < now()`, caller, LeadFor.Microseconds())
 	return n > 0, err
-}
-
-// living are the replicas that were heard of lately.
-const living = `SELECT id FROM replicas WHERE seen_at > now() - ?::bigint * interval '1 microsecond'`
-
-func (d *postgres) alive(ctx context.Context, caller string) (alive bool, err error) {
-	err = timely{pgxQuerier{d.vital}}.queryRow(ctx, `SELECT ? IN (`+living+`)`, caller, DeadAfter.Microseconds()).Scan(&alive)
-	return alive, err
-}
-
-func (*postgres) takeOver(ctx context.Context, q querier, _ string) error {
-	if _, err := q.exec(ctx, `UPDATE river_job SET state = 'available' WHERE state = 'running'
-		AND coalesce(attempted_by[array_upper(attempted_by, 1)], '') NOT IN (`+living+`)`, DeadAfter.Microseconds()); err != nil {
-		return err
-	}
-	_, err := q.exec(ctx, `DELETE FROM replicas WHERE seen_at < now() - interval '1 day'`)
-	return err
 }
 
 // turns counts by the database's clock (GCRA): next_at is when the next turn is
@@ -343,39 +351,18 @@ func (d *postgres) turns(ctx context.Context, target string, gap time.Duration, 
 	return time.Duration(end-all) * time.Microsecond, err == nil, true, err
 }
 
-// writers leaves connections for reading, and for River.
+// writers leaves connections for reading.
 func (*postgres) writers() int { return minConns / 2 }
 
-func (*postgres) unreadable() string { return "" }
-
-// orphans keeps the server from comparing each build with each wake-up: after a
-// burst its statistics say that there are few.
-func (d *postgres) orphans(ctx context.Context, after int64, most int) ([]idle, error) {
-	t, err := d.begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = t.undo() }() // it only reads
-	if _, err := t.exec(ctx, `SET LOCAL enable_nestloop = off; SET LOCAL enable_hashjoin = on`); err != nil {
-		return nil, err
-	}
-	rows, err := t.query(ctx, `SELECT seq, id, target FROM builds b WHERE state IN ('waiting', 'calling', 'unknown') AND parked_until = 0 AND seq > ?
-		AND NOT EXISTS (SELECT 1 FROM river_job j WHERE j.finalized_at IS NULL AND j.kind = 'build' AND j.args ->> 'build' = b.id) ORDER BY seq LIMIT ?`, after, most)
-	if err != nil {
-		return nil, err
-	}
-	return collect(rows)
+func (*postgres) oneOf(column string, values any) (condition string, list any) {
+	return column + " = ANY(?)", values
 }
 
-func (*postgres) oneOf(column string, values []string) (condition string, list any) {
-	return column + " = ANY(?::text[])", values
-}
-
-// freshen does what the server does once a minute: a queue grows faster, and until
+// analyze does what the server does once a minute: a queue grows faster, and until
 // then statements are planned for a small one.
-func (d *postgres) freshen(ctx context.Context) error {
+func (d *postgres) analyze(ctx context.Context) error {
 	rows, err := d.reader().query(ctx, `SELECT relid::regclass::text FROM pg_stat_user_tables
-		WHERE relid IN (to_regclass('builds'), to_regclass('deliveries'), to_regclass('river_job')) AND n_mod_since_analyze > 1000 + n_live_tup`)
+		WHERE relid IN (to_regclass('builds'), to_regclass('deliveries')) AND n_mod_since_analyze > 1000 + n_live_tup`)
 	if err != nil {
 		return err
 	}

@@ -85,36 +85,6 @@ func TestTurnsThatAreFarAreNotTaken(t *testing.T) {
 	}
 }
 
-// After a burst the server believes that there are few builds and few wake-ups. To
-// compare each with each would take a minute.
-func TestWakeUpsOfABurstAreLookedThroughQuickly(t *testing.T) {
-	t.Parallel()
-	database := server.Database(t)
-	s := opener(t, database)()
-	conn, err := pgx.Connect(t.Context(), database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, fill := range []string{
-		`INSERT INTO builds (id, delivery, rule, target, job_id, repository, ref, tag, commit_id, marker, body, newest, replay_of, state, reason, received_at, deadline)
-			SELECT 'b' || i, 'd', 'cart', 'north', 'job', 'acme/shop', 'refs/heads/' || i, '', '', '', '{}', false, '', 'waiting', '', 1, 1 FROM generate_series(1, 20000) i`,
-		`INSERT INTO river_job (args, kind, max_attempts, queue, state)
-			SELECT jsonb_build_object('build', 'b' || i), 'build', 25, 't-north', 'available' FROM generate_series(1, 19990) i`,
-	} {
-		if _, err := conn.Exec(t.Context(), fill); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := conn.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	if n, err := s.Rearm(ctx); err != nil || n != 10 {
-		t.Errorf("%d builds got a wake-up, want 10: %v", n, err)
-	}
-}
-
 // hole is a way to the server on which connections can fall silent: nothing comes
 // through, and nobody is told.
 type hole struct {
@@ -198,13 +168,13 @@ func TestSilentConnectionsAreLeft(t *testing.T) {
 		})
 	}
 	for h.made.Load() < 12 { // all of both pools
-		_ = s.Attend(ctx)
+		_, _ = s.Lead(ctx)
 	}
 	time.Sleep(100 * time.Millisecond) // whatever was at rest is at work now
 	h.age.Add(1)
 	begin := time.Now()
 	for what, try := range map[string]func(ctx context.Context) error{
-		"a sign of life": s.Attend,
+		"the lead": func(ctx context.Context) error { return second(s.Lead(ctx)) },
 		"a delivery": func(ctx context.Context) error {
 			d := delivery(newID())
 			b := build(d)

@@ -85,9 +85,9 @@ func (s *Store) ToReplay(ctx context.Context, f BuildFilter) (builds []Replayabl
 	rows, err := s.db.reader().query(ctx, `SELECT b.seq, b.id, coalesce((SELECT r.id FROM builds r
 			WHERE r.replay_of = m.first AND r.replay_of <> '' ORDER BY r.seq DESC LIMIT 1), ''), count(*) OVER ()
 		FROM (SELECT max(seq) AS last, CASE WHEN replay_of = '' THEN id ELSE replay_of END AS first FROM builds`+w.String()+`
-			AND state NOT IN ('waiting', 'calling', 'unknown') GROUP BY 2) m JOIN builds b ON b.seq = m.last
+			AND NOT unresolved GROUP BY 2) m JOIN builds b ON b.seq = m.last
 		WHERE m.last > ? AND NOT EXISTS (SELECT 1 FROM builds r WHERE r.replay_of = m.first AND r.replay_of <> '' AND r.seq > m.last
-			AND r.state IN ('started', 'waiting', 'calling', 'unknown'))
+			AND (r.unresolved OR r.state = 'started'))
 		ORDER BY b.seq LIMIT ?`, append(w.args, low, limit)...)
 	if err != nil {
 		return nil, 0, "", fmt.Errorf("list builds to replay: %w", err)

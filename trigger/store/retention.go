@@ -36,9 +36,9 @@ func (s *Store) Prune(ctx context.Context, r Retention, now time.Time) (int64, e
 			query string
 		}{
 			{r.Builds, `DELETE FROM builds WHERE seq IN (SELECT seq FROM builds WHERE received_at < ?
-				AND state NOT IN ('waiting', 'calling', 'unknown') ORDER BY received_at LIMIT ?)`},
+				AND NOT unresolved ORDER BY received_at LIMIT ?)`},
 			{r.Bodies, `UPDATE deliveries SET body = substr(body, 1, 0) WHERE id IN (SELECT id FROM deliveries WHERE received_at < ? AND length(body) > 0
-				AND NOT EXISTS (SELECT 1 FROM builds WHERE delivery = deliveries.id AND state IN ('waiting', 'calling', 'unknown'))
+				AND NOT EXISTS (SELECT 1 FROM builds WHERE delivery = deliveries.id AND unresolved)
 				ORDER BY received_at LIMIT ?)`},
 			{deliveries, `DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE received_at < ?
 				AND NOT EXISTS (SELECT 1 FROM builds WHERE delivery = deliveries.id) ORDER BY received_at LIMIT ?)`},

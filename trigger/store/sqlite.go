@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,19 +15,12 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver"
-	"github.com/riverqueue/river/riverdriver/riversqlite"
-	"github.com/riverqueue/river/rivermigrate"
 	sqlitedriver "modernc.org/sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
 )
 
-//go:embed schema_sqlite.sql
-var sqliteSchema string
-
-// sqlite is the embedded database: one connection that writes, a pool of its own
-// that only reads, and an in-process bell instead of River's polled outbox.
+// sqlite is the embedded database: one connection that writes, and a pool of its own
+// that only reads.
 type sqlite struct {
 	path   string                 // as the user has it
 	real   string                 // without symbolic links: what the lock and SQLite's other files are named after
@@ -36,7 +28,6 @@ type sqlite struct {
 	opened map[string]os.FileInfo // the files that were opened, by what follows their path
 	writer *sql.DB
 	read   *sql.DB
-	driver *sqliteDriver
 	caller string
 }
 
@@ -100,7 +91,6 @@ func openSQLite(ctx context.Context, path, caller string, log *slog.Logger) (_ d
 	}
 	d.read.SetMaxOpenConns(readers)
 
-	d.driver = &sqliteDriver{Driver: riversqlite.New(d.writer), bell: make(chan string, 1024)}
 	var version int64
 	if err := d.writer.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
 		return nil, fmt.Errorf("version of the tables: %w", err)
@@ -108,18 +98,21 @@ func openSQLite(ctx context.Context, path, caller string, log *slog.Logger) (_ d
 	if err := checkVersion(version); err != nil {
 		return nil, err
 	}
-	migrator, err := rivermigrate.New(d.driver, &rivermigrate.Config{Logger: riverLogger(log)})
+	words := strings.NewReplacer("bigint", "integer", "{seq}", "integer PRIMARY KEY", "{bytes}", "blob", "{bool}", "integer", "{false}", "0", "{strict}", "STRICT",
+		"{counted}", ", state, received_at") // counted without a look at the table
+	text, err := schemaAfter(version, words, "")
 	if err != nil {
 		return nil, err
 	}
-	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
-		return nil, fmt.Errorf("make the queue: %w", err)
-	}
-	if version != schemaVersion { // all of the tables or none
+	if text != "" { // all of the tables or none
 		number := fmt.Sprintf("PRAGMA user_version = %d;", schemaVersion)
-		if _, err := d.writer.ExecContext(ctx, "BEGIN IMMEDIATE;"+sqliteSchema+number+"COMMIT;"); err != nil {
+		if _, err := d.writer.ExecContext(ctx, "BEGIN IMMEDIATE;"+text+number+"COMMIT;"); err != nil {
 			return nil, fmt.Errorf("make the tables: %w", err)
 		}
+	}
+	// The process that held them is gone: this one owns the file.
+	if _, err := d.writer.ExecContext(ctx, "UPDATE builds SET worker = '', due_at = "+d.now()+" WHERE due_at > 0 AND due_at > "+d.now()+" AND worker <> ''"); err != nil {
+		return nil, fmt.Errorf("take over the queue: %w", err)
 	}
 	d.opened = map[string]os.FileInfo{}
 	for _, suffix := range suffixes() { // SQLite has made them by now
@@ -278,21 +271,6 @@ func (*sqlite) committedBefore(ctx context.Context, q querier, asked []*acceptan
 	return nil
 }
 
-func (*sqlite) insertWakes(ctx context.Context, q querier, wakes []wake) error {
-	args := make([]any, 0, 3*len(wakes))
-	for _, w := range wakes {
-		args = append(args, w.build, outOfReach, w.queue)
-	}
-	return insertValues(ctx, q, insertWakeUps, wakeUpRow, args, 3)
-}
-
-// The row that River inserts for a wake-up. River itself would write its arguments
-// as JSON, twice, and SQLite read them.
-const (
-	insertWakeUps = `INSERT INTO river_job (args, kind, max_attempts, queue, state, created_at, scheduled_at) VALUES `
-	wakeUpRow     = `(jsonb_object('build', ?), 'build', ?, ?, 'available', datetime('now', 'subsec'), datetime('now', 'subsec'))`
-)
-
 func (*sqlite) insertRows(ctx context.Context, q querier, r *rows) error {
 	columns := len(r.columns)
 	return insertValues(ctx, q, "INSERT INTO "+r.table+" ("+strings.Join(r.columns, ", ")+") VALUES ",
@@ -318,28 +296,16 @@ func insertValues(ctx context.Context, q querier, into, row string, args []any, 
 	return nil
 }
 
-func (d *sqlite) ring(queue string) { d.driver.ring(queue) }
+// now is the process's own clock: it owns the file.
+func (*sqlite) now() string { return `CAST(round(unixepoch('subsec') * 1000000) AS integer)` }
 
-func (d *sqlite) workers(c *river.Config) (workers, error) { return river.NewClient(d.driver, c) }
+func (*sqlite) skipLocked() string { return "" }
 
-// One process owns the file: it leads, and whoever called a build and is not it
-// is dead.
-func (*sqlite) attend(context.Context, string) error { return nil }
+func (*sqlite) listen(context.Context, chan<- string) {}
+
+func (*sqlite) publish(context.Context, querier, []string) error { return nil }
 
 func (*sqlite) lead(context.Context, string) (bool, error) { return true, nil }
-
-func (d *sqlite) alive(_ context.Context, caller string) (bool, error) {
-	return caller == d.caller, nil
-}
-
-func (d *sqlite) takeOver(ctx context.Context, q querier, caller string) error {
-	if _, err := q.exec(ctx, `UPDATE river_job SET state = 'available' WHERE state = 'running'
-		AND coalesce(json_extract(attempted_by, '$[#-1]'), '') <> ?`, caller); err != nil {
-		return err
-	}
-	_, err := q.exec(ctx, `DELETE FROM river_leader WHERE leader_id <> ?`, caller)
-	return err
-}
 
 func (*sqlite) turns(context.Context, string, time.Duration, int, int, time.Duration) (time.Duration, bool, bool, error) {
 	return 0, false, false, nil
@@ -347,25 +313,8 @@ func (*sqlite) turns(context.Context, string, time.Duration, int, int, time.Dura
 
 func (*sqlite) writers() int { return 1 }
 
-// unreadable looks for JSON that is none, as text or in its binary form (9).
-func (*sqlite) unreadable() string {
-	return `SELECT id FROM river_job WHERE NOT (json_valid(args, 9) AND json_valid(metadata, 9) AND json_valid(tags, 9)
-		AND coalesce(json_valid(attempted_by, 9), 1) AND coalesce(json_valid(errors, 9), 1)) LIMIT ?`
-}
-
-// orphans names an index: for the order of seq SQLite would read the whole history.
-func (d *sqlite) orphans(ctx context.Context, after int64, most int) ([]idle, error) {
-	rows, err := d.reader().query(ctx, `SELECT seq, id, target FROM builds INDEXED BY builds_unresolved WHERE state IN ('waiting', 'calling', 'unknown') AND parked_until = 0 AND seq > ?
-		AND id NOT IN (SELECT json_extract(args, '$.build') FROM river_job WHERE finalized_at IS NULL AND kind = 'build'
-			AND json_extract(args, '$.build') IS NOT NULL) ORDER BY seq LIMIT ?`, after, most)
-	if err != nil {
-		return nil, err
-	}
-	return collect(rows)
-}
-
-func (*sqlite) oneOf(column string, values []string) (condition string, list any) {
-	text, _ := json.Marshal(values) //nolint:errchkjson // strings
+func (*sqlite) oneOf(column string, values any) (condition string, list any) {
+	text, _ := json.Marshal(values) //nolint:errchkjson // strings or numbers
 	return column + " IN (SELECT value FROM json_each(?))", string(text)
 }
 
@@ -384,7 +333,7 @@ func (d *sqlite) makeRoom(err error) {
 
 func (*sqlite) reason(err error) error { return err }
 
-func (*sqlite) freshen(context.Context) error { return nil }
+func (*sqlite) analyze(context.Context) error { return nil }
 
 func (d *sqlite) ping(ctx context.Context) error {
 	if err := d.there(); err != nil {
@@ -423,53 +372,6 @@ func (d *sqlite) size(context.Context) (used, free int64, err error) {
 		return 0, 0, err
 	}
 	return used, int64(fs.Bavail) * int64(fs.Bsize), nil //nolint:gosec,unconvert // a disk of 8 EiB is out of reach; the types differ between systems
-}
-
-// sqliteDriver replaces River's notification outbox by a bell in the process:
-// one process owns the file, so nobody else has to hear it, and a build is
-// picked up at once instead of at the next poll.
-type sqliteDriver struct {
-	*riversqlite.Driver
-	bell chan string
-}
-
-// SupportsListenNotify keeps River from writing outbox rows.
-func (d *sqliteDriver) SupportsListenNotify() bool { return false }
-
-// GetListener returns the bell.
-func (d *sqliteDriver) GetListener(params *riverdriver.GetListenenerParams) riverdriver.Listener {
-	return &bellListener{bell: d.bell, schema: params.Schema}
-}
-
-// ring tells the workers of a queue that there is work. When the bell is full
-// they are busy, and poll anyway.
-func (d *sqliteDriver) ring(queue string) {
-	select {
-	case d.bell <- queue:
-	default:
-	}
-}
-
-type bellListener struct {
-	bell   chan string
-	schema string
-}
-
-func (*bellListener) Close(context.Context) error            { return nil }
-func (*bellListener) Connect(context.Context) error          { return nil }
-func (*bellListener) Listen(context.Context, string) error   { return nil }
-func (*bellListener) Unlisten(context.Context, string) error { return nil }
-func (*bellListener) Ping(context.Context) error             { return nil }
-func (l *bellListener) Schema() string                       { return l.schema }
-func (*bellListener) SetAfterConnectExec(string)             {}
-
-func (l *bellListener) WaitForNotification(ctx context.Context) (*riverdriver.Notification, error) {
-	select {
-	case queue := <-l.bell:
-		return &riverdriver.Notification{Topic: "river_insert", Payload: `{"queue":"` + queue + `"}`}, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 }
 
 // sqlQuerier is a querier over database/sql.

@@ -2,11 +2,8 @@ package store_test
 
 import (
 	"bytes"
-	"database/sql"
 	"errors"
-	"fmt"
 	"log/slog"
-	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -16,10 +13,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
-	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver/riversqlite"
 
 	"buildbridge/trigger/store"
 )
@@ -198,71 +191,6 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 				t.Errorf("got %v, want …%s…", err, c.want)
 			}
 		})
-	}
-}
-
-// The wake-up that is written for River is the one that River would write.
-func TestWakeUpIsRiversOwn(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "test.db")
-	s, err := store.Open(t.Context(), store.Options{Database: path, Logger: logger(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := accept(t, s, nil)
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	db, err := sql.Open("sqlite", "file:"+path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	client, err := river.NewClient(riversqlite.New(db), &river.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := client.InsertManyFast(t.Context(), []river.InsertManyParams{
-		{Args: store.WakeUp(b.ID), InsertOpts: &river.InsertOpts{Queue: "t-north", MaxAttempts: math.MaxInt16}},
-	}); err != nil {
-		t.Fatal(err)
-	}
-	rows, err := db.QueryContext(t.Context(), `SELECT * FROM river_job ORDER BY id`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	columns, err := rows.Columns()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var both []map[string]any
-	for rows.Next() {
-		values := make([]any, len(columns))
-		into := make([]any, len(columns))
-		for i := range values {
-			into[i] = &values[i]
-		}
-		if err := rows.Scan(into...); err != nil {
-			t.Fatal(err)
-		}
-		row := map[string]any{}
-		for i, name := range columns {
-			switch name {
-			case "id":
-			case "created_at", "scheduled_at": // the same form is enough
-				row[name] = fmt.Sprintf("%T", values[i])
-			default:
-				row[name] = values[i]
-			}
-		}
-		both = append(both, row)
-	}
-	if err := rows.Err(); err != nil || len(both) != 2 {
-		t.Fatal(len(both), err)
-	}
-	if diff := cmp.Diff(both[1], both[0]); diff != "" {
-		t.Errorf("-River's +ours\n%s", diff)
 	}
 }
 

@@ -19,7 +19,7 @@ type QueueStat struct {
 // of them take about a tenth of a second.
 func (s *Store) Queue(ctx context.Context) (stats []QueueStat, err error) {
 	rows, err := s.db.reader().query(ctx, `SELECT target, state, count(*), min(received_at) FROM builds
-		WHERE state IN ('waiting', 'calling', 'unknown') GROUP BY target, state`)
+		WHERE due_at > 0 GROUP BY target, state`)
 	if err != nil {
 		return nil, fmt.Errorf("count the queue: %w", err)
 	}
@@ -42,10 +42,10 @@ func (s *Store) Queue(ctx context.Context) (stats []QueueStat, err error) {
 // where it is; -1 if that cannot be known.
 func (s *Store) Size(ctx context.Context) (used, free int64, err error) { return s.db.size(ctx) }
 
-// Freshen keeps statements quick while the tables grow. It is for who leads, every
+// Analyze keeps statements quick while the tables grow. It is for who leads, every
 // few seconds.
-func (s *Store) Freshen(ctx context.Context) error {
-	if err := s.db.freshen(ctx); err != nil {
+func (s *Store) Analyze(ctx context.Context) error {
+	if err := s.db.analyze(ctx); err != nil {
 		return fmt.Errorf("statistics of the tables: %w", err)
 	}
 	return nil

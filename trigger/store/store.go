@@ -43,6 +43,8 @@ type Store struct {
 	close     func() error
 	done      sync.WaitGroup
 
+	notified chan string // targets that got work
+
 	aside   aside
 	scratch sync.Pool // *[]byte
 }
@@ -70,6 +72,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		writes:  make(chan *write, 256),
 		closing: make(chan struct{}),
 		stopped: make(chan struct{}),
+
+		notified: make(chan string, 1024),
 	}
 	var err error
 	s.aside.rows = make(chan asideRow, asideBuffer)
@@ -80,9 +84,12 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s.close = sync.OnceValue(s.shut)
 	s.done.Go(s.writeLoop)
 	s.done.Go(s.asideLoop)
-	if err := s.Attend(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("database %s: %w", name, err), s.Close())
-	}
+	s.done.Go(func() {
+		listening, stop := context.WithCancel(context.Background())
+		defer stop()
+		s.done.Go(func() { <-s.closing; stop() })
+		s.db.listen(listening, s.notified)
+	})
 	return s, nil
 }
 
@@ -310,6 +317,7 @@ func (s *Store) transaction(batch []*write) (err error) {
 		locks = append(locks, w.locks...)
 	}
 	slices.Sort(locks)
+	tx.tell = s.notified
 	if err := s.db.lock(ctx, tx, slices.Compact(locks)); err != nil {
 		return joinRollback(tx, fmt.Errorf("lock: %w", err))
 	}

@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -68,7 +67,6 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"of delivery replays at the same time one is":   oneDeliveryReplayAtATime,
 		"what is old is forgotten, unresolved is not":   oldIsForgotten,
 		"what built nothing is forgotten before builds": oldIgnoredIsForgotten,
-		"a build that lost its wake-up gets one":        lostWakeUp,
 		"a build that waits for two is not forgotten":   waitsForTwo,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -144,48 +142,27 @@ func save(t *testing.T, s *store.Store, b *store.Build, state store.State) {
 	}
 }
 
-// woken works the queue until all of these builds were woken, and returns every
-// build that was, in order.
-func woken(t *testing.T, s *store.Store, want ...string) []string {
+// due takes what is due until all of these builds were, and returns every build that
+// was.
+func due(t *testing.T, s *store.Store, want ...string) (got []string) {
 	t.Helper()
-	var (
-		mu   sync.Mutex
-		got  []string
-		done = make(chan struct{})
-		once sync.Once
-	)
-	w, err := s.StartWorkers(t.Context(), 4, func(_ context.Context, id string) (time.Duration, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		got = append(got, id)
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		for _, target := range []string{"north", "south"} {
+			builds, err := s.Due(t.Context(), target, 1000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, b := range builds {
+				got = append(got, b.ID)
+			}
+		}
 		if !slices.ContainsFunc(want, func(id string) bool { return !slices.Contains(got, id) }) {
-			once.Do(func() { close(done) })
+			return got
 		}
-		return 0, nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, target := range []string{"north", "south", "north"} {
-		if err := w.Add(t.Context(), target); err != nil {
-			t.Fatal(err)
+		if time.Now().After(end) {
+			t.Fatalf("%v are due, want %v", got, want)
 		}
 	}
-	if len(want) > 0 {
-		select {
-		case <-done:
-		case <-time.After(time.Minute):
-			t.Errorf("not woken: want %v", want)
-		}
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
-	defer cancel()
-	if err := w.Stop(ctx); err != nil {
-		t.Error(err)
-	}
-	mu.Lock()
-	defer mu.Unlock()
-	return got
 }
 
 func acceptedIsReadBack(t *testing.T, open func() *store.Store) {
@@ -337,8 +314,8 @@ func manyAtOnce(t *testing.T, open func() *store.Store) {
 	if len(ids) != 200 || dups != 200 {
 		t.Fatalf("%d accepted, %d duplicates, want 200 of each", len(ids), dups)
 	}
-	if got := woken(t, s, ids...); len(got) != 200 {
-		t.Errorf("%d wake-ups, want 200", len(got))
+	if got := due(t, s, ids...); len(got) != 200 {
+		t.Errorf("%d are due, want 200", len(got))
 	}
 }
 
@@ -384,7 +361,7 @@ func workedAfterRestart(t *testing.T, open func() *store.Store) {
 	waiting := accept(t, s, nil)
 	calling := accept(t, s, func(b *store.Build) { b.Ref = "refs/heads/calling" })
 	begin(t, s, calling, time.Now())
-	woken(t, s, waiting.ID, calling.ID) // the wake-ups are used up: the process dies before it does anything
+	due(t, s, waiting.ID) // the process dies before it does anything
 	done := accept(t, s, func(b *store.Build) { b.Ref = "refs/heads/done" })
 	begin(t, s, done, time.Now())
 	done.BuildNumber = "1"
@@ -396,18 +373,8 @@ func workedAfterRestart(t *testing.T, open func() *store.Store) {
 	if s.Caller() == calling.Caller {
 		t.Error("two processes have one name")
 	}
-	if err := s.TakeOver(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Rearm(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if alive, err := s.Alive(t.Context(), s.Caller()); err != nil || !alive {
-		t.Errorf("got %v, %v", alive, err)
-	}
-	got := woken(t, s, waiting.ID, calling.ID)
-	if n := len(slices.DeleteFunc(got, func(id string) bool { return id == done.ID })); n != 2 {
-		t.Errorf("%d wake-ups, want 2", n)
+	if got := due(t, s, waiting.ID, calling.ID); len(got) != 2 {
+		t.Errorf("%d are due, want 2", len(got))
 	}
 	if got := read(t, s, calling.ID); got.State != store.Calling || got.Attempts != 1 {
 		t.Errorf("got %+v", got)
@@ -493,13 +460,13 @@ func answerBeatsAdoption(t *testing.T, open func() *store.Store) {
 	begin(t, s, answered, time.Now())
 	lost.BuildNumber, lost.Adopted, lost.StartedAt = "7", true, time.Now().Add(time.Millisecond)
 	save(t, s, lost, store.Started)
-	woken(t, s, lost.ID, answered.ID)
+	due(t, s, lost.ID, answered.ID)
 	answered.BuildNumber, answered.StartedAt = "7", time.Now()
 	save(t, s, answered, store.Started)
 	if got := read(t, s, lost.ID); got.State != store.Unknown || got.BuildNumber != "" {
 		t.Errorf("got %+v", got)
 	}
-	woken(t, s, lost.ID)
+	due(t, s, lost.ID)
 }
 
 func callKnowsNumbers(t *testing.T, open func() *store.Store) {
@@ -581,14 +548,14 @@ func lineKeepsOrder(t *testing.T, open func() *store.Store) {
 		free.BuildNumber = free.ID
 		save(t, s, free, store.Started)
 	}
-	got := woken(t, s, second.ID)
+	got := due(t, s, second.ID)
 	if n := len(slices.DeleteFunc(got, func(id string) bool { return id != third.ID })); n != 1 { // when it was accepted
 		t.Errorf("the third was woken %d times, want 1", n)
 	}
 	second = read(t, s, second.ID)
 	begin(t, s, second, now)
 	save(t, s, second, store.Dead)
-	woken(t, s, third.ID)
+	due(t, s, third.ID)
 }
 
 func oneCallAtATime(t *testing.T, open func() *store.Store) {
@@ -626,9 +593,9 @@ func oneCallAtATime(t *testing.T, open func() *store.Store) {
 			if hold, err := s.Park(t.Context(), two, time.Now()); err != nil || hold != store.HoldCall {
 				t.Errorf("got %q, %v", hold, err)
 			}
-			woken(t, s, one.ID, two.ID)
+			due(t, s, one.ID)
 			save(t, s, one, store.Waiting) // not found: it may be called again, and so may the other
-			woken(t, s, two.ID)
+			due(t, s, one.ID, two.ID)
 			leave(t, s, one, two)
 		})
 	}
@@ -653,15 +620,7 @@ func holdEnds(t *testing.T, open func() *store.Store) {
 	if hold := begin(t, s, held, now); hold != store.HoldOrder {
 		t.Errorf("got %q", hold)
 	}
-	woken(t, s, held.ID)
-	if n, err := s.Sweep(t.Context(), now.Add(store.HoldFor/2)); n != 0 || err != nil {
-		t.Errorf("woke %d, %v", n, err)
-	}
 	later := now.Add(store.HoldFor + time.Second)
-	if n, err := s.Sweep(t.Context(), later); n != 1 || err != nil {
-		t.Errorf("woke %d, %v", n, err)
-	}
-	woken(t, s, held.ID)
 	if hold := begin(t, s, read(t, s, held.ID), later); hold != store.NoHold {
 		t.Errorf("got %q", hold)
 	}
@@ -1209,19 +1168,6 @@ func oldIgnoredIsForgotten(t *testing.T, open func() *store.Store) {
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-func lostWakeUp(t *testing.T, open func() *store.Store) {
-	s := open()
-	b := accept(t, s, nil)
-	parked := accept(t, s, nil)
-	begin(t, s, parked, time.Now())
-	woken(t, s, b.ID, parked.ID) // and nothing came of it
-	n, err := s.Rearm(t.Context())
-	if err != nil || n != 1 {
-		t.Errorf("%d builds got a wake-up, %v", n, err)
-	}
-	woken(t, s, b.ID)
-}
-
 // Builds that wait for a call because of its ref and for another because of its
 // commit are woken by one of them, and park again because of the other.
 func waitsForTwo(t *testing.T, open func() *store.Store) {
@@ -1247,10 +1193,9 @@ func waitsForTwo(t *testing.T, open func() *store.Store) {
 	for _, b := range held[:5] {
 		begin(t, s, read(t, s, b.ID), now) // held by the commit now
 	}
-	if _, err := s.Sweep(t.Context(), now.Add(time.Minute)); err != nil {
-		t.Fatal(err)
+	if at := read(t, s, held[5].ID).DueAt; at.After(time.Now().Add(time.Minute)) { // where no other build wakes it
+		t.Errorf("the last is due at %s", at)
 	}
-	woken(t, s, held[5].ID)
 }
 
 // Bodies are compressed in memory that is used again: each delivery has its own

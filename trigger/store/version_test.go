@@ -12,7 +12,7 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// Tables of another version are refused, and left as they are: the queue's too.
+// Tables of another version are refused, and left as they are.
 func TestTablesOfAnotherVersionAreRefused(t *testing.T) {
 	t.Parallel()
 	for phrase, test := range map[string]struct {
@@ -38,7 +38,7 @@ func TestTablesOfAnotherVersionAreRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			test.run(t, database, test.set)
-			test.run(t, database, `ALTER TABLE river_migration RENAME TO kept`)
+			test.run(t, database, `ALTER TABLE builds RENAME TO kept`)
 			const want = "its tables are of version 99, and this program knows 1: use the program that made it, or give this one a new database"
 			s, err := store.Open(t.Context(), store.Options{Database: database, Logger: logger(t)})
 			if err == nil {
@@ -47,7 +47,7 @@ func TestTablesOfAnotherVersionAreRefused(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("got %v, want …%s", err, want)
 			}
-			test.run(t, database, `ALTER TABLE kept RENAME TO river_migration`) // it would fail if there were a new one
+			test.run(t, database, `ALTER TABLE kept RENAME TO builds`) // it would fail if there were a new one
 		})
 	}
 }

@@ -161,7 +161,7 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 		return nil, err
 	}
 	b.reload.Lock()
-	b.apply(ctx, next)
+	b.apply(next)
 	b.reload.Unlock()
 
 	if b.admin, err = b.listen(ctx, "admin", "--admin-listen", o.AdminListen, o.AdminTLS); err != nil {

@@ -66,8 +66,8 @@ func (b *Bridge) load(ctx context.Context) (*loaded, error) {
 
 // apply serves by what was loaded from now on: the targets first, so that no
 // build is decided for one that nobody knows yet.
-func (b *Bridge) apply(ctx context.Context, next *loaded) {
-	b.trigger.SetRules(ctx, next.targets, slices.Collect(next.rules.Jobs()))
+func (b *Bridge) apply(next *loaded) {
+	b.trigger.SetRules(next.targets, slices.Collect(next.rules.Jobs()))
 	b.handlers.Swap(&handlers.State{Rules: next.rules, Sources: next.sources})
 	if b.serving != nil {
 		for _, before := range b.serving.targets {
@@ -99,7 +99,7 @@ func (b *Bridge) Reload(ctx context.Context) {
 		return
 	}
 	before := b.serving
-	b.apply(ctx, next)
+	b.apply(next)
 	b.log.LogAttrs(ctx, slog.LevelInfo, "rules reloaded", next.attrs()...)
 	b.warnOfLoss(ctx, before, next)
 }

@@ -92,12 +92,12 @@ func TestStandstill(t *testing.T) {
 		still     time.Duration
 	}{
 		"one process on SQLite, beyond the timeout":      {1, 6 * time.Second},
-		"three replicas on Postgres, taken for dead":     {3, store.DeadAfter + 8*time.Second},
+		"three replicas on Postgres, taken for dead":     {3, store.Lease + 8*time.Second},
 		"three replicas on Postgres, beyond the timeout": {3, 6 * time.Second},
 	} {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
-			if testing.Short() && c.still > store.DeadAfter {
+			if testing.Short() && c.still > store.Lease {
 				t.Skip("it takes as long as it takes to be taken for dead")
 			}
 			w := newWorld(t, database(t, c.processes), c.processes, lagging())

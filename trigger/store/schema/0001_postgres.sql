@@ -1,0 +1,17 @@
+-- What only replicas need that share a database.
+
+ALTER TABLE deliveries ALTER COLUMN body SET STORAGE EXTERNAL; -- not compressed a second time
+ALTER TABLE builds SET (fillfactor = 80); -- room for the next version of a row on its page: its indexes are left alone then
+
+-- The one of them that leads.
+CREATE TABLE leads (
+    name   text PRIMARY KEY,
+    holder text NOT NULL,
+    until  timestamptz NOT NULL
+);
+
+-- When the next call of a rate-limited target is due, whoever makes it.
+CREATE TABLE turns (
+    target  text PRIMARY KEY,
+    next_at timestamptz NOT NULL
+);
