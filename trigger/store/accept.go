@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -55,9 +54,10 @@ func (s *Store) Accept(ctx context.Context, d *Delivery, builds []*Build) (dupli
 }
 
 // acceptAll writes what is no duplicate, in order.
-func (s *Store) acceptAll(ctx context.Context, tx *tx, all []*acceptance) error {
-	if len(all) == 0 {
-		return nil
+func (s *Store) acceptAll(ctx context.Context, tx *tx, writes []*write) error {
+	all := make([]*acceptance, len(writes))
+	for i, w := range writes {
+		all[i] = w.accept
 	}
 	if err := s.findDuplicates(ctx, tx, all); err != nil {
 		return err
@@ -191,30 +191,5 @@ func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 	}
 	into.add(b.ID, b.Delivery, b.Rule, b.Target, b.JobID, b.Repository, b.Ref, b.Tag, b.Commit, refKey(b), commitKey(b), b.Marker,
 		b.Body, b.Newest, b.ReplayOf, b.ByHand, string(b.State), due, b.Reason, micros(b.ReceivedAt), micros(b.Deadline), b.Trace)
-	return nil
-}
-
-// rows are inserted together, column by column or row by row as the database
-// likes it best.
-type rows struct {
-	table   string
-	columns []string
-	args    []any // row after row: string, int64, bool or []byte
-}
-
-// grow makes room for so many rows.
-func (r *rows) grow(n int) { r.args = slices.Grow(r.args, n*len(r.columns)) }
-
-func (r *rows) add(values ...any) { r.args = append(r.args, values...) }
-
-// insert inserts what was added since the last time.
-func (r *rows) insert(ctx context.Context, tx *tx) error {
-	if len(r.args) == 0 {
-		return nil
-	}
-	if err := tx.db.insertRows(ctx, tx.querier, r); err != nil {
-		return fmt.Errorf("insert into %s: %w", r.table, err)
-	}
-	r.args = r.args[:0]
 	return nil
 }

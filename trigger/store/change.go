@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -75,30 +76,97 @@ const lookAgain = 15 * time.Second
 // With the call it stores CalledThere, and the highest number of the job that any
 // build has seen: the number of this call will be above it.
 func (s *Store) BeginCall(ctx context.Context, b *Build, now time.Time) (Hold, error) {
-	var hold Hold
-	err := s.write(ctx, callLock(b), func(ctx context.Context, tx *tx) (err error) {
-		hold = NoHold
-		n, err := tx.exec(ctx, `UPDATE builds SET state = 'calling', reason = '', caller = ?, due_at = CASE worker WHEN ? THEN due_at ELSE `+tx.db.now()+` + ? END, worker = ?, service = ?, called_at = ?, called_there = ?, known_no = coalesce((`+highest+`), 0), attempts = attempts + 1, asked = 0,
-			held = 0, version = version + 1 WHERE seq = ? AND version = ?
-			AND (? OR NOT EXISTS (`+earlier+`)) AND NOT EXISTS (`+others+`)`,
-			slices.Concat([]any{s.caller, s.caller, Lease.Microseconds(), s.caller, b.Service, micros(now), micros(b.CalledThere), b.Service, b.JobID, b.Seq, b.version, b.ByHand}, earlierArgs(b, now), othersArgs(b, now))...)
-		if err != nil || n > 0 {
-			return err
-		}
-		if hold, err = park(ctx, tx, b, now); err == nil && hold == NoHold {
-			return ErrStale // else it would have been called
-		}
-		return err
-	})
-	if err != nil {
+	w := &write{locks: callLock(b), call: &calling{build: b, now: now}}
+	if err := s.enqueue(ctx, w); err != nil {
 		return NoHold, err
 	}
+	hold := w.call.hold
 	b.version++
 	if hold == NoHold {
 		b.State, b.Reason, b.Caller, b.CalledAt, b.Asked = Calling, "", s.caller, fromMicros(micros(now)), 0
 		b.Attempts++
 	}
 	return hold, nil
+}
+
+// calling is a build on its way to be called, and what holds it.
+type calling struct {
+	build *Build
+	now   time.Time
+	hold  Hold
+}
+
+// beginCalls is BeginCall for all that share a transaction: in rounds, because those of
+// one round do not see each other. It changes nothing of a build that is stale.
+func (s *Store) beginCalls(ctx context.Context, tx *tx, all []*write) error {
+	for len(all) > 0 {
+		round, later := apart(all, func(w *write) []any {
+			keys := []any{refKey(w.call.build)}
+			if w.call.build.Commit != "" {
+				keys = append(keys, commitKey(w.call.build))
+			}
+			return keys
+		})
+		c := &rows{columns: []string{"seq", "version", "service", "now", "there", "since"}}
+		for _, w := range round {
+			b := w.call.build
+			c.add(b.Seq, b.version, b.Service, micros(w.call.now), micros(b.CalledThere), micros(w.call.now.Add(-HoldFor)))
+		}
+		begun, err := tx.changed(ctx, c, `UPDATE builds SET state = 'calling', reason = '', caller = ?, due_at = CASE builds.worker WHEN ? THEN builds.due_at ELSE `+tx.db.now()+` + ? END, worker = ?,
+			service = c.service, called_at = c.now, called_there = c.there, known_no = coalesce((`+highest+`), 0), attempts = builds.attempts + 1, asked = 0, held = 0, version = builds.version + 1
+			FROM c WHERE builds.seq = c.seq AND builds.version = c.version
+			AND (builds.by_hand OR NOT EXISTS (SELECT 1 FROM builds e WHERE `+lineOf("e", "builds")+` AND e.seq < c.seq AND e.unresolved AND NOT e.by_hand AND e.received_at > c.since))
+			AND NOT EXISTS (SELECT 1 FROM builds r WHERE r.ref_key = builds.ref_key AND r.service = c.service AND r.job_id = builds.job_id AND r.ref = builds.ref AND r.unresolved AND r.state <> 'waiting'
+				AND r.seq <> c.seq AND (r.received_at > c.since OR r.tag <> '' OR r.commit_id = ''))
+			AND NOT EXISTS (SELECT 1 FROM builds m WHERE m.commit_key = builds.commit_key AND m.service = c.service AND m.job_id = builds.job_id AND m.commit_id = builds.commit_id AND m.commit_id <> ''
+				AND m.unresolved AND m.state <> 'waiting' AND m.seq <> c.seq)
+			RETURNING builds.seq`, s.caller, s.caller, Lease.Microseconds(), s.caller)
+		if err != nil {
+			return fmt.Errorf("begin calls: %w", err)
+		}
+		for _, w := range round {
+			w.call.hold = NoHold
+			if begun[w.call.build.Seq] {
+				continue
+			}
+			hold, err := park(ctx, tx, w.call.build, w.call.now)
+			switch {
+			case errors.Is(err, ErrStale), err == nil && hold == NoHold: // else it would have been called
+				w.err = ErrStale
+			case err != nil:
+				return err
+			}
+			w.call.hold = hold
+		}
+		all = later
+	}
+	return nil
+}
+
+// apart takes those that share no key with one before, and leaves the others for later.
+func apart(all []*write, keys func(w *write) []any) (some, later []*write) {
+	taken := map[any]bool{}
+	for _, w := range all {
+		its := keys(w)
+		if slices.ContainsFunc(its, func(k any) bool { return taken[k] }) {
+			later = append(later, w)
+			continue
+		}
+		for _, k := range its {
+			taken[k] = true
+		}
+		some = append(some, w)
+	}
+	return some, later
+}
+
+// lineOf compares what builds of a line share.
+func lineOf(a, b string) string {
+	same := make([]string, 0, 6)
+	for _, column := range []string{"ref_key", "target", "job_id", "ref", "rule", "repository"} {
+		same = append(same, a+"."+column+" = "+b+"."+column)
+	}
+	return strings.Join(same, " AND ")
 }
 
 // Park is the first half of BeginCall: it parks the build if something holds it,
@@ -158,7 +226,7 @@ func holds(ctx context.Context, tx *tx, b *Build, now time.Time) (Hold, time.Tim
 // earlier selects what keeps a build in its line, others the calls that it waits
 // for, highest the highest number that was seen of a job.
 const (
-	highest = `SELECT s.seen_no FROM builds s WHERE s.service = ? AND s.job_id = ? AND s.seen_no > 0 ORDER BY s.seen_no DESC LIMIT 1`
+	highest = `SELECT s.seen_no FROM builds s WHERE s.service = c.service AND s.job_id = builds.job_id AND s.seen_no > 0 ORDER BY s.seen_no DESC LIMIT 1`
 	earlier = `SELECT received_at FROM builds WHERE ` + sameLine + ` AND seq < ?
 		AND unresolved AND NOT by_hand AND received_at > ?`
 	others = `SELECT received_at FROM builds WHERE ` + sameRef + ` AND ` + called + ` AND seq <> ? AND (received_at > ? OR tag <> '' OR commit_id = '')
@@ -222,37 +290,83 @@ func (s *Store) Save(ctx context.Context, b *Build) error {
 	if err != nil {
 		return fmt.Errorf("build %s: its log: %w", b.ID, err)
 	}
-	// It changes no row if somebody else changed this one, or has the number.
-	save := func(ctx context.Context, tx *tx) (int64, error) {
-		return tx.exec(ctx, `UPDATE builds SET state = ?, reason = ?, attempts = ?, log = ?, asked = ?, build_no = ?, seen_no = ?, adopted = ?, claimed = ?,
-			started_at = ?, held = 0, worker = '', due_at = CASE WHEN ? THEN `+tx.db.now()+` + ? ELSE 0 END, version = version + 1 WHERE seq = ? AND version = ?
-			AND NOT EXISTS (SELECT 1 FROM builds o WHERE o.service = ? AND o.job_id = ? AND o.build_no = ? AND o.claimed AND o.id <> ?)`,
-			string(b.State), b.Reason, b.Attempts, string(log), b.Asked, b.BuildNumber, b.Seen, b.Adopted, b.BuildNumber != "",
-			micros(b.StartedAt), !b.State.Final(), wait(b.DueAt), b.Seq, b.version, b.Service, b.JobID, b.BuildNumber, b.ID)
-	}
-	err = s.write(ctx, callLock(b), func(ctx context.Context, tx *tx) error {
-		n, err := save(ctx, tx)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			if err := s.claim(ctx, tx, b); err != nil {
-				return err
-			}
-			if n, err = save(ctx, tx); err != nil || n == 0 {
-				return cmp.Or(err, errOwnerChanged)
-			}
-		}
-		if b.State == Calling || b.State == Unknown {
-			return nil
-		}
-		return wakeHeld(ctx, tx, b)
-	})
-	if err != nil {
+	if err := s.enqueue(ctx, &write{locks: callLock(b), save: &saving{build: b, log: string(log)}}); err != nil {
 		return fmt.Errorf("build %s: %w", b.ID, err)
 	}
 	b.version++
 	return nil
+}
+
+// saving is a build on its way into its row.
+type saving struct {
+	build *Build
+	log   string // JSON
+}
+
+// saveAll is Save for all that share a transaction: in rounds, so that those of one
+// round claim different numbers.
+func (s *Store) saveAll(ctx context.Context, tx *tx, all []*write) error {
+	for len(all) > 0 {
+		round, later := apart(all, func(w *write) []any {
+			b := w.save.build
+			keys := []any{b.Seq}
+			if b.BuildNumber != "" {
+				keys = append(keys, [3]string{b.Service, b.JobID, b.BuildNumber})
+			}
+			return keys
+		})
+		saved, err := saveRows(ctx, tx, round)
+		if err != nil {
+			return err
+		}
+		var done []*Build
+		for _, w := range round {
+			b := w.save.build
+			if !saved[b.Seq] { // somebody else changed it, or has the number
+				switch err := s.claim(ctx, tx, b); {
+				case errors.Is(err, ErrStale), errors.Is(err, ErrClaimed):
+					w.err = err
+					continue
+				case err != nil:
+					return err
+				}
+				if again, err := saveRows(ctx, tx, []*write{w}); err != nil || !again[b.Seq] {
+					return cmp.Or(err, errOwnerChanged)
+				}
+			}
+			if b.State != Calling && b.State != Unknown {
+				done = append(done, b)
+			}
+		}
+		if err := wakeHeld(ctx, tx, done); err != nil {
+			return err
+		}
+		all = later
+	}
+	return nil
+}
+
+// saveRows returns which rows it changed: none that somebody else changed, or whose
+// number another has.
+func saveRows(ctx context.Context, tx *tx, all []*write) (map[int64]bool, error) {
+	c := &rows{columns: []string{"seq", "version", "state", "reason", "attempts", "log", "asked", "build_no", "seen_no", "adopted", "started_at", "wait"}}
+	for _, w := range all {
+		b := w.save.build
+		due := int64(-1)
+		if !b.State.Final() {
+			due = wait(b.DueAt)
+		}
+		c.add(b.Seq, b.version, string(b.State), b.Reason, int64(b.Attempts), w.save.log, int64(b.Asked), b.BuildNumber, b.Seen, b.Adopted, micros(b.StartedAt), due)
+	}
+	saved, err := tx.changed(ctx, c, `UPDATE builds SET state = c.state, reason = c.reason, attempts = c.attempts, log = c.log, asked = c.asked, build_no = c.build_no, seen_no = c.seen_no,
+		adopted = c.adopted, claimed = c.build_no <> '', started_at = c.started_at, held = 0, worker = '', due_at = CASE WHEN c.wait >= 0 THEN `+tx.db.now()+` + c.wait ELSE 0 END, version = builds.version + 1
+		FROM c WHERE builds.seq = c.seq AND builds.version = c.version
+		AND NOT EXISTS (SELECT 1 FROM builds o WHERE o.service = builds.service AND o.job_id = builds.job_id AND o.build_no = c.build_no AND o.claimed AND o.seq <> c.seq)
+		RETURNING builds.seq`)
+	if err != nil {
+		return nil, fmt.Errorf("save builds: %w", err)
+	}
+	return saved, nil
 }
 
 // errOwnerChanged rolls a transaction back, to be tried again.
@@ -302,9 +416,32 @@ func (s *Store) claim(ctx context.Context, tx *tx, b *Build) error {
 // wakes the next in its turn; the others are held again.
 const heldAtOnce = 3
 
-// wakeHeld makes due what waited for b: the next of its line if it is done with, and
-// the first of those that wait for its call.
-func wakeHeld(ctx context.Context, tx *tx, b *Build) (err error) {
+// wakeHeld makes due what waited for builds that are resolved, or wait again: the next of
+// the line of one that is done with, and the first of those that wait for its call. Most
+// hold up nothing.
+func wakeHeld(ctx context.Context, tx *tx, done []*Build) error {
+	c := &rows{columns: []string{"seq", "final"}}
+	for _, b := range done {
+		c.add(b.Seq, b.State.Final())
+	}
+	holding, err := tx.changed(ctx, c, `SELECT c.seq FROM c CROSS JOIN builds WHERE builds.seq = c.seq AND (
+		c.final AND (SELECT n.held FROM builds n WHERE `+lineOf("n", "builds")+` AND n.unresolved AND n.seq > c.seq AND NOT n.by_hand ORDER BY n.seq LIMIT 1) > 0
+		OR EXISTS (SELECT 1 FROM builds r WHERE r.ref_key = builds.ref_key AND r.held = 2)
+		OR EXISTS (SELECT 1 FROM builds m WHERE m.commit_key = builds.commit_key AND m.held = 2 AND m.commit_id <> ''))`)
+	if err != nil {
+		return fmt.Errorf("look for builds that are held: %w", err)
+	}
+	for _, b := range done {
+		if holding[b.Seq] {
+			if err := wake(ctx, tx, b); err != nil {
+				return fmt.Errorf("wake builds: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+func wake(ctx context.Context, tx *tx, b *Build) error {
 	rows, err := tx.query(ctx, `UPDATE builds SET due_at = `+tx.db.now()+`, held = 0 WHERE seq IN (
 		SELECT seq FROM (SELECT seq, held FROM builds WHERE `+sameLine+`
 			AND unresolved AND seq > ? AND NOT by_hand ORDER BY seq LIMIT 1) n WHERE ? AND held > 0
@@ -313,17 +450,13 @@ func wakeHeld(ctx context.Context, tx *tx, b *Build) (err error) {
 		refKey(b), b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Seq, b.State.Final(),
 		refKey(b), b.Service, b.JobID, b.Ref, heldAtOnce, commitKey(b), b.Service, b.JobID, b.Commit, heldAtOnce)
 	if err != nil {
-		return fmt.Errorf("wake builds: %w", err)
+		return err
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var target string
-		if err := rows.Scan(&target); err != nil {
-			return fmt.Errorf("wake builds: %w", err)
-		}
+	targets, err := collect[string](rows)
+	for _, target := range targets {
 		tx.notify(target)
 	}
-	return rows.Err()
+	return err
 }
 
 // recent is how many of the highest numbers of a job Answered looks at: other targets

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -23,6 +24,10 @@ type database interface {
 	// before, if there is one.
 	committedBefore(ctx context.Context, q querier, asked []*acceptance) error
 	insertRows(ctx context.Context, q querier, r *rows) error
+	// portions parts rows into as many as one statement takes; with is the beginning of
+	// a statement that reads them as c, and its arguments.
+	portions(r *rows) iter.Seq[*rows]
+	with(r *rows) (text string, args []any)
 	// now is the time in microseconds, in SQL: by the clock that all share who use the
 	// database.
 	now() string

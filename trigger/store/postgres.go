@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net"
 	"runtime"
@@ -233,13 +234,33 @@ func (*postgres) committedBefore(ctx context.Context, q querier, asked []*accept
 	return rows.Err()
 }
 
-// insertRows sends columns as arrays: one statement of one shape for any number of
-// rows, which the server plans once.
 func (*postgres) insertRows(ctx context.Context, q querier, r *rows) error {
-	var (
-		columns = make([]any, len(r.columns))
-		arrays  = make([]string, len(r.columns))
-	)
+	names := strings.Join(r.columns, ", ")
+	// The clock of a replica may be ahead of that which all go by.
+	values := strings.Replace(names, "due_at", "least(due_at, "+(*postgres)(nil).now()+")", 1)
+	arrays, args := unnest(r)
+	_, err := q.exec(ctx, "INSERT INTO "+r.table+" ("+names+") SELECT "+values+" FROM "+arrays+" AS r ("+names+")", args...)
+	return err
+}
+
+func (*postgres) with(r *rows) (text string, args []any) {
+	arrays, args := unnest(r)
+	return "WITH c (" + strings.Join(r.columns, ", ") + ") AS (SELECT * FROM " + arrays + ") ", args
+}
+
+func (*postgres) portions(r *rows) iter.Seq[*rows] {
+	return func(yield func(*rows) bool) {
+		if len(r.args) > 0 {
+			yield(r)
+		}
+	}
+}
+
+// unnest sends columns as arrays: one statement of one shape for any number of rows,
+// which the server plans once.
+func unnest(r *rows) (text string, columns []any) {
+	columns = make([]any, len(r.columns))
+	arrays := make([]string, len(r.columns))
 	for i := range r.columns {
 		switch r.args[i].(type) {
 		case string:
@@ -252,11 +273,7 @@ func (*postgres) insertRows(ctx context.Context, q querier, r *rows) error {
 			columns[i], arrays[i] = column[[]byte](r, i), "?::bytea[]"
 		}
 	}
-	names := strings.Join(r.columns, ", ")
-	// The clock of a replica may be ahead of that which all go by.
-	values := strings.Replace(names, "due_at", "least(due_at, "+(*postgres)(nil).now()+")", 1)
-	_, err := q.exec(ctx, "INSERT INTO "+r.table+" ("+names+") SELECT "+values+" FROM unnest("+strings.Join(arrays, ", ")+") AS r ("+names+")", columns...)
-	return err
+	return "unnest(" + strings.Join(arrays, ", ") + ")", columns
 }
 
 // column gives one column of all rows.

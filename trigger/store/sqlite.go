@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -271,29 +273,44 @@ func (*sqlite) committedBefore(ctx context.Context, q querier, asked []*acceptan
 	return nil
 }
 
-func (*sqlite) insertRows(ctx context.Context, q querier, r *rows) error {
-	columns := len(r.columns)
-	return insertValues(ctx, q, "INSERT INTO "+r.table+" ("+strings.Join(r.columns, ", ")+") VALUES ",
-		"(?"+strings.Repeat(", ?", columns-1)+")", r.args, columns)
-}
-
-// rowsAtOnce is how many rows one statement inserts at the most. Fewer are
-// inserted by powers of two, so that few statements are prepared.
-const rowsAtOnce = 64
-
-// insertValues inserts rows of so many arguments each.
-func insertValues(ctx context.Context, q querier, into, row string, args []any, columns int) error {
-	for size := rowsAtOnce; len(args) > 0; {
-		if len(args) < size*columns {
-			size /= 2
-			continue
-		}
-		if _, err := q.exec(ctx, into+row+strings.Repeat(", "+row, size-1), args[:size*columns]...); err != nil {
+func (d *sqlite) insertRows(ctx context.Context, q querier, r *rows) error {
+	into := "INSERT INTO " + r.table + " (" + strings.Join(r.columns, ", ") + ") "
+	for some := range d.portions(r) {
+		if _, err := q.exec(ctx, into+values(some), some.args...); err != nil {
 			return err
 		}
-		args = args[size*columns:]
 	}
 	return nil
+}
+
+func (*sqlite) with(r *rows) (text string, args []any) {
+	return "WITH c (" + strings.Join(r.columns, ", ") + ") AS (" + values(r) + ") ", slices.Clip(r.args)
+}
+
+// values are placeholders for rows.
+func values(r *rows) string {
+	row := "(?" + strings.Repeat(", ?", len(r.columns)-1) + ")"
+	return "VALUES " + row + strings.Repeat(", "+row, len(r.args)/len(r.columns)-1)
+}
+
+// rowsAtOnce is how many rows one statement has at the most. Fewer are parted by
+// powers of two, so that few statements are prepared.
+const rowsAtOnce = 64
+
+func (*sqlite) portions(r *rows) iter.Seq[*rows] {
+	return func(yield func(*rows) bool) {
+		columns := len(r.columns)
+		for args, size := r.args, rowsAtOnce; len(args) > 0; {
+			if len(args) < size*columns {
+				size /= 2
+				continue
+			}
+			if !yield(&rows{columns: r.columns, args: args[:size*columns]}) {
+				return
+			}
+			args = args[size*columns:]
+		}
+	}
 }
 
 // now is the process's own clock: it owns the file.

@@ -19,7 +19,7 @@ type QueueStat struct {
 // of them take about a tenth of a second.
 func (s *Store) Queue(ctx context.Context) (stats []QueueStat, err error) {
 	rows, err := s.db.reader().query(ctx, `SELECT target, state, count(*), min(received_at) FROM builds
-		WHERE due_at > 0 GROUP BY target, state`)
+		WHERE due_at > 0 GROUP BY target, state ORDER BY target, state`)
 	if err != nil {
 		return nil, fmt.Errorf("count the queue: %w", err)
 	}

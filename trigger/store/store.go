@@ -137,11 +137,16 @@ var errClosed = errors.New("store: closed")
 type write struct {
 	ctx    context.Context //nolint:containedctx // of who waits for it
 	locks  []int64
-	accept *acceptance                             // written together with the others of its batch
+	accept *acceptance // written together with those of its kind in the batch, as are these:
+	save   *saving
+	call   *calling
 	do     func(ctx context.Context, tx *tx) error // or this
 	err    error                                   // of this one alone
 	done   chan error
 }
+
+// writeAll writes what is of one kind, with one statement for many where that can be.
+type writeAll func(ctx context.Context, tx *tx, all []*write) error
 
 // lockKey is the key of a lock that replicas share: FNV-1a, 64 bits.
 func lockKey(parts ...string) int64 {
@@ -321,15 +326,28 @@ func (s *Store) transaction(batch []*write) (err error) {
 	if err := s.db.lock(ctx, tx, slices.Compact(locks)); err != nil {
 		return joinRollback(tx, fmt.Errorf("lock: %w", err))
 	}
-	var accepted []*acceptance
+	var accepted, saved, called []*write
 	for _, w := range batch {
 		w.err = nil
-		if w.accept != nil {
-			accepted = append(accepted, w.accept)
+		switch {
+		case w.accept != nil:
+			accepted = append(accepted, w)
+		case w.save != nil:
+			saved = append(saved, w)
+		case w.call != nil:
+			called = append(called, w)
 		}
 	}
-	if err := s.acceptAll(ctx, tx, accepted); err != nil {
-		return joinRollback(tx, err)
+	for _, kind := range []struct {
+		write writeAll
+		all   []*write
+	}{{s.acceptAll, accepted}, {s.saveAll, saved}, {s.beginCalls, called}} {
+		if len(kind.all) == 0 {
+			continue
+		}
+		if err := kind.write(ctx, tx, kind.all); err != nil {
+			return joinRollback(tx, err)
+		}
 	}
 	for _, w := range batch {
 		if w.do == nil {

@@ -1,0 +1,67 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// rows go into one statement together, column by column or row by row as the database
+// likes it best: to be inserted into a table, or as c, which the statement reads.
+type rows struct {
+	table   string
+	columns []string
+	args    []any // row after row: string, int64, bool or []byte
+}
+
+// grow makes room for so many rows.
+func (r *rows) grow(n int) { r.args = slices.Grow(r.args, n*len(r.columns)) }
+
+func (r *rows) add(values ...any) { r.args = append(r.args, values...) }
+
+// insert inserts what was added since the last time.
+func (r *rows) insert(ctx context.Context, tx *tx) error {
+	if len(r.args) == 0 {
+		return nil
+	}
+	if err := tx.db.insertRows(ctx, tx.querier, r); err != nil {
+		return fmt.Errorf("insert into %s: %w", r.table, err)
+	}
+	r.args = r.args[:0]
+	return nil
+}
+
+// changed runs a statement that reads c, and returns a number of a row for each that it
+// changed or found: its seq.
+func (t *tx) changed(ctx context.Context, c *rows, statement string, args ...any) (map[int64]bool, error) {
+	seqs := map[int64]bool{}
+	for some := range t.db.portions(c) {
+		with, values := t.db.with(some)
+		found, err := t.query(ctx, with+statement, append(values, args...)...)
+		if err != nil {
+			return nil, err
+		}
+		all, err := collect[int64](found)
+		if err != nil {
+			return nil, err
+		}
+		for _, seq := range all {
+			seqs[seq] = true
+		}
+	}
+	return seqs, nil
+}
+
+// collect reads rows of one column.
+func collect[T any](rows cursor) (all []T, err error) {
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var value T
+		if err := rows.Scan(&value); err != nil {
+			return nil, err
+		}
+		all = append(all, value)
+	}
+	return all, rows.Err()
+}
