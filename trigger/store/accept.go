@@ -104,7 +104,7 @@ func (s *Store) findDuplicates(ctx context.Context, tx *tx, all []*acceptance) e
 	if len(asked) == 0 {
 		return nil
 	}
-	if err := s.db.committedBefore(ctx, tx, asked); err != nil {
+	if err := committedBefore(ctx, tx, asked); err != nil {
 		return fmt.Errorf("look for duplicates: %w", err)
 	}
 	first := map[duplicateKey]string{}
@@ -116,6 +116,36 @@ func (s *Store) findDuplicates(ctx context.Context, tx *tx, all []*acceptance) e
 			a.found = id
 		default:
 			first[key] = a.delivery.ID
+		}
+	}
+	return nil
+}
+
+// committedBefore notes in each of them the delivery that committed the same before, if
+// there is one.
+func committedBefore(ctx context.Context, tx *tx, asked []*acceptance) error {
+	c := &rows{columns: []string{"n", "source", "key", "since"}}
+	for i, a := range asked {
+		c.add(int64(i), a.delivery.Source, a.delivery.DuplicateKey, a.since())
+	}
+	for some := range tx.db.portions(c) {
+		with, args := tx.db.with(some)
+		found, err := tx.query(ctx, with+`SELECT c.n, d.id FROM c CROSS JOIN deliveries d WHERE d.source = c.source AND d.duplicate_key = c.key AND d.outcome = 'accepted' AND d.received_at >= c.since`, args...)
+		if err != nil {
+			return err
+		}
+		for found.Next() {
+			var (
+				n  int64
+				id string
+			)
+			if err := found.Scan(&n, &id); err != nil {
+				return errors.Join(err, found.Close())
+			}
+			asked[n].found = id
+		}
+		if err := errors.Join(found.Err(), found.Close()); err != nil {
+			return err
 		}
 	}
 	return nil

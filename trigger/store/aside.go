@@ -53,7 +53,7 @@ func (s *Store) asideLoop() {
 		select {
 		case <-ticker.C:
 			s.writeAside()
-		case <-s.closing:
+		case <-s.ending:
 			s.writeAside()
 			return
 		}
@@ -88,27 +88,25 @@ func (s *Store) writeAside() {
 	}
 }
 
+// insertAside shares a transaction with whatever else is written then.
 func (s *Store) insertAside(batch []asideRow) error {
-	ctx, cancel := context.WithTimeout(context.Background(), transactionTimeout)
-	defer cancel()
-	tx, err := s.db.begin(ctx)
-	if err != nil {
-		return err
-	}
 	rows := newDeliveries()
 	for _, r := range batch {
 		header, err := headerText(r.delivery)
 		if err != nil {
-			return joinRollback(tx, err)
+			return err
 		}
 		rows.addDelivery(r.delivery, header, r.zipped)
 	}
-	if err := rows.insert(ctx, tx); err != nil {
-		return joinRollback(tx, err)
-	}
-	if _, err := tx.exec(ctx, `DELETE FROM deliveries WHERE outcome <> 'accepted' AND id <= (
-		SELECT id FROM deliveries WHERE outcome <> 'accepted' ORDER BY id DESC LIMIT 1 OFFSET ?)`, asideKept); err != nil {
-		return joinRollback(tx, fmt.Errorf("forget the oldest: %w", err))
-	}
-	return tx.commit(ctx)
+	return s.write(context.Background(), nil, func(ctx context.Context, tx *tx) error {
+		some := *rows // it may be written again
+		if err := some.insert(ctx, tx); err != nil {
+			return err
+		}
+		if _, err := tx.exec(ctx, `DELETE FROM deliveries WHERE outcome <> 'accepted' AND id <= (
+			SELECT id FROM deliveries WHERE outcome <> 'accepted' ORDER BY id DESC LIMIT 1 OFFSET ?)`, asideKept); err != nil {
+			return fmt.Errorf("forget the oldest: %w", err)
+		}
+		return nil
+	})
 }

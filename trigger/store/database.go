@@ -20,9 +20,6 @@ type database interface {
 	// lock holds these keys until the end of the transaction: whoever else needs
 	// one of them waits. Where there is one writer there is nothing to do.
 	lock(ctx context.Context, q querier, keys []int64) error
-	// committedBefore notes in each of them the delivery that committed the same
-	// before, if there is one.
-	committedBefore(ctx context.Context, q querier, asked []*acceptance) error
 	insertRows(ctx context.Context, q querier, r *rows) error
 	// portions parts rows into as many as one statement takes; with is the beginning of
 	// a statement that reads them as c, and its arguments.

@@ -205,35 +205,6 @@ func (*postgres) lock(ctx context.Context, q querier, keys []int64) error {
 	return err
 }
 
-func (*postgres) committedBefore(ctx context.Context, q querier, asked []*acceptance) (err error) {
-	var (
-		sources, keys []string
-		since         []int64
-	)
-	for _, a := range asked {
-		sources, keys, since = append(sources, a.delivery.Source), append(keys, a.delivery.DuplicateKey), append(since, a.since())
-	}
-	rows, err := q.query(ctx, `SELECT a.n, d.id FROM unnest(?::text[], ?::text[], ?::bigint[]) WITH ORDINALITY AS a (source, key, since, n)
-		CROSS JOIN LATERAL (SELECT id FROM deliveries WHERE source = a.source AND duplicate_key = a.key
-			AND outcome = 'accepted' AND received_at >= a.since LIMIT 1) d`,
-		sources, keys, since)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var (
-			n  int64
-			id string
-		)
-		if err := rows.Scan(&n, &id); err != nil {
-			return err
-		}
-		asked[n-1].found = id
-	}
-	return rows.Err()
-}
-
 func (*postgres) insertRows(ctx context.Context, q querier, r *rows) error {
 	names := strings.Join(r.columns, ", ")
 	// The clock of a replica may be ahead of that which all go by.

@@ -261,18 +261,6 @@ func (d *sqlite) reader() querier { return sqlQuerier{d.read} }
 // lock has nothing to do: there is one writer.
 func (*sqlite) lock(context.Context, querier, []int64) error { return nil }
 
-func (*sqlite) committedBefore(ctx context.Context, q querier, asked []*acceptance) error {
-	for _, a := range asked {
-		err := q.queryRow(ctx, `SELECT id FROM deliveries WHERE source = ? AND duplicate_key = ?
-			AND outcome = 'accepted' AND received_at >= ? LIMIT 1`,
-			a.delivery.Source, a.delivery.DuplicateKey, a.since()).Scan(&a.found)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-	}
-	return nil
-}
-
 func (d *sqlite) insertRows(ctx context.Context, q querier, r *rows) error {
 	into := "INSERT INTO " + r.table + " (" + strings.Join(r.columns, ", ") + ") "
 	for some := range d.portions(r) {

@@ -34,13 +34,15 @@ type Store struct {
 	caller string // names this process in builds it calls
 
 	writes  chan *write
-	closing chan struct{} // closed by Close
+	ending  chan struct{} // closed by Close: what was put aside is written
+	closing chan struct{} // and then nothing new is taken
 	stopped chan struct{} // closed when nothing is written any more
 	singles chan struct{} // slots of writes that are retried singly, where they can run side by side
 
 	lastWrite atomic.Pointer[error]     // why the last transaction failed; nil if it did not
 	writing   atomic.Pointer[time.Time] // when the transaction began that runs; nil for none
 	close     func() error
+	asides    sync.WaitGroup
 	done      sync.WaitGroup
 
 	notified chan string // targets that got work
@@ -70,6 +72,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		log:     o.Logger,
 		caller:  uuid.NewString(),
 		writes:  make(chan *write, 256),
+		ending:  make(chan struct{}),
 		closing: make(chan struct{}),
 		stopped: make(chan struct{}),
 
@@ -83,7 +86,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s.singles = make(chan struct{}, s.db.writers())
 	s.close = sync.OnceValue(s.shut)
 	s.done.Go(s.writeLoop)
-	s.done.Go(s.asideLoop)
+	s.asides.Go(s.asideLoop)
 	s.done.Go(func() {
 		listening, stop := context.WithCancel(context.Background())
 		defer stop()
@@ -124,6 +127,8 @@ const stalledAfter = 2 * time.Second
 func (s *Store) Close() error { return s.close() }
 
 func (s *Store) shut() error {
+	close(s.ending)
+	s.asides.Wait()
 	close(s.closing)
 	s.done.Wait()
 	return s.db.close()
