@@ -1,0 +1,136 @@
+package trigger_test
+
+import (
+	"database/sql"
+	"testing"
+	"time"
+
+	"buildbridge/trigger"
+	"buildbridge/trigger/store"
+)
+
+// both gives a test each database.
+func both(t *testing.T, test func(t *testing.T, s settings, driver string)) {
+	t.Helper()
+	for database, driver := range map[string]string{"SQLite": "sqlite", "Postgres": "pgx"} {
+		t.Run(database, func(t *testing.T) {
+			t.Parallel()
+			var s settings
+			if database == "Postgres" {
+				s.path = server.Database(t)
+			}
+			test(t, s, driver)
+		})
+	}
+}
+
+// change runs a statement beside the bridge, which must change a row.
+func (b *bridge) change(t *testing.T, driver, statement string, args ...any) {
+	t.Helper()
+	db, err := sql.Open(driver, b.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if driver == "sqlite" {
+		if _, err := db.ExecContext(t.Context(), `PRAGMA busy_timeout = 10000`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	res, err := db.ExecContext(t.Context(), statement, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := res.RowsAffected(); n == 0 || err != nil {
+		t.Fatalf("%s changed %d rows, %v", statement, n, err)
+	}
+}
+
+// The answer to a fetch is lost after it was committed: what the table says is this
+// process's, and it does not have, is free again when the lease ends.
+func TestFetchWhoseAnswerIsLost(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s settings, _ string) {
+		t.Helper()
+		s.stopped = true
+		b := newBridge(t, s)
+		id, next := b.deliver(t, push(commitA))[0], b.deliver(t, push(commitB))[0]
+		if got, err := b.store.Due(t.Context(), "north", 10); err != nil || len(got) != 2 {
+			t.Fatal(len(got), err)
+		}
+		begin := time.Now()
+		if err := b.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.await(t, id, store.Started)
+		b.await(t, next, store.Started)
+		if took := time.Since(begin); took < store.Lease/2 || took > store.Lease+10*time.Second {
+			t.Errorf("it took %s, want a lease", took)
+		}
+	})
+}
+
+// A lease ends though its holder lives: whoever takes the build looks for the call
+// before it calls, and the answer is believed when it comes.
+func TestLeaseThatEndsWhileItsHolderLives(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s settings, driver string) {
+		t.Helper()
+		s.stopped = true
+		b := newBridge(t, s)
+		gate := make(chan struct{})
+		b.SetRules([]trigger.Target{{Target: patient(), Service: slow{b.client(t, patient()), gate}}}, nil)
+		id := b.deliver(t, push(commitA))[0]
+		if err := b.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.await(t, id, store.Calling)
+		taker := b
+		if driver == "pgx" {
+			taker = newBridge(t, settings{path: b.path, shared: b.sim})
+		}
+		b.change(t, driver, `UPDATE builds SET due_at = 1 WHERE id = $1`, id)
+		if driver == "pgx" {
+			taker.await(t, id, store.Unknown, store.Started)
+		} else { // who holds it takes it again, and goes on with what it does
+			for b.await(t, id, store.Calling).DueAt.Before(time.Now()) {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		close(gate)
+		if got := b.await(t, id, store.Started); got.BuildNumber != "1" {
+			t.Errorf("got number %q", got.BuildNumber)
+		}
+		if n := b.sim.RunCount(); n != 1 {
+			t.Errorf("%d builds were started", n)
+		}
+	})
+}
+
+// The clock that all go by is set back by an hour: what is due by the old one is due.
+func TestClockThatIsSetBack(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s settings, driver string) {
+		t.Helper()
+		s.stopped = true
+		b := newBridge(t, s)
+		id := b.deliver(t, push(commitA))[0]
+		b.change(t, driver, `UPDATE builds SET due_at = due_at + 3600000000 WHERE id = $1`, id)
+		if err := b.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.await(t, id, store.Started)
+		gone := push(commitB) // and while it runs
+		gone.Target = "gone"
+		waits := b.deliver(t, gone)[0]
+		for b.await(t, waits, store.Waiting).Reason == "" {
+			time.Sleep(time.Millisecond)
+		}
+		b.change(t, driver, `UPDATE builds SET due_at = due_at + 3600000000 WHERE id = $1`, waits)
+		for end := time.Now().Add(30 * time.Second); b.await(t, waits, store.Waiting).DueAt.After(time.Now().Add(30 * time.Minute)); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("it waits for an hour")
+			}
+		}
+	})
+}
