@@ -40,17 +40,21 @@ func (q queue) due(ctx context.Context, tx *tx, worker, target string, n int) (c
 		target, n, worker, Lease.Microseconds())
 }
 
-// renew lets a worker hold rows for another lease, but for those that others took.
+// renew lets a worker hold rows for another lease, but for those that others took, or
+// that are saved at this moment.
 func (q queue) renew(ctx context.Context, tx *tx, worker string, keys []int64) error {
-	condition, list := tx.db.oneOf(q.key, keys)
-	_, err := tx.exec(ctx, `UPDATE `+q.table+` SET due_at = `+tx.db.now()+` + ? WHERE `+condition+` AND worker = ? AND due_at > 0`, Lease.Microseconds(), list, worker)
-	return err
+	return q.postpone(ctx, tx, worker, keys, "worker", Lease)
 }
 
 // release makes rows due after a wait, that a worker holds and does not work.
 func (q queue) release(ctx context.Context, tx *tx, worker string, keys []int64, wait time.Duration) error {
+	return q.postpone(ctx, tx, worker, keys, "''", wait)
+}
+
+func (q queue) postpone(ctx context.Context, tx *tx, worker string, keys []int64, next string, wait time.Duration) error {
 	condition, list := tx.db.oneOf(q.key, keys)
-	_, err := tx.exec(ctx, `UPDATE `+q.table+` SET worker = '', due_at = `+tx.db.now()+` + ? WHERE `+condition+` AND worker = ? AND due_at > 0`, wait.Microseconds(), list, worker)
+	_, err := tx.exec(ctx, `WITH mine AS (SELECT `+q.key+` FROM `+q.table+` WHERE `+condition+` AND worker = ? AND due_at > 0`+tx.db.skipLocked()+`)
+		UPDATE `+q.table+` SET worker = `+next+`, due_at = `+tx.db.now()+` + ? WHERE `+q.key+` IN (SELECT `+q.key+` FROM mine)`, list, worker, wait.Microseconds())
 	return err
 }
 
