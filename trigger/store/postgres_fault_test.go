@@ -3,18 +3,15 @@ package store_test
 import (
 	"context"
 	"errors"
-	"net"
-	"net/url"
-	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"buildbridge/trigger/store"
+	"buildbridge/trigger/store/postgrestest"
 )
 
 // A process that stands still inside a transaction keeps what it locked. Whoever
@@ -85,78 +82,12 @@ func TestTurnsThatAreFarAreNotTaken(t *testing.T) {
 	}
 }
 
-// hole is a way to the server on which connections can fall silent: nothing comes
-// through, and nobody is told.
-type hole struct {
-	net.Listener
-	socket string
-	age    atomic.Int64 // connections of an earlier one are silent
-	made   atomic.Int64 // connections
-	copies sync.WaitGroup
-}
-
-// newHole gives a hole in front of a database, and the database's URL behind it.
-func newHole(t *testing.T, database string) (*hole, string) {
-	t.Helper()
-	u, err := url.Parse(database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := &hole{socket: filepath.Join(u.Query().Get("host"), ".s.PGSQL.5432")}
-	if h.Listener, err = new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	h.copies.Go(h.serve)
-	t.Cleanup(func() {
-		if err := h.Close(); err != nil {
-			t.Error(err)
-		}
-		h.copies.Wait()
-	})
-	u.Host, u.RawQuery = h.Addr().String(), "sslmode=disable"
-	return h, u.String()
-}
-
-func (h *hole) serve() {
-	for {
-		client, err := h.Accept()
-		if err != nil {
-			return
-		}
-		server, err := net.Dial("unix", h.socket) //nolint:noctx // a test
-		if err != nil {
-			_ = client.Close()
-			continue
-		}
-		age := h.age.Load()
-		h.made.Add(1)
-		for _, way := range [][2]net.Conn{{client, server}, {server, client}} {
-			h.copies.Go(func() {
-				defer way[0].Close()
-				buffer := make([]byte, 32<<10)
-				for {
-					n, err := way[0].Read(buffer)
-					if h.age.Load() == age {
-						_, _ = way[1].Write(buffer[:n])
-					}
-					if err != nil {
-						if h.age.Load() == age || way[0] == client {
-							_ = way[1].Close()
-						}
-						return
-					}
-				}
-			})
-		}
-	}
-}
-
 // Connections that fall silent, as after a failover, are left for new ones,
 // however many wait on them.
 func TestSilentConnectionsAreLeft(t *testing.T) {
 	t.Parallel()
-	h, database := newHole(t, server.Database(t))
-	s := opener(t, database)()
+	proxy := postgrestest.NewProxy(t, server.Database(t))
+	s := opener(t, proxy.URL)()
 	one := accept(t, s, nil)
 	ctx, stop := context.WithCancel(t.Context())
 	var readers sync.WaitGroup
@@ -167,11 +98,11 @@ func TestSilentConnectionsAreLeft(t *testing.T) {
 			}
 		})
 	}
-	for h.made.Load() < 12 { // all of both pools
+	for proxy.Made() < 12 { // all of both pools
 		_, _ = s.Lead(ctx)
 	}
 	time.Sleep(100 * time.Millisecond) // whatever was at rest is at work now
-	h.age.Add(1)
+	proxy.Silence("")
 	begin := time.Now()
 	for what, try := range map[string]func(ctx context.Context) error{
 		"the lead": func(ctx context.Context) error { return second(s.Lead(ctx)) },
