@@ -46,6 +46,9 @@ func openPostgres(ctx context.Context, url, _ string, log *slog.Logger) (_ datab
 	}
 	given := config.ConnConfig.RuntimeParams
 	config.AfterConnect = func(ctx context.Context, c *pgx.Conn) error { return setSession(ctx, c, given) }
+	if err := checkSessions(ctx, &config.ConnConfig.Config); err != nil {
+		return nil, err
+	}
 	if config.MaxConns < minConns {
 		config.MaxConns = minConns
 	}

@@ -1,0 +1,96 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// errSessionsNotKept says what to do about a pooler in transaction or statement mode.
+var errSessionsNotKept = errors.New("a pooler between does not keep sessions, which locks, notifications and settings need: " +
+	"give it session mode (PgBouncer: pool_mode = session), or connect to PostgreSQL itself")
+
+// probeFor bounds each step of checkSessions.
+const probeFor = 3 * time.Second
+
+// checkSessions refuses a pooler that gives a connection another session of the server
+// for each transaction or statement. A lock that was taken in a session that is gone
+// would hold up a later start for ever: so it comes before all else, and itself leaves
+// nothing in a session that matters to another.
+func checkSessions(ctx context.Context, config *pgconn.Config) error {
+	conn, err := pgconn.ConnectConfig(ctx, config)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer hangUp(ctx, conn)
+	process, err := ask(ctx, conn, `SELECT pg_backend_pid()`)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	if process == strconv.FormatUint(uint64(conn.PID()), 10) {
+		return nil // the server is at the other end
+	}
+	if _, err := ask(ctx, conn, `BEGIN`); err != nil { // no part of statement mode
+		return fmt.Errorf("%w: %w", errSessionsNotKept, err)
+	}
+	value := uuid.NewString()
+	if _, err := ask(ctx, conn, `COMMIT; SELECT set_config('buildbridge.probe', '`+value+`', false)`); err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	for range 4 { // transactions that take the session which has the value, if it is anybody's
+		other, full := occupy(ctx, config)
+		if full == nil {
+			defer hangUp(ctx, other)
+		}
+		kept, err := ask(ctx, conn, `SELECT current_setting('buildbridge.probe', true)`)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errSessionsNotKept, err)
+		}
+		if kept != value {
+			return errSessionsNotKept
+		}
+		if full != nil {
+			break
+		}
+	}
+	return nil
+}
+
+// occupy connects and begins a transaction.
+func occupy(ctx context.Context, config *pgconn.Config) (*pgconn.PgConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, probeFor)
+	defer cancel()
+	conn, err := pgconn.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := ask(ctx, conn, `BEGIN; SELECT 1`); err != nil {
+		hangUp(ctx, conn)
+		return nil, err
+	}
+	return conn, nil
+}
+
+// ask gives the first column of the last row, and prepares nothing.
+func ask(ctx context.Context, conn *pgconn.PgConn, text string) (answer string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, probeFor)
+	defer cancel()
+	results, err := conn.Exec(ctx, text).ReadAll()
+	for _, r := range results {
+		for _, row := range r.Rows {
+			answer = string(row[0])
+		}
+	}
+	return answer, err
+}
+
+func hangUp(ctx context.Context, conn *pgconn.PgConn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = conn.Close(ctx) // whatever becomes of it
+}
