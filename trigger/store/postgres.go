@@ -200,11 +200,35 @@ func (d *postgres) begin(ctx context.Context) (*tx, error) {
 
 func (d *postgres) reader() querier { return timely{pgxQuerier{d.pool}} }
 
+// allLock stands for all keys: shared by whoever locks some of them, and taken before
+// these; alone by whoever needs more than locksMost.
+const allLock = 0x6275696c64616c6c // "buildall"
+
+// locksMost bounds the advisory locks of a transaction. Those of a server together have
+// room for some max_locks_per_transaction * max_connections, 6,400 unless set. A full
+// batch of deliveries with one build each takes 3 * maxBatch.
+const locksMost = 1000
+
+// allLockWithin is how long to wait for whoever has all keys alone, who may commit
+// thousands of builds: longer than for one key, which holds up few.
+const allLockWithin = 8 * time.Second
+
 func (*postgres) lock(ctx context.Context, q querier, keys []int64) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	_, err := q.exec(ctx, `SELECT pg_advisory_xact_lock(k) FROM unnest(?::bigint[]) WITH ORDINALITY AS l (k, n) ORDER BY n`, keys)
+	alone := len(keys) > locksMost
+	if alone {
+		keys = []int64{}
+	}
+	_, err := q.exec(ctx, `WITH before AS MATERIALIZED (SELECT current_setting('lock_timeout') AS lock_timeout)
+		SELECT CASE n
+			WHEN 1 THEN set_config('lock_timeout', ?, true)
+			WHEN 2 THEN (CASE WHEN ? THEN pg_advisory_xact_lock(k) ELSE pg_advisory_xact_lock_shared(k) END)::text
+			WHEN 3 THEN set_config('lock_timeout', lock_timeout, true)
+			ELSE pg_advisory_xact_lock(k)::text END
+		FROM before, unnest(array[0, ?::bigint, 0] || ?::bigint[]) WITH ORDINALITY AS l (k, n) ORDER BY n`,
+		strconv.FormatInt(allLockWithin.Milliseconds(), 10), alone, int64(allLock), keys)
 	return err
 }
 

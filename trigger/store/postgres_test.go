@@ -2,6 +2,8 @@ package store_test
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -112,4 +114,92 @@ func TestReplicaStartsBesideOneThatWrites(t *testing.T) {
 	if err := conn.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// What River asks for a few jobs of a queue must not read those of all others: the
+// server plans it once, without knowing how few.
+func TestAFewJobsOfMany(t *testing.T) {
+	t.Parallel()
+	database := server.Database(t)
+	opener(t, database)() // makes the tables
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	if err := store.SetSession(t.Context(), conn); err != nil {
+		t.Fatal(err)
+	}
+	// Others are not fetched: their queue has no workers.
+	if _, err := conn.Exec(t.Context(), `INSERT INTO river_job (args, kind, max_attempts, queue, state)
+		SELECT '{}', 'build', 1, 'other', 'available' FROM generate_series(1, 20000); ANALYZE river_job`); err != nil {
+		t.Fatal(err)
+	}
+	// In the form of River's JobGetAvailable.
+	if _, err := conn.Exec(t.Context(), `PREPARE some_jobs (text, integer) AS WITH locked_jobs AS (SELECT * FROM river_job
+		WHERE state = 'available' AND queue = $1 AND scheduled_at <= now() ORDER BY priority, scheduled_at, id LIMIT $2 FOR UPDATE SKIP LOCKED)
+		UPDATE river_job SET state = 'running' FROM locked_jobs WHERE river_job.id = locked_jobs.id RETURNING river_job.*`); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := conn.Query(t.Context(), `EXPLAIN EXECUTE some_jobs ('mine', 10)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := strings.Join(plan, "\n"); strings.Contains(text, "Hash") || strings.Contains(text, "Merge") || strings.Contains(text, "Seq Scan on river_job") {
+		t.Errorf("it reads all jobs:\n%s", text)
+	}
+}
+
+// A push of many refs, each with a build, does not run out of locks. While one replica
+// commits it, another takes what comes, and calls nothing that comes behind a build of
+// that push.
+func TestManyRefs(t *testing.T) {
+	t.Parallel()
+	database := server.Database(t)
+	one, other := opener(t, database)(), opener(t, database)()
+	d := delivery(newID())
+	builds := []*store.Build{build(d)} // of the line of the others
+	for i := range 8_000 {
+		b := build(d)
+		b.Ref, b.Commit = fmt.Sprint("refs/heads/", i), fmt.Sprintf("%040d", i)
+		builds = append(builds, b)
+	}
+	accepted := make(chan error, 1)
+	go func() { accepted <- second(one.Accept(t.Context(), d, builds)) }()
+	var (
+		first  *store.Build // of many
+		called []*store.Build
+	)
+	for held := 0; held < 3; {
+		b := accept(t, other, nil)
+		if hold := begin(t, other, b, time.Now()); hold == store.NoHold {
+			called = append(called, b)
+			b.BuildNumber = b.ID
+			save(t, other, b, store.Started)
+		} else {
+			held++
+		}
+		select {
+		case err := <-accepted:
+			if err != nil {
+				t.Fatal(err)
+			}
+			first = read(t, other, builds[0].ID)
+			accepted = nil
+		default:
+		}
+		if first == nil {
+			held = 0
+		}
+	}
+	for _, b := range called {
+		if b.Seq > first.Seq {
+			t.Errorf("build %d was called before %d", b.Seq, first.Seq)
+		}
+	}
+	t.Logf("%d were called before it", len(called))
 }

@@ -165,8 +165,10 @@ func (s *Server) run(ctx context.Context) error {
 	if s.Sync {
 		fsync = "fsync=on"
 	}
+	// Many tests at the same time, and no more room for locks than a server has that
+	// nobody tuned: 100 connections and 64 locks each.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(s.bin, "postgres"), "-D", s.data(), "-k", s.dir, //nolint:gosec // fixed names
-		"-c", "listen_addresses=", "-c", fsync, "-c", "max_connections=300")
+		"-c", "listen_addresses=", "-c", fsync, "-c", "max_connections=300", "-c", "max_locks_per_transaction=21")
 	cmd.SysProcAttr, cmd.Dir, cmd.Stdout, cmd.Stderr = s.attr, s.dir, s.log, s.log
 	if err := cmd.Start(); err != nil {
 		return err
