@@ -343,23 +343,31 @@ func (*postgres) publish(ctx context.Context, q querier, targets []string) error
 	return err
 }
 
+// lead takes what ends further in the future than a lead can, for a lead of before the
+// server's clock was set back. That is more than LeadFor: a statement that waited for
+// another's has the earlier now().
 func (d *postgres) lead(ctx context.Context, caller string) (bool, error) {
 	n, err := timely{pgxQuerier{d.vital}}.exec(ctx, `INSERT INTO leads (name, holder, until) VALUES ('leader', ?, now() + ?::bigint * interval '1 microsecond')
 		ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
-		WHERE leads.holder = excluded.holder OR leads.until < now()`, caller, LeadFor.Microseconds())
+		WHERE leads.holder = excluded.holder OR leads.until NOT BETWEEN now() AND now() + 2 * ?::bigint * interval '1 microsecond'`,
+		caller, LeadFor.Microseconds(), LeadFor.Microseconds())
 	return n > 0, err
 }
 
 // turns counts by the database's clock (GCRA): next_at is when the next turn is
-// due, and may lie behind now by the burst.
+// due, and may lie behind now by the burst. Further in the future than turns are
+// reserved, it is from before the server's clock was set back, and starts anew; a
+// statement waits for another's no longer than statementTimeout.
 func (d *postgres) turns(ctx context.Context, target string, gap time.Duration, burst, n int, most time.Duration) (first time.Duration, free, shared bool, err error) {
 	all := (time.Duration(n) * gap).Microseconds()
+	furthest := (most + statementTimeout).Microseconds() + all
 	var end int64 // of the reserved turns, from now
 	err = d.reader().queryRow(ctx, `INSERT INTO turns AS t (target, next_at) VALUES (?, now() + ?::bigint * interval '1 microsecond')
-		ON CONFLICT (target) DO UPDATE SET next_at = greatest(t.next_at, now() - ?::bigint * interval '1 microsecond') + ?::bigint * interval '1 microsecond'
-		WHERE t.next_at <= now() + ?::bigint * interval '1 microsecond'
+		ON CONFLICT (target) DO UPDATE SET next_at = CASE WHEN t.next_at > now() + ?::bigint * interval '1 microsecond' THEN excluded.next_at
+			ELSE greatest(t.next_at, now() - ?::bigint * interval '1 microsecond') + ?::bigint * interval '1 microsecond' END
+		WHERE t.next_at NOT BETWEEN now() + ?::bigint * interval '1 microsecond' AND now() + ?::bigint * interval '1 microsecond'
 		RETURNING (extract(epoch FROM t.next_at - now()) * 1000000)::bigint`,
-		target, all, (time.Duration(burst-1) * gap).Microseconds(), all, most.Microseconds()).Scan(&end)
+		target, all, furthest, (time.Duration(burst-1) * gap).Microseconds(), all, most.Microseconds(), furthest).Scan(&end)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, false, true, nil
 	}

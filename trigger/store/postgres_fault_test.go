@@ -82,6 +82,46 @@ func TestTurnsThatAreFarAreNotTaken(t *testing.T) {
 	}
 }
 
+// What the clock of a server said before it was set back, as by a failover, holds
+// nobody up until that time comes again.
+func TestStampsFromTheFuture(t *testing.T) {
+	t.Parallel()
+	database := server.Database(t)
+	leader, other := opener(t, database)(), opener(t, database)()
+	leads := func(s *store.Store) bool {
+		t.Helper()
+		leads, err := s.Lead(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return leads
+	}
+	const gap = time.Second
+	turn := func() time.Duration {
+		t.Helper()
+		first, free, _, err := other.Turns(t.Context(), "north", gap, 1, 5, 30*time.Second)
+		if err != nil || !free {
+			t.Fatalf("no turn: %v", err)
+		}
+		return first
+	}
+	if !leads(leader) || leads(other) {
+		t.Error("not the first one leads")
+	}
+	turn()
+	runPostgres(t, database, `UPDATE leads SET until = until + interval '1 second'; UPDATE turns SET next_at = next_at + interval '10 seconds'`)
+	if first := turn(); leads(other) || first < 8*gap {
+		t.Errorf("what can be from before is not kept: a turn in %s", first)
+	}
+	runPostgres(t, database, `UPDATE leads SET until = until + interval '1 hour'; UPDATE turns SET next_at = next_at + interval '1 hour'`)
+	if !leads(other) {
+		t.Error("nobody leads for an hour")
+	}
+	if first, next := turn(), turn(); first > gap || next < first+3*gap {
+		t.Errorf("turns in %s and %s, want one now and one behind it", first, next)
+	}
+}
+
 // Connections that fall silent, as after a failover, are left for new ones,
 // however many wait on them.
 func TestSilentConnectionsAreLeft(t *testing.T) {
