@@ -74,7 +74,8 @@ func wait(at time.Time) int64 { return min(max(0, time.Until(at)), furthest).Mic
 // cannot be read is logged and left out.
 func (s *Store) Due(ctx context.Context, target string, n int) (due []*Build, err error) {
 	var taken []*Build // not a result: it may be written yet when ctx ends
-	err = s.write(ctx, nil, func(ctx context.Context, tx *tx) (err error) {
+	w := &write{}
+	w.do = func(ctx context.Context, tx *tx) (err error) {
 		taken = nil
 		rows, err := builds().due(ctx, tx, s.caller, target, n)
 		if err != nil {
@@ -89,9 +90,10 @@ func (s *Store) Due(ctx context.Context, target string, n int) (due []*Build, er
 			}
 			taken = append(taken, b)
 		}
+		w.idle = len(taken) == 0
 		return rows.Err()
-	})
-	if err != nil {
+	}
+	if err := s.enqueue(ctx, w); err != nil {
 		return nil, err
 	}
 	slices.SortFunc(taken, func(a, b *Build) int { return int(a.Seq - b.Seq) })

@@ -39,7 +39,7 @@ type Store struct {
 	stopped chan struct{} // closed when nothing is written any more
 	singles chan struct{} // slots of writes that are retried singly, where they can run side by side
 
-	lastWrite atomic.Pointer[error]     // why the last transaction failed; nil if it did not
+	lastWrite atomic.Pointer[failure]   // of the last transaction; nil if it did not fail
 	writing   atomic.Pointer[time.Time] // when the transaction began that runs; nil for none
 	close     func() error
 	asides    sync.WaitGroup
@@ -112,11 +112,21 @@ func (s *Store) Ping(ctx context.Context) error {
 	if began := s.writing.Load(); began != nil && time.Since(*began) > stalledAfter {
 		return fmt.Errorf("the database has taken no write for %.0f s: it is locked, or its disk stands still", time.Since(*began).Seconds())
 	}
-	if err := s.lastWrite.Load(); err != nil {
-		return s.db.reason(*err)
+	if failed := s.lastWrite.Load(); failed != nil {
+		return s.db.reason(failed.err)
 	}
 	return s.db.ping(ctx)
 }
+
+// failure is why a transaction failed, and when.
+type failure struct {
+	err error
+	at  time.Time
+}
+
+// failureLasts is how long one counts, unless something was written since: a look at the
+// queue that finds nothing says nothing of the disk.
+const failureLasts = 5 * time.Second
 
 // stalledAfter is how long a transaction may take before somebody else should take
 // the deliveries.
@@ -146,6 +156,7 @@ type write struct {
 	save   *saving
 	call   *calling
 	do     func(ctx context.Context, tx *tx) error // or this
+	idle   bool                                    // it found nothing to write
 	err    error                                   // of this one alone
 	done   chan error
 }
@@ -307,9 +318,12 @@ func (s *Store) transaction(batch []*write) (err error) {
 		// written.
 		switch {
 		case err == nil:
-			s.lastWrite.Store(nil)
+			failed, idle := s.lastWrite.Load(), !slices.ContainsFunc(batch, func(w *write) bool { return !w.idle })
+			if failed != nil && (!idle || time.Since(failed.at) > failureLasts) {
+				s.lastWrite.CompareAndSwap(failed, nil)
+			}
 		case len(batch) == 1 && !s.db.refused(err):
-			s.lastWrite.Store(&err)
+			s.lastWrite.Store(&failure{err, time.Now()})
 		}
 		if err != nil {
 			s.db.makeRoom(err)
