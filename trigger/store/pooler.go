@@ -16,7 +16,7 @@ var errSessionsNotKept = errors.New("a pooler between does not keep sessions, wh
 	"give it session mode (PgBouncer: pool_mode = session), or connect to PostgreSQL itself")
 
 // probeFor bounds each step of checkSessions.
-const probeFor = 3 * time.Second
+const probeFor = 5 * time.Second
 
 // checkSessions refuses a pooler that gives a connection another session of the server
 // for each transaction or statement. A lock that was taken in a session that is gone
@@ -30,7 +30,7 @@ func checkSessions(ctx context.Context, config *pgconn.Config) error {
 	defer hangUp(ctx, conn)
 	process, err := ask(ctx, conn, `SELECT pg_backend_pid()`)
 	if err != nil {
-		return fmt.Errorf("connect: %w", err)
+		return fmt.Errorf("the first statement, for which a pooler waits until a session is free: %w", err)
 	}
 	if process == strconv.FormatUint(uint64(conn.PID()), 10) {
 		return nil // the server is at the other end
@@ -40,7 +40,7 @@ func checkSessions(ctx context.Context, config *pgconn.Config) error {
 	}
 	value := uuid.NewString()
 	if _, err := ask(ctx, conn, `COMMIT; SELECT set_config('buildbridge.probe', '`+value+`', false)`); err != nil {
-		return fmt.Errorf("connect: %w", err)
+		return fmt.Errorf("look whether sessions are kept: %w", err)
 	}
 	for range 4 { // transactions that take the session which has the value, if it is anybody's
 		other, full := occupy(ctx, config)
