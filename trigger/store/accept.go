@@ -170,7 +170,7 @@ func newDeliveries() *rows {
 
 func newBuilds() *rows {
 	return &rows{table: "builds", columns: []string{
-		"id", "delivery", "rule", "target", "job_id", "repository", "ref", "tag", "commit_id", "ref_key", "commit_key", "marker",
+		"id", "delivery", "rule", "target", "job_id", "repository", "ref", "tag", "commit_id", "marker",
 		"body", "newest", "replay_of", "by_hand", "state", "due_at", "reason", "received_at", "deadline", "trace",
 	}}
 }
@@ -191,9 +191,9 @@ func headerText(d *Delivery) (string, error) {
 // What builds share: a ref or a commit of one job of a service, among which one call
 // at a time is unresolved; and the line, which keeps its order.
 const (
-	sameRef    = `ref_key = ? AND service = ? AND job_id = ? AND ref = ?`
-	sameCommit = `commit_key = ? AND service = ? AND job_id = ? AND commit_id = ? AND commit_id <> ''`
-	sameLine   = `ref_key = ? AND target = ? AND job_id = ? AND ref = ? AND rule = ? AND repository = ?`
+	sameRef    = `service = ? AND job_id = ? AND ref = ?`
+	sameCommit = `service = ? AND job_id = ? AND commit_id = ? AND commit_id <> ''`
+	sameLine   = `target = ? AND job_id = ? AND ref = ? AND rule = ? AND repository = ?`
 )
 
 // insertBuild adds a build to the rows to insert: it is due at once.
@@ -208,7 +208,7 @@ func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 		}
 		n, err := tx.exec(ctx, `UPDATE builds SET state = 'superseded', superseded_by = ?, due_at = 0, worker = '', held = 0, version = version + 1
 			WHERE `+sameLine+` AND unresolved AND state = 'waiting' AND tag = '' AND NOT by_hand AND delivery <> ?`,
-			b.ID, refKey(b), b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Delivery)
+			b.ID, b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Delivery)
 		if err != nil {
 			return fmt.Errorf("supersede for build %s: %w", b.ID, err)
 		}
@@ -219,7 +219,7 @@ func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 		due = micros(time.Now().Truncate(time.Millisecond)) // SQLite's clock has no more
 		tx.notify(b.Target)
 	}
-	into.add(b.ID, b.Delivery, b.Rule, b.Target, b.JobID, b.Repository, b.Ref, b.Tag, b.Commit, refKey(b), commitKey(b), b.Marker,
+	into.add(b.ID, b.Delivery, b.Rule, b.Target, b.JobID, b.Repository, b.Ref, b.Tag, b.Commit, b.Marker,
 		b.Body, b.Newest, b.ReplayOf, b.ByHand, string(b.State), due, b.Reason, micros(b.ReceivedAt), micros(b.Deadline), b.Trace)
 	return nil
 }

@@ -45,9 +45,9 @@ func benchStore(b *testing.B, rows int, state store.State) *store.Store {
 		`INSERT INTO deliveries (id, source, provider, host_id, event, repository, ref, commit_id, received_at, outcome, reason, duplicate_key, verdicts, header, body, replay_of)
 			WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
 			SELECT printf('d%012d', i), 'github', 'github', i, 'push', 'acme/shop' || (i % 20000), 'refs/heads/main', i, i * 1000000, 'accepted', '', 'id:' || i, '', '{}', x'00', '' FROM n`,
-		`INSERT INTO builds (id, delivery, rule, target, job_id, repository, ref, tag, commit_id, ref_key, commit_key, marker, body, newest, replay_of, state, due_at, reason, received_at, deadline)
+		`INSERT INTO builds (id, delivery, rule, target, job_id, repository, ref, tag, commit_id, marker, body, newest, replay_of, state, due_at, reason, received_at, deadline)
 			WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
-			SELECT printf('b%012d', i), printf('d%012d', i), 'rule' || (i % 100), 'north', 'job', 'acme/shop' || (i % 20000), 'refs/heads/main', '', i, i, i, '', x'7b7d', 0, '',
+			SELECT printf('b%012d', i), printf('d%012d', i), 'rule' || (i % 100), 'north', 'job', 'acme/shop' || (i % 20000), 'refs/heads/main', '', i, '', x'7b7d', 0, '',
 				CASE i % 1000 WHEN 0 THEN 'dead' ELSE '` + string(state) + `' END, CASE WHEN i % 1000 = 0 THEN 0 ELSE ` + dueAt + ` END, '', i * 1000000, i * 1000000 FROM n`,
 		`ANALYZE`,
 	} {

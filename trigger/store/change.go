@@ -116,9 +116,9 @@ func (s *Store) beginCalls(ctx context.Context, tx *tx, all []*write) error {
 			service = c.service, called_at = c.now, called_there = c.there, known_no = coalesce((`+highest+`), 0), attempts = builds.attempts + 1, asked = 0, held = 0, version = builds.version + 1
 			FROM c WHERE builds.seq = c.seq AND builds.version = c.version
 			AND (builds.by_hand OR NOT EXISTS (SELECT 1 FROM builds e WHERE `+lineOf("e", "builds")+` AND e.seq < c.seq AND e.unresolved AND NOT e.by_hand AND e.received_at > c.since))
-			AND NOT EXISTS (SELECT 1 FROM builds r WHERE r.ref_key = builds.ref_key AND r.service = c.service AND r.job_id = builds.job_id AND r.ref = builds.ref AND r.unresolved AND r.state <> 'waiting'
+			AND NOT EXISTS (SELECT 1 FROM builds r WHERE r.ref = builds.ref AND r.job_id = builds.job_id AND r.service = c.service AND r.unresolved AND r.state <> 'waiting'
 				AND r.seq <> c.seq AND (r.received_at > c.since OR r.tag <> '' OR r.commit_id = ''))
-			AND NOT EXISTS (SELECT 1 FROM builds m WHERE m.commit_key = builds.commit_key AND m.service = c.service AND m.job_id = builds.job_id AND m.commit_id = builds.commit_id AND m.commit_id <> ''
+			AND NOT EXISTS (SELECT 1 FROM builds m WHERE m.commit_id = builds.commit_id AND m.job_id = builds.job_id AND m.service = c.service AND m.commit_id <> ''
 				AND m.unresolved AND m.state <> 'waiting' AND m.seq <> c.seq)
 			RETURNING builds.seq`, s.caller, s.caller, Lease.Microseconds(), s.caller)
 		if err != nil {
@@ -162,8 +162,8 @@ func apart(all []*write, keys func(w *write) []any) (some, later []*write) {
 
 // lineOf compares what builds of a line share.
 func lineOf(a, b string) string {
-	same := make([]string, 0, 6)
-	for _, column := range []string{"ref_key", "target", "job_id", "ref", "rule", "repository"} {
+	same := make([]string, 0, 5)
+	for _, column := range []string{"ref", "job_id", "target", "rule", "repository"} {
 		same = append(same, a+"."+column+" = "+b+"."+column)
 	}
 	return strings.Join(same, " AND ")
@@ -234,11 +234,11 @@ const (
 )
 
 func earlierArgs(b *Build, now time.Time) []any {
-	return []any{refKey(b), b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Seq, micros(now.Add(-HoldFor))}
+	return []any{b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Seq, micros(now.Add(-HoldFor))}
 }
 
 func othersArgs(b *Build, now time.Time) []any {
-	return []any{refKey(b), b.Service, b.JobID, b.Ref, b.Seq, micros(now.Add(-HoldFor)), commitKey(b), b.Service, b.JobID, b.Commit, b.Seq}
+	return []any{b.Service, b.JobID, b.Ref, b.Seq, micros(now.Add(-HoldFor)), b.Service, b.JobID, b.Commit, b.Seq}
 }
 
 // called selects builds of which it is not known whether they were started.
@@ -255,7 +255,7 @@ func callLock(b *Build) []int64 {
 	return locks
 }
 
-// What builds are found by that hold each other up.
+// Builds that hold each other up have one of them.
 func refKey(b *Build) int64    { return lockKey("call", b.JobID, b.Ref) }
 func commitKey(b *Build) int64 { return lockKey("commit", b.JobID, b.Commit) }
 
@@ -426,8 +426,8 @@ func wakeHeld(ctx context.Context, tx *tx, done []*Build) error {
 	}
 	holding, err := tx.changed(ctx, c, `SELECT c.seq FROM c CROSS JOIN builds WHERE builds.seq = c.seq AND (
 		c.final AND (SELECT n.held FROM builds n WHERE `+lineOf("n", "builds")+` AND n.unresolved AND n.seq > c.seq AND NOT n.by_hand ORDER BY n.seq LIMIT 1) > 0
-		OR EXISTS (SELECT 1 FROM builds r WHERE r.ref_key = builds.ref_key AND r.held = 2)
-		OR EXISTS (SELECT 1 FROM builds m WHERE m.commit_key = builds.commit_key AND m.held = 2 AND m.commit_id <> ''))`)
+		OR EXISTS (SELECT 1 FROM builds r WHERE r.ref = builds.ref AND r.job_id = builds.job_id AND r.held = 2)
+		OR EXISTS (SELECT 1 FROM builds m WHERE m.commit_id = builds.commit_id AND m.job_id = builds.job_id AND m.held = 2 AND m.commit_id <> ''))`)
 	if err != nil {
 		return fmt.Errorf("look for builds that are held: %w", err)
 	}
@@ -447,8 +447,8 @@ func wake(ctx context.Context, tx *tx, b *Build) error {
 			AND unresolved AND seq > ? AND NOT by_hand ORDER BY seq LIMIT 1) n WHERE ? AND held > 0
 		UNION ALL SELECT seq FROM (SELECT seq FROM builds WHERE `+sameRef+` AND held = 2 ORDER BY seq LIMIT ?) r
 		UNION ALL SELECT seq FROM (SELECT seq FROM builds WHERE `+sameCommit+` AND held = 2 ORDER BY seq LIMIT ?) c) RETURNING target`,
-		refKey(b), b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Seq, b.State.Final(),
-		refKey(b), b.Service, b.JobID, b.Ref, heldAtOnce, commitKey(b), b.Service, b.JobID, b.Commit, heldAtOnce)
+		b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Seq, b.State.Final(),
+		b.Service, b.JobID, b.Ref, heldAtOnce, b.Service, b.JobID, b.Commit, heldAtOnce)
 	if err != nil {
 		return err
 	}

@@ -332,8 +332,8 @@ func TestPlansOfPostgres(t *testing.T) {
 	for _, fill := range []string{
 		`INSERT INTO deliveries (id, source, provider, host_id, event, repository, ref, commit_id, received_at, outcome, reason, duplicate_key, verdicts, header, body, replay_of)
 			SELECT 'd' || i, 'github', 'github', i, 'push', 'acme/shop' || i % 20, 'refs/heads/main', i, i, 'accepted', '', 'id:' || i, '', '{}', '\x00', '' FROM generate_series(1, 20000) i`,
-		`INSERT INTO builds (id, delivery, rule, target, job_id, repository, ref, tag, commit_id, ref_key, commit_key, marker, body, newest, replay_of, state, due_at, reason, received_at, deadline, service, build_no, claimed)
-			SELECT 'b' || i, 'd' || i, 'rule' || i % 10, 'north', 'job', 'acme/shop' || i % 20, 'refs/heads/main', '', i, 0, i, '', '\x00', false, '', 'started', 0, '', i, i, 'history', i, true FROM generate_series(1, 20000) i`,
+		`INSERT INTO builds (id, delivery, rule, target, job_id, repository, ref, tag, commit_id, marker, body, newest, replay_of, state, due_at, reason, received_at, deadline, service, build_no, claimed)
+			SELECT 'b' || i, 'd' || i, 'rule' || i % 10, 'north', 'job', 'acme/shop' || i % 20, 'refs/heads/main', '', i, '', '\x00', false, '', 'started', 0, '', i, i, 'history', i, true FROM generate_series(1, 20000) i`,
 		`ANALYZE builds, deliveries`,
 	} {
 		if _, err := conn.Exec(t.Context(), fill); err != nil {

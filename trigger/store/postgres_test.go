@@ -3,7 +3,6 @@ package store_test
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -113,44 +112,6 @@ func TestReplicaStartsBesideOneThatWrites(t *testing.T) {
 	}
 	if err := conn.Close(t.Context()); err != nil {
 		t.Error(err)
-	}
-}
-
-// What River asks for a few jobs of a queue must not read those of all others: the
-// server plans it once, without knowing how few.
-func TestAFewJobsOfMany(t *testing.T) {
-	t.Parallel()
-	database := server.Database(t)
-	opener(t, database)() // makes the tables
-	conn, err := pgx.Connect(t.Context(), database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(t.Context()) }()
-	if err := store.SetSession(t.Context(), conn); err != nil {
-		t.Fatal(err)
-	}
-	// Others are not fetched: their queue has no workers.
-	if _, err := conn.Exec(t.Context(), `INSERT INTO river_job (args, kind, max_attempts, queue, state)
-		SELECT '{}', 'build', 1, 'other', 'available' FROM generate_series(1, 20000); ANALYZE river_job`); err != nil {
-		t.Fatal(err)
-	}
-	// In the form of River's JobGetAvailable.
-	if _, err := conn.Exec(t.Context(), `PREPARE some_jobs (text, integer) AS WITH locked_jobs AS (SELECT * FROM river_job
-		WHERE state = 'available' AND queue = $1 AND scheduled_at <= now() ORDER BY priority, scheduled_at, id LIMIT $2 FOR UPDATE SKIP LOCKED)
-		UPDATE river_job SET state = 'running' FROM locked_jobs WHERE river_job.id = locked_jobs.id RETURNING river_job.*`); err != nil {
-		t.Fatal(err)
-	}
-	rows, err := conn.Query(t.Context(), `EXPLAIN EXECUTE some_jobs ('mine', 10)`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text := strings.Join(plan, "\n"); strings.Contains(text, "Hash") || strings.Contains(text, "Merge") || strings.Contains(text, "Seq Scan on river_job") {
-		t.Errorf("it reads all jobs:\n%s", text)
 	}
 }
 

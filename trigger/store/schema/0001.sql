@@ -40,8 +40,6 @@ CREATE TABLE builds (
     ref           text NOT NULL,
     tag           text NOT NULL,
     commit_id     text NOT NULL,
-    ref_key       bigint NOT NULL, -- a hash of job_id and ref, for the indexes
-    commit_key    bigint NOT NULL, -- a hash of job_id and commit_id
     marker        text NOT NULL,
     body          {bytes} NOT NULL, -- the RunJob body as it is sent
     newest        {bool} NOT NULL,
@@ -73,10 +71,10 @@ CREATE TABLE builds (
     trace         text NOT NULL DEFAULT '' -- traceparent of the span that committed it
 ) {strict};
 CREATE INDEX builds_due ON builds (target, due_at{counted}) WHERE due_at > 0; -- the queue: what is due, and how long it is
-CREATE INDEX builds_ref ON builds (ref_key, seq) WHERE unresolved; -- what keeps the order, is superseded, or has a call
-CREATE INDEX builds_commit ON builds (commit_key) WHERE unresolved AND commit_id <> ''; -- calls for the same commit
-CREATE INDEX builds_held ON builds (ref_key, seq) WHERE held = 2; -- what waits for a call, by its ref
-CREATE INDEX builds_held_commit ON builds (commit_key, seq) WHERE held = 2 AND commit_id <> ''; -- and by its commit
+CREATE INDEX builds_ref ON builds (ref, job_id, seq) WHERE unresolved; -- what keeps the order, is superseded, or has a call
+CREATE INDEX builds_commit ON builds (commit_id, job_id) WHERE {called} AND commit_id <> ''; -- calls for the same commit
+CREATE INDEX builds_held ON builds (ref, job_id, seq) WHERE held = 2; -- what waits for a call, by its ref
+CREATE INDEX builds_held_commit ON builds (commit_id, job_id, seq) WHERE held = 2 AND commit_id <> ''; -- and by its commit
 CREATE UNIQUE INDEX builds_number ON builds (service, job_id, build_no) WHERE claimed; -- whose is a number?
 CREATE INDEX builds_seen ON builds (service, job_id, seen_no) WHERE seen_no > 0; -- the highest number of a job
 CREATE INDEX builds_delivery ON builds (delivery); -- builds of a delivery
