@@ -188,6 +188,49 @@ func (l *list[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return err
 }
 
+// written is a value as it is written, "" for none. A list takes less so.
+type written string
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (w *written) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	value, err := d.ReadValue()
+	*w = written(value)
+	return err
+}
+
+// list reads a list of texts: one without escapes, as most are, without decoding it.
+func (w written) list() (list[string], error) {
+	if w == "" {
+		return list[string]{}, nil
+	}
+	if w[0] != '[' || strings.Contains(string(w), `\`) {
+		return w.decodedList()
+	}
+	l := list[string]{kept: make([]string, 0, min(strings.Count(string(w), `"`)/2, maxElements))}
+	between, inside := "[", false
+	for part := range strings.SplitSeq(string(w), `"`) {
+		switch {
+		case inside:
+			if l.n++; l.n <= maxElements {
+				l.kept = append(l.kept, part)
+			}
+		case strings.TrimSpace(part) == between:
+			between = ","
+		case strings.TrimRight(part, "] \t\r\n") == strings.TrimSuffix(between, ","):
+			return l, nil // the end: that it is JSON is known
+		default:
+			return w.decodedList()
+		}
+		inside = !inside
+	}
+	return w.decodedList()
+}
+
+func (w written) decodedList() (l list[string], err error) {
+	err = decodeJSON([]byte(w), &l)
+	return l, err
+}
+
 // topFields are the fields at the top of a body, as they are written. Bodies with
 // more than any host sends are refused: a name of one letter would become a
 // hundred bytes.

@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // pushedCommit is a commit as all hosts but Bitbucket and Azure DevOps send it.
@@ -15,9 +13,9 @@ type pushedCommit struct {
 	ID       loose            `json:"id"`
 	Message  loose            `json:"message"`
 	Author   optional[person] `json:"author"`
-	Added    jsontext.Value   `json:"added"` // lists of paths: read by files.add
-	Removed  jsontext.Value   `json:"removed"`
-	Modified jsontext.Value   `json:"modified"`
+	Added    written          `json:"added"` // lists of paths: read by files.add
+	Removed  written          `json:"removed"`
+	Modified written          `json:"modified"`
 }
 
 // person is somebody with a name.
@@ -102,13 +100,13 @@ func (f *files) headOf(commits *list[optional[pushedCommit]], head *pushedCommit
 // not look.
 func (f *files) add(c *pushedCommit) {
 	looked, n := false, 0
-	for i, text := range [...]jsontext.Value{c.Added, c.Removed, c.Modified} {
+	for i, text := range [...]written{c.Added, c.Removed, c.Modified} {
 		if len(f.paths) > maxPaths {
 			f.leave("more than %d files", maxPaths)
 			return
 		}
-		var paths list[string]
-		if len(text) > 0 && decodeJSON(text, &paths) != nil || paths.odd != 0 {
+		paths, err := text.list()
+		if err != nil || paths.odd != 0 {
 			f.leave("%s has a list of files that is none", c.name())
 		}
 		looked = looked || paths.kept != nil
