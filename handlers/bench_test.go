@@ -44,7 +44,7 @@ func (c *client) SetWriteDeadline(time.Time) error { return nil }
 func BenchmarkDelivery(b *testing.B) {
 	for _, others := range []int{100, 1000} {
 		b.Run(fmt.Sprintf("rules=%d", others), func(b *testing.B) {
-			server, err := handlers.New(handlers.Options{Store: nothing{}, Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))})
+			server, err := handlers.New(handlers.Options{Store: nothing{}, Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))}) //nolint:sloglint // its cost counts
 			if err != nil {
 				b.Fatal(err)
 			}

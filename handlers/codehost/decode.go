@@ -132,7 +132,7 @@ func (o *optional[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	if d.PeekKind() != jsontext.KindBeginObject {
 		return d.SkipValue()
 	}
-	return json.UnmarshalDecode(d, &o.v)
+	return decodeNext(d, &o.v)
 }
 
 // looseBool is a boolean that no build depends on. Whatever else it is counts as true:
@@ -180,7 +180,7 @@ func (l *list[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 		}
 		var zero T
 		l.kept = append(l.kept, zero)
-		if err := json.UnmarshalDecode(d, &l.kept[len(l.kept)-1]); err != nil {
+		if err := decodeNext(d, &l.kept[len(l.kept)-1]); err != nil {
 			return err
 		}
 	}
@@ -229,6 +229,70 @@ func (w written) list() (list[string], error) {
 func (w written) decodedList() (l list[string], err error) {
 	err = decodeJSON([]byte(w), &l)
 	return l, err
+}
+
+// object reads an object of which few fields matter, for half of what a struct costs.
+// field gives where the value of a name goes, nil for one that nobody reads; it must not
+// keep the name. null changes nothing.
+func object(d *jsontext.Decoder, field func(name []byte) json.UnmarshalerFrom) error {
+	if d.PeekKind() != jsontext.KindBeginObject {
+		return json.UnmarshalDecode(d, &struct{}{})
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return err
+	}
+	for d.PeekKind() != jsontext.KindEndObject {
+		name, err := d.ReadValue()
+		if err != nil {
+			return err
+		}
+		if bytes.IndexByte(name, '\\') < 0 {
+			name = name[1 : len(name)-1]
+		} else if name, err = jsontext.AppendUnquote(nil, name); err != nil {
+			name = nil
+		}
+		if into := field(name); into != nil {
+			err = into.UnmarshalJSONFrom(d)
+		} else {
+			err = d.SkipValue()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err := d.ReadToken()
+	return err
+}
+
+// decodeNext is json.UnmarshalDecode, without its cost for what decodes itself.
+func decodeNext(d *jsontext.Decoder, v any) error {
+	if v, ok := v.(json.UnmarshalerFrom); ok {
+		return v.UnmarshalJSONFrom(d)
+	}
+	return json.UnmarshalDecode(d, v)
+}
+
+// text is a string that a build depends on, as object wants it.
+type text string
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (t *text) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if d.PeekKind() != jsontext.KindString {
+		return json.UnmarshalDecode(d, (*string)(t))
+	}
+	token, err := d.ReadToken()
+	if err == nil {
+		*t = text(token.String())
+	}
+	return err
+}
+
+// boolean is one that a build depends on, as object wants it.
+type boolean bool
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (b *boolean) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	return json.UnmarshalDecode(d, (*bool)(b))
 }
 
 // topFields are the fields at the top of a body, as they are written. Bodies with

@@ -6,21 +6,50 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // pushedCommit is a commit as all hosts but Bitbucket and Azure DevOps send it.
 type pushedCommit struct {
-	ID       loose            `json:"id"`
-	Message  loose            `json:"message"`
-	Author   optional[person] `json:"author"`
-	Added    written          `json:"added"` // lists of paths: read by files.add
-	Removed  written          `json:"removed"`
-	Modified written          `json:"modified"`
+	ID, Message              loose
+	Author                   optional[person]
+	Added, Removed, Modified written // lists of paths: read by files.add
+}
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (c *pushedCommit) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	return object(d, func(name []byte) json.UnmarshalerFrom {
+		switch string(name) {
+		case "id":
+			return &c.ID
+		case "message":
+			return &c.Message
+		case "author":
+			return &c.Author
+		case "added":
+			return &c.Added
+		case "removed":
+			return &c.Removed
+		case "modified":
+			return &c.Modified
+		}
+		return nil
+	})
 }
 
 // person is somebody with a name.
-type person struct {
-	Name loose `json:"name"`
+type person struct{ Name loose }
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (p *person) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	return object(d, func(name []byte) json.UnmarshalerFrom {
+		if string(name) == "name" {
+			return &p.Name
+		}
+		return nil
+	})
 }
 
 // name is what people are told of which commit it is.

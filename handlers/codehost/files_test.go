@@ -3,6 +3,7 @@ package codehost
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"buildbridge/mapping"
@@ -53,5 +54,46 @@ func TestPathsAreReadOrNotKnown(t *testing.T) {
 				t.Errorf("files %q, unknown because %q; want %q, %q", e.Files, e.FilesUnknown, want, unknown)
 			}
 		})
+	}
+}
+
+// A list that is read as it is written is the one that is decoded.
+func TestWrittenLists(t *testing.T) {
+	for _, text := range []written{
+		`[]`, `[ ]`, `["a"]`, `["a","b"]`, "[\n\t\"a\" ,\r\n \"b\"\n]", `[""]`, `["é"]`, "[\"\xff\"]", `["a]","[b",",c"]`,
+		`["a\n"]`, `["\\"]`, `["\"a\""]`, `["a",1]`, `[1]`, `[null]`, `["a",null]`, `[["a"]]`, `[[]]`, `["a",[]]`, `["a",{}]`, `[{"a":"b"}]`,
+		`null`, `1`, `"a"`, `{}`, `{"a":"b"}`, `true`,
+	} {
+		got, gotErr := text.list()
+		want, wantErr := text.decodedList()
+		for i, path := range want.kept { // what is no UTF-8 is refused later, in either form
+			want.kept[i] = strings.ReplaceAll(path, "\ufffd", "\xff")
+		}
+		if (gotErr != nil) != (wantErr != nil) || gotErr == nil && (!slices.Equal(got.kept, want.kept) || (got.kept == nil) != (want.kept == nil) || got.n != want.n || got.odd != want.odd) {
+			t.Errorf("%s is %v (%v), want %v (%v)", text, got, gotErr, want, wantErr)
+		}
+	}
+}
+
+// A name may be written with escapes, and what nobody reads may be anything.
+func TestObjectNames(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"x":{"name":"no"},"\u006eame":"Ann","Name":"no"}`:          "Ann",
+		`{"name":"Ann","name":"Bob"}`:                                "Bob",
+		`{"\ud800":1,"na\me":2,"name":"Ann"}`:                        "error",
+		"{\"name\xff\":\"no\",\"na\\u006d\xff\":1,\"name\":\"Ann\"}": "Ann",
+		`{"name":"Ann"`: "error",
+		`{"name"}`:      "error",
+		`null`:          "",
+		`["name"]`:      "error",
+	} {
+		var p person
+		got := "error"
+		if decodeJSON([]byte(body), &p) == nil {
+			got = string(p.Name)
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", body, got, want)
+		}
 	}
 }

@@ -1,6 +1,8 @@
 package codehost
 
 import (
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/go-playground/webhooks/v6/github"
 
 	"buildbridge/mapping"
@@ -25,25 +27,71 @@ const (
 	githubMaxFiles   = 3000 // of a commit
 )
 
-// githubPush is the library's payload cut down to what is read.
+// githubPush is what is read of a push. The payload type of the library would make
+// the half of what decoding a push allocates.
 type githubPush struct {
-	github.PushPayload
-	Before     loose                        `json:"before"`
-	Created    looseBool                    `json:"created"`
-	Forced     looseBool                    `json:"forced"`
-	Commits    list[optional[pushedCommit]] `json:"commits"`
-	HeadCommit optional[pushedCommit]       `json:"head_commit"`
-	Repository struct {
-		FullName      string `json:"full_name"`
-		HTMLURL       loose  `json:"html_url"`
-		DefaultBranch loose  `json:"default_branch"`
-		MasterBranch  loose  `json:"master_branch"`
-	} `json:"repository"`
-	Pusher       optional[person] `json:"pusher"`
-	BaseRef      unread           `json:"base_ref"`
-	Compare      unread           `json:"compare"`
-	Sender       unread           `json:"sender"`
-	Installation unread           `json:"installation"`
+	ref, after      text
+	deleted         boolean
+	before          loose
+	created, forced looseBool
+	commits         list[optional[pushedCommit]]
+	head            optional[pushedCommit]
+	repository      githubRepository
+	pusher          optional[person]
+}
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (p *githubPush) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	return object(d, func(name []byte) json.UnmarshalerFrom {
+		switch string(name) {
+		case "ref":
+			return &p.ref
+		case "before":
+			return &p.before
+		case "after":
+			return &p.after
+		case "created":
+			return &p.created
+		case "deleted":
+			return &p.deleted
+		case "forced":
+			return &p.forced
+		case "commits":
+			return &p.commits
+		case "head_commit":
+			return &p.head
+		case "repository":
+			return &p.repository
+		case "pusher":
+			return &p.pusher
+		}
+		return nil
+	})
+}
+
+type githubRepository struct {
+	fullName                             text
+	htmlURL, defaultBranch, masterBranch loose
+}
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (r *githubRepository) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if d.PeekKind() == jsontext.KindNull {
+		*r = githubRepository{}
+	}
+	return object(d, func(name []byte) json.UnmarshalerFrom {
+		switch string(name) {
+		case "full_name":
+			return &r.fullName
+		case "html_url":
+			return &r.htmlURL
+		case "default_branch":
+			return &r.defaultBranch
+		case "master_branch":
+			return &r.masterBranch
+		}
+		return nil
+	})
 }
 
 func decodeGitHub(d *Delivery, body []byte) error {
@@ -64,26 +112,26 @@ func decodeGitHub(d *Delivery, body []byte) error {
 		return err
 	}
 	var touched files
-	if p.Commits.n >= githubMaxCommits {
+	if p.commits.n >= githubMaxCommits {
 		touched.leave("GitHub sends at most %d commits", githubMaxCommits)
 	}
-	touched.read(&p.Commits, "")
+	touched.read(&p.commits, "")
 	if touched.widest >= githubMaxFiles {
 		touched.leave("GitHub lists at most %d files of a commit", githubMaxFiles)
 	}
 	return d.add(change{
-		ref:           p.Ref,
-		before:        string(p.Before),
-		after:         p.After,
-		peeled:        string(p.HeadCommit.v.ID),
-		created:       bool(p.Created),
-		deleted:       p.Deleted,
-		forced:        bool(p.Forced),
-		repository:    p.Repository.FullName,
-		url:           string(p.Repository.HTMLURL),
-		defaultBranch: firstOf(p.Repository.DefaultBranch, p.Repository.MasterBranch),
-		pusher:        string(p.Pusher.v.Name),
-		head:          p.HeadCommit.v.about(),
+		ref:           string(p.ref),
+		before:        string(p.before),
+		after:         string(p.after),
+		peeled:        string(p.head.v.ID),
+		created:       bool(p.created),
+		deleted:       bool(p.deleted),
+		forced:        bool(p.forced),
+		repository:    string(p.repository.fullName),
+		url:           string(p.repository.htmlURL),
+		defaultBranch: firstOf(p.repository.defaultBranch, p.repository.masterBranch),
+		pusher:        string(p.pusher.v.Name),
+		head:          p.head.v.about(),
 		files:         touched,
 		names:         fieldNames{"ref", "after", "repository.full_name"},
 	})
