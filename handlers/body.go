@@ -39,9 +39,8 @@ func (s *Server) readBody(c echo.Context, limit int64) (raw []byte, held int64, 
 			return nil, 0, refuse(http.StatusUnsupportedMediaType, encoding, "send the body without Content-Encoding", nil)
 		}
 	}
-	large := refuse(http.StatusRequestEntityTooLarge, tooLarge, fmt.Sprintf("the body is larger than %d bytes", limit), nil)
 	if r.ContentLength > limit {
-		return nil, 0, large
+		return nil, 0, larger(limit)
 	}
 
 	// The deadline may pass later without harm: net/http cancels the request's
@@ -54,13 +53,12 @@ func (s *Server) readBody(c echo.Context, limit int64) (raw []byte, held int64, 
 		most = r.ContentLength
 	}
 	most++
-	waiting, cancel := context.WithTimeout(r.Context(), busyWait)
-	defer cancel()
+	until := time.Now().Add(busyWait)
 	body := http.MaxBytesReader(c.Response().Writer, r.Body, limit)
 	for {
 		if len(raw) == cap(raw) {
 			room := min(max(2*held, firstRead), most)
-			if err := s.takeMemory(waiting, room-held); err != nil {
+			if err := s.takeMemory(r.Context(), until, room-held); err != nil {
 				return raw, held, err
 			}
 			held = room
@@ -73,7 +71,7 @@ func (s *Server) readBody(c echo.Context, limit int64) (raw []byte, held int64, 
 		}
 		if err != nil {
 			if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-				return raw, held, large
+				return raw, held, larger(limit)
 			}
 			return raw, held, refuse(http.StatusBadRequest, malformed, "the body ended early or came too slowly", err)
 		}
@@ -101,15 +99,22 @@ func (s *Server) release(raw []byte, held int64) {
 	s.bodies.Release(held)
 }
 
-// takeMemory takes bytes of the memory of all bodies, and waits for them until ctx
-// ends. Bodies that wait hold what they have of it; so that they do not all wait
+// larger refuses a body.
+func larger(limit int64) *refusal {
+	return refuse(http.StatusRequestEntityTooLarge, tooLarge, fmt.Sprintf("the body is larger than %d bytes", limit), nil)
+}
+
+// takeMemory takes bytes of the memory of all bodies, and waits for them until that
+// time. Bodies that wait hold what they have of it; so that they do not all wait
 // for each other, none does so for long.
-func (s *Server) takeMemory(ctx context.Context, bytes int64) error {
-	// ctx is that of the whole body: one that comes slowly outlives it, and is to
+func (s *Server) takeMemory(ctx context.Context, until time.Time, bytes int64) error {
+	// The time is that of the whole body: one that comes slowly outlives it, and is to
 	// have what nobody else wants.
 	if s.bodies.TryAcquire(bytes) {
 		return nil
 	}
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
 	if err := s.bodies.Acquire(ctx, bytes); err != nil {
 		return comeAgain()
 	}

@@ -20,6 +20,9 @@ func clientAddr(r *http.Request, trusted []netip.Prefix) netip.Addr {
 		return netip.Addr{}
 	}
 	addr := plain(peer.Addr())
+	if !contains(trusted, addr) {
+		return addr
+	}
 	forwarded := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for _, entry := range slices.Backward(forwarded) {
 		if !contains(trusted, addr) {

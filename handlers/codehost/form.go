@@ -15,8 +15,11 @@ const formType = "application/x-www-form-urlencoded"
 // form. Whatever does not call itself a form is taken for JSON, and so is what
 // only calls itself one: curl does by default.
 func (h host) unwrap(header http.Header, raw []byte) ([]byte, error) {
+	if isObject(raw) {
+		return raw, nil
+	}
 	// The kind is told even where a parameter after it is wrong.
-	if kind, _, _ := mime.ParseMediaType(header.Get("Content-Type")); kind != formType || isObject(raw) {
+	if kind, _, _ := mime.ParseMediaType(header.Get("Content-Type")); kind != formType {
 		return raw, nil
 	}
 	if !h.forms {

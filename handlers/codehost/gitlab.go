@@ -75,12 +75,13 @@ func webhookSignature(r request) (string, error) {
 	if len(got) == 0 {
 		return "", errors.New("header Webhook-Signature holds no v1 signature in base64")
 	}
+	signed := r.signed()
 	return match("signing_tokens", r.keys.SigningTokens, func(t mapping.Secret) bool {
 		key, err := signingKey(t)
 		if err != nil {
 			return false
 		}
-		want, equal := sum(key, []byte(id+"."+stamp+"."), r.signed()), false
+		want, equal := sum(key, []byte(id+"."+stamp+"."), signed), false
 		for _, mac := range got {
 			equal = hmac.Equal(mac, want) || equal
 		}

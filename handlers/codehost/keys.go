@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -71,8 +72,19 @@ func signingKey(token mapping.Secret) ([]byte, error) {
 type request struct {
 	keys   Keys
 	header http.Header
-	signed func() []byte // what the host signs: the raw body, or the JSON inside a form
+	raw    []byte                 // the body
+	inner  func() ([]byte, error) // the JSON inside a form, for hosts that sign that; nil for others
 	now    time.Time
+}
+
+// signed is what the host signs.
+func (r request) signed() []byte {
+	if r.inner != nil {
+		if payload, err := r.inner(); err == nil {
+			return payload
+		}
+	}
+	return r.raw
 }
 
 var errNoMatch = errors.New("no configured key matches")
@@ -89,7 +101,7 @@ func match[T any](list string, keys []T, equal func(T) bool) (string, error) {
 	if found < 0 {
 		return "", errNoMatch
 	}
-	return fmt.Sprintf("%s[%d]", list, found), nil
+	return list + "[" + strconv.Itoa(found) + "]", nil
 }
 
 // matchSecret is match over the secrets that are not empty.
@@ -135,8 +147,9 @@ func hexSignature(r request, prefix string, names ...string) (string, error) {
 	if err != nil || len(got) != sha256.Size {
 		return "", fmt.Errorf("header %s holds no SHA-256 in hexadecimal", name)
 	}
+	signed := r.signed()
 	return r.matchSecret(func(s mapping.Secret) bool {
-		return hmac.Equal(sum([]byte(s), r.signed()), got)
+		return hmac.Equal(sum([]byte(s), signed), got)
 	})
 }
 

@@ -2,6 +2,7 @@ package codehost
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,10 +29,11 @@ var (
 // Message is a delivery that somebody vouches for: a key of its source, or the
 // caller of [Trust].
 type Message struct {
-	host    host
-	key     string
-	header  map[string]string
-	payload []byte
+	host      host
+	key       string
+	event, id string // as the headers have them
+	header    map[string]string
+	payload   []byte
 }
 
 // Authenticate believes a delivery or not, by its raw bytes, before anything of
@@ -48,23 +50,22 @@ func Authenticate(provider string, keys Keys, h http.Header, raw []byte, now tim
 	// A form is only taken apart here; what is in it stays bytes. Before it is
 	// authenticated that is done for hosts alone that sign what is in it, and once a
 	// signature is there.
-	unwrap := sync.OnceValues(func() ([]byte, error) { return host.unwrap(h, raw) })
+	r := request{keys: keys, header: h, raw: raw, now: now}
+	if host.signsInner {
+		r.inner = sync.OnceValues(func() ([]byte, error) { return host.unwrap(h, raw) })
+	}
 	key := ""
 	if !keys.Insecure || !keys.empty() {
-		r := request{keys: keys, header: h, now: now, signed: func() []byte { return raw }}
-		if host.signsInner {
-			r.signed = func() []byte {
-				if payload, err := unwrap(); err == nil {
-					return payload
-				}
-				return raw
-			}
-		}
 		if key, err = host.authenticate(r); err != nil {
 			return nil, fmt.Errorf("%s: %w: %w%s", provider, ErrUnauthenticated, err, host.mistaken(h))
 		}
 	}
-	payload, err := unwrap()
+	var payload []byte
+	if r.inner != nil {
+		payload, err = r.inner()
+	} else {
+		payload, err = host.unwrap(h, raw)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -88,14 +89,22 @@ func Trust(provider string, h http.Header, raw []byte) (*Message, error) {
 
 func newMessage(host host, key string, h http.Header, payload []byte) *Message {
 	m := &Message{host: host, key: key, header: make(map[string]string), payload: payload}
-	for _, names := range [][]string{host.eventHeaders, host.idHeaders, {host.pingHeader}} {
-		for _, name := range names {
-			if value := h.Get(name); value != "" {
-				m.header[http.CanonicalHeaderKey(name)] = value
-			}
-		}
+	m.event, m.id = m.keep(h, host.eventHeaders), m.keep(h, host.idHeaders)
+	if host.pingHeader != "" {
+		m.keep(h, []string{host.pingHeader})
 	}
 	return m
+}
+
+// keep keeps the named headers that were sent, and gives the value of the first.
+func (m *Message) keep(h http.Header, names []string) (first string) {
+	for _, name := range names {
+		name = http.CanonicalHeaderKey(name)
+		if value := h.Get(name); value != "" {
+			m.header[name], first = value, cmp.Or(first, value)
+		}
+	}
+	return first
 }
 
 // Key names the key that matched by its place in the configuration:
@@ -153,7 +162,7 @@ func (m *Message) Stored() []byte {
 // Decode tells what the host said. The error is [ErrMalformed] with the field
 // that is missing or wrong.
 func (m *Message) Decode() (Delivery, error) {
-	d := Delivery{Event: m.first(m.host.eventHeaders), HostID: m.first(m.host.idHeaders)}
+	d := Delivery{Event: m.event, HostID: m.id}
 	if err := m.decode(&d); err != nil {
 		return Delivery{}, fmt.Errorf("%s: %w", m.host.provider, err)
 	}
@@ -169,16 +178,6 @@ func (m *Message) decode(d *Delivery) error {
 		return missing("header " + m.host.eventHeaders[0])
 	}
 	return m.host.decode(d, m.payload)
-}
-
-// first gives the value of the first of the named headers that was sent.
-func (m *Message) first(names []string) string {
-	for _, name := range names {
-		if value := m.header[http.CanonicalHeaderKey(name)]; value != "" {
-			return value
-		}
-	}
-	return ""
 }
 
 // host is what differs between the code hosts.
