@@ -125,7 +125,7 @@ func answerTo(err error) answer {
 }
 
 // send writes an answer.
-func (s *Server) send(c echo.Context, a answer) {
+func (s *Server) send(c echo.Context, a *answer) {
 	if a.retryAfter > 0 {
 		seconds := int(math.Ceil(a.retryAfter.Seconds()))
 		c.Response().Header().Set(echo.HeaderRetryAfter, strconv.Itoa(seconds))
@@ -152,7 +152,7 @@ func (s *Server) answerError(err error, c echo.Context) {
 	a := answerTo(err)
 	s.logFault(c, a.status, err)
 	if !c.Response().Committed {
-		s.send(c, a)
+		s.send(c, &a)
 	}
 }
 

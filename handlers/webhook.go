@@ -80,7 +80,11 @@ func (cl *call) decide(rules *mapping.Ruleset) {
 				cl.rules = append(cl.rules, rule)
 			}
 		}
-		cl.builds = append(cl.builds, builds...)
+		if i == 0 {
+			cl.builds = builds
+		} else {
+			cl.builds = append(cl.builds, builds...)
+		}
 	}
 }
 
@@ -127,7 +131,7 @@ func (s *Server) webhook(c echo.Context) error {
 			c.Response().Header().Set(echo.HeaderWWWAuthenticate, `Basic realm="buildbridge"`)
 		}
 	}
-	s.send(c, a)
+	s.send(c, &a)
 	cl.endTrace(a, err)
 	return nil
 }

@@ -105,7 +105,7 @@ func clip(text string, limit int) string {
 }
 
 // finish fills what follows from the rest.
-func (d *Delivery) finish(h host, body []byte) {
+func (d *Delivery) finish(h *host, body []byte) {
 	if len(d.Events) == 0 {
 		if len(d.LeftOut) == 0 {
 			d.leaveOut("", mapping.ReasonEvent, "the push changes no branch or tag")

@@ -14,7 +14,7 @@ const formType = "application/x-www-form-urlencoded"
 // unwrap gives the JSON of a body: the body itself, or the field payload of a
 // form. Whatever does not call itself a form is taken for JSON, and so is what
 // only calls itself one: curl does by default.
-func (h host) unwrap(header http.Header, raw []byte) ([]byte, error) {
+func (h *host) unwrap(header http.Header, raw []byte) ([]byte, error) {
 	if isObject(raw) {
 		return raw, nil
 	}

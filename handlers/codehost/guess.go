@@ -75,7 +75,7 @@ func WithEvent(provider string, h http.Header, body []byte) http.Header {
 // mistaken is what our log is told where the headers are those of another host: most
 // often the source has the wrong provider. It is "" where they may be this host's.
 // Azure DevOps has none.
-func (h host) mistaken(header http.Header) string {
+func (h *host) mistaken(header http.Header) string {
 	// Forgejo also sends Gitea's names, both send Gogs', and all three GitHub's. The
 	// two Bitbuckets share a name.
 	for _, sent := range [...]struct{ provider, name string }{

@@ -29,7 +29,7 @@ var (
 // Message is a delivery that somebody vouches for: a key of its source, or the
 // caller of [Trust].
 type Message struct {
-	host      host
+	host      *host
 	key       string
 	event, id string // as the headers have them
 	header    map[string]string
@@ -87,7 +87,7 @@ func Trust(provider string, h http.Header, raw []byte) (*Message, error) {
 	return newMessage(host, "", h, payload), nil
 }
 
-func newMessage(host host, key string, h http.Header, payload []byte) *Message {
+func newMessage(host *host, key string, h http.Header, payload []byte) *Message {
 	m := &Message{host: host, key: key, header: make(map[string]string), payload: payload}
 	m.event, m.id = m.keep(h, host.eventHeaders), m.keep(h, host.idHeaders)
 	if host.pingHeader != "" {
@@ -201,28 +201,21 @@ type host struct {
 	decode func(d *Delivery, body []byte) error
 }
 
-func hostOf(provider string) (host, error) {
-	switch provider {
-	case mapping.GitHub:
-		return githubHost(), nil
-	case mapping.GitLab:
-		return gitlabHost(), nil
-	case mapping.Gitee:
-		return giteeHost(), nil
-	case mapping.Gitea:
-		return giteaHost(), nil
-	case mapping.Forgejo:
-		return forgejoHost(), nil
-	case mapping.Gogs:
-		return gogsHost(), nil
-	case mapping.Bitbucket:
-		return bitbucketHost(), nil
-	case mapping.BitbucketServer:
-		return bitbucketServerHost(), nil
-	case mapping.AzureDevOps:
-		return azureDevOpsHost(), nil
-	case mapping.CodeArtsRepo:
-		return codeArtsRepoHost(), nil
+// hosts are all there are, by provider. They never change.
+var hosts = sync.OnceValue(func() map[string]*host { //nolint:gochecknoglobals // a table
+	all := map[string]*host{}
+	for _, h := range []host{
+		githubHost(), gitlabHost(), giteeHost(), giteaHost(), forgejoHost(), gogsHost(),
+		bitbucketHost(), bitbucketServerHost(), azureDevOpsHost(), codeArtsRepoHost(),
+	} {
+		all[h.provider] = &h
 	}
-	return host{}, fmt.Errorf("unknown provider %q", provider)
+	return all
+})
+
+func hostOf(provider string) (*host, error) {
+	if h := hosts()[provider]; h != nil {
+		return h, nil
+	}
+	return nil, fmt.Errorf("unknown provider %q", provider)
 }
