@@ -42,8 +42,9 @@ func (s *Store) Accept(ctx context.Context, d *Delivery, builds []*Build) (dupli
 		locks = append(locks, callLock(b)...)
 	}
 	if err := s.enqueue(ctx, &write{locks: locks, accept: a}); err != nil {
-		return "", err
+		return "", err // it may be written yet
 	}
+	s.reuse(a.zipped)
 	switch a.found {
 	case "", d.ID: // its own id: committed, though the connection broke before it said so
 		return "", nil

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync/atomic"
@@ -33,7 +34,9 @@ type aside struct {
 func (s *Store) PutAside(d *Delivery) {
 	zipped := []byte{}
 	if len(s.aside.rows) < asideBuffer && s.aside.bytes.Load() < asideBytes {
-		zipped = s.zip(d.Body)
+		scratch := s.zip(d.Body)
+		zipped = bytes.Clone(scratch)
+		s.reuse(scratch)
 	}
 	kept := *d
 	kept.Body = nil // as long as it waits

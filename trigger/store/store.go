@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -179,25 +178,25 @@ func Text(s string) string {
 	return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "\uFFFD")
 }
 
-// zip compresses a body: not as small as could be, but the processor has a
-// delivery to answer. It keeps nothing of body.
+// zip compresses a body into memory of the store, in the format of Snappy: not as small
+// as could be, but the processor has a delivery to answer. It keeps nothing of body. Who
+// is done with the result gives it back for reuse.
 func (s *Store) zip(body []byte) []byte {
 	scratch, ok := s.scratch.Get().(*[]byte)
 	if !ok {
 		scratch = new([]byte)
 	}
-	zipped := snappy.Encode((*scratch)[:cap(*scratch)], body)
-	if cap(zipped) > scratchMost {
-		s.scratch.Put(scratch)
-		return zipped
-	}
-	*scratch = zipped
-	defer s.scratch.Put(scratch)
-	return bytes.Clone(zipped)
+	return snappy.Encode((*scratch)[:cap(*scratch)], body)
 }
 
-// scratchMost is how much memory for compressing is kept, a processor each.
+// scratchMost is how much memory for compressing is kept, a delivery each.
 const scratchMost = 64 << 10
+
+func (s *Store) reuse(zipped []byte) {
+	if cap(zipped) <= scratchMost {
+		s.scratch.Put(&zipped)
+	}
+}
 
 // maxBatch bounds how many writes share a transaction, and so how long the
 // first of them waits for the others.
