@@ -376,6 +376,56 @@ func TestBuildInDetail(t *testing.T) {
 	}
 }
 
+// A build that is not resolved says when it is looked at next, or who works it.
+func TestBuildThatIsNotResolvedSaysWhenNext(t *testing.T) {
+	a := writable(t)
+	_, first := a.accept()
+	_, second := a.accept()
+	show := func(id string) (shown admin.BuildDetail) {
+		t.Helper()
+		a.ask("GET", "/builds/"+id, http.StatusOK, &shown)
+		return shown
+	}
+	within := func(what string, got admin.BuildDetail, least, most time.Duration) {
+		t.Helper()
+		if in := time.Until(got.DueAt); in < least || in > most || got.Worker != "" {
+			t.Errorf("%s is due in %v, and worked by %q; want from %v to %v, and nobody", what, in, got.Worker, least, most)
+		}
+	}
+	within("a build that was accepted", show(first.ID), -time.Minute, 0)
+
+	due, err := a.store.Due(t.Context(), "north", 2)
+	if err != nil || len(due) != 2 {
+		t.Fatal(due, err)
+	}
+	if got := show(first.ID); got.Worker != a.store.Caller() || !got.DueAt.IsZero() {
+		t.Errorf("a build that is worked is due at %v, and worked by %q; want this process, %s", got.DueAt, got.Worker, a.store.Caller())
+	}
+	due[0].DueAt = time.Now().Add(5 * time.Minute)
+	if err := a.store.Save(t.Context(), due[0]); err != nil {
+		t.Fatal(err)
+	}
+	within("a build that waits for its next try", show(first.ID), 4*time.Minute, 5*time.Minute)
+
+	if hold, err := a.store.BeginCall(t.Context(), due[1], time.Now()); err != nil || hold != store.HoldOrder {
+		t.Fatal(hold, err)
+	}
+	held := show(second.ID)
+	within("a build that is held", held, 9*time.Minute, 10*time.Minute)
+	if held.Reason != string(store.HoldOrder) {
+		t.Errorf("a build that is held says %q", held.Reason)
+	}
+
+	due[0].State, due[0].BuildNumber = store.Started, "20"
+	if err := a.store.Save(t.Context(), due[0]); err != nil {
+		t.Fatal(err)
+	}
+	if got := show(first.ID); !got.DueAt.IsZero() || got.Worker != "" {
+		t.Errorf("a build that is started is due at %v, and worked by %q", got.DueAt, got.Worker)
+	}
+	within("a build whose hold is over", show(second.ID), -time.Minute, 0)
+}
+
 func TestSupersededBuildNamesItsSuccessor(t *testing.T) {
 	a := writable(t)
 	_, old := a.accept()

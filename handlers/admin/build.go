@@ -30,6 +30,8 @@ type Build struct {
 	Attempts     int         `json:"attempts"` // calls of RunJob
 	CalledAt     time.Time   `json:"called_at,omitzero"`
 	Deadline     time.Time   `json:"deadline"`
+	DueAt        time.Time   `json:"due_at,omitzero"`  // not resolved, and worked by nobody: when it is looked at next
+	Worker       string      `json:"worker,omitempty"` // not resolved, and worked now: by this process
 	BuildNumber  string      `json:"build_number,omitempty"`
 	Adopted      bool        `json:"adopted,omitempty"` // the number was found in the records, not answered
 	StartedAt    time.Time   `json:"started_at,omitzero"`
@@ -99,10 +101,14 @@ type Skipped struct {
 }
 
 func newBuild(b *store.Build) Build {
+	due := b.DueAt
+	if b.Worker != "" { // it is when its lease ends
+		due = time.Time{}
+	}
 	return Build{
 		ID: b.ID, Delivery: b.Delivery, ReceivedAt: b.ReceivedAt, State: b.State, Reason: b.Reason,
 		Rule: b.Rule, Target: b.Target, JobID: b.JobID, Repository: b.Repository, Ref: b.Ref, Tag: b.Tag, Commit: b.Commit,
-		Attempts: b.Attempts, CalledAt: b.CalledAt, Deadline: b.Deadline,
+		Attempts: b.Attempts, CalledAt: b.CalledAt, Deadline: b.Deadline, DueAt: due, Worker: b.Worker,
 		BuildNumber: b.BuildNumber, Adopted: b.Adopted, StartedAt: b.StartedAt,
 		SupersededBy: b.SupersededBy, ReplayOf: b.ReplayOf, Error: b.Unreadable,
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"buildbridge/handlers/admin"
+	"buildbridge/trigger/store"
 )
 
 type buildsCommand struct {
@@ -170,6 +171,8 @@ func (c *buildsShow) Run(ctx context.Context, env *Environment) error {
 	t := newTable(env.Stdout)
 	t.field("build", b.ID)
 	t.field("state", outcome(string(b.State), b.Reason, ""))
+	t.field(next(&b.Build, time.Now()))
+	t.field("worked by", b.Worker)
 	t.field("superseded by", b.SupersededBy)
 	t.field("replay of", b.ReplayOf)
 	for _, r := range b.Replays {
@@ -211,6 +214,27 @@ func (c *buildsShow) Run(ctx context.Context, env *Environment) error {
 		env.printf("\nRunJob %s\n", body.String())
 	}
 	return nil
+}
+
+// next says when a build is looked at next that waits for that, and for what: nothing
+// if it does not wait.
+func next(b *admin.Build, now time.Time) (name, when string) {
+	if b.DueAt.IsZero() {
+		return "", ""
+	}
+	name, when = "next try", local(b.DueAt)
+	if b.State != store.Waiting { // of what became of its call
+		name = "next search"
+	}
+	in := b.DueAt.Sub(now).Round(time.Second)
+	if in <= 0 {
+		return name, when + " (now)"
+	}
+	when += fmt.Sprintf(" (in %v)", in)
+	if hold := store.Hold(b.Reason); hold == store.HoldOrder || hold == store.HoldCall {
+		when += ", or once that is resolved"
+	}
+	return name, when
 }
 
 func what(a admin.Attempt) string {
