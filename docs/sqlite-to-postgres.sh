@@ -29,17 +29,28 @@ trap 'rm -rf "$csv"' EXIT
 
 {
 	for table in deliveries builds; do
+		# Columns that are computed from others are not among these.
 		columns=$(sqlite3 "$from" "SELECT group_concat(name) FROM pragma_table_info('$table')")
-		# Postgres reads binary data as \x and digits, and 0 and 1 as booleans.
-		values=$(sqlite3 "$from" "SELECT group_concat(CASE lower(type) WHEN 'blob' THEN '''\x''||hex('||name||')' ELSE name END) FROM pragma_table_info('$table')")
+		# Postgres reads binary data as \x and digits, and 0 and 1 as booleans. What the
+		# process held that is gone is nobody's now, and due.
+		values=$(
+			sqlite3 "$from" <<-SQL
+				SELECT group_concat(CASE
+					WHEN lower(type) = 'blob' THEN '''\x''||hex('||name||')'
+					WHEN name = 'worker' THEN ''''''
+					WHEN name = 'due_at' THEN 'CASE worker WHEN '''' THEN due_at ELSE min(due_at, 1000000 * strftime(''%s'', ''now'')) END'
+					ELSE name END) FROM pragma_table_info('$table');
+			SQL
+		)
 		sqlite3 -csv "$from" "SELECT $values FROM $table" >"$csv/$table"
 		printf '%s\n' "\\copy $table ($columns) FROM '$csv/$table' WITH (FORMAT csv)"
 	done
 	cat <<'SQL'
--- New builds come after those that were copied.
+-- New rows come after those that were copied.
+SELECT setval(pg_get_serial_sequence('deliveries', 'seq'), coalesce(max(seq), 0) + 1, false) FROM deliveries \g /dev/null
 SELECT setval(pg_get_serial_sequence('builds', 'seq'), coalesce(max(seq), 0) + 1, false) FROM builds \g /dev/null
 SELECT (SELECT count(*) FROM deliveries) || ' deliveries, ' || (SELECT count(*) FROM builds) || ' builds, of which ' ||
-	(SELECT count(*) FROM builds WHERE state IN ('waiting', 'calling', 'unknown')) || ' are not resolved yet';
+	(SELECT count(*) FROM builds WHERE unresolved) || ' are not resolved yet';
 SQL
 } >"$csv/copy.sql"
 psql -X -q -A -t -v ON_ERROR_STOP=1 --single-transaction -f "$csv/copy.sql" "$to"

@@ -82,17 +82,19 @@ func TestBackup(t *testing.T) {
 	}
 }
 
-// sqlite runs a command of sqlite3 on the database.
-func (w *world) sqlite(command string) {
+// sqlite runs a command of sqlite3 on the database, and gives what it prints.
+func (w *world) sqlite(command string) string {
 	w.t.Helper()
 	if _, err := exec.LookPath("sqlite3"); err != nil && os.Getenv("CI") == "" {
 		w.t.Skip("SKIPPED, backups are not tested: ", err)
 	}
 	cmd := exec.CommandContext(w.t.Context(), "sqlite3", "buildbridge.db", command)
 	cmd.Dir = w.dir
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
 		w.t.Fatalf("%s: %v, %s", command, err, out)
 	}
+	return strings.TrimSpace(string(out))
 }
 
 // rename renames a file of the folder.
@@ -123,7 +125,7 @@ func TestRestoreOfAnOldBackup(t *testing.T) {
 		}
 	}
 	w.rename("backup.db", "buildbridge.db")
-	w.sqlite(`UPDATE builds SET state = 'dead', reason = 'waited in a backup', parked_until = 0, held_call = 0, version = version + 1 WHERE state = 'waiting'`)
+	w.sqlite(`UPDATE builds SET state = 'dead', reason = 'waited in a backup', due_at = 0, version = version + 1 WHERE state = 'waiting'`)
 	b = w.serve()
 	var builds struct{ Builds []struct{ ID string } }
 	if err := json.Unmarshal([]byte(w.list(b, "dead")), &builds); err != nil || len(builds.Builds) != 1 {

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"buildbridge/handlers/codehost/codehosttest"
 	"buildbridge/mapping"
 	"buildbridge/trigger/codearts/codeartstest"
@@ -41,10 +43,10 @@ func TestMoveFromSQLiteToPostgres(t *testing.T) {
 		}
 	}
 	commit := func(n int) string { return fmt.Sprintf("%040x", n+1) }
-	status := func(b *bridge, n int) int {
+	status := func(b *bridge, n int, branch, commit string) int {
 		t.Helper()
 		header, body := codehosttest.GitHub(fmt.Sprint(n), codehosttest.Change{
-			Repository: "acme/shop", Branch: fmt.Sprint("b", n), Commit: commit(n), Pusher: "ann",
+			Repository: "acme/shop", Branch: branch, Commit: commit, Pusher: "ann",
 			Message: "It's \"quoted\", with a comma,\na line and a \\backslash", Files: []string{"cart.go"},
 		}, "")
 		codehosttest.Sign(mapping.GitHub, secret, header, body)
@@ -56,12 +58,16 @@ func TestMoveFromSQLiteToPostgres(t *testing.T) {
 		status, _ := do(t, req)
 		return status
 	}
-	push := func(b *bridge, from, to int) {
+	one := func(b *bridge, n int, branch, commit string) {
+		t.Helper()
+		if got := status(b, n, branch, commit); got != http.StatusAccepted {
+			t.Fatalf("delivery %d: status %d", n, got)
+		}
+	}
+	push := func(b *bridge, from, to int) { // each has a branch and a commit of its own
 		t.Helper()
 		for n := from; n < to; n++ {
-			if got := status(b, n); got != http.StatusAccepted {
-				t.Fatalf("delivery %d: status %d", n, got)
-			}
+			one(b, n, fmt.Sprint("b", n), commit(n))
 		}
 	}
 	states := func(b *bridge) map[string]int {
@@ -83,7 +89,8 @@ func TestMoveFromSQLiteToPostgres(t *testing.T) {
 	}
 
 	// On SQLite: three are started, two get no answer and cannot be looked for, of
-	// which one was started; ten are throttled.
+	// which one was started. Two are held: by the first of those, which is of the
+	// same branch, and by the call of the second, which is for the same commit.
 	old := w.serve()
 	push(old, 0, 3)
 	settled(old, map[string]int{"started": 3})
@@ -94,9 +101,19 @@ func TestMoveFromSQLiteToPostgres(t *testing.T) {
 	fault(codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropBefore, Times: 1})
 	push(old, 4, 5)
 	settled(old, map[string]int{"started": 3, "unknown": 2})
+	one(old, 5, "b3", commit(5))
+	one(old, 6, "b6", commit(4))
+	eventually(t, "two are held", func() bool {
+		return w.sqlite(`SELECT group_concat(held) FROM (SELECT held FROM builds WHERE held > 0 ORDER BY seq)`) == "1,2"
+	})
+	// The others are throttled.
 	fault(codeartstest.Fault{Path: codeartstest.PathRun, Status: 429, RetryAfter: 1})
-	push(old, 5, 15)
-	settled(old, map[string]int{"started": 3, "unknown": 2, "waiting": 10})
+	push(old, 7, 18)
+	settled(old, map[string]int{"started": 3, "unknown": 2, "waiting": 13})
+	w.prints(old, []string{"builds", "show", w.sqlite(`SELECT id FROM builds WHERE seq = 6`)}, "next try", "or once that is resolved")
+	eventually(t, "what is looked for says when", func() bool { // it may be worked at the moment
+		return strings.Contains(w.prints(old, []string{"builds", "show", w.sqlite(`SELECT id FROM builds WHERE seq = 4`)}), "next search")
+	})
 
 	// While it runs, nothing is moved.
 	if err := os.Symlink("buildbridge.db", filepath.Join(w.dir, "link.db")); err != nil {
@@ -108,27 +125,39 @@ func TestMoveFromSQLiteToPostgres(t *testing.T) {
 		}
 	}
 	old.term()
-	w.sqlite(`UPDATE builds SET by_hand = 1 WHERE seq = 15`)
+	// One by hand; one that a process had on the wire that was killed; and what ended
+	// otherwise.
+	w.sqlite(`UPDATE builds SET by_hand = 1 WHERE seq = 14;
+		UPDATE builds SET state = 'calling', worker = 'killed', caller = 'killed', due_at = due_at + 1000000000, attempts = 1, called_at = received_at,
+			service = (SELECT service FROM builds WHERE seq = 4) WHERE seq = 15;
+		UPDATE builds SET state = 'dead', reason = 'no permission', due_at = 0 WHERE seq = 16;
+		UPDATE builds SET state = 'superseded', superseded_by = 'another', due_at = 0 WHERE seq = 17;
+		UPDATE builds SET state = 'dry_run', due_at = 0 WHERE seq = 18`)
 	w.serve("--database", postgres).term() // makes the tables
 	out, err := w.move(t, "buildbridge.db", postgres)
-	if err != nil || !strings.Contains(out, "15 deliveries, 15 builds, of which 12 are not resolved yet") {
+	if err != nil || !strings.Contains(out, "18 deliveries, 18 builds, of which 12 are not resolved yet") {
 		t.Fatalf("move: %v, %s", err, out)
 	}
 	if out, err := w.move(t, "buildbridge.db", postgres); err == nil {
 		t.Errorf("it is moved twice: %s", out)
 	}
-	if got := w.psql(postgres, `SELECT string_agg(seq::text, ',') FROM builds WHERE by_hand`); got != "15\n" {
-		t.Errorf("builds by hand: got %s, want 15", got)
+	for _, table := range []string{"deliveries", "builds"} {
+		if was, is := w.rows(postgres, table); was != is {
+			t.Errorf("%s: got\n%s\nwant\n%s", table, is, was)
+		}
+	}
+	if got := w.psql(postgres, `SELECT seq, worker, due_at <= extract(epoch FROM now()) * 1000000 FROM builds WHERE state = 'calling' OR worker <> ''`); got != "15||t\n" {
+		t.Errorf("what a process had that was killed is not due: got %s", got)
 	}
 	w.simulator.ClearFaults()
 
 	moved := w.serve("--database", postgres)
-	settled(moved, map[string]int{"started": 15})
-	if got := status(moved, 7); got != http.StatusOK {
+	settled(moved, map[string]int{"started": 15, "dead": 1, "superseded": 1, "dry_run": 1})
+	if got := status(moved, 7, "b7", commit(7)); got != http.StatusOK {
 		t.Errorf("a delivery of before the move is no duplicate: status %d", got)
 	}
-	push(moved, 15, 17)
-	settled(moved, map[string]int{"started": 17})
+	push(moved, 18, 20)
+	settled(moved, map[string]int{"started": 17, "dead": 1, "superseded": 1, "dry_run": 1})
 	built := map[string]int{}
 	for _, run := range w.simulator.Runs() {
 		var body struct {
@@ -141,15 +170,17 @@ func TestMoveFromSQLiteToPostgres(t *testing.T) {
 		}
 		built[body.SCM.Commit]++
 	}
-	for n := range 17 {
-		if built[commit(n)] != 1 {
-			t.Errorf("delivery %d was built %d times, want once", n, built[commit(n)])
-		}
+	want := map[string]int{commit(4): 2} // of two branches
+	for _, n := range []int{0, 1, 2, 3, 5, 7, 8, 9, 10, 11, 12, 13, 14, 18, 19} {
+		want[commit(n)] = 1
+	}
+	if diff := cmp.Diff(want, built); diff != "" {
+		t.Error("not each was built once: ", diff)
 	}
 	// Bodies were moved whole: a delivery of before can be decided anew.
 	_, text := get(t, moved.admin+"/api/v1/deliveries?limit=1000")
 	var list struct{ Deliveries []struct{ ID string } }
-	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list.Deliveries) < 17 {
+	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list.Deliveries) < 20 {
 		t.Fatal(err, text)
 	}
 	oldest := list.Deliveries[len(list.Deliveries)-1].ID
@@ -180,4 +211,28 @@ func (w *world) psql(postgres, query string) string {
 		w.t.Fatalf("%s: %v, %s", query, err, out)
 	}
 	return string(out)
+}
+
+// rows gives what a table has in SQLite and in Postgres, but for who holds a build and
+// until when.
+func (w *world) rows(postgres, table string) (was, is string) {
+	w.t.Helper()
+	var there, here []string
+	for line := range strings.Lines(w.psql(postgres, `SELECT column_name, data_type FROM information_schema.columns WHERE table_name = '`+table+`'`)) {
+		name, kind, _ := strings.Cut(strings.TrimSpace(line), "|")
+		switch {
+		case name == "worker":
+		case name == "due_at":
+			const held = "CASE state WHEN 'calling' THEN 0 ELSE due_at END"
+			there, here = append(there, held), append(here, held)
+		case kind == "bytea":
+			there, here = append(there, "lower(hex("+name+"))"), append(here, "encode("+name+", 'hex')")
+		case kind == "boolean":
+			there, here = append(there, name), append(here, name+"::int")
+		default:
+			there, here = append(there, name), append(here, name)
+		}
+	}
+	return w.sqlite(`SELECT ` + strings.Join(there, ", ") + ` FROM ` + table + ` ORDER BY seq`),
+		strings.TrimSpace(w.psql(postgres, `SELECT `+strings.Join(here, ", ")+` FROM `+table+` ORDER BY seq`))
 }
