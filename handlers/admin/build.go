@@ -101,14 +101,17 @@ type Skipped struct {
 }
 
 func newBuild(b *store.Build) Build {
-	due := b.DueAt
-	if b.Worker != "" { // it is when its lease ends
+	due, worker := b.DueAt, b.Worker
+	switch {
+	case b.State.Final(): // by hand, perhaps: neither means anything
+		due, worker = time.Time{}, ""
+	case worker != "": // due is when its lease ends
 		due = time.Time{}
 	}
 	return Build{
 		ID: b.ID, Delivery: b.Delivery, ReceivedAt: b.ReceivedAt, State: b.State, Reason: b.Reason,
 		Rule: b.Rule, Target: b.Target, JobID: b.JobID, Repository: b.Repository, Ref: b.Ref, Tag: b.Tag, Commit: b.Commit,
-		Attempts: b.Attempts, CalledAt: b.CalledAt, Deadline: b.Deadline, DueAt: due, Worker: b.Worker,
+		Attempts: b.Attempts, CalledAt: b.CalledAt, Deadline: b.Deadline, DueAt: due, Worker: worker,
 		BuildNumber: b.BuildNumber, Adopted: b.Adopted, StartedAt: b.StartedAt,
 		SupersededBy: b.SupersededBy, ReplayOf: b.ReplayOf, Error: b.Unreadable,
 	}
