@@ -16,6 +16,11 @@ import (
 // tracerName is the scope of this package's spans.
 const tracerName = "buildbridge/trigger"
 
+// messagingSystem is the program's own queue: OpenTelemetry takes a name of our own for
+// a system that it does not list
+// (https://opentelemetry.io/docs/specs/semconv/registry/attributes/messaging/).
+const messagingSystem = "buildbridge"
+
 // span begins a span. Without a tracer it is one that does nothing, and costs
 // nothing.
 func (t *Trigger) span(ctx context.Context, name string, kind trace.SpanKind) (context.Context, trace.Span) {
@@ -23,7 +28,7 @@ func (t *Trigger) span(ctx context.Context, name string, kind trace.SpanKind) (c
 		return ctx, noop.Span{}
 	}
 	return t.tracer.Start(ctx, name, trace.WithSpanKind(kind), trace.WithAttributes(
-		attribute.String("messaging.system", "river"),
+		attribute.String("messaging.system", messagingSystem),
 		attribute.String("messaging.operation.type", "send"),
 	))
 }
@@ -38,7 +43,7 @@ func (t *Trigger) attempt(ctx context.Context, name string, b *store.Build) (con
 	options := []trace.SpanStartOption{
 		trace.WithSpanKind(trace.SpanKindConsumer),
 		trace.WithAttributes(
-			attribute.String("messaging.system", "river"),
+			attribute.String("messaging.system", messagingSystem),
 			attribute.String("messaging.operation.type", "process"),
 			attribute.String("messaging.destination.name", b.Target),
 		),
