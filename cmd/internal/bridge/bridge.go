@@ -200,6 +200,7 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 		slog.String("database", databaseName(o.Database)),
 		slog.Bool("dry_run", o.DryRun),
 		slog.String("version", o.Version),
+		slog.String("worker", db.Caller()),
 	}, next.attrs()...)
 	b.log.LogAttrs(ctx, slog.LevelInfo, "serving", attrs...)
 	return b, nil
