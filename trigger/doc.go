@@ -2,8 +2,8 @@
 // and its builds in one transaction, calls RunJob for each build, and remembers
 // what became of it.
 //
-// The flow: [Trigger.Accept] stores, a worker of the target's queue is woken,
-// marks the build as calling, calls, and saves the answer. A call that got none
+// The flow: [Trigger.Accept] stores; the queue of the target takes the build, which is
+// due, marks it as calling, calls, and saves the answer. A call that got none
 // is unknown: the service is asked for its records before anything is called
 // again. Where every error ends is decided in one place, [Trigger.settle].
 //
