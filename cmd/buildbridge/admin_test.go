@@ -135,6 +135,27 @@ func TestReplayBuilds(t *testing.T) {
 	b.term()
 }
 
+// Who works a build is named as in its log.
+func TestBuildThatIsWorked(t *testing.T) {
+	w := newWorld(t, time.Minute, codeartstest.Options{})
+	if err := w.simulator.AddFault(codeartstest.Fault{Path: codeartstest.PathRun, Delay: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	b := w.serve()
+	worker, _ := b.logged("serving")["worker"].(string)
+	b.accept()
+	eventually(t, "the call is on the wire", func() bool { return w.calls.Load() == 1 })
+	build := w.builds(b)[0]
+	if build.Worker != worker || worker == "" || !build.DueAt.IsZero() {
+		t.Errorf("it is worked by %q, and due at %v; want %q", build.Worker, build.DueAt, worker)
+	}
+	if out := w.prints(b, []string{"builds", "show", build.ID}, "worked by", worker); strings.Contains(out, "next ") {
+		t.Errorf("a build that is worked waits too:\n%s", out)
+	}
+	b.signal(os.Kill)
+	b.wait()
+}
+
 // A delivery that built nothing builds when the rules say so, without being sent
 // again.
 func TestReplayDeliveries(t *testing.T) {

@@ -424,6 +424,25 @@ func TestBuildThatIsNotResolvedSaysWhenNext(t *testing.T) {
 		t.Errorf("a build that is started is due at %v, and worked by %q", got.DueAt, got.Worker)
 	}
 	within("a build whose hold is over", show(second.ID), -time.Minute, 0)
+
+	a.Handler, err = admin.New(admin.Options{Store: endedByHand{a.store}, Builds: builds{a}, Deliveries: deliveries{a}, Access: admin.Access{Loopback: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := show(second.ID); !got.DueAt.IsZero() || got.Worker != "" {
+		t.Errorf("a build that was ended by hand is due at %v, and worked by %q", got.DueAt, got.Worker)
+	}
+}
+
+// endedByHand is a store with builds that somebody ended by SQL.
+type endedByHand struct{ *store.Store }
+
+func (s endedByHand) Build(ctx context.Context, id string) (*store.Build, error) {
+	b, err := s.Store.Build(ctx, id)
+	if err == nil {
+		b.State, b.Worker, b.DueAt = store.Dead, "killed", time.Now()
+	}
+	return b, err
 }
 
 func TestSupersededBuildNamesItsSuccessor(t *testing.T) {
