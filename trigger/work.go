@@ -1,7 +1,6 @@
 package trigger
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,7 +33,7 @@ func (t *Trigger) step(ctx context.Context, b *store.Build) (err error) {
 	case store.Unknown:
 		return t.reconcile(ctx, target, b)
 	case store.Started, store.Dead, store.Superseded, store.DryRun:
-		return nil
+		return t.store.Save(ctx, b) // ended by hand, and left in the queue
 	}
 	// A newer version's, perhaps: it will take the build, or this one look again.
 	t.log.Error("a build is in a state that this version does not know", append(buildAttrs(b), "state", b.State)...)
@@ -81,7 +80,11 @@ func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) erro
 	b.Service = target.Service.Address()
 	if pause := target.pausedFor(now); pause > 0 {
 		t.log.DebugContext(ctx, "build waits for the pause of its target", append(buildAttrs(b), "pause", pause.String())...)
-		return t.wait(ctx, b, cmp.Or(b.Reason, "the service asked for a pause, by what it answered to another build"), pause)
+		reason := b.Reason
+		if reason == "" || reason == string(store.HoldOrder) || reason == string(store.HoldCall) {
+			reason = "the service asked for a pause, by what it answered to another build"
+		}
+		return t.wait(ctx, b, reason, pause)
 	}
 	if target.limiter != nil { // a build that is held takes no turn from the others
 		if hold, err := t.store.Park(ctx, b, now); err != nil || hold != store.NoHold {

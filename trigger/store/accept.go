@@ -189,14 +189,6 @@ func headerText(d *Delivery) (string, error) {
 	return string(header), nil
 }
 
-// What builds share: a ref or a commit of one job of a service, among which one call
-// at a time is unresolved; and the line, which keeps its order.
-const (
-	sameRef    = `service = ? AND job_id = ? AND ref = ?`
-	sameCommit = `service = ? AND job_id = ? AND commit_id = ? AND commit_id <> ''`
-	sameLine   = `target = ? AND job_id = ? AND ref = ? AND rule = ? AND repository = ?`
-)
-
 // insertBuild adds a build to the rows to insert: it is due at once.
 func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 	if b.State == "" {
@@ -208,7 +200,7 @@ func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 			return err
 		}
 		n, err := tx.exec(ctx, `UPDATE builds SET state = 'superseded', superseded_by = ?, due_at = 0, worker = '', held = 0, version = version + 1
-			WHERE `+sameLine+` AND unresolved AND state = 'waiting' AND tag = '' AND NOT by_hand AND delivery <> ?`,
+			WHERE target = ? AND job_id = ? AND ref = ? AND rule = ? AND repository = ? AND unresolved AND state = 'waiting' AND tag = '' AND NOT by_hand AND delivery <> ?`,
 			b.ID, b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Delivery)
 		if err != nil {
 			return fmt.Errorf("supersede for build %s: %w", b.ID, err)

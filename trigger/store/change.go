@@ -44,12 +44,6 @@ func (s *Store) BuildsOf(ctx context.Context, delivery string) (builds []*Build,
 // Hold is why a build may not be called now.
 type Hold string
 
-// What held is in a row.
-const (
-	heldByOrder = 1
-	heldByCall  = 2
-)
-
 // The holds. A build that is held is due when what holds it is resolved.
 const (
 	NoHold    Hold = ""
@@ -107,41 +101,73 @@ func (s *Store) beginCalls(ctx context.Context, tx *tx, all []*write) error {
 			}
 			return keys
 		})
-		c := &rows{columns: []string{"seq", "version", "service", "now", "there", "since"}}
-		for _, w := range round {
-			b := w.call.build
-			c.add(b.Seq, b.version, b.Service, micros(w.call.now), micros(b.CalledThere), micros(w.call.now.Add(-HoldFor)))
-		}
-		begun, err := tx.changed(ctx, c, `UPDATE builds SET state = 'calling', reason = '', caller = ?, due_at = CASE builds.worker WHEN ? THEN builds.due_at ELSE `+tx.db.now()+` + ? END, worker = ?,
+		begun, err := tx.changed(ctx, callRows(round), `UPDATE builds SET state = 'calling', reason = '', caller = ?, due_at = CASE builds.worker WHEN ? THEN builds.due_at ELSE `+tx.db.now()+` + ? END, worker = ?,
 			service = c.service, called_at = c.now, called_there = c.there, known_no = coalesce((`+highest+`), 0), attempts = builds.attempts + 1, asked = 0, held = 0, version = builds.version + 1
-			FROM c WHERE builds.seq = c.seq AND builds.version = c.version
-			AND (builds.by_hand OR NOT EXISTS (SELECT 1 FROM builds e WHERE `+lineOf("e", "builds")+` AND e.seq < c.seq AND e.unresolved AND NOT e.by_hand AND e.received_at > c.since))
-			AND NOT EXISTS (SELECT 1 FROM builds r WHERE r.ref = builds.ref AND r.job_id = builds.job_id AND r.service = c.service AND r.unresolved AND r.state <> 'waiting'
-				AND r.seq <> c.seq AND (r.received_at > c.since OR r.tag <> '' OR r.commit_id = ''))
-			AND NOT EXISTS (SELECT 1 FROM builds m WHERE m.commit_id = builds.commit_id AND m.job_id = builds.job_id AND m.service = c.service AND m.commit_id <> ''
-				AND m.unresolved AND m.state <> 'waiting' AND m.seq <> c.seq)
-			RETURNING builds.seq`, s.caller, s.caller, Lease.Microseconds(), s.caller)
+			FROM c WHERE builds.seq = c.seq AND builds.version = c.version AND NOT (`+ordered+` OR `+inTheWay+`) RETURNING builds.seq, 0`,
+			s.caller, s.caller, Lease.Microseconds(), s.caller)
 		if err != nil {
 			return fmt.Errorf("begin calls: %w", err)
 		}
+		var held []*write
 		for _, w := range round {
 			w.call.hold = NoHold
-			if begun[w.call.build.Seq] {
-				continue
+			if _, ok := begun[w.call.build.Seq]; !ok {
+				held = append(held, w)
 			}
-			hold, err := park(ctx, tx, w.call.build, w.call.now)
-			switch {
-			case errors.Is(err, ErrStale), err == nil && hold == NoHold: // else it would have been called
-				w.err = ErrStale
-			case err != nil:
-				return err
+		}
+		if err := s.parkAll(ctx, tx, held); err != nil {
+			return err
+		}
+		for _, w := range held {
+			if w.call.hold == NoHold {
+				w.err = ErrStale // else it would have been called
 			}
-			w.call.hold = hold
 		}
 		all = later
 	}
 	return nil
 }
+
+// parkAll is Park for all that share a transaction.
+func (*Store) parkAll(ctx context.Context, tx *tx, all []*write) error {
+	const first = `(` + earlier + ` ORDER BY e.seq LIMIT 1)`
+	held, err := tx.changed(ctx, callRows(all), `UPDATE builds SET service = c.service, worker = '', held = CASE WHEN `+ordered+` THEN 1 ELSE 2 END, reason = CASE WHEN `+ordered+` THEN ? ELSE ? END,
+		due_at = `+tx.db.now()+` + CASE WHEN NOT `+ordered+` THEN ? WHEN `+first+` - c.since < ? THEN `+first+` - c.since ELSE ? END, version = builds.version + 1
+		FROM c WHERE builds.seq = c.seq AND builds.version = c.version AND (`+ordered+` OR `+inTheWay+`) RETURNING builds.seq, builds.held`,
+		string(HoldOrder), string(HoldCall), lookAgain.Microseconds(), furthest.Microseconds(), furthest.Microseconds())
+	if err != nil {
+		return fmt.Errorf("hold builds: %w", err)
+	}
+	for _, w := range all {
+		w.call.hold = []Hold{NoHold, HoldOrder, HoldCall}[held[w.call.build.Seq]]
+	}
+	return nil
+}
+
+// callRows are what a statement has to know of builds that are to be called.
+func callRows(all []*write) *rows {
+	c := &rows{columns: []string{"seq", "version", "service", "now", "there", "since"}}
+	for _, w := range all {
+		b, now := w.call.build, w.call.now
+		c.add(b.Seq, b.version, b.Service, micros(now), micros(b.CalledThere), micros(now.Add(-HoldFor)))
+	}
+	return c
+}
+
+// What a build of c waits for: earlier ones of its line, and calls of others of which it
+// is not known whether they started a build. A call for another commit of the ref holds
+// it up since an hour at the most.
+const (
+	earlier = `SELECT e.received_at FROM builds e WHERE e.ref = builds.ref AND e.job_id = builds.job_id AND e.target = builds.target AND e.rule = builds.rule AND e.repository = builds.repository
+		AND e.seq < c.seq AND e.unresolved AND NOT e.by_hand AND e.received_at > c.since`
+	ordered  = `(NOT builds.by_hand AND EXISTS (` + earlier + `))`
+	inTheWay = `EXISTS (SELECT 1 FROM builds r WHERE r.ref = builds.ref AND r.job_id = builds.job_id AND r.service = c.service AND r.unresolved AND r.state <> 'waiting'
+			AND r.seq <> c.seq AND (r.received_at > c.since OR r.tag <> '' OR r.commit_id = ''))
+		OR EXISTS (SELECT 1 FROM builds m WHERE m.commit_id = builds.commit_id AND m.job_id = builds.job_id AND m.service = c.service AND m.commit_id <> ''
+			AND m.unresolved AND m.state <> 'waiting' AND m.seq <> c.seq)`
+	// highest is the highest number that was seen of its job.
+	highest = `SELECT s.seen_no FROM builds s WHERE s.service = c.service AND s.job_id = builds.job_id AND s.seen_no > 0 ORDER BY s.seen_no DESC LIMIT 1`
+)
 
 // apart takes those that share no key with one before, and leaves the others for later.
 func apart(all []*write, keys func(w *write) []any) (some, later []*write) {
@@ -160,89 +186,18 @@ func apart(all []*write, keys func(w *write) []any) (some, later []*write) {
 	return some, later
 }
 
-// lineOf compares what builds of a line share.
-func lineOf(a, b string) string {
-	same := make([]string, 0, 5)
-	for _, column := range []string{"ref", "job_id", "target", "rule", "repository"} {
-		same = append(same, a+"."+column+" = "+b+"."+column)
-	}
-	return strings.Join(same, " AND ")
-}
-
 // Park is the first half of BeginCall: it parks the build if something holds it,
 // and changes nothing if nothing does.
 func (s *Store) Park(ctx context.Context, b *Build, now time.Time) (Hold, error) {
-	var hold Hold
-	err := s.write(ctx, callLock(b), func(ctx context.Context, tx *tx) (err error) {
-		hold, err = park(ctx, tx, b, now)
-		return err
-	})
-	if err != nil {
-		return NoHold, err // hold may be written yet when ctx ends
+	w := &write{locks: callLock(b), call: &calling{build: b, now: now}, park: true}
+	if err := s.enqueue(ctx, w); err != nil {
+		return NoHold, err
 	}
-	if hold != NoHold {
+	if w.call.hold != NoHold {
 		b.version++
 	}
-	return hold, nil
+	return w.call.hold, nil
 }
-
-func park(ctx context.Context, tx *tx, b *Build, now time.Time) (Hold, error) {
-	hold, until, err := holds(ctx, tx, b, now)
-	if err != nil {
-		return NoHold, fmt.Errorf("build %s: look for what holds it: %w", b.ID, err)
-	}
-	if hold == NoHold {
-		return NoHold, nil
-	}
-	held := heldByOrder
-	if hold == HoldCall {
-		held = heldByCall
-	}
-	return hold, change(ctx, tx, b, `service = ?, reason = ?, held = ?, worker = '', due_at = `+tx.db.now()+` + ?`, b.Service, string(hold), held, wait(until))
-}
-
-// holds says what holds b, and until when at the latest.
-func holds(ctx context.Context, tx *tx, b *Build, now time.Time) (Hold, time.Time, error) {
-	var received int64
-	if !b.ByHand {
-		err := tx.queryRow(ctx, earlier+` ORDER BY seq LIMIT 1`, earlierArgs(b, now)...).Scan(&received)
-		if err == nil {
-			return HoldOrder, fromMicros(received).Add(HoldFor), nil
-		}
-		if !errors.Is(err, sql.ErrNoRows) {
-			return NoHold, time.Time{}, err
-		}
-	}
-	err := tx.queryRow(ctx, others+` LIMIT 1`, othersArgs(b, now)...).Scan(&received)
-	if err == nil {
-		return HoldCall, now.Add(lookAgain), nil
-	}
-	if !errors.Is(err, sql.ErrNoRows) {
-		return NoHold, time.Time{}, err
-	}
-	return NoHold, time.Time{}, nil
-}
-
-// earlier selects what keeps a build in its line, others the calls that it waits
-// for, highest the highest number that was seen of a job.
-const (
-	highest = `SELECT s.seen_no FROM builds s WHERE s.service = c.service AND s.job_id = builds.job_id AND s.seen_no > 0 ORDER BY s.seen_no DESC LIMIT 1`
-	earlier = `SELECT received_at FROM builds WHERE ` + sameLine + ` AND seq < ?
-		AND unresolved AND NOT by_hand AND received_at > ?`
-	others = `SELECT received_at FROM builds WHERE ` + sameRef + ` AND ` + called + ` AND seq <> ? AND (received_at > ? OR tag <> '' OR commit_id = '')
-		UNION ALL SELECT received_at FROM builds WHERE ` + sameCommit + ` AND ` + called + ` AND seq <> ?`
-)
-
-func earlierArgs(b *Build, now time.Time) []any {
-	return []any{b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Seq, micros(now.Add(-HoldFor))}
-}
-
-func othersArgs(b *Build, now time.Time) []any {
-	return []any{b.Service, b.JobID, b.Ref, b.Seq, micros(now.Add(-HoldFor)), b.Service, b.JobID, b.Commit, b.Seq}
-}
-
-// called selects builds of which it is not known whether they were started.
-const called = `unresolved AND state <> 'waiting'`
 
 // callLock is what serialises the calls that hold each other up, and with them
 // the order of their lines, among replicas. The id of a job is that of no other, of
@@ -322,7 +277,7 @@ func (s *Store) saveAll(ctx context.Context, tx *tx, all []*write) error {
 		var done []*Build
 		for _, w := range round {
 			b := w.save.build
-			if !saved[b.Seq] { // somebody else changed it, or has the number
+			if _, ok := saved[b.Seq]; !ok { // somebody else changed it, or has the number
 				switch err := s.claim(ctx, tx, b); {
 				case errors.Is(err, ErrStale), errors.Is(err, ErrClaimed):
 					w.err = err
@@ -330,7 +285,7 @@ func (s *Store) saveAll(ctx context.Context, tx *tx, all []*write) error {
 				case err != nil:
 					return err
 				}
-				if again, err := saveRows(ctx, tx, []*write{w}); err != nil || !again[b.Seq] {
+				if again, err := saveRows(ctx, tx, []*write{w}); err != nil || len(again) == 0 {
 					return cmp.Or(err, errOwnerChanged)
 				}
 			}
@@ -348,7 +303,7 @@ func (s *Store) saveAll(ctx context.Context, tx *tx, all []*write) error {
 
 // saveRows returns which rows it changed: none that somebody else changed, or whose
 // number another has.
-func saveRows(ctx context.Context, tx *tx, all []*write) (map[int64]bool, error) {
+func saveRows(ctx context.Context, tx *tx, all []*write) (map[int64]int64, error) {
 	c := &rows{columns: []string{"seq", "version", "state", "reason", "attempts", "log", "asked", "build_no", "seen_no", "adopted", "started_at", "wait"}}
 	for _, w := range all {
 		b := w.save.build
@@ -362,7 +317,7 @@ func saveRows(ctx context.Context, tx *tx, all []*write) (map[int64]bool, error)
 		adopted = c.adopted, claimed = c.build_no <> '', started_at = c.started_at, held = 0, worker = '', due_at = CASE WHEN c.wait >= 0 THEN `+tx.db.now()+` + c.wait ELSE 0 END, version = builds.version + 1
 		FROM c WHERE builds.seq = c.seq AND builds.version = c.version
 		AND NOT EXISTS (SELECT 1 FROM builds o WHERE o.service = builds.service AND o.job_id = builds.job_id AND o.build_no = c.build_no AND o.claimed AND o.seq <> c.seq)
-		RETURNING builds.seq`)
+		RETURNING builds.seq, 0`)
 	if err != nil {
 		return nil, fmt.Errorf("save builds: %w", err)
 	}
@@ -424,39 +379,42 @@ func wakeHeld(ctx context.Context, tx *tx, done []*Build) error {
 	for _, b := range done {
 		c.add(b.Seq, b.State.Final())
 	}
-	holding, err := tx.changed(ctx, c, `SELECT c.seq FROM c CROSS JOIN builds WHERE builds.seq = c.seq AND (
-		c.final AND (SELECT n.held FROM builds n WHERE `+lineOf("n", "builds")+` AND n.unresolved AND n.seq > c.seq AND NOT n.by_hand ORDER BY n.seq LIMIT 1) > 0
-		OR EXISTS (SELECT 1 FROM builds r WHERE r.ref = builds.ref AND r.job_id = builds.job_id AND r.held = 2)
-		OR EXISTS (SELECT 1 FROM builds m WHERE m.commit_id = builds.commit_id AND m.job_id = builds.job_id AND m.held = 2 AND m.commit_id <> ''))`)
+	const (
+		next = `n.ref = b.ref AND n.job_id = b.job_id AND n.target = b.target AND n.rule = b.rule AND n.repository = b.repository
+			AND n.unresolved AND n.seq > c.seq AND NOT n.by_hand ORDER BY n.seq LIMIT 1`
+		byRef    = `r.ref = b.ref AND r.job_id = b.job_id AND r.service = b.service AND r.held = 2`
+		byCommit = `m.commit_id = b.commit_id AND m.job_id = b.job_id AND m.service = b.service AND m.held = 2 AND m.commit_id <> ''`
+		of       = ` FROM c CROSS JOIN builds b WHERE b.seq = c.seq`
+	)
+	holding, err := tx.changed(ctx, c, `SELECT c.seq, CASE WHEN c.final THEN 1 ELSE 0 END`+of+` AND (c.final AND (SELECT n.held FROM builds n WHERE `+next+`) > 0
+		OR EXISTS (SELECT 1 FROM builds r WHERE `+byRef+`) OR EXISTS (SELECT 1 FROM builds m WHERE `+byCommit+`))`)
 	if err != nil {
 		return fmt.Errorf("look for builds that are held: %w", err)
 	}
-	for _, b := range done {
-		if holding[b.Seq] {
-			if err := wake(ctx, tx, b); err != nil {
-				return fmt.Errorf("wake builds: %w", err)
-			}
+	c.args = c.args[:0]
+	for seq, final := range holding {
+		c.add(seq, final == 1)
+	}
+	woken := []string{`SELECT (SELECT CASE WHEN n.held > 0 THEN n.seq END FROM builds n WHERE ` + next + `)` + of + ` AND c.final`}
+	for n := range heldAtOnce {
+		at := fmt.Sprintf(" ORDER BY seq LIMIT 1 OFFSET %d)", n)
+		woken = append(woken, `SELECT (SELECT r.seq FROM builds r WHERE `+byRef+at+of, `SELECT (SELECT m.seq FROM builds m WHERE `+byCommit+at+of)
+	}
+	for some := range tx.db.portions(c) {
+		with, args := tx.db.with(some)
+		rows, err := tx.query(ctx, with+`UPDATE builds SET due_at = `+tx.db.now()+`, held = 0 WHERE seq IN (`+strings.Join(woken, " UNION ALL ")+`) RETURNING target`, args...)
+		if err != nil {
+			return fmt.Errorf("wake builds: %w", err)
+		}
+		targets, err := collect[string](rows)
+		if err != nil {
+			return fmt.Errorf("wake builds: %w", err)
+		}
+		for _, target := range targets {
+			tx.notify(target)
 		}
 	}
 	return nil
-}
-
-func wake(ctx context.Context, tx *tx, b *Build) error {
-	rows, err := tx.query(ctx, `UPDATE builds SET due_at = `+tx.db.now()+`, held = 0 WHERE seq IN (
-		SELECT seq FROM (SELECT seq, held FROM builds WHERE `+sameLine+`
-			AND unresolved AND seq > ? AND NOT by_hand ORDER BY seq LIMIT 1) n WHERE ? AND held > 0
-		UNION ALL SELECT seq FROM (SELECT seq FROM builds WHERE `+sameRef+` AND held = 2 ORDER BY seq LIMIT ?) r
-		UNION ALL SELECT seq FROM (SELECT seq FROM builds WHERE `+sameCommit+` AND held = 2 ORDER BY seq LIMIT ?) c) RETURNING target`,
-		b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Seq, b.State.Final(),
-		b.Service, b.JobID, b.Ref, heldAtOnce, b.Service, b.JobID, b.Commit, heldAtOnce)
-	if err != nil {
-		return err
-	}
-	targets, err := collect[string](rows)
-	for _, target := range targets {
-		tx.notify(target)
-	}
-	return err
 }
 
 // recent is how many of the highest numbers of a job Answered looks at: other targets

@@ -32,25 +32,28 @@ func (r *rows) insert(ctx context.Context, tx *tx) error {
 	return nil
 }
 
-// changed runs a statement that reads c, and returns a number of a row for each that it
-// changed or found: its seq.
-func (t *tx) changed(ctx context.Context, c *rows, statement string, args ...any) (map[int64]bool, error) {
-	seqs := map[int64]bool{}
+// changed runs a statement that reads c, and gives what it returns: two numbers a row, the
+// first of them its seq.
+func (t *tx) changed(ctx context.Context, c *rows, statement string, args ...any) (map[int64]int64, error) {
+	all := map[int64]int64{}
 	for some := range t.db.portions(c) {
 		with, values := t.db.with(some)
 		found, err := t.query(ctx, with+statement, append(values, args...)...)
 		if err != nil {
 			return nil, err
 		}
-		all, err := collect[int64](found)
-		if err != nil {
+		for found.Next() {
+			var seq, what int64
+			if err := found.Scan(&seq, &what); err != nil {
+				return nil, errors.Join(err, found.Close())
+			}
+			all[seq] = what
+		}
+		if err := errors.Join(found.Err(), found.Close()); err != nil {
 			return nil, err
 		}
-		for _, seq := range all {
-			seqs[seq] = true
-		}
 	}
-	return seqs, nil
+	return all, nil
 }
 
 // collect reads rows of one column.

@@ -154,6 +154,7 @@ type write struct {
 	accept *acceptance // written together with those of its kind in the batch, as are these:
 	save   *saving
 	call   *calling
+	park   bool                                    // the call is held back, if anything holds it, and not begun
 	do     func(ctx context.Context, tx *tx) error // or this
 	idle   bool                                    // it found nothing to write
 	err    error                                   // of this one alone
@@ -344,7 +345,7 @@ func (s *Store) transaction(batch []*write) (err error) {
 	if err := s.db.lock(ctx, tx, slices.Compact(locks)); err != nil {
 		return joinRollback(tx, fmt.Errorf("lock: %w", err))
 	}
-	var accepted, saved, called []*write
+	var accepted, saved, parked, called []*write
 	for _, w := range batch {
 		w.err = nil
 		switch {
@@ -352,6 +353,8 @@ func (s *Store) transaction(batch []*write) (err error) {
 			accepted = append(accepted, w)
 		case w.save != nil:
 			saved = append(saved, w)
+		case w.park:
+			parked = append(parked, w)
 		case w.call != nil:
 			called = append(called, w)
 		}
@@ -359,7 +362,7 @@ func (s *Store) transaction(batch []*write) (err error) {
 	for _, kind := range []struct {
 		write writeAll
 		all   []*write
-	}{{s.acceptAll, accepted}, {s.saveAll, saved}, {s.beginCalls, called}} {
+	}{{s.acceptAll, accepted}, {s.saveAll, saved}, {s.parkAll, parked}, {s.beginCalls, called}} {
 		if len(kind.all) == 0 {
 			continue
 		}
