@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -116,13 +115,7 @@ func deliveryParameters(f *store.DeliveryFilter) parameters {
 		"since":      moment(&f.Since),
 		"until":      moment(&f.Until),
 		"limit":      limit(&f.Limit),
-		"after": func(value string) error {
-			if len(value) != len("01234567-89ab-cdef-0123-456789abcdef") {
-				return errors.New("not the next of a page before")
-			}
-			f.After = value
-			return nil
-		},
+		"after":      text(&f.After),
 	}
 }
 

@@ -127,7 +127,7 @@ func TestParametersThatAreWrong(t *testing.T) {
 		"no rows":                         {"GET", "/builds?limit=0", `limit: "0" is no number from 1 to 1000`},
 		"too many rows":                   {"GET", "/deliveries?limit=1001", "limit: "},
 		"a page of another list":          {"GET", "/builds?after=x", "after: not the next of a page before"},
-		"another":                         {"GET", "/deliveries?after=1", "after: not the next of a page before"},
+		"another":                         {"GET", "/deliveries?after=01234567-89ab-cdef-0123-456789abcdef", "after: not the next of a page before"},
 		"an outcome that is none":         {"GET", "/deliveries?outcome=rejected", "outcome: |accepted, ignored, duplicate"},
 		"a query that is none":            {"GET", "/builds?rule=%zz", "the query is malformed"},
 		"several of them":                 {"GET", "/builds?limit=x&state=y&z=1", "limit: |state: |\"z\": "},

@@ -106,8 +106,8 @@ func (s *Store) insertAside(batch []asideRow) error {
 		if err := some.insert(ctx, tx); err != nil {
 			return err
 		}
-		if _, err := tx.exec(ctx, `DELETE FROM deliveries WHERE outcome <> 'accepted' AND id <= (
-			SELECT id FROM deliveries WHERE outcome <> 'accepted' ORDER BY id DESC LIMIT 1 OFFSET ?)`, asideKept); err != nil {
+		if _, err := tx.exec(ctx, `DELETE FROM deliveries WHERE outcome <> 'accepted' AND seq <= (
+			SELECT seq FROM deliveries WHERE outcome <> 'accepted' ORDER BY seq DESC LIMIT 1 OFFSET ?)`, asideKept); err != nil {
 			return fmt.Errorf("forget the oldest: %w", err)
 		}
 		return nil

@@ -28,6 +28,8 @@ type database interface {
 	// now is the time in microseconds, in SQL: by the clock that all share who use the
 	// database.
 	now() string
+	// transactions are the numbers of the oldest that runs and of the next, in SQL.
+	transactions() string
 	// skipLocked ends a SELECT of rows to change: those that another changes at this
 	// moment are left to it.
 	skipLocked() string

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"maps"
+	"math"
 	"os"
 
 	"github.com/jackc/pgx/v5"
@@ -56,4 +57,42 @@ func PostgresStatements() []string {
 		return true
 	})
 	return all
+}
+
+// CloseBlocks writes the blocks of all that is committed, or as many as that many looks
+// find to write.
+func CloseBlocks(ctx context.Context, s *Store, looks int) error {
+	for _, t := range []blocked{blockedBuilds(), blockedDeliveries()} {
+		var newest int64
+		if err := s.db.reader().queryRow(ctx, `SELECT coalesce(max(seq), 0) FROM `+t.table).Scan(&newest); err != nil {
+			return err
+		}
+		c := &closing{blocked: t}
+		for n := 1; c.settled < newest && n != looks; n++ {
+			if err := s.closeBlocks(ctx, c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// BlockCounts gives how many blocks each table has.
+func BlockCounts(ctx context.Context, s *Store) (map[string]int64, error) {
+	var builds, deliveries int64
+	err := s.db.reader().queryRow(ctx, `SELECT (SELECT count(*) FROM builds_blocks), (SELECT count(*) FROM deliveries_blocks)`).Scan(&builds, &deliveries)
+	return map[string]int64{"builds": builds, "deliveries": deliveries}, err
+}
+
+// EmptiedBlocks gives how many blocks of deliveries are known to have no bodies.
+func EmptiedBlocks(ctx context.Context, s *Store) (n int64, err error) {
+	err = s.db.reader().queryRow(ctx, `SELECT count(*) FROM deliveries_blocks WHERE emptied`).Scan(&n)
+	return n, err
+}
+
+// BodiesAtOnce gives how many bodies the first transaction would forget, of all there are.
+func BodiesAtOnce(ctx context.Context, s *Store) (int, error) {
+	o := (&Retention{Bodies: 1}).oblivions()[1]
+	seqs, err := s.toForget(ctx, o, span{0, math.MaxInt64}, math.MaxInt64)
+	return len(seqs), err
 }

@@ -1,9 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,21 +33,27 @@ type BuildFilter struct {
 // where is the filter without its page.
 func (f *BuildFilter) where() *where {
 	w := &where{}
-	w.equal("state", f.State)
-	if f.State != "" && f.State != string(Started) {
-		w.fixed("state <> 'started'") // what the index of the few others is for
+	if f.Delivery != "" {
+		w.by("delivery = ?", f.Delivery)
 	}
-	w.equal("rule", f.Rule)
-	w.equal("target", f.Target)
-	w.equal("job_id", f.JobID)
-	w.equal("repository", f.Repository)
-	w.ref(f.Ref)
-	w.equal("delivery", f.Delivery)
-	w.equal("replay_of", f.ReplayOf)
 	if f.ReplayOf != "" {
-		w.fixed("replay_of <> ''") // its index has nothing else
+		w.by("replay_of = ? AND replay_of <> ''", f.ReplayOf)
 	}
-	w.between("received_at", f.Since, f.Until)
+	w.equal("state", f.State)
+	switch state := State(f.State); {
+	case w.few, state == "", state == Started:
+	case state.Final():
+		w.add("state IN ('dead', 'superseded', 'dry_run')") // what an index has
+		w.indexed = true
+	default:
+		w.by("due_at > 0") // as long as it is not final
+	}
+	w.value("rule", f.Rule)
+	w.value("target", f.Target)
+	w.value("job_id", f.JobID)
+	w.value("repository", f.Repository)
+	w.ref(f.Ref)
+	w.between(f.Since, f.Until)
 	return w
 }
 
@@ -52,32 +61,25 @@ func (f *BuildFilter) where() *where {
 // cursor of the page after it, "" for the last one. A cursor that Builds did not
 // give is an error.
 func (s *Store) Builds(ctx context.Context, f BuildFilter) (builds []*Build, next string, err error) {
-	w := f.where()
-	if f.After != "" {
-		seq, err := strconv.ParseInt(f.After, 10, 64)
-		if err != nil {
-			return nil, "", fmt.Errorf("%w: cursor %q", ErrFilter, f.After)
-		}
-		w.add("seq < ?", seq)
+	high, err := below(f.After)
+	if err != nil {
+		return nil, "", err
 	}
 	limit := page(f.Limit)
-	rows, err := s.db.reader().query(ctx, `SELECT `+buildColumns+` FROM builds`+w.String()+` ORDER BY seq DESC LIMIT ?`, append(w.args, limit+1)...)
-	if err != nil {
+	w := f.where()
+	w.each = func(row scanner) error {
+		b, err := scanBuild(row)
+		builds = append(builds, b)
+		return err
+	}
+	if err := s.find(ctx, blockedBuilds(), buildColumns, w, high, limit+1); err != nil {
 		return nil, "", fmt.Errorf("list builds: %w", err)
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		if len(builds) == limit {
-			next = strconv.FormatInt(builds[limit-1].Seq, 10)
-			break
-		}
-		b, err := scanBuild(rows)
-		if err != nil {
-			return nil, "", fmt.Errorf("list builds: %w", err)
-		}
-		builds = append(builds, b)
+	if len(builds) > limit {
+		builds = builds[:limit]
+		next = strconv.FormatInt(builds[limit-1].Seq, 10)
 	}
-	return builds, next, rows.Err()
+	return builds, next, nil
 }
 
 // ErrFilter means that a filter makes no sense.
@@ -94,47 +96,123 @@ type DeliveryFilter struct {
 }
 
 // Deliveries lists deliveries, the newest first, without header, body and
-// verdicts. next is the cursor of the page after it, "" for the last one.
+// verdicts. next is the cursor of the page after it, "" for the last one. A cursor that
+// Deliveries did not give is an error.
 func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) (deliveries []*Delivery, next string, err error) {
-	w := where{}
-	w.equal("source", f.Source)
-	w.equal("outcome", f.Outcome)
-	if f.Reason != "" || f.Outcome != "" && f.Outcome != string(Accepted) {
-		w.fixed("outcome <> 'accepted'") // what the index of the few others is for
-	}
-	w.equal("reason", f.Reason)
-	w.equal("repository", f.Repository)
-	w.ref(f.Ref)
-	w.between("received_at", f.Since, f.Until)
-	if f.After != "" {
-		w.add("id < ?", f.After)
+	high, err := below(f.After)
+	if err != nil {
+		return nil, "", err
 	}
 	limit := page(f.Limit)
-	rows, err := s.db.reader().query(ctx, `SELECT id, source, provider, host_id, event, repository, ref, commit_id, received_at, outcome, reason, replay_of
-		FROM deliveries`+w.String()+` ORDER BY id DESC LIMIT ?`, append(w.args, limit+1)...)
-	if err != nil {
-		return nil, "", fmt.Errorf("list deliveries: %w", err)
+	type listed struct {
+		*Delivery
+
+		seq int64
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		if len(deliveries) == limit {
-			next = deliveries[limit-1].ID
-			break
+	var all []listed
+	for _, w := range f.wheres() {
+		w.each = func(row scanner) error {
+			var (
+				d             Delivery
+				seq, received int64
+			)
+			if err := row.Scan(&seq, &d.ID, &d.Source, &d.Provider, &d.HostID, &d.Event, &d.Repository, &d.Ref, &d.Commit, &received,
+				&d.Outcome, &d.Reason, &d.ReplayOf); err != nil {
+				return err
+			}
+			var bad unreadable
+			d.ReceivedAt = bad.time("received_at", received)
+			d.Unreadable = bad.String()
+			all = append(all, listed{&d, seq})
+			return nil
 		}
-		var (
-			d        Delivery
-			received int64
-		)
-		if err := rows.Scan(&d.ID, &d.Source, &d.Provider, &d.HostID, &d.Event, &d.Repository, &d.Ref, &d.Commit, &received,
-			&d.Outcome, &d.Reason, &d.ReplayOf); err != nil {
+		if err := s.find(ctx, blockedDeliveries(), "seq, id, source, provider, host_id, event, repository, ref, commit_id, received_at, outcome, reason, replay_of",
+			w, high, limit+1); err != nil {
 			return nil, "", fmt.Errorf("list deliveries: %w", err)
 		}
-		var bad unreadable
-		d.ReceivedAt = bad.time("received_at", received)
-		d.Unreadable = bad.String()
-		deliveries = append(deliveries, &d)
 	}
-	return deliveries, next, rows.Err()
+	slices.SortFunc(all, func(a, b listed) int { return cmp.Compare(b.seq, a.seq) })
+	if len(all) > limit {
+		all = all[:limit]
+		next = strconv.FormatInt(all[limit-1].seq, 10)
+	}
+	for _, d := range all {
+		deliveries = append(deliveries, d.Delivery)
+	}
+	return deliveries, next, nil
+}
+
+// wheres are the filter without its page: the rows that fit are those of all of them.
+// Blocks tell of accepted deliveries alone, and the few others have an index.
+func (f *DeliveryFilter) wheres() []*where {
+	accepted, aside := &where{}, &where{few: true}
+	accepted.add("outcome = 'accepted'")
+	aside.add("outcome <> 'accepted'")
+	for _, w := range []*where{accepted, aside} {
+		if f.Source != "" {
+			w.add("source || '' = ?", f.Source) // not by the index for duplicates
+			w.keys = append(w.keys, []uint64{valueKey("source", f.Source)})
+		}
+		w.value("repository", f.Repository)
+		w.ref(f.Ref)
+		w.between(f.Since, f.Until)
+		w.equal("reason", f.Reason)
+	}
+	switch f.Outcome {
+	case string(Accepted):
+		return []*where{accepted}
+	case "":
+		if len(accepted.conditions) == 1 {
+			return []*where{{}} // all of them
+		}
+		return []*where{accepted, aside}
+	}
+	aside.equal("outcome", f.Outcome)
+	return []*where{aside}
+}
+
+// find reads the rows that fit, the newest first, up to a seq and a number of them.
+func (s *Store) find(ctx context.Context, t blocked, columns string, w *where, high int64, n int) error {
+	order := "seq"
+	if w.unsorted {
+		order = "seq + 0" // by the other index, and sorted
+	}
+	read := func(sp span) (more bool, err error) {
+		rows, err := s.db.reader().query(ctx, `SELECT `+columns+` FROM `+t.table+` WHERE seq IN (
+				SELECT seq FROM `+t.table+` WHERE `+order+` BETWEEN ? AND ?`+w.String()+` ORDER BY `+order+` DESC LIMIT ?)
+			ORDER BY seq DESC`, slices.Concat([]any{sp.first, sp.last}, w.args, []any{n})...)
+		if err != nil {
+			return false, err
+		}
+		defer func() { err = errors.Join(err, rows.Close()) }()
+		for ; rows.Next(); n-- {
+			if err := w.each(rows); err != nil {
+				return false, err
+			}
+		}
+		return n > 0, rows.Err()
+	}
+	if all := len(w.keys) == 0 && w.since == 0 && w.until == 0; all || w.few {
+		_, err := read(span{0, high})
+		return err
+	}
+	gap := int64(blockRows / blockParts * 2)
+	if w.indexed {
+		gap = blockLong
+	}
+	return s.spans(ctx, t, high, gap, len(w.keys) > 0, w.fits, read)
+}
+
+// below gives the last seq of a page, by its cursor.
+func below(cursor string) (high int64, err error) {
+	if cursor == "" {
+		return math.MaxInt64, nil
+	}
+	seq, err := strconv.ParseInt(cursor, 10, 64)
+	if err != nil || seq < 1 {
+		return 0, fmt.Errorf("%w: cursor %q", ErrFilter, cursor)
+	}
+	return seq - 1, nil
 }
 
 func page(limit int) int {
@@ -146,8 +224,14 @@ func page(limit int) int {
 
 // where collects conditions that all have to hold.
 type where struct {
-	conditions []string
-	args       []any
+	conditions   []string
+	args         []any
+	keys         [][]uint64 // of values, by blocks: one of each
+	since, until int64      // received then or later, and earlier; 0 for not given
+	indexed      bool       // an index finds the rows of a span
+	few          bool       // an index has few rows in all
+	unsorted     bool       // and in another order than that of seq
+	each         func(row scanner) error
 }
 
 func (w *where) add(condition string, args ...any) {
@@ -155,8 +239,11 @@ func (w *where) add(condition string, args ...any) {
 	w.args = append(w.args, args...)
 }
 
-// fixed adds a condition without an argument.
-func (w *where) fixed(condition string) { w.conditions = append(w.conditions, condition) }
+// by adds the condition of an index that has few rows, in another order than that of seq.
+func (w *where) by(condition string, args ...any) {
+	w.add(condition, args...)
+	w.few, w.unsorted = true, true
+}
 
 func (w *where) equal(column, value string) {
 	if value != "" {
@@ -164,27 +251,54 @@ func (w *where) equal(column, value string) {
 	}
 }
 
+// value is equal for a column that blocks tell of.
+func (w *where) value(column, value string) {
+	if value != "" {
+		w.equal(column, value)
+		w.keys = append(w.keys, []uint64{valueKey(column, value)})
+	}
+}
+
 // ref takes a short name for that of a branch and of a tag.
 func (w *where) ref(name string) {
-	if strings.HasPrefix(name, "refs/") {
-		w.equal("ref", name)
-	} else if name != "" {
-		w.add("ref IN (?, ?)", "refs/heads/"+name, "refs/tags/"+name)
+	if name == "" || strings.HasPrefix(name, "refs/") {
+		w.value("ref", name)
+		return
 	}
+	branch, tag := "refs/heads/"+name, "refs/tags/"+name
+	w.add("ref IN (?, ?)", branch, tag)
+	w.keys = append(w.keys, []uint64{valueKey("ref", branch), valueKey("ref", tag)})
 }
 
-func (w *where) between(column string, since, until time.Time) {
+func (w *where) between(since, until time.Time) {
 	if !since.IsZero() {
-		w.add(column+" >= ?", micros(since))
+		w.since = micros(since)
+		w.add("received_at >= ?", w.since)
 	}
 	if !until.IsZero() {
-		w.add(column+" < ?", micros(until))
+		w.until = micros(until)
+		w.add("received_at < ?", w.until)
 	}
 }
 
+// String has an AND before each condition.
 func (w *where) String() string {
-	if len(w.conditions) == 0 {
-		return ""
+	var all strings.Builder
+	for _, c := range w.conditions {
+		all.WriteString(" AND " + c)
 	}
-	return " WHERE " + strings.Join(w.conditions, " AND ")
+	return all.String()
+}
+
+// fits tells whether a part of a block may have rows that fit.
+func (w *where) fits(b *block, part int64) bool {
+	if w.since != 0 && b.latest < w.since || w.until != 0 && b.earliest >= w.until {
+		return false
+	}
+	for _, keys := range w.keys {
+		if !slices.ContainsFunc(keys, func(key uint64) bool { return b.has(part, key) }) {
+			return false
+		}
+	}
+	return true
 }

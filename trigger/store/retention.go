@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -13,48 +15,148 @@ type Retention struct {
 	Builds     time.Duration // that are resolved; those that are not stay
 }
 
-// pruneBatch is how many rows one transaction forgets: few enough that a
-// delivery that arrives meanwhile is not kept waiting.
-const pruneBatch = 500
+// What one transaction forgets: so little that a delivery that arrives meanwhile is not
+// kept waiting. One row may have more bytes.
+const (
+	pruneRows  = 500
+	pruneBytes = 8 << 20 // of bodies
+)
 
-// Prune forgets some of what is older than the retention says, and reports how
-// many rows it changed: call it again until that is 0. A delivery stays as long
-// as one of its builds does.
-func (s *Store) Prune(ctx context.Context, r Retention, now time.Time) (int64, error) {
+// Prune forgets what is older than the retention says, some of it a transaction, and
+// reports how many rows it changed, also with an error. A delivery stays as long as one
+// of its builds does.
+func (s *Store) Prune(ctx context.Context, r Retention, now time.Time) (changed int64, err error) {
+	for _, o := range r.oblivions() {
+		if o.keep <= 0 {
+			continue
+		}
+		n, err := s.forget(ctx, o, micros(now.Add(-o.keep)))
+		changed += n
+		if err != nil {
+			return changed, fmt.Errorf("forget what is old: %w", err)
+		}
+	}
+	return changed, nil
+}
+
+func (r *Retention) oblivions() []oblivion {
+	// Those with builds are not looked at before the builds can be gone.
+	built := r.Deliveries
+	if r.Builds <= 0 {
+		built = 0
+	} else if built > 0 {
+		built = max(built, r.Builds)
+	}
+	const empty = `UPDATE deliveries SET body = substr(body, 1, 0)`
+	return []oblivion{
+		{blockedBuilds(), r.Builds, `DELETE FROM builds`, `NOT unresolved`},
+		{blockedDeliveries(), r.Bodies, empty, `outcome = 'accepted' AND length(body) > 0
+			AND NOT EXISTS (SELECT 1 FROM builds WHERE delivery = deliveries.id AND unresolved)`},
+		{blockedDeliveries(), built, `DELETE FROM deliveries`, `outcome = 'accepted'
+			AND NOT EXISTS (SELECT 1 FROM builds WHERE delivery = deliveries.id)`},
+		// The few that are kept for explaining.
+		{blocked{table: "deliveries"}, r.Bodies, empty, `outcome <> 'accepted' AND length(body) > 0`},
+		{blocked{table: "deliveries"}, r.Deliveries, `DELETE FROM deliveries`, `outcome <> 'accepted'`},
+	}
+}
+
+// oblivion is what is forgotten of a table.
+type oblivion struct {
+	blocked
+	keep      time.Duration
+	change    string // DELETE, or UPDATE
+	condition string // of the rows
+}
+
+func (o *oblivion) empties() bool { return o.change[0] == 'U' }
+
+// forget forgets the rows that were received before a time.
+func (s *Store) forget(ctx context.Context, o oblivion, before int64) (changed int64, err error) {
+	do := func(sp span) (bool, error) {
+		n, err := s.forgetSpan(ctx, o, sp, before)
+		changed += n
+		return true, err
+	}
+	if o.columns == nil {
+		_, err = do(span{0, math.MaxInt64})
+		return changed, err
+	}
+	old := func(b *block, _ int64) bool { return b.earliest < before && (!b.emptied || !o.empties()) }
+	err = s.spans(ctx, o.blocked, math.MaxInt64, 0, false, old, do)
+	return changed, err
+}
+
+// forgetSpan forgets the rows of a span, the last first.
+func (s *Store) forgetSpan(ctx context.Context, o oblivion, sp span, before int64) (changed int64, err error) {
+	const end = `DELETE FROM %[1]s_blocks WHERE last_seq < (SELECT min(seq) FROM %[1]s) OR last_seq > (SELECT coalesce(max(seq), 0) FROM %[1]s)`
+	for last := sp.last; ; {
+		seqs, err := s.toForget(ctx, o, span{sp.first, last}, before)
+		if err != nil {
+			return changed, err
+		}
+		if len(seqs) == 0 {
+			break
+		}
+		n, err := s.changeRows(ctx, o.change, "seq", seqs, o.condition, func(ctx context.Context, tx *tx) error {
+			if o.empties() {
+				return nil
+			}
+			_, err := tx.exec(ctx, fmt.Sprintf(end, o.table)) // what comes next may have their seqs
+			return err
+		})
+		if changed += n; err != nil {
+			return changed, err
+		}
+		last = seqs[len(seqs)-1] - 1
+	}
+	if !o.empties() || o.columns == nil {
+		return changed, nil
+	}
+	rows, err := s.db.reader().query(ctx, `SELECT last_seq FROM deliveries_blocks b WHERE last_seq BETWEEN ? AND ? AND NOT emptied
+		AND NOT EXISTS (SELECT 1 FROM deliveries WHERE seq BETWEEN b.first_seq AND b.last_seq AND outcome = 'accepted' AND length(body) > 0)`, sp.first, sp.last)
+	if err != nil {
+		return changed, err
+	}
+	seqs, err := collect[int64](rows)
+	if err != nil || len(seqs) == 0 {
+		return changed, err
+	}
+	_, err = s.changeRows(ctx, `UPDATE deliveries_blocks SET emptied = NOT emptied`, "last_seq", seqs, `NOT emptied`, nil)
+	return changed, err
+}
+
+// toForget gives some of the rows of a span to be forgotten, the last first.
+func (s *Store) toForget(ctx context.Context, o oblivion, sp span, before int64) (seqs []int64, err error) {
+	rows, err := s.db.reader().query(ctx, `SELECT seq, length(body) FROM `+o.table+` WHERE seq BETWEEN ? AND ? AND received_at < ? AND `+o.condition+`
+		ORDER BY seq DESC LIMIT ?`, sp.first, sp.last, before, pruneRows)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for room := int64(pruneBytes); rows.Next(); {
+		var seq, bytes int64
+		if err := rows.Scan(&seq, &bytes); err != nil {
+			return nil, err
+		}
+		if room -= bytes; room < 0 && len(seqs) > 0 {
+			break
+		}
+		seqs = append(seqs, seq)
+	}
+	return seqs, rows.Err()
+}
+
+// changeRows changes rows that still meet a condition, and does what else belongs to it.
+func (s *Store) changeRows(ctx context.Context, change, key string, keys []int64, condition string, and func(ctx context.Context, tx *tx) error) (int64, error) {
+	s.forgetting.Lock()
+	defer s.forgetting.Unlock()
 	var changed int64 // not a result: it may be written yet when ctx ends
-	err := s.write(ctx, nil, func(ctx context.Context, tx *tx) error {
-		changed = 0
-		// Those with builds are not looked at before the builds can be gone.
-		deliveries := r.Deliveries
-		if r.Builds <= 0 {
-			deliveries = 0
-		} else if deliveries > 0 {
-			deliveries = max(deliveries, r.Builds)
+	err := s.write(ctx, nil, func(ctx context.Context, tx *tx) (err error) {
+		these, list := tx.db.oneOf(key, keys)
+		if changed, err = tx.exec(ctx, change+` WHERE `+these+` AND `+condition, list); err != nil || and == nil {
+			return err
 		}
-		for _, p := range []struct {
-			keep  time.Duration
-			query string
-		}{
-			{r.Builds, `DELETE FROM builds WHERE seq IN (SELECT seq FROM builds WHERE received_at < ?
-				AND NOT unresolved ORDER BY received_at LIMIT ?)`},
-			{r.Bodies, `UPDATE deliveries SET body = substr(body, 1, 0) WHERE id IN (SELECT id FROM deliveries WHERE received_at < ? AND length(body) > 0
-				AND NOT EXISTS (SELECT 1 FROM builds WHERE delivery = deliveries.id AND unresolved)
-				ORDER BY received_at LIMIT ?)`},
-			{deliveries, `DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE received_at < ?
-				AND NOT EXISTS (SELECT 1 FROM builds WHERE delivery = deliveries.id) ORDER BY received_at LIMIT ?)`},
-			{r.Deliveries, `DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE outcome <> 'accepted' AND received_at < ?
-				ORDER BY id LIMIT ?)`}, // of the few that are kept for explaining
-		} {
-			if p.keep <= 0 {
-				continue
-			}
-			n, err := tx.exec(ctx, p.query, micros(now.Add(-p.keep)), pruneBatch)
-			if err != nil {
-				return fmt.Errorf("forget what is old: %w", err)
-			}
-			changed += n
-		}
-		return nil
+		return and(ctx, tx)
 	})
 	if err != nil {
 		return 0, err

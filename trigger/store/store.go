@@ -46,8 +46,9 @@ type Store struct {
 
 	notified chan string // targets that got work
 
-	aside   aside
-	scratch sync.Pool // *[]byte
+	aside      aside
+	forgetting sync.Mutex // not while blocks are written
+	scratch    sync.Pool  // *[]byte
 }
 
 // Open opens the database and brings its tables up to date. It takes a SQLite
@@ -86,6 +87,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s.close = sync.OnceValue(s.shut)
 	s.done.Go(s.writeLoop)
 	s.asides.Go(s.asideLoop)
+	s.done.Go(s.blockLoop)
 	s.done.Go(func() {
 		listening, stop := context.WithCancel(context.Background())
 		defer stop()

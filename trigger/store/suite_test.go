@@ -67,6 +67,11 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"of delivery replays at the same time one is":   oneDeliveryReplayAtATime,
 		"what is old is forgotten, unresolved is not":   oldIsForgotten,
 		"what built nothing is forgotten before builds": oldIgnoredIsForgotten,
+		"what is in blocks is listed":                   listedByBlocks,
+		"blocks are forgotten with their rows":          blocksAreForgotten,
+		"a clock that was ahead keeps nothing":          clockWasAhead,
+		"large bodies are forgotten a few at a time":    largeBodiesAreForgotten,
+		"bodies are forgotten once":                     bodiesAreForgottenOnce,
 		"a build that waits for two is not forgotten":   waitsForTwo,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -247,6 +252,10 @@ func longestNames(t *testing.T, open func() *store.Store) {
 	if got, err := s.Claimed(t.Context(), where, first.JobID, []string{first.BuildNumber}); err != nil || len(got) != 1 {
 		t.Errorf("got %v, %v", got, err)
 	}
+	aside := *d
+	aside.ID, aside.Outcome, aside.Reason = newID(), store.Ignored, text(100)
+	s.PutAside(&aside)
+	await(t, "the ignored one is written", func() bool { return second(s.Delivery(t.Context(), aside.ID)) == nil })
 }
 
 func second[T any](_ T, err error) error { return err }

@@ -15,7 +15,7 @@ func TestUnreadableRow(t *testing.T) {
 	t.Parallel()
 	for phrase, test := range map[string]struct {
 		database func(t *testing.T) string
-		run      func(t *testing.T, database, statement string)
+		run      func(t testing.TB, database, statement string)
 		more     []string // that this database takes
 	}{
 		"SQLite": {

@@ -17,7 +17,7 @@ func TestTablesOfAnotherVersionAreRefused(t *testing.T) {
 	t.Parallel()
 	for phrase, test := range map[string]struct {
 		database func(t *testing.T) string
-		run      func(t *testing.T, database, statement string)
+		run      func(t testing.TB, database, statement string)
 		set      string
 	}{
 		"SQLite": {
@@ -52,7 +52,7 @@ func TestTablesOfAnotherVersionAreRefused(t *testing.T) {
 	}
 }
 
-func runSQLite(t *testing.T, database, statement string) {
+func runSQLite(t testing.TB, database, statement string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+database)
 	if err != nil {
@@ -64,7 +64,7 @@ func runSQLite(t *testing.T, database, statement string) {
 	}
 }
 
-func runPostgres(t *testing.T, database, statement string) {
+func runPostgres(t testing.TB, database, statement string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), database)
 	if err != nil {

@@ -23,11 +23,7 @@ CREATE TABLE deliveries (
 ) {strict};
 CREATE INDEX deliveries_duplicate ON deliveries (source, duplicate_key, received_at) WHERE outcome = 'accepted'; -- was it committed before?
 CREATE INDEX deliveries_replays ON deliveries (replay_of, id) WHERE replay_of <> ''; -- the last replay of one
-CREATE INDEX deliveries_received ON deliveries (received_at);
-CREATE INDEX deliveries_bodies ON deliveries (received_at) WHERE length(body) > 0;
-CREATE INDEX deliveries_source ON deliveries (source, id);
-CREATE INDEX deliveries_repository ON deliveries (repository, id);
-CREATE INDEX deliveries_aside ON deliveries (id) WHERE outcome <> 'accepted'; -- the ignored log: lists, and the oldest of it
+CREATE INDEX deliveries_aside ON deliveries (seq, outcome, reason, received_at, source, repository, ref) WHERE outcome <> 'accepted'; -- the ignored log: lists, and the oldest of it
 
 CREATE TABLE builds (
     seq           {seq}, -- the order of commit
@@ -79,7 +75,23 @@ CREATE UNIQUE INDEX builds_number ON builds (service, job_id, build_no) WHERE cl
 CREATE INDEX builds_seen ON builds (service, job_id, seen_no) WHERE seen_no > 0; -- the highest number of a job
 CREATE INDEX builds_delivery ON builds (delivery); -- builds of a delivery
 CREATE INDEX builds_replays ON builds (replay_of, seq) WHERE replay_of <> ''; -- the last replay of one
-CREATE INDEX builds_received ON builds (received_at);
-CREATE INDEX builds_rule ON builds (rule, seq);
-CREATE INDEX builds_repository ON builds (repository, seq);
-CREATE INDEX builds_state ON builds (state, seq) WHERE state <> 'started';
+CREATE INDEX builds_state ON builds (state, seq) WHERE state IN ('dead', 'superseded', 'dry_run'); -- lists of what few builds become
+
+-- What runs of rows have, the deliveries that were accepted and the builds: lists and
+-- retention leave the others out. Written aside, so that no delivery pays for indexes that
+-- only they would use (blocks.go).
+CREATE TABLE deliveries_blocks (
+    last_seq  bigint PRIMARY KEY,
+    first_seq bigint NOT NULL,
+    earliest  bigint NOT NULL, -- received_at
+    latest    bigint NOT NULL,
+    emptied   {bool} NOT NULL DEFAULT {false}, -- no body is left
+    filter    {bytes} NOT NULL -- Bloom filter of source, repository, ref
+) {strict};
+CREATE TABLE builds_blocks (
+    last_seq  bigint PRIMARY KEY,
+    first_seq bigint NOT NULL,
+    earliest  bigint NOT NULL,
+    latest    bigint NOT NULL,
+    filter    {bytes} NOT NULL -- of rule, target, job_id, repository, ref
+) {strict};

@@ -1,0 +1,280 @@
+package store_test
+
+import (
+	crand "crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"buildbridge/trigger/store"
+)
+
+// fill accepts so many deliveries with one build each, and closes the blocks. Each is of a
+// repository of its own, received a second after the one before.
+func fill(t *testing.T, s *store.Store, n int, start time.Time) []*store.Delivery {
+	t.Helper()
+	defer closeBlocks(t, s)
+	return acceptMany(t, s, n, start)
+}
+
+func acceptMany(t *testing.T, s *store.Store, n int, start time.Time) (deliveries []*store.Delivery) {
+	t.Helper()
+	deliveries = make([]*store.Delivery, n)
+	for i := range deliveries {
+		d := delivery(newID())
+		d.Source, d.Repository, d.ReceivedAt = fmt.Sprint("source", i%2), fmt.Sprint("acme/", i), start.Add(time.Duration(i)*time.Second)
+		deliveries[i] = d
+	}
+	for many := range slices.Chunk(deliveries, 50) {
+		var wg sync.WaitGroup
+		for _, d := range many {
+			wg.Go(func() {
+				b := build(d)
+				b.Repository, b.Ref, b.State = d.Repository, "refs/heads/"+d.ID, store.Dead
+				if _, err := s.Accept(t.Context(), d, []*store.Build{b}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	return deliveries
+}
+
+func closeBlocks(t *testing.T, s *store.Store) {
+	t.Helper()
+	if err := store.CloseBlocks(t.Context(), s, 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// listed gives what a filter lists of both tables by the repositories, in pages.
+func listed(t *testing.T, s *store.Store, b store.BuildFilter, d store.DeliveryFilter) (builds, deliveries []string) {
+	t.Helper()
+	b.Limit, d.Limit = store.MaxPage, 300
+	for {
+		page, next, err := s.Builds(t.Context(), b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range page {
+			builds = append(builds, b.Repository)
+		}
+		if b.After = next; next == "" {
+			break
+		}
+	}
+	for {
+		page, next, err := s.Deliveries(t.Context(), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range page {
+			deliveries = append(deliveries, d.Repository)
+		}
+		if d.After = next; next == "" {
+			return builds, deliveries
+		}
+	}
+}
+
+// Rows of blocks are listed as the others are, whatever is between them.
+func listedByBlocks(t *testing.T, open func() *store.Store) {
+	s := open()
+	start := time.Now().Add(-time.Hour).Truncate(time.Second)
+	aside := delivery("aside")
+	aside.Outcome, aside.Source, aside.Repository, aside.ReceivedAt = store.Ignored, "source0", "acme/aside", start
+	s.PutAside(aside)
+	await(t, "the ignored one is written", func() bool { return second(s.Delivery(t.Context(), aside.ID)) == nil })
+	all := fill(t, s, 1100, start)
+	for phrase, c := range map[string]struct {
+		builds     store.BuildFilter
+		deliveries store.DeliveryFilter
+		want       func(i int) bool
+		aside      bool
+	}{
+		"all":              {want: func(int) bool { return true }, aside: true},
+		"a repository":     {store.BuildFilter{Repository: "acme/77"}, store.DeliveryFilter{Repository: "acme/77"}, func(i int) bool { return i == 77 }, false},
+		"the newest":       {store.BuildFilter{Repository: "acme/1099"}, store.DeliveryFilter{Repository: "acme/1099"}, func(i int) bool { return i == 1099 }, false},
+		"none":             {store.BuildFilter{Repository: "acme"}, store.DeliveryFilter{Repository: "acme"}, func(int) bool { return false }, false},
+		"a state, a job":   {store.BuildFilter{State: "dead", JobID: "job"}, store.DeliveryFilter{Outcome: "accepted"}, func(int) bool { return true }, false},
+		"another state":    {store.BuildFilter{State: "started", Rule: "cart"}, store.DeliveryFilter{Source: "none"}, func(int) bool { return false }, false},
+		"a state that is":  {store.BuildFilter{State: "dead"}, store.DeliveryFilter{Ref: "main"}, func(int) bool { return true }, true},
+		"in the queue":     {store.BuildFilter{State: "waiting"}, store.DeliveryFilter{Ref: "none"}, func(int) bool { return false }, false},
+		"a ref":            {store.BuildFilter{Ref: all[700].ID}, store.DeliveryFilter{Repository: "acme/700", Ref: "main"}, func(i int) bool { return i == 700 }, false},
+		"a delivery":       {store.BuildFilter{Delivery: all[700].ID}, store.DeliveryFilter{Repository: "acme/700"}, func(i int) bool { return i == 700 }, false},
+		"a time":           {store.BuildFilter{Since: start.Add(300 * time.Second), Until: start.Add(600 * time.Second)}, store.DeliveryFilter{Since: start.Add(300 * time.Second), Until: start.Add(600 * time.Second)}, func(i int) bool { return i >= 300 && i < 600 }, false},
+		"a target, a time": {store.BuildFilter{Target: "north", Until: start.Add(10 * time.Second)}, store.DeliveryFilter{Outcome: "accepted", Until: start.Add(10 * time.Second)}, func(i int) bool { return i < 10 }, false},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			var want []string
+			for i := range all {
+				if c.want(i) {
+					want = append(want, fmt.Sprint("acme/", i))
+				}
+			}
+			slices.Sort(want)
+			builds, deliveries := listed(t, s, c.builds, c.deliveries)
+			if slices.Sort(builds); !slices.Equal(builds, want) {
+				t.Errorf("%d builds: %s", len(builds), cmp.Diff(want, builds))
+			}
+			if c.aside {
+				want = append(want, aside.Repository)
+				slices.Sort(want)
+			}
+			if slices.Sort(deliveries); !slices.Equal(deliveries, want) {
+				t.Errorf("%d deliveries: %s", len(deliveries), cmp.Diff(want, deliveries))
+			}
+		})
+	}
+	_, deliveries := listed(t, s, store.BuildFilter{}, store.DeliveryFilter{Source: "source0"})
+	if len(deliveries) != 551 || deliveries[550] != aside.Repository {
+		t.Errorf("of a source, also of what was ignored: %d", len(deliveries))
+	}
+	for table, n := range blockCounts(t, s) {
+		if n < 4 {
+			t.Errorf("%s: %d blocks", table, n)
+		}
+	}
+}
+
+func blockCounts(t *testing.T, s *store.Store) map[string]int64 {
+	t.Helper()
+	counts, err := store.BlockCounts(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return counts
+}
+
+// await waits until something is so.
+func await(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !so(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not so: %s", what)
+		}
+	}
+}
+
+// Blocks of rows that are forgotten go with them: SQLite gives their seqs anew.
+func blocksAreForgotten(t *testing.T, open func() *store.Store) {
+	s := open()
+	for round := range 2 {
+		start := time.Now().Add(-100 * time.Hour)
+		all := fill(t, s, 600, start)
+		now := start.Add(300*time.Second + time.Hour)
+		for range 2 { // the older half, then the rest
+			if _, err := s.Prune(t.Context(), store.Retention{Builds: time.Hour, Deliveries: time.Hour}, now); err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range all {
+				_, err := s.Delivery(t.Context(), d.ID)
+				if forgotten := d.ReceivedAt.Before(now.Add(-time.Hour)); errors.Is(err, store.ErrNotFound) != forgotten {
+					t.Fatalf("round %d: %s: %v", round, d.Repository, err)
+				}
+				builds, deliveries := listed(t, s, store.BuildFilter{Repository: d.Repository}, store.DeliveryFilter{Repository: d.Repository})
+				if len(builds) != len(deliveries) || (len(builds) == 0) != (err != nil) {
+					t.Fatalf("round %d: %s: %d builds, %d deliveries are listed: %v", round, d.Repository, len(builds), len(deliveries), err)
+				}
+			}
+			now = time.Now()
+		}
+		if got := blockCounts(t, s); got["builds"] != 0 || got["deliveries"] != 0 {
+			t.Errorf("round %d: blocks of nothing: %v", round, got)
+		}
+	}
+}
+
+// The clock that was ahead once does not keep what came after.
+func clockWasAhead(t *testing.T, open func() *store.Store) {
+	s := open()
+	fill(t, s, 300, time.Now().Add(1000*time.Hour))
+	fill(t, s, 300, time.Now().Add(-1000*time.Hour))
+	r := store.Retention{Bodies: time.Hour, Builds: time.Hour, Deliveries: time.Hour}
+	if n, err := s.Prune(t.Context(), r, time.Now()); err != nil || n != 900 {
+		t.Errorf("%d rows were changed (%v), want 300 builds, bodies and deliveries", n, err)
+	}
+}
+
+// Bodies are forgotten once, and a block that has none is not read for them again.
+func bodiesAreForgottenOnce(t *testing.T, open func() *store.Store) {
+	s := open()
+	all := fill(t, s, 520, time.Now().Add(-100*time.Hour))
+	for _, want := range []int64{520, 0} {
+		if n, err := s.Prune(t.Context(), store.Retention{Bodies: time.Hour}, time.Now()); err != nil || n != want {
+			t.Errorf("%d were forgotten (%v), want %d", n, err, want)
+		}
+	}
+	if d, err := s.Delivery(t.Context(), all[0].ID); err != nil || len(d.Body) > 0 {
+		t.Errorf("got %v, %v", d, err)
+	}
+	if n, err := store.EmptiedBlocks(t.Context(), s); err != nil || n != 2 {
+		t.Errorf("%d blocks are known to have no bodies (%v), want 2", n, err)
+	}
+}
+
+// Large bodies are forgotten a few a transaction.
+func largeBodiesAreForgotten(t *testing.T, open func() *store.Store) {
+	s := open()
+	for range 5 {
+		d := delivery(newID())
+		d.ReceivedAt = d.ReceivedAt.Add(-2 * time.Hour)
+		d.Body = make([]byte, 3<<20)
+		_, _ = crand.Read(d.Body)
+		if _, err := s.Accept(t.Context(), d, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := store.BodiesAtOnce(t.Context(), s); err != nil || n != 2 {
+		t.Errorf("%d bodies of 3 MiB at once (%v), want 2", n, err)
+	}
+	if n, err := s.Prune(t.Context(), store.Retention{Bodies: time.Hour}, time.Now()); err != nil || n != 5 {
+		t.Errorf("%d were forgotten (%v), want 5", n, err)
+	}
+}
+
+// A row that is committed after those with higher numbers is in the block of them.
+func TestBlocksWaitForTransactions(t *testing.T) {
+	t.Parallel()
+	database := server.Database(t)
+	s := opener(t, database)()
+	first := fill(t, s, 300, time.Now())
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `INSERT INTO builds (id, delivery, rule, target, job_id, repository, ref, tag, commit_id, marker, body, newest, replay_of,
+			state, due_at, reason, received_at, deadline)
+		SELECT 'late', delivery, rule, target, job_id, 'acme/late', ref, tag, commit_id, marker, body, newest, replay_of, state, due_at, reason, received_at, deadline
+		FROM builds WHERE repository = $1`, first[0].Repository); err != nil {
+		t.Fatal(err)
+	}
+	acceptMany(t, s, 600, time.Now())
+	if err := store.CloseBlocks(t.Context(), s, 10); err != nil {
+		t.Fatal(err)
+	}
+	if got := blockCounts(t, s); got["builds"] != 1 {
+		t.Errorf("%d blocks while one of their rows is not committed, want 1", got["builds"])
+	}
+	if err := errors.Join(tx.Commit(t.Context()), conn.Close(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	closeBlocks(t, s)
+	if got := blockCounts(t, s); got["builds"] != 3 {
+		t.Errorf("%d blocks, want 3", got["builds"])
+	}
+	if builds, _ := listed(t, s, store.BuildFilter{Repository: "acme/late"}, store.DeliveryFilter{Repository: "none"}); len(builds) != 1 {
+		t.Errorf("the late one is listed %d times", len(builds))
+	}
+}
