@@ -23,7 +23,7 @@ import (
 var bounded = map[string]string{ //nolint:gochecknoglobals // a table
 	"builds_pkey": "seq", "INTEGER PRIMARY KEY": "rowid",
 	"builds_id_key": "id", "sqlite_autoindex_builds_1": "id",
-	"deliveries_pkey": "seq", "deliveries_id_key": "id", "sqlite_autoindex_deliveries_1": "id",
+	"deliveries_blocks_pkey": "last_seq", "deliveries_pkey": "seq", "deliveries_id_key": "id", "sqlite_autoindex_deliveries_1": "id",
 	"builds_number":        "build_no",
 	"builds_delivery":      "delivery",
 	"builds_replays":       "replay_of",
