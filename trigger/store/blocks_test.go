@@ -278,3 +278,28 @@ func TestBlocksWaitForTransactions(t *testing.T) {
 		t.Errorf("the late one is listed %d times", len(builds))
 	}
 }
+
+// Replicas that write blocks at the same time write each once.
+func TestBlocksOfReplicas(t *testing.T) {
+	t.Parallel()
+	database := server.Database(t)
+	open := opener(t, database)
+	one, two := open(), open()
+	acceptMany(t, one, 1500, time.Now())
+	var wg sync.WaitGroup
+	for _, s := range []*store.Store{one, two} {
+		wg.Go(func() {
+			if err := store.CloseBlocks(t.Context(), s, 0); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if got := blockCounts(t, two); got["builds"] != 5 || got["deliveries"] != 5 {
+		t.Errorf("got %v, want 5 of each", got)
+	}
+	builds, deliveries := listed(t, two, store.BuildFilter{Target: "north"}, store.DeliveryFilter{Source: "source1"})
+	if len(builds) != 1500 || len(deliveries) != 750 {
+		t.Errorf("%d builds and %d deliveries are listed", len(builds), len(deliveries))
+	}
+}
