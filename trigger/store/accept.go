@@ -131,7 +131,8 @@ func committedBefore(ctx context.Context, tx *tx, asked []*acceptance) error {
 	}
 	for some := range tx.db.portions(c) {
 		with, args := tx.db.with(some)
-		found, err := tx.query(ctx, with+`SELECT c.n, d.id FROM c CROSS JOIN deliveries d WHERE d.source = c.source AND d.duplicate_key = c.key AND d.outcome = 'accepted' AND d.received_at >= c.since`, args...)
+		found, err := tx.query(ctx, with+`SELECT c.n, coalesce((SELECT id FROM deliveries
+			WHERE source = c.source AND duplicate_key = c.key AND outcome = 'accepted' AND received_at >= c.since LIMIT 1), '') FROM c`, args...)
 		if err != nil {
 			return err
 		}

@@ -103,7 +103,7 @@ func (s *Store) beginCalls(ctx context.Context, tx *tx, all []*write) error {
 		})
 		begun, err := tx.changed(ctx, callRows(round), `UPDATE builds SET state = 'calling', reason = '', caller = ?, due_at = CASE builds.worker WHEN ? THEN builds.due_at ELSE `+tx.db.now()+` + ? END, worker = ?,
 			service = c.service, called_at = c.now, called_there = c.there, known_no = coalesce((`+highest+`), 0), attempts = builds.attempts + 1, asked = 0, held = 0, version = builds.version + 1
-			FROM c WHERE builds.seq = c.seq AND builds.version = c.version AND NOT (`+ordered+` OR `+inTheWay+`) RETURNING builds.seq, 0`,
+			FROM c WHERE builds.seq = c.seq AND `+tx.db.among("builds.seq")+` AND builds.version = c.version AND NOT (`+ordered+` OR `+inTheWay+`) RETURNING builds.seq, 0`,
 			s.caller, s.caller, Lease.Microseconds(), s.caller)
 		if err != nil {
 			return fmt.Errorf("begin calls: %w", err)
@@ -133,7 +133,7 @@ func (*Store) parkAll(ctx context.Context, tx *tx, all []*write) error {
 	const first = `(` + earlier + ` ORDER BY e.seq LIMIT 1)`
 	held, err := tx.changed(ctx, callRows(all), `UPDATE builds SET service = c.service, worker = '', held = CASE WHEN `+ordered+` THEN 1 ELSE 2 END, reason = CASE WHEN `+ordered+` THEN ? ELSE ? END,
 		due_at = `+tx.db.now()+` + CASE WHEN NOT `+ordered+` THEN ? WHEN `+first+` - c.since < ? THEN `+first+` - c.since ELSE ? END, version = builds.version + 1
-		FROM c WHERE builds.seq = c.seq AND builds.version = c.version AND (`+ordered+` OR `+inTheWay+`) RETURNING builds.seq, builds.held`,
+		FROM c WHERE builds.seq = c.seq AND `+tx.db.among("builds.seq")+` AND builds.version = c.version AND (`+ordered+` OR `+inTheWay+`) RETURNING builds.seq, builds.held`,
 		string(HoldOrder), string(HoldCall), lookAgain.Microseconds(), furthest.Microseconds(), furthest.Microseconds())
 	if err != nil {
 		return fmt.Errorf("hold builds: %w", err)
@@ -315,7 +315,7 @@ func saveRows(ctx context.Context, tx *tx, all []*write) (map[int64]int64, error
 	}
 	saved, err := tx.changed(ctx, c, `UPDATE builds SET state = c.state, reason = c.reason, attempts = c.attempts, log = c.log, asked = c.asked, build_no = c.build_no, seen_no = c.seen_no,
 		adopted = c.adopted, claimed = c.build_no <> '', started_at = c.started_at, held = 0, worker = '', due_at = CASE WHEN c.wait >= 0 THEN `+tx.db.now()+` + c.wait ELSE 0 END, version = builds.version + 1
-		FROM c WHERE builds.seq = c.seq AND builds.version = c.version
+		FROM c WHERE builds.seq = c.seq AND `+tx.db.among("builds.seq")+` AND builds.version = c.version
 		AND NOT EXISTS (SELECT 1 FROM builds o WHERE o.service = builds.service AND o.job_id = builds.job_id AND o.build_no = c.build_no AND o.claimed AND o.seq <> c.seq)
 		RETURNING builds.seq, 0`)
 	if err != nil {
@@ -384,8 +384,8 @@ func wakeHeld(ctx context.Context, tx *tx, done []*Build) error {
 			AND n.unresolved AND n.seq > c.seq AND NOT n.by_hand ORDER BY n.seq LIMIT 1`
 		byRef    = `r.ref = b.ref AND r.job_id = b.job_id AND r.service = b.service AND r.held = 2`
 		byCommit = `m.commit_id = b.commit_id AND m.job_id = b.job_id AND m.service = b.service AND m.held = 2 AND m.commit_id <> ''`
-		of       = ` FROM c CROSS JOIN builds b WHERE b.seq = c.seq`
 	)
+	of := ` FROM c CROSS JOIN builds b WHERE b.seq = c.seq AND ` + tx.db.among("b.seq")
 	holding, err := tx.changed(ctx, c, `SELECT c.seq, CASE WHEN c.final THEN 1 ELSE 0 END`+of+` AND (c.final AND (SELECT n.held FROM builds n WHERE `+next+`) > 0
 		OR EXISTS (SELECT 1 FROM builds r WHERE `+byRef+`) OR EXISTS (SELECT 1 FROM builds m WHERE `+byCommit+`))`)
 	if err != nil {

@@ -25,6 +25,9 @@ type database interface {
 	// a statement that reads them as c, and its arguments.
 	portions(r *rows) iter.Seq[*rows]
 	with(r *rows) (text string, args []any)
+	// among is the condition that a column has a value of the first of c: it goes without
+	// saying, and says to the planner of statements that these rows are few.
+	among(column string) string
 	// now is the time in microseconds, in SQL: by the clock that all share who use the
 	// database.
 	now() string

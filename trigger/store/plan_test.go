@@ -368,7 +368,11 @@ func postgresPlan(t *testing.T, conn *pgx.Conn, name, statement string) (steps [
 		t.Fatalf("%s: %v", statement, err)
 	}
 	execute := "EXPLAIN (FORMAT JSON) EXECUTE " + name
-	if n := strings.Count(statement, "$"); n > 0 {
+	n := 0
+	for strings.Contains(statement, fmt.Sprintf("$%d", n+1)) {
+		n++
+	}
+	if n > 0 {
 		execute += "(NULL" + strings.Repeat(", NULL", n-1) + ")"
 	}
 	var text string

@@ -247,6 +247,10 @@ func (*postgres) with(r *rows) (text string, args []any) {
 	return "WITH c (" + strings.Join(r.columns, ", ") + ") AS (SELECT * FROM " + arrays + ") ", args
 }
 
+// among is there for a table that was small when the statement was planned: all of it
+// would be compared with c.
+func (*postgres) among(column string) string { return column + " = ANY($1)" }
+
 func (*postgres) portions(r *rows) iter.Seq[*rows] {
 	return func(yield func(*rows) bool) {
 		if len(r.args) > 0 {

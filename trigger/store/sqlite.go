@@ -276,6 +276,8 @@ func (*sqlite) with(r *rows) (text string, args []any) {
 	return "WITH c (" + strings.Join(r.columns, ", ") + ") AS (" + values(r) + ") ", slices.Clip(r.args)
 }
 
+func (*sqlite) among(string) string { return "true" }
+
 // values are placeholders for rows.
 func values(r *rows) string {
 	row := "(?" + strings.Repeat(", ?", len(r.columns)-1) + ")"
