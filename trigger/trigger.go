@@ -142,7 +142,7 @@ func (t *Trigger) Start(ctx context.Context) error {
 	t.mu.Lock()
 	t.queues = map[string]*queue{}
 	t.mu.Unlock()
-	t.workQueues(stats)
+	t.workQueues(stats) //nolint:contextcheck // they live as long as the trigger
 	t.loops.Go(t.passOn)
 	t.renewing.Go(t.renew)
 	t.look(ctx)

@@ -36,7 +36,7 @@ func BenchmarkPages(b *testing.B) {
 	}
 	body := make([]byte, 3000)
 	for i := range body {
-		body[i] = byte(i * i * 7 >> 3)
+		body[i] = byte(i * i * 7 >> 3) //nolint:gosec // noise that cannot be compressed
 	}
 	log := func() int64 {
 		info, err := os.Stat(path + "-wal")

@@ -31,7 +31,7 @@ type postgres struct {
 // the others wait.
 const migrateLock = 0x6275696c64627264 // "buildbrd"
 
-func openPostgres(ctx context.Context, url, _ string, log *slog.Logger) (_ database, err error) {
+func openPostgres(ctx context.Context, url string, log *slog.Logger) (_ database, err error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, errors.New("not a valid URL: postgres://user:password@host:5432/name?sslmode=verify-full") // err has the password
@@ -66,7 +66,7 @@ func openPostgres(ctx context.Context, url, _ string, log *slog.Logger) (_ datab
 	if d.vital, err = pgxpool.NewWithConfig(ctx, vital); err != nil {
 		return nil, err
 	}
-	if err := d.migrate(ctx, log); err != nil {
+	if err := d.migrate(ctx); err != nil {
 		return nil, err
 	}
 	return d, nil
@@ -75,7 +75,7 @@ func openPostgres(ctx context.Context, url, _ string, log *slog.Logger) (_ datab
 // minConns are enough for the writers and the readers.
 const minConns = 10
 
-func (d *postgres) migrate(ctx context.Context, log *slog.Logger) (err error) {
+func (d *postgres) migrate(ctx context.Context) (err error) {
 	pooled, err := d.pool.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)

@@ -26,7 +26,7 @@ const (
 	Lease = 20 * time.Second
 	// furthest is the longest that a row waits before somebody looks at it again.
 	furthest = 10 * time.Minute
-	// poll is how often a queue is looked at that nobody notified of: of rows whose wait
+	// Poll is how often a queue is looked at that nobody notified of: of rows whose wait
 	// is over.
 	Poll = 250 * time.Millisecond
 )

@@ -30,14 +30,13 @@ type sqlite struct {
 	opened map[string]os.FileInfo // the files that were opened, by what follows their path
 	writer *sql.DB
 	read   *sql.DB
-	caller string
 }
 
 // readers bounds the connections that only read.
 const readers = 4
 
-func openSQLite(ctx context.Context, path, caller string, log *slog.Logger) (_ database, err error) {
-	d := &sqlite{path: path, caller: caller}
+func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ database, err error) {
+	d := &sqlite{path: path}
 	var made bool
 	defer func() {
 		if err != nil {
@@ -114,7 +113,8 @@ func openSQLite(ctx context.Context, path, caller string, log *slog.Logger) (_ d
 		}
 	}
 	// The process that held them is gone: this one owns the file.
-	if _, err := d.writer.ExecContext(ctx, "UPDATE builds SET worker = '', due_at = "+d.now()+" WHERE due_at > 0 AND due_at > "+d.now()+" AND worker <> ''"); err != nil {
+	freed := `UPDATE builds SET worker = '', due_at = ` + d.now() + ` WHERE due_at > 0 AND due_at > ` + d.now() + ` AND worker <> ''` //nolint:gosec // no text of others
+	if _, err := d.writer.ExecContext(ctx, freed); err != nil {
 		return nil, fmt.Errorf("take over the queue: %w", err)
 	}
 	d.opened = map[string]os.FileInfo{}

@@ -80,7 +80,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	var err error
 	s.aside.rows = make(chan asideRow, asideBuffer)
-	if s.db, err = open(ctx, o.Database, s.caller, o.Logger); err != nil {
+	if s.db, err = open(ctx, o.Database, o.Logger); err != nil {
 		return nil, fmt.Errorf("database %s: %w", name, err)
 	}
 	s.singles = make(chan struct{}, s.db.writers())
@@ -88,7 +88,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s.done.Go(s.writeLoop)
 	s.asides.Go(s.asideLoop)
 	s.done.Go(s.blockLoop)
-	s.done.Go(func() {
+	s.done.Go(func() { //nolint:contextcheck // it lives as long as the store
 		listening, stop := context.WithCancel(context.Background())
 		defer stop()
 		s.done.Go(func() { <-s.closing; stop() })

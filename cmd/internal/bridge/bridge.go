@@ -161,7 +161,7 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 		return nil, err
 	}
 	b.reload.Lock()
-	b.apply(next)
+	b.apply(next) //nolint:contextcheck // what it starts to work lives as long as the bridge
 	b.reload.Unlock()
 
 	if b.admin, err = b.listen(ctx, "admin", "--admin-listen", o.AdminListen, o.AdminTLS); err != nil {

@@ -99,7 +99,7 @@ func (b *Bridge) Reload(ctx context.Context) {
 		return
 	}
 	before := b.serving
-	b.apply(next)
+	b.apply(next) //nolint:contextcheck // what it starts to work lives as long as the bridge
 	b.log.LogAttrs(ctx, slog.LevelInfo, "rules reloaded", next.attrs()...)
 	b.warnOfLoss(ctx, before, next)
 }
