@@ -19,8 +19,8 @@ type database interface {
 	reader() querier
 	// lock holds these keys until the end of the transaction: whoever else needs
 	// one of them waits. Where there is one writer there is nothing to do.
-	lock(ctx context.Context, q querier, keys []int64) error
-	insertRows(ctx context.Context, q querier, r *rows) error
+	lock(ctx context.Context, tx *tx, keys []int64) error
+	insertRows(ctx context.Context, tx *tx, r *rows) error
 	// portions parts rows into as many as one statement takes; with is the beginning of
 	// a statement that reads them as c, and its arguments.
 	portions(r *rows) iter.Seq[*rows]
@@ -37,7 +37,7 @@ type database interface {
 	// moment are left to it.
 	skipLocked() string
 	// publish tells the other processes, after the commit, that targets got work.
-	publish(ctx context.Context, q querier, targets []string) error
+	publish(ctx context.Context, tx *tx, targets []string) error
 
 	// listen passes on what others publish, until ctx ends; where there are no others
 	// it returns at once.
@@ -92,11 +92,14 @@ type cursor interface {
 // tx is one transaction, and the targets that get work by it.
 type tx struct {
 	querier
-	db   database
-	end  func(ctx context.Context) error
-	undo func() error
-	due  []string // without repetition
-	tell chan<- string
+	db database
+	// later runs a statement of which nothing is asked but that it succeeds: with the
+	// next one, or the commit, where that saves a round trip.
+	later func(ctx context.Context, query string, args ...any) error
+	end   func(ctx context.Context) error
+	undo  func() error
+	due   []string // without repetition
+	tell  chan<- string
 }
 
 // notify tells, after the commit, that a target got work.
@@ -109,7 +112,7 @@ func (t *tx) notify(target string) {
 // commit commits, and tells of the targets that got work.
 func (t *tx) commit(ctx context.Context) error {
 	if len(t.due) > 0 {
-		if err := t.db.publish(ctx, t.querier, t.due); err != nil {
+		if err := t.db.publish(ctx, t, t.due); err != nil {
 			return joinRollback(t, fmt.Errorf("notify: %w", err))
 		}
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -183,20 +184,122 @@ func setSession(ctx context.Context, c *pgx.Conn, given map[string]string) error
 }
 
 func (d *postgres) begin(ctx context.Context) (*tx, error) {
-	t, err := d.pool.Begin(ctx)
+	conn, err := d.pool.Acquire(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
-	return &tx{
-		querier: pgxQuerier{t},
-		db:      d,
-		end:     t.Commit,
-		undo: func() error {
-			undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-			defer cancel()
-			return t.Rollback(undo)
-		},
-	}, nil
+	p := &pipeline{conn: conn}
+	p.waiting.Queue("begin")
+	return &tx{querier: p, db: d, later: p.later, end: p.commit, undo: func() error { return p.rollback(ctx) }}, nil
+}
+
+// pipeline is a transaction whose statements are sent together up to the next one whose
+// result is asked for: a round trip for each would take longer than most of them.
+type pipeline struct {
+	conn    *pgxpool.Conn
+	waiting pgx.Batch
+}
+
+func (p *pipeline) later(_ context.Context, query string, args ...any) error {
+	p.waiting.Queue(numbered(query), args...)
+	return nil
+}
+
+// send sends a statement and what waits before it, and reads the results of that.
+func (p *pipeline) send(ctx context.Context, query string, args ...any) (pgx.BatchResults, error) {
+	batch := p.waiting
+	p.waiting = pgx.Batch{}
+	before := batch.Len()
+	batch.Queue(numbered(query), args...)
+	results := p.conn.SendBatch(ctx, &batch)
+	for range before {
+		if _, err := results.Exec(); err != nil {
+			_ = results.Close() // the same again
+			return nil, err
+		}
+	}
+	return results, nil
+}
+
+func (p *pipeline) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	tag, err := p.run(ctx, query, args...)
+	return tag.RowsAffected(), err
+}
+
+func (p *pipeline) run(ctx context.Context, query string, args ...any) (pgconn.CommandTag, error) {
+	results, err := p.send(ctx, query, args...)
+	if err != nil {
+		return pgconn.CommandTag{}, err
+	}
+	tag, err := results.Exec()
+	return tag, cmp.Or(err, results.Close())
+}
+
+func (p *pipeline) query(ctx context.Context, query string, args ...any) (cursor, error) {
+	results, err := p.send(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := results.Query()
+	if err != nil {
+		_ = results.Close() // the same again
+		return nil, err
+	}
+	return pipelineCursor{rows, results}, nil
+}
+
+func (p *pipeline) queryRow(ctx context.Context, query string, args ...any) scanner {
+	results, err := p.send(ctx, query, args...)
+	return pipelineRow{results, err}
+}
+
+func (p *pipeline) commit(ctx context.Context) error {
+	tag, err := p.run(ctx, "commit")
+	switch {
+	case err != nil:
+		return err // and roll back
+	case tag.String() != "COMMIT":
+		return fmt.Errorf("the server answered %s", tag)
+	}
+	p.conn.Release()
+	return nil
+}
+
+func (p *pipeline) rollback(ctx context.Context) error {
+	defer p.conn.Release() // closes one that is not idle
+	p.waiting = pgx.Batch{}
+	if p.conn.Conn().IsClosed() || p.conn.Conn().PgConn().TxStatus() == 'I' {
+		return nil
+	}
+	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_, err := p.conn.Exec(undo, "rollback")
+	return err
+}
+
+type pipelineCursor struct {
+	pgx.Rows
+	results pgx.BatchResults
+}
+
+// Close implements cursor.
+func (c pipelineCursor) Close() error {
+	c.Rows.Close()
+	return c.results.Close()
+}
+
+type pipelineRow struct {
+	results pgx.BatchResults
+	err     error
+}
+
+// Scan implements scanner.
+func (r pipelineRow) Scan(dest ...any) error {
+	if r.err != nil {
+		return r.err
+	}
+	err := r.results.QueryRow().Scan(dest...)
+	return cmp.Or(err, r.results.Close())
 }
 
 func (d *postgres) reader() querier { return timely{pgxQuerier{d.pool}} }
@@ -214,7 +317,7 @@ const locksMost = 1000
 // thousands of builds: longer than for one key, which holds up few.
 const allLockWithin = 8 * time.Second
 
-func (*postgres) lock(ctx context.Context, q querier, keys []int64) error {
+func (*postgres) lock(ctx context.Context, tx *tx, keys []int64) error {
 	if len(keys) == 0 {
 		return nil
 	}
@@ -222,7 +325,7 @@ func (*postgres) lock(ctx context.Context, q querier, keys []int64) error {
 	if alone {
 		keys = []int64{}
 	}
-	_, err := q.exec(ctx, `WITH before AS MATERIALIZED (SELECT current_setting('lock_timeout') AS lock_timeout)
+	return tx.later(ctx, `WITH before AS MATERIALIZED (SELECT current_setting('lock_timeout') AS lock_timeout)
 		SELECT CASE n
 			WHEN 1 THEN set_config('lock_timeout', ?, true)
 			WHEN 2 THEN (CASE WHEN ? THEN pg_advisory_xact_lock(k) ELSE pg_advisory_xact_lock_shared(k) END)::text
@@ -230,16 +333,14 @@ func (*postgres) lock(ctx context.Context, q querier, keys []int64) error {
 			ELSE pg_advisory_xact_lock(k)::text END
 		FROM before, unnest(array[0, ?::bigint, 0] || ?::bigint[]) WITH ORDINALITY AS l (k, n) ORDER BY n`,
 		strconv.FormatInt(allLockWithin.Milliseconds(), 10), alone, int64(allLock), keys)
-	return err
 }
 
-func (*postgres) insertRows(ctx context.Context, q querier, r *rows) error {
+func (*postgres) insertRows(ctx context.Context, tx *tx, r *rows) error {
 	names := strings.Join(r.columns, ", ")
 	// The clock of a replica may be ahead of that which all go by.
 	values := strings.Replace(names, "due_at", "least(due_at, "+(*postgres)(nil).now()+")", 1)
 	arrays, args := unnest(r)
-	_, err := q.exec(ctx, "INSERT INTO "+r.table+" ("+names+") SELECT "+values+" FROM "+arrays+" AS r ("+names+")", args...)
-	return err
+	return tx.later(ctx, "INSERT INTO "+r.table+" ("+names+") SELECT "+values+" FROM "+arrays+" AS r ("+names+")", args...)
 }
 
 func (*postgres) with(r *rows) (text string, args []any) {
@@ -343,9 +444,8 @@ func (d *postgres) hear(ctx context.Context, notified chan<- string) error {
 	}
 }
 
-func (*postgres) publish(ctx context.Context, q querier, targets []string) error {
-	_, err := q.exec(ctx, `SELECT pg_notify('`+notifyChannel+`', t) FROM unnest(?::text[]) t`, targets)
-	return err
+func (*postgres) publish(ctx context.Context, tx *tx, targets []string) error {
+	return tx.later(ctx, `SELECT pg_notify('`+notifyChannel+`', t) FROM unnest(?::text[]) t`, targets)
 }
 
 // lead takes what ends further in the future than a lead can, for a lead of before the

@@ -25,7 +25,7 @@ func (r *rows) insert(ctx context.Context, tx *tx) error {
 	if len(r.args) == 0 {
 		return nil
 	}
-	if err := tx.db.insertRows(ctx, tx.querier, r); err != nil {
+	if err := tx.db.insertRows(ctx, tx, r); err != nil {
 		return fmt.Errorf("insert into %s: %w", r.table, err)
 	}
 	r.args = r.args[:0]

@@ -260,12 +260,12 @@ func (t unhurried) QueryRowContext(ctx context.Context, query string, args ...an
 func (d *sqlite) reader() querier { return sqlQuerier{d.read} }
 
 // lock has nothing to do: there is one writer.
-func (*sqlite) lock(context.Context, querier, []int64) error { return nil }
+func (*sqlite) lock(context.Context, *tx, []int64) error { return nil }
 
-func (d *sqlite) insertRows(ctx context.Context, q querier, r *rows) error {
+func (d *sqlite) insertRows(ctx context.Context, tx *tx, r *rows) error {
 	into := "INSERT INTO " + r.table + " (" + strings.Join(r.columns, ", ") + ") "
 	for some := range d.portions(r) {
-		if _, err := q.exec(ctx, into+values(some), some.args...); err != nil {
+		if _, err := tx.exec(ctx, into+values(some), some.args...); err != nil {
 			return err
 		}
 	}
@@ -311,7 +311,7 @@ func (*sqlite) skipLocked() string { return "" }
 
 func (*sqlite) listen(context.Context, chan<- string) {}
 
-func (*sqlite) publish(context.Context, querier, []string) error { return nil }
+func (*sqlite) publish(context.Context, *tx, []string) error { return nil }
 
 func (*sqlite) lead(context.Context, string) (bool, error) { return true, nil }
 
