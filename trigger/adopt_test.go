@@ -115,6 +115,42 @@ func TestRecordThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// flaky is a service that cannot read every second record.
+type flaky struct {
+	trigger.Service
+	reads *atomic.Int32
+}
+
+// RecordInfo implements trigger.Service.
+func (s flaky) RecordInfo(ctx context.Context, jobID, number string) (codearts.RecordInfo, error) {
+	if s.reads.Add(1)%2 == 0 {
+		return codearts.RecordInfo{}, &codearts.Error{Op: "read record", Fate: codearts.FateRetry, Status: 500}
+	}
+	return s.Service.RecordInfo(ctx, jobID, number)
+}
+
+// Among many records some cannot be read each time: what was read is remembered, so
+// that a search comes to its end.
+func TestSomeRecordsCannotBeReadEachTime(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, settings{stopped: true})
+	b.SetRules([]trigger.Target{{Target: patient(), Service: flaky{b.client(t, patient()), new(atomic.Int32)}}}, nil)
+	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropBefore, Times: 1})
+	id := b.deliver(t, tag("v1"))[0]
+	for range 15 { // of persons
+		if _, err := b.sim.StartBuild(codeartstest.Build{JobID: job, Tag: "v0"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.await(t, id, store.Started)
+	if n := b.sim.RunCount(); n != 1 {
+		t.Errorf("%d builds were started", n)
+	}
+}
+
 // lacking is a service that does not give the parameters of a build at first.
 type lacking struct {
 	trigger.Service

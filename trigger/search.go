@@ -258,7 +258,7 @@ func (s *search) fitsStart(ctx context.Context, r codearts.Record) (answer, stri
 // fitsSource wants a build of the tag or the commit. The list has the commit of a
 // tag's build, and not its tag.
 func (s *search) fitsSource(ctx context.Context, r codearts.Record) (answer, string, error) {
-	info, err := s.target.Service.RecordInfo(ctx, s.build.JobID, r.Number)
+	info, err := s.target.source(ctx, s.build.JobID, r)
 	if err != nil {
 		return no, "", err
 	}

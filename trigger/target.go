@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +35,43 @@ type target struct {
 	Target
 	limiter *limiter                  // nil for none
 	paused  atomic.Pointer[time.Time] // until when, by the clock that never jumps; nil for never
+
+	mu      sync.Mutex
+	sources map[record]codearts.RecordInfo // of records that say what they build
+}
+
+// record names a build of the service. Numbers may come a second time, where a job was
+// made anew.
+type record struct {
+	jobID, number string
+	start         time.Time
+}
+
+// sourcesMost is how many records a target remembers.
+const sourcesMost = 10_000
+
+// source reads what a record says that its build builds. Once it says that, it does not
+// change and is remembered: a search among many, of which some cannot be read each time,
+// gets on.
+func (t *target) source(ctx context.Context, jobID string, r codearts.Record) (codearts.RecordInfo, error) {
+	key := record{jobID, r.Number, r.Start}
+	t.mu.Lock()
+	info, known := t.sources[key]
+	t.mu.Unlock()
+	if known {
+		return info, nil
+	}
+	info, err := t.Service.RecordInfo(ctx, jobID, r.Number)
+	if err != nil || info.Commit == "" && info.Tag == "" {
+		return info, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.sources == nil || len(t.sources) == sourcesMost {
+		t.sources = map[record]codearts.RecordInfo{}
+	}
+	t.sources[key] = info
+	return info, nil
 }
 
 // newTarget fills in the defaults and takes over what a reload must not reset.
