@@ -22,27 +22,31 @@ type queue struct {
 // hands are the builds that this process works.
 type hands struct {
 	mu   sync.Mutex
-	seqs map[int64]bool
+	seqs map[int64]bool // true if it was taken again meanwhile
 }
 
 // take reports whether the build was not there yet.
 func (h *hands) take(seq int64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.seqs[seq] {
+	if _, there := h.seqs[seq]; there {
+		h.seqs[seq] = true
 		return false
 	}
 	if h.seqs == nil {
 		h.seqs = map[int64]bool{}
 	}
-	h.seqs[seq] = true
+	h.seqs[seq] = false
 	return true
 }
 
-func (h *hands) leave(seq int64) {
+// leave reports whether the build was taken again meanwhile.
+func (h *hands) leave(seq int64) (again bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	again = h.seqs[seq]
 	delete(h.seqs, seq)
+	return again
 }
 
 func (h *hands) all() []int64 {
@@ -142,13 +146,15 @@ func (t *Trigger) takeDue(q *queue, n int) (taken int) {
 	}
 	for _, b := range due {
 		if !t.hands.take(b.Seq) {
-			continue // its lease ended, and it is worked still
+			continue // its lease ended, or it was saved, and it is worked still
 		}
 		taken++
 		t.works.Go(func() {
 			defer func() { q.ended <- struct{}{} }()
-			defer t.hands.leave(b.Seq)
 			t.work(b)
+			if t.hands.leave(b.Seq) {
+				t.release(t.cut, b, 0)
+			}
 		})
 	}
 	return taken
@@ -175,6 +181,11 @@ func (t *Trigger) work(b *store.Build) {
 	} else {
 		t.logUnlessStopping("a build was not worked, and comes round again", err)
 	}
+	t.release(ctx, b, wait)
+}
+
+// release gives a build back, if this process holds it still.
+func (t *Trigger) release(ctx context.Context, b *store.Build, wait time.Duration) {
 	if err := t.store.Release(context.WithoutCancel(ctx), []int64{b.Seq}, wait); err != nil {
 		t.logUnlessStopping("a build was not given back: it is due when its lease ends", err)
 	}

@@ -1,11 +1,16 @@
 package trigger_test
 
 import (
+	"bytes"
+	"context"
 	"database/sql"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"buildbridge/trigger"
+	"buildbridge/trigger/codearts"
 	"buildbridge/trigger/store"
 )
 
@@ -105,6 +110,64 @@ func TestLeaseThatEndsWhileItsHolderLives(t *testing.T) {
 			t.Errorf("%d builds were started", n)
 		}
 	})
+}
+
+// writer is a function as an io.Writer.
+type writer func(p []byte)
+
+// Write implements io.Writer.
+func (w writer) Write(p []byte) (int, error) {
+	w(p)
+	return len(p), nil
+}
+
+// refusing takes no call as long as it is set.
+type refusing struct {
+	trigger.Service
+	now *atomic.Bool
+}
+
+// RunJob implements trigger.Service.
+func (s refusing) RunJob(ctx context.Context, body []byte) (string, error) {
+	if s.now.Load() {
+		return "", &codearts.Error{Op: "RunJob", Fate: codearts.FateRetry, Status: 500}
+	}
+	return s.Service.RunJob(ctx, body)
+}
+
+// A build is due again, and taken, while who saved it is not done with it yet: it does
+// not wait for the end of a lease.
+func TestDueBeforeItIsLeft(t *testing.T) {
+	t.Parallel()
+	var (
+		saved, left = make(chan struct{}), make(chan struct{})
+		once        sync.Once
+		refuse      atomic.Bool
+	)
+	refuse.Store(true)
+	b := newBridge(t, settings{stopped: true, log: writer(func(p []byte) {
+		if bytes.Contains(p, []byte("build is not started yet")) {
+			once.Do(func() { close(saved) })
+			<-left
+		}
+	})})
+	b.SetRules([]trigger.Target{{Target: patient(), Service: refusing{b.client(t, patient()), &refuse}}}, nil)
+	id := b.deliver(t, push(commitA))[0]
+	if err := b.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-saved
+	refuse.Store(false)
+	for b.await(t, id, store.Waiting).Worker == "" {
+		time.Sleep(time.Millisecond)
+	}
+	b.await(t, b.deliver(t, tag("v1"))[0], store.Started) // taken later
+	close(left)
+	begin := time.Now()
+	b.await(t, id, store.Started)
+	if took := time.Since(begin); took > store.Lease/2 {
+		t.Errorf("it waited for %s", took)
+	}
 }
 
 // The clock that all go by is set back by an hour: what is due by the old one is due.

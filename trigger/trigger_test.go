@@ -69,7 +69,7 @@ type settings struct {
 	maxWaiting int64
 	shared     *codeartstest.Server // instead of one of its own
 	traces     trace.TracerProvider
-	log        *said // gets the log too
+	log        io.Writer // gets the log too
 }
 
 // said is a log to look into.
