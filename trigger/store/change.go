@@ -91,7 +91,8 @@ type calling struct {
 }
 
 // beginCalls is BeginCall for all that share a transaction: in rounds, because those of
-// one round do not see each other. It changes nothing of a build that is stale.
+// one round do not see each other. It changes nothing of a build that is stale. A call has
+// half a lease at least; a lease that is long enough stays, and no index is written.
 func (s *Store) beginCalls(ctx context.Context, tx *tx, all []*write) error {
 	for len(all) > 0 {
 		round, later := apart(all, func(w *write) []any {
@@ -101,10 +102,10 @@ func (s *Store) beginCalls(ctx context.Context, tx *tx, all []*write) error {
 			}
 			return keys
 		})
-		begun, err := tx.changed(ctx, callRows(round), `UPDATE builds SET state = 'calling', reason = '', caller = ?, due_at = CASE builds.worker WHEN ? THEN builds.due_at ELSE `+tx.db.now()+` + ? END, worker = ?,
+		begun, err := tx.changed(ctx, callRows(round), `UPDATE builds SET state = 'calling', reason = '', caller = ?, due_at = CASE WHEN builds.worker = ? AND builds.due_at > `+tx.db.now()+` + ? THEN builds.due_at ELSE `+tx.db.now()+` + ? END, worker = ?,
 			service = c.service, called_at = c.now, called_there = c.there, known_no = coalesce((`+highest+`), 0), attempts = builds.attempts + 1, asked = 0, held = 0, version = builds.version + 1
 			FROM c WHERE builds.seq = c.seq AND `+tx.db.among("builds.seq")+` AND builds.version = c.version AND NOT (`+ordered+` OR `+inTheWay+`) RETURNING builds.seq, 0`,
-			s.caller, s.caller, Lease.Microseconds(), s.caller)
+			s.caller, s.caller, Lease.Microseconds()/2, Lease.Microseconds(), s.caller)
 		if err != nil {
 			return fmt.Errorf("begin calls: %w", err)
 		}
@@ -372,8 +373,8 @@ func (s *Store) claim(ctx context.Context, tx *tx, b *Build) error {
 const heldAtOnce = 3
 
 // wakeHeld makes due what waited for builds that are resolved, or wait again: the next of
-// the line of one that is done with, and the first of those that wait for its call. Most
-// hold up nothing.
+// the line of one that is done with, and the first of those that wait for its call. One
+// that was taken already finds out by itself. Most hold up nothing.
 func wakeHeld(ctx context.Context, tx *tx, done []*Build) error {
 	c := &rows{columns: []string{"seq", "final"}}
 	for _, b := range done {
@@ -402,7 +403,7 @@ func wakeHeld(ctx context.Context, tx *tx, done []*Build) error {
 	}
 	for some := range tx.db.portions(c) {
 		with, args := tx.db.with(some)
-		rows, err := tx.query(ctx, with+`UPDATE builds SET due_at = `+tx.db.now()+`, held = 0 WHERE seq IN (`+strings.Join(woken, " UNION ALL ")+`) RETURNING target`, args...)
+		rows, err := tx.query(ctx, with+`UPDATE builds SET due_at = `+tx.db.now()+`, held = 0 WHERE worker = '' AND seq IN (`+strings.Join(woken, " UNION ALL ")+`) RETURNING target`, args...)
 		if err != nil {
 			return fmt.Errorf("wake builds: %w", err)
 		}

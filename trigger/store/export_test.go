@@ -96,3 +96,11 @@ func BodiesAtOnce(ctx context.Context, s *Store) (int, error) {
 	seqs, err := s.toForget(ctx, o, span{0, math.MaxInt64}, math.MaxInt64)
 	return len(seqs), err
 }
+
+// MakeDue makes a build due, whoever holds it: its wait or its lease is over.
+func MakeDue(ctx context.Context, s *Store, id string) error {
+	return s.write(ctx, nil, func(ctx context.Context, tx *tx) error {
+		_, err := tx.exec(ctx, `UPDATE builds SET due_at = 1 WHERE id = ?`, id)
+		return err
+	})
+}

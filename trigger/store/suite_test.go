@@ -73,6 +73,7 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"large bodies are forgotten a few at a time":    largeBodiesAreForgotten,
 		"bodies are forgotten once":                     bodiesAreForgottenOnce,
 		"a build that waits for two is not forgotten":   waitsForTwo,
+		"nothing cuts a lease short":                    leaseStays,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -1207,6 +1208,41 @@ func waitsForTwo(t *testing.T, open func() *store.Store) {
 	if at := read(t, s, held[5].ID).DueAt; at.After(time.Now().Add(time.Minute)) { // where no other build wakes it
 		t.Errorf("the last is due at %s", at)
 	}
+}
+
+// What a build waited for is resolved when the build is taken already: nobody else takes
+// it then. And a call has half a lease at least, however late it begins.
+func leaseStays(t *testing.T, open func() *store.Store) {
+	s := open()
+	now := time.Now()
+	expire := func(b *store.Build) {
+		t.Helper()
+		if err := store.MakeDue(t.Context(), s, b.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := func(b *store.Build) {
+		t.Helper()
+		if left := time.Until(read(t, s, b.ID).DueAt); left < store.Lease/2-5*time.Second {
+			t.Errorf("its lease ends in %s", left)
+		}
+	}
+	first, next := accept(t, s, nil), accept(t, s, nil)
+	due(t, s, first.ID, next.ID)
+	begin(t, s, first, now)
+	if hold := begin(t, s, next, now); hold != store.HoldOrder {
+		t.Fatalf("got %q", hold)
+	}
+	expire(next)
+	due(t, s, next.ID)
+	save(t, s, first, store.Started)
+	left(next)
+
+	expire(next)
+	if hold := begin(t, s, read(t, s, next.ID), now); hold != store.NoHold {
+		t.Fatalf("got %q", hold)
+	}
+	left(next)
 }
 
 // Bodies are compressed in memory that is used again: each delivery has its own
