@@ -162,12 +162,16 @@ func (f *DeliveryFilter) wheres() []*where {
 	case string(Accepted):
 		return []*where{accepted}
 	case "":
-		if len(accepted.conditions) == 1 {
+		switch {
+		case f.Reason != "": // what was accepted has none
+		case len(accepted.conditions) == 1:
 			return []*where{{}} // all of them
+		default:
+			return []*where{accepted, aside}
 		}
-		return []*where{accepted, aside}
+	default:
+		aside.equal("outcome", f.Outcome)
 	}
-	aside.equal("outcome", f.Outcome)
 	return []*where{aside}
 }
 

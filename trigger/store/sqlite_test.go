@@ -312,3 +312,25 @@ func TestFileOpenToAllIsClosedToThem(t *testing.T) {
 		}
 	}
 }
+
+// Only what was not accepted has a reason: to list by one reads no other deliveries.
+func TestListedByReason(t *testing.T) {
+	t.Parallel()
+	s, err := store.Open(t.Context(), store.Options{Database: filepath.Join(t.TempDir(), "test.db"), Logger: logger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, _, err := s.Deliveries(t.Context(), store.DeliveryFilter{Reason: "no_rule"}); err != nil {
+		t.Fatal(err)
+	}
+	statements, err := store.Statements(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for statement := range statements {
+		if strings.Contains(statement, "outcome = 'accepted' AND reason = ?") {
+			t.Errorf("it reads all that were accepted: %s", statement)
+		}
+	}
+}
