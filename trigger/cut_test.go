@@ -31,8 +31,8 @@ func TestCutAfterCommit(t *testing.T) {
 		"calling back": {statement: "WHERE target = $1 AND due_at > 0 AND due_at > ", before: func(b *bridge, id string) {
 			b.change(t, "pgx", `UPDATE builds SET due_at = due_at + 3600000000 WHERE id = $1`, id)
 		}},
-		"holding": {statement: "SET service = $1, reason = "},
-		"waking":  {statement: "SELECT seq, held FROM builds"},
+		"holding": {statement: "SET service = c.service, worker = ''"},
+		"waking":  {statement: "held = 0 WHERE worker = '' AND seq IN"},
 	} {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
