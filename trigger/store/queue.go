@@ -42,20 +42,19 @@ func (q queue) due(ctx context.Context, tx *tx, worker, target string, n int) (c
 
 // renew lets a worker hold rows for another lease, but for those that others took, or
 // that are saved at this moment.
-func (q queue) renew(ctx context.Context, tx *tx, worker string, keys []int64) error {
+func (q queue) renew(ctx context.Context, tx *tx, worker string, keys []int64) (changed int64, err error) {
 	return q.postpone(ctx, tx, worker, keys, "worker", Lease)
 }
 
 // release makes rows due after a wait, that a worker holds and does not work.
-func (q queue) release(ctx context.Context, tx *tx, worker string, keys []int64, wait time.Duration) error {
+func (q queue) release(ctx context.Context, tx *tx, worker string, keys []int64, wait time.Duration) (changed int64, err error) {
 	return q.postpone(ctx, tx, worker, keys, "''", wait)
 }
 
-func (q queue) postpone(ctx context.Context, tx *tx, worker string, keys []int64, next string, wait time.Duration) error {
+func (q queue) postpone(ctx context.Context, tx *tx, worker string, keys []int64, next string, wait time.Duration) (changed int64, err error) {
 	condition, list := tx.db.oneOf(q.key, keys)
-	_, err := tx.exec(ctx, `WITH mine AS (SELECT `+q.key+` FROM `+q.table+` WHERE `+condition+` AND worker = ? AND due_at > 0`+tx.db.skipLocked()+`)
+	return tx.exec(ctx, `WITH mine AS (SELECT `+q.key+` FROM `+q.table+` WHERE `+condition+` AND worker = ? AND due_at > 0`+tx.db.skipLocked()+`)
 		UPDATE `+q.table+` SET worker = `+next+`, due_at = `+tx.db.now()+` + ? WHERE `+q.key+` IN (SELECT `+q.key+` FROM mine)`, list, worker, wait.Microseconds())
-	return err
 }
 
 // recall makes rows due that say they are not for longer than any row waits: the clock
@@ -103,23 +102,34 @@ func (s *Store) Due(ctx context.Context, target string, n int) (due []*Build, er
 // Renew keeps builds that this process works for another [Lease]. Call it well before
 // the lease ends.
 func (s *Store) Renew(ctx context.Context, seqs []int64) error {
-	return s.write(ctx, nil, func(ctx context.Context, tx *tx) error {
-		if err := builds().renew(ctx, tx, s.caller, seqs); err != nil {
-			return fmt.Errorf("renew the lease of builds: %w", err)
+	return s.writeSome(ctx, func(ctx context.Context, tx *tx) (changed int64, err error) {
+		if changed, err = builds().renew(ctx, tx, s.caller, seqs); err != nil {
+			err = fmt.Errorf("renew the lease of builds: %w", err)
 		}
-		return nil
+		return changed, err
 	})
 }
 
 // Release gives back builds that this process took and does not work: they are due
 // after a wait.
 func (s *Store) Release(ctx context.Context, seqs []int64, wait time.Duration) error {
-	return s.write(ctx, nil, func(ctx context.Context, tx *tx) error {
-		if err := builds().release(ctx, tx, s.caller, seqs, wait); err != nil {
-			return fmt.Errorf("give builds back: %w", err)
+	return s.writeSome(ctx, func(ctx context.Context, tx *tx) (changed int64, err error) {
+		if changed, err = builds().release(ctx, tx, s.caller, seqs, wait); err != nil {
+			err = fmt.Errorf("give builds back: %w", err)
 		}
-		return nil
+		return changed, err
 	})
+}
+
+// writeSome is a write that may find no rows to change.
+func (s *Store) writeSome(ctx context.Context, do func(ctx context.Context, tx *tx) (changed int64, err error)) error {
+	w := &write{}
+	w.do = func(ctx context.Context, tx *tx) error {
+		changed, err := do(ctx, tx)
+		w.idle = changed == 0
+		return err
+	}
+	return s.enqueue(ctx, w)
 }
 
 // recallBatch is how many rows are made due in one transaction.
@@ -130,12 +140,14 @@ const recallBatch = 1000
 func (s *Store) Recall(ctx context.Context, target string) (all int64, err error) {
 	for {
 		var n int64 // not a result: it may be written yet when ctx ends
-		err := s.write(ctx, nil, func(ctx context.Context, tx *tx) (err error) {
+		err := s.writeSome(ctx, func(ctx context.Context, tx *tx) (changed int64, err error) {
 			if n, err = builds().recall(ctx, tx, target, recallBatch); err != nil {
-				return fmt.Errorf("builds that are due too late: %w", err)
+				return 0, fmt.Errorf("builds that are due too late: %w", err)
 			}
-			tx.notify(target)
-			return nil
+			if n > 0 {
+				tx.notify(target)
+			}
+			return n, nil
 		})
 		if err != nil {
 			return all, err

@@ -284,6 +284,49 @@ func TestLockedFileIsNotReady(t *testing.T) {
 	}
 }
 
+// What finds nothing to write says nothing of the disk: a write that failed counts still.
+func TestFailureStaysUntilSomethingIsWritten(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "test.db")
+	s, err := store.Open(t.Context(), store.Options{Database: path, Logger: logger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	db, err := store.OpenConns("file:" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	if _, err := db.ExecContext(t.Context(), `BEGIN EXCLUSIVE`); err != nil {
+		t.Fatal(err)
+	}
+	d := delivery(newID())
+	if _, err := s.Accept(t.Context(), d, []*store.Build{build(d)}); err == nil {
+		t.Fatal("it was written beside a lock")
+	}
+	if _, err := db.ExecContext(t.Context(), `ROLLBACK`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Recall(t.Context(), "north"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Renew(t.Context(), []int64{1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Release(t.Context(), []int64{1}, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Ping(t.Context()); err == nil {
+		t.Error("the failure is forgotten")
+	}
+	accept(t, s, nil)
+	if err := s.Ping(t.Context()); err != nil {
+		t.Errorf("after a write: %v", err)
+	}
+}
+
 // A backup that was put back may be open to all.
 func TestFileOpenToAllIsClosedToThem(t *testing.T) {
 	t.Parallel()
