@@ -150,8 +150,9 @@ func (s *Store) toForget(ctx context.Context, o oblivion, sp span, before int64)
 func (s *Store) changeRows(ctx context.Context, change, key string, keys []int64, condition string, and func(ctx context.Context, tx *tx) error) (int64, error) {
 	s.forgetting.Lock()
 	defer s.forgetting.Unlock()
-	var changed int64 // not a result: it may be written yet when ctx ends
-	err := s.write(ctx, nil, func(ctx context.Context, tx *tx) (err error) {
+	var changed int64
+	// Not left before it is written: until then no block may be.
+	err := s.write(context.WithoutCancel(ctx), nil, func(ctx context.Context, tx *tx) (err error) {
 		these, list := tx.db.oneOf(key, keys)
 		if changed, err = tx.exec(ctx, change+` WHERE `+these+` AND `+condition, list); err != nil || and == nil {
 			return err

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"os"
@@ -324,6 +325,49 @@ func TestFailureStaysUntilSomethingIsWritten(t *testing.T) {
 	accept(t, s, nil)
 	if err := s.Ping(t.Context()); err != nil {
 		t.Errorf("after a write: %v", err)
+	}
+}
+
+// Who forgets rows waits for that, however soon it is stopped: no block may be written of
+// rows that are about to go.
+func TestForgettingIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "test.db")
+	s, err := store.Open(t.Context(), store.Options{Database: path, Logger: logger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	save(t, s, accept(t, s, nil), store.Started)
+	db, err := store.OpenConns("file:" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	if _, err := db.ExecContext(t.Context(), `BEGIN EXCLUSIVE`); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var changed int64
+	forgotten := make(chan struct{})
+	go func() {
+		defer close(forgotten)
+		changed, _ = s.Prune(ctx, store.Retention{Builds: time.Hour}, time.Now().Add(2*time.Hour)) // stopped
+	}()
+	await(t, "a write that waits", func() bool { return s.Ping(t.Context()) != nil })
+	cancel()
+	select {
+	case <-forgotten:
+		t.Error("it is not waited for")
+	case <-time.After(100 * time.Millisecond):
+	}
+	if _, err := db.ExecContext(t.Context(), `ROLLBACK`); err != nil {
+		t.Fatal(err)
+	}
+	if <-forgotten; changed != 1 {
+		t.Errorf("%d rows were forgotten", changed)
 	}
 }
 
