@@ -40,13 +40,17 @@ func (h *hands) take(seq int64) bool {
 	return true
 }
 
-// leave reports whether the build was taken again meanwhile.
-func (h *hands) leave(seq int64) (again bool) {
+// leave reports whether the build is left: not if it was taken again meanwhile, and has
+// to be given back first.
+func (h *hands) leave(seq int64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	again = h.seqs[seq]
+	if h.seqs[seq] {
+		h.seqs[seq] = false
+		return false
+	}
 	delete(h.seqs, seq)
-	return again
+	return true
 }
 
 func (h *hands) all() []int64 {
@@ -152,7 +156,7 @@ func (t *Trigger) takeDue(q *queue, n int) (taken int) {
 		t.works.Go(func() {
 			defer func() { q.ended <- struct{}{} }()
 			t.work(b)
-			if t.hands.leave(b.Seq) {
+			for !t.hands.leave(b.Seq) {
 				t.release(t.cut, b, 0)
 			}
 		})
