@@ -2,6 +2,7 @@ package store
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -22,6 +23,9 @@ func checkVersion(found int64) error {
 	}
 	return nil
 }
+
+// errOtherTables is of a database that has a version of this program's and other tables.
+var errOtherTables = errors.New("it has tables that this program did not make: give this one a new database, of its own")
 
 // schemaAfter gives the text that brings tables of a version up to date, "" if they
 // are. words is what stands for the words in braces; suffixes the files of a number.

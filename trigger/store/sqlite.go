@@ -1,11 +1,14 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"iter"
 	"log/slog"
@@ -50,6 +53,9 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ database,
 		return nil, err
 	}
 	if d.file, made, err = lockFile(d.real + ".lock"); err != nil {
+		return nil, err
+	}
+	if err := checkFile(d.real); err != nil { // before anything in it is changed
 		return nil, err
 	}
 	// It holds bodies of private repositories: nobody else reads it. SQLite gives
@@ -99,6 +105,14 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ database,
 	if err := checkVersion(version); err != nil {
 		return nil, err
 	}
+	var others bool
+	if err := d.writer.QueryRowContext(ctx, `SELECT CASE ? WHEN 0 THEN EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table')
+		ELSE NOT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'builds' AND sql LIKE '%due_at%') END`, version).Scan(&others); err != nil {
+		return nil, fmt.Errorf("its tables: %w", err)
+	}
+	if others {
+		return nil, errOtherTables
+	}
 	words := strings.NewReplacer("bigint", "integer", "{seq}", "integer PRIMARY KEY", "{bytes}", "blob", "{bool}", "integer", "{false}", "0", "{strict}", "STRICT",
 		"{counted}", ", state, received_at", // counted without a look at the table
 		"{called}", "unresolved AND state <> 'waiting'") // what waits costs nothing
@@ -124,6 +138,24 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ database,
 		}
 	}
 	return d, nil
+}
+
+// checkFile refuses a file with tables of another version, by its header
+// (https://www.sqlite.org/fileformat2.html#database_header: user_version is at 60).
+func checkFile(path string) error {
+	file, err := os.Open(path) //nolint:gosec // the path is the user's own setting
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	var header [64]byte
+	if _, err := io.ReadFull(file, header[:]); err != nil || !bytes.HasPrefix(header[:], []byte("SQLite format 3\x00")) {
+		return nil //nolint:nilerr // SQLite says what it is
+	}
+	return checkVersion(int64(binary.BigEndian.Uint32(header[60:])))
 }
 
 // suffixes are what the names of a database's files have behind its path: the

@@ -1,8 +1,10 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -40,15 +42,63 @@ func TestTablesOfAnotherVersionAreRefused(t *testing.T) {
 			test.run(t, database, test.set)
 			test.run(t, database, `ALTER TABLE builds RENAME TO kept`)
 			const want = "its tables are of version 99, and this program knows 1: use the program that made it, or give this one a new database"
-			s, err := store.Open(t.Context(), store.Options{Database: database, Logger: logger(t)})
-			if err == nil {
-				_ = s.Close()
-			}
-			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("got %v, want …%s", err, want)
-			}
+			refused(t, database, want)
 			test.run(t, database, `ALTER TABLE kept RENAME TO builds`) // it would fail if there were a new one
 		})
+	}
+}
+
+// Nothing is made among tables of others, nor taken for ours.
+func TestTablesOfOthersAreRefused(t *testing.T) {
+	t.Parallel()
+	for phrase, statement := range map[string]string{
+		"others, without a version":  `CREATE TABLE builds (id text)`,
+		"without what a build needs": `CREATE TABLE builds (id text); PRAGMA user_version = 1`,
+		"none of ours":               `CREATE TABLE kept (id text); PRAGMA user_version = 1`,
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			database := filepath.Join(t.TempDir(), "test.db")
+			runSQLite(t, database, statement)
+			refused(t, database, "it has tables that this program did not make")
+		})
+	}
+	for phrase, statement := range map[string]string{
+		"on Postgres, others":                     `CREATE TABLE builds (id text)`,
+		"on Postgres, without what a build needs": `CREATE TABLE builds (id text); CREATE TABLE schema_version (version bigint NOT NULL); INSERT INTO schema_version VALUES (1)`,
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			database := server.Database(t)
+			runPostgres(t, database, statement)
+			refused(t, database, "it has tables that this program did not make")
+		})
+	}
+}
+
+// A file that is refused because of its version is not changed at all.
+func TestRefusedFileIsLeftAsItIs(t *testing.T) {
+	t.Parallel()
+	database := filepath.Join(t.TempDir(), "test.db")
+	runSQLite(t, database, `CREATE TABLE others (id text); PRAGMA user_version = 7`)
+	before, err := os.ReadFile(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused(t, database, "its tables are of version 7")
+	if after, err := os.ReadFile(database); err != nil || !bytes.Equal(after, before) {
+		t.Errorf("it was changed, %v", err)
+	}
+}
+
+func refused(t *testing.T, database, want string) {
+	t.Helper()
+	s, err := store.Open(t.Context(), store.Options{Database: database, Logger: logger(t)})
+	if err == nil {
+		_ = s.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want …%s", err, want)
 	}
 }
 
