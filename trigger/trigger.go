@@ -154,11 +154,11 @@ func (t *Trigger) Start(ctx context.Context) error {
 // Stop takes up no more builds and lets calls that run finish until ctx ends.
 func (t *Trigger) Stop(ctx context.Context) error {
 	t.stop()
-	t.loops.Wait()
 	defer t.renewing.Wait()
 	defer t.cutOff()
 	done := make(chan struct{})
 	go func() {
+		t.loops.Wait() // before: they begin to work what they have taken
 		t.works.Wait()
 		close(done)
 	}()
