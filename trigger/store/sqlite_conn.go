@@ -11,7 +11,7 @@ import (
 )
 
 // openConns opens a pool whose connections keep their statements: to parse and
-// plan one takes longer than to run it, and all of this package's and of River's
+// plan one takes longer than to run it, and all of this package's
 // are asked again and again.
 func openConns(dsn string) (*sql.DB, error) {
 	c, err := sqlitedriver.NewConnector(dsn)
