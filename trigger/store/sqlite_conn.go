@@ -10,9 +10,8 @@ import (
 	sqlitedriver "modernc.org/sqlite"
 )
 
-// openConns opens a pool whose connections keep their statements: to parse and
-// plan one takes longer than to run it, and all of this package's
-// are asked again and again.
+// openConns opens a pool whose connections keep their statements: to parse and plan one
+// takes longer than to run it, and all of this package's are asked again and again.
 func openConns(dsn string) (*sql.DB, error) {
 	c, err := sqlitedriver.NewConnector(dsn)
 	if err != nil {
