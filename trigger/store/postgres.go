@@ -107,8 +107,7 @@ func (d *postgres) migrate(ctx context.Context) (err error) {
 	if others {
 		return errOtherTables
 	}
-	words := strings.NewReplacer("{seq}", "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "{bytes}", "bytea", "{bool}", "boolean", "{false}", "false", "{strict}", "", "{counted}", "",
-		"{called}", "unresolved") // what a call changes is in no index: its row can stay on its page
+	words := strings.NewReplacer("{seq}", "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "{bytes}", "bytea", "{bool}", "boolean", "{false}", "false", "{strict}", "")
 	text, err := schemaAfter(version, words, "", "_postgres")
 	if err != nil || text == "" {
 		return err // even what changes nothing would wait for whoever writes, and they for it

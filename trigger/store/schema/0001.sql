@@ -66,9 +66,9 @@ CREATE TABLE builds (
     version       bigint NOT NULL DEFAULT 0, -- of the row: a write to an older one changes nothing
     trace         text NOT NULL DEFAULT '' -- traceparent of the span that committed it
 ) {strict};
-CREATE INDEX builds_due ON builds (target, due_at{counted}) WHERE due_at > 0; -- the queue: what is due, and how long it is
+CREATE INDEX builds_due ON builds (target, due_at, state, received_at) WHERE due_at > 0; -- the queue: what is due, and how long it is
 CREATE INDEX builds_ref ON builds (ref, job_id, seq) WHERE unresolved; -- what keeps the order, is superseded, or has a call
-CREATE INDEX builds_commit ON builds (commit_id, job_id) WHERE {called} AND commit_id <> ''; -- calls for the same commit
+CREATE INDEX builds_commit ON builds (commit_id, job_id) WHERE unresolved AND state <> 'waiting' AND commit_id <> ''; -- calls for the same commit
 CREATE INDEX builds_held ON builds (ref, job_id, seq) WHERE held = 2; -- what waits for a call, by its ref
 CREATE INDEX builds_held_commit ON builds (commit_id, job_id, seq) WHERE held = 2 AND commit_id <> ''; -- and by its commit
 CREATE UNIQUE INDEX builds_number ON builds (service, job_id, build_no) WHERE claimed; -- whose is a number?

@@ -1,7 +1,6 @@
 -- What only replicas need that share a database.
 
 ALTER TABLE deliveries ALTER COLUMN body SET STORAGE EXTERNAL; -- not compressed a second time
-ALTER TABLE builds SET (fillfactor = 80); -- room for the next version of a row on its page: its indexes are left alone then
 ALTER TABLE deliveries_blocks ALTER COLUMN filter SET STORAGE PLAIN; -- in the row: all are read in a row
 ALTER TABLE builds_blocks ALTER COLUMN filter SET STORAGE PLAIN;
 
