@@ -14,13 +14,13 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// both gives a test each database.
+// both gives a test each database, and settings of a bridge that is not started.
 func both(t *testing.T, test func(t *testing.T, s settings, driver string)) {
 	t.Helper()
 	for database, driver := range map[string]string{"SQLite": "sqlite", "Postgres": "pgx"} {
 		t.Run(database, func(t *testing.T) {
 			t.Parallel()
-			var s settings
+			s := settings{stopped: true}
 			if database == "Postgres" {
 				s.path = server.Database(t)
 			}
@@ -57,7 +57,6 @@ func TestFetchWhoseAnswerIsLost(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s settings, _ string) {
 		t.Helper()
-		s.stopped = true
 		b := newBridge(t, s)
 		id, next := b.deliver(t, push(commitA))[0], b.deliver(t, push(commitB))[0]
 		if got, err := b.store.Due(t.Context(), "north", 10); err != nil || len(got) != 2 {
@@ -81,7 +80,6 @@ func TestLeaseThatEndsWhileItsHolderLives(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s settings, driver string) {
 		t.Helper()
-		s.stopped = true
 		b := newBridge(t, s)
 		gate := make(chan struct{})
 		b.SetRules([]trigger.Target{{Target: patient(), Service: slow{b.client(t, patient()), gate}}}, nil)
@@ -175,7 +173,6 @@ func TestClockThatIsSetBack(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s settings, driver string) {
 		t.Helper()
-		s.stopped = true
 		b := newBridge(t, s)
 		id := b.deliver(t, push(commitA))[0]
 		b.change(t, driver, `UPDATE builds SET due_at = due_at + 3600000000 WHERE id = $1`, id)

@@ -16,11 +16,7 @@ import (
 func TestSQLiteFileThatIsGone(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "test.db")
-	s, err := store.Open(t.Context(), store.Options{Database: path, Logger: logger(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
+	s := opener(t, path)()
 	refused := func(want string) {
 		t.Helper()
 		d := delivery(newID())

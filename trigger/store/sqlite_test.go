@@ -242,24 +242,34 @@ func TestStatementInUse(t *testing.T) {
 	}
 }
 
-// While another process holds the lock, deliveries had better go elsewhere.
-func TestLockedFileIsNotReady(t *testing.T) {
-	t.Parallel()
+// lockable is a store, and how another process locks its file, until unlock.
+func lockable(t *testing.T) (s *store.Store, lock func() (unlock func())) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "test.db")
-	s, err := store.Open(t.Context(), store.Options{Database: path, Logger: logger(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
+	s = opener(t, path)()
 	db, err := store.OpenConns("file:" + path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	t.Cleanup(func() { _ = db.Close() })
 	db.SetMaxOpenConns(1)
-	if _, err := db.ExecContext(t.Context(), `BEGIN EXCLUSIVE`); err != nil {
-		t.Fatal(err)
+	run := func(statement string) {
+		t.Helper()
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
 	}
+	return s, func() (unlock func()) {
+		run(`BEGIN EXCLUSIVE`)
+		return func() { run(`ROLLBACK`) }
+	}
+}
+
+// While another process holds the lock, deliveries had better go elsewhere.
+func TestLockedFileIsNotReady(t *testing.T) {
+	t.Parallel()
+	s, lock := lockable(t)
+	unlock := lock()
 	answered := make(chan error, 1)
 	go func() {
 		d := delivery(newID())
@@ -274,9 +284,7 @@ func TestLockedFileIsNotReady(t *testing.T) {
 			t.Fatalf("a locked file is ready, or not for its lock: %v", err)
 		}
 	}
-	if _, err := db.ExecContext(t.Context(), `ROLLBACK`); err != nil {
-		t.Fatal(err)
-	}
+	unlock()
 	if err := <-answered; err != nil {
 		t.Errorf("after the lock: %v", err)
 	}
@@ -288,28 +296,13 @@ func TestLockedFileIsNotReady(t *testing.T) {
 // What finds nothing to write says nothing of the disk: a write that failed counts still.
 func TestFailureStaysUntilSomethingIsWritten(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "test.db")
-	s, err := store.Open(t.Context(), store.Options{Database: path, Logger: logger(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	db, err := store.OpenConns("file:" + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	db.SetMaxOpenConns(1)
-	if _, err := db.ExecContext(t.Context(), `BEGIN EXCLUSIVE`); err != nil {
-		t.Fatal(err)
-	}
+	s, lock := lockable(t)
+	unlock := lock()
 	d := delivery(newID())
 	if _, err := s.Accept(t.Context(), d, []*store.Build{build(d)}); err == nil {
 		t.Fatal("it was written beside a lock")
 	}
-	if _, err := db.ExecContext(t.Context(), `ROLLBACK`); err != nil {
-		t.Fatal(err)
-	}
+	unlock()
 	if _, err := s.Recall(t.Context(), "north"); err != nil {
 		t.Fatal(err)
 	}
@@ -332,22 +325,9 @@ func TestFailureStaysUntilSomethingIsWritten(t *testing.T) {
 // rows that are about to go.
 func TestForgettingIsWaitedFor(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "test.db")
-	s, err := store.Open(t.Context(), store.Options{Database: path, Logger: logger(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
+	s, lock := lockable(t)
 	save(t, s, accept(t, s, nil), store.Started)
-	db, err := store.OpenConns("file:" + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	db.SetMaxOpenConns(1)
-	if _, err := db.ExecContext(t.Context(), `BEGIN EXCLUSIVE`); err != nil {
-		t.Fatal(err)
-	}
+	unlock := lock()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var changed int64
@@ -363,9 +343,7 @@ func TestForgettingIsWaitedFor(t *testing.T) {
 		t.Error("it is not waited for")
 	case <-time.After(100 * time.Millisecond):
 	}
-	if _, err := db.ExecContext(t.Context(), `ROLLBACK`); err != nil {
-		t.Fatal(err)
-	}
+	unlock()
 	if <-forgotten; changed != 1 {
 		t.Errorf("%d rows were forgotten", changed)
 	}
