@@ -196,9 +196,7 @@ type closing struct {
 }
 
 func (s *Store) blockLoop() {
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
-	s.done.Go(func() { <-s.closing; stop() })
+	ctx := s.life
 	ticker := time.NewTicker(blockInterval)
 	defer ticker.Stop()
 	for tables := []*closing{{blocked: blockedBuilds()}, {blocked: blockedDeliveries()}}; ; {

@@ -33,8 +33,9 @@ type Store struct {
 	caller string // names this process in builds it calls
 
 	writes  chan *write
-	ending  chan struct{} // closed by Close: what was put aside is written
-	closing chan struct{} // and then nothing new is taken
+	ending  chan struct{}   // closed by Close: what was put aside is written
+	life    context.Context //nolint:containedctx // of the store, not of a request: it ends then, and nothing new is taken
+	end     context.CancelFunc
 	stopped chan struct{} // closed when nothing is written any more
 	singles chan struct{} // slots of writes that are retried singly, where they can run side by side
 
@@ -73,7 +74,6 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		caller:  uuid.NewString(),
 		writes:  make(chan *write, 256),
 		ending:  make(chan struct{}),
-		closing: make(chan struct{}),
 		stopped: make(chan struct{}),
 
 		notified: make(chan string, 1024),
@@ -83,17 +83,13 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if s.db, err = open(ctx, o.Database, o.Logger); err != nil {
 		return nil, fmt.Errorf("database %s: %w", name, err)
 	}
+	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	s.singles = make(chan struct{}, s.db.writers())
 	s.close = sync.OnceValue(s.shut)
 	s.done.Go(s.writeLoop)
 	s.asides.Go(s.asideLoop)
 	s.done.Go(s.blockLoop)
-	s.done.Go(func() { //nolint:contextcheck // it lives as long as the store
-		listening, stop := context.WithCancel(context.Background())
-		defer stop()
-		s.done.Go(func() { <-s.closing; stop() })
-		s.db.listen(listening, s.notified)
-	})
+	s.done.Go(func() { s.db.listen(s.life, s.notified) })
 	return s, nil
 }
 
@@ -140,7 +136,7 @@ func (s *Store) Close() error { return s.close() }
 func (s *Store) shut() error {
 	close(s.ending)
 	s.asides.Wait()
-	close(s.closing)
+	s.end()
 	s.done.Wait()
 	return s.db.close()
 }
@@ -222,7 +218,7 @@ func (s *Store) enqueue(ctx context.Context, w *write) error {
 	case s.writes <- w:
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-s.closing:
+	case <-s.life.Done():
 		return errClosed
 	}
 	select {
@@ -241,7 +237,7 @@ func (s *Store) writeLoop() {
 		select {
 		case w := <-s.writes:
 			s.commit(s.waiting(w))
-		case <-s.closing:
+		case <-s.life.Done():
 			for { // what was handed over before Close is still written
 				select {
 				case w := <-s.writes:
