@@ -111,11 +111,9 @@ func (t *Trigger) workQueue(q *queue) {
 	poll := time.NewTicker(store.Poll)
 	defer poll.Stop()
 	for free := t.slots; t.stopping.Err() == nil; {
-		taken := 0
 		if free > 0 {
-			taken = t.takeDue(q, free)
+			free -= t.takeDue(q, free)
 		}
-		free -= taken
 		var wake <-chan struct{}
 		var again <-chan time.Time
 		if free > 0 {
@@ -128,13 +126,9 @@ func (t *Trigger) workQueue(q *queue) {
 		case <-again:
 		case <-t.stopping.Done():
 		}
-		for more := true; more; { // what ended meanwhile
-			select {
-			case <-q.ended:
-				free++
-			default:
-				more = false
-			}
+		for range len(q.ended) { // what ended meanwhile
+			<-q.ended
+			free++
 		}
 	}
 }

@@ -129,28 +129,12 @@ func committedBefore(ctx context.Context, tx *tx, asked []*acceptance) error {
 	for i, a := range asked {
 		c.add(int64(i), a.delivery.Source, a.delivery.DuplicateKey, a.since())
 	}
-	for some := range tx.db.portions(c) {
-		with, args := tx.db.with(some)
-		found, err := tx.query(ctx, with+`SELECT c.n, coalesce((SELECT id FROM deliveries
-			WHERE source = c.source AND duplicate_key = c.key AND outcome = 'accepted' AND received_at >= c.since LIMIT 1), '') FROM c`, args...)
-		if err != nil {
-			return err
-		}
-		for found.Next() {
-			var (
-				n  int64
-				id string
-			)
-			if err := found.Scan(&n, &id); err != nil {
-				return errors.Join(err, found.Close())
-			}
-			asked[n].found = id
-		}
-		if err := errors.Join(found.Err(), found.Close()); err != nil {
-			return err
-		}
+	found, err := pairs[string](ctx, tx, c, `SELECT c.n, coalesce((SELECT id FROM deliveries
+		WHERE source = c.source AND duplicate_key = c.key AND outcome = 'accepted' AND received_at >= c.since LIMIT 1), '') FROM c`)
+	for n, id := range found {
+		asked[n].found = id
 	}
-	return nil
+	return err
 }
 
 // since is the earliest time, in microseconds, at which a delivery that says the

@@ -91,8 +91,8 @@ type calling struct {
 }
 
 // beginCalls is BeginCall for all that share a transaction: in rounds, because those of
-// one round do not see each other. It changes nothing of a build that is stale. A call has
-// half a lease at least; a lease that is long enough stays, and no index is written.
+// one round do not see each other. It changes nothing of a build that is stale. A call
+// begins with a whole lease.
 func (s *Store) beginCalls(ctx context.Context, tx *tx, all []*write) error {
 	for len(all) > 0 {
 		round, later := apart(all, func(w *write) []any {
@@ -102,10 +102,10 @@ func (s *Store) beginCalls(ctx context.Context, tx *tx, all []*write) error {
 			}
 			return keys
 		})
-		begun, err := tx.changed(ctx, callRows(round), `UPDATE builds SET state = 'calling', reason = '', caller = ?, due_at = CASE WHEN builds.worker = ? AND builds.due_at > `+tx.db.now()+` + ? THEN builds.due_at ELSE `+tx.db.now()+` + ? END, worker = ?,
+		begun, err := pairs[int64](ctx, tx, callRows(round), `UPDATE builds SET state = 'calling', reason = '', caller = ?, due_at = `+tx.db.now()+` + ?, worker = ?,
 			service = c.service, called_at = c.now, called_there = c.there, known_no = coalesce((`+highest+`), 0), attempts = builds.attempts + 1, asked = 0, held = 0, version = builds.version + 1
 			FROM c WHERE builds.seq = c.seq AND `+tx.db.among("builds.seq")+` AND builds.version = c.version AND NOT (`+ordered+` OR `+inTheWay+`) RETURNING builds.seq, 0`,
-			s.caller, s.caller, Lease.Microseconds()/2, Lease.Microseconds(), s.caller)
+			s.caller, Lease.Microseconds(), s.caller)
 		if err != nil {
 			return fmt.Errorf("begin calls: %w", err)
 		}
@@ -132,7 +132,7 @@ func (s *Store) beginCalls(ctx context.Context, tx *tx, all []*write) error {
 // parkAll is Park for all that share a transaction.
 func (*Store) parkAll(ctx context.Context, tx *tx, all []*write) error {
 	const first = `(` + earlier + ` ORDER BY e.seq LIMIT 1)`
-	held, err := tx.changed(ctx, callRows(all), `UPDATE builds SET service = c.service, worker = '', held = CASE WHEN `+ordered+` THEN 1 ELSE 2 END, reason = CASE WHEN `+ordered+` THEN ? ELSE ? END,
+	held, err := pairs[int64](ctx, tx, callRows(all), `UPDATE builds SET service = c.service, worker = '', held = CASE WHEN `+ordered+` THEN 1 ELSE 2 END, reason = CASE WHEN `+ordered+` THEN ? ELSE ? END,
 		due_at = `+tx.db.now()+` + CASE WHEN NOT `+ordered+` THEN ? WHEN `+first+` - c.since < ? THEN `+first+` - c.since ELSE ? END, version = builds.version + 1
 		FROM c WHERE builds.seq = c.seq AND `+tx.db.among("builds.seq")+` AND builds.version = c.version AND (`+ordered+` OR `+inTheWay+`) RETURNING builds.seq, builds.held`,
 		string(HoldOrder), string(HoldCall), lookAgain.Microseconds(), furthest.Microseconds(), furthest.Microseconds())
@@ -314,7 +314,7 @@ func saveRows(ctx context.Context, tx *tx, all []*write) (map[int64]int64, error
 		}
 		c.add(b.Seq, b.version, string(b.State), b.Reason, int64(b.Attempts), w.save.log, int64(b.Asked), b.BuildNumber, b.Seen, b.Adopted, micros(b.StartedAt), due)
 	}
-	saved, err := tx.changed(ctx, c, `UPDATE builds SET state = c.state, reason = c.reason, attempts = c.attempts, log = c.log, asked = c.asked, build_no = c.build_no, seen_no = c.seen_no,
+	saved, err := pairs[int64](ctx, tx, c, `UPDATE builds SET state = c.state, reason = c.reason, attempts = c.attempts, log = c.log, asked = c.asked, build_no = c.build_no, seen_no = c.seen_no,
 		adopted = c.adopted, claimed = c.build_no <> '', started_at = c.started_at, held = 0, worker = '', due_at = CASE WHEN c.wait >= 0 THEN `+tx.db.now()+` + c.wait ELSE 0 END, version = builds.version + 1
 		FROM c WHERE builds.seq = c.seq AND `+tx.db.among("builds.seq")+` AND builds.version = c.version
 		AND NOT EXISTS (SELECT 1 FROM builds o WHERE o.service = builds.service AND o.job_id = builds.job_id AND o.build_no = c.build_no AND o.claimed AND o.seq <> c.seq)
@@ -387,10 +387,13 @@ func wakeHeld(ctx context.Context, tx *tx, done []*Build) error {
 		byCommit = `m.commit_id = b.commit_id AND m.job_id = b.job_id AND m.service = b.service AND m.held = 2 AND m.commit_id <> ''`
 	)
 	of := ` FROM c CROSS JOIN builds b WHERE b.seq = c.seq AND ` + tx.db.among("b.seq")
-	holding, err := tx.changed(ctx, c, `SELECT c.seq, CASE WHEN c.final THEN 1 ELSE 0 END`+of+` AND (c.final AND (SELECT n.held FROM builds n WHERE `+next+`) > 0
+	holding, err := pairs[int64](ctx, tx, c, `SELECT c.seq, CASE WHEN c.final THEN 1 ELSE 0 END`+of+` AND (c.final AND (SELECT n.held FROM builds n WHERE `+next+`) > 0
 		OR EXISTS (SELECT 1 FROM builds r WHERE `+byRef+`) OR EXISTS (SELECT 1 FROM builds m WHERE `+byCommit+`))`)
 	if err != nil {
 		return fmt.Errorf("look for builds that are held: %w", err)
+	}
+	if len(holding) == 0 {
+		return nil
 	}
 	c.args = c.args[:0]
 	for seq, final := range holding {
@@ -401,19 +404,12 @@ func wakeHeld(ctx context.Context, tx *tx, done []*Build) error {
 		at := fmt.Sprintf(" ORDER BY seq LIMIT 1 OFFSET %d)", n)
 		woken = append(woken, `SELECT (SELECT r.seq FROM builds r WHERE `+byRef+at+of, `SELECT (SELECT m.seq FROM builds m WHERE `+byCommit+at+of)
 	}
-	for some := range tx.db.portions(c) {
-		with, args := tx.db.with(some)
-		rows, err := tx.query(ctx, with+`UPDATE builds SET due_at = `+tx.db.now()+`, held = 0 WHERE worker = '' AND seq IN (`+strings.Join(woken, " UNION ALL ")+`) RETURNING target`, args...)
-		if err != nil {
-			return fmt.Errorf("wake builds: %w", err)
-		}
-		targets, err := collect[string](rows)
-		if err != nil {
-			return fmt.Errorf("wake builds: %w", err)
-		}
-		for _, target := range targets {
-			tx.notify(target)
-		}
+	targets, err := pairs[string](ctx, tx, c, `UPDATE builds SET due_at = `+tx.db.now()+`, held = 0 WHERE worker = '' AND seq IN (`+strings.Join(woken, " UNION ALL ")+`) RETURNING builds.seq, builds.target`)
+	if err != nil {
+		return fmt.Errorf("wake builds: %w", err)
+	}
+	for _, target := range targets {
+		tx.notify(target)
 	}
 	return nil
 }

@@ -73,12 +73,11 @@ func wait(at time.Time) int64 { return min(max(0, time.Until(at)), furthest).Mic
 // cannot be read is logged and left out.
 func (s *Store) Due(ctx context.Context, target string, n int) (due []*Build, err error) {
 	var taken []*Build // not a result: it may be written yet when ctx ends
-	w := &write{}
-	w.do = func(ctx context.Context, tx *tx) (err error) {
+	err = s.writeSome(ctx, func(ctx context.Context, tx *tx) (changed int64, err error) {
 		taken = nil
 		rows, err := builds().due(ctx, tx, s.caller, target, n)
 		if err != nil {
-			return fmt.Errorf("builds of target %s that are due: %w", target, err)
+			return 0, fmt.Errorf("builds of target %s that are due: %w", target, err)
 		}
 		defer func() { err = errors.Join(err, rows.Close()) }()
 		for rows.Next() {
@@ -89,10 +88,9 @@ func (s *Store) Due(ctx context.Context, target string, n int) (due []*Build, er
 			}
 			taken = append(taken, b)
 		}
-		w.idle = len(taken) == 0
-		return rows.Err()
-	}
-	if err := s.enqueue(ctx, w); err != nil {
+		return int64(len(taken)), rows.Err()
+	})
+	if err != nil {
 		return nil, err
 	}
 	slices.SortFunc(taken, func(a, b *Build) int { return int(a.Seq - b.Seq) })

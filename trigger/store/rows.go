@@ -32,22 +32,25 @@ func (r *rows) insert(ctx context.Context, tx *tx) error {
 	return nil
 }
 
-// changed runs a statement that reads c, and gives what it returns: two numbers a row, the
-// first of them its seq.
-func (t *tx) changed(ctx context.Context, c *rows, statement string, args ...any) (map[int64]int64, error) {
-	all := map[int64]int64{}
-	for some := range t.db.portions(c) {
-		with, values := t.db.with(some)
-		found, err := t.query(ctx, with+statement, append(values, args...)...)
+// pairs runs a statement that reads c, and gives what it returns: a number a row, such as
+// its seq, and a value.
+func pairs[T any](ctx context.Context, tx *tx, c *rows, statement string, args ...any) (map[int64]T, error) {
+	all := map[int64]T{}
+	for some := range tx.db.portions(c) {
+		with, values := tx.db.with(some)
+		found, err := tx.query(ctx, with+statement, append(values, args...)...)
 		if err != nil {
 			return nil, err
 		}
 		for found.Next() {
-			var seq, what int64
-			if err := found.Scan(&seq, &what); err != nil {
+			var (
+				number int64
+				value  T
+			)
+			if err := found.Scan(&number, &value); err != nil {
 				return nil, errors.Join(err, found.Close())
 			}
-			all[seq] = what
+			all[number] = value
 		}
 		if err := errors.Join(found.Err(), found.Close()); err != nil {
 			return nil, err
