@@ -96,7 +96,7 @@ test: ## Run all tests, with the race detector where there is a C compiler
 
 .PHONY: kill
 kill: ## Kill real processes ROUNDS times under load, and count DELIVERIES
-	$(GO) test ./cmd/internal/killtest -count=1 -v -timeout 2h -rounds $(ROUNDS) -deliveries $(DELIVERIES)
+	$(GO) test ./cmd/internal/e2e/kill -count=1 -v -timeout 2h -rounds $(ROUNDS) -deliveries $(DELIVERIES)
 
 .PHONY: lint
 lint: $(GOLANGCI) ## Check formatting, module files and code
@@ -117,7 +117,7 @@ alerts: $(PROMTOOL) ## Check the alerts, and run their tests
 .PHONY: chart
 chart: $(HELM) $(HELM_UNITTEST) $(HELM_DOCS) $(KUBECONFORM) $(CONTROLLER_GEN) ## Check the Helm chart with the real tools, each way to run it
 	$(HELM_UNITTEST) $(CHART)
-	BUILDBRIDGE_CHART_TOOLS='$(dir $(HELM)):$(dir $(KUBECONFORM)):$(dir $(CONTROLLER_GEN))' $(GO) test -count=1 ./cmd/internal/charttest
+	BUILDBRIDGE_CHART_TOOLS='$(dir $(HELM)):$(dir $(KUBECONFORM)):$(dir $(CONTROLLER_GEN))' $(GO) test -count=1 ./cmd/internal/e2e/chart
 	@$(HELM_DOCS) --dry-run $(HELM_DOCS_FLAGS) | diff -u $(CHART)/README.md - || { echo 'run make chart-docs' >&2; exit 1; }
 
 .PHONY: chart-docs
@@ -130,9 +130,9 @@ bench: ## Run all benchmarks; BENCHTIME=1x to see that they work
 
 .PHONY: bench-load
 bench-load: ## Measure the program under load, next to a bare handler: minutes; LOADFLAGS='-run Accept' for a part
-	$(GO) test ./cmd/internal/loadtest -count=1 -v -timeout 2h $(LOADFLAGS) -args -full
+	$(GO) test ./cmd/internal/e2e/load -count=1 -v -timeout 2h $(LOADFLAGS) -args -full
 
-OBSERVE = $(GO) test ./cmd/internal/observetest -count=1 -v -prometheus '$(PROMETHEUS)' -promtool '$(PROMTOOL)'
+OBSERVE = $(GO) test ./cmd/internal/e2e/observe -count=1 -v -prometheus '$(PROMETHEUS)' -promtool '$(PROMTOOL)'
 
 .PHONY: observe
 observe: $(PROMETHEUS) $(PROMTOOL) ## Try dashboards and alerts on a real Prometheus
@@ -140,7 +140,7 @@ observe: $(PROMETHEUS) $(PROMTOOL) ## Try dashboards and alerts on a real Promet
 
 .PHONY: pictures
 pictures: $(PROMETHEUS) $(PROMTOOL) ## Draw the dashboards for docs/images: three minutes
-	$(OBSERVE) -run Observe -lasting 150s -pictures ../../../docs/images
+	$(OBSERVE) -run Observe -lasting 150s -pictures ../../../../docs/images
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME: a time, or a count of inputs such as 20000x

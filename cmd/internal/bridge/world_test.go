@@ -17,7 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"buildbridge/cmd/internal/bridge"
-	"buildbridge/cmd/internal/programtest"
+	"buildbridge/cmd/internal/e2e/program"
 	"buildbridge/handlers/codehost/codehosttest"
 	"buildbridge/mapping"
 	"buildbridge/trigger/codearts/codeartstest"
@@ -70,7 +70,7 @@ type world struct {
 	simulator *codeartstest.Server
 	database  string
 	rules     atomic.Value // string: what the next reload reads
-	logs      *programtest.Log
+	logs      *program.Log
 	http      *http.Client
 }
 
@@ -86,7 +86,7 @@ func newWorld(t *testing.T, change ...func(*bridge.Options)) *world {
 			Keys: []codeartstest.Key{{AccessKey: "AK", SecretKey: "SK"}},
 		}),
 		database: filepath.Join(t.TempDir(), "buildbridge.db"),
-		logs:     &programtest.Log{},
+		logs:     &program.Log{},
 		http:     &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
 	}
 	t.Cleanup(w.simulator.Close)

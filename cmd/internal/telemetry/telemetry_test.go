@@ -17,7 +17,7 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 
-	"buildbridge/cmd/internal/programtest"
+	"buildbridge/cmd/internal/e2e/program"
 	"buildbridge/cmd/internal/telemetry"
 	"buildbridge/cmd/internal/telemetry/telemetrytest"
 )
@@ -25,7 +25,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // logger writes text to a log.
-func logger(l *programtest.Log) *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+func logger(l *program.Log) *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
 // environment sets variables, and unsets all others of OpenTelemetry.
 func environment(t *testing.T, set map[string]string) {
@@ -51,7 +51,7 @@ func TestNothingIsStartedUnlessACollectorIsNamed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			environment(t, set)
-			l := &programtest.Log{}
+			l := &program.Log{}
 			log := logger(l)
 			tracing, err := telemetry.Start(t.Context(), "v1", log)
 			if err != nil || tracing != nil {
@@ -90,7 +90,7 @@ func TestWhatMakesNoSenseIsRefused(t *testing.T) {
 			for name, value := range test.set {
 				t.Setenv(name, value)
 			}
-			tracing, err := telemetry.Start(t.Context(), "v1", logger(&programtest.Log{}))
+			tracing, err := telemetry.Start(t.Context(), "v1", logger(&program.Log{}))
 			if err == nil {
 				tracing.Stop(t.Context(), time.Second)
 				t.Fatal("it was started")
@@ -105,7 +105,7 @@ func TestWhatMakesNoSenseIsRefused(t *testing.T) {
 func span(t *testing.T, tracing *telemetry.Tracing) trace.Span {
 	t.Helper()
 	ctx, s := tracing.TracerProvider().Tracer("test").Start(t.Context(), "test")
-	log := &programtest.Log{}
+	log := &program.Log{}
 	tracing.Logger(logger(log)).With("a", 1).InfoContext(ctx, "in it")
 	want := "trace_id=" + s.SpanContext().TraceID().String() + " span_id=" + s.SpanContext().SpanID().String()
 	if strings.Contains(log.String(), want) != s.SpanContext().IsSampled() {
@@ -122,7 +122,7 @@ func TestStandardEnvironment(t *testing.T) {
 		"OTEL_EXPORTER_OTLP_HEADERS":  "x-api-key=abc%20def",
 		"OTEL_RESOURCE_ATTRIBUTES":    "deployment.environment=lab,service.version=v9",
 	})
-	l := &programtest.Log{}
+	l := &program.Log{}
 	tracing, err := telemetry.Start(t.Context(), "v1", logger(l))
 	if err != nil {
 		t.Fatal(err)
@@ -185,7 +185,7 @@ func TestGRPC(t *testing.T) {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	environment(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + l.Addr().String(), "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
-	log := &programtest.Log{}
+	log := &program.Log{}
 	tracing, err := telemetry.Start(t.Context(), "v1", logger(log))
 	if err != nil {
 		t.Fatal(err)
@@ -212,7 +212,7 @@ func TestStopIsBounded(t *testing.T) {
 			defer silent.Close()
 			defer close(release)
 			environment(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": silent.URL, "OTEL_EXPORTER_OTLP_PROTOCOL": protocol})
-			l := &programtest.Log{}
+			l := &program.Log{}
 			tracing, err := telemetry.Start(t.Context(), "v1", logger(l))
 			if err != nil {
 				t.Fatal(err)
@@ -245,7 +245,7 @@ func TestFaultsAreLoggedNowAndThen(t *testing.T) {
 		"OTEL_EXPORTER_OTLP_ENDPOINT": angry.URL, "OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Bearer%20" + secret,
 		"OTEL_BSP_SCHEDULE_DELAY": "10",
 	})
-	l := &programtest.Log{}
+	l := &program.Log{}
 	tracing, err := telemetry.Start(t.Context(), "v1", logger(l))
 	if err != nil {
 		t.Fatal(err)

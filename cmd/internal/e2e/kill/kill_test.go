@@ -1,0 +1,71 @@
+package kill
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"buildbridge/trigger/codearts/codeartstest"
+)
+
+// lagging is a service whose records lag, and lack their commits at first. Both
+// are well within the patience of the rules.
+func lagging() codeartstest.Options {
+	return codeartstest.Options{RecordLag: 300 * time.Millisecond, CommitLag: 700 * time.Millisecond}
+}
+
+// fleets are what most promises are tried with.
+func fleets() map[string]int {
+	return map[string]int{"one process on SQLite": 1, "three replicas on Postgres": 3}
+}
+
+// database makes one for that many processes; "" is a SQLite file of the fleet's.
+func database(t *testing.T, processes int) string {
+	t.Helper()
+	if processes == 1 {
+		return ""
+	}
+	return shared.Database(t)
+}
+
+// Processes are killed at random moments under load, while the service loses a
+// third of its answers and has a bad day besides.
+func TestKill(t *testing.T) {
+	t.Parallel()
+	for phrase, processes := range fleets() {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, database(t, processes), processes, lagging())
+			w.fault(lostAnswers(0.3, 0.05)...)
+			w.fault(weather()...)
+			w.load(func() {
+				for range *rounds {
+					time.Sleep(rand.N(1200 * time.Millisecond)) // a random moment
+					place := rand.N(processes)
+					w.fleet.kill(place)
+					w.fleet.start(place)
+				}
+			})
+			w.report(w.settle(), fmt.Sprintf("%d rounds, %d kills", *rounds, *rounds))
+		})
+	}
+}
+
+// All replicas are killed at once, and find each other's calls.
+func TestKillAll(t *testing.T) {
+	t.Parallel()
+	const processes = 3
+	w := newWorld(t, shared.Database(t), processes, lagging())
+	w.fault(lostAnswers(0.3, 0.05)...)
+	w.load(func() {
+		time.Sleep(rand.N(1200 * time.Millisecond))
+		for i := range processes {
+			w.fleet.kill(i)
+		}
+		for i := range processes {
+			w.fleet.start(i)
+		}
+	})
+	w.report(w.settle(), "all 3 killed at once")
+}

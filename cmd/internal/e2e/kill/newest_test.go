@@ -1,0 +1,67 @@
+package kill
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"buildbridge/trigger/codearts/codeartstest"
+)
+
+// A hundred pushes to one branch come one after the other: the last is built, and
+// those that waited are superseded by a later one; settle looks at that.
+func TestNewestOfABurst(t *testing.T) {
+	t.Parallel()
+	const burst = 100
+	for phrase, processes := range fleets() {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, database(t, processes), processes, codeartstest.Options{})
+			w.fault(lostAnswers(0.3, 0.1)...)
+			w.fault(codeartstest.Fault{Path: codeartstest.PathRun, Delay: 200 * time.Millisecond})
+			for range burst {
+				w.host.send(t.Context(), w.history.push("acme/newest", "main", "newest"))
+			}
+			all := w.settle()
+			if len(all) != burst {
+				t.Fatalf("%d builds, want %d", len(all), burst)
+			}
+			last := all[burst-1]
+			if want := fmt.Sprintf("%040x", burst); last.state != "started" || last.commit != want {
+				t.Errorf("the last build is %s, of %s; want %s", last.state, last.commit, want)
+			}
+			if n := w.simulator.RunCount(); n > burst/2 {
+				t.Errorf("%d of %d were built: nothing was superseded", n, burst)
+			}
+			w.report(all, "burst on "+phrase)
+		})
+	}
+}
+
+// Builds of one line are started in the order of their deliveries, whoever works
+// them and however often they are tried. settle looks at the order; here is but
+// one line, so that all replicas are after the same builds.
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	for phrase, processes := range fleets() {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, database(t, processes), processes, codeartstest.Options{})
+			w.fault(lostAnswers(0.2, 0.05)...)
+			w.fault(codeartstest.Fault{Path: codeartstest.PathRun, Status: 429, RetryAfter: 1, Probability: 0.05})
+			want := min(20, *deliveries)
+			for range want {
+				w.host.send(t.Context(), w.history.push("acme/shop-0", "main", "cart-0"))
+			}
+			all := w.settle()
+			for i, key := range first(w.started()) {
+				if want := buildKey("cart-0", "refs/heads/main", fmt.Sprintf("%040x", i+1)); key != want {
+					t.Errorf("build %d is %q, want %q", i, key, want)
+				}
+			}
+			w.report(all, "one line on "+phrase)
+		})
+	}
+}
+
+func first[T, U any](t T, _ U) T { return t }

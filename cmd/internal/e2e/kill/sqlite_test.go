@@ -1,0 +1,203 @@
+package kill
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"buildbridge/trigger/codearts/codeartstest"
+)
+
+// The database of a process under load takes nothing for a while: what cannot be
+// stored is answered with 503, and everything goes on by itself afterwards.
+func TestSQLiteFaults(t *testing.T) {
+	t.Parallel()
+	for phrase, spoil := range map[string]func(w *world) (mend func()){
+		"locked by another process":         lock,
+		"moved away":                        moveAway,
+		"on a disk that is full":            func(w *world) func() { return w.limitFiles(64 << 10) },
+		"on a disk that takes nothing more": func(w *world) func() { return w.limitFiles(0) },
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "", 1, codeartstest.Options{})
+			w.fault(lostAnswers(0.1, 0)...)
+			w.outage(spoil)
+			all := w.settle()
+			w.intact(w.fleet.path())
+			w.report(all, phrase)
+		})
+	}
+}
+
+// outage has the database fail in the middle of load until the host notices, and
+// for a moment more.
+func (w *world) outage(spoil func(w *world) (mend func())) {
+	w.t.Helper()
+	w.fault(codeartstest.Fault{Path: codeartstest.PathRun, Delay: 300 * time.Millisecond, Probability: 0.5})
+	w.load(func() {
+		eventually(w.t, "deliveries are accepted", func() bool { return w.host.accepted.Load() > 20 })
+		mend := spoil(w)
+		refused := w.host.unavailable.Load()
+		eventually(w.t, "deliveries are refused", func() bool { return w.host.unavailable.Load() > refused+10 })
+		time.Sleep(time.Second) // calls are answered, and cannot be saved
+		mend()
+		accepted := w.host.accepted.Load()
+		eventually(w.t, "deliveries are accepted again", func() bool { return w.host.accepted.Load() > accepted+20 })
+	})
+	if n := w.host.unanswered.Load(); n > 0 {
+		w.t.Errorf("%d deliveries got no answer, want 503", n)
+	}
+}
+
+// moveAway takes the file from its place.
+func moveAway(w *world) (mend func()) {
+	w.t.Helper()
+	path := w.fleet.path()
+	rename := func(from, to string) {
+		w.t.Helper()
+		if err := os.Rename(from, to); err != nil {
+			w.t.Error(err)
+		}
+	}
+	rename(path, path+".away")
+	return func() { rename(path+".away", path) }
+}
+
+// lock takes the file for another process that writes.
+func lock(w *world) (mend func()) {
+	w.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+w.fleet.path()+"?_pragma=busy_timeout(10000)")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	conn, err := db.Conn(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := conn.ExecContext(w.t.Context(), `BEGIN EXCLUSIVE`); err != nil {
+		w.t.Fatal(err)
+	}
+	return func() {
+		if _, err := conn.ExecContext(w.t.Context(), `ROLLBACK`); err != nil {
+			w.t.Error(err)
+		}
+		if err := conn.Close(); err != nil {
+			w.t.Error(err)
+		}
+		if err := db.Close(); err != nil {
+			w.t.Error(err)
+		}
+	}
+}
+
+// limitFiles lets the process write no byte of a file beyond the limit, as if the
+// disk had no more room there; with a limit of 0 none at all.
+func (w *world) limitFiles(limit uint64) (mend func()) {
+	w.t.Helper()
+	pid := w.fleet.at(0).PID()
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+		w.t.Fatal(err)
+	}
+	set := func(r syscall.Rlimit) {
+		w.t.Helper()
+		//nolint:gosec // the limit goes to the kernel and is read there
+		_, _, errno := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(pid), syscall.RLIMIT_FSIZE, uintptr(unsafe.Pointer(&r)), 0, 0, 0)
+		if errno != 0 {
+			w.t.Fatal("prlimit: ", errno)
+		}
+	}
+	set(syscall.Rlimit{Cur: limit, Max: before.Max})
+	return func() { set(before) }
+}
+
+// intact wants a file in order.
+func (w *world) intact(path string) {
+	w.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=query_only(ON)")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer db.Close()
+	var verdict string
+	if err := db.QueryRowContext(w.t.Context(), `PRAGMA integrity_check`).Scan(&verdict); err != nil || verdict != "ok" {
+		w.t.Errorf("integrity_check: %s, %v", verdict, err)
+	}
+}
+
+// A file system of its own runs full, and has room again.
+func TestSQLiteOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	if out, err := exec.CommandContext(t.Context(), "unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt").CombinedOutput(); err != nil {
+		t.Skipf("SKIPPED, no file system may be mounted here: %v %s", err, out)
+	}
+	w := &world{t: t, history: newHistory(), pace: 15 * time.Millisecond}
+	w.simulate(codeartstest.Options{})
+	w.fleet = newFleet(t, "", rules(w.simulator.URL))
+	w.fleet.wrap = []string{"unshare", "-rm", "sh", "-c", `mount -t tmpfs -o size=8m tmpfs "$0" && exec "$@"`, w.fleet.disk()}
+	w.host = newHost(t, w.fleet.public)
+	disk, err := os.Open(fmt.Sprintf("/proc/%d/root%s", w.fleet.start(0).PID(), w.fleet.disk()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer disk.Close() // until then there is the file system
+	path := fmt.Sprintf("/proc/self/fd/%d/", disk.Fd())
+	w.outage(func(*world) func() {
+		ballast, err := os.Create(path + "ballast")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for err == nil {
+			_, err = ballast.Write(make([]byte, 4096))
+		}
+		_ = ballast.Close() // the disk is full, as it has to be
+		return func() {
+			if err := os.Remove(path + "ballast"); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	eventually(t, "everything is built", func() bool { return w.difference() == "" })
+	w.fleet.take(0).Term()
+	// SQLite asks for the names of links, which lead elsewhere: it gets a copy, and
+	// of the log too, which may have been too much for the disk at the end.
+	for _, suffix := range []string{"", "-wal"} {
+		content, err := os.ReadFile(path + "buildbridge.db" + suffix)
+		if suffix != "" && errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(w.fleet.path()+suffix, content, 0o600); err != nil { //nolint:gosec // a folder of the test's
+			t.Fatal(err)
+		}
+	}
+	w.open("sqlite", w.fleet.path())
+	all := w.settle()
+	w.intact(w.fleet.path())
+	w.report(all, "on a file system that ran full")
+}
+
+// The program says what is wrong when it cannot begin.
+func TestSQLiteThatCannotBeOpened(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "", 1, codeartstest.Options{})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	second := exec.CommandContext(ctx, binary, w.fleet.arg...)
+	second.Dir = w.fleet.dir
+	second.Env = append(os.Environ(), w.fleet.env...)
+	out, err := second.CombinedOutput()
+	if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 1 { //nolint:errorlint // Run gives no other
+		t.Errorf("a second process on the file: %v, want exit code 1\n%s", err, out)
+	}
+}

@@ -1,0 +1,60 @@
+package load
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"buildbridge/cmd/internal/e2e/program"
+	"buildbridge/trigger/store/postgrestest"
+)
+
+// The scale of the tests. What they default to only shows that they work.
+var (
+	full    = flag.Bool("full", false, "measure: everything at the scale that docs/performance.md gives")          //nolint:gochecknoglobals // a flag of the tests
+	rounds  = flag.Int("rounds", 3, "how often what is compared is measured, in turns; the table has the median")  //nolint:gochecknoglobals // a flag of the tests
+	lasting = flag.Duration("lasting", 10*time.Second, "how long each measurement lasts")                          //nolint:gochecknoglobals // a flag of the tests
+	waiting = flag.Int("waiting", 1_000_000, "builds that wait while acceptance next to a long queue is measured") //nolint:gochecknoglobals // a flag of the tests
+	conns   = flag.Int("connections", 64, "connections of the closed loop")                                        //nolint:gochecknoglobals // a flag of the tests
+)
+
+var (
+	binary  string              //nolint:gochecknoglobals // the path of the program, built once
+	server  postgrestest.Server //nolint:gochecknoglobals // one for all tests
+	figures table               //nolint:gochecknoglobals // of all tests
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if len(os.Args) > 1 && os.Getenv(bareVariable) != "" {
+		fmt.Fprintln(os.Stderr, serveBare())
+		os.Exit(1) //nolint:forbidigo // the main of a process of its own
+	}
+	if !*full {
+		*rounds, *lasting, *waiting, *conns = 1, 300*time.Millisecond, 50, 8
+	}
+	server.Sync = true
+	dir, err := os.MkdirTemp("", "buildbridge-load")
+	if err == nil {
+		binary, err = program.Build(dir, false)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1) //nolint:forbidigo // the main of the tests
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if testing.Verbose() {
+			figures.print(os.Stdout)
+		}
+		if err := errors.Join(server.Stop(), os.RemoveAll(dir)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+		os.Exit(code) //nolint:forbidigo // the main of the tests
+	}))
+}
