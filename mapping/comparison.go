@@ -125,8 +125,8 @@ func (r *rule) values(field string) []string {
 // deepComparisons finds ==, != and in between lists or maps that hold lists or maps,
 // or whose type is not known: one such call can go through more than all that an
 // expression may cost.
-func deepComparisons(checked *cel.Ast) []placedFault {
-	var faults []placedFault
+func deepComparisons(text string, checked *cel.Ast) []textFault {
+	var faults []textFault
 	native := checked.NativeRep()
 	for _, c := range ast.MatchDescendants(ast.NavigateAST(native), ast.KindMatcher(ast.CallKind)) {
 		args, flat := c.AsCall().Args(), true
@@ -138,9 +138,10 @@ func deepComparisons(checked *cel.Ast) []placedFault {
 		}
 		if !flat {
 			at := native.SourceInfo().GetStartLocation(c.ID())
-			faults = append(faults, placedFault{expressionFault{
-				message: "only texts, numbers, and lists or maps of them can be compared, and their types have to be known when the file is loaded",
-			}, at.Line(), at.Column()})
+			faults = append(faults, textFault{
+				byteOffset(text, at.Line(), at.Column()),
+				"only texts, numbers, and lists or maps of them can be compared, and their types have to be known when the file is loaded",
+			})
 		}
 	}
 	return faults

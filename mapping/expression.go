@@ -46,13 +46,7 @@ type language struct {
 
 type compiled struct {
 	expression *expression
-	faults     []expressionFault
-}
-
-// expressionFault is a fault in an expression at an offset in bytes.
-type expressionFault struct {
-	offset  int
-	message string
+	faults     []textFault
 }
 
 func newLanguage() (*language, error) {
@@ -145,7 +139,7 @@ func guard(env *cel.Env) (*cel.Env, error) {
 }
 
 // compile checks an expression.
-func (l *language) compile(text string) (*expression, []expressionFault) {
+func (l *language) compile(text string) (*expression, []textFault) {
 	if c, ok := l.compiled[text]; ok {
 		return c.expression, c.faults
 	}
@@ -154,14 +148,14 @@ func (l *language) compile(text string) (*expression, []expressionFault) {
 	return e, faults
 }
 
-func (l *language) compileNew(text string) (_ *expression, faults []expressionFault) {
+func (l *language) compileNew(text string) (_ *expression, faults []textFault) {
 	defer func() {
 		if r := recover(); r != nil {
-			faults = []expressionFault{{0, fmt.Sprintf("the expression cannot be read: %v", r)}}
+			faults = []textFault{{0, fmt.Sprintf("the expression cannot be read: %v", r)}}
 		}
 	}()
 	if n := utf8.RuneCountInString(text); n > maxExpression {
-		return nil, []expressionFault{{0, fmt.Sprintf("an expression has at most %d characters, this has %d", maxExpression, n)}}
+		return nil, []textFault{{0, fmt.Sprintf("an expression has at most %d characters, this has %d", maxExpression, n)}}
 	}
 	checked, issues := l.env.Compile(text)
 	if issues.Err() != nil {
@@ -170,20 +164,16 @@ func (l *language) compileNew(text string) (_ *expression, faults []expressionFa
 		}
 		return nil, faults
 	}
-	placed := badPatterns(checked, "matchesGlob", false, checkGlob)
-	placed = append(placed, badPatterns(checked, overloads.Matches, true, checkRegexp)...)
-	placed = append(placed, deepComparisons(checked)...)
-	for _, f := range placed {
-		f.offset = byteOffset(text, f.line, f.column)
-		faults = append(faults, f.expressionFault)
-	}
+	faults = badPatterns(text, checked, "matchesGlob", false, checkGlob)
+	faults = append(faults, badPatterns(text, checked, overloads.Matches, true, checkRegexp)...)
+	faults = append(faults, deepComparisons(text, checked)...)
 	if faults != nil {
 		return nil, faults
 	}
 	program, err := l.env.Program(checked, cel.EvalOptions(cel.OptOptimize),
 		cel.OptimizeRegex(boundRegexp(overloads.Matches), boundRegexp(overloads.MatchesString)))
 	if err != nil {
-		return nil, []expressionFault{{0, err.Error()}}
+		return nil, []textFault{{0, err.Error()}}
 	}
 	e := &expression{text: text, program: program, result: checked.OutputType(), fields: fieldsOf(checked)}
 	e.requires, e.never = requires(checked.NativeRep().Expr())
@@ -217,7 +207,7 @@ var (
 )
 
 // explain makes CEL's message one that helps, at the name it is about.
-func (l *language) explain(text string, offset int, message string) expressionFault {
+func (l *language) explain(text string, offset int, message string) textFault {
 	message, _, _ = strings.Cut(message, "\n")
 	if m := undefinedField.FindStringSubmatch(message); m != nil {
 		hint := Suggest(m[1], eventFieldNames())
@@ -227,13 +217,13 @@ func (l *language) explain(text string, offset int, message string) expressionFa
 		if strings.HasPrefix(text[offset:], ".") {
 			offset++ // CEL points at the dot before it
 		}
-		return expressionFault{offset, fmt.Sprintf("event has no field %q%s", m[1], hint)}
+		return textFault{offset, fmt.Sprintf("event has no field %q%s", m[1], hint)}
 	}
 	if m := undeclared.FindStringSubmatch(message); m != nil {
 		if strings.HasSuffix(text[:offset], m[1]) {
 			offset -= len(m[1]) // and at the parenthesis behind it
 		}
-		return expressionFault{offset, fmt.Sprintf("unknown name %q%s", m[1], Suggest(m[1], append([]string{"event"}, l.names...)))}
+		return textFault{offset, fmt.Sprintf("unknown name %q%s", m[1], Suggest(m[1], append([]string{"event"}, l.names...)))}
 	}
 	if syntax, ok := strings.CutPrefix(message, "Syntax error: "); ok {
 		syntax, _, _ = strings.Cut(syntax, " expecting ")
@@ -242,18 +232,13 @@ func (l *language) explain(text string, offset int, message string) expressionFa
 		}
 		message = "not an expression: " + syntax
 	}
-	return expressionFault{offset, message}
-}
-
-type placedFault struct {
-	expressionFault
-	line, column int
+	return textFault{offset, message}
 }
 
 // badPatterns finds patterns, the last argument of a function, that check refuses.
 // One that is not written out is refused where written says so.
-func badPatterns(checked *cel.Ast, function string, written bool, check func(string) error) []placedFault {
-	var faults []placedFault
+func badPatterns(text string, checked *cel.Ast, function string, written bool, check func(string) error) []textFault {
+	var faults []textFault
 	native := checked.NativeRep()
 	for _, c := range ast.MatchDescendants(ast.NavigateAST(native), ast.FunctionMatcher(function)) {
 		args := c.AsCall().Args()
@@ -270,7 +255,7 @@ func badPatterns(checked *cel.Ast, function string, written bool, check func(str
 		}
 		if err != nil {
 			at := native.SourceInfo().GetStartLocation(arg.ID())
-			faults = append(faults, placedFault{expressionFault{message: function + ": " + err.Error()}, at.Line(), at.Column()})
+			faults = append(faults, textFault{byteOffset(text, at.Line(), at.Column()), function + ": " + err.Error()})
 		}
 	}
 	return faults

@@ -10,14 +10,21 @@ import (
 
 // Fault is one thing wrong in a rules document, at its place.
 type Fault struct {
-	File    string // as given in File.Name
-	Line    int    // from 1
-	Column  int    // from 1, in characters
-	Rule    string // name of the rule, "" outside of rules
-	Field   string // path of the field inside its rule, source or target; "" for the document
-	Message string // what is wrong, and what to do
+	File    string `json:"file"`    // as given in File.Name
+	Line    int    `json:"line"`    // from 1
+	Column  int    `json:"column"`  // from 1, in characters
+	Rule    string `json:"rule"`    // name of the rule, "" outside of rules
+	Field   string `json:"field"`   // path of the field inside its rule, source or target; "" for the document
+	Message string `json:"message"` // what is wrong, and what to do
 
-	Warning bool // the document can be used all the same
+	Warning bool `json:"-"` // the document can still be used
+}
+
+// textFault is something wrong in a text of a document: a template, an expression.
+// Where the text is in the file makes it a [Fault].
+type textFault struct {
+	offset  int // in the text, in bytes
+	message string
 }
 
 // Error implements error: file:line:column: rule "x": field: what is wrong.

@@ -13,15 +13,9 @@ type segment struct {
 	isExpr     bool
 }
 
-// templateError is a fault in a template, at an offset in bytes.
-type templateError struct {
-	offset  int
-	message string
-}
-
 // splitTemplate takes text apart at its ${…}. $${ stands for a literal ${. With
 // an error come the segments before it.
-func splitTemplate(s string) ([]segment, *templateError) {
+func splitTemplate(s string) ([]segment, *textFault) {
 	var out []segment
 	var literal strings.Builder
 	flush := func() {
@@ -45,7 +39,7 @@ func splitTemplate(s string) ([]segment, *templateError) {
 			expr := s[i+2 : i+2+n]
 			if strings.TrimSpace(expr) == "" {
 				flush()
-				return out, &templateError{i, "${} is empty; write $${ for a literal ${"}
+				return out, &textFault{i, "${} is empty; write $${ for a literal ${"}
 			}
 			flush()
 			out = append(out, segment{expression: expr, offset: i + 2, isExpr: true})
@@ -62,7 +56,7 @@ func splitTemplate(s string) ([]segment, *templateError) {
 // expressionLength finds the } that ends an expression: braces, string literals
 // and comments inside of it are understood as CEL does. Offsets of its errors
 // count from the ${ before s.
-func expressionLength(s string) (int, *templateError) {
+func expressionLength(s string) (int, *textFault) {
 	depth := 0
 	for i := 0; i < len(s); {
 		switch c := s[i]; {
@@ -78,20 +72,20 @@ func expressionLength(s string) (int, *templateError) {
 		case c == '"' || c == '\'':
 			n := stringLength(s[i:], isRaw(s[:i]))
 			if n < 0 {
-				return 0, &templateError{2 + i, fmt.Sprintf("the text that begins with %c does not end", c)}
+				return 0, &textFault{2 + i, fmt.Sprintf("the text that begins with %c does not end", c)}
 			}
 			i += n
 		case strings.HasPrefix(s[i:], "//"):
 			n := strings.IndexByte(s[i:], '\n')
 			if n < 0 {
-				return 0, &templateError{0, "the expression that begins here does not end: a comment (//) reaches to the end of the line"}
+				return 0, &textFault{0, "the expression that begins here does not end: a comment (//) reaches to the end of the line"}
 			}
 			i += n
 		default:
 			i++
 		}
 	}
-	return 0, &templateError{0, "the expression that begins here does not end: its } is missing; write $${ for a literal ${"}
+	return 0, &textFault{0, "the expression that begins here does not end: its } is missing; write $${ for a literal ${"}
 }
 
 // isRaw says whether a string literal that follows before is a raw one: r"…",

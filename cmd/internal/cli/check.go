@@ -29,10 +29,10 @@ Examples:
 
 // report is what `check --json` prints.
 type report struct {
-	OK       bool    `json:"ok"`
-	Faults   []fault `json:"faults"`
-	Warnings []fault `json:"warnings"`
-	*counts          // nil where there are faults: what they hide is not known
+	OK       bool            `json:"ok"`
+	Faults   []mapping.Fault `json:"faults"`
+	Warnings []mapping.Fault `json:"warnings"`
+	*counts                  // nil where there are faults: what they hide is not known
 
 	Online []finding `json:"online,omitempty"`
 }
@@ -42,24 +42,6 @@ type counts struct {
 	Rules   int `json:"rules"`
 	Sources int `json:"sources"`
 	Targets int `json:"targets"`
-}
-
-// fault is a mapping.Fault in JSON.
-type fault struct {
-	File    string `json:"file"`
-	Line    int    `json:"line"`
-	Column  int    `json:"column"`
-	Rule    string `json:"rule"`
-	Field   string `json:"field"`
-	Message string `json:"message"`
-}
-
-func faults(from []mapping.Fault) []fault {
-	to := make([]fault, len(from))
-	for i, f := range from {
-		to[i] = fault{File: f.File, Line: f.Line, Column: f.Column, Rule: f.Rule, Field: f.Field, Message: f.Message}
-	}
-	return to
 }
 
 // Run checks the rules.
@@ -73,7 +55,7 @@ func (c *checkCommand) Run(ctx context.Context, env *Environment) error {
 	if err != nil && !isFaults {
 		return err
 	}
-	r := report{OK: err == nil, Faults: faults(found), Warnings: faults(warnings)}
+	r := report{OK: err == nil, Faults: append([]mapping.Fault{}, found...), Warnings: append([]mapping.Fault{}, warnings...)}
 	if r.OK {
 		r.counts = &counts{Rules: rules.Len(), Sources: len(rules.Sources()), Targets: len(rules.Targets())}
 	}
