@@ -12,6 +12,8 @@ import (
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
 	"cel.dev/cel-go/interpreter"
+
+	"buildbridge/mapping/printable"
 )
 
 // Limits of what expressions may cost. They are counted and not measured, so that
@@ -62,7 +64,7 @@ func (m *meter) eval(e *expression, ev *Event) (ref.Val, error) {
 	ended, cancelled := errors.AsType[interpreter.EvalCancelledError](err)
 	switch {
 	case !cancelled || ended.Cause != interpreter.CostLimitExceeded:
-		return nil, errors.New(cleanError(err))
+		return nil, errors.New(printable.Clip(printable.Text(err.Error()), maxReason)) // it may quote the event, whole
 	case run.limit < maxCost:
 		return nil, errors.New("it takes too long: expressions before it took most of what those of one delivery may take together")
 	default:

@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"buildbridge/mapping/printable"
 )
 
 // maxExpanded bounds the values that aliases may add to a file.
@@ -743,18 +745,7 @@ func oneOf(words []string) string {
 }
 
 // clip shortens text for a message.
-func clip(s string) string { return clipTo(s, 80) }
-
-// clipTo shortens text to so many characters.
-func clipTo(s string, most int) string {
-	n := 0
-	for i := range s {
-		if n++; n > most {
-			return s[:i] + "…"
-		}
-	}
-	return s
-}
+func clip(s string) string { return printable.Clip(s, 80) }
 
 // withoutUser takes user and password out of an address: a fault is logged.
 func withoutUser(s string) string {

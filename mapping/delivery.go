@@ -1,6 +1,9 @@
 package mapping
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Delivery is one authenticated, decoded call of a code host: what handlers
 // hand over to be kept.
@@ -49,6 +52,10 @@ type Receipt struct {
 	DuplicateOf string
 	Builds      []BuildReceipt
 }
+
+// ErrFull means that too many builds wait already: the delivery was not kept, and may
+// come again later.
+var ErrFull = errors.New("too many builds wait already")
 
 // BuildReceipt names one committed build.
 type BuildReceipt struct {

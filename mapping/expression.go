@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"cel.dev/cel-go/cel"
@@ -283,17 +282,6 @@ func (e *expression) reads(field string) bool { return slices.Contains(e.fields,
 func (e *expression) mayBe(kinds ...types.Kind) bool {
 	k := e.result.Kind()
 	return k == types.DynKind || k == types.AnyKind || k == types.TypeParamKind || slices.Contains(kinds, k)
-}
-
-// cleanError is the text of an error, made fit to be stored and shown: it may
-// quote the event, whole and with its control characters.
-func cleanError(err error) string {
-	return visible(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, clipTo(err.Error(), maxReason)))
 }
 
 // truth evaluates a condition.

@@ -4,8 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"buildbridge/mapping/printable"
 )
 
 // Fault is one thing wrong in a rules document, at its place.
@@ -42,27 +42,10 @@ func (f Fault) Error() string {
 		b.WriteString(": ")
 	}
 	if f.Field != "" {
-		b.WriteString(visible(f.Field))
+		b.WriteString(printable.Text(f.Field))
 		b.WriteString(": ")
 	}
-	b.WriteString(visible(f.Message))
-	return b.String()
-}
-
-// visible escapes what does not print. Names come from files and code hosts, and a
-// terminal would obey some of them; a line break would forge a line.
-func visible(s string) string {
-	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		if unicode.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		}
-	}
+	b.WriteString(printable.Text(f.Message))
 	return b.String()
 }
 

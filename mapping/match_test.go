@@ -215,11 +215,11 @@ func TestDead(t *testing.T) {
 		"no such key":         {`${ {"dev": "x"}[event.branch] }`, pushEvent(nil), `rule "r": jobs[0].parameters.p: no such key: main`},
 		"an error that quotes": {
 			`${ {"dev": "x"}[event.message] }`, pushEvent(func(e *Event) { e.Message = strings.Repeat("a\n\x1b", 1000) }),
-			`rule "r": jobs[0].parameters.p: no such key: ` + strings.Repeat("a  ", 95) + "a …",
+			`rule "r": jobs[0].parameters.p: no such key: ` + strings.Repeat(`a\n\x1b`, 41) + "…",
 		},
 		"an error that quotes another": {
 			`${ {"dev": "x"}[event.message] }`, pushEvent(func(e *Event) { e.Message = "cost limit exceeded\x1b" }),
-			`rule "r": jobs[0].parameters.p: no such key: cost limit exceeded `,
+			`rule "r": jobs[0].parameters.p: no such key: cost limit exceeded\x1b`,
 		},
 		"an error that turns the text": {
 			`${ {"dev": "x"}[event.branch] }`, pushEvent(func(e *Event) { e.Branch = "a\u202eb" }),

@@ -3,6 +3,8 @@ package mapping
 import (
 	"iter"
 	"strings"
+
+	"buildbridge/mapping/printable"
 )
 
 // Job is one job that a rule runs on a target.
@@ -137,5 +139,5 @@ func (rs *Ruleset) ExplainRepository(ev *Event, limit int) (verdicts []Verdict, 
 
 func (r *rule) verdict(ev *Event, repository string) Verdict {
 	failed, _ := r.check(new(meter), ev, repository)
-	return Verdict{Rule: r.name, Matched: failed == matched, Reason: visible(r.explain(failed, ev, repository))}
+	return Verdict{Rule: r.name, Matched: failed == matched, Reason: printable.Text(r.explain(failed, ev, repository))}
 }
