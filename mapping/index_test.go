@@ -158,6 +158,33 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
+// BenchmarkClauses asks 1,000 rules that all name the repository, and fail each at
+// another clause.
+func BenchmarkClauses(b *testing.B) {
+	for name, clauses := range map[string]string{
+		"source":   "source: gitee, when: {push: }",
+		"kind":     "when: {tag: }",
+		"branches": "when: {push: {branches: 'x%d/**'}}",
+		"paths":    "when: {push: {paths: ['x%d/**', 'y%d/**'], paths_ignore: '**/*.md'}}",
+		"if":       "when: {push: {branches: main}}, if: event.forced",
+	} {
+		var list strings.Builder
+		for i := range 1000 {
+			fmt.Fprintf(&list, "  - {name: r%d, repository: 'acme/*', %s, jobs: [{job_id: %s}]}\n", i, strings.ReplaceAll(clauses, "%d", strconv.Itoa(i)), jobA)
+		}
+		rs := rulesOf(b, strings.TrimSuffix(list.String(), "\n"))
+		ev := pushEvent(nil)
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if builds := rs.Decide(ev); builds != nil {
+					b.Fatal(builds)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkParse loads 100,000 rules, 27 MB.
 func BenchmarkParse(b *testing.B) {
 	file := manyRules(100_000)
