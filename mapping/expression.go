@@ -31,9 +31,6 @@ type expression struct {
 	result  *types.Type
 	fields  []string // of the event that it reads
 	lines   bool     // has the message in it, with all of its lines
-
-	requires []comparison // of a condition
-	never    bool         // a condition that is plainly false
 }
 
 // language compiles expressions, each text once.
@@ -175,7 +172,6 @@ func (l *language) compileNew(text string) (_ *expression, faults []textFault) {
 		return nil, []textFault{{0, err.Error()}}
 	}
 	e := &expression{text: text, program: program, result: checked.OutputType(), fields: fieldsOf(checked)}
-	e.requires, e.never = requires(checked.NativeRep().Expr())
 	e.lines = passesMessage(checked.NativeRep().Expr())
 	return e, nil
 }

@@ -180,44 +180,13 @@ func (gs globs) String() string {
 	return "[" + strings.Join(shown, ", ") + "]"
 }
 
-// never says whether it is plain to see that the list takes no name: every
-// pattern that includes misses, or is undone by a later one that excludes.
-func (gs globs) never() bool {
-	if gs.startsFromAll() && !gs.excludesAllFrom(0, glob{pattern: "**"}) {
-		return false
-	}
-	for i, g := range gs {
-		if !g.exclude && !g.misses && !gs.excludesAllFrom(i+1, g) {
-			return false
-		}
-	}
-	return len(gs) > 0
+// empty says whether it is plain to see that the list takes no name: its last pattern
+// excludes all, or no pattern that includes can match.
+func (gs globs) empty() bool {
+	taken := func(g glob) bool { return !g.exclude && !g.misses }
+	return gs.excludesAll() || !gs.startsFromAll() && !slices.ContainsFunc(gs, taken)
 }
 
-func (gs globs) excludesAllFrom(i int, g glob) bool {
-	for _, x := range gs[min(i, len(gs)):] {
-		if x.exclude && x.covers(g) {
-			return true
-		}
-	}
-	return false
-}
-
-// covers says whether it is plain to see that g matches all that other does.
-func (g glob) covers(other glob) bool {
-	if folder, ok := strings.CutSuffix(g.pattern, "/**"); ok && literalPrefix(folder) == folder && strings.HasPrefix(other.begins(), folder+"/") {
-		return true
-	}
-	if g.pattern == "*" && !strings.ContainsAny(other.pattern, "/[") && !strings.Contains(other.pattern, "**") { // [^a] matches a / too
-		return true
-	}
-	return g.pattern == "**" || g.pattern == other.pattern || other.literal && g.match(other.pattern)
-}
-
-// begins is the pattern up to its first special character.
-func (g glob) begins() string {
-	if i := strings.IndexAny(g.pattern, special); i >= 0 {
-		return g.pattern[:i]
-	}
-	return g.pattern
+func (gs globs) excludesAll() bool {
+	return len(gs) > 0 && gs[len(gs)-1] == glob{pattern: "**", exclude: true}
 }

@@ -270,10 +270,9 @@ func (s scope) globs(list texts, field string, names globNames) globs {
 		return nil
 	}
 	out := make(globs, 0, len(list))
-	sound, told := true, false
+	told := false
 	for i, t := range list {
 		if t.value == "" { // reported
-			sound = false
 			continue
 		}
 		at := field
@@ -283,7 +282,6 @@ func (s scope) globs(list texts, field string, names globNames) globs {
 		g, err := newGlob(t.value)
 		if err != nil {
 			s.fault(t.at, at, "%v", err)
-			sound = false
 			continue
 		}
 		if why := names.misses(g.pattern); why != "" {
@@ -294,13 +292,12 @@ func (s scope) globs(list texts, field string, names globNames) globs {
 			g.pattern = strings.ToLower(g.pattern)
 			if err := checkGlob(g.pattern); err != nil {
 				s.fault(t.at, at, "compared without case, %v", err)
-				sound = false
 			}
 		}
 		out = append(out, g)
 	}
-	if sound && !told && out.never() {
-		s.warn(list[0].at, field, "no name can match %s: every pattern is excluded by a later one", out)
+	if !told && out.excludesAll() {
+		s.warn(list[len(list)-1].at, field, "no name can match %s: the last pattern excludes all", out)
 	}
 	return out
 }

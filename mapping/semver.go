@@ -3,9 +3,7 @@ package mapping
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
@@ -58,41 +56,4 @@ func prefixed(tag string) string {
 // hyphen of a range, 1.0.0 - 2.0.0, has spaces around it.
 func (c *constraint) namesPrerelease() bool {
 	return slices.ContainsFunc(strings.Fields(c.text), func(word string) bool { return word != "-" && strings.Contains(word, "-") })
-}
-
-var versionInConstraint = regexp.MustCompile(`[0-9]+(?:\.[0-9]+)*`)
-
-// never says whether no version satisfies the constraint, as far as that is
-// plain to see: the versions it names and their neighbours are tried.
-func (c *constraint) never() bool {
-	if strings.Contains(c.text, "-") {
-		return false // prereleases and ranges: not tried
-	}
-	named := versionInConstraint.FindAllString(c.text, -1)
-	if len(named) > 20 {
-		return false
-	}
-	try := []semver.Version{*semver.New(0, 0, 0, "", ""), *semver.New(1<<40, 0, 0, "", "")}
-	for _, name := range named {
-		var n [3]uint64
-		for i, s := range strings.SplitN(name, ".", 3) {
-			v, err := strconv.ParseUint(s, 10, 40)
-			if err != nil {
-				return false
-			}
-			n[i] = v
-		}
-		for d := range uint64(len(named)) + 2 {
-			try = append(try, *semver.New(n[0], n[1], n[2]+d, "", ""), *semver.New(n[0], n[1]+d, 0, "", ""), *semver.New(n[0]+d, 0, 0, "", ""))
-		}
-		if n[2] > 0 {
-			try = append(try, *semver.New(n[0], n[1], n[2]-1, "", ""))
-		}
-	}
-	for i := range try {
-		if c.check.Check(&try[i]) {
-			return false
-		}
-	}
-	return true
 }

@@ -39,32 +39,3 @@ func TestConstraint(t *testing.T) {
 		})
 	}
 }
-
-func TestConstraintNever(t *testing.T) {
-	tests := map[string]bool{
-		">2.0.0 <1.0.0":          true,
-		">=2.0.0, <2.0.0":        true,
-		"=1.0.0, =2.0.0":         true,
-		"<0.0.0":                 true,
-		">=1.0.0":                false,
-		">1.0.0 <1.0.2":          false,
-		">=1.0.0 !=1.0.0 <1.0.3": false,
-		">1":                     false,
-		">1.2 <1.4":              false,
-		"<1.0.0":                 false,
-		"*":                      false,
-		"^0.0.3":                 false,
-		">2.0.0 <1.0.0 || 3.x":   false,
-		">=2.0.0-rc.1 <2.0.0-rc": false, // not tried
-	}
-	l := &loader{constraints: map[string]*constraint{}}
-	for text, want := range tests {
-		c, err := l.constraint(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := c.never(); got != want {
-			t.Errorf("never of %q is %v", text, got)
-		}
-	}
-}

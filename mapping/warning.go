@@ -12,20 +12,9 @@ func (s scope) warnRule(r *rule, doc *ruleDocument) {
 		if unknown.at.present() && p.paths == nil && p.ignore == nil {
 			s.warn(unknown.at, "when.push.unknown_paths", "without effect: there are neither paths nor paths_ignore")
 		}
-		if p.allIgnored() {
-			s.warn(doc.When.Push.PathsIgnore[0].at, "when.push.paths_ignore", "every file that could match is ignored: this rule never matches a push whose files are known")
-		}
-	}
-	if t := r.tag; t != nil && t.never() {
-		s.warn(doc.When.Tag.Semver.at, "when.tag.semver", "no version satisfies %s", t.constraint.text)
 	}
 	if r.newest && r.push == nil && r.tag != nil {
 		s.warn(doc.Concurrency.at, "concurrency", "without effect: a build of a tag is never replaced, and this rule is for tags only")
-	}
-	if r.condition != nil {
-		if why := r.whyNever(); why != "" {
-			s.warn(doc.If.at, "if", "%s", why)
-		}
 	}
 	s.warnParameters(r, doc, func(e *expression) bool { return e.lines },
 		"event.message may have several lines, and a value with a line break is not sent: event.title is the first line")
@@ -48,30 +37,6 @@ func (s scope) warnParameters(r *rule, doc *ruleDocument, has func(*expression) 
 			}
 		}
 	}
-}
-
-// never says whether it is plain to see that no push with known files matches.
-func (p *pushClause) never() bool {
-	return p.branches.never() || p.paths.never() || p.allIgnored()
-}
-
-// never says whether it is plain to see that no version satisfies the
-// constraint.
-func (t *tagClause) never() bool { return t.constraint != nil && t.constraint.never() }
-
-// allIgnored says whether it is plain to see that every path that matches is
-// ignored.
-func (p *pushClause) allIgnored() bool {
-	if p.ignore == nil || slices.ContainsFunc(p.ignore, func(g glob) bool { return g.exclude }) {
-		return false
-	}
-	covered := func(g glob) bool {
-		return slices.ContainsFunc(p.ignore, func(x glob) bool { return x.covers(g) })
-	}
-	if p.paths.startsFromAll() {
-		return covered(glob{pattern: "**"})
-	}
-	return !slices.ContainsFunc(p.paths, func(g glob) bool { return !g.exclude && !covered(g) })
 }
 
 // warnSet looks for what is odd about the set as a whole.
@@ -144,7 +109,7 @@ func (l *loader) warnTwins(rs *Ruleset) {
 	const most = 50 // compared with each: the rest of a large group is not looked at
 	groups := map[twinKey][]twin{}
 	for _, r := range rs.rules {
-		if r.repository.never() || r.meets(r) == "" {
+		if r.repository.empty() || r.meets(r) == "" {
 			continue
 		}
 		names := r.literalRepositories()
@@ -246,12 +211,12 @@ func (r *rule) meets(o *rule) string {
 	if r.condition != nil && o.condition != nil && r.condition.text != o.condition.text {
 		return ""
 	}
-	if a, b := r.push, o.push; a != nil && b != nil && !a.never() && !b.never() && samePaths(a, b) {
+	if a, b := r.push, o.push; a != nil && b != nil && !a.paths.empty() && !b.paths.empty() && samePaths(a, b) {
 		if both, ok := common(a.branches, b.branches); ok {
 			return both.name("any push", "a push to ", "a push to a branch that matches ")
 		}
 	}
-	if a, b := r.tag, o.tag; a != nil && b != nil && !a.never() && !b.never() && (a.constraint == nil || b.constraint == nil || a.constraint == b.constraint) {
+	if a, b := r.tag, o.tag; a != nil && b != nil && (a.constraint == nil || b.constraint == nil || a.constraint == b.constraint) {
 		if both, ok := common(a.tags, b.tags); ok {
 			return both.name("any tag", "the tag ", "a tag that matches ")
 		}
@@ -285,7 +250,7 @@ func (o overlap) name(all, literal, list string) string {
 
 // common finds what both lists take.
 func common(a, b globs) (overlap, bool) {
-	if a.never() || b.never() {
+	if a.empty() || b.empty() {
 		return overlap{}, false
 	}
 	for _, pair := range [][2]globs{{a, b}, {b, a}} {
