@@ -4,13 +4,14 @@ import (
 	"testing"
 
 	"buildbridge"
+	"buildbridge/handlers/codehost"
 	"buildbridge/mapping"
 )
 
 // The sample is the first file a user copies: it has to be without a fault and
 // without a warning, and build what the demo sends.
 func TestSample(t *testing.T) {
-	rs, warnings, err := mapping.Parse(mapping.File{Name: buildbridge.SampleName, Data: buildbridge.Sample()})
+	rs, warnings, err := mapping.Parse(codehost.Providers(), mapping.File{Name: buildbridge.SampleName, Data: buildbridge.Sample()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -19,13 +20,13 @@ func TestSample(t *testing.T) {
 	}
 
 	push := mapping.Event{
-		Source: "github", Provider: mapping.GitHub, Kind: mapping.Push,
+		Source: "github", Provider: "github", Kind: mapping.Push,
 		Ref: "refs/heads/main", Branch: "main", Commit: "6dcb09b5b57875f334f61aebed695e2e4193db5e",
 		Files: []string{"services/cart/cart.go"}, FilesComplete: true, Message: "Carts (#7)\n\n* Count twice [skip ci]",
 	}
 	push.SetRepository("acme/shop")
 	tag := mapping.Event{
-		Source: "github", Provider: mapping.GitHub, Kind: mapping.Tag,
+		Source: "github", Provider: "github", Kind: mapping.Tag,
 		Ref: "refs/tags/v2.1.0", Tag: "v2.1.0", Pusher: "ann",
 	}
 	tag.SetRepository("acme/shop")

@@ -63,7 +63,7 @@ const (
 // stateOf loads rules, with newSecret and oldSecret for the secrets they name.
 func stateOf(t testing.TB, documents string) *handlers.State {
 	t.Helper()
-	ruleset, _, err := mapping.Parse(mapping.File{Name: "rules.yaml", Data: []byte(documents)})
+	ruleset, _, err := mapping.Parse(codehost.Providers(), mapping.File{Name: "rules.yaml", Data: []byte(documents)})
 	if err != nil {
 		t.Fatal(err)
 	}

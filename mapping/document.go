@@ -32,7 +32,7 @@ type document struct {
 type sourceDocument struct {
 	object
 
-	Provider      text             `yaml:"provider,required" enum:"github|gitlab|gitee|gitea|forgejo|gogs|bitbucket|bitbucket-server|azure-devops|codearts-repo" doc:"Whose deliveries these are. Never guessed from headers."`
+	Provider      text             `yaml:"provider,required" doc:"Whose deliveries these are. Never guessed from headers."`
 	Secrets       []secretDocument `yaml:"secrets" min:"1" doc:"Webhook secrets, tokens or passwords. Any one matches."`
 	SigningTokens []secretDocument `yaml:"signing_tokens" min:"1" doc:"GitLab's signing tokens (whsec_…). Where there is one, a signature is required."`
 	Basic         []basicDocument  `yaml:"basic" min:"1" doc:"HTTP Basic credentials, of Bitbucket Data Center and Azure DevOps. Any one matches."`

@@ -34,7 +34,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		files := []File{{Name: "a.yaml", Data: data}}
-		rs, warnings, err := Parse(files...)
+		rs, warnings, err := Parse(testProviders, files...)
 		if (rs == nil) == (err == nil) {
 			t.Fatalf("set: %v, error: %v", rs != nil, err)
 		}
@@ -119,7 +119,7 @@ func FuzzSplit(f *testing.F) {
 		if !ok {
 			return
 		}
-		l, err := newLoader()
+		l, err := newLoader(testProviders)
 		if err != nil {
 			t.Fatal(err)
 		}

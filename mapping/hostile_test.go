@@ -51,7 +51,7 @@ func TestHostileFiles(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := Parse(File{Name: "rules.yaml", Data: []byte(test.text)})
+			_, _, err := Parse(testProviders, File{Name: "rules.yaml", Data: []byte(test.text)})
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %.300v, want %s", err, test.want)
 			}

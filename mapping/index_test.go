@@ -71,7 +71,7 @@ func manyRules(n int) File {
 
 func mustParse(t testing.TB, files ...File) *Ruleset {
 	t.Helper()
-	rs, _, err := Parse(files...)
+	rs, _, err := Parse(testProviders, files...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,11 +32,12 @@ type File struct {
 	Err  error // why it could not be read, if so: a fault of the file
 }
 
-// Parse merges rules documents into one Ruleset and reports every fault of all
-// of them at once: the error, if any, is a [Faults], and the Ruleset is nil. The
-// warnings do not keep the documents from being used.
-func Parse(files ...File) (*Ruleset, []Fault, error) {
-	l, err := newLoader()
+// Parse merges rules documents into one Ruleset, whose sources are of the providers
+// given, and reports every fault of all of them at once: the error, if any, is a
+// [Faults], and the Ruleset is nil. The warnings do not keep the documents from being
+// used.
+func Parse(providers []Provider, files ...File) (*Ruleset, []Fault, error) {
+	l, err := newLoader(providers)
 	if err != nil {
 		return nil, nil, fmt.Errorf("rules language: %w", err)
 	}
@@ -61,8 +62,9 @@ func Parse(files ...File) (*Ruleset, []Fault, error) {
 
 // loader merges documents. It lives for one Parse.
 type loader struct {
-	language *language
-	shapes   shapes
+	language  *language
+	shapes    shapes
+	providers providers
 
 	faults   []Fault
 	warnings []Fault
@@ -108,13 +110,13 @@ func (n *named[T]) has(name string) bool {
 	return ok
 }
 
-func newLoader() (*loader, error) {
+func newLoader(providers []Provider) (*loader, error) {
 	lang, err := newLanguage()
 	if err != nil {
 		return nil, err
 	}
 	return &loader{
-		language: lang, shapes: shapes{}, names: map[string]location{},
+		language: lang, shapes: shapes{}, providers: providers, names: map[string]location{},
 		templates: map[string]template{}, constraints: map[string]*constraint{},
 	}, nil
 }

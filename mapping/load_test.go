@@ -59,7 +59,7 @@ func TestFaults(t *testing.T) {
 // printed is what check would print of files.
 func printed(t *testing.T, files ...File) string {
 	t.Helper()
-	rs, warnings, err := Parse(files...)
+	rs, warnings, err := Parse(testProviders, files...)
 	if (rs == nil) == (err == nil) {
 		t.Errorf("set %v and error %v: want exactly one", rs != nil, err)
 	}

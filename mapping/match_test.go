@@ -17,7 +17,7 @@ func rulesOf(t testing.TB, list string) *Ruleset {
 	t.Helper()
 	text := "version: 1\nsources:\n  github: {provider: github, secrets: [{env: S}]}\n  gitee: {provider: gitee, secrets: [{env: S}]}\n" +
 		goodTargets + "rules:\n" + list + "\n"
-	rs, _, err := Parse(File{Name: "rules.yaml", Data: []byte(text)})
+	rs, _, err := Parse(testProviders, File{Name: "rules.yaml", Data: []byte(text)})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
@@ -26,7 +26,7 @@ func rulesOf(t testing.TB, list string) *Ruleset {
 
 func pushEvent(change func(*Event)) *Event {
 	ev := &Event{
-		Source: "github", Provider: GitHub, Kind: Push,
+		Source: "github", Provider: "github", Kind: Push,
 		Ref: "refs/heads/main", Branch: "main", DefaultBranch: "main",
 		Commit: "6dcb09b5b57875f334f61aebed695e2e4193db5e", Before: strings.Repeat("0", 40),
 		Message: "Count twice\n\nand once more", Author: "Ann", Pusher: "ann", URL: "https://github.com/acme/shop",
@@ -40,7 +40,7 @@ func pushEvent(change func(*Event)) *Event {
 }
 
 func tagEvent(tag string) *Event {
-	ev := &Event{Source: "github", Provider: GitHub, Kind: Tag, Ref: "refs/tags/" + tag, Tag: tag, Commit: "6dcb09b5b57875f334f61aebed695e2e4193db5e"}
+	ev := &Event{Source: "github", Provider: "github", Kind: Tag, Ref: "refs/tags/" + tag, Tag: tag, Commit: "6dcb09b5b57875f334f61aebed695e2e4193db5e"}
 	ev.SetRepository("acme/shop")
 	return ev
 }

@@ -175,17 +175,24 @@ func refine(t reflect.Type, s *jsonschema.Schema) {
 	case reflect.TypeFor[whenDocument]():
 		s.AnyOf = eachRequired("push", "tag")
 	case reflect.TypeFor[sourceDocument]():
-		azure := only("provider", AzureDevOps)
+		all := providers(testProviders)
+		onlyWith := func(has func(*Provider) bool) *jsonschema.Schema {
+			return only("provider", anySlice(all.names(has))...)
+		}
+		s.Properties["provider"].Enum = anySlice(all.names(anyProvider))
 		s.AllOf = []*jsonschema.Schema{
 			{
 				If:   &jsonschema.Schema{Required: []string{"insecure"}, Properties: only("insecure", true).Properties},
 				Then: &jsonschema.Schema{Not: &jsonschema.Schema{AnyOf: eachRequired("secrets", "signing_tokens", "basic")}},
 				Else: &jsonschema.Schema{AnyOf: eachRequired("secrets", "signing_tokens", "basic")},
 			},
-			{If: required("signing_tokens"), Then: only("provider", anySlice(words(signingTokenProviders))...)},
-			{If: required("basic"), Then: only("provider", anySlice(words(basicProviders))...)},
-			{If: required("token_header"), Then: only("provider", anySlice(words(tokenHeaderProviders))...)},
-			{If: azure, Then: &jsonschema.Schema{DependentRequired: map[string][]string{"secrets": {"token_header"}, "token_header": {"secrets"}}}},
+			{If: required("signing_tokens"), Then: onlyWith(hasSigningTokens)},
+			{If: required("basic"), Then: onlyWith(hasBasic)},
+			{If: required("token_header"), Then: onlyWith(hasTokenHeader)},
+			{
+				If:   onlyWith(func(p *Provider) bool { return p.NeedsTokenHeader }),
+				Then: &jsonschema.Schema{DependentRequired: map[string][]string{"secrets": {"token_header"}, "token_header": {"secrets"}}},
+			},
 		}
 	case reflect.TypeFor[targetDocument]():
 		s.OneOf = eachRequired("region", "endpoint")

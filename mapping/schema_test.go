@@ -194,7 +194,7 @@ func TestSchemaAgrees(t *testing.T) {
 	schema := compileSchema(t)
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := Parse(File{Name: "rules.yaml", Data: []byte(test.document)})
+			_, _, err := Parse(testProviders, File{Name: "rules.yaml", Data: []byte(test.document)})
 			if (err == nil) != test.sound {
 				t.Errorf("loader: %v, want sound: %v\n%s", err, test.sound, test.document)
 			}

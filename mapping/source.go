@@ -5,27 +5,6 @@ import (
 	"time"
 )
 
-// The providers a source can have.
-const (
-	GitHub          = "github"
-	GitLab          = "gitlab"
-	Gitee           = "gitee"
-	Gitea           = "gitea"
-	Forgejo         = "forgejo"
-	Gogs            = "gogs"
-	Bitbucket       = "bitbucket"
-	BitbucketServer = "bitbucket-server"
-	AzureDevOps     = "azure-devops"
-	CodeArtsRepo    = "codearts-repo"
-)
-
-// Providers lists the ten names a source's provider can have.
-func Providers() []string {
-	return []string{
-		GitHub, GitLab, Gitee, Gitea, Forgejo, Gogs, Bitbucket, BitbucketServer, AzureDevOps, CodeArtsRepo,
-	}
-}
-
 // DefaultMaxBody is the largest body accepted where a source sets no max_body:
 // 25 MiB, the most that GitHub and GitLab send.
 const DefaultMaxBody = 25 << 20
@@ -33,7 +12,7 @@ const DefaultMaxBody = 25 << 20
 // Source is one caller: POST /webhooks/<Name>.
 type Source struct {
 	Name     string
-	Provider string
+	Provider string // the name of a [Provider]
 
 	Secrets       []SecretRef // shared secrets, tokens or passwords; any one matches
 	SigningTokens []SecretRef // GitLab's whsec_ tokens; where there is one, a signature is required

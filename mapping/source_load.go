@@ -9,13 +9,6 @@ import (
 	"strings"
 )
 
-// Which kinds of secret a provider has besides secrets.
-const (
-	signingTokenProviders = GitLab
-	basicProviders        = BitbucketServer + "|" + AzureDevOps
-	tokenHeaderProviders  = CodeArtsRepo + "|" + AzureDevOps
-)
-
 // source checks one source as a whole.
 func (s scope) source(name string, doc *sourceDocument) *Source {
 	field := "sources." + name
@@ -49,31 +42,33 @@ func (s scope) source(name string, doc *sourceDocument) *Source {
 		}
 		out.AllowFrom = append(out.AllowFrom, prefix)
 	}
-	if slices.Contains(Providers(), out.Provider) {
-		s.checkAuthentication(field, doc)
+	if provider := s.providers.named(out.Provider); provider != nil {
+		s.checkAuthentication(field, doc, provider)
+	} else if doc.Provider.at.present() && !slices.Contains(doc.wrong, "provider") {
+		names := s.providers.names(anyProvider)
+		s.fault(doc.Provider.at, field+".provider", "%q is not %s%s", clip(out.Provider), oneOf(names), Suggest(out.Provider, names))
 	}
 	return out
 }
 
 // checkAuthentication says whether the secrets fit the provider and each other.
-func (s scope) checkAuthentication(field string, doc *sourceDocument) {
-	provider := doc.Provider.value
-	fits := func(field string, at place, providers string) {
-		if at.present() && !slices.Contains(words(providers), provider) {
-			s.fault(at, field, "not for %s: it goes with %s only", provider, strings.ReplaceAll(providers, "|", " and "))
+func (s scope) checkAuthentication(field string, doc *sourceDocument, provider *Provider) {
+	fits := func(field string, at place, has func(*Provider) bool) {
+		if at.present() && !has(provider) {
+			s.fault(at, field, "not for %s: it goes with %s only", provider.Name, strings.Join(s.providers.names(has), " and "))
 		}
 	}
 	signing, basic, secrets := placeOf(doc.SigningTokens), place{}, placeOf(doc.Secrets)
 	if len(doc.Basic) > 0 {
 		basic = doc.Basic[0].at
 	}
-	fits(field+".signing_tokens", signing, signingTokenProviders)
-	fits(field+".basic", basic, basicProviders)
-	fits(field+".token_header", doc.TokenHeader.at, tokenHeaderProviders)
-	if provider == AzureDevOps && secrets.present() && !doc.TokenHeader.at.present() {
-		s.fault(secrets, field+".secrets", "azure-devops sends a secret only in a header of your choice: name it with token_header, or use basic")
+	fits(field+".signing_tokens", signing, hasSigningTokens)
+	fits(field+".basic", basic, hasBasic)
+	fits(field+".token_header", doc.TokenHeader.at, hasTokenHeader)
+	if provider.NeedsTokenHeader && secrets.present() && !doc.TokenHeader.at.present() {
+		s.fault(secrets, field+".secrets", "%s sends a secret only in a header of your choice: name it with token_header, or use basic", provider.Name)
 	}
-	if provider == AzureDevOps && !secrets.present() && doc.TokenHeader.at.present() {
+	if provider.NeedsTokenHeader && !secrets.present() && doc.TokenHeader.at.present() {
 		s.fault(doc.TokenHeader.at, field+".token_header", "the header carries a secret: list it under secrets")
 	}
 	some := secrets.present() || signing.present() || basic.present()
@@ -81,20 +76,7 @@ func (s scope) checkAuthentication(field string, doc *sourceDocument) {
 	case doc.Insecure.value && some:
 		s.fault(doc.Insecure.at, field+".insecure", "insecure: true accepts anybody, and excludes secrets: remove one or the other")
 	case !doc.Insecure.value && !some && !doc.doubts("secrets", "signing_tokens", "basic", "insecure"):
-		s.fault(doc.at, field, "no secret: add %s, or write insecure: true to accept deliveries from anybody", secretFields(provider))
-	}
-}
-
-func secretFields(provider string) string {
-	switch provider {
-	case GitLab:
-		return "secrets or signing_tokens"
-	case BitbucketServer:
-		return "secrets or basic"
-	case AzureDevOps:
-		return "basic, or token_header with secrets"
-	default:
-		return "secrets"
+		s.fault(doc.at, field, "no secret: add %s, or write insecure: true to accept deliveries from anybody", provider.keys())
 	}
 }
 

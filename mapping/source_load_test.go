@@ -32,10 +32,10 @@ sources:
   repo: {provider: codearts-repo, token_header: X-Auth-Token, secrets: [{env: A}]}
 `)})
 	want := []*Source{
-		{Name: "github", Provider: GitHub, Secrets: []SecretRef{{Env: "A"}, {File: "/run/secrets/b"}}, MaxBody: 25 << 20},
-		{Name: "lab", Provider: Gitea, Insecure: true, MaxBody: 25 << 20},
+		{Name: "github", Provider: "github", Secrets: []SecretRef{{Env: "A"}, {File: "/run/secrets/b"}}, MaxBody: 25 << 20},
+		{Name: "lab", Provider: "gitea", Insecure: true, MaxBody: 25 << 20},
 		{
-			Name: "gitlab", Provider: GitLab, Secrets: []SecretRef{{Env: "T"}}, SigningTokens: []SecretRef{{Env: "W"}}, MaxBody: 10_000_000,
+			Name: "gitlab", Provider: "gitlab", Secrets: []SecretRef{{Env: "T"}}, SigningTokens: []SecretRef{{Env: "W"}}, MaxBody: 10_000_000,
 			AllowFrom: []netip.Prefix{
 				netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"),
 				netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("198.51.100.7/32"),
@@ -43,11 +43,11 @@ sources:
 			RateLimit: RateLimit{PerSecond: 2.5, Burst: 3},
 		},
 		{
-			Name: "azure", Provider: AzureDevOps, Basic: []BasicRef{{Username: "hooks", Password: SecretRef{File: "p"}}}, MaxBody: 2048,
+			Name: "azure", Provider: "azure-devops", Basic: []BasicRef{{Username: "hooks", Password: SecretRef{File: "p"}}}, MaxBody: 2048,
 			AllowFrom: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")},
 			RateLimit: RateLimit{PerSecond: 0.1, Burst: 7},
 		},
-		{Name: "repo", Provider: CodeArtsRepo, TokenHeader: "X-Auth-Token", Secrets: []SecretRef{{Env: "A"}}, MaxBody: 25 << 20},
+		{Name: "repo", Provider: "codearts-repo", TokenHeader: "X-Auth-Token", Secrets: []SecretRef{{Env: "A"}}, MaxBody: 25 << 20},
 	}
 	if diff := cmp.Diff(want, rs.Sources(), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -140,7 +140,7 @@ rules:
 }
 
 func TestNoFile(t *testing.T) {
-	rs, _, err := Parse()
+	rs, _, err := Parse(testProviders)
 	if rs != nil || err == nil {
 		t.Errorf("no file is no fault: %v", err)
 	}

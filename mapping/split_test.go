@@ -67,7 +67,7 @@ func TestPieces(t *testing.T) {
 					t.Errorf("-whole +pieces:\n%s", diff)
 				}
 			}
-			rs, _, err := Parse(File{Name: "rules.yaml", Data: []byte(test.text)})
+			rs, _, err := Parse(testProviders, File{Name: "rules.yaml", Data: []byte(test.text)})
 			if test.fault != "" {
 				if err == nil || !strings.Contains(err.Error(), test.fault) {
 					t.Errorf("fault %v, want %s", err, test.fault)
@@ -88,7 +88,7 @@ func TestPieces(t *testing.T) {
 func bothWays(t testing.TB, text string) (pieces, whole *document, ok bool) {
 	t.Helper()
 	read := func() (scope, *document) {
-		l, err := newLoader()
+		l, err := newLoader(testProviders)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,7 +119,7 @@ func TestFaultsInPieces(t *testing.T) {
 		}
 		return r
 	})
-	_, _, err := Parse(File{Name: "rules.yaml", Data: []byte(text)})
+	_, _, err := Parse(testProviders, File{Name: "rules.yaml", Data: []byte(text)})
 	faults, ok := errors.AsType[Faults](err)
 	if !ok || len(faults) != 2 {
 		t.Fatalf("want two faults, got %v", err)

@@ -27,8 +27,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"buildbridge/cmd/internal/telemetry/telemetrytest"
+	"buildbridge/handlers/codehost"
 	"buildbridge/handlers/codehost/codehosttest"
-	"buildbridge/mapping"
 	"buildbridge/trigger/codearts/codeartstest"
 	"buildbridge/trigger/store"
 	"buildbridge/trigger/store/postgrestest"
@@ -306,7 +306,7 @@ func (s *secrets) recorded(provider string) (http.Header, []byte) {
 
 // gitee is a delivery with secrets in its body.
 func (s *secrets) gitee() (http.Header, []byte) {
-	header, body := s.recorded(mapping.Gitee)
+	header, body := s.recorded("gitee")
 	body = bytes.Replace(body, []byte("a password in the body"), []byte(s.value("GITEE_SECRET")), 1)
 	return header, bytes.Replace(body, []byte("c2lnbmF0dXJl"), []byte(s.value("GITEE_SIGN")), 1)
 }
@@ -345,32 +345,32 @@ func (s *secrets) deliver(b *bridge) {
 		provider string
 		sign     func(h http.Header, body []byte, wrong bool)
 	}{
-		"github": {mapping.GitHub, func(h http.Header, body []byte, bad bool) {
-			codehosttest.Sign(mapping.GitHub, s.pick("GITHUB_OLD", bad), h, body)
+		"github": {"github", func(h http.Header, body []byte, bad bool) {
+			codehost.Sign("github", s.pick("GITHUB_OLD", bad), h, body)
 		}},
-		"gitlab": {mapping.GitLab, func(h http.Header, body []byte, bad bool) {
-			codehosttest.Sign(mapping.GitLab, s.pick("GITLAB_TOKEN", bad), h, body)
+		"gitlab": {"gitlab", func(h http.Header, body []byte, bad bool) {
+			codehost.Sign("gitlab", s.pick("GITLAB_TOKEN", bad), h, body)
 		}},
-		"signed": {mapping.GitLab, func(h http.Header, body []byte, bad bool) {
+		"signed": {"gitlab", func(h http.Header, body []byte, bad bool) {
 			token := s.value("GITLAB_SIGNING")
 			if bad {
 				token = "whsec_" + base64.StdEncoding.EncodeToString([]byte((wrong + strings.Repeat("-", 32))[:32]))
 			}
 			codehosttest.SignGitLab(token, "msg-1", now, h, body)
 		}},
-		"gitee": {mapping.Gitee, func(h http.Header, _ []byte, bad bool) {
+		"gitee": {"gitee", func(h http.Header, _ []byte, bad bool) {
 			codehosttest.SignGitee(s.pick("GITEE_SECRET", bad), now, h)
 		}},
-		"gogs": {mapping.Gogs, func(h http.Header, body []byte, bad bool) {
-			codehosttest.Sign(mapping.Gogs, s.pick("GOGS_SECRET", bad), h, body)
+		"gogs": {"gogs", func(h http.Header, body []byte, bad bool) {
+			codehost.Sign("gogs", s.pick("GOGS_SECRET", bad), h, body)
 		}},
-		"datacenter": {mapping.BitbucketServer, func(h http.Header, _ []byte, bad bool) {
+		"datacenter": {"bitbucket-server", func(h http.Header, _ []byte, bad bool) {
 			codehosttest.SignBasic("bridge", s.pick("DATACENTER_PASSWORD", bad), h)
 		}},
-		"azure": {mapping.AzureDevOps, func(h http.Header, _ []byte, bad bool) {
+		"azure": {"azure-devops", func(h http.Header, _ []byte, bad bool) {
 			codehosttest.SignBasic("bridge", s.pick("azure-password", bad), h)
 		}},
-		"repo": {mapping.CodeArtsRepo, func(h http.Header, _ []byte, bad bool) {
+		"repo": {"codearts-repo", func(h http.Header, _ []byte, bad bool) {
 			h.Set("X-My-Token", s.pick("REPO_TOKEN", bad))
 		}},
 	} {
@@ -532,9 +532,9 @@ func (s *secrets) rotate(b *bridge) {
 	b.logged("secrets changed")
 	s.write("gitlab-signing", "no-whsec-"+s.value("LITERAL"))
 	b.logged("secrets cannot be read, the old ones serve on")
-	header, body := s.recorded(mapping.GitHub)
+	header, body := s.recorded("github")
 	header.Set("X-Github-Delivery", "another")
-	codehosttest.Sign(mapping.GitHub, s.value("ROTATED"), header, body)
+	codehost.Sign("github", s.value("ROTATED"), header, body)
 	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, b.public+"/webhooks/github", bytes.NewReader(body))
 	if err != nil {
 		s.t.Fatal(err)

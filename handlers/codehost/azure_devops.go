@@ -9,25 +9,26 @@ import (
 	"buildbridge/mapping"
 )
 
-// azureDevOpsHost sends HTTP Basic, or any header the user writes down, and
+// azureDevOps sends HTTP Basic, or any header the user writes down, and
 // names event and delivery in the body:
 // https://learn.microsoft.com/en-us/azure/devops/service-hooks/events#git.push
-func azureDevOpsHost() host {
-	return host{
-		provider:    mapping.AzureDevOps,
-		eventInBody: true,
-		authenticate: func(r request) (string, error) {
-			return either(r, azureHeader, basic)
-		},
-		decode: decodeAzureDevOps,
-	}
+var azureDevOps = host{ //nolint:gochecknoglobals // a row of hosts
+	Provider:    mapping.Provider{Name: "azure-devops", Basic: true, TokenHeader: true, NeedsTokenHeader: true},
+	eventInBody: true,
+	proof:       azureProof{},
+	decode:      decodeAzureDevOps,
 }
 
-func azureHeader(r request) (string, error) {
-	if r.keys.TokenHeader == "" {
-		return "", errors.New("no token_header is configured")
-	}
-	return token(r, r.keys.TokenHeader)
+// azureProof is HTTP Basic, or a secret in the configured header.
+type azureProof struct{ basic }
+
+func (p azureProof) check(r request) (string, error) {
+	return either(r, func(r request) (string, error) {
+		if r.keys.TokenHeader == "" {
+			return "", errors.New("no token_header is configured")
+		}
+		return token{header: r.keys.TokenHeader}.check(r)
+	}, p.basic.check)
 }
 
 // azurePush is the resource of a git.push.

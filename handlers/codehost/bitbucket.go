@@ -7,16 +7,21 @@ import (
 	"buildbridge/mapping"
 )
 
-// bitbucketHost signs only if the webhook has a secret; its X-Hook-UUID is
+// bitbucket signs only if the webhook has a secret; its X-Hook-UUID is
 // none: https://support.atlassian.com/bitbucket-cloud/docs/event-payloads/#Push
-func bitbucketHost() host {
-	return host{
-		provider:     mapping.Bitbucket,
-		eventHeaders: []string{"X-Event-Key"},
-		idHeaders:    []string{"X-Request-UUID"},
-		authenticate: func(r request) (string, error) { return hubSignature(r, "X-Hub-Signature") },
-		decode:       decodeBitbucket,
-	}
+var bitbucket = host{ //nolint:gochecknoglobals // a row of hosts
+	Provider:     mapping.Provider{Name: "bitbucket"},
+	eventHeaders: []string{"X-Event-Key"},
+	idHeaders:    []string{"X-Request-UUID"},
+	ownHeaders:   []string{"X-Hook-UUID"},
+	proof:        signature{prefix: "sha256=", headers: []string{"X-Hub-Signature"}},
+	decode:       decodeBitbucket,
+	guess: func(f topFields) string {
+		if f.has("push") {
+			return bitbucketPushEvent
+		}
+		return ""
+	},
 }
 
 // The values of X-Event-Key.

@@ -7,18 +7,35 @@ import (
 	"buildbridge/mapping"
 )
 
-// bitbucketServerHost signs if the webhook has a secret, or sends HTTP Basic:
+// bitbucketServer signs if the webhook has a secret, or sends HTTP Basic:
 // https://confluence.atlassian.com/bitbucketserver/event-payload-938025882.html
-func bitbucketServerHost() host {
-	return host{
-		provider:     mapping.BitbucketServer,
-		eventHeaders: []string{"X-Event-Key"},
-		idHeaders:    []string{"X-Request-Id"},
-		authenticate: func(r request) (string, error) {
-			return either(r, func(r request) (string, error) { return hubSignature(r, "X-Hub-Signature") }, basic)
-		},
-		decode: decodeBitbucketServer,
+var bitbucketServer = host{ //nolint:gochecknoglobals // a row of hosts
+	Provider:     mapping.Provider{Name: "bitbucket-server", Basic: true},
+	eventHeaders: []string{"X-Event-Key"},
+	idHeaders:    []string{"X-Request-Id"},
+	ownHeaders:   []string{"X-Event-Key"},
+	proof:        bitbucketServerProof{signature{prefix: "sha256=", headers: []string{"X-Hub-Signature"}}},
+	decode:       decodeBitbucketServer,
+	guess:        guessBitbucketServer,
+}
+
+func guessBitbucketServer(f topFields) string {
+	switch {
+	case f.text("eventKey") != "":
+		return f.text("eventKey")
+	case f.has("changes"):
+		return bitbucketServerPushEvent
+	case f.has("test"):
+		return bitbucketPing
 	}
+	return ""
+}
+
+// bitbucketServerProof is the signature, or HTTP Basic.
+type bitbucketServerProof struct{ signature }
+
+func (p bitbucketServerProof) check(r request) (string, error) {
+	return either(r, p.signature.check, basic{}.check)
 }
 
 type bitbucketServerPush struct {

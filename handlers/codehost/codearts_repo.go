@@ -2,20 +2,25 @@ package codehost
 
 import "buildbridge/mapping"
 
-// codeArtsRepoHost sends its token in a header of the owner's choice,
+// codeArtsRepo sends its token in a header of the owner's choice,
 // X-Repo-Token if the owner chose none, and a body like GitLab's:
 // https://support.huaweicloud.com/intl/en-us/usermanual-codeartsrepo/codeartsrepo_03_0023.html
-func codeArtsRepoHost() host {
-	return host{
-		provider:     mapping.CodeArtsRepo,
-		eventHeaders: []string{"X-Codehub-Event", "X-Devcloud-Event"},
-		eventInBody:  true,
-		idOfPush:     true, // nothing says whether uuid is new for each ref
-		authenticate: func(r request) (string, error) {
-			return token(r, firstOf(r.keys.TokenHeader, "X-Repo-Token"))
-		},
-		decode: decodeCodeArtsRepo,
-	}
+var codeArtsRepo = host{ //nolint:gochecknoglobals // a row of hosts
+	Provider:     mapping.Provider{Name: "codearts-repo", TokenHeader: true},
+	eventHeaders: []string{"X-Codehub-Event", "X-Devcloud-Event"},
+	eventInBody:  true,
+	idOfPush:     true, // nothing says whether uuid is new for each ref
+	ownHeaders:   []string{"X-Codehub-Event", "X-Devcloud-Event"},
+	proof:        codeArtsProof{token{header: "X-Repo-Token"}},
+	decode:       decodeCodeArtsRepo,
+	guess:        guessGitLab,
+}
+
+// codeArtsProof is the token, in the configured header if there is one.
+type codeArtsProof struct{ token }
+
+func (p codeArtsProof) check(r request) (string, error) {
+	return token{header: firstOf(r.keys.TokenHeader, p.header)}.check(r)
 }
 
 func decodeCodeArtsRepo(d *Delivery, body []byte) error {

@@ -118,7 +118,7 @@ func (d *Delivery) finish(h *host, body []byte) {
 		}
 	}
 	for i := range d.Events {
-		d.Events[i].Provider = h.provider
+		d.Events[i].Provider = h.Name
 	}
 	d.Event = clip(d.Event, maxEvent)
 	d.HostID = shortID(d.HostID)

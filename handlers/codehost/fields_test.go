@@ -18,17 +18,17 @@ import (
 // to them.
 func needed(provider string) *regexp.Regexp {
 	switch provider {
-	case mapping.GitHub:
+	case "github":
 		return regexp.MustCompile(`^(ref|after|deleted|repository|repository\.full_name)$`)
-	case mapping.GitLab, mapping.CodeArtsRepo:
+	case "gitlab", "codearts-repo":
 		return regexp.MustCompile(`^(ref|after|project|project\.path_with_namespace|object_kind|event_name)$`)
-	case mapping.Gitee:
+	case "gitee":
 		return regexp.MustCompile(`^(ref|after|deleted|repository|repository\.path_with_namespace)$`)
-	case mapping.Gitea, mapping.Forgejo, mapping.Gogs:
+	case "gitea", "forgejo", "gogs":
 		return regexp.MustCompile(`^(ref|ref_type|after|repository|repository\.full_name)$`)
-	case mapping.Bitbucket:
+	case "bitbucket":
 		return regexp.MustCompile(`^(push|push\.changes|push\.changes\[\d+\](\.new(\.type|\.name|\.target|\.target\.hash)?)?|repository|repository\.full_name)$`)
-	case mapping.BitbucketServer: // ref of the oldest versions
+	case "bitbucket-server": // ref of the oldest versions
 		return regexp.MustCompile(`^(changes|changes\[\d+\](\.ref|\.ref\.id|\.refId|\.toHash|\.type)?|repository(\.slug|\.project|\.project\.key)?)$`)
 	default:
 		return regexp.MustCompile(`^(eventType|resource|resource\.refUpdates|resource\.refUpdates\[\d+\](\.name|\.newObjectId)?|` +
@@ -39,7 +39,7 @@ func needed(provider string) *regexp.Regexp {
 // Whatever is missing, null, of another type or there twice, nothing is built that
 // was not pushed, and what is not needed costs no build.
 func TestFieldsMissingNullOddAndDoubled(t *testing.T) {
-	for _, provider := range mapping.Providers() {
+	for _, provider := range providerNames() {
 		t.Run(provider, func(t *testing.T) {
 			t.Parallel()
 			paths, err := filepath.Glob(filepath.Join("testdata", provider, "*.http"))

@@ -2,15 +2,18 @@ package codehost
 
 import "buildbridge/mapping"
 
-// forgejoHost is Gitea under its own name; its older versions have only
-// Gitea's: https://forgejo.org/docs/latest/user/webhooks/
-func forgejoHost() host {
-	h := giteaHost()
-	h.provider = mapping.Forgejo
-	h.eventHeaders = []string{"X-Forgejo-Event", "X-Gitea-Event"}
-	h.idHeaders = []string{"X-Forgejo-Delivery", "X-Gitea-Delivery"}
-	h.authenticate = func(r request) (string, error) {
-		return hexSignature(r, "", "X-Forgejo-Signature", "X-Gitea-Signature")
-	}
-	return h
+// forgejo is Gitea under its own name; its older versions have only Gitea's:
+// https://forgejo.org/docs/latest/user/webhooks/
+var forgejo = host{ //nolint:gochecknoglobals // a row of hosts
+	Provider:     mapping.Provider{Name: "forgejo"},
+	eventHeaders: []string{"X-Forgejo-Event", "X-Gitea-Event"},
+	idHeaders:    []string{"X-Forgejo-Delivery", "X-Gitea-Delivery"},
+	ownHeaders:   []string{"X-Forgejo-Event"},
+	formerly:     "gitea",
+	forms:        true,
+	signsInner:   true,
+	secretFields: []string{"secret"},
+	proof:        signature{headers: []string{"X-Forgejo-Signature", "X-Gitea-Signature"}},
+	decode:       decodeGitea,
+	guess:        guessGitea,
 }

@@ -24,11 +24,11 @@ func (h *host) unwrap(header http.Header, raw []byte) ([]byte, error) {
 	}
 	if !h.forms {
 		return nil, fmt.Errorf("%s: %w: a form body; set the content type of the webhook to application/json",
-			h.provider, ErrMalformed)
+			h.Name, ErrMalformed)
 	}
 	payload, err := formPayload(raw)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", h.provider, ErrMalformed, err)
+		return nil, fmt.Errorf("%s: %w: %w", h.Name, ErrMalformed, err)
 	}
 	return payload, nil
 }

@@ -1,31 +1,44 @@
 package codehost
 
 import (
-	"github.com/go-playground/webhooks/v6/gitea"
+	webhook "github.com/go-playground/webhooks/v6/gitea"
 
 	"buildbridge/mapping"
 )
 
-// giteaHost signs the JSON, also where it sends it in a form. It sends a push
+// gitea signs the JSON, also where it sends it in a form. It sends a push
 // for branches and tags, and a create beside the push of something new:
 // https://docs.gitea.com/usage/repository/webhooks
-func giteaHost() host {
-	return host{
-		provider:     mapping.Gitea,
-		eventHeaders: []string{"X-Gitea-Event"},
-		idHeaders:    []string{"X-Gitea-Delivery"},
-		forms:        true,
-		signsInner:   true,
-		secretFields: []string{"secret"},
-		authenticate: func(r request) (string, error) { return hexSignature(r, "", "X-Gitea-Signature") },
-		decode:       decodeGitea,
+var gitea = host{ //nolint:gochecknoglobals // a row of hosts
+	Provider:     mapping.Provider{Name: "gitea"},
+	eventHeaders: []string{"X-Gitea-Event"},
+	idHeaders:    []string{"X-Gitea-Delivery"},
+	ownHeaders:   []string{"X-Gitea-Event"},
+	forms:        true,
+	signsInner:   true,
+	secretFields: []string{"secret"},
+	proof:        signature{headers: []string{"X-Gitea-Signature"}},
+	decode:       decodeGitea,
+	guess:        guessGitea,
+}
+
+// guessGitea is also for Forgejo and Gogs.
+func guessGitea(f topFields) string {
+	switch {
+	case f.has("after") && f.has("ref"):
+		return string(webhook.PushEvent)
+	case f.has("ref_type") && f.has("pusher_type"):
+		return string(webhook.DeleteEvent)
+	case f.has("ref_type"):
+		return string(webhook.CreateEvent)
 	}
+	return ""
 }
 
 // giteaPush is the library's payload with the total it lacks, cut down to what
 // is read.
 type giteaPush struct {
-	gitea.PushPayload
+	webhook.PushPayload
 	TotalCommits total                        `json:"total_commits"` // absent in old versions
 	Before       loose                        `json:"before"`
 	Commits      list[optional[pushedCommit]] `json:"commits"`
@@ -47,11 +60,11 @@ type giteaUser struct {
 }
 
 func decodeGitea(d *Delivery, body []byte) error {
-	switch gitea.Event(d.Event) {
-	case gitea.PushEvent:
-	case gitea.DeleteEvent:
+	switch webhook.Event(d.Event) {
+	case webhook.PushEvent:
+	case webhook.DeleteEvent:
 		return d.leaveOutAll(body, mapping.ReasonDeleted, whyDeleted)
-	case gitea.CreateEvent:
+	case webhook.CreateEvent:
 		return d.leaveOutAll(body, mapping.ReasonEvent, whyPushed)
 	default:
 		return d.leaveOutEvent(body, d.Event)

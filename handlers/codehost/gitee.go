@@ -12,21 +12,36 @@ import (
 	"buildbridge/mapping"
 )
 
-// giteeHost sends its password as it is, or a signature of the time. Neither
+// gitee sends its password as it is, or a signature of the time. Neither
 // covers the body: https://help.gitee.com/webhook/how-to-verify-webhook-keys
-func giteeHost() host {
-	return host{
-		provider:     mapping.Gitee,
-		eventHeaders: []string{"X-Gitee-Event"},
-		pingHeader:   "X-Gitee-Ping",
-		forms:        true,
-		secretFields: []string{"password", "sign"},
-		authenticate: func(r request) (string, error) { return either(r, giteePassword, giteeSignature) },
-		decode:       decodeGitee,
-	}
+var gitee = host{ //nolint:gochecknoglobals // a row of hosts
+	Provider:     mapping.Provider{Name: "gitee"},
+	eventHeaders: []string{"X-Gitee-Event"},
+	pingHeader:   "X-Gitee-Ping",
+	ownHeaders:   []string{"X-Gitee-Event"},
+	forms:        true,
+	secretFields: []string{"password", "sign"},
+	proof:        giteeProof{token{header: "X-Gitee-Token"}},
+	decode:       decodeGitee,
+	guess:        guessGitee,
 }
 
-func giteePassword(r request) (string, error) { return token(r, "X-Gitee-Token") }
+func guessGitee(f topFields) string {
+	switch {
+	case f.text("hook_name") == "push_hooks":
+		return giteePushHook
+	case f.text("hook_name") == "tag_push_hooks":
+		return giteeTagPushHook
+	case f.has("after") && f.has("ref"):
+		return giteePushHook
+	}
+	return ""
+}
+
+// giteeProof is the password, or a signature of the time.
+type giteeProof struct{ token }
+
+func (p giteeProof) check(r request) (string, error) { return either(r, p.token.check, giteeSignature) }
 
 // The values of X-Gitee-Event.
 const (

@@ -3,22 +3,36 @@ package codehost
 import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/go-playground/webhooks/v6/github"
+	webhook "github.com/go-playground/webhooks/v6/github"
 
 	"buildbridge/mapping"
 )
 
-// githubHost signs the raw body, form or not, and sends a push for branches and
-// tags alike: https://docs.github.com/en/webhooks/webhook-events-and-payloads#push
-func githubHost() host {
-	return host{
-		provider:     mapping.GitHub,
-		eventHeaders: []string{"X-GitHub-Event"},
-		idHeaders:    []string{"X-GitHub-Delivery"},
-		forms:        true,
-		authenticate: func(r request) (string, error) { return hubSignature(r, "X-Hub-Signature-256") },
-		decode:       decodeGitHub,
+// github signs the raw body, form or not, and sends a push for branches and tags
+// alike: https://docs.github.com/en/webhooks/webhook-events-and-payloads#push
+var github = host{ //nolint:gochecknoglobals // a row of hosts
+	Provider:     mapping.Provider{Name: "github"},
+	eventHeaders: []string{"X-GitHub-Event"},
+	idHeaders:    []string{"X-GitHub-Delivery"},
+	ownHeaders:   []string{"X-GitHub-Event"},
+	forms:        true,
+	proof:        signature{prefix: "sha256=", headers: []string{"X-Hub-Signature-256"}},
+	decode:       decodeGitHub,
+	guess:        guessGitHub,
+}
+
+func guessGitHub(f topFields) string {
+	switch {
+	case f.has("after") && f.has("ref"):
+		return string(webhook.PushEvent)
+	case f.has("zen"):
+		return string(webhook.PingEvent)
+	case f.has("ref_type") && f.has("master_branch"):
+		return string(webhook.CreateEvent)
+	case f.has("ref_type"):
+		return string(webhook.DeleteEvent)
 	}
+	return ""
 }
 
 // Above these GitHub leaves something out without a word.
@@ -95,13 +109,13 @@ func (r *githubRepository) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 }
 
 func decodeGitHub(d *Delivery, body []byte) error {
-	switch github.Event(d.Event) {
-	case github.PushEvent:
-	case github.PingEvent:
+	switch webhook.Event(d.Event) {
+	case webhook.PushEvent:
+	case webhook.PingEvent:
 		return d.leaveOutAll(body, mapping.ReasonPing, whyPing)
-	case github.DeleteEvent:
+	case webhook.DeleteEvent:
 		return d.leaveOutAll(body, mapping.ReasonDeleted, whyDeleted)
-	case github.CreateEvent:
+	case webhook.CreateEvent:
 		return d.leaveOutAll(body, mapping.ReasonEvent, whyPushed)
 	default:
 		return d.leaveOutEvent(body, d.Event)

@@ -9,32 +9,50 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-playground/webhooks/v6/gitlab"
+	webhook "github.com/go-playground/webhooks/v6/gitlab"
 
 	"buildbridge/mapping"
 )
 
-// gitlabHost sends a token, or signs with a signing token:
+// gitlab sends a token, or signs with a signing token:
 // https://docs.gitlab.com/user/project/integrations/webhooks/
-func gitlabHost() host {
-	return host{
-		provider:     mapping.GitLab,
-		eventHeaders: []string{"X-Gitlab-Event"},
-		// X-Gitlab-Webhook-UUID is made anew for every attempt.
-		idHeaders:    []string{"Webhook-Id", "Idempotency-Key"},
-		eventInBody:  true,
-		authenticate: authenticateGitLab,
-		decode:       decodeGitLab,
-	}
+var gitlab = host{ //nolint:gochecknoglobals // a row of hosts
+	Provider:     mapping.Provider{Name: "gitlab", SigningTokens: true},
+	eventHeaders: []string{"X-Gitlab-Event"},
+	eventInBody:  true,
+	// X-Gitlab-Webhook-UUID is made anew for every attempt.
+	idHeaders:  []string{"Webhook-Id", "Idempotency-Key"},
+	ownHeaders: []string{"X-Gitlab-Event"},
+	proof:      gitlabProof{token{header: "X-Gitlab-Token"}},
+	decode:     decodeGitLab,
+	guess:      guessGitLab,
 }
 
-// authenticateGitLab requires the signature where a signing token is
-// configured: a token that leaked from one request would open the source.
-func authenticateGitLab(r request) (string, error) {
+// guessGitLab is also for what sends GitLab's bodies.
+func guessGitLab(f topFields) string {
+	switch {
+	case f.text("object_kind") == "push":
+		return string(webhook.PushEvents)
+	case f.text("object_kind") == "tag_push":
+		return string(webhook.TagEvents)
+	case f.has("event_name"):
+		return string(webhook.SystemHookEvents)
+	case f.has("after"):
+		return string(webhook.PushEvents)
+	}
+	return ""
+}
+
+// gitlabProof is the token, or a signature.
+type gitlabProof struct{ token }
+
+// check requires the signature where a signing token is configured: a token that
+// leaked from one request would open the source.
+func (p gitlabProof) check(r request) (string, error) {
 	if len(r.keys.SigningTokens) > 0 {
 		return webhookSignature(r)
 	}
-	return token(r, "X-Gitlab-Token")
+	return p.token.check(r)
 }
 
 // signatureSkew is how far the time of a signature may be from ours.
@@ -97,7 +115,7 @@ func within(a, b time.Time, skew time.Duration) bool {
 // gitlabPush is the library's payload of a push, which that of a tag push and
 // of a System Hook do not differ from, cut down to what is read.
 type gitlabPush struct {
-	gitlab.PushEventPayload
+	webhook.PushEventPayload
 	Project struct {
 		PathWithNamespace string `json:"path_with_namespace"`
 		WebURL            loose  `json:"web_url"`
@@ -118,9 +136,9 @@ type gitlabPush struct {
 }
 
 func decodeGitLab(d *Delivery, body []byte) error {
-	switch gitlab.Event(d.Event) {
-	case gitlab.PushEvents, gitlab.TagEvents:
-	case gitlab.SystemHookEvents, "":
+	switch webhook.Event(d.Event) {
+	case webhook.PushEvents, webhook.TagEvents:
+	case webhook.SystemHookEvents, "":
 		var about objectKind
 		if err := unmarshal(body, &about); err != nil {
 			return err

@@ -6,20 +6,20 @@ import (
 	"buildbridge/mapping"
 )
 
-// gogsHost signs the JSON, also where it sends it in a form. It sends a push
+// gogs signs the JSON, also where it sends it in a form. It sends a push
 // for branches alone, and for a tag only a create:
 // https://github.com/gogs/docs-api/tree/master/Repositories
-func gogsHost() host {
-	return host{
-		provider:     mapping.Gogs,
-		eventHeaders: []string{"X-Gogs-Event"},
-		idHeaders:    []string{"X-Gogs-Delivery"},
-		forms:        true,
-		signsInner:   true,
-		secretFields: []string{"secret"},
-		authenticate: func(r request) (string, error) { return hexSignature(r, "", "X-Gogs-Signature") },
-		decode:       decodeGogs,
-	}
+var gogs = host{ //nolint:gochecknoglobals // a row of hosts
+	Provider:     mapping.Provider{Name: "gogs"},
+	eventHeaders: []string{"X-Gogs-Event"},
+	idHeaders:    []string{"X-Gogs-Delivery"},
+	ownHeaders:   []string{"X-Gogs-Event"},
+	forms:        true,
+	signsInner:   true,
+	secretFields: []string{"secret"},
+	proof:        signature{headers: []string{"X-Gogs-Signature"}},
+	decode:       decodeGogs,
+	guess:        guessGitea,
 }
 
 // gogsPayload is what a push and a create have in common and apart.

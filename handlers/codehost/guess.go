@@ -2,15 +2,11 @@ package codehost
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 
-	"github.com/go-playground/webhooks/v6/gitea"
-	"github.com/go-playground/webhooks/v6/github"
-	"github.com/go-playground/webhooks/v6/gitlab"
-
-	"buildbridge/mapping"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Saved is [Trust] for a body that was saved, perhaps without its headers: one
@@ -65,111 +61,44 @@ func WithEvent(provider string, h http.Header, body []byte) http.Header {
 	if err != nil {
 		return h
 	}
-	event := guessEvent(provider, payload)
-	if event == "" {
+	var fields topFields
+	if decodeJSON(payload, &fields) != nil {
 		return h
 	}
-	return with(h, host.eventHeaders[0], event)
+	if event := host.guess(fields); event != "" {
+		return with(h, host.eventHeaders[0], event)
+	}
+	return h
 }
 
 // mistaken is what our log is told where the headers are those of another host: most
 // often the source has the wrong provider. It is "" where they may be this host's.
-// Azure DevOps has none.
 func (h *host) mistaken(header http.Header) string {
-	// Forgejo also sends Gitea's names, both send Gogs', and all three GitHub's. The
-	// two Bitbuckets share a name.
-	for _, sent := range [...]struct{ provider, name string }{
-		{mapping.Forgejo, "X-Forgejo-Event"},
-		{mapping.Gitea, "X-Gitea-Event"},
-		{mapping.Gogs, "X-Gogs-Event"},
-		{mapping.GitHub, "X-GitHub-Event"},
-		{mapping.GitLab, "X-Gitlab-Event"},
-		{mapping.Gitee, "X-Gitee-Event"},
-		{mapping.CodeArtsRepo, "X-Codehub-Event"},
-		{mapping.CodeArtsRepo, "X-Devcloud-Event"},
-		{mapping.Bitbucket, "X-Hook-UUID"},
-		{mapping.BitbucketServer, "X-Event-Key"},
-	} {
-		switch {
-		case header.Get(sent.name) == "":
-		case sent.provider == h.provider, sent.provider == mapping.Gitea && h.provider == mapping.Forgejo: // an old Forgejo
-			return ""
-		default:
-			return fmt.Sprintf("; %s came: is the provider %s?", sent.name, sent.provider)
+	for _, sender := range slices.Backward(hosts) {
+		for _, name := range sender.ownHeaders {
+			switch {
+			case header.Get(name) == "":
+			case sender == h, sender.Name == h.formerly:
+				return ""
+			default:
+				return fmt.Sprintf("; %s came: is the provider %s?", name, sender.Name)
+			}
 		}
 	}
 	return ""
 }
 
-// guessEvent names the event of a body by the fields that only it has.
-func guessEvent(provider string, body []byte) string {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(body, &fields) != nil {
+// has reports whether there is a field.
+func (f topFields) has(name string) bool {
+	_, ok := f[name]
+	return ok
+}
+
+// text is a field that is text, else "".
+func (f topFields) text(name string) string {
+	var text loose
+	if decodeJSON(f[name], &text) != nil || f[name].Kind() != jsontext.KindString {
 		return ""
 	}
-	has := func(name string) bool { _, ok := fields[name]; return ok }
-	text := func(name string) string {
-		var s string
-		if json.Unmarshal(fields[name], &s) != nil {
-			return ""
-		}
-		return s
-	}
-	switch provider {
-	case mapping.GitHub:
-		switch {
-		case has("after") && has("ref"):
-			return string(github.PushEvent)
-		case has("zen"):
-			return string(github.PingEvent)
-		case has("ref_type") && has("master_branch"):
-			return string(github.CreateEvent)
-		case has("ref_type"):
-			return string(github.DeleteEvent)
-		}
-	case mapping.Gitea, mapping.Forgejo, mapping.Gogs:
-		switch {
-		case has("after") && has("ref"):
-			return string(gitea.PushEvent)
-		case has("ref_type") && has("pusher_type"):
-			return string(gitea.DeleteEvent)
-		case has("ref_type"):
-			return string(gitea.CreateEvent)
-		}
-	case mapping.GitLab, mapping.CodeArtsRepo:
-		switch {
-		case text("object_kind") == "push":
-			return string(gitlab.PushEvents)
-		case text("object_kind") == "tag_push":
-			return string(gitlab.TagEvents)
-		case has("event_name"):
-			return string(gitlab.SystemHookEvents)
-		case has("after"):
-			return string(gitlab.PushEvents)
-		}
-	case mapping.Gitee:
-		switch text("hook_name") {
-		case "push_hooks":
-			return giteePushHook
-		case "tag_push_hooks":
-			return giteeTagPushHook
-		}
-		if has("after") && has("ref") {
-			return giteePushHook
-		}
-	case mapping.Bitbucket:
-		if has("push") {
-			return bitbucketPushEvent
-		}
-	case mapping.BitbucketServer:
-		switch {
-		case text("eventKey") != "":
-			return text("eventKey")
-		case has("changes"):
-			return bitbucketServerPushEvent
-		case has("test"):
-			return bitbucketPing
-		}
-	}
-	return ""
+	return string(text)
 }

@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-
-	"buildbridge/mapping"
 )
 
 // A body that was saved without its headers is judged by what it is.
@@ -29,7 +27,7 @@ func TestSavedNamesWhatIsWrongWithTheBody(t *testing.T) {
 		"a form called JSON":    {kind: "application/json", body: object, want: "the body is no JSON object"},
 		"a form without a body": {kind: formType, body: "a=b", want: "malformed delivery"},
 	} {
-		for _, provider := range mapping.Providers() {
+		for _, provider := range providerNames() {
 			t.Run(provider+"/"+phrase, func(t *testing.T) {
 				t.Parallel()
 				header := http.Header{}

@@ -132,16 +132,33 @@ func (r request) value(names ...string) (name, value string, err error) {
 	return "", "", fmt.Errorf("header %s is missing", strings.Join(names, " or "))
 }
 
-// hexSignature authenticates by the HMAC-SHA256 of what is signed, in
-// hexadecimal after the prefix, in the first of the named headers.
-func hexSignature(r request, prefix string, names ...string) (string, error) {
-	name, value, err := r.value(names...)
+// proof is how a host proves who it is.
+type proof interface {
+	// check gives the place of the key that matched.
+	check(r request) (key string, err error)
+	// sign adds to the headers what a host that has the secret sends.
+	sign(secret string, h http.Header, body []byte)
+}
+
+// signature is the HMAC-SHA256 of what is signed, in hexadecimal after the prefix, in
+// the first of the headers that is there.
+type signature struct {
+	prefix  string
+	headers []string
+}
+
+func (s signature) sign(secret string, h http.Header, body []byte) {
+	h.Set(s.headers[0], s.prefix+hex.EncodeToString(sum([]byte(secret), body)))
+}
+
+func (s signature) check(r request) (string, error) {
+	name, value, err := r.value(s.headers...)
 	if err != nil {
 		return "", err
 	}
-	digits, ok := strings.CutPrefix(value, prefix)
+	digits, ok := strings.CutPrefix(value, s.prefix)
 	if !ok {
-		return "", fmt.Errorf("header %s does not begin with %s", name, prefix)
+		return "", fmt.Errorf("header %s does not begin with %s", name, s.prefix)
 	}
 	got, err := hex.DecodeString(digits)
 	if err != nil || len(got) != sha256.Size {
@@ -153,22 +170,27 @@ func hexSignature(r request, prefix string, names ...string) (string, error) {
 	})
 }
 
-// hubSignature is the form GitHub and both Bitbuckets share.
-func hubSignature(r request, name string) (string, error) {
-	return hexSignature(r, "sha256=", name)
-}
+// token is a secret sent as it is.
+type token struct{ header string }
 
-// token authenticates by a secret sent as it is.
-func token(r request, name string) (string, error) {
-	_, value, err := r.value(name)
+func (t token) sign(secret string, h http.Header, _ []byte) { h.Set(t.header, secret) }
+
+func (t token) check(r request) (string, error) {
+	_, value, err := r.value(t.header)
 	if err != nil {
 		return "", err
 	}
 	return r.matchSecret(func(s mapping.Secret) bool { return equal(string(s), value) })
 }
 
-// basic authenticates by HTTP Basic (RFC 7617).
-func basic(r request) (string, error) {
+// basic is HTTP Basic (RFC 7617).
+type basic struct{}
+
+func (basic) sign(secret string, h http.Header, _ []byte) {
+	h.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("buildbridge:"+secret)))
+}
+
+func (basic) check(r request) (string, error) {
 	_, value, err := r.value("Authorization")
 	if err != nil {
 		return "", err

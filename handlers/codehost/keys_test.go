@@ -23,7 +23,7 @@ func testNow() time.Time { return time.Date(2026, 3, 1, 9, 20, 30, 0, time.UTC) 
 
 // keysOf gives a source's keys for secrets as Sign sends them.
 func keysOf(provider string, secrets ...mapping.Secret) Keys {
-	if provider != mapping.AzureDevOps {
+	if provider != "azure-devops" {
 		return Keys{Secrets: secrets}
 	}
 	var keys Keys
@@ -35,7 +35,7 @@ func keysOf(provider string, secrets ...mapping.Secret) Keys {
 
 // listOf is what the keys of a provider are called in the configuration.
 func listOf(provider string) string {
-	if provider == mapping.AzureDevOps {
+	if provider == "azure-devops" {
 		return "basic"
 	}
 	return "secrets"
@@ -44,7 +44,7 @@ func listOf(provider string) string {
 // signsBody reports whether a host's proof covers the body.
 func signsBody(provider string) bool {
 	switch provider {
-	case mapping.GitLab, mapping.Gitee, mapping.AzureDevOps, mapping.CodeArtsRepo:
+	case "gitlab", "gitee", "azure-devops", "codearts-repo":
 		return false
 	}
 	return true
@@ -53,16 +53,16 @@ func signsBody(provider string) bool {
 // The log says whose headers came to a source of another provider.
 func TestTheWrongHostIsNamed(t *testing.T) {
 	names := map[string]string{
-		mapping.GitHub: "X-GitHub-Event", mapping.GitLab: "X-Gitlab-Event", mapping.Gitee: "X-Gitee-Event", mapping.Gitea: "X-Gitea-Event",
-		mapping.Forgejo: "X-Forgejo-Event", mapping.Gogs: "X-Gogs-Event", mapping.Bitbucket: "X-Hook-UUID", mapping.BitbucketServer: "X-Event-Key",
-		mapping.CodeArtsRepo: "X-Codehub-Event", mapping.AzureDevOps: "", // has no headers of its own
+		"github": "X-GitHub-Event", "gitlab": "X-Gitlab-Event", "gitee": "X-Gitee-Event", "gitea": "X-Gitea-Event",
+		"forgejo": "X-Forgejo-Event", "gogs": "X-Gogs-Event", "bitbucket": "X-Hook-UUID", "bitbucket-server": "X-Event-Key",
+		"codearts-repo": "X-Codehub-Event", "azure-devops": "", // has no headers of its own
 	}
-	for _, sender := range mapping.Providers() {
+	for _, sender := range providerNames() {
 		header, body := readDelivery(t, filepath.Join("testdata", sender, "push.http"))
-		codehosttest.Sign(sender, "the secret of the host", header, body)
-		for _, provider := range mapping.Providers() {
+		Sign(sender, "the secret of the host", header, body)
+		for _, provider := range providerNames() {
 			want := fmt.Sprintf("; %s came: is the provider %s?", names[sender], sender)
-			if sender == provider || sender == mapping.AzureDevOps || sender == mapping.Gitea && provider == mapping.Forgejo {
+			if sender == provider || sender == "azure-devops" || sender == "gitea" && provider == "forgejo" {
 				want = "" // older versions of Forgejo have Gitea's names alone
 			}
 			_, err := Authenticate(provider, keysOf(provider, "a secret"), header, body, testNow())
@@ -75,7 +75,7 @@ func TestTheWrongHostIsNamed(t *testing.T) {
 
 func sendsForms(provider string) bool {
 	switch provider {
-	case mapping.GitHub, mapping.Gitee, mapping.Gitea, mapping.Forgejo, mapping.Gogs:
+	case "github", "gitee", "gitea", "forgejo", "gogs":
 		return true
 	}
 	return false
@@ -83,14 +83,14 @@ func sendsForms(provider string) bool {
 
 func signed(provider, secret string, body []byte) http.Header {
 	h := http.Header{}
-	codehosttest.Sign(provider, secret, h, body)
+	Sign(provider, secret, h, body)
 	return h
 }
 
 func TestAuthenticate(t *testing.T) {
 	const right, other = "correct horse", "battery staple"
 	body := []byte(`{"ref":"refs/heads/main"}`)
-	for _, provider := range mapping.Providers() {
+	for _, provider := range providerNames() {
 		// The header that Sign sets is the proof.
 		proof := slices.Collect(maps.Keys(signed(provider, right, body)))[0]
 		value := signed(provider, right, body).Get(proof)
@@ -141,9 +141,9 @@ func TestAuthenticate(t *testing.T) {
 			}
 		})
 		t.Run(provider+"/the header of another host", func(t *testing.T) {
-			for _, foreign := range mapping.Providers() {
+			for _, foreign := range providerNames() {
 				header := signed(foreign, right, body)
-				if header.Get(proof) != "" || provider == mapping.Forgejo && foreign == mapping.Gitea {
+				if header.Get(proof) != "" || provider == "forgejo" && foreign == "gitea" {
 					continue
 				}
 				_, err := Authenticate(provider, keysOf(provider, right), header, body, testNow())
@@ -208,12 +208,12 @@ func TestAuthenticateForm(t *testing.T) {
 	const secret = "correct horse"
 	inner := []byte(`{"message":"a & b = c + d %"}`)
 	form := []byte("payload=" + url.QueryEscape(string(inner)))
-	for _, provider := range mapping.Providers() {
+	for _, provider := range providerNames() {
 		// The proof of what this host signs of a form.
 		proof := func(form, inner []byte) http.Header {
 			body := form
 			switch provider {
-			case mapping.Gitea, mapping.Forgejo, mapping.Gogs:
+			case "gitea", "forgejo", "gogs":
 				body = inner
 			}
 			h := signed(provider, secret, body)
@@ -324,12 +324,12 @@ func TestAuthenticateGitLabSignature(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, err := Authenticate(mapping.GitLab, test.keys, test.header, body, now)
+			m, err := Authenticate("gitlab", test.keys, test.header, body, now)
 			checkVerdict(t, m, err, test.want, "signing_tokens")
 		})
 	}
 	t.Run("another body", func(t *testing.T) {
-		_, err := Authenticate(mapping.GitLab, Keys{SigningTokens: tokens}, header('a', now, nil), []byte(`{}`), now)
+		_, err := Authenticate("gitlab", Keys{SigningTokens: tokens}, header('a', now, nil), []byte(`{}`), now)
 		if !errors.Is(err, ErrUnauthenticated) {
 			t.Error(err)
 		}
@@ -338,7 +338,7 @@ func TestAuthenticateGitLabSignature(t *testing.T) {
 		h := http.Header{}
 		codehosttest.SignGitLab("whsec_", "delivery-1", now, h, body)
 		for _, token := range []mapping.Secret{"", "whsec_"} {
-			_, err := Authenticate(mapping.GitLab, Keys{SigningTokens: []mapping.Secret{token}}, h, body, now)
+			_, err := Authenticate("gitlab", Keys{SigningTokens: []mapping.Secret{token}}, h, body, now)
 			if !errors.Is(err, ErrUnauthenticated) {
 				t.Error(err)
 			}
@@ -405,7 +405,7 @@ func TestAuthenticateGiteeSignature(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, err := Authenticate(mapping.Gitee, keys, test.header, body, now)
+			m, err := Authenticate("gitee", keys, test.header, body, now)
 			checkVerdict(t, m, err, test.want, "secrets")
 		})
 	}
@@ -417,7 +417,7 @@ func TestAuthenticateGiteeSignature(t *testing.T) {
 			for _, change := range []func(http.Header){nil, escape} {
 				h := header("one", at, change)
 				seen += h.Get("X-Gitee-Token")
-				if _, err := Authenticate(mapping.Gitee, keys, h, body, now); err != nil {
+				if _, err := Authenticate("gitee", keys, h, body, now); err != nil {
 					t.Errorf("%s: %v", h.Get("X-Gitee-Token"), err)
 				}
 			}
@@ -456,7 +456,7 @@ func TestAuthenticateBasic(t *testing.T) {
 		"another scheme":     {authorization("Bearer one"), ""},
 		"lower case scheme":  {authorization("basic " + base64.StdEncoding.EncodeToString([]byte("ci:one"))), "[0]"},
 	} {
-		for _, provider := range []string{mapping.AzureDevOps, mapping.BitbucketServer} {
+		for _, provider := range []string{"azure-devops", "bitbucket-server"} {
 			t.Run(provider+"/"+name, func(t *testing.T) {
 				m, err := Authenticate(provider, keys, test.header, []byte(`{}`), testNow())
 				checkVerdict(t, m, err, test.want, "basic")
@@ -466,9 +466,9 @@ func TestAuthenticateBasic(t *testing.T) {
 	t.Run("both ways at once", func(t *testing.T) {
 		body := []byte(`{}`)
 		both := Keys{Basic: keys.Basic, Secrets: []mapping.Secret{"s"}}
-		m, err := Authenticate(mapping.BitbucketServer, both, signed(mapping.BitbucketServer, "s", body), body, testNow())
+		m, err := Authenticate("bitbucket-server", both, signed("bitbucket-server", "s", body), body, testNow())
 		checkVerdict(t, m, err, "[0]", "secrets")
-		m, err = Authenticate(mapping.BitbucketServer, both, basicAuth("ci", "two"), body, testNow())
+		m, err = Authenticate("bitbucket-server", both, basicAuth("ci", "two"), body, testNow())
 		checkVerdict(t, m, err, "[1]", "basic")
 	})
 }
@@ -481,11 +481,11 @@ func TestAuthenticateTokenHeader(t *testing.T) {
 		header   string
 		want     string
 	}{
-		"CodeArts Repo's own":         {mapping.CodeArtsRepo, Keys{Secrets: secrets}, "X-Repo-Token", "[0]"},
-		"CodeArts Repo, GitLab's":     {mapping.CodeArtsRepo, Keys{Secrets: secrets, TokenHeader: "x-gitlab-token"}, "X-Gitlab-Token", "[0]"},
-		"CodeArts Repo, not this one": {mapping.CodeArtsRepo, Keys{Secrets: secrets, TokenHeader: "X-Auth-Token"}, "X-Repo-Token", ""},
-		"Azure DevOps":                {mapping.AzureDevOps, Keys{Secrets: secrets, TokenHeader: "X-Build-Token"}, "X-Build-Token", "[0]"},
-		"Azure DevOps, none":          {mapping.AzureDevOps, Keys{Secrets: secrets}, "X-Repo-Token", ""},
+		"CodeArts Repo's own":         {"codearts-repo", Keys{Secrets: secrets}, "X-Repo-Token", "[0]"},
+		"CodeArts Repo, GitLab's":     {"codearts-repo", Keys{Secrets: secrets, TokenHeader: "x-gitlab-token"}, "X-Gitlab-Token", "[0]"},
+		"CodeArts Repo, not this one": {"codearts-repo", Keys{Secrets: secrets, TokenHeader: "X-Auth-Token"}, "X-Repo-Token", ""},
+		"Azure DevOps":                {"azure-devops", Keys{Secrets: secrets, TokenHeader: "X-Build-Token"}, "X-Build-Token", "[0]"},
+		"Azure DevOps, none":          {"azure-devops", Keys{Secrets: secrets}, "X-Repo-Token", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := Authenticate(test.provider, test.keys, http.Header{test.header: {"t"}}, []byte(`{}`), testNow())
@@ -496,12 +496,12 @@ func TestAuthenticateTokenHeader(t *testing.T) {
 
 func TestAuthenticateForgejo(t *testing.T) {
 	body, keys := []byte(`{}`), Keys{Secrets: []mapping.Secret{"s"}}
-	old := signed(mapping.Gitea, "s", body)
-	m, err := Authenticate(mapping.Forgejo, keys, old, body, testNow())
+	old := signed("gitea", "s", body)
+	m, err := Authenticate("forgejo", keys, old, body, testNow())
 	checkVerdict(t, m, err, "[0]", "secrets")
 
 	// Its own header decides where it is there.
 	old.Set("X-Forgejo-Signature", strings.Repeat("0", 64))
-	m, err = Authenticate(mapping.Forgejo, keys, old, body, testNow())
+	m, err = Authenticate("forgejo", keys, old, body, testNow())
 	checkVerdict(t, m, err, "", "")
 }

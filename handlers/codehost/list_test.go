@@ -7,8 +7,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-
-	"buildbridge/mapping"
 )
 
 // A short element must not become a large struct as often as a body has room for
@@ -18,11 +16,11 @@ func TestListsTakeLittleMemory(t *testing.T) {
 	const ids = `"ref":"refs/heads/main","before":"1111111111111111111111111111111111111111","after":"2222222222222222222222222222222222222222",` +
 		`"repository":{"full_name":"acme/shop"},"project":{"path_with_namespace":"acme/shop"},`
 	around := map[string]string{
-		mapping.Bitbucket:       `{"push":{"changes":[%s]}}`,
-		mapping.BitbucketServer: `{"changes":[%s]}`,
-		mapping.AzureDevOps:     `{"eventType":"git.push","resource":{"refUpdates":[%s]}}`,
+		"bitbucket":        `{"push":{"changes":[%s]}}`,
+		"bitbucket-server": `{"changes":[%s]}`,
+		"azure-devops":     `{"eventType":"git.push","resource":{"refUpdates":[%s]}}`,
 	}
-	for _, provider := range mapping.Providers() {
+	for _, provider := range providerNames() {
 		lists := []string{around[provider]}
 		if lists[0] == "" {
 			lists = []string{"{" + ids + `"commits":[%s]}`, "{" + ids + `"commits":[{"added":[%s]}]}`}
@@ -58,7 +56,7 @@ func TestTooManyChanges(t *testing.T) {
 	change := `{"refId":"refs/heads/main","fromHash":"1111111111111111111111111111111111111111","toHash":"2222222222222222222222222222222222222222","type":"UPDATE"}`
 	for n, want := range map[int]string{maxElements: "", maxElements + 1: "changes has 20001 elements"} {
 		body := `{"repository":{"slug":"shop","project":{"key":"ACME"}},"changes":[` + strings.TrimSuffix(strings.Repeat(change+",", n), ",") + `]}`
-		m, err := Trust(mapping.BitbucketServer, pushHeader(mapping.BitbucketServer), []byte(body))
+		m, err := Trust("bitbucket-server", pushHeader("bitbucket-server"), []byte(body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,11 +71,11 @@ func TestTooManyChanges(t *testing.T) {
 func TestLooseText(t *testing.T) {
 	const a, b = `"1111111111111111111111111111111111111111"`, `"2222222222222222222222222222222222222222"`
 	for provider, body := range map[string]string{
-		mapping.GitHub: `{"ref":"refs/heads/main","before":` + a + `,"after":` + b + `,"repository":{"full_name":"acme/shop","html_url":1,"default_branch":{}},` +
+		"github": `{"ref":"refs/heads/main","before":` + a + `,"after":` + b + `,"repository":{"full_name":"acme/shop","html_url":1,"default_branch":{}},` +
 			`"pusher":{"name":7},"head_commit":{"id":` + b + `,"message":["x"],"author":{"name":false}},"commits":[]}`,
-		mapping.GitLab:       `{"object_kind":"push","ref":"refs/heads/main","before":` + a + `,"after":` + b + `,"user_name":5,"project":{"path_with_namespace":"acme/shop","web_url":[]}}`,
-		mapping.CodeArtsRepo: `{"uuid":5,"object_kind":"push","ref":"refs/heads/main","before":` + a + `,"after":` + b + `,"project":{"path_with_namespace":"acme/shop"}}`,
-		mapping.AzureDevOps: `{"id":7,"eventType":"git.push","resource":{"refUpdates":[{"name":"refs/heads/main","oldObjectId":` + a + `,"newObjectId":` + b + `}],` +
+		"gitlab":        `{"object_kind":"push","ref":"refs/heads/main","before":` + a + `,"after":` + b + `,"user_name":5,"project":{"path_with_namespace":"acme/shop","web_url":[]}}`,
+		"codearts-repo": `{"uuid":5,"object_kind":"push","ref":"refs/heads/main","before":` + a + `,"after":` + b + `,"project":{"path_with_namespace":"acme/shop"}}`,
+		"azure-devops": `{"id":7,"eventType":"git.push","resource":{"refUpdates":[{"name":"refs/heads/main","oldObjectId":` + a + `,"newObjectId":` + b + `}],` +
 			`"repository":{"name":"shop","project":{"name":"acme"},"remoteUrl":0},"pushedBy":{"uniqueName":null,"displayName":3}}}`,
 	} {
 		m, err := Trust(provider, pushHeader(provider), []byte(body))
@@ -94,7 +92,7 @@ func TestLooseText(t *testing.T) {
 // A form is not taken apart for who shows no signature.
 func TestFormsOfStrangersStayAsTheyAre(t *testing.T) {
 	body := []byte("payload=" + strings.Repeat("a", 8<<20))
-	for _, provider := range mapping.Providers() {
+	for _, provider := range providerNames() {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		_, err := Authenticate(provider, keysOf(provider, "s"), http.Header{"Content-Type": {formType}}, body, testNow())
@@ -116,7 +114,7 @@ func TestManyFieldsTakeLittleMemory(t *testing.T) {
 		fmt.Fprintf(&body, `,"%x":0`, i)
 	}
 	body.WriteString("}")
-	m, err := Trust(mapping.Gitee, pushHeader(mapping.Gitee), []byte(body.String()))
+	m, err := Trust("gitee", pushHeader("gitee"), []byte(body.String()))
 	if err != nil {
 		t.Fatal(err)
 	}

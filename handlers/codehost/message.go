@@ -41,7 +41,7 @@ type Message struct {
 //
 // The error is [ErrUnauthenticated]; [ErrMalformed] for an authenticated form
 // body without a payload, or from a host that sends no forms; or neither, for a
-// provider that is none of [mapping.Providers].
+// provider that is none of [Providers].
 func Authenticate(provider string, keys Keys, h http.Header, raw []byte, now time.Time) (*Message, error) {
 	host, err := hostOf(provider)
 	if err != nil {
@@ -56,7 +56,7 @@ func Authenticate(provider string, keys Keys, h http.Header, raw []byte, now tim
 	}
 	key := ""
 	if !keys.Insecure || !keys.empty() {
-		if key, err = host.authenticate(r); err != nil {
+		if key, err = host.proof.check(r); err != nil {
 			return nil, fmt.Errorf("%s: %w: %w%s", provider, ErrUnauthenticated, err, host.mistaken(h))
 		}
 	}
@@ -164,7 +164,7 @@ func (m *Message) Stored() []byte {
 func (m *Message) Decode() (Delivery, error) {
 	d := Delivery{Event: m.event, HostID: m.id}
 	if err := m.decode(&d); err != nil {
-		return Delivery{}, fmt.Errorf("%s: %w", m.host.provider, err)
+		return Delivery{}, fmt.Errorf("%s: %w", m.host.Name, err)
 	}
 	d.finish(m.host, m.payload)
 	return d, nil
@@ -178,44 +178,4 @@ func (m *Message) decode(d *Delivery) error {
 		return missing("header " + m.host.eventHeaders[0])
 	}
 	return m.host.decode(d, m.payload)
-}
-
-// host is what differs between the code hosts.
-type host struct {
-	provider string
-
-	eventHeaders []string // the first that is there names the event
-	idHeaders    []string // the first that is there is the delivery's id
-	eventInBody  bool     // the body says it where no header does
-	idOfPush     bool     // the id may be that of a push, whose refs come one by one
-	pingHeader   string   // is "true" for a test; "" for none, else canonical
-
-	forms        bool     // can send payload= in a form
-	signsInner   bool     // signs the JSON in the form, not the form
-	secretFields []string // fields at the top of its JSON that hold secrets
-
-	// authenticate gives the place of the key that matched.
-	authenticate func(request) (string, error)
-
-	// decode fills a delivery whose Event and HostID are those of the headers.
-	decode func(d *Delivery, body []byte) error
-}
-
-// hosts are all there are, by provider. They never change.
-var hosts = sync.OnceValue(func() map[string]*host { //nolint:gochecknoglobals // a table
-	all := map[string]*host{}
-	for _, h := range []host{
-		githubHost(), gitlabHost(), giteeHost(), giteaHost(), forgejoHost(), gogsHost(),
-		bitbucketHost(), bitbucketServerHost(), azureDevOpsHost(), codeArtsRepoHost(),
-	} {
-		all[h.provider] = &h
-	}
-	return all
-})
-
-func hostOf(provider string) (*host, error) {
-	if h := hosts()[provider]; h != nil {
-		return h, nil
-	}
-	return nil, fmt.Errorf("unknown provider %q", provider)
 }

@@ -17,21 +17,21 @@ import (
 func pushHeader(provider string) http.Header {
 	h := http.Header{}
 	switch provider {
-	case mapping.GitHub:
+	case "github":
 		h.Set("X-GitHub-Event", "push")
-	case mapping.GitLab:
+	case "gitlab":
 		h.Set("X-Gitlab-Event", "Push Hook")
-	case mapping.Gitee:
+	case "gitee":
 		h.Set("X-Gitee-Event", "Push Hook")
-	case mapping.Gitea:
+	case "gitea":
 		h.Set("X-Gitea-Event", "push")
-	case mapping.Forgejo:
+	case "forgejo":
 		h.Set("X-Forgejo-Event", "push")
-	case mapping.Gogs:
+	case "gogs":
 		h.Set("X-Gogs-Event", "push")
-	case mapping.Bitbucket:
+	case "bitbucket":
 		h.Set("X-Event-Key", "repo:push")
-	case mapping.BitbucketServer:
+	case "bitbucket-server":
 		h.Set("X-Event-Key", "repo:refs_changed")
 	}
 	return h
@@ -84,14 +84,14 @@ func TestDecodeMalformed(t *testing.T) {
 	gogs := single("repository.full_name")
 	delete(gogs, "tag of no name") // a push of a tag is no event there
 	byProvider := map[string]cases{
-		mapping.GitHub:       single("repository.full_name"),
-		mapping.GitLab:       single("project.path_with_namespace"),
-		mapping.Gitee:        single("repository.path_with_namespace"),
-		mapping.Gitea:        single("repository.full_name"),
-		mapping.Forgejo:      single("repository.full_name"),
-		mapping.CodeArtsRepo: single("project.path_with_namespace"),
-		mapping.Gogs:         gogs,
-		mapping.Bitbucket: {
+		"github":        single("repository.full_name"),
+		"gitlab":        single("project.path_with_namespace"),
+		"gitee":         single("repository.path_with_namespace"),
+		"gitea":         single("repository.full_name"),
+		"forgejo":       single("repository.full_name"),
+		"codearts-repo": single("project.path_with_namespace"),
+		"gogs":          gogs,
+		"bitbucket": {
 			"no changes":         {`{"push":{}}`, "push.changes is missing"},
 			"push null":          {`{"push":null}`, "push.changes is missing"},
 			"push text":          {`{"push":"x"}`, "push is a JSON string"},
@@ -101,7 +101,7 @@ func TestDecodeMalformed(t *testing.T) {
 			"second one is bad":  {`{"push":{"changes":[{"new":null},{"new":{"type":"branch","name":"x"}}]}}`, "push.changes[1].new.target.hash is missing"},
 			"repository missing": {`{"push":{"changes":[{"new":{"type":"tag","name":"x","target":{"hash":"` + id + `"}}}]}}`, "repository.full_name is missing"},
 		},
-		mapping.BitbucketServer: {
+		"bitbucket-server": {
 			"no changes":         {`{}`, "changes is missing"},
 			"changes null":       {`{"changes":null}`, "changes is missing"},
 			"empty change":       {`{"changes":[{}]}`, "changes[0].refId is missing"},
@@ -110,7 +110,7 @@ func TestDecodeMalformed(t *testing.T) {
 			"repository missing": {`{"changes":[{"refId":"refs/heads/x","toHash":"` + id + `"}]}`, "repository.project.key or repository.slug is missing"},
 			"no slug":            {`{"repository":{"project":{"key":"A"}},"changes":[{"refId":"refs/heads/x","toHash":"` + id + `"}]}`, "repository.slug is missing"},
 		},
-		mapping.AzureDevOps: {
+		"azure-devops": {
 			"no event":           {`{}`, "eventType is missing"},
 			"no resource":        {`{"eventType":"git.push"}`, "resource details to send to All"},
 			"resource null":      {`{"eventType":"git.push","resource":null}`, "resource.refUpdates is missing"},
@@ -121,7 +121,7 @@ func TestDecodeMalformed(t *testing.T) {
 			"repository missing": {`{"eventType":"git.push","resource":{"refUpdates":[{"name":"refs/heads/x","newObjectId":"` + id + `"}]}}`, "resource.repository.name is missing"},
 		},
 	}
-	for _, provider := range mapping.Providers() {
+	for _, provider := range providerNames() {
 		for _, table := range []cases{everywhere, byProvider[provider]} {
 			for name, test := range table {
 				t.Run(provider+"/"+name, func(t *testing.T) {
@@ -151,7 +151,7 @@ func TestDecodeMalformed(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		if header := pushHeader(provider); len(header) > 0 && provider != mapping.GitLab {
+		if header := pushHeader(provider); len(header) > 0 && provider != "gitlab" {
 			t.Run(provider+"/no event header", func(t *testing.T) {
 				m, err := Trust(provider, nil, []byte(push+full))
 				if err != nil {
@@ -204,7 +204,7 @@ func TestDecodeTolerates(t *testing.T) {
 		"an older repository": `,"owner":{"last_login":"never"}`,
 	} {
 		for _, provider := range []string{
-			mapping.GitHub, mapping.GitLab, mapping.Gitee, mapping.Gitea, mapping.Forgejo, mapping.Gogs, mapping.CodeArtsRepo,
+			"github", "gitlab", "gitee", "gitea", "forgejo", "gogs", "codearts-repo",
 		} {
 			t.Run(provider+"/"+name, func(t *testing.T) {
 				m, err := Trust(provider, pushHeader(provider), []byte(push+rest+"}"))
@@ -233,7 +233,7 @@ func TestDecodeTolerates(t *testing.T) {
 // What a host wrote goes into an error only in part: it is sent back and logged.
 func TestMalformedIsShort(t *testing.T) {
 	name := strings.Repeat("x", 100_000)
-	m, err := Trust(mapping.GitHub, pushHeader(mapping.GitHub), []byte(
+	m, err := Trust("github", pushHeader("github"), []byte(
 		`{"after":"1111111111111111111111111111111111111111","ref":"refs/heads/main","repository":{"full_name":"`+name+`"}}`))
 	if err != nil {
 		t.Fatal(err)
@@ -302,50 +302,50 @@ func TestFilesComplete(t *testing.T) {
 		provider, rest string
 		want           string // FilesUnknown
 	}{
-		"GitHub":                               {mapping.GitHub, list(2, one), ""},
-		"GitHub, a commit of no files":         {mapping.GitHub, list(1, bare), ""},
-		"GitHub, 2047 commits":                 {mapping.GitHub, commits(2047), ""},
-		"GitHub, 2048 commits":                 {mapping.GitHub, commits(2048), "GitHub sends at most 2048 commits"},
-		"GitHub, 2999 files":                   {mapping.GitHub, modified(2999), ""},
-		"GitHub, 3000 files":                   {mapping.GitHub, modified(3000), "GitHub lists at most 3000 files of a commit"},
-		"GitHub, forced":                       {mapping.GitHub, commits(1) + `,"forced":true`, "the push was forced"},
-		"GitHub, new":                          {mapping.GitHub, commits(1) + `,"created":true`, "a new branch"},
-		"GitHub, no list":                      {mapping.GitHub, `"commits":{}`, "the commits are no list"},
-		"GitHub, a list of files that is none": {mapping.GitHub, `"commits":[{"added":[],"removed":[],"modified":"x"}]`, "a commit has a list of files that is none"},
-		"GitHub, a file that is none":          {mapping.GitHub, `"commits":[{"added":[],"removed":[],"modified":["x",1]}]`, "a commit has a list of files that is none"},
-		"GitHub, none":                         {mapping.GitHub, commits(0), "the push has no commits"},
-		"GitHub, a commit without its files":   {mapping.GitHub, `"commits":[` + one + `,{"id":"x"}]`, "a commit came without its files"},
-		"GitLab, a file is added":              {mapping.GitLab, list(1, one) + `,"total_commits_count":1`, whyAdded},
-		"GitLab, a commit of no files":         {mapping.GitLab, `"commits":[` + old + `,` + bare + `],"total_commits_count":2`, ""},
-		"CodeArts Repo, a file is added":       {mapping.CodeArtsRepo, list(1, one) + `,"total_commits_count":1`, whyAdded},
-		"CodeArts Repo, a commit of no files":  {mapping.CodeArtsRepo, `"commits":[` + old + `,` + bare + `],"total_commits_count":2`, ""},
-		"Gitee, a file is added":               {mapping.Gitee, list(1, one) + `,"total_commits_count":1`, ""},
-		"Gitee, a commit of no files":          {mapping.Gitee, `"commits":[` + old + `,` + bare + `],"total_commits_count":2`, whyBare},
-		"Gitea, a file is added":               {mapping.Gitea, list(1, one) + `,"total_commits":1`, ""},
-		"Gitea, a commit of no files":          {mapping.Gitea, `"commits":[` + old + `,` + bare + `],"total_commits":2`, whyBare},
-		"Forgejo, a file is added":             {mapping.Forgejo, list(1, one) + `,"total_commits":1`, ""},
-		"Forgejo, a commit of no files":        {mapping.Forgejo, `"commits":[` + old + `,` + bare + `],"total_commits":2`, whyBare},
-		"Bitbucket Data Center":                {mapping.BitbucketServer, `"changes":[{"refId":"refs/heads/main","toHash":"` + after + `"}]`, "the host sends no files"},
-		"GitLab":                               {mapping.GitLab, commits(2) + `,"total_commits_count":2`, ""},
-		"GitLab, a total as text":              {mapping.GitLab, commits(2) + `,"total_commits_count":"2"`, ""},
-		"GitLab, more":                         {mapping.GitLab, commits(20) + `,"total_commits_count":21`, "21 commits, 20 of them sent"},
-		"GitLab, no total":                     {mapping.GitLab, commits(2), "the host did not say how many commits the push has"},
-		"GitLab, none":                         {mapping.GitLab, commits(0) + `,"total_commits_count":0`, "the push has no commits"},
-		"CodeArts Repo":                        {mapping.CodeArtsRepo, commits(2) + `,"total_commits_count":2`, ""},
-		"CodeArts Repo, no total":              {mapping.CodeArtsRepo, commits(2), "the host did not say how many commits the push has"},
-		"Gitea":                                {mapping.Gitea, commits(2) + `,"total_commits":2`, ""},
-		"Gitea, more":                          {mapping.Gitea, commits(5) + `,"total_commits":8`, "8 commits, 5 of them sent"},
-		"Gitea, no total":                      {mapping.Gitea, commits(2), "the host did not say how many commits the push has"},
-		"Forgejo":                              {mapping.Forgejo, commits(2) + `,"total_commits":2`, ""},
-		"Gogs":                                 {mapping.Gogs, commits(2), "Gogs sends at most 5 commits, and not how many there are"},
-		"Gogs, with a total it cannot know":    {mapping.Gogs, commits(2) + `,"total_commits":2`, "Gogs sends at most 5 commits, and not how many there are"},
-		"Gitee":                                {mapping.Gitee, commits(2) + `,"total_commits_count":2,"commits_more_than_ten":false`, ""},
-		"Gitee, no flag":                       {mapping.Gitee, commits(2) + `,"total_commits_count":2`, ""},
-		"Gitee, more":                          {mapping.Gitee, commits(10) + `,"total_commits_count":10,"commits_more_than_ten":true`, "there may be more commits than were sent"},
-		"Gitee, total":                         {mapping.Gitee, commits(10) + `,"total_commits_count":11`, "11 commits, 10 of them sent"},
-		"Gitee, no total":                      {mapping.Gitee, commits(2), "the host did not say how many commits the push has"},
-		"Gitee, ten":                           {mapping.Gitee, commits(1) + `,"total_commits_count":1,"commits_more_than_ten":10`, "there may be more commits than were sent"},
-		"Gitee, new":                           {mapping.Gitee, commits(2) + `,"total_commits_count":2,"created":true`, "a new branch"},
+		"GitHub":                               {"github", list(2, one), ""},
+		"GitHub, a commit of no files":         {"github", list(1, bare), ""},
+		"GitHub, 2047 commits":                 {"github", commits(2047), ""},
+		"GitHub, 2048 commits":                 {"github", commits(2048), "GitHub sends at most 2048 commits"},
+		"GitHub, 2999 files":                   {"github", modified(2999), ""},
+		"GitHub, 3000 files":                   {"github", modified(3000), "GitHub lists at most 3000 files of a commit"},
+		"GitHub, forced":                       {"github", commits(1) + `,"forced":true`, "the push was forced"},
+		"GitHub, new":                          {"github", commits(1) + `,"created":true`, "a new branch"},
+		"GitHub, no list":                      {"github", `"commits":{}`, "the commits are no list"},
+		"GitHub, a list of files that is none": {"github", `"commits":[{"added":[],"removed":[],"modified":"x"}]`, "a commit has a list of files that is none"},
+		"GitHub, a file that is none":          {"github", `"commits":[{"added":[],"removed":[],"modified":["x",1]}]`, "a commit has a list of files that is none"},
+		"GitHub, none":                         {"github", commits(0), "the push has no commits"},
+		"GitHub, a commit without its files":   {"github", `"commits":[` + one + `,{"id":"x"}]`, "a commit came without its files"},
+		"GitLab, a file is added":              {"gitlab", list(1, one) + `,"total_commits_count":1`, whyAdded},
+		"GitLab, a commit of no files":         {"gitlab", `"commits":[` + old + `,` + bare + `],"total_commits_count":2`, ""},
+		"CodeArts Repo, a file is added":       {"codearts-repo", list(1, one) + `,"total_commits_count":1`, whyAdded},
+		"CodeArts Repo, a commit of no files":  {"codearts-repo", `"commits":[` + old + `,` + bare + `],"total_commits_count":2`, ""},
+		"Gitee, a file is added":               {"gitee", list(1, one) + `,"total_commits_count":1`, ""},
+		"Gitee, a commit of no files":          {"gitee", `"commits":[` + old + `,` + bare + `],"total_commits_count":2`, whyBare},
+		"Gitea, a file is added":               {"gitea", list(1, one) + `,"total_commits":1`, ""},
+		"Gitea, a commit of no files":          {"gitea", `"commits":[` + old + `,` + bare + `],"total_commits":2`, whyBare},
+		"Forgejo, a file is added":             {"forgejo", list(1, one) + `,"total_commits":1`, ""},
+		"Forgejo, a commit of no files":        {"forgejo", `"commits":[` + old + `,` + bare + `],"total_commits":2`, whyBare},
+		"Bitbucket Data Center":                {"bitbucket-server", `"changes":[{"refId":"refs/heads/main","toHash":"` + after + `"}]`, "the host sends no files"},
+		"GitLab":                               {"gitlab", commits(2) + `,"total_commits_count":2`, ""},
+		"GitLab, a total as text":              {"gitlab", commits(2) + `,"total_commits_count":"2"`, ""},
+		"GitLab, more":                         {"gitlab", commits(20) + `,"total_commits_count":21`, "21 commits, 20 of them sent"},
+		"GitLab, no total":                     {"gitlab", commits(2), "the host did not say how many commits the push has"},
+		"GitLab, none":                         {"gitlab", commits(0) + `,"total_commits_count":0`, "the push has no commits"},
+		"CodeArts Repo":                        {"codearts-repo", commits(2) + `,"total_commits_count":2`, ""},
+		"CodeArts Repo, no total":              {"codearts-repo", commits(2), "the host did not say how many commits the push has"},
+		"Gitea":                                {"gitea", commits(2) + `,"total_commits":2`, ""},
+		"Gitea, more":                          {"gitea", commits(5) + `,"total_commits":8`, "8 commits, 5 of them sent"},
+		"Gitea, no total":                      {"gitea", commits(2), "the host did not say how many commits the push has"},
+		"Forgejo":                              {"forgejo", commits(2) + `,"total_commits":2`, ""},
+		"Gogs":                                 {"gogs", commits(2), "Gogs sends at most 5 commits, and not how many there are"},
+		"Gogs, with a total it cannot know":    {"gogs", commits(2) + `,"total_commits":2`, "Gogs sends at most 5 commits, and not how many there are"},
+		"Gitee":                                {"gitee", commits(2) + `,"total_commits_count":2,"commits_more_than_ten":false`, ""},
+		"Gitee, no flag":                       {"gitee", commits(2) + `,"total_commits_count":2`, ""},
+		"Gitee, more":                          {"gitee", commits(10) + `,"total_commits_count":10,"commits_more_than_ten":true`, "there may be more commits than were sent"},
+		"Gitee, total":                         {"gitee", commits(10) + `,"total_commits_count":11`, "11 commits, 10 of them sent"},
+		"Gitee, no total":                      {"gitee", commits(2), "the host did not say how many commits the push has"},
+		"Gitee, ten":                           {"gitee", commits(1) + `,"total_commits_count":1,"commits_more_than_ten":10`, "there may be more commits than were sent"},
+		"Gitee, new":                           {"gitee", commits(2) + `,"total_commits_count":2,"created":true`, "a new branch"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := Trust(test.provider, pushHeader(test.provider), []byte(pushed+test.rest+"}"))
@@ -372,14 +372,14 @@ func TestStored(t *testing.T) {
 	for name, test := range map[string]struct {
 		provider, body, want string
 	}{
-		"Gitee":            {mapping.Gitee, `{"b": "<&>é\u2028", "password":"p","sign":"s", "a":[1, 2]}`, `{"a":[1,2],"b":"<&>é\u2028","password":"[hidden]","sign":"[hidden]"}`},
-		"Gitee, odd type":  {mapping.Gitee, `{"password":{"is":"p"}}`, `{"password":"[hidden]"}`},
-		"Gitee, nothing":   {mapping.Gitee, `{"signature": "", "ref":null}`, `{"signature": "", "ref":null}`},
-		"Gitee, null":      {mapping.Gitee, `{"password": null}`, `{"password":"[hidden]"}`},
-		"Gitee, no object": {mapping.Gitee, `["password"]`, ``},
-		"Gogs":             {mapping.Gogs, `{"secret":"s","ref":"x"}`, `{"ref":"x","secret":"[hidden]"}`},
-		"Gitea":            {mapping.Gitea, `{"secret":"s"}`, `{"secret":"[hidden]"}`},
-		"GitHub":           {mapping.GitHub, `{"ref": "x"}`, `{"ref": "x"}`},
+		"Gitee":            {"gitee", `{"b": "<&>é\u2028", "password":"p","sign":"s", "a":[1, 2]}`, `{"a":[1,2],"b":"<&>é\u2028","password":"[hidden]","sign":"[hidden]"}`},
+		"Gitee, odd type":  {"gitee", `{"password":{"is":"p"}}`, `{"password":"[hidden]"}`},
+		"Gitee, nothing":   {"gitee", `{"signature": "", "ref":null}`, `{"signature": "", "ref":null}`},
+		"Gitee, null":      {"gitee", `{"password": null}`, `{"password":"[hidden]"}`},
+		"Gitee, no object": {"gitee", `["password"]`, ``},
+		"Gogs":             {"gogs", `{"secret":"s","ref":"x"}`, `{"ref":"x","secret":"[hidden]"}`},
+		"Gitea":            {"gitea", `{"secret":"s"}`, `{"secret":"[hidden]"}`},
+		"GitHub":           {"github", `{"ref": "x"}`, `{"ref": "x"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := Trust(test.provider, nil, []byte(test.body))
@@ -406,16 +406,16 @@ func TestHeader(t *testing.T) {
 		h.Set(name, name)
 	}
 	for provider, want := range map[string][]string{
-		mapping.GitHub:          {"X-GitHub-Event", "X-GitHub-Delivery"},
-		mapping.GitLab:          {"X-Gitlab-Event", "Idempotency-Key"},
-		mapping.Gitee:           {"X-Gitee-Event"},
-		mapping.Gitea:           {"X-Gitea-Event", "X-Gitea-Delivery"},
-		mapping.Forgejo:         {"X-Forgejo-Event", "X-Forgejo-Delivery", "X-Gitea-Event", "X-Gitea-Delivery"},
-		mapping.Gogs:            {"X-Gogs-Event", "X-Gogs-Delivery"},
-		mapping.Bitbucket:       {"X-Event-Key", "X-Request-UUID"},
-		mapping.BitbucketServer: {"X-Event-Key", "X-Request-Id"},
-		mapping.AzureDevOps:     {},
-		mapping.CodeArtsRepo:    {"X-Codehub-Event"},
+		"github":           {"X-GitHub-Event", "X-GitHub-Delivery"},
+		"gitlab":           {"X-Gitlab-Event", "Idempotency-Key"},
+		"gitee":            {"X-Gitee-Event"},
+		"gitea":            {"X-Gitea-Event", "X-Gitea-Delivery"},
+		"forgejo":          {"X-Forgejo-Event", "X-Forgejo-Delivery", "X-Gitea-Event", "X-Gitea-Delivery"},
+		"gogs":             {"X-Gogs-Event", "X-Gogs-Delivery"},
+		"bitbucket":        {"X-Event-Key", "X-Request-UUID"},
+		"bitbucket-server": {"X-Event-Key", "X-Request-Id"},
+		"azure-devops":     {},
+		"codearts-repo":    {"X-Codehub-Event"},
 	} {
 		t.Run(provider, func(t *testing.T) {
 			m, err := Trust(provider, h, []byte("{}"))
@@ -434,7 +434,7 @@ func TestHeader(t *testing.T) {
 }
 
 func TestDecodeLongEvent(t *testing.T) {
-	m, err := Trust(mapping.AzureDevOps, nil, []byte(`{"eventType":"`+strings.Repeat("é", 1000)+`"}`))
+	m, err := Trust("azure-devops", nil, []byte(`{"eventType":"`+strings.Repeat("é", 1000)+`"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -452,23 +452,23 @@ func TestDecodeDeleted(t *testing.T) {
 		long  = `"0000000000000000000000000000000000000000000000000000000000000000"`
 	)
 	for name, test := range map[string]struct{ provider, body string }{
-		"GitHub, flag":                {mapping.GitHub, `{"ref":"refs/heads/x","after":` + id + `,"deleted":true}`},
-		"GitHub, zeros":               {mapping.GitHub, `{"ref":"refs/heads/x","after":` + zeros + `}`},
-		"GitHub, zeros of SHA-256":    {mapping.GitHub, `{"after":` + long + `}`},
-		"GitLab":                      {mapping.GitLab, `{"after":` + zeros + `}`},
-		"Gitee, flag":                 {mapping.Gitee, `{"after":` + id + `,"deleted":true}`},
-		"Gitee, zeros":                {mapping.Gitee, `{"after":` + zeros + `}`},
-		"Gitea":                       {mapping.Gitea, `{"after":` + zeros + `}`},
-		"Gitea, a note":               {mapping.Gitea, `{"ref":"refs/notes/x","after":` + zeros + `}`},
-		"Forgejo":                     {mapping.Forgejo, `{"after":` + long + `}`},
-		"Gogs":                        {mapping.Gogs, `{"after":` + zeros + `}`},
-		"Gogs, a tag":                 {mapping.Gogs, `{"ref":"refs/tags/x","after":` + zeros + `}`},
-		"Bitbucket, null":             {mapping.Bitbucket, `{"push":{"changes":[{"new":null}]}}`},
-		"Bitbucket, absent":           {mapping.Bitbucket, `{"push":{"changes":[{}]}}`},
-		"Bitbucket Data Center, type": {mapping.BitbucketServer, `{"changes":[{"type":"DELETE","toHash":` + id + `}]}`},
-		"Bitbucket Data Center":       {mapping.BitbucketServer, `{"changes":[{"toHash":` + zeros + `}]}`},
-		"Azure DevOps":                {mapping.AzureDevOps, `{"eventType":"git.push","resource":{"refUpdates":[{"newObjectId":` + zeros + `}]}}`},
-		"CodeArts Repo":               {mapping.CodeArtsRepo, `{"object_kind":"tag_push","after":` + zeros + `}`},
+		"GitHub, flag":                {"github", `{"ref":"refs/heads/x","after":` + id + `,"deleted":true}`},
+		"GitHub, zeros":               {"github", `{"ref":"refs/heads/x","after":` + zeros + `}`},
+		"GitHub, zeros of SHA-256":    {"github", `{"after":` + long + `}`},
+		"GitLab":                      {"gitlab", `{"after":` + zeros + `}`},
+		"Gitee, flag":                 {"gitee", `{"after":` + id + `,"deleted":true}`},
+		"Gitee, zeros":                {"gitee", `{"after":` + zeros + `}`},
+		"Gitea":                       {"gitea", `{"after":` + zeros + `}`},
+		"Gitea, a note":               {"gitea", `{"ref":"refs/notes/x","after":` + zeros + `}`},
+		"Forgejo":                     {"forgejo", `{"after":` + long + `}`},
+		"Gogs":                        {"gogs", `{"after":` + zeros + `}`},
+		"Gogs, a tag":                 {"gogs", `{"ref":"refs/tags/x","after":` + zeros + `}`},
+		"Bitbucket, null":             {"bitbucket", `{"push":{"changes":[{"new":null}]}}`},
+		"Bitbucket, absent":           {"bitbucket", `{"push":{"changes":[{}]}}`},
+		"Bitbucket Data Center, type": {"bitbucket-server", `{"changes":[{"type":"DELETE","toHash":` + id + `}]}`},
+		"Bitbucket Data Center":       {"bitbucket-server", `{"changes":[{"toHash":` + zeros + `}]}`},
+		"Azure DevOps":                {"azure-devops", `{"eventType":"git.push","resource":{"refUpdates":[{"newObjectId":` + zeros + `}]}}`},
+		"CodeArts Repo":               {"codearts-repo", `{"object_kind":"tag_push","after":` + zeros + `}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := Trust(test.provider, pushHeader(test.provider), []byte(test.body))
@@ -495,14 +495,14 @@ func TestDecodeTestDelivery(t *testing.T) {
 		provider, body string
 		builds         bool
 	}{
-		"Gitea":                             {mapping.Gitea, gitea, false},
-		"Forgejo":                           {mapping.Forgejo, gitea, false},
-		"Gogs, an empty repository":         {mapping.Gogs, gitea, false},
-		"Gitea, SHA-256":                    {mapping.Gitea, strings.ReplaceAll(gitea, zeros, `"`+strings.Repeat("0", 64)+`"`), false},
-		"GitLab, System Hook":               {mapping.GitLab, `{"object_kind":"push",` + sample + `,"project":{"path_with_namespace":"gitlab/gitlab"}}`, false},
-		"GitLab, System Hook of an old one": {mapping.GitLab, `{"object_kind":"push",` + sample + `,"project_id":15}`, false},
-		"GitLab, a project of that commit":  {mapping.GitLab, `{"object_kind":"push",` + sample + `,"project":{"path_with_namespace":"mike/diaspora"}}`, true},
-		"Gogs, a real commit":               {mapping.Gogs, strings.ReplaceAll(gitea, zeros, `"`+strings.Repeat("1", 40)+`"`), true},
+		"Gitea":                             {"gitea", gitea, false},
+		"Forgejo":                           {"forgejo", gitea, false},
+		"Gogs, an empty repository":         {"gogs", gitea, false},
+		"Gitea, SHA-256":                    {"gitea", strings.ReplaceAll(gitea, zeros, `"`+strings.Repeat("0", 64)+`"`), false},
+		"GitLab, System Hook":               {"gitlab", `{"object_kind":"push",` + sample + `,"project":{"path_with_namespace":"gitlab/gitlab"}}`, false},
+		"GitLab, System Hook of an old one": {"gitlab", `{"object_kind":"push",` + sample + `,"project_id":15}`, false},
+		"GitLab, a project of that commit":  {"gitlab", `{"object_kind":"push",` + sample + `,"project":{"path_with_namespace":"mike/diaspora"}}`, true},
+		"Gogs, a real commit":               {"gogs", strings.ReplaceAll(gitea, zeros, `"`+strings.Repeat("1", 40)+`"`), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := Trust(test.provider, pushHeader(test.provider), []byte(test.body))
@@ -532,13 +532,13 @@ func TestDecodeCreated(t *testing.T) {
 		provider, body string
 		want           bool
 	}{
-		"GitHub, flag":                  {mapping.GitHub, `{"created":true,` + rest + `}`, true},
-		"GitHub, zeros":                 {mapping.GitHub, `{"before":"` + strings.Repeat("0", 64) + `",` + rest + `}`, true},
-		"GitHub, old":                   {mapping.GitHub, `{"before":"` + strings.Repeat("2", 40) + `",` + rest + `}`, false},
-		"Gitee, flag":                   {mapping.Gitee, `{"created":true,` + rest + `}`, true},
-		"Gitea, zeros":                  {mapping.Gitea, `{"before":"` + strings.Repeat("0", 40) + `",` + rest + `}`, true},
-		"Bitbucket Data Center, type":   {mapping.BitbucketServer, `{` + rest + `,"changes":[{"type":"ADD",` + ref + `}]}`, true},
-		"Bitbucket Data Center, update": {mapping.BitbucketServer, `{` + rest + `,"changes":[{"type":"UPDATE",` + ref + `}]}`, false},
+		"GitHub, flag":                  {"github", `{"created":true,` + rest + `}`, true},
+		"GitHub, zeros":                 {"github", `{"before":"` + strings.Repeat("0", 64) + `",` + rest + `}`, true},
+		"GitHub, old":                   {"github", `{"before":"` + strings.Repeat("2", 40) + `",` + rest + `}`, false},
+		"Gitee, flag":                   {"gitee", `{"created":true,` + rest + `}`, true},
+		"Gitea, zeros":                  {"gitea", `{"before":"` + strings.Repeat("0", 40) + `",` + rest + `}`, true},
+		"Bitbucket Data Center, type":   {"bitbucket-server", `{` + rest + `,"changes":[{"type":"ADD",` + ref + `}]}`, true},
+		"Bitbucket Data Center, update": {"bitbucket-server", `{` + rest + `,"changes":[{"type":"UPDATE",` + ref + `}]}`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := Trust(test.provider, pushHeader(test.provider), []byte(test.body))

@@ -19,17 +19,17 @@ func pushOf(provider, ref, repository string) string {
 	owner, name, _ := strings.Cut(strings.Trim(repository, `"`), "/")
 	owner, name = `"`+owner+`"`, `"`+name+`"`
 	switch provider {
-	case mapping.Bitbucket:
+	case "bitbucket":
 		kind, short := "branch", strings.Replace(ref, branchPrefix, "", 1)
 		if short == ref {
 			kind, short = "tag", strings.Replace(ref, tagPrefix, "", 1)
 		}
 		return fmt.Sprintf(`{"push":{"changes":[{"old":{"target":{"hash":%s}},"new":{"type":%q,"name":%s,"target":{"hash":%s}}}]},`+
 			`"repository":{"full_name":%s}}`, old, kind, short, id, repository)
-	case mapping.BitbucketServer:
+	case "bitbucket-server":
 		return fmt.Sprintf(`{"changes":[{"refId":%s,"fromHash":%s,"toHash":%s,"type":"UPDATE"}],"repository":{"slug":%s,"project":{"key":%s}}}`,
 			ref, old, id, name, owner)
-	case mapping.AzureDevOps:
+	case "azure-devops":
 		return fmt.Sprintf(`{"eventType":"git.push","resource":{"refUpdates":[{"name":%s,"oldObjectId":%s,"newObjectId":%s}],`+
 			`"repository":{"name":%s,"project":{"name":%s}}}}`, ref, old, id, name, owner)
 	default:
@@ -87,9 +87,9 @@ func TestRefsThatGitForbidsAreMalformed(t *testing.T) {
 		"not UTF-8":                {"a\xff", "is not UTF-8"},
 		"what was not UTF-8":       {"a\ufffd", "is not UTF-8"},
 	} {
-		for _, provider := range mapping.Providers() {
+		for _, provider := range providerNames() {
 			for _, prefix := range []string{branchPrefix, tagPrefix} {
-				if provider == mapping.Gogs && prefix == tagPrefix {
+				if provider == "gogs" && prefix == tagPrefix {
 					continue // a push of a tag is no event there
 				}
 				t.Run(provider+"/"+prefix+phrase, func(t *testing.T) {
@@ -109,7 +109,7 @@ func TestRefsThatGitAllowsAreTaken(t *testing.T) {
 		"main", "a.b", "feature/é", "分支", "-x", "@", "a@b", "a{b", "HEAD", "a.lock.b", "lock", "a-b_c", "$(id)", "a;b", "a|b&c`d`",
 		`a"b'c`, "a#b%20", "1.0.0+5", "a,b!(c)]", "\u0085", "\u202e", "\u00a0", strings.Repeat("é", 500), strings.Repeat("x", mapping.MaxRef-len(branchPrefix)),
 	} {
-		for _, provider := range mapping.Providers() {
+		for _, provider := range providerNames() {
 			d, err := decodePush(t, provider, inJSON(branchPrefix+name), `"acme/shop"`)
 			if err != nil || len(d.Events) != 1 || d.Events[0].Branch != name {
 				t.Errorf("%s, branch %.100q: %v, events %.200v", provider, name, err, d.Events)
@@ -130,7 +130,7 @@ func TestRepositoriesTooLongOrNotUTF8AreMalformed(t *testing.T) {
 		"not UTF-8":          {"acme/sh\xffop", "is not UTF-8"},
 		"what was not UTF-8": {"acme/sh\ufffdop", "is not UTF-8"},
 	} {
-		for _, provider := range mapping.Providers() {
+		for _, provider := range providerNames() {
 			t.Run(provider+"/"+phrase, func(t *testing.T) {
 				_, err := decodePush(t, provider, `"refs/heads/main"`, inJSON(c.repository))
 				if c.want == "" && err != nil || c.want != "" && (!errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), c.want)) {

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"buildbridge/cmd/internal/bridge"
+	"buildbridge/handlers/codehost"
 	"buildbridge/handlers/codehost/codehosttest"
 	"buildbridge/mapping"
 	"buildbridge/trigger/codearts/codeartstest"
@@ -110,7 +111,7 @@ func TestRejected(t *testing.T) {
 	w := newWorld(t)
 	signed := func(body string) (http.Header, []byte) {
 		header, _ := codehosttest.GitHub("1", push(), "")
-		codehosttest.Sign(mapping.GitHub, secret, header, []byte(body))
+		codehost.Sign("github", secret, header, []byte(body))
 		return header, []byte(body)
 	}
 	for name, test := range map[string]struct {
@@ -123,7 +124,7 @@ func TestRejected(t *testing.T) {
 		"a wrong secret learns nothing": {
 			request: func() (http.Header, []byte) {
 				header, body := codehosttest.GitHub("1", push(), "")
-				codehosttest.Sign(mapping.GitHub, "guessed", header, body)
+				codehost.Sign("github", "guessed", header, body)
 				return header, body
 			},
 			status: 401, reason: "not_authenticated", answer: `{"outcome":"rejected","reason":"not_authenticated"}`,
@@ -380,7 +381,7 @@ func TestSecretFilesRotate(t *testing.T) {
 	w.Reload(t.Context())
 	status := func(secret string) int {
 		header, body := codehosttest.GitHub(secret, push(), "")
-		codehosttest.Sign(mapping.GitHub, secret, header, body)
+		codehost.Sign("github", secret, header, body)
 		return w.post("/webhooks/github", header, body).status
 	}
 	if got := status("old"); got != http.StatusAccepted {
@@ -429,7 +430,7 @@ func TestSecretFilesWithMoreInThem(t *testing.T) {
 	}
 	status := func(secret string) int {
 		header, body := codehosttest.GitHub(secret, push(), "")
-		codehosttest.Sign(mapping.GitHub, secret, header, body)
+		codehost.Sign("github", secret, header, body)
 		return w.post("/webhooks/github", header, body).status
 	}
 	if got := status("s3cret"); got != http.StatusUnauthorized || !logged(`"msg":"delivery"`, `"status":401`, space) {
@@ -610,7 +611,7 @@ func TestStartFails(t *testing.T) {
 			func(o *bridge.Options) {
 				text := strings.NewReplacer("E2E_SECRET", "E2E_NO_SECRET", "E2E_AK", "E2E_NO_AK").Replace(fmt.Sprintf(rules, w.simulator.URL))
 				o.Rules = func() (*mapping.Ruleset, []mapping.Fault, error) {
-					return mapping.Parse(mapping.File{Name: "rules.yaml", Data: []byte(text)})
+					return mapping.Parse(codehost.Providers(), mapping.File{Name: "rules.yaml", Data: []byte(text)})
 				}
 			},
 			[]string{

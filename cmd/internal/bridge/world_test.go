@@ -18,6 +18,7 @@ import (
 
 	"buildbridge/cmd/internal/bridge"
 	"buildbridge/cmd/internal/e2e/program"
+	"buildbridge/handlers/codehost"
 	"buildbridge/handlers/codehost/codehosttest"
 	"buildbridge/mapping"
 	"buildbridge/trigger/codearts/codeartstest"
@@ -99,7 +100,7 @@ func newWorld(t *testing.T, change ...func(*bridge.Options)) *world {
 func (w *world) options() bridge.Options {
 	return bridge.Options{
 		Rules: func() (*mapping.Ruleset, []mapping.Fault, error) {
-			return mapping.Parse(mapping.File{Name: "rules.yaml", Data: []byte(w.rules.Load().(string))})
+			return mapping.Parse(codehost.Providers(), mapping.File{Name: "rules.yaml", Data: []byte(w.rules.Load().(string))})
 		},
 		Database:    w.database,
 		Listen:      "127.0.0.1:0",
@@ -145,7 +146,7 @@ func push() codehosttest.Change {
 // delivery is a signed delivery of GitHub.
 func delivery(id string, c codehosttest.Change, tagObject string) (http.Header, []byte) {
 	header, body := codehosttest.GitHub(id, c, tagObject)
-	codehosttest.Sign(mapping.GitHub, secret, header, body)
+	codehost.Sign("github", secret, header, body)
 	return header, body
 }
 

@@ -95,7 +95,7 @@ func start(ctx context.Context, o Options) (_ *demo, err error) {
 	if d.dir, err = os.MkdirTemp("", "buildbridge-demo-"); err != nil {
 		return nil, fmt.Errorf("a folder in %s (set TMPDIR for another): %w", os.TempDir(), err)
 	}
-	d.rules, _, err = mapping.Parse(mapping.File{Name: buildbridge.SampleName, Data: buildbridge.Sample()})
+	d.rules, _, err = mapping.Parse(codehost.Providers(), mapping.File{Name: buildbridge.SampleName, Data: buildbridge.Sample()})
 	if err != nil {
 		return nil, err
 	}
@@ -231,7 +231,7 @@ database are running on this machine. Every secret of the sample is replaced.
 // send delivers a change, and waits until all of its builds were started.
 func (d *demo) send(ctx context.Context, change codehosttest.Change, object string) error {
 	header, body := codehosttest.GitHub(uuid.NewString(), change, object)
-	codehosttest.Sign(mapping.GitHub, string(d.secret), header, body)
+	codehost.Sign("github", string(d.secret), header, body)
 	if change.Branch != "" {
 		if err := os.WriteFile(d.push(), body, 0o600); err != nil {
 			return err

@@ -17,23 +17,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"buildbridge/cmd/internal/explain"
+	"buildbridge/handlers/codehost"
 	"buildbridge/mapping"
 )
 
-// builds builds every push and every tag of every host.
-const builds = `
-version: 1
-sources:
-  github: {provider: github, insecure: true}
-  gitlab: {provider: gitlab, insecure: true}
-  gitee: {provider: gitee, insecure: true}
-  gitea: {provider: gitea, insecure: true}
-  forgejo: {provider: forgejo, insecure: true}
-  gogs: {provider: gogs, insecure: true}
-  bitbucket: {provider: bitbucket, insecure: true}
-  bitbucket-server: {provider: bitbucket-server, insecure: true}
-  azure-devops: {provider: azure-devops, insecure: true}
-  codearts-repo: {provider: codearts-repo, insecure: true}
+// builds is a document that builds every push and every tag of every host. Each has a
+// source of its own name.
+func builds() string {
+	sources := ""
+	for _, provider := range codehost.Providers() {
+		sources += fmt.Sprintf("  %[1]s: {provider: %[1]s, insecure: true}\n", provider.Name)
+	}
+	return "version: 1\nsources:\n" + sources + `
 targets:
   sim: {endpoint: "http://127.0.0.1:1", credentials: {access_key: {env: A}, secret_key: {env: B}}}
 rules:
@@ -42,6 +37,7 @@ rules:
     when: {push: {}, tag: {}}
     jobs: [{job_id: f9d6c8466d614a9788e9a0acf6c15f46, parameters: {ref: "${event.ref}"}}]
 `
+}
 
 const expected = ".expected.json"
 
@@ -53,7 +49,7 @@ func TestConformanceOfTheCorpus(t *testing.T) {
 	if root == "" {
 		t.Skip("BUILDBRIDGE_CORPUS names no folder of recorded deliveries")
 	}
-	rules, _, err := mapping.Parse(mapping.File{Name: "rules.yaml", Data: []byte(builds)})
+	rules, _, err := mapping.Parse(codehost.Providers(), mapping.File{Name: "rules.yaml", Data: []byte(builds())})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,9 +82,9 @@ func TestConformanceOfTheCorpus(t *testing.T) {
 			compare(t, provider, want, object(t, encoded))
 		})
 	}
-	for _, provider := range mapping.Providers() {
-		if seen[provider] == 0 {
-			t.Errorf("no deliveries of %s in %s", provider, root)
+	for _, provider := range codehost.Providers() {
+		if seen[provider.Name] == 0 {
+			t.Errorf("no deliveries of %s in %s", provider.Name, root)
 		}
 	}
 	t.Logf("deliveries: %v", seen)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"buildbridge/cmd/internal/explain"
+	"buildbridge/handlers/codehost"
 	"buildbridge/mapping"
 )
 
@@ -13,11 +14,11 @@ import (
 // when the delivery arrives.
 func TestCostsOfADelivery(t *testing.T) {
 	const condition = "if: \"!event.message.matches('(?s).{1,120}Z')\"\n    jobs:"
-	rules, _, err := mapping.Parse(mapping.File{Name: "rules.yaml", Data: []byte(strings.Replace(builds, "jobs:", condition, 1))})
+	rules, _, err := mapping.Parse(codehost.Providers(), mapping.File{Name: "rules.yaml", Data: []byte(strings.Replace(builds(), "jobs:", condition, 1))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	source, _ := rules.Source(mapping.Bitbucket)
+	source, _ := rules.Source("bitbucket")
 	const pushes = 4
 	one := `{"new": {"type": "branch", "name": "main", "target": {"hash": "6dcb09b5b57875f334f61aebed695e2e4193db5e", "message": "` +
 		strings.Repeat("m", 8192) + `"}}},`

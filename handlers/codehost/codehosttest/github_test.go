@@ -19,7 +19,7 @@ func TestGitHub(t *testing.T) {
 		zero   = "0000000000000000000000000000000000000000"
 	)
 	event := mapping.Event{
-		Provider: mapping.GitHub, Repository: "acme/shop", Owner: "acme", Name: "shop", Commit: commit,
+		Provider: "github", Repository: "acme/shop", Owner: "acme", Name: "shop", Commit: commit,
 		Message: "Charge once", Author: "ada", Pusher: "ada", URL: "https://github.com/acme/shop", DefaultBranch: "main", Files: []string{},
 	}
 	for name, test := range map[string]struct {
@@ -64,9 +64,9 @@ func TestGitHub(t *testing.T) {
 			change := test.change
 			change.Repository, change.Commit, change.Message, change.Pusher = "acme/shop", commit, "Charge once", "ada"
 			header, body := codehosttest.GitHub("delivery-1", change, test.object)
-			codehosttest.Sign(mapping.GitHub, "s", header, body)
+			codehost.Sign("github", "s", header, body)
 			keys := codehost.Keys{Secrets: []mapping.Secret{"s"}}
-			m, err := codehost.Authenticate(mapping.GitHub, keys, header, body, time.Time{})
+			m, err := codehost.Authenticate("github", keys, header, body, time.Time{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -18,8 +18,8 @@ import (
 	"github.com/google/uuid"
 
 	"buildbridge/cmd/internal/e2e/program"
+	"buildbridge/handlers/codehost"
 	"buildbridge/handlers/codehost/codehosttest"
-	"buildbridge/mapping"
 	"buildbridge/trigger/codearts/codeartstest"
 )
 
@@ -128,7 +128,7 @@ type delivery struct {
 }
 
 func (w *world) send(ctx context.Context, d delivery) {
-	provider := mapping.GitHub
+	provider := "github"
 	source, id, method, event := "github", uuid.NewString(), http.MethodPost, "push"
 	for _, set := range []struct {
 		to    *string
@@ -145,7 +145,7 @@ func (w *world) send(ctx context.Context, d delivery) {
 	header, body := codehosttest.GitHub(id, d.change, "")
 	header.Set("X-GitHub-Event", event)
 	if source == "gitea" {
-		provider = mapping.Gitea
+		provider = "gitea"
 		header.Set("X-Gitea-Event", event)
 		header.Set("X-Gitea-Delivery", id)
 	}
@@ -156,7 +156,7 @@ func (w *world) send(ctx context.Context, d delivery) {
 	if d.secret != "" {
 		secret = d.secret
 	}
-	codehosttest.Sign(provider, secret, header, body)
+	codehost.Sign(provider, secret, header, body)
 	req, err := http.NewRequestWithContext(ctx, method, w.Public+"/webhooks/"+source, bytes.NewReader(body))
 	if err != nil {
 		w.t.Error(err)
