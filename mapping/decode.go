@@ -26,7 +26,6 @@ type decoder struct {
 	shapes  shapes
 	report  func(Fault)
 	anchors map[string]ast.Node
-	shift   int // lines before the part being decoded
 
 	count int // of faults
 
@@ -84,10 +83,10 @@ func (d *decoder) at(n ast.Node) place {
 	}
 	if n != nil {
 		if t := n.GetToken(); t != nil && t.Position != nil {
-			return d.file.place(t.Position.Line+d.shift, t.Position.Column)
+			return d.file.place(t.Position.Line, t.Position.Column)
 		}
 	}
-	return d.file.place(1+d.shift, 1)
+	return d.file.place(1, 1)
 }
 
 // resolve follows anchors, aliases and tags to the value itself. False means

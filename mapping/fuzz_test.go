@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 	"unicode"
@@ -98,48 +97,6 @@ func FuzzParameter(f *testing.F) {
 		}
 		if !utf8.ValidString(got) || utf8.RuneCountInString(got) > maxValue || strings.IndexFunc(got, unicode.IsControl) >= 0 {
 			t.Errorf("%q gave %q", value, got)
-		}
-	})
-}
-
-// FuzzSplit checks that what is read in pieces is what the whole says.
-func FuzzSplit(f *testing.F) {
-	for _, s := range []string{
-		"  - name: a\n  - name: b\n", "- name: a\n- name: b\nversion: 1\n", "  - |\n    a\n  - b\n", "  - 'a\n  - b'\n", "  - a: [\n  - b]\n", "    - a\n  - b\n", "  - a\n # c\n  - b\n",
-	} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, list string) {
-		if !utf8.ValidString(list) || strings.ContainsRune(list, '\r') {
-			return
-		}
-		// Every element becomes a piece.
-		text := "version: 1\nrules:\n" + list
-		rest, pieces, ok := splitAt(text, 1)
-		if !ok {
-			return
-		}
-		l, err := newLoader(testProviders)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := scope{loader: l, file: &sourceFile{name: "a.yaml", text: text}}
-		cut := new(document)
-		if !s.readSplit(s.decoder(), cut, rest, pieces) {
-			return
-		}
-		cutFaults := l.faults
-		l.faults = nil
-		whole := new(document)
-		body, fault := parseYAML(text)
-		if fault != nil {
-			return // the parser is stricter with some empty blocks in the middle
-		}
-		s.decode(s.decoder(), body, whole)
-		cut.object = whole.object // it knows of the rules too
-		// Behind a tag the parser drops what follows: what is at fault may differ.
-		if sound := len(cutFaults) == 0; sound != (len(l.faults) == 0) || sound && !reflect.DeepEqual(cut, whole) {
-			t.Errorf("%q\npieces: %+v %v\nwhole:  %+v %v", text, cut, cutFaults, whole, l.faults)
 		}
 	})
 }

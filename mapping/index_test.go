@@ -57,16 +57,24 @@ func TestIndexFindsAll(t *testing.T) {
 	})
 }
 
-// manyRules is a file of n rules over that many repositories, at most 20,000.
-func manyRules(n int) File {
+// manyRules is a folder of n rules over that many repositories, at most 20,000, with
+// 2,000 rules in a file.
+func manyRules(n int) []File {
+	files := []File{{Name: "a.yaml", Data: []byte("version: 1\n" + goodSources + goodTargets)}}
 	var b strings.Builder
-	b.WriteString("version: 1\n" + goodSources + goodTargets + "rules:\n")
 	for i := range n {
+		if i%2000 == 0 {
+			b.Reset()
+			b.WriteString("version: 1\nrules:\n")
+		}
 		fmt.Fprintf(&b, "  - name: rule-%d\n    repository: acme/shop-%d\n    when:\n      push:\n        branches: [main, 'release/**']\n"+
 			"        paths: ['services/s%d/**']\n    jobs:\n      - job_id: %032d\n        parameters:\n          codeBranch: \"${event.branch}\"\n",
 			i, i%20_000, i/20_000, i)
+		if i%2000 == 1999 || i == n-1 {
+			files = append(files, File{Name: fmt.Sprintf("rules-%d.yaml", i/2000), Data: []byte(strings.ReplaceAll(b.String(), "job_id: 0", "job_id: a"))})
+		}
 	}
-	return File{Name: "rules.yaml", Data: []byte(strings.ReplaceAll(b.String(), "job_id: 0", "job_id: a"))}
+	return files
 }
 
 func mustParse(t testing.TB, files ...File) *Ruleset {
@@ -88,7 +96,7 @@ func eventOfRule3() *Event {
 // TestAllocations checks that an event that nothing matches costs no allocation,
 // and one that a rule matches the same among 10 rules and 20,000.
 func TestAllocations(t *testing.T) {
-	few, many := mustParse(t, manyRules(10)), mustParse(t, manyRules(20_000))
+	few, many := mustParse(t, manyRules(10)...), mustParse(t, manyRules(20_000)...)
 	ev := eventOfRule3()
 	if n := len(many.Decide(ev)); n != 1 {
 		t.Fatalf("%d builds, want 1", n)
@@ -126,11 +134,11 @@ func TestMemory(t *testing.T) {
 		return float64(m.HeapAlloc)
 	}
 	before := measure()
-	file := manyRules(1)
-	file.Data = append(file.Data, "#"+strings.Repeat(" a long comment", 1<<16)...)
-	rs := mustParse(t, file)
-	size := float64(len(file.Data))
-	file.Data = nil
+	files := manyRules(1)
+	files[0].Data = append(files[0].Data, "#"+strings.Repeat(" a long comment", 1<<16)...)
+	rs := mustParse(t, files...)
+	size := float64(len(files[0].Data))
+	files = nil
 	if kept := measure() - before; kept > size/2 {
 		t.Errorf("a set of %d rule keeps %.0f bytes of a file of %.0f", rs.Len(), kept, size)
 	}
@@ -139,7 +147,7 @@ func TestMemory(t *testing.T) {
 
 func BenchmarkDecide(b *testing.B) {
 	for _, n := range []int{10, 100_000} {
-		rs := mustParse(b, manyRules(n))
+		rs := mustParse(b, manyRules(n)...)
 		matches := eventOfRule3()
 		other := eventOfRule3()
 		other.Branch = "feature/x"
@@ -185,12 +193,16 @@ func BenchmarkClauses(b *testing.B) {
 	}
 }
 
-// BenchmarkParse loads 100,000 rules, 27 MB.
+// BenchmarkParse loads a folder of 100,000 rules, 27 MB.
 func BenchmarkParse(b *testing.B) {
-	file := manyRules(100_000)
-	b.SetBytes(int64(len(file.Data)))
+	files := manyRules(100_000)
+	size := 0
+	for _, f := range files {
+		size += len(f.Data)
+	}
+	b.SetBytes(int64(size))
 	b.ReportAllocs()
 	for b.Loop() {
-		mustParse(b, file)
+		mustParse(b, files...)
 	}
 }

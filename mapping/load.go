@@ -16,12 +16,14 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
+// MaxFile is the most bytes of one file. Odd YAML of this size takes the parser
+// seconds and some hundred megabytes, and both grow faster than the file.
+const MaxFile = 1 << 20
+
 // Limits of one file.
 const (
-	maxFile    = 64 << 20 // bytes
-	maxPart    = 1 << 20  // bytes that are parsed at once: a part of the file, or all of it
-	maxNesting = 100      // levels
-	maxEntries = 10_000   // of a map
+	maxNesting = 100    // levels
+	maxEntries = 10_000 // of a map
 )
 
 // File is one rules document. Name is only for faults: the path as the user
@@ -162,8 +164,8 @@ func (l *loader) read(f File) {
 	case f.Err != nil:
 		s.unreadable(start, "%v", f.Err)
 		return
-	case len(data) > maxFile:
-		s.unreadable(start, "the file is larger than %d MiB", maxFile>>20)
+	case len(data) > MaxFile:
+		s.unreadable(start, "the file is larger than %d MiB: split it into several files of one folder", MaxFile>>20)
 		return
 	case !utf8.Valid(data):
 		s.unreadable(s.badByte(data), "the file is not UTF-8")
@@ -174,22 +176,12 @@ func (l *loader) read(f File) {
 	}
 	// The parser counts lines wrongly where they end in \r\n.
 	file.text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(data))
-	doc := new(document)
-	if s.readPieces(s.decoder(), doc) {
-		l.add(s, doc)
-		return
-	}
-	if len(file.text) > maxPart {
-		s.unreadable(start, "the file is larger than %d MiB, and is not of a form that can be read in parts: "+
-			"a plain list under one rules:, without anchors, aliases and tags; split it into several files", maxPart>>20)
-		return
-	}
 	body, fault := parseYAML(file.text)
 	if fault != nil {
-		s.unparsed(fault, 0)
+		s.unreadable(s.file.place(fault.line, fault.column), "%s", fault.message)
 		return
 	}
-	*doc = document{}
+	doc := new(document)
 	if s.decode(s.decoder(), body, doc) {
 		l.add(s, doc)
 	}
@@ -202,13 +194,6 @@ func (s scope) decoder() *decoder {
 func (s scope) unreadable(at place, format string, args ...any) {
 	s.unread = true
 	s.fault(at, "", format, args...)
-}
-
-// unparsed reports why a part of the file, so many lines behind its beginning, is
-// not YAML.
-func (s scope) unparsed(f *parseFault, lines int) bool {
-	s.unreadable(s.file.place(lines+f.line, f.column), "%s", f.message)
-	return true
 }
 
 func (s scope) badByte(data []byte) place {
@@ -361,22 +346,6 @@ func (s scope) decode(d *decoder, body ast.Node, doc *document) bool {
 		s.unread = true
 	}
 	return len(doc.wrong) == 0 || isMap
-}
-
-// decodeRules decodes a piece of the list of rules, which begins with the one at
-// index first. False means that the file has to be read whole.
-func (s scope) decodeRules(d *decoder, list *ast.SequenceNode, first int, rules *[]ruleDocument) bool {
-	*rules = make([]ruleDocument, len(list.Values))
-	d.path = []string{"rules"}
-	d.guarded(s, func() {
-		for i, n := range list.Values {
-			d.pushIndex(first + i)
-			d.value(n, reflect.ValueOf(rules).Elem().Index(i), nil)
-			d.pop()
-		}
-	})
-	d.path = nil
-	return d.lost == 0
 }
 
 // add merges a document.

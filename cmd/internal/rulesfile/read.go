@@ -14,11 +14,8 @@ import (
 	"buildbridge/mapping"
 )
 
-// Limits of docs/rules.md, in bytes.
-const (
-	maxFile  = 64 << 20
-	maxFiles = 256 << 20 // together
-)
+// maxFiles is how large all files may be together, in bytes.
+const maxFiles = 256 << 20
 
 // Read reads every file that the paths name, in the order of the paths, those
 // of a directory by name. What cannot be read is among them, with the reason.
@@ -48,7 +45,7 @@ func readFile(name string) ([]byte, error) {
 		return nil, reason(err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	data, err := io.ReadAll(io.LimitReader(f, mapping.MaxFile+1))
 	if err != nil {
 		return nil, reason(err)
 	}

@@ -78,7 +78,14 @@ rules:
     if: '!event.title.contains("[skip ci]")'
     jobs: [{job_id: %s, parameters: {codeBranch: "${event.branch}", title: 'push by ${event.pusher}'}}]
 `, endpoint, limit, jobID)
-	for i := range others {
+	b.WriteString(otherRules(0, others))
+	return b.String()
+}
+
+// otherRules are rules that do not match, over at most 20,000 repositories.
+func otherRules(from, to int) string {
+	var b strings.Builder
+	for i := from; i < to; i++ {
 		fmt.Fprintf(&b, "  - {name: other-%d, repository: acme/other-%d, when: {push: {}}, jobs: [{job_id: %s}]}\n", i, i%20_000, jobID)
 	}
 	return b.String()
@@ -91,19 +98,24 @@ type bridge struct {
 	dir string
 }
 
-// serve starts the program; database is "" for a SQLite file.
-func serve(t *testing.T, database, rules string) *bridge {
+// serve starts the program on a folder of rules files; database is "" for a SQLite file.
+func serve(t *testing.T, database, rules string, more ...string) *bridge {
 	t.Helper()
 	b := &bridge{dir: t.TempDir()}
 	if database == "" { // away from the rules, as the chart and the systemd unit have it
 		database = filepath.Join(t.TempDir(), "buildbridge.db")
 	}
-	if err := os.WriteFile(filepath.Join(b.dir, "rules.yaml"), []byte(rules), 0o600); err != nil {
+	if err := os.Mkdir(filepath.Join(b.dir, "rules"), 0o700); err != nil {
 		t.Fatal(err)
+	}
+	for i, text := range append([]string{rules}, more...) {
+		if err := os.WriteFile(filepath.Join(b.dir, "rules", fmt.Sprintf("%03d.yaml", i)), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	env := []string{"LOAD_SECRET=" + secret, "LOAD_AK=" + key.AccessKey, "LOAD_SK=" + key.SecretKey}
 	b.Process = program.Serve(t, b.dir, filepath.Join(b.dir, "log"), env, binary, "serve",
-		"--rules", "rules.yaml", "--database", database, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--max-waiting", "10000000")
+		"--rules", "rules", "--database", database, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--max-waiting", "10000000")
 	b.measured = measured{address: strings.TrimPrefix(b.Public, "http://"), pid: b.PID()}
 	return b
 }
@@ -358,9 +370,13 @@ func TestManyRules(t *testing.T) {
 		n = 1000
 	}
 	shut := newGate(t)
-	text := rules(shut.URL, "", n)
+	text := rules(shut.URL, "", 0)
+	var more []string
+	for i := 0; i < n; i += 5000 {
+		more = append(more, "version: 1\nrules:\n"+otherRules(i, min(i+5000, n)))
+	}
 	begin := time.Now()
-	b := serve(t, "", text)
+	b := serve(t, "", text, more...)
 	took := time.Since(begin)
 	now, most := b.resident(t)
 	figures.add(fmt.Sprintf("start with %d rules over 20,000 repositories", n), fmt.Sprintf("%.1f s, %.0f MiB at most", took.Seconds(), most), "below 5 s and 1 GB", took < 5*time.Second && most < 1e9/(1<<20))
@@ -377,7 +393,7 @@ func TestManyRules(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(b.dir, "rules.next"), []byte(changed), 0o600); err != nil {
 			t.Error(err)
 		}
-		if err := os.Rename(filepath.Join(b.dir, "rules.next"), filepath.Join(b.dir, "rules.yaml")); err != nil {
+		if err := os.Rename(filepath.Join(b.dir, "rules.next"), filepath.Join(b.dir, "rules", "000.yaml")); err != nil {
 			t.Error(err)
 		}
 		time.Sleep(*lasting / 4)
