@@ -5,7 +5,7 @@
 // The flow: [Trigger.Accept] stores; the queue of the target takes the build, which is
 // due, marks it as calling, calls, and saves the answer. A call that got none
 // is unknown: the service is asked for its records before anything is called
-// again. Where every error ends is decided in one place, [Trigger.settle].
+// again. Where every error ends is decided in one place, [Trigger.applyAnswer].
 //
 // Promises: what Accept returned without an error for is kept through any crash;
 // a build is called again only if the call before it is known to have started

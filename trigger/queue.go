@@ -59,9 +59,9 @@ func (h *hands) all() []int64 {
 	return slices.Collect(maps.Keys(h.seqs))
 }
 
-// workQueues works the queues of the rules' targets, and of those that have builds
+// startQueues works the queues of the rules' targets, and of those that have builds
 // though they are gone from the rules.
-func (t *Trigger) workQueues(stats []store.QueueStat) {
+func (t *Trigger) startQueues(stats []store.QueueStat) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.queues == nil || t.stopping.Err() != nil {
@@ -86,8 +86,8 @@ func (t *Trigger) queueNames() []string {
 	return slices.Collect(maps.Keys(t.queues))
 }
 
-// passOn wakes the queues that got work.
-func (t *Trigger) passOn() {
+// forwardNotifications wakes the queues that got work.
+func (t *Trigger) forwardNotifications() {
 	for {
 		select {
 		case name := <-t.store.Notified():

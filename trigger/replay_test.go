@@ -69,7 +69,7 @@ func TestReplayOfADeliveryIsOutOfTheOrder(t *testing.T) {
 	if got := b.await(t, waiting, store.States()...); got.State != store.Waiting {
 		t.Errorf("the build before the replay is %s", got.State)
 	}
-	if hold, err := b.store.Park(t.Context(), replay, time.Now()); err != nil || hold != store.NoHold {
+	if hold, err := b.store.Hold(t.Context(), replay, time.Now()); err != nil || hold != store.NoHold {
 		t.Errorf("the replay is held: %s, %v", hold, err)
 	}
 	b.deliver(t, newest(commitA))

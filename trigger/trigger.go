@@ -118,7 +118,7 @@ func (t *Trigger) SetRules(targets []Target, rules []mapping.Job) {
 	t.targets = now
 	t.mu.Unlock()
 	t.metrics.know(slices.Collect(maps.Keys(now)), rules)
-	t.workQueues(nil)
+	t.startQueues(nil)
 }
 
 func (t *Trigger) target(name string) *target {
@@ -142,8 +142,8 @@ func (t *Trigger) Start(ctx context.Context) error {
 	t.mu.Lock()
 	t.queues = map[string]*queue{}
 	t.mu.Unlock()
-	t.workQueues(stats) //nolint:contextcheck // they live as long as the trigger
-	t.loops.Go(t.passOn)
+	t.startQueues(stats) //nolint:contextcheck // they live as long as the trigger
+	t.loops.Go(t.forwardNotifications)
 	t.renewing.Go(t.renew)
 	t.look(ctx)
 	t.loops.Go(t.watch)
@@ -250,7 +250,7 @@ func (t *Trigger) Ignore(d mapping.Delivery, reason mapping.Reason, verdicts []m
 	if len(verdicts) > 0 {
 		row.Verdicts, _ = json.Marshal(verdicts) //nolint:errchkjson // strings and a bool
 	}
-	t.store.PutAside(row)
+	t.store.LogIgnored(row)
 }
 
 // newDelivery takes no text as it is that came from outside: a header may hold

@@ -65,7 +65,7 @@ func (t *Trigger) look(ctx context.Context) (leads bool) {
 		t.logUnlessStopping("the queue was not counted", uncounted)
 	} else {
 		t.count(stats)
-		t.workQueues(stats) //nolint:contextcheck // as in Start
+		t.startQueues(stats) //nolint:contextcheck // as in Start
 	}
 	leads, err := t.store.Lead(ctx)
 	if err != nil {

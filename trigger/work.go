@@ -87,7 +87,7 @@ func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) erro
 		return t.wait(ctx, b, reason, pause)
 	}
 	if target.limiter != nil { // a build that is held takes no turn from the others
-		if hold, err := t.store.Park(ctx, b, now); err != nil || hold != store.NoHold {
+		if hold, err := t.store.Hold(ctx, b, now); err != nil || hold != store.NoHold {
 			return t.heldBack(ctx, b, hold, err)
 		}
 	}
@@ -117,7 +117,7 @@ func (t *Trigger) callNow(ctx context.Context, target *target, b *store.Build) (
 	within, cancel := context.WithDeadline(ctx, b.CalledAt.Add(max(target.Timeout, callWithin)))
 	defer cancel()
 	number, took, err := t.runJob(within, target, b)
-	return t.settle(ctx, target, b, number, took, err)
+	return t.applyAnswer(ctx, target, b, number, took, err)
 }
 
 // heldBack tells of a build that is held: what holds it wakes it.
@@ -193,14 +193,14 @@ func (t *Trigger) runJob(ctx context.Context, target *target, b *store.Build) (s
 
 // settle turns the answer to a call into the fate of the build. It is the only
 // place that does.
-func (t *Trigger) settle(ctx context.Context, target *target, b *store.Build, number string, took time.Duration, callErr error) error {
+func (t *Trigger) applyAnswer(ctx context.Context, target *target, b *store.Build, number string, took time.Duration, callErr error) error {
 	attempt := store.Attempt{At: b.CalledAt, Took: took}
 	if callErr == nil {
 		start(b, number, b.CalledAt.Add(took), false)
 		attempt.Outcome = store.Started
 		err := t.finish(ctx, b, attempt)
 		if errors.Is(err, store.ErrStale) {
-			return t.insist(ctx, b, attempt)
+			return t.saveLateAnswer(ctx, b, attempt)
 		}
 		return err
 	}
@@ -249,16 +249,16 @@ func start(b *store.Build, number string, at time.Time, adopted bool) {
 	b.State, b.Reason, b.BuildNumber, b.Adopted, b.StartedAt = store.Started, "", number, adopted, at
 }
 
-// insistMost is how often an answer is saved over the changes of others: they look
+// lateAnswerTries is how often an answer is saved over the changes of others: they look
 // for the build, which is a change now and then.
-const insistMost = 10
+const lateAnswerTries = 10
 
 // insist saves the answer to a call whose row was changed meanwhile: this process
 // was slow, and another took it for dead. Whatever the other one made of this call,
 // the answer says more: the build was started. Only a later call, or the same
 // number found by a search, is left as it is.
-func (t *Trigger) insist(ctx context.Context, b *store.Build, attempt store.Attempt) error {
-	for range insistMost {
+func (t *Trigger) saveLateAnswer(ctx context.Context, b *store.Build, attempt store.Attempt) error {
+	for range lateAnswerTries {
 		now, err := t.store.Build(ctx, b.ID)
 		if err != nil {
 			return err

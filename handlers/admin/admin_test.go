@@ -313,7 +313,7 @@ func TestDeliveryThatBuiltNothing(t *testing.T) {
 	if of, err := a.store.Accept(t.Context(), &again, nil); err != nil || of != first.ID {
 		t.Fatal(of, err)
 	}
-	a.store.PutAside(&store.Delivery{
+	a.store.LogIgnored(&store.Delivery{
 		ID: newID(), Source: "gitee", Provider: "gitee", Outcome: store.Ignored, Reason: "no_match", ReplayOf: first.ID,
 		ReceivedAt: time.Now(), Verdicts: []byte(`[{"rule":"cart","matched":false,"reason":"push.branches: no"}]`),
 	})

@@ -50,7 +50,7 @@ func (s *Store) Accept(ctx context.Context, d *Delivery, builds []*Build) (dupli
 		return "", nil
 	}
 	d.Outcome, d.Reason = Duplicate, a.found
-	s.PutAside(d)
+	s.LogIgnored(d)
 	return a.found, nil
 }
 

@@ -64,7 +64,7 @@ func benchStoreIn(b *testing.B, database string, rows int, state store.State) *s
 	}
 	b.Cleanup(func() { _ = s.Close() })
 	began, used := time.Now(), processorTime(b)
-	if err := store.CloseBlocks(b.Context(), s, 0); err != nil {
+	if err := store.WriteBlocks(b.Context(), s, 0); err != nil {
 		b.Fatal(err)
 	}
 	b.Logf("blocks of %d rows: %v, %v of the processor", rows, time.Since(began), processorTime(b)-used)

@@ -185,10 +185,10 @@ func (s *Store) blocks(ctx context.Context, t blocked, high int64, n int, values
 	return blocks, rows.Err()
 }
 
-// closing writes the blocks of a table.
-type closing struct {
+// blockWriter writes the blocks of a table.
+type blockWriter struct {
 	blocked
-	settled int64 // up to here every row that will ever be is there to be read
+	complete int64 // up to here every row that will ever be is there to be read
 	looked  int64 // up to here there were too few rows for another block
 	before  int64 // the last seq a look ago
 	mark    int64 // that before xmax was read
@@ -199,62 +199,62 @@ func (s *Store) blockLoop() {
 	ctx := s.life
 	ticker := time.NewTicker(blockInterval)
 	defer ticker.Stop()
-	for tables := []*closing{{blocked: blockedBuilds()}, {blocked: blockedDeliveries()}}; ; {
+	for tables := []*blockWriter{{blocked: blockedBuilds()}, {blocked: blockedDeliveries()}}; ; {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
 			return
 		}
 		for _, c := range tables {
-			if err := s.closeBlocks(ctx, c); err != nil && ctx.Err() == nil {
+			if err := s.writeBlocks(ctx, c); err != nil && ctx.Err() == nil {
 				s.log.DebugContext(ctx, "lists get slower: what their rows have was not written", "table", c.table, "error", err)
 			}
 		}
 	}
 }
 
-// closeBlocks writes what blocks there are to write.
-func (s *Store) closeBlocks(ctx context.Context, c *closing) error {
+// writeBlocks writes what blocks there are to write.
+func (s *Store) writeBlocks(ctx context.Context, c *blockWriter) error {
 	var newest, xmin, xmax int64
 	if err := s.db.reader().queryRow(ctx, `SELECT coalesce(max(seq), 0), `+s.db.transactions()+` FROM `+c.table).Scan(&newest, &xmin, &xmax); err != nil {
 		return err
 	}
-	c.settle(newest, xmin, xmax)
+	c.advance(newest, xmin, xmax)
 	for began := time.Now(); ; {
-		last, more, err := s.closeSome(ctx, c)
+		last, more, err := s.writeNextBlocks(ctx, c)
 		if err != nil || !more {
 			return err
 		}
 		if time.Since(began) > 5*time.Second {
-			s.log.InfoContext(ctx, "lists are slow until it is written what their rows have", "table", c.table, "rows_left", c.settled-last)
+			s.log.InfoContext(ctx, "lists are slow until it is written what their rows have", "table", c.table, "rows_left", c.complete-last)
 			began = time.Now()
 		}
 	}
 }
 
-// closeSome writes the next blocks, and tells where they end and whether there may be
+// writeNextBlocks writes the next blocks, and tells where they end and whether there may be
 // more. Meanwhile nothing is forgotten: SQLite gives the seqs of the last rows anew when
 // they are gone.
-func (s *Store) closeSome(ctx context.Context, c *closing) (last int64, more bool, err error) {
-	s.forgetting.Lock()
-	defer s.forgetting.Unlock()
+func (s *Store) writeNextBlocks(ctx context.Context, c *blockWriter) (last int64, more bool, err error) {
+	s.pruning.Lock()
+	defer s.pruning.Unlock()
 	var newest int64
 	if err := s.db.reader().queryRow(ctx, `SELECT coalesce((SELECT max(last_seq) FROM `+c.table+`_blocks), 0), coalesce(max(seq), 0) FROM `+c.table).
 		Scan(&last, &newest); err != nil {
 		return 0, false, err
 	}
-	settled := min(c.settled, newest)
-	if c.looked = min(c.looked, settled); settled-max(last, c.looked) < blockRows {
+	complete := min(c.complete, newest)
+	if c.looked = min(c.looked, complete); complete-max(last, c.looked) < blockRows {
 		return last, false, nil
 	}
 	var made []*block
 	for len(made) < blocksAtOnce {
-		b, err := s.readBlock(ctx, c.blocked, last+1, settled)
+		b, err := s.readBlock(ctx, c.blocked, last+1, complete)
 		if err != nil {
 			return 0, false, err
 		}
 		if b == nil {
-			c.looked = settled
+			c.looked = complete
 			break
 		}
 		made, last = append(made, b), b.last
@@ -274,13 +274,13 @@ func (s *Store) closeSome(ctx context.Context, c *closing) (last int64, more boo
 	return last, len(made) == blocksAtOnce, err
 }
 
-// settle moves settled on. Postgres gives a seq before the commit, so a lower one may
+// settle moves complete on. Postgres gives a seq before the commit, so a lower one may
 // come into sight after a higher one: but not once all transactions have ended that ran
 // when the higher one was seen. One that has a seq has its number a moment later at the
 // most; so that is read one look after the seq.
-func (c *closing) settle(newest, xmin, xmax int64) {
+func (c *blockWriter) advance(newest, xmin, xmax int64) {
 	if xmin >= c.xmax {
-		c.settled, c.mark, c.xmax = c.mark, c.before, xmax
+		c.complete, c.mark, c.xmax = c.mark, c.before, xmax
 	}
 	c.before = newest
 }
@@ -294,9 +294,9 @@ func (*postgres) transactions() string {
 }
 
 // readBlock makes the block that begins at a seq, nil if there are not rows enough.
-func (s *Store) readBlock(ctx context.Context, t blocked, first, settled int64) (_ *block, err error) {
+func (s *Store) readBlock(ctx context.Context, t blocked, first, complete int64) (_ *block, err error) {
 	rows, err := s.db.reader().query(ctx, `SELECT seq, received_at, `+strings.Join(t.columns, ", ")+` FROM `+t.table+`
-		WHERE seq BETWEEN ? AND ? AND `+t.only+` ORDER BY seq LIMIT ?`, first, settled, blockRows)
+		WHERE seq BETWEEN ? AND ? AND `+t.only+` ORDER BY seq LIMIT ?`, first, complete, blockRows)
 	if err != nil {
 		return nil, err
 	}
@@ -326,10 +326,10 @@ func (s *Store) readBlock(ctx context.Context, t blocked, first, settled int64) 
 		return nil, err
 	}
 	if len(seqs) < blockRows {
-		if settled-first < blockLong {
+		if complete-first < blockLong {
 			return nil, nil //nolint:nilnil // as it says
 		}
-		b.last = settled
+		b.last = complete
 	}
 	for i := range keys {
 		keys[i] = partKey(keys[i], (seqs[i/len(t.columns)]-first)/b.length())

@@ -19,7 +19,7 @@ import (
 // repository of its own, received a second after the one before.
 func fill(t *testing.T, s *store.Store, n int, start time.Time) []*store.Delivery {
 	t.Helper()
-	defer closeBlocks(t, s)
+	defer writeBlocks(t, s)
 	return acceptMany(t, s, n, start)
 }
 
@@ -47,9 +47,9 @@ func acceptMany(t *testing.T, s *store.Store, n int, start time.Time) (deliverie
 	return deliveries
 }
 
-func closeBlocks(t *testing.T, s *store.Store) {
+func writeBlocks(t *testing.T, s *store.Store) {
 	t.Helper()
-	if err := store.CloseBlocks(t.Context(), s, 0); err != nil {
+	if err := store.WriteBlocks(t.Context(), s, 0); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -90,7 +90,7 @@ func listedByBlocks(t *testing.T, open func() *store.Store) {
 	start := time.Now().Add(-time.Hour).Truncate(time.Second)
 	aside := delivery("aside")
 	aside.Outcome, aside.Source, aside.Repository, aside.ReceivedAt = store.Ignored, "source0", "acme/aside", start
-	s.PutAside(aside)
+	s.LogIgnored(aside)
 	await(t, "the ignored one is written", func() bool { return second(s.Delivery(t.Context(), aside.ID)) == nil })
 	all := fill(t, s, 1100, start)
 	for phrase, c := range map[string]struct {
@@ -261,7 +261,7 @@ func TestBlocksWaitForTransactions(t *testing.T) {
 		t.Fatal(err)
 	}
 	acceptMany(t, s, 600, time.Now())
-	if err := store.CloseBlocks(t.Context(), s, 10); err != nil {
+	if err := store.WriteBlocks(t.Context(), s, 10); err != nil {
 		t.Fatal(err)
 	}
 	if got := blockCounts(t, s); got["builds"] != 1 {
@@ -270,7 +270,7 @@ func TestBlocksWaitForTransactions(t *testing.T) {
 	if err := errors.Join(tx.Commit(t.Context()), conn.Close(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	closeBlocks(t, s)
+	writeBlocks(t, s)
 	if got := blockCounts(t, s); got["builds"] != 3 {
 		t.Errorf("%d blocks, want 3", got["builds"])
 	}
@@ -289,7 +289,7 @@ func TestBlocksOfReplicas(t *testing.T) {
 	var wg sync.WaitGroup
 	for _, s := range []*store.Store{one, two} {
 		wg.Go(func() {
-			if err := store.CloseBlocks(t.Context(), s, 0); err != nil {
+			if err := store.WriteBlocks(t.Context(), s, 0); err != nil {
 				t.Error(err)
 			}
 		})

@@ -95,7 +95,7 @@ type calling struct {
 // begins with a whole lease.
 func (s *Store) beginCalls(ctx context.Context, tx *tx, all []*write) error {
 	for len(all) > 0 {
-		round, later := apart(all, func(w *write) []any {
+		round, later := disjoint(all, func(w *write) []any {
 			keys := []any{refKey(w.call.build)}
 			if w.call.build.Commit != "" {
 				keys = append(keys, commitKey(w.call.build))
@@ -116,7 +116,7 @@ func (s *Store) beginCalls(ctx context.Context, tx *tx, all []*write) error {
 				held = append(held, w)
 			}
 		}
-		if err := s.parkAll(ctx, tx, held); err != nil {
+		if err := s.holdAll(ctx, tx, held); err != nil {
 			return err
 		}
 		for _, w := range held {
@@ -129,8 +129,8 @@ func (s *Store) beginCalls(ctx context.Context, tx *tx, all []*write) error {
 	return nil
 }
 
-// parkAll is Park for all that share a transaction.
-func (*Store) parkAll(ctx context.Context, tx *tx, all []*write) error {
+// holdAll is Park for all that share a transaction.
+func (*Store) holdAll(ctx context.Context, tx *tx, all []*write) error {
 	const first = `(` + earlier + ` ORDER BY e.seq LIMIT 1)`
 	held, err := pairs[int64](ctx, tx, callRows(all), `UPDATE builds SET service = c.service, worker = '', held = CASE WHEN `+ordered+` THEN 1 ELSE 2 END, reason = CASE WHEN `+ordered+` THEN ? ELSE ? END,
 		due_at = `+tx.db.now()+` + CASE WHEN NOT `+ordered+` THEN ? WHEN `+first+` - c.since < ? THEN `+first+` - c.since ELSE ? END, version = builds.version + 1
@@ -171,7 +171,7 @@ const (
 )
 
 // apart takes those that share no key with one before, and leaves the others for later.
-func apart(all []*write, keys func(w *write) []any) (some, later []*write) {
+func disjoint(all []*write, keys func(w *write) []any) (some, later []*write) {
 	taken := map[any]bool{}
 	for _, w := range all {
 		its := keys(w)
@@ -189,8 +189,8 @@ func apart(all []*write, keys func(w *write) []any) (some, later []*write) {
 
 // Park is the first half of BeginCall: it parks the build if something holds it,
 // and changes nothing if nothing does.
-func (s *Store) Park(ctx context.Context, b *Build, now time.Time) (Hold, error) {
-	w := &write{locks: callLock(b), call: &calling{build: b, now: now}, park: true}
+func (s *Store) Hold(ctx context.Context, b *Build, now time.Time) (Hold, error) {
+	w := &write{locks: callLock(b), call: &calling{build: b, now: now}, hold: true}
 	if err := s.enqueue(ctx, w); err != nil {
 		return NoHold, err
 	}
@@ -263,7 +263,7 @@ type saving struct {
 // round claim different numbers.
 func (s *Store) saveAll(ctx context.Context, tx *tx, all []*write) error {
 	for len(all) > 0 {
-		round, later := apart(all, func(w *write) []any {
+		round, later := disjoint(all, func(w *write) []any {
 			b := w.save.build
 			keys := []any{b.Seq}
 			if b.BuildNumber != "" {

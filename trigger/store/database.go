@@ -60,8 +60,8 @@ type database interface {
 	// too slow by itself.
 	analyze(ctx context.Context) error
 
-	// makeRoom does what it can after a transaction that failed for want of room.
-	makeRoom(err error)
+	// checkpoint does what it can after a transaction that failed for want of room.
+	checkpoint(err error)
 
 	ping(ctx context.Context) error
 	// reason is an error of it as it may be shown to everybody who asks.

@@ -59,17 +59,17 @@ func PostgresStatements() []string {
 	return all
 }
 
-// CloseBlocks writes the blocks of all that is committed, or as many as that many looks
+// WriteBlocks writes the blocks of all that is committed, or as many as that many looks
 // find to write.
-func CloseBlocks(ctx context.Context, s *Store, looks int) error {
+func WriteBlocks(ctx context.Context, s *Store, looks int) error {
 	for _, t := range []blocked{blockedBuilds(), blockedDeliveries()} {
 		var newest int64
 		if err := s.db.reader().queryRow(ctx, `SELECT coalesce(max(seq), 0) FROM `+t.table).Scan(&newest); err != nil {
 			return err
 		}
-		c := &closing{blocked: t}
-		for n := 1; c.settled < newest && n != looks; n++ {
-			if err := s.closeBlocks(ctx, c); err != nil {
+		c := &blockWriter{blocked: t}
+		for n := 1; c.complete < newest && n != looks; n++ {
+			if err := s.writeBlocks(ctx, c); err != nil {
 				return err
 			}
 		}
@@ -92,8 +92,8 @@ func EmptiedBlocks(ctx context.Context, s *Store) (n int64, err error) {
 
 // BodiesAtOnce gives how many bodies the first transaction would forget, of all there are.
 func BodiesAtOnce(ctx context.Context, s *Store) (int, error) {
-	o := (&Retention{Bodies: 1}).oblivions()[1]
-	seqs, err := s.toForget(ctx, o, span{0, math.MaxInt64}, math.MaxInt64)
+	o := (&Retention{Bodies: 1}).pruneSteps()[1]
+	seqs, err := s.rowsToPrune(ctx, o, span{0, math.MaxInt64}, math.MaxInt64)
 	return len(seqs), err
 }
 

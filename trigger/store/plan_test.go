@@ -32,7 +32,7 @@ var bounded = map[string]string{ //nolint:gochecknoglobals // a table
 	// They have what is not resolved alone,
 	"builds_ref": "", "builds_commit": "", "builds_held": "", "builds_held_commit": "", "builds_due": "",
 	// and the 20,000 deliveries at most that are kept for explaining.
-	"deliveries_aside": "",
+	"deliveries_ignored": "",
 }
 
 // pages are parts of the statements that read the whole history in the order of an index,
@@ -111,7 +111,7 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 		"Park": func(t *testing.T, s *store.Store) {
 			t.Helper()
 			accept(t, s, nil)
-			fail(t, second(s.Park(t.Context(), accept(t, s, nil), time.Now())))
+			fail(t, second(s.Hold(t.Context(), accept(t, s, nil), time.Now())))
 		},
 		"Save": func(t *testing.T, s *store.Store) {
 			t.Helper()
@@ -175,11 +175,11 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 			t.Helper()
 			fail(t, second(s.Prune(t.Context(), store.Retention{Bodies: time.Hour, Deliveries: time.Hour, Builds: time.Hour}, time.Now())))
 		},
-		"PutAside": func(t *testing.T, s *store.Store) {
+		"LogIgnored": func(t *testing.T, s *store.Store) {
 			t.Helper()
 			d := delivery("aside")
 			d.Outcome = store.Ignored
-			s.PutAside(d)
+			s.LogIgnored(d)
 			for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 				if _, err := s.Delivery(t.Context(), d.ID); err == nil {
 					return

@@ -410,7 +410,7 @@ const notifyChannel = "buildbridge_due"
 // nothing was heard for a while; until then, and while there is none, queues are polled.
 func (d *postgres) listen(ctx context.Context, notified chan<- string) {
 	for ctx.Err() == nil {
-		if err := d.hear(ctx, notified); ctx.Err() == nil {
+		if err := d.listenOnce(ctx, notified); ctx.Err() == nil {
 			d.log.WarnContext(ctx, "no notifications from the database: builds are picked up later by up to a quarter of a second, until they come again", "error", err)
 		}
 		select {
@@ -420,7 +420,7 @@ func (d *postgres) listen(ctx context.Context, notified chan<- string) {
 	}
 }
 
-func (d *postgres) hear(ctx context.Context, notified chan<- string) error {
+func (d *postgres) listenOnce(ctx context.Context, notified chan<- string) error {
 	pooled, err := d.vital.Acquire(ctx)
 	if err != nil {
 		return err
@@ -516,7 +516,7 @@ func (d *postgres) analyze(ctx context.Context) error {
 	return err
 }
 
-func (*postgres) makeRoom(error) {}
+func (*postgres) checkpoint(error) {}
 
 func (d *postgres) ping(ctx context.Context) error {
 	if err := d.pool.Ping(ctx); err != nil {

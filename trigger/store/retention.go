@@ -26,11 +26,11 @@ const (
 // reports how many rows it changed, also with an error. A delivery stays as long as one
 // of its builds does.
 func (s *Store) Prune(ctx context.Context, r Retention, now time.Time) (changed int64, err error) {
-	for _, o := range r.oblivions() {
+	for _, o := range r.pruneSteps() {
 		if o.keep <= 0 {
 			continue
 		}
-		n, err := s.forget(ctx, o, micros(now.Add(-o.keep)))
+		n, err := s.pruneStep(ctx, o, micros(now.Add(-o.keep)))
 		changed += n
 		if err != nil {
 			return changed, fmt.Errorf("forget what is old: %w", err)
@@ -39,7 +39,7 @@ func (s *Store) Prune(ctx context.Context, r Retention, now time.Time) (changed 
 	return changed, nil
 }
 
-func (r *Retention) oblivions() []oblivion {
+func (r *Retention) pruneSteps() []pruneStep {
 	// Those with builds are not looked at before the builds can be gone.
 	built := r.Deliveries
 	if r.Builds <= 0 {
@@ -48,7 +48,7 @@ func (r *Retention) oblivions() []oblivion {
 		built = max(built, r.Builds)
 	}
 	const empty = `UPDATE deliveries SET body = substr(body, 1, 0)`
-	return []oblivion{
+	return []pruneStep{
 		{blockedBuilds(), r.Builds, `DELETE FROM builds`, `NOT unresolved`},
 		{blockedDeliveries(), r.Bodies, empty, `outcome = 'accepted' AND length(body) > 0
 			AND NOT EXISTS (SELECT 1 FROM builds WHERE delivery = deliveries.id AND unresolved)`},
@@ -60,20 +60,20 @@ func (r *Retention) oblivions() []oblivion {
 	}
 }
 
-// oblivion is what is forgotten of a table.
-type oblivion struct {
+// pruneStep is what is forgotten of a table.
+type pruneStep struct {
 	blocked
 	keep      time.Duration
 	change    string // DELETE, or UPDATE
 	condition string // of the rows
 }
 
-func (o *oblivion) empties() bool { return o.change[0] == 'U' }
+func (o *pruneStep) empties() bool { return o.change[0] == 'U' }
 
 // forget forgets the rows that were received before a time.
-func (s *Store) forget(ctx context.Context, o oblivion, before int64) (changed int64, err error) {
+func (s *Store) pruneStep(ctx context.Context, o pruneStep, before int64) (changed int64, err error) {
 	do := func(sp span) (bool, error) {
-		n, err := s.forgetSpan(ctx, o, sp, before)
+		n, err := s.pruneSpan(ctx, o, sp, before)
 		changed += n
 		return true, err
 	}
@@ -86,11 +86,11 @@ func (s *Store) forget(ctx context.Context, o oblivion, before int64) (changed i
 	return changed, err
 }
 
-// forgetSpan forgets the rows of a span, the last first.
-func (s *Store) forgetSpan(ctx context.Context, o oblivion, sp span, before int64) (changed int64, err error) {
+// pruneSpan forgets the rows of a span, the last first.
+func (s *Store) pruneSpan(ctx context.Context, o pruneStep, sp span, before int64) (changed int64, err error) {
 	const end = `DELETE FROM %[1]s_blocks WHERE last_seq < (SELECT min(seq) FROM %[1]s) OR last_seq > (SELECT coalesce(max(seq), 0) FROM %[1]s)`
 	for last := sp.last; ; {
-		seqs, err := s.toForget(ctx, o, span{sp.first, last}, before)
+		seqs, err := s.rowsToPrune(ctx, o, span{sp.first, last}, before)
 		if err != nil {
 			return changed, err
 		}
@@ -125,8 +125,8 @@ func (s *Store) forgetSpan(ctx context.Context, o oblivion, sp span, before int6
 	return changed, err
 }
 
-// toForget gives some of the rows of a span to be forgotten, the last first.
-func (s *Store) toForget(ctx context.Context, o oblivion, sp span, before int64) (seqs []int64, err error) {
+// rowsToPrune gives some of the rows of a span to be forgotten, the last first.
+func (s *Store) rowsToPrune(ctx context.Context, o pruneStep, sp span, before int64) (seqs []int64, err error) {
 	rows, err := s.db.reader().query(ctx, `SELECT seq, length(body) FROM `+o.table+` WHERE seq BETWEEN ? AND ? AND received_at < ? AND `+o.condition+`
 		ORDER BY seq DESC LIMIT ?`, sp.first, sp.last, before, pruneRows)
 	if err != nil {
@@ -148,8 +148,8 @@ func (s *Store) toForget(ctx context.Context, o oblivion, sp span, before int64)
 
 // changeRows changes rows that still meet a condition, and does what else belongs to it.
 func (s *Store) changeRows(ctx context.Context, change, key string, keys []int64, condition string, and func(ctx context.Context, tx *tx) error) (int64, error) {
-	s.forgetting.Lock()
-	defer s.forgetting.Unlock()
+	s.pruning.Lock()
+	defer s.pruning.Unlock()
 	var changed int64
 	// Not left before it is written: until then no block may be.
 	err := s.write(context.WithoutCancel(ctx), nil, func(ctx context.Context, tx *tx) (err error) {

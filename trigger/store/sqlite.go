@@ -356,10 +356,10 @@ func (*sqlite) oneOf(column string, values any) (condition string, list any) {
 	return column + " IN (SELECT value FROM json_each(?))", string(text)
 }
 
-// makeRoom moves what is committed out of the log, whose room can be written again
+// checkpoint moves what is committed out of the log, whose room can be written again
 // then. By itself SQLite does so after a commit, and there is none while the log
 // cannot grow. The same saves what a log has that was deleted: it is still open.
-func (d *sqlite) makeRoom(err error) {
+func (d *sqlite) checkpoint(err error) {
 	e, ok := errors.AsType[*sqlitedriver.Error](err)
 	if full := ok && e.Code()&0xff == sqlitelib.SQLITE_FULL; !full && !errors.Is(err, errNotThere) {
 		return

@@ -42,13 +42,13 @@ type Store struct {
 	lastWrite atomic.Pointer[failure]   // of the last transaction; nil if it did not fail
 	writing   atomic.Pointer[time.Time] // when the transaction began that runs; nil for none
 	close     func() error
-	asides    sync.WaitGroup
+	ignoredLoops    sync.WaitGroup
 	done      sync.WaitGroup
 
 	notified chan string // targets that got work
 
-	aside      aside
-	forgetting sync.Mutex // not while blocks are written
+	ignored    ignoredLog
+	pruning sync.Mutex // not while blocks are written
 	scratch    sync.Pool  // *[]byte
 }
 
@@ -79,7 +79,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		notified: make(chan string, 1024),
 	}
 	var err error
-	s.aside.rows = make(chan asideRow, asideBuffer)
+	s.ignored.rows = make(chan ignoredRow, ignoredBuffer)
 	if s.db, err = open(ctx, o.Database, o.Logger); err != nil {
 		return nil, fmt.Errorf("database %s: %w", name, err)
 	}
@@ -87,7 +87,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s.singles = make(chan struct{}, s.db.writers())
 	s.close = sync.OnceValue(s.shut)
 	s.done.Go(s.writeLoop)
-	s.asides.Go(s.asideLoop)
+	s.ignoredLoops.Go(s.ignoredLoop)
 	s.done.Go(s.blockLoop)
 	s.done.Go(func() { s.db.listen(s.life, s.notified) })
 	return s, nil
@@ -135,7 +135,7 @@ func (s *Store) Close() error { return s.close() }
 
 func (s *Store) shut() error {
 	close(s.ending)
-	s.asides.Wait()
+	s.ignoredLoops.Wait()
 	s.end()
 	s.done.Wait()
 	return s.db.close()
@@ -152,7 +152,7 @@ type write struct {
 	accept *acceptance // written together with those of its kind in the batch, as are these:
 	save   *saving
 	call   *calling
-	park   bool                                    // the call is held back, if anything holds it, and not begun
+	hold   bool                                    // the call is held back, if anything holds it, and not begun
 	do     func(ctx context.Context, tx *tx) error // or this
 	idle   bool                                    // it found nothing to write
 	err    error                                   // of this one alone
@@ -324,7 +324,7 @@ func (s *Store) transaction(batch []*write) (err error) {
 			s.lastWrite.Store(&failure{err, time.Now()})
 		}
 		if err != nil {
-			s.db.makeRoom(err)
+			s.db.checkpoint(err)
 		}
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), transactionTimeout)
@@ -343,7 +343,7 @@ func (s *Store) transaction(batch []*write) (err error) {
 	if err := s.db.lock(ctx, tx, slices.Compact(locks)); err != nil {
 		return joinRollback(tx, fmt.Errorf("lock: %w", err))
 	}
-	var accepted, saved, parked, called []*write
+	var accepted, saved, heldBack, called []*write
 	for _, w := range batch {
 		w.err = nil
 		switch {
@@ -351,8 +351,8 @@ func (s *Store) transaction(batch []*write) (err error) {
 			accepted = append(accepted, w)
 		case w.save != nil:
 			saved = append(saved, w)
-		case w.park:
-			parked = append(parked, w)
+		case w.hold:
+			heldBack = append(heldBack, w)
 		case w.call != nil:
 			called = append(called, w)
 		}
@@ -360,7 +360,7 @@ func (s *Store) transaction(batch []*write) (err error) {
 	for _, kind := range []struct {
 		write writeAll
 		all   []*write
-	}{{s.acceptAll, accepted}, {s.saveAll, saved}, {s.parkAll, parked}, {s.beginCalls, called}} {
+	}{{s.acceptAll, accepted}, {s.saveAll, saved}, {s.holdAll, heldBack}, {s.beginCalls, called}} {
 		if len(kind.all) == 0 {
 			continue
 		}

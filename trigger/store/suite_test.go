@@ -51,7 +51,7 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"a number is claimed once":                      numberIsClaimedOnce,
 		"an answer beats an adoption":                   answerBeatsAdoption,
 		"a call knows the numbers seen before it":       callKnowsNumbers,
-		"a line keeps its order":                        lineKeepsOrder,
+		"a line keeps its order":                        orderingKeyKeepsOrder,
 		"one call a service, job, and ref or commit":    oneCallAtATime,
 		"a hold ends after an hour":                     holdEnds,
 		"a lost call holds another commit for an hour":  lostCallHolds,
@@ -59,7 +59,7 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"of many newest at once the last one waits":     newestAtOnce,
 		"newest spares those of its own delivery":       newestSparesItsOwn,
 		"the queue is counted":                          queueIsCounted,
-		"what built nothing is kept aside":              keptAside,
+		"what built nothing is kept aside":              ignoredIsKept,
 		"builds are listed by filter and page":          buildsAreListed,
 		"deliveries are listed by filter and page":      deliveriesAreListed,
 		"what failed is replayed once":                  failedIsReplayedOnce,
@@ -255,7 +255,7 @@ func longestNames(t *testing.T, open func() *store.Store) {
 	}
 	aside := *d
 	aside.ID, aside.Outcome, aside.Reason = newID(), store.Ignored, text(100)
-	s.PutAside(&aside)
+	s.LogIgnored(&aside)
 	await(t, "the ignored one is written", func() bool { return second(s.Delivery(t.Context(), aside.ID)) == nil })
 }
 
@@ -541,7 +541,7 @@ func callKnowsNumbers(t *testing.T, open func() *store.Store) {
 	}
 }
 
-func lineKeepsOrder(t *testing.T, open func() *store.Store) {
+func orderingKeyKeepsOrder(t *testing.T, open func() *store.Store) {
 	s := open()
 	first, second, third := accept(t, s, nil), accept(t, s, nil), accept(t, s, nil)
 	other := accept(t, s, func(b *store.Build) { b.Rule = "other" })
@@ -602,7 +602,7 @@ func oneCallAtATime(t *testing.T, open func() *store.Store) {
 			}
 			save(t, s, one, store.Unknown)
 			two = read(t, s, two.ID)
-			if hold, err := s.Park(t.Context(), two, time.Now()); err != nil || hold != store.HoldCall {
+			if hold, err := s.Hold(t.Context(), two, time.Now()); err != nil || hold != store.HoldCall {
 				t.Errorf("got %q, %v", hold, err)
 			}
 			due(t, s, one.ID)
@@ -781,11 +781,11 @@ func queueIsCounted(t *testing.T, open func() *store.Store) {
 	}
 }
 
-func keptAside(t *testing.T, open func() *store.Store) {
+func ignoredIsKept(t *testing.T, open func() *store.Store) {
 	s := open()
 	d := delivery("k")
 	d.Outcome, d.Reason, d.Verdicts = store.Ignored, "no_match", []byte(`[{"rule":"cart"}]`)
-	s.PutAside(d)
+	s.LogIgnored(d)
 	if err := s.Close(); err != nil { // writes what waits
 		t.Fatal(err)
 	}
@@ -1152,7 +1152,7 @@ func oldIgnoredIsForgotten(t *testing.T, open func() *store.Store) {
 	for id, age := range map[string]time.Duration{"old": 60 * time.Hour, "recent": 40 * time.Hour} {
 		d := delivery(id)
 		d.ID, d.Outcome, d.ReceivedAt = id, store.Ignored, now.Add(-age)
-		s.PutAside(d)
+		s.LogIgnored(d)
 		kept[id] = age < 50*time.Hour
 	}
 	built := delivery("built")
@@ -1254,7 +1254,7 @@ func bodiesAreTheirOwn(t *testing.T, open func() *store.Store) {
 		d := delivery(newID())
 		d.Body = []byte(`{"ref":"` + strings.Repeat(fmt.Sprintf("%03d", i), 100) + `"}`)
 		want[d.ID] = string(d.Body)
-		s.PutAside(d)
+		s.LogIgnored(d)
 		clear(d.Body) // it is the next call's
 	}
 	if err := s.Close(); err != nil { // writes them

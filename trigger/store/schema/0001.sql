@@ -23,7 +23,7 @@ CREATE TABLE deliveries (
 ) {strict};
 CREATE INDEX deliveries_duplicate ON deliveries (source, duplicate_key, received_at) WHERE outcome = 'accepted'; -- was it committed before?
 CREATE INDEX deliveries_replays ON deliveries (replay_of, id) WHERE replay_of <> ''; -- the last replay of one
-CREATE INDEX deliveries_aside ON deliveries (seq, outcome, reason, received_at, source, repository, ref) WHERE outcome <> 'accepted'; -- the ignored log: lists, and the oldest of it
+CREATE INDEX deliveries_ignored ON deliveries (seq, outcome, reason, received_at, source, repository, ref) WHERE outcome <> 'accepted'; -- the ignored log: lists, and the oldest of it
 
 CREATE TABLE builds (
     seq           {seq}, -- the order of commit
