@@ -11,40 +11,73 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Who saves the rules and the body of the README and types its commands sees what it
-// shows.
-func TestReadme(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+// A page as a reader follows it: files are saved under the name that the text before
+// the block gives, and commands after "$ " are typed, in the order of the page. What the
+// program prints has to be what the page shows, word for word. -update writes it into the
+// page.
+func TestPages(t *testing.T) {
+	var (
+		block   = regexp.MustCompile("(?s)([^`]*(?:`[^`]+`[^`]*)*)```(\\w+)\n(.*?\n) *```\n")
+		named   = regexp.MustCompile("(?s)\\bas\\s+`([\\w.-]+)`[^`]*$")
+		session = regexp.MustCompile(`(?m)^\$ (.*(?:\n> .*)*)\n((?:[^$\n].*\n|\n)*)`)
+	)
+	for page, want := range map[string]struct {
+		blocks   int  // of commands that are typed
+		more     bool // the page has more, which need a server
+		commands int
+	}{
+		"../../README.md":        {blocks: 1, more: true, commands: 3},
+		"../../docs/cookbook.md": {blocks: 11, commands: 26},
+	} {
+		t.Run(filepath.Base(page), func(t *testing.T) {
+			text, err := os.ReadFile(page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir, updated := t.TempDir(), string(text)
+			blocks, commands := 0, 0
+			for _, m := range block.FindAllStringSubmatch(string(text), -1) {
+				before, language, body := m[1], m[2], m[3]
+				if name := named.FindStringSubmatch(before); name != nil && (language == "yaml" || language == "json") {
+					if err := os.WriteFile(filepath.Join(dir, name[1]), []byte(body), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if language != "console" || blocks == want.blocks && want.more {
+					continue
+				}
+				blocks++
+				printed := session.ReplaceAllStringFunc(body, func(typed string) string {
+					m := session.FindStringSubmatch(typed)
+					commands++
+					return "$ " + m[1] + "\n" + run(t, dir, m[1])
+				})
+				if diff := cmp.Diff(body, printed); diff != "" && !*update {
+					t.Errorf("-shown +printed:\n%s", diff)
+				}
+				updated = strings.Replace(updated, body, printed, 1)
+			}
+			if blocks != want.blocks || commands != want.commands {
+				t.Errorf("%d blocks with %d commands were typed, want %d with %d", blocks, commands, want.blocks, want.commands)
+			}
+			if *update {
+				if err := os.WriteFile(page, []byte(updated), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// run types a command of a page, which has to succeed, and returns what it prints.
+func run(t *testing.T, dir, command string) string {
+	t.Helper()
+	command = strings.ReplaceAll(command, "\n> ", "\n")
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", strings.ReplaceAll(command, "./buildbridge", "buildbridge"))
+	cmd.Dir = dir
+	printed, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatal(err)
+		t.Errorf("$ %s: %v", command, err)
 	}
-	blocks := map[string]string{} // the first of each language
-	for _, m := range regexp.MustCompile("(?s)```(\\w+)\n(.*?)```").FindAllStringSubmatch(string(readme), -1) {
-		if blocks[m[1]] == "" {
-			blocks[m[1]] = m[2]
-		}
-	}
-	dir := t.TempDir()
-	for name, language := range map[string]string{"my-rules.yaml": "yaml", "push.json": "json"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(blocks[language]), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	typed := 0
-	for shown := range strings.SplitSeq("\n"+blocks["console"], "\n$ ") {
-		command, want, _ := strings.Cut(shown, "\n")
-		if command == "" {
-			continue
-		}
-		typed++
-		cmd := exec.CommandContext(t.Context(), "sh", "-c", strings.ReplaceAll(command, "./buildbridge", "buildbridge"))
-		cmd.Dir = dir
-		got, err := cmd.CombinedOutput()
-		if diff := cmp.Diff(strings.TrimSpace(want), strings.TrimSpace(string(got))); diff != "" || err != nil {
-			t.Errorf("$ %s: %v\n-shown +printed:\n%s", command, err, diff)
-		}
-	}
-	if typed != 3 {
-		t.Errorf("%d commands were typed, want 3", typed)
-	}
+	return string(printed)
 }
