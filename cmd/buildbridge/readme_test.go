@@ -39,7 +39,7 @@ func TestPages(t *testing.T) {
 			for _, m := range block.FindAllStringSubmatch(string(text), -1) {
 				before, language, body := m[1], m[2], m[3]
 				if name := named.FindStringSubmatch(before); name != nil && (language == "yaml" || language == "json") {
-					if err := os.WriteFile(filepath.Join(dir, name[1]), []byte(body), 0o600); err != nil {
+					if err := os.WriteFile(filepath.Join(dir, name[1]), []byte(body), 0o600); err != nil { //nolint:gosec // the page is ours
 						t.Fatal(err)
 					}
 				}
@@ -61,7 +61,7 @@ func TestPages(t *testing.T) {
 				t.Errorf("%d blocks with %d commands were typed, want %d with %d", blocks, commands, want.blocks, want.commands)
 			}
 			if *update {
-				if err := os.WriteFile(page, []byte(updated), 0o600); err != nil {
+				if err := os.WriteFile(page, []byte(updated), 0o600); err != nil { //nolint:gosec // the page is ours
 					t.Fatal(err)
 				}
 			}
