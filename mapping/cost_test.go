@@ -205,7 +205,7 @@ func TestCost(t *testing.T) {
 			if faults != nil {
 				t.Fatal(faults)
 			}
-			ok, err := new(meter).truth(e, ev)
+			ok, err := (&condition{e}).holds(new(meter), ev)
 			switch {
 			case test.want == "" && (err != nil || !ok):
 				t.Errorf("%v, %v; want true", ok, err)
@@ -284,7 +284,7 @@ func BenchmarkCondition(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := new(meter).truth(e, ev); err != nil {
+				if _, err := (&condition{e}).holds(new(meter), ev); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -280,19 +280,6 @@ func (e *expression) mayBe(kinds ...types.Kind) bool {
 	return k == types.DynKind || k == types.AnyKind || k == types.TypeParamKind || slices.Contains(kinds, k)
 }
 
-// truth evaluates a condition.
-func (m *meter) truth(e *expression, ev *Event) (bool, error) {
-	v, err := m.eval(e, ev)
-	if err != nil {
-		return false, err
-	}
-	b, ok := v.(types.Bool)
-	if !ok {
-		return false, fmt.Errorf("the result is %s, not a boolean", v.Type().TypeName())
-	}
-	return bool(b), nil
-}
-
 // format evaluates an expression to the text of a parameter.
 func (m *meter) format(e *expression, ev *Event) (string, error) {
 	v, err := m.eval(e, ev)

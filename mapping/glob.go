@@ -190,3 +190,41 @@ func (gs globs) empty() bool {
 func (gs globs) excludesAll() bool {
 	return len(gs) > 0 && gs[len(gs)-1] == glob{pattern: "**", exclude: true}
 }
+
+// why says why the list does not take name. shown is the name as the host wrote it.
+func (gs globs) why(field, name, shown string) string {
+	if _, i := gs.decide(name); i >= 0 {
+		return fmt.Sprintf("%s: %q is excluded by %q", field, clip(shown), gs[i])
+	}
+	return fmt.Sprintf("%s: %q matches none of %s", field, clip(shown), gs)
+}
+
+// globs checks an ordered list of patterns. parse makes a glob of a pattern; hint says
+// why a pattern never matches what it is compared with, "" if it may.
+func (s scope) globs(list texts, field string, parse func(string) (glob, error), hint func(string) string) globs {
+	var out globs
+	hinted := false
+	for i, t := range list {
+		if t.value == "" {
+			continue // reported by the decoder
+		}
+		at := field
+		if len(list) > 1 {
+			at = indexed(field, i)
+		}
+		g, err := parse(t.value)
+		if err != nil {
+			s.fault(t.at, at, "%v", err)
+			continue
+		}
+		if why := hint(g.pattern); why != "" {
+			s.warn(t.at, at, "this never matches: %s", why)
+			g.misses, hinted = true, true
+		}
+		out = append(out, g)
+	}
+	if out.excludesAll() && !hinted {
+		s.warn(list[len(list)-1].at, field, "no name can match %s: the last pattern excludes all", out)
+	}
+	return out
+}

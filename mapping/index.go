@@ -17,11 +17,12 @@ func newIndex(rules []*rule) index {
 	x := index{literal: map[string][]int32{}, prefix: map[string][]int32{}}
 	for i, r := range rules {
 		id := int32(i)
-		if r.repository.startsFromAll() {
+		repository := r.repository()
+		if repository.startsFromAll() {
 			x.add(x.prefix, "", id)
 			continue
 		}
-		for _, g := range r.repository {
+		for _, g := range repository {
 			switch {
 			case g.exclude:
 			case g.literal:

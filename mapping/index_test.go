@@ -3,6 +3,7 @@ package mapping
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -26,13 +27,17 @@ func TestIndexFindsAll(t *testing.T) {
 		lists := rapid.SliceOfN(rapid.SliceOfN(pattern, 0, 4), 1, 8).Draw(t, "lists")
 		var rules []*rule
 		for i, list := range lists {
-			r := &rule{name: strconv.Itoa(i), push: &pushClause{}, jobs: []job{{id: jobA}}}
+			var repository globs
 			for _, p := range list {
 				g, err := newGlob(strings.ToLower(p))
 				if err != nil {
 					t.Fatal(err)
 				}
-				r.repository = append(r.repository, g)
+				repository = append(repository, g)
+			}
+			r := &rule{name: strconv.Itoa(i), clauses: []clause{whenClause{push: []clause{}}}, jobs: []job{{id: jobA}}}
+			if repository != nil {
+				r.clauses = slices.Insert(r.clauses, 0, clause(repositoryClause{repository}))
 			}
 			rules = append(rules, r)
 		}

@@ -391,7 +391,7 @@ func (l *loader) twice(s scope, key text, under string, first map[string]locatio
 // resolve finds what rules refer to, and makes the set.
 func (l *loader) resolve() *Ruleset {
 	for _, r := range l.rules {
-		for i, name := range r.sources {
+		for i, name := range r.sources() {
 			if !l.sources.has(name) && !l.unread {
 				r.scope.fault(r.sourceAt[i], "source", "there is no source %q%s", name, l.hint(name, l.sources.names, "sources"))
 			}

@@ -1,11 +1,6 @@
 package mapping
 
-import (
-	"iter"
-	"strings"
-
-	"buildbridge/mapping/printable"
-)
+import "iter"
 
 // Job is one job that a rule runs on a target.
 type Job struct {
@@ -92,17 +87,16 @@ func (rs *Ruleset) Decide(ev *Event) []Build {
 	return d.Decide(ev)
 }
 
-// Decide gives the builds of every rule that matches the event, in the order
-// of the rules and of their jobs. It looks only at rules that can name the
-// event's repository. A rule that matches but whose condition or parameters
-// cannot be evaluated gives builds that are dead, with the reason.
+// Decide gives the builds of every rule that matches the event, in the order of the
+// rules and of their jobs. It looks only at rules that can name the event's repository.
+// A rule that matches, but whose condition or parameters cannot be evaluated, gives
+// builds that are dead, with the reason.
 func (d *Decider) Decide(ev *Event) []Build {
-	repository := strings.ToLower(ev.Repository)
+	s := newSubject(ev)
 	rs := d.rules
 	var few [8]hit
-	hits := rs.index.matching(repository, few[:0], func(id int32) (bool, error) {
-		failed, err := rs.rules[id].check(&d.meter, ev, repository)
-		return failed == matched, err
+	hits := rs.index.matching(s.repository, few[:0], func(id int32) (bool, error) {
+		return rs.rules[id].matches(&d.meter, s)
 	})
 	var out []Build
 	for _, h := range hits {
@@ -111,33 +105,28 @@ func (d *Decider) Decide(ev *Event) []Build {
 	return out
 }
 
-// Explain says of every rule, in order, whether it matches the event, and if
-// not, which clause failed first.
+// Explain says of every rule, in order, whether it matches the event, and if not, which
+// clause failed first.
 func (rs *Ruleset) Explain(ev *Event) []Verdict {
-	repository := strings.ToLower(ev.Repository)
+	s := newSubject(ev)
 	out := make([]Verdict, len(rs.rules))
 	for i, r := range rs.rules {
-		out[i] = r.verdict(ev, repository)
+		out[i] = r.verdict(s)
 	}
 	return out
 }
 
-// ExplainRepository is [Ruleset.Explain] for the rules whose repository globs
-// name the event's repository: at most limit of them, and how many more there
-// are. None and 0 mean that no rule names the repository.
+// ExplainRepository is [Ruleset.Explain] for the rules whose repository globs name the
+// event's repository: at most limit of them, and how many more there are. None and 0
+// mean that no rule names the repository.
 func (rs *Ruleset) ExplainRepository(ev *Event, limit int) (verdicts []Verdict, more int) {
-	repository := strings.ToLower(ev.Repository)
-	hits := rs.index.matching(repository, nil, func(id int32) (bool, error) {
-		return rs.rules[id].repository.match(repository), nil
+	s := newSubject(ev)
+	hits := rs.index.matching(s.repository, nil, func(id int32) (bool, error) {
+		return rs.rules[id].repository().match(s.repository), nil
 	})
 	shown := hits[:min(max(limit, 0), len(hits))]
 	for _, h := range shown {
-		verdicts = append(verdicts, rs.rules[h.rule].verdict(ev, repository))
+		verdicts = append(verdicts, rs.rules[h.rule].verdict(s))
 	}
 	return verdicts, len(hits) - len(shown)
-}
-
-func (r *rule) verdict(ev *Event, repository string) Verdict {
-	failed, _ := r.check(new(meter), ev, repository)
-	return Verdict{Rule: r.name, Matched: failed == matched, Reason: printable.Text(r.explain(failed, ev, repository))}
 }

@@ -9,10 +9,25 @@ import (
 	"github.com/Masterminds/semver/v3"
 )
 
-// constraint is a semver constraint of a tag clause.
+// semverClause is `when.tag.semver`: the tag is a version that satisfies a constraint.
+type semverClause struct{ *constraint }
+
+// constraint is a checked constraint, one for all rules that have its text.
 type constraint struct {
 	text  string
 	check *semver.Constraints
+}
+
+func (s scope) semverClause(t text) clause {
+	if !t.at.present() || t.value == "" {
+		return nil
+	}
+	c, err := s.constraint(t.value)
+	if err != nil {
+		s.fault(t.at, "when.tag.semver", "%v", err)
+		return nil
+	}
+	return semverClause{c}
 }
 
 func (l *loader) constraint(text string) (*constraint, error) {
@@ -31,15 +46,33 @@ func (l *loader) constraint(text string) (*constraint, error) {
 	return c, nil
 }
 
-// version reads a tag as a strict version of three parts, without one leading
-// v.
+func (c semverClause) holds(ev subject) bool {
+	v, ok := version(ev.Tag)
+	return ok && c.check.Check(v)
+}
+
+func (c semverClause) why(ev subject) string {
+	v, ok := version(ev.Tag)
+	switch {
+	case !ok:
+		return fmt.Sprintf("tag.semver: %q is not a version of three parts, such as v1.2.3%s", clip(ev.Tag), prefixed(ev.Tag))
+	case v.Prerelease() != "" && !c.namesPrerelease():
+		return fmt.Sprintf("tag.semver: %q is a prerelease, and %s names none", clip(ev.Tag), c.text)
+	default:
+		return fmt.Sprintf("tag.semver: %q does not satisfy %s", clip(ev.Tag), c.text)
+	}
+}
+
+func (c semverClause) meets(other clause) bool { return c == other }
+
+// version reads a tag as a strict version of three parts, without one leading v.
 func version(tag string) (*semver.Version, bool) {
 	v, err := semver.StrictNewVersion(strings.TrimPrefix(tag, "v"))
 	return v, err == nil
 }
 
-// prefixed says of a tag that it is a version but for what is before it, up to the
-// last / or the first digit; "" if it is not.
+// prefixed says that a tag would be a version without what is before its last / or its
+// first digit, "" if it would not.
 func prefixed(tag string) string {
 	for _, i := range []int{strings.LastIndexByte(tag, '/') + 1, strings.IndexAny(tag, "0123456789")} {
 		if i <= 0 {
@@ -52,8 +85,8 @@ func prefixed(tag string) string {
 	return ""
 }
 
-// namesPrerelease says whether a version of the constraint is a prerelease. The
-// hyphen of a range, 1.0.0 - 2.0.0, has spaces around it.
+// namesPrerelease says whether a version in the constraint is a prerelease. The hyphen of
+// a range, 1.0.0 - 2.0.0, has spaces around it.
 func (c *constraint) namesPrerelease() bool {
 	return slices.ContainsFunc(strings.Fields(c.text), func(word string) bool { return word != "-" && strings.Contains(word, "-") })
 }

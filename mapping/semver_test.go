@@ -25,14 +25,14 @@ func TestConstraint(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tag := tagClause{constraint: c}
+			semver := semverClause{c}
 			for _, v := range test.takes {
-				if got := tag.check(&Event{Tag: v}); got != matched {
+				if !semver.holds(newSubject(&Event{Tag: v})) {
 					t.Errorf("%s refuses %s", test.constraint, v)
 				}
 			}
 			for _, v := range test.refuses {
-				if got := tag.check(&Event{Tag: v}); got == matched {
+				if semver.holds(newSubject(&Event{Tag: v})) {
 					t.Errorf("%s takes %s", test.constraint, v)
 				}
 			}

@@ -1,26 +1,35 @@
 package mapping
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"unicode/utf8"
+
+	"cel.dev/cel-go/common/types"
 )
 
-// segment is a part of a template: literal text, or the text of an expression.
-type segment struct {
-	literal    string
-	expression string
-	offset     int // of the expression in the template, in bytes
-	isExpr     bool
+// template is the value of a parameter as it is written: text with ${…} in it.
+type template []part
+
+// part is literal text or an expression.
+type part struct {
+	literal string
+
+	text       string // of the expression; "" for literal text
+	offset     int    // of text in the template, in bytes
+	expression *expression
 }
 
-// splitTemplate takes text apart at its ${…}. $${ stands for a literal ${. With
-// an error come the segments before it.
-func splitTemplate(s string) ([]segment, *textFault) {
-	var out []segment
+// splitTemplate takes text apart at its ${…}; $${ is a literal ${. With a fault come the
+// parts before it. The expressions are not compiled yet.
+func splitTemplate(s string) (template, *textFault) {
+	var out template
 	var literal strings.Builder
 	flush := func() {
 		if literal.Len() > 0 {
-			out = append(out, segment{literal: literal.String()})
+			out = append(out, part{literal: literal.String()})
 			literal.Reset()
 		}
 	}
@@ -36,13 +45,12 @@ func splitTemplate(s string) ([]segment, *textFault) {
 				flush()
 				return out, err
 			}
-			expr := s[i+2 : i+2+n]
-			if strings.TrimSpace(expr) == "" {
-				flush()
+			text := s[i+2 : i+2+n]
+			flush()
+			if strings.TrimSpace(text) == "" {
 				return out, &textFault{i, "${} is empty; write $${ for a literal ${"}
 			}
-			flush()
-			out = append(out, segment{expression: expr, offset: i + 2, isExpr: true})
+			out = append(out, part{text: text, offset: i + 2})
 			i += 2 + n + 1
 		default:
 			literal.WriteByte(s[i])
@@ -53,9 +61,9 @@ func splitTemplate(s string) ([]segment, *textFault) {
 	return out, nil
 }
 
-// expressionLength finds the } that ends an expression: braces, string literals
-// and comments inside of it are understood as CEL does. Offsets of its errors
-// count from the ${ before s.
+// expressionLength finds the } that ends an expression. It understands braces, string
+// literals and comments in the expression as CEL does. The offset of a fault counts from
+// the ${ before s.
 func expressionLength(s string) (int, *textFault) {
 	depth := 0
 	for i := 0; i < len(s); {
@@ -88,8 +96,7 @@ func expressionLength(s string) (int, *textFault) {
 	return 0, &textFault{0, "the expression that begins here does not end: its } is missing; write $${ for a literal ${"}
 }
 
-// isRaw says whether a string literal that follows before is a raw one: r"…",
-// br"…" and so on.
+// isRaw says whether a string literal that follows the text before is raw: r"…", br"…".
 func isRaw(before string) bool {
 	word := len(before)
 	for word > 0 && isWord(before[word-1]) {
@@ -107,8 +114,8 @@ func isWord(c byte) bool {
 	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
-// stringLength is the length of the string literal at the beginning of s, with
-// its quotes; -1 if it does not end.
+// stringLength is the length of the string literal at the beginning of s, quotes
+// included; -1 if it does not end.
 func stringLength(s string, raw bool) int {
 	quote := s[:1]
 	long := strings.HasPrefix(s, strings.Repeat(quote, 3))
@@ -128,4 +135,74 @@ func stringLength(s string, raw bool) int {
 		}
 	}
 	return -1
+}
+
+// template compiles the value of a parameter.
+func (s scope) template(t text, field string) template {
+	if known, ok := s.templates[t.value]; ok || !t.at.present() {
+		return known
+	}
+	sound := true
+	fault := func(at place, format string, args ...any) {
+		s.fault(at, field, format, args...)
+		sound = false
+	}
+	parts, wrong := splitTemplate(t.value)
+	if wrong != nil {
+		fault(s.file.inside(t, wrong.offset), "%s", wrong.message)
+	}
+	literal := "" // all of it, which is part of every value
+	for i := range parts {
+		p := &parts[i]
+		literal += p.literal
+		if p.text == "" {
+			continue
+		}
+		e, faults := s.language.compile(p.text)
+		for _, f := range faults {
+			fault(s.file.inside(t, p.offset+f.offset), "%s", f.message)
+		}
+		if e != nil && !e.mayBe(types.StringKind, types.IntKind, types.UintKind, types.BoolKind) {
+			fault(s.file.inside(t, p.offset), "the result is %s, not a string, an integer or a boolean", e.result)
+		}
+		p.expression = e
+	}
+	if n := utf8.RuneCountInString(literal); n > maxValue {
+		fault(t.at, "a value has at most %d characters, this has %d", maxValue, n)
+	}
+	if why := unsendable(literal); why != "" {
+		fault(t.at, "%s; in YAML, write long text as a folded block (>-)", why)
+	}
+	if sound {
+		s.templates[t.value] = parts
+	}
+	return parts
+}
+
+// value evaluates a parameter. An error means that the build must not be started.
+func (t template) value(m *meter, ev *Event) (string, error) {
+	var b strings.Builder
+	for _, p := range t {
+		v := p.literal
+		if p.expression != nil {
+			var err error
+			if v, err = m.format(p.expression, ev); err != nil {
+				return "", err
+			}
+		}
+		b.WriteString(v)
+	}
+	v := b.String()
+	if n := utf8.RuneCountInString(v); n > maxValue {
+		return "", fmt.Errorf("the value has %d characters, at most %d are taken", n, maxValue)
+	}
+	if why := unsendable(v); why != "" {
+		return "", errors.New(why)
+	}
+	return v, nil
+}
+
+// has says whether an expression of the template is of the kind that is asked for.
+func (t template) has(kind func(*expression) bool) bool {
+	return slices.ContainsFunc(t, func(p part) bool { return p.expression != nil && kind(p.expression) })
 }

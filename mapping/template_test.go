@@ -7,12 +7,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// flat prints segments: literals as they are, expressions between «».
-func flat(segments []segment) string {
+// flat prints parts: literals as they are, expressions between «».
+func flat(parts template) string {
 	var b strings.Builder
-	for _, s := range segments {
-		if s.isExpr {
-			b.WriteString("«" + s.expression + "»")
+	for _, s := range parts {
+		if s.text != "" {
+			b.WriteString("«" + s.text + "»")
 		} else {
 			b.WriteString(s.literal)
 		}
@@ -53,16 +53,16 @@ func TestSplitTemplate(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			segments, err := splitTemplate(test.in)
+			parts, err := splitTemplate(test.in)
 			if err != nil {
 				t.Fatal(err.message)
 			}
-			if diff := cmp.Diff(test.want, flat(segments)); diff != "" {
+			if diff := cmp.Diff(test.want, flat(parts)); diff != "" {
 				t.Error(diff)
 			}
-			for _, s := range segments {
-				if s.isExpr && !strings.HasPrefix(test.in[s.offset:], s.expression) {
-					t.Errorf("offset %d is not that of %q", s.offset, s.expression)
+			for _, s := range parts {
+				if s.text != "" && !strings.HasPrefix(test.in[s.offset:], s.text) {
+					t.Errorf("offset %d is not that of %q", s.offset, s.text)
 				}
 			}
 		})
@@ -103,7 +103,7 @@ func FuzzSplitTemplate(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		segments, err := splitTemplate(s)
+		parts, err := splitTemplate(s)
 		if err != nil {
 			if err.offset < 0 || err.offset > len(s) || err.message == "" {
 				t.Errorf("%q: bad fault %+v", s, err)
@@ -112,10 +112,10 @@ func FuzzSplitTemplate(f *testing.F) {
 		}
 		// Put together again, it is the text it was.
 		var b strings.Builder
-		for _, seg := range segments {
-			if seg.isExpr {
-				b.WriteString("${" + seg.expression + "}")
-				if !strings.HasPrefix(s[seg.offset:], seg.expression) {
+		for _, seg := range parts {
+			if seg.text != "" {
+				b.WriteString("${" + seg.text + "}")
+				if !strings.HasPrefix(s[seg.offset:], seg.text) {
 					t.Errorf("%q: offset %d", s, seg.offset)
 				}
 			} else {

@@ -1,0 +1,53 @@
+package mapping
+
+import (
+	"fmt"
+	"strings"
+
+	"cel.dev/cel-go/common/types"
+)
+
+// condition is `if`: an expression that has to be true. A rule asks it after its
+// clauses, because it is the only one that costs, and that can fail.
+type condition struct{ *expression }
+
+// condition compiles `if`; nil means that there is none.
+func (s scope) condition(t text) *condition {
+	if !t.at.present() || t.value == "" {
+		return nil
+	}
+	const field = "if"
+	if strings.HasPrefix(t.value, "${") {
+		s.fault(t.at, field, "this is an expression already: write it without ${…}")
+		return nil
+	}
+	e, faults := s.language.compile(t.value)
+	for _, f := range faults {
+		s.fault(s.file.inside(t, f.offset), field, "%s", f.message)
+	}
+	if e == nil {
+		return nil
+	}
+	if !e.mayBe(types.BoolKind) {
+		s.fault(t.at, field, "the result is %s, not a boolean", e.result)
+	}
+	return &condition{e}
+}
+
+// holds says whether the condition is true of an event. An error means that nobody can
+// tell.
+func (c *condition) holds(m *meter, ev *Event) (bool, error) {
+	v, err := m.eval(c.expression, ev)
+	if err != nil {
+		return false, err
+	}
+	b, ok := v.(types.Bool)
+	if !ok {
+		return false, fmt.Errorf("the result is %s, not a boolean", v.Type().TypeName())
+	}
+	return bool(b), nil
+}
+
+func (c *condition) why() string {
+	return "if: " + clip(strings.Join(strings.Fields(c.text), " ")) + " is false"
+}

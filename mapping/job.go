@@ -1,0 +1,89 @@
+package mapping
+
+import (
+	"fmt"
+	"slices"
+)
+
+// job is a checked job of a rule.
+type job struct {
+	id         string
+	target     string
+	parameters []parameter
+	buildType  bool
+	marker     string
+
+	// Where it is written, for faults and warnings.
+	at, targetAt place
+	misread      bool // a target may be written that could not be read
+}
+
+type parameter struct {
+	name  string
+	value template
+}
+
+// job compiles job i of a rule.
+func (s scope) job(doc *jobDocument, i int, when whenClause) job {
+	j := job{
+		id: doc.JobID.value, target: doc.Target.value, buildType: doc.BuildType.value == "auto", marker: doc.Marker.value,
+		at: doc.at, targetAt: doc.Target.at, misread: doc.doubts("target"),
+	}
+	for k := range doc.Parameters {
+		p := &doc.Parameters[k]
+		field := fmt.Sprintf("jobs[%d].parameters.%s", i, p.Key.value)
+		if p.Key.value == j.marker && j.marker != "" {
+			s.fault(p.Key.at, field, "this is the marker: it gets the build's id, and takes no value")
+		}
+		value := s.template(p.Value, field)
+		s.warnValue(value, p.Value.at, field, when)
+		j.parameters = append(j.parameters, parameter{p.Key.value, value})
+	}
+	return j
+}
+
+// warnValue warns of a value that is always empty, or that can have several lines.
+func (s scope) warnValue(value template, at place, field string, when whenClause) {
+	reads := func(name string) bool {
+		return value.has(func(e *expression) bool { return e.reads(name) })
+	}
+	if value.has(func(e *expression) bool { return e.lines }) {
+		s.warn(at, field, "event.message may have several lines, and a value with a line break is not sent: event.title is the first line")
+	}
+	if when.push == nil && when.tag != nil && reads("branch") {
+		s.warn(at, field, `event.branch is always "": this rule is for tags only`)
+	}
+	if when.tag == nil && when.push != nil && reads("tag") {
+		s.warn(at, field, `event.tag is always "": this rule is for pushes only`)
+	}
+}
+
+// sameBuild says whether two jobs make the same build of every event.
+func (j *job) sameBuild(o *job) bool {
+	return o.id == j.id && o.target == j.target && slices.EqualFunc(o.parameters, j.parameters, func(a, b parameter) bool {
+		return a.name == b.name && slices.Equal(a.value, b.value)
+	})
+}
+
+// varies says whether a parameter of the job comes from the event.
+func (j *job) varies() bool {
+	return slices.ContainsFunc(j.parameters, func(p parameter) bool {
+		return p.value.has(func(*expression) bool { return true })
+	})
+}
+
+// evaluate gives the job's parameters for an event. An error names the parameter.
+func (j *job) evaluate(m *meter, ev *Event) ([]Parameter, error) {
+	if len(j.parameters) == 0 {
+		return nil, nil
+	}
+	out := make([]Parameter, len(j.parameters))
+	for i, p := range j.parameters {
+		v, err := p.value.value(m, ev)
+		if err != nil {
+			return nil, fmt.Errorf("parameters.%s: %w", p.name, err)
+		}
+		out[i] = Parameter{Name: p.name, Value: v}
+	}
+	return out, nil
+}

@@ -1,0 +1,39 @@
+package mapping
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// sourceClause is `source`: the names of the sources that an event may come from.
+type sourceClause []string
+
+// sourceClause takes the names that are written. Whether there are such sources is
+// known when all files are read.
+func (s scope) sourceClause(list texts) clause {
+	var c sourceClause
+	for _, t := range list {
+		if t.at.present() {
+			c = append(c, t.value)
+		}
+	}
+	if c == nil {
+		return nil
+	}
+	return c
+}
+
+func (c sourceClause) holds(ev subject) bool { return slices.Contains(c, ev.Source) }
+
+func (c sourceClause) why(ev subject) string {
+	if len(c) == 1 {
+		return fmt.Sprintf("source: %q is not %s", clip(ev.Source), c[0])
+	}
+	return fmt.Sprintf("source: %q is none of [%s]", clip(ev.Source), strings.Join(clipList(c, 10), ", "))
+}
+
+func (c sourceClause) meets(other clause) bool {
+	o, _ := other.(sourceClause)
+	return slices.ContainsFunc(c, func(name string) bool { return slices.Contains(o, name) })
+}
