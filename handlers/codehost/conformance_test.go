@@ -1,8 +1,6 @@
 package codehost
 
 import (
-	"encoding/json"
-	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -58,10 +56,7 @@ func checkRecording(t *testing.T, files fs.FS, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var fields any
-	if err := json.Unmarshal(body, &fields); err != nil {
-		t.Fatal(err)
-	}
+	fields, paths := parseBody(t, body), fieldsOf(t, provider)
 	header := WithEvent(provider, nil, body)
 	m, err := Authenticate(provider, Keys{Insecure: true}, header, body, testNow())
 	if err != nil {
@@ -75,10 +70,6 @@ func checkRecording(t *testing.T, files fs.FS, file string) {
 
 	name := strings.TrimSuffix(path.Base(file), ".json")
 	isTag := strings.Contains(name, "tag")
-	// These have events of their own for what is new or gone; elsewhere, and
-	// where the name says push, it is a push.
-	ownEvents := (provider == "github" || provider == "gitea" || provider == "gogs") &&
-		!strings.HasPrefix(name, "push")
 	created := strings.HasSuffix(name, "_create")
 	switch {
 	case strings.Contains(name, "_delete"):
@@ -86,8 +77,8 @@ func checkRecording(t *testing.T, files fs.FS, file string) {
 			t.Errorf("ignored %q, events %+v", d.Ignored, d.Events)
 		}
 		return
-	case ownEvents && created && (provider != "gogs" || !isTag):
-		if d.Ignored != mapping.ReasonEvent || d.Event != "create" {
+	case created && d.Event == "create" && (provider != "gogs" || !isTag): // the push comes too
+		if d.Ignored != mapping.ReasonEvent {
 			t.Errorf("event %q, ignored %q", d.Event, d.Ignored)
 		}
 		return
@@ -95,15 +86,20 @@ func checkRecording(t *testing.T, files fs.FS, file string) {
 	if len(d.Events) != 1 {
 		t.Fatalf("ignored %q, %d events", d.Ignored, len(d.Events))
 	}
-	want := recorded(t, provider, fields)
-	e := d.Events[0]
-	kind := mapping.Push
+	kind, commit := mapping.Push, paths.Commit
 	if isTag {
-		kind = mapping.Tag
+		kind, commit = mapping.Tag, paths.TagCommit
 	}
-	if e.Kind != kind || e.Repository != want.repository || e.Tag+e.Branch != want.short || e.Commit != want.commit {
+	var repository []string
+	for _, path := range paths.Repository {
+		repository = append(repository, fields.value(path))
+	}
+	want := mapping.Event{Kind: kind, Repository: strings.Join(repository, "/"), Commit: fields.value(commit)}
+	name = strings.TrimPrefix(strings.TrimPrefix(fields.value(paths.Ref), branchPrefix), tagPrefix)
+	e := d.Events[0]
+	if e.Kind != want.Kind || e.Repository != want.Repository || e.Tag+e.Branch != name || e.Commit != want.Commit {
 		t.Errorf("got  %s of %s, %q at %q\nwant %s of %s, %q at %q",
-			e.Kind, e.Repository, e.Tag+e.Branch, e.Commit, kind, want.repository, want.short, want.commit)
+			e.Kind, e.Repository, e.Tag+e.Branch, e.Commit, want.Kind, want.Repository, name, want.Commit)
 	}
 	if (created || isTag) && !e.Created {
 		t.Error("not said to be new")
@@ -111,66 +107,4 @@ func checkRecording(t *testing.T, files fs.FS, file string) {
 	if e.Pusher == "" {
 		t.Error("nobody pushed")
 	}
-}
-
-// recording is what a body says where the host's documentation puts it.
-type recording struct{ repository, short, commit string }
-
-func recorded(t *testing.T, provider string, fields any) recording {
-	at := func(path ...any) string {
-		v := fields
-		for _, step := range path {
-			switch step := step.(type) {
-			case string:
-				object, _ := v.(map[string]any)
-				v = object[step]
-			case int:
-				list, _ := v.([]any)
-				if step >= len(list) {
-					return ""
-				}
-				v = list[step]
-			}
-		}
-		if v == nil {
-			return ""
-		}
-		return fmt.Sprint(v)
-	}
-	ref := at("ref")
-	isTag := strings.HasPrefix(ref, "refs/tags/")
-	short := strings.TrimPrefix(strings.TrimPrefix(ref, "refs/heads/"), "refs/tags/")
-	switch provider {
-	case "github", "gitea", "forgejo", "gitee":
-		if isTag {
-			return recording{at("repository", "full_name"), short, at("head_commit", "id")}
-		}
-		return recording{at("repository", "full_name"), short, at("after")}
-	case "gogs": // a create has no after, and the commit is not to be had
-		return recording{at("repository", "full_name"), short, at("after")}
-	case "gitlab", "codearts-repo":
-		return recording{at("project", "path_with_namespace"), short, at("checkout_sha")}
-	case "bitbucket":
-		return recording{
-			at("repository", "full_name"),
-			at("push", "changes", 0, "new", "name"), at("push", "changes", 0, "new", "target", "hash"),
-		}
-	case "bitbucket-server":
-		commit := at("changes", 0, "toHash")
-		if at("changes", 0, "ref", "type") == "TAG" {
-			commit = at("toCommit", "id")
-		}
-		return recording{at("repository", "project", "key") + "/" + at("repository", "slug"), at("changes", 0, "ref", "displayId"), commit}
-	case "azure-devops":
-		name, commit := at("resource", "refUpdates", 0, "name"), at("resource", "refUpdates", 0, "newObjectId")
-		if strings.HasPrefix(name, "refs/tags/") {
-			commit = ""
-		}
-		return recording{
-			at("resource", "repository", "project", "name") + "/" + at("resource", "repository", "name"),
-			strings.TrimPrefix(strings.TrimPrefix(name, "refs/heads/"), "refs/tags/"), commit,
-		}
-	}
-	t.Fatalf("nothing known of %s", provider)
-	return recording{}
 }

@@ -50,6 +50,22 @@ func providerNames() []string {
 	return names
 }
 
+// samples are the deliveries that testdata has of every host.
+var samples = []string{ //nolint:gochecknoglobals // a table
+	"push", "push_new_branch", "push_forced", "branch_deleted", "tag_lightweight", "tag_annotated", "tag_deleted",
+}
+
+func TestSamples(t *testing.T) {
+	for _, provider := range providerNames() {
+		for _, name := range samples {
+			path := filepath.Join("testdata", provider, name+".http")
+			if _, err := os.Stat(path); err != nil {
+				t.Errorf("%s is missing: the headers, an empty line and the body that the host sends; go test -update makes its golden file", path)
+			}
+		}
+	}
+}
+
 // deliveries lists testdata/<provider>/*.http for every provider.
 func deliveries(t testing.TB) map[string][]string {
 	t.Helper()

@@ -5,35 +5,60 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"buildbridge/mapping"
 )
 
-// needed are the fields without which nobody can tell what to build, by the path
-// to them.
-func needed(provider string) *regexp.Regexp {
-	switch provider {
-	case "github":
-		return regexp.MustCompile(`^(ref|after|deleted|repository|repository\.full_name)$`)
-	case "gitlab", "codearts-repo":
-		return regexp.MustCompile(`^(ref|after|project|project\.path_with_namespace|object_kind|event_name)$`)
-	case "gitee":
-		return regexp.MustCompile(`^(ref|after|deleted|repository|repository\.path_with_namespace)$`)
-	case "gitea", "forgejo", "gogs":
-		return regexp.MustCompile(`^(ref|ref_type|after|repository|repository\.full_name)$`)
-	case "bitbucket":
-		return regexp.MustCompile(`^(push|push\.changes|push\.changes\[\d+\](\.new(\.type|\.name|\.target|\.target\.hash)?)?|repository|repository\.full_name)$`)
-	case "bitbucket-server": // ref of the oldest versions
-		return regexp.MustCompile(`^(changes|changes\[\d+\](\.ref|\.ref\.id|\.refId|\.toHash|\.type)?|repository(\.slug|\.project|\.project\.key)?)$`)
-	default:
-		return regexp.MustCompile(`^(eventType|resource|resource\.refUpdates|resource\.refUpdates\[\d+\](\.name|\.newObjectId)?|` +
-			`resource\.repository(\.name|\.project|\.project\.name)?)$`)
+// fields is testdata/<provider>/fields.json: where the host's bodies say what matters, by
+// the paths in push.http. They are read here in the plainest way.
+type fields struct {
+	Ref        string   `json:"ref"`        // its full name or, as in the sample, the short one
+	Repository []string `json:"repository"` // its path, or owner and name
+	Commit     string   `json:"commit"`     // of a branch
+	TagCommit  string   `json:"tag_commit"` // of a tag; "" where the host does not tell
+	Needed     []string `json:"needed"`     // further fields that decide what is built
+}
+
+func fieldsOf(t testing.TB, provider string) fields {
+	t.Helper()
+	var f fields
+	text, err := os.ReadFile(filepath.Join("testdata", provider, "fields.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &f)
 	}
+	if err != nil || f.Ref == "" || len(f.Repository) == 0 || f.Commit == "" {
+		t.Fatalf("testdata/%s/fields.json has to give the paths of ref, repository and commit: %v", provider, err)
+	}
+	return f
+}
+
+// needed are the fields without which nobody can tell what to build, and what they
+// are in, by their paths.
+func (f fields) needed() *regexp.Regexp {
+	var patterns []string
+	for _, path := range slices.Concat([]string{f.Ref, f.Commit}, f.Repository, f.Needed) {
+		for end, c := range path + "." {
+			if c == '.' || c == '[' {
+				patterns = append(patterns, pathPattern(path[:end]))
+			}
+		}
+		if i := strings.LastIndexByte(path, '['); i > 0 {
+			patterns = append(patterns, pathPattern(path[:i+3]))
+		}
+	}
+	return regexp.MustCompile("^(" + strings.Join(patterns, "|") + ")$")
+}
+
+// pathPattern matches a path whatever the elements of its lists.
+func pathPattern(path string) string {
+	return strings.ReplaceAll(regexp.QuoteMeta(path), `\[0\]`, `\[\d+\]`)
 }
 
 // Whatever is missing, null, of another type or there twice, nothing is built that
@@ -47,7 +72,7 @@ func TestFieldsMissingNullOddAndDoubled(t *testing.T) {
 				t.Fatalf("no deliveries: %v", err)
 			}
 			seen := make(map[string]bool) // fields, in deliveries of one kind
-			tried, needed := 0, needed(provider)
+			tried, needed := 0, fieldsOf(t, provider).needed()
 			for _, file := range paths {
 				header, raw := readDelivery(t, file)
 				if header.Get("Content-Type") == formType {
@@ -128,6 +153,12 @@ var odds = []*node{ //nolint:gochecknoglobals // a table
 	{text: "7"}, {text: `"x"`}, {text: "true"}, {open: '{'}, {open: '['},
 }
 
+func parseBody(t *testing.T, raw []byte) *node {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	return parseNode(t, d)
+}
+
 func parseNode(t *testing.T, d *json.Decoder) *node {
 	token, err := d.Token()
 	if err != nil {
@@ -194,12 +225,39 @@ func (n *node) sameKind(o *node) bool {
 	return kind(n) == kind(o)
 }
 
+// at gives the value at a path, nil if there is none.
+func (n *node) at(path string) *node {
+	for _, step := range strings.FieldsFunc(path, func(c rune) bool { return c == '.' || c == '[' || c == ']' }) {
+		i, err := strconv.Atoi(step)
+		if n.open == '{' {
+			i = slices.Index(n.names, strconv.Quote(step))
+		} else if err != nil {
+			return nil
+		}
+		if i < 0 || i >= len(n.values) {
+			return nil
+		}
+		n = n.values[i]
+	}
+	return n
+}
+
+// value is the text at a path, "" if there is none.
+func (n *node) value(path string) string {
+	at := n.at(path)
+	if path == "" || at == nil || at.text == "null" {
+		return ""
+	}
+	if text, err := strconv.Unquote(at.text); err == nil {
+		return text
+	}
+	return at.text
+}
+
 // changed gives a body with each of its fields, and the first and the last element
 // of each list, changed in each way, but for those that need no other try.
 func changed(t *testing.T, raw []byte, again func(path string) bool, try func(path, change string, body []byte)) {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	root := parseNode(t, d)
+	root := parseBody(t, raw)
 	send := func(path, change string) {
 		try(path, change, []byte(root.String()))
 	}

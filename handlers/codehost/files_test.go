@@ -35,7 +35,7 @@ func TestPathsAreReadOrNotKnown(t *testing.T) {
 			body := fmt.Sprintf(`{"ref":"refs/heads/main","before":"2222222222222222222222222222222222222222",`+
 				`"after":"1111111111111111111111111111111111111111","repository":{"full_name":"acme/shop"},`+
 				`"commits":[{"added":[],"removed":["a"],"modified":[%s]}]}`, c.json)
-			m, err := Trust("github", pushHeader("github"), []byte(body))
+			m, err := Trust("github", pushHeader(t, "github"), []byte(body))
 			if err != nil {
 				t.Fatal(err)
 			}

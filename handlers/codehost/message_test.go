@@ -3,6 +3,7 @@ package codehost
 import (
 	"errors"
 	"net/http"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
@@ -14,27 +15,18 @@ import (
 )
 
 // pushHeader names a push in the way of the host.
-func pushHeader(provider string) http.Header {
-	h := http.Header{}
-	switch provider {
-	case "github":
-		h.Set("X-GitHub-Event", "push")
-	case "gitlab":
-		h.Set("X-Gitlab-Event", "Push Hook")
-	case "gitee":
-		h.Set("X-Gitee-Event", "Push Hook")
-	case "gitea":
-		h.Set("X-Gitea-Event", "push")
-	case "forgejo":
-		h.Set("X-Forgejo-Event", "push")
-	case "gogs":
-		h.Set("X-Gogs-Event", "push")
-	case "bitbucket":
-		h.Set("X-Event-Key", "repo:push")
-	case "bitbucket-server":
-		h.Set("X-Event-Key", "repo:refs_changed")
+func pushHeader(t testing.TB, provider string) http.Header {
+	t.Helper()
+	host, err := hostOf(provider)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return h
+	header, _ := readDelivery(t, filepath.Join("testdata", provider, "push.http"))
+	named := http.Header{}
+	if len(host.eventHeaders) > 0 {
+		named.Set(host.eventHeaders[0], header.Get(host.eventHeaders[0]))
+	}
+	return named
 }
 
 func TestDecodeMalformed(t *testing.T) {
@@ -125,7 +117,7 @@ func TestDecodeMalformed(t *testing.T) {
 		for _, table := range []cases{everywhere, byProvider[provider]} {
 			for name, test := range table {
 				t.Run(provider+"/"+name, func(t *testing.T) {
-					m, err := Trust(provider, pushHeader(provider), []byte(test.body))
+					m, err := Trust(provider, pushHeader(t, provider), []byte(test.body))
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -143,7 +135,7 @@ func TestDecodeMalformed(t *testing.T) {
 			}
 		}
 		t.Run(provider+"/an empty object", func(t *testing.T) {
-			m, err := Trust(provider, pushHeader(provider), []byte(`{}`))
+			m, err := Trust(provider, pushHeader(t, provider), []byte(`{}`))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -151,7 +143,7 @@ func TestDecodeMalformed(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		if header := pushHeader(provider); len(header) > 0 && provider != "gitlab" {
+		if host, err := hostOf(provider); err == nil && !host.eventInBody {
 			t.Run(provider+"/no event header", func(t *testing.T) {
 				m, err := Trust(provider, nil, []byte(push+full))
 				if err != nil {
@@ -163,7 +155,7 @@ func TestDecodeMalformed(t *testing.T) {
 			})
 		}
 		t.Run(provider+"/another event that is no JSON", func(t *testing.T) {
-			header := pushHeader(provider)
+			header := pushHeader(t, provider)
 			for name := range header {
 				header.Set(name, "issues")
 			}
@@ -207,7 +199,7 @@ func TestDecodeTolerates(t *testing.T) {
 			"github", "gitlab", "gitee", "gitea", "forgejo", "gogs", "codearts-repo",
 		} {
 			t.Run(provider+"/"+name, func(t *testing.T) {
-				m, err := Trust(provider, pushHeader(provider), []byte(push+rest+"}"))
+				m, err := Trust(provider, pushHeader(t, provider), []byte(push+rest+"}"))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -233,7 +225,7 @@ func TestDecodeTolerates(t *testing.T) {
 // What a host wrote goes into an error only in part: it is sent back and logged.
 func TestMalformedIsShort(t *testing.T) {
 	name := strings.Repeat("x", 100_000)
-	m, err := Trust("github", pushHeader("github"), []byte(
+	m, err := Trust("github", pushHeader(t, "github"), []byte(
 		`{"after":"1111111111111111111111111111111111111111","ref":"refs/heads/main","repository":{"full_name":"`+name+`"}}`))
 	if err != nil {
 		t.Fatal(err)
@@ -348,7 +340,7 @@ func TestFilesComplete(t *testing.T) {
 		"Gitee, new":                           {"gitee", commits(2) + `,"total_commits_count":2,"created":true`, "a new branch"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, err := Trust(test.provider, pushHeader(test.provider), []byte(pushed+test.rest+"}"))
+			m, err := Trust(test.provider, pushHeader(t, test.provider), []byte(pushed+test.rest+"}"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -471,7 +463,7 @@ func TestDecodeDeleted(t *testing.T) {
 		"CodeArts Repo":               {"codearts-repo", `{"object_kind":"tag_push","after":` + zeros + `}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, err := Trust(test.provider, pushHeader(test.provider), []byte(test.body))
+			m, err := Trust(test.provider, pushHeader(t, test.provider), []byte(test.body))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -505,7 +497,7 @@ func TestDecodeTestDelivery(t *testing.T) {
 		"Gogs, a real commit":               {"gogs", strings.ReplaceAll(gitea, zeros, `"`+strings.Repeat("1", 40)+`"`), true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, err := Trust(test.provider, pushHeader(test.provider), []byte(test.body))
+			m, err := Trust(test.provider, pushHeader(t, test.provider), []byte(test.body))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -541,7 +533,7 @@ func TestDecodeCreated(t *testing.T) {
 		"Bitbucket Data Center, update": {"bitbucket-server", `{` + rest + `,"changes":[{"type":"UPDATE",` + ref + `}]}`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, err := Trust(test.provider, pushHeader(test.provider), []byte(test.body))
+			m, err := Trust(test.provider, pushHeader(t, test.provider), []byte(test.body))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -3,7 +3,8 @@ package codehost
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
+	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -11,31 +12,29 @@ import (
 	"buildbridge/mapping"
 )
 
-// pushOf is a push of a branch, or of a tag that is not new, as a host sends it. Its
-// ref and its repository are JSON strings.
-func pushOf(provider, ref, repository string) string {
-	const id, old = `"1111111111111111111111111111111111111111"`, `"2222222222222222222222222222222222222222"`
-	// Some hosts send the two halves of a name.
-	owner, name, _ := strings.Cut(strings.Trim(repository, `"`), "/")
-	owner, name = `"`+owner+`"`, `"`+name+`"`
-	switch provider {
-	case "bitbucket":
-		kind, short := "branch", strings.Replace(ref, branchPrefix, "", 1)
-		if short == ref {
-			kind, short = "tag", strings.Replace(ref, tagPrefix, "", 1)
-		}
-		return fmt.Sprintf(`{"push":{"changes":[{"old":{"target":{"hash":%s}},"new":{"type":%q,"name":%s,"target":{"hash":%s}}}]},`+
-			`"repository":{"full_name":%s}}`, old, kind, short, id, repository)
-	case "bitbucket-server":
-		return fmt.Sprintf(`{"changes":[{"refId":%s,"fromHash":%s,"toHash":%s,"type":"UPDATE"}],"repository":{"slug":%s,"project":{"key":%s}}}`,
-			ref, old, id, name, owner)
-	case "azure-devops":
-		return fmt.Sprintf(`{"eventType":"git.push","resource":{"refUpdates":[{"name":%s,"oldObjectId":%s,"newObjectId":%s}],`+
-			`"repository":{"name":%s,"project":{"name":%s}}}}`, ref, old, id, name, owner)
-	default:
-		return fmt.Sprintf(`{"object_kind":"push","ref":%s,"before":%s,"after":%s,`+
-			`"repository":{"full_name":%[4]s,"path_with_namespace":%[4]s},"project":{"path_with_namespace":%[4]s}}`, ref, old, id, repository)
+// pushOf is a push of a branch, or of a tag, as a host sends it. Its ref and its
+// repository are JSON strings.
+func pushOf(t *testing.T, provider, ref, repository string) (http.Header, []byte) {
+	sample, prefix := "push.http", branchPrefix
+	if strings.HasPrefix(ref, `"`+tagPrefix) {
+		sample, prefix = "tag_lightweight.http", tagPrefix
 	}
+	header, raw := readDelivery(t, filepath.Join("testdata", provider, sample))
+	body, paths := parseBody(t, raw), fieldsOf(t, provider)
+	// Some hosts send the short name, some the two halves of the repository's.
+	if !strings.HasPrefix(body.value(paths.Ref), "refs/") {
+		ref = strings.Replace(ref, prefix, "", 1)
+	}
+	names := []string{repository}
+	if len(paths.Repository) > 1 {
+		names = strings.SplitN(strings.Trim(repository, `"`), "/", 2)
+		names[0], names[1] = `"`+names[0]+`"`, `"`+names[1]+`"`
+	}
+	body.at(paths.Ref).text = ref
+	for i, path := range paths.Repository {
+		body.at(path).text = names[i]
+	}
+	return header, []byte(body.String())
 }
 
 // inJSON writes a text as a JSON string, and what is not UTF-8 as it is.
@@ -49,7 +48,8 @@ func inJSON(s string) string {
 
 func decodePush(t *testing.T, provider, ref, repository string) (Delivery, error) {
 	t.Helper()
-	m, err := Trust(provider, pushHeader(provider), []byte(pushOf(provider, ref, repository)))
+	header, body := pushOf(t, provider, ref, repository)
+	m, err := Trust(provider, header, body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,9 +89,6 @@ func TestRefsThatGitForbidsAreMalformed(t *testing.T) {
 	} {
 		for _, provider := range providerNames() {
 			for _, prefix := range []string{branchPrefix, tagPrefix} {
-				if provider == "gogs" && prefix == tagPrefix {
-					continue // a push of a tag is no event there
-				}
 				t.Run(provider+"/"+prefix+phrase, func(t *testing.T) {
 					d, err := decodePush(t, provider, inJSON(prefix+c.name), `"acme/shop"`)
 					if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), c.want) {

@@ -1,52 +1,17 @@
-// Package codehosttest plays the code hosts: it signs deliveries as they do and
-// has bodies as they send them, for tests and for the demo.
+// Package codehosttest plays the code hosts, for tests and for the demo: it has a body as
+// GitHub sends it, and signs in the ways that codehost.Sign does not.
 package codehosttest
 
 import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 )
-
-// Sign adds to the headers what a host with this secret sends to prove who it
-// is: a signature of the body, or the token. Where a host can be set up in
-// several ways it is the one without a time and a user name: GitLab's token,
-// Gitee's password, Bitbucket Data Center's signature. CodeArts Repo sends its
-// default header. Azure DevOps sends Basic with the user name "buildbridge".
-//
-// The body is what the host signs: for Gitea, Forgejo and Gogs the JSON, even
-// if it is sent in a form.
-func Sign(provider, secret string, h http.Header, body []byte) {
-	signature := hex.EncodeToString(mac([]byte(secret), body))
-	switch provider {
-	case "github":
-		h.Set("X-Hub-Signature-256", "sha256="+signature)
-	case "bitbucket", "bitbucket-server":
-		h.Set("X-Hub-Signature", "sha256="+signature)
-	case "gitea":
-		h.Set("X-Gitea-Signature", signature)
-	case "forgejo":
-		h.Set("X-Forgejo-Signature", signature)
-	case "gogs":
-		h.Set("X-Gogs-Signature", signature)
-	case "gitlab":
-		h.Set("X-Gitlab-Token", secret)
-	case "gitee":
-		h.Set("X-Gitee-Token", secret)
-	case "codearts-repo":
-		h.Set("X-Repo-Token", secret)
-	case "azure-devops":
-		SignBasic("buildbridge", secret, h)
-	default:
-		panic("codehosttest: unknown provider " + provider)
-	}
-}
 
 // SignGitLab adds the signature of a GitLab webhook with a signing token,
 // "whsec_…", under the delivery id and the time given.
