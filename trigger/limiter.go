@@ -8,103 +8,103 @@ import (
 	"golang.org/x/time/rate"
 
 	"buildbridge/mapping"
+	"buildbridge/trigger/store"
 )
 
-// turns reserves turns that processes share: [store.Store.Turns].
-type turns func(ctx context.Context, target string, gap time.Duration, burst, n int, most time.Duration) (first time.Duration, free, shared bool, err error)
-
-// limiter spaces the calls of one target. Processes that share a database share
-// the limit: each takes the turns of about a tenth of a second at once, so that
-// the database is not asked for every call. A process alone counts by itself.
-//
-// A turn is only taken by who will wait for it: what is further away than that
-// is left to others.
-type limiter struct {
-	target string
-	gap    time.Duration
-	burst  int
-	batch  int
-	turns  turns
-	own    *rate.Limiter
-
-	mu     sync.Mutex
-	leased []time.Time // in order
+// limiter spaces the calls of one target.
+type limiter interface {
+	// reserve gives the time of the caller's call, which it gives back by calling cancel.
+	// Without one within longestReservation, granted is false.
+	reserve(ctx context.Context) (at time.Time, cancel func(), granted bool, err error)
 }
 
-func newLimiter(target string, limit mapping.RateLimit, turns turns) *limiter {
-	burst := max(1, limit.Burst)
-	return &limiter{
-		target: target,
-		gap:    time.Duration(float64(time.Second) / limit.PerSecond),
-		burst:  burst,
-		batch:  max(1, int(limit.PerSecond/10)),
-		turns:  turns,
-		own:    rate.NewLimiter(rate.Limit(limit.PerSecond), burst),
-	}
-}
-
-// Patience with a limiter.
 const (
-	// turnWithin is the furthest turn that is taken.
-	turnWithin = 30 * time.Second
-	// noTurnFor is how long to leave a limiter alone that has no turn within that.
-	noTurnFor = 10 * time.Second
+	// longestReservation is the furthest call that is reserved. Later ones are left to
+	// others, who will wait for them.
+	longestReservation = 30 * time.Second
+	// retryReservation is how long to wait if no call is that near.
+	retryReservation = 10 * time.Second
 )
 
-// wait reports whether it is the caller's turn. It is not if none is near, which
-// it says after a while, or if ctx ended first.
-func (l *limiter) wait(ctx context.Context) (mine bool, err error) {
-	at, free, shared, err := l.turn(ctx)
+// newLimiter makes the limiter of a target: of the process, or of all that share its
+// database.
+func newLimiter(target string, limit mapping.RateLimit, s *store.Store) limiter {
+	r := store.CallRate{Target: target, Gap: time.Duration(float64(time.Second) / limit.PerSecond), Burst: max(1, limit.Burst)}
+	if lease := s.LeaseCalls(r); lease != nil {
+		return &sharedLimiter{CallRate: r, lease: lease, batch: max(1, int(limit.PerSecond/10))}
+	}
+	return ownLimiter{rate.NewLimiter(rate.Limit(limit.PerSecond), r.Burst)}
+}
+
+// waitFor waits for a call of a limiter, and reports whether it was granted: not if none is
+// near, which it reports after a while, or if ctx ended first.
+func waitFor(ctx context.Context, l limiter) (granted bool, err error) {
+	at, cancel, granted, err := l.reserve(ctx)
 	if err != nil {
 		return false, err
 	}
-	if !shared {
-		turn := l.own.Reserve()
-		if free = turn.Delay() <= turnWithin; free {
-			at = time.Now().Add(turn.Delay())
-			defer context.AfterFunc(ctx, turn.Cancel)()
-		} else {
-			turn.Cancel()
-		}
-	}
-	if !free {
-		at = time.Now().Add(noTurnFor)
+	if !granted {
+		at = time.Now().Add(retryReservation)
 	}
 	timer := time.NewTimer(time.Until(at))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return free, nil
+		return granted, nil
 	case <-ctx.Done():
-		if free && shared {
-			l.giveBack(at)
+		if granted {
+			cancel()
 		}
 		return false, nil
 	}
 }
 
-func (l *limiter) turn(ctx context.Context) (at time.Time, free, shared bool, err error) {
+// ownLimiter is that of a process which shares its database with no other.
+type ownLimiter struct{ *rate.Limiter }
+
+func (l ownLimiter) reserve(context.Context) (at time.Time, cancel func(), granted bool, err error) {
+	r := l.Reserve()
+	delay := r.Delay()
+	if delay > longestReservation {
+		r.Cancel()
+		return time.Time{}, nil, false, nil
+	}
+	return time.Now().Add(delay), r.Cancel, true, nil
+}
+
+// sharedLimiter is that of processes which share a database. Each leases the calls of about
+// a tenth of a second at once, so that it does not ask the database for every call.
+type sharedLimiter struct {
+	store.CallRate
+	lease func(ctx context.Context, n int, within time.Duration) (first time.Duration, granted bool, err error)
+	batch int
+
+	mu     sync.Mutex
+	leased []time.Time // in order
+}
+
+func (l *sharedLimiter) reserve(ctx context.Context) (at time.Time, cancel func(), granted bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	// What was leased and not used in time is lost, or it would add to the burst.
-	for now := time.Now(); len(l.leased) > 0 && l.leased[0].Before(now.Add(-time.Duration(l.burst)*l.gap)); {
+	// Leased calls that were not made in time are lost: they would add to the burst.
+	for now := time.Now(); len(l.leased) > 0 && l.leased[0].Before(now.Add(-time.Duration(l.Burst)*l.Gap)); {
 		l.leased = l.leased[1:]
 	}
 	if len(l.leased) == 0 {
-		first, free, shared, err := l.turns(ctx, l.target, l.gap, l.burst, l.batch, turnWithin)
-		if err != nil || !shared || !free {
-			return time.Time{}, false, shared, err
+		first, granted, err := l.lease(ctx, l.batch, longestReservation)
+		if err != nil || !granted {
+			return time.Time{}, nil, false, err
 		}
 		now := time.Now()
 		for i := range l.batch {
-			l.leased = append(l.leased, now.Add(first+time.Duration(i)*l.gap))
+			l.leased = append(l.leased, now.Add(first+time.Duration(i)*l.Gap))
 		}
 	}
 	at, l.leased = l.leased[0], l.leased[1:]
-	return at, true, true, nil
+	return at, func() { l.giveBack(at) }, true, nil
 }
 
-func (l *limiter) giveBack(at time.Time) {
+func (l *sharedLimiter) giveBack(at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.leased = append([]time.Time{at}, l.leased...)

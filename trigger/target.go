@@ -10,6 +10,7 @@ import (
 
 	"buildbridge/mapping"
 	"buildbridge/trigger/codearts"
+	"buildbridge/trigger/store"
 )
 
 // Service is what a target is asked: [*codearts.Client] in production.
@@ -33,7 +34,7 @@ type Target struct {
 // for.
 type target struct {
 	Target
-	limiter *limiter                  // nil for none
+	limiter limiter                   // nil for none
 	paused  atomic.Pointer[time.Time] // until when, by the clock that never jumps; nil for never
 
 	mu      sync.Mutex
@@ -75,7 +76,7 @@ func (t *target) source(ctx context.Context, jobID string, r codearts.Record) (c
 }
 
 // newTarget fills in the defaults and takes over what a reload must not reset.
-func newTarget(t Target, before *target, turns turns) *target {
+func newTarget(t Target, before *target, s *store.Store) *target {
 	t.Timeout = cmp.Or(t.Timeout, mapping.DefaultTimeout)
 	t.RetryFor = cmp.Or(t.RetryFor, mapping.DefaultRetryFor)
 	if t.Reconcile == (mapping.Reconcile{}) { // else 0 means 0: the rules fill in what is absent
@@ -86,7 +87,7 @@ func newTarget(t Target, before *target, turns turns) *target {
 	}
 	n := &target{Target: t}
 	if t.RateLimit.PerSecond > 0 {
-		n.limiter = newLimiter(t.Name, t.RateLimit, turns)
+		n.limiter = newLimiter(t.Name, t.RateLimit, s)
 	}
 	if before != nil {
 		n.paused.Store(before.paused.Load())

@@ -113,7 +113,7 @@ func (t *Trigger) SetRules(targets []Target, rules []mapping.Job) {
 	t.mu.Lock()
 	now := make(map[string]*target, len(targets))
 	for _, c := range targets {
-		now[c.Name] = newTarget(c, t.targets[c.Name], t.store.Turns)
+		now[c.Name] = newTarget(c, t.targets[c.Name], t.store)
 	}
 	t.targets = now
 	t.mu.Unlock()
@@ -260,10 +260,10 @@ func newDelivery(d mapping.Delivery) *store.Delivery {
 		ID:              d.ID,
 		Source:          d.Source,
 		Provider:        d.Provider,
-		HostID:          store.Text(d.HostID),
-		Event:           store.Text(d.Event),
+		HostID:          d.HostID,
+		Event:           d.Event,
 		ReceivedAt:      d.ReceivedAt,
-		DuplicateKey:    store.Text(d.DuplicateKey),
+		DuplicateKey:    d.DuplicateKey,
 		DuplicateWindow: d.DuplicateWindow,
 		Header:          d.Header,
 		Body:            d.Body,
@@ -271,7 +271,7 @@ func newDelivery(d mapping.Delivery) *store.Delivery {
 	}
 	if len(d.Events) > 0 {
 		first := &d.Events[0]
-		row.Repository, row.Ref, row.Commit = store.Text(first.Repository), store.Text(first.Ref), store.Text(first.Commit)
+		row.Repository, row.Ref, row.Commit = first.Repository, first.Ref, first.Commit
 	}
 	return row
 }
@@ -291,10 +291,10 @@ func (t *Trigger) newBuild(d mapping.Delivery, b mapping.Build) (*store.Build, e
 		Rule:       b.Rule,
 		Target:     b.Target,
 		JobID:      b.JobID,
-		Repository: store.Text(b.Repository),
-		Ref:        store.Text(b.Ref),
-		Tag:        store.Text(b.Tag),
-		Commit:     store.Text(b.Commit),
+		Repository: b.Repository,
+		Ref:        b.Ref,
+		Tag:        b.Tag,
+		Commit:     b.Commit,
 		Marker:     b.Marker,
 		Body:       body,
 		Newest:     b.Newest,
@@ -304,7 +304,7 @@ func (t *Trigger) newBuild(d mapping.Delivery, b mapping.Build) (*store.Build, e
 		Deadline:   d.ReceivedAt.Add(t.retryFor(b.Target)),
 	}
 	if b.Dead != "" { // without parameters, so there is nothing that may be sent
-		row.State, row.Reason, row.Body = store.Dead, store.Text(b.Dead), []byte{}
+		row.State, row.Reason, row.Body = store.Dead, b.Dead, []byte{}
 	}
 	return row, nil
 }

@@ -166,7 +166,7 @@ func (t *Trigger) takeTurn(ctx context.Context, target *target) (mine bool, err 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(t.stopping, cancel)() //nolint:contextcheck // the end of the workers ends the wait
-	return target.limiter.wait(ctx)
+	return waitFor(ctx, target.limiter)
 }
 
 // callWithin is how long a call may take to be stored and sent, however short its

@@ -7,46 +7,45 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/golang/snappy"
 )
 
 // acceptance is a delivery with its builds on their way into the database.
-// Those that share a transaction are looked up and inserted together.
 type acceptance struct {
 	delivery *Delivery
 	header   string // JSON
 	zipped   []byte // the body
 	builds   []*Build
 	again    bool   // it was tried before, and may have been committed
-	found    string // the delivery that committed the same before, its own after an answer that was lost; "" for none
+	found    string // the delivery that committed the same before; "" for none. After a lost answer it may be this one
 }
 
-// Accept commits a delivery and its builds, which are due at once, in one transaction,
-// and returns after it is on disk. If a delivery with the same source and
-// duplicate key committed builds before (within the window, if there is one),
-// nothing is written and its id is returned.
+// Accept commits a delivery and its builds in one transaction, and returns after they are
+// on disk. The builds are due at once. If a delivery with the same source and duplicate
+// key committed builds before (within the window, if there is one), nothing is written,
+// and the id of that delivery is returned.
 //
-// A build that comes with the state Dead is kept as that; any other waits. One
-// that is Newest supersedes those of its line that still wait.
+// A build that comes with the state Dead stays dead; any other waits. A build that is
+// Newest supersedes the builds of its ordering key that still wait.
 //
-// An error means that nothing may be acknowledged. It may have been committed
-// all the same if ctx ended first: the host sends it again and finds a
-// duplicate.
+// After an error nothing may be acknowledged. If ctx ended first, the builds may have been
+// committed all the same: the host sends the delivery again, which is then a duplicate.
 func (s *Store) Accept(ctx context.Context, d *Delivery, builds []*Build) (duplicateOf string, err error) {
 	d.Outcome = Accepted
-	a := &acceptance{delivery: d, zipped: s.zip(d.Body), builds: builds}
-	if a.header, err = headerText(d); err != nil {
+	a := &acceptance{delivery: d, builds: builds}
+	if a.header, a.zipped, err = d.encode(); err != nil {
 		return "", err
 	}
 	locks := []int64{lockKey("delivery", d.Source, d.DuplicateKey)}
 	for _, b := range builds {
+		clean(&b.Repository, &b.Ref, &b.Tag, &b.Commit, &b.Reason)
 		locks = append(locks, callLock(b)...)
 	}
-	if err := s.enqueue(ctx, &write{locks: locks, accept: a}); err != nil {
-		return "", err // it may be written yet
+	if err := s.enqueue(ctx, &write{kind: writeAcceptance, locks: locks, acceptance: a}); err != nil {
+		return "", err
 	}
-	s.reuse(a.zipped)
-	switch a.found {
-	case "", d.ID: // its own id: committed, though the connection broke before it said so
+	if a.found == "" || a.found == d.ID {
 		return "", nil
 	}
 	d.Outcome, d.Reason = Duplicate, a.found
@@ -54,13 +53,13 @@ func (s *Store) Accept(ctx context.Context, d *Delivery, builds []*Build) (dupli
 	return a.found, nil
 }
 
-// acceptAll writes what is no duplicate, in order.
+// acceptAll writes the deliveries that are no duplicates, in order.
 func (s *Store) acceptAll(ctx context.Context, tx *tx, writes []*write) error {
 	all := make([]*acceptance, len(writes))
 	for i, w := range writes {
-		all[i] = w.accept
+		all[i] = w.acceptance
 	}
-	if err := s.findDuplicates(ctx, tx, all); err != nil {
+	if err := findDuplicates(ctx, tx, all); err != nil {
 		return err
 	}
 	deliveries, builds := newDeliveries(), newBuilds()
@@ -83,18 +82,15 @@ func (s *Store) acceptAll(ctx context.Context, tx *tx, writes []*write) error {
 	return builds.insert(ctx, tx)
 }
 
-// duplicateKey is what two deliveries share that say the same thing.
-type duplicateKey struct{ source, key string }
-
-// findDuplicates notes which deliveries were committed before, or come twice in
-// what is committed now.
-func (s *Store) findDuplicates(ctx context.Context, tx *tx, all []*acceptance) error {
-	var asked []*acceptance
+// findDuplicates notes which deliveries were committed before, or come twice in this
+// transaction.
+func findDuplicates(ctx context.Context, tx *tx, all []*acceptance) error {
+	var keyed []*acceptance
 	for _, a := range all {
 		a.found = ""
 		switch {
 		case a.delivery.DuplicateKey != "":
-			asked = append(asked, a)
+			keyed = append(keyed, a)
 		case a.again:
 			err := tx.queryRow(ctx, `SELECT id FROM deliveries WHERE id = ?`, a.delivery.ID).Scan(&a.found)
 			if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -102,15 +98,15 @@ func (s *Store) findDuplicates(ctx context.Context, tx *tx, all []*acceptance) e
 			}
 		}
 	}
-	if len(asked) == 0 {
+	if len(keyed) == 0 {
 		return nil
 	}
-	if err := committedBefore(ctx, tx, asked); err != nil {
+	if err := committedBefore(ctx, tx, keyed); err != nil {
 		return fmt.Errorf("look for duplicates: %w", err)
 	}
-	first := map[duplicateKey]string{}
-	for _, a := range asked {
-		key := duplicateKey{a.delivery.Source, a.delivery.DuplicateKey}
+	first := map[[2]string]string{} // ids by source and key
+	for _, a := range keyed {
+		key := [2]string{a.delivery.Source, a.delivery.DuplicateKey}
 		switch id := first[key]; {
 		case a.found != "":
 		case id != "":
@@ -122,31 +118,25 @@ func (s *Store) findDuplicates(ctx context.Context, tx *tx, all []*acceptance) e
 	return nil
 }
 
-// committedBefore notes in each of them the delivery that committed the same before, if
-// there is one.
-func committedBefore(ctx context.Context, tx *tx, asked []*acceptance) error {
+// committedBefore notes in each acceptance the delivery that committed the same before.
+func committedBefore(ctx context.Context, tx *tx, all []*acceptance) error {
 	c := &rows{columns: []string{"n", "source", "key", "since"}}
-	for i, a := range asked {
-		c.add(int64(i), a.delivery.Source, a.delivery.DuplicateKey, a.since())
+	for i, a := range all {
+		var since int64 // an earlier delivery is out of the window
+		if window := a.delivery.DuplicateWindow; window > 0 {
+			since = micros(a.delivery.ReceivedAt.Add(-window))
+		}
+		c.add(int64(i), a.delivery.Source, a.delivery.DuplicateKey, since)
 	}
 	found, err := pairs[string](ctx, tx, c, `SELECT c.n, coalesce((SELECT id FROM deliveries
 		WHERE source = c.source AND duplicate_key = c.key AND outcome = 'accepted' AND received_at >= c.since LIMIT 1), '') FROM c`)
 	for n, id := range found {
-		asked[n].found = id
+		all[n].found = id
 	}
 	return err
 }
 
-// since is the earliest time, in microseconds, at which a delivery that says the
-// same makes this one a duplicate.
-func (a *acceptance) since() int64 {
-	if a.delivery.DuplicateWindow <= 0 {
-		return 0
-	}
-	return micros(a.delivery.ReceivedAt.Add(-a.delivery.DuplicateWindow))
-}
-
-// Columns that are not named have their default.
+// newDeliveries are rows to insert. Columns that are not named get their default.
 func newDeliveries() *rows {
 	return &rows{table: "deliveries", columns: []string{
 		"id", "source", "provider", "host_id", "event", "repository", "ref", "commit_id",
@@ -166,26 +156,31 @@ func (r *rows) addDelivery(d *Delivery, header string, zipped []byte) {
 		micros(d.ReceivedAt), string(d.Outcome), d.Reason, d.DuplicateKey, string(d.Verdicts), header, d.ReplayOf, zipped)
 }
 
-func headerText(d *Delivery) (string, error) {
-	header, err := json.Marshal(d.Header)
+// encode gives the header as JSON, and the body compressed with Snappy: other formats are
+// smaller, but take longer while a code host waits. It keeps nothing of the body, whose
+// memory is used again, and cleans the texts that come from outside.
+func (d *Delivery) encode() (header string, zipped []byte, err error) {
+	clean(&d.HostID, &d.Event, &d.DuplicateKey, &d.Repository, &d.Ref, &d.Commit)
+	text, err := json.Marshal(d.Header)
 	if err != nil {
-		return "", fmt.Errorf("delivery %s: its header: %w", d.ID, err)
+		return "", nil, fmt.Errorf("delivery %s: its header: %w", d.ID, err)
 	}
-	return string(header), nil
+	return string(text), snappy.Encode(nil, d.Body), nil
 }
 
-// insertBuild adds a build to the rows to insert: it is due at once.
+// insertBuild adds a build to rows, and supersedes the builds that it replaces.
 func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 	if b.State == "" {
 		b.State = Waiting
 	}
 	b.Superseded = 0
 	if b.Newest && b.State == Waiting && !b.ByHand {
-		if err := into.insert(ctx, tx); err != nil { // it may supersede those too
+		if err := into.insert(ctx, tx); err != nil { // it may replace some of these too
 			return err
 		}
 		n, err := tx.exec(ctx, `UPDATE builds SET state = 'superseded', superseded_by = ?, due_at = 0, worker = '', held = 0, version = version + 1
-			WHERE target = ? AND job_id = ? AND ref = ? AND rule = ? AND repository = ? AND unresolved AND state = 'waiting' AND tag = '' AND NOT by_hand AND delivery <> ?`,
+			WHERE target = ? AND job_id = ? AND ref = ? AND rule = ? AND repository = ? AND unresolved
+			AND state = 'waiting' AND tag = '' AND NOT by_hand AND delivery <> ?`,
 			b.ID, b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Delivery)
 		if err != nil {
 			return fmt.Errorf("supersede for build %s: %w", b.ID, err)
@@ -194,7 +189,7 @@ func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 	}
 	var due int64
 	if !b.State.Final() {
-		due = micros(time.Now().Truncate(time.Millisecond)) // SQLite's clock has no more
+		due = micros(time.Now().Truncate(time.Millisecond)) // SQLite's clock counts no less
 		tx.notify(b.Target)
 	}
 	into.add(b.ID, b.Delivery, b.Rule, b.Target, b.JobID, b.Repository, b.Ref, b.Tag, b.Commit, b.Marker,

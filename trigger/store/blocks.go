@@ -189,10 +189,10 @@ func (s *Store) blocks(ctx context.Context, t blocked, high int64, n int, values
 type blockWriter struct {
 	blocked
 	complete int64 // up to here every row that will ever be is there to be read
-	looked  int64 // up to here there were too few rows for another block
-	before  int64 // the last seq a look ago
-	mark    int64 // that before xmax was read
-	xmax    int64
+	looked   int64 // up to here there were too few rows for another block
+	before   int64 // the last seq a look ago
+	mark     int64 // that before xmax was read
+	xmax     int64
 }
 
 func (s *Store) blockLoop() {
@@ -216,7 +216,7 @@ func (s *Store) blockLoop() {
 // writeBlocks writes what blocks there are to write.
 func (s *Store) writeBlocks(ctx context.Context, c *blockWriter) error {
 	var newest, xmin, xmax int64
-	if err := s.db.reader().queryRow(ctx, `SELECT coalesce(max(seq), 0), `+s.db.transactions()+` FROM `+c.table).Scan(&newest, &xmin, &xmax); err != nil {
+	if err := s.db.reader().queryRow(ctx, `SELECT coalesce(max(seq), 0), `+s.db.dialect().transactions+` FROM `+c.table).Scan(&newest, &xmin, &xmax); err != nil {
 		return err
 	}
 	c.advance(newest, xmin, xmax)
@@ -283,14 +283,6 @@ func (c *blockWriter) advance(newest, xmin, xmax int64) {
 		c.complete, c.mark, c.xmax = c.mark, c.before, xmax
 	}
 	c.before = newest
-}
-
-// transactions are the oldest that runs and the next that will, in SQL. There is one
-// writer: what is seen is all there is.
-func (*sqlite) transactions() string { return "0, 0" }
-
-func (*postgres) transactions() string {
-	return "pg_snapshot_xmin(pg_current_snapshot())::text::bigint, pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 }
 
 // readBlock makes the block that begins at a seq, nil if there are not rows enough.

@@ -11,10 +11,10 @@ import (
 	"github.com/golang/snappy"
 )
 
-// Outcome is what became of a delivery that was kept.
+// Outcome is what became of a delivery that is stored.
 type Outcome string
 
-// The outcomes of kept deliveries. Rejected ones are not kept.
+// The outcomes of stored deliveries. Rejected deliveries are not stored.
 const (
 	Accepted  Outcome = "accepted"
 	Ignored   Outcome = "ignored"
@@ -30,22 +30,20 @@ type Delivery struct {
 	Event      string
 	Repository string
 	Ref        string // of its first event
-	Commit     string // of the same, "" if there is none
+	Commit     string // of its first event, "" if it has none
 	ReceivedAt time.Time
 	Outcome    Outcome
-	Reason     string // of an ignored one; of a duplicate, the delivery it repeats
-	Verdicts   []byte // JSON: what the rules said of an ignored one
+	Reason     string // why it was ignored; of a duplicate, the id of the delivery that it repeats
+	Verdicts   []byte // JSON: what each rule said of an ignored delivery
 
 	DuplicateKey    string
-	DuplicateWindow time.Duration // not stored; 0 is without end
+	DuplicateWindow time.Duration // 0 for no end. Not stored
 
 	Header   map[string]string
 	Body     []byte // without secrets
 	ReplayOf string
 
-	// Unreadable says what is wrong with the row, "" for nothing. Not stored.
-	Unreadable string
-
+	Unreadable string // what is wrong with the row, "" for nothing. Not stored
 	LastReplay string // the newest delivery that repeats this one, "" for none. Not stored, and not in lists
 }
 
@@ -53,19 +51,18 @@ type Delivery struct {
 // none.
 func (s *Store) Delivery(ctx context.Context, id string) (*Delivery, error) {
 	var (
-		d                *Delivery
+		d                Delivery
 		header, verdicts string
 		zipped           []byte
 		received         int64
 	)
-	d = &Delivery{}
 	err := s.db.reader().queryRow(ctx, `SELECT id, source, provider, host_id, event, repository, ref, commit_id, received_at,
 		outcome, reason, duplicate_key, verdicts, header, body, replay_of, coalesce((SELECT r.id FROM deliveries r
 			WHERE r.replay_of = d.id AND r.replay_of <> '' ORDER BY r.id DESC LIMIT 1), '') FROM deliveries d WHERE id = ?`, id).
 		Scan(&d.ID, &d.Source, &d.Provider, &d.HostID, &d.Event, &d.Repository, &d.Ref, &d.Commit, &received,
 			&d.Outcome, &d.Reason, &d.DuplicateKey, &verdicts, &header, &zipped, &d.ReplayOf, &d.LastReplay)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, fmt.Errorf("delivery %s: %w", id, ErrNotFound)
+		err = ErrNotFound
 	}
 	if err != nil {
 		return nil, fmt.Errorf("delivery %s: %w", id, err)
@@ -75,11 +72,11 @@ func (s *Store) Delivery(ctx context.Context, id string) (*Delivery, error) {
 	if err := json.Unmarshal([]byte(header), &d.Header); err != nil {
 		bad = append(bad, "header cannot be read: "+err.Error())
 	}
-	if len(zipped) > 0 { // else it is forgotten
+	if len(zipped) > 0 { // else it was pruned
 		if d.Body, err = snappy.Decode(nil, zipped); err != nil {
 			bad = append(bad, "body cannot be read: "+err.Error())
 		}
 	}
 	d.Unreadable = bad.String()
-	return d, nil
+	return &d, nil
 }

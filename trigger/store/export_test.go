@@ -52,7 +52,7 @@ func Statements(ctx context.Context, s *Store) (all map[string]bool, err error) 
 // PostgresStatements gives what was run on Postgres by this process.
 func PostgresStatements() []string {
 	var all []string
-	queries.Range(func(_, numbered any) bool {
+	numberedQueries.Range(func(_, numbered any) bool {
 		all = append(all, numbered.(string)) //nolint:forcetypeassert // as stored
 		return true
 	})

@@ -64,7 +64,7 @@ func TestSQLiteFileBesideThatIsGone(t *testing.T) {
 			d := delivery(newID())
 			_, err := s.Accept(t.Context(), d, []*store.Build{build(d)})
 			for what, err := range map[string]error{"accept": err, "ping": s.Ping(t.Context())} {
-				if want := "a file is gone; put it back, or restart: what it had is saved: stat " + path + suffix; err == nil || !strings.Contains(err.Error(), want) {
+				if want := "a file is gone; put it back, or restart: its contents are saved: stat " + path + suffix; err == nil || !strings.Contains(err.Error(), want) {
 					t.Errorf("%s: got %v, want …%s…", what, err, want)
 				}
 			}

@@ -4,49 +4,66 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// Limits of the deliveries that are kept for explaining only.
+// Limits of the ignored log.
 const (
-	ignoredBuffer   = 4096                   // waiting to be written; beyond that they are dropped
-	ignoredBytes    = 32 << 20               // of their compressed bodies; beyond that their bodies are dropped
+	ignoredBuffer   = 4096                   // deliveries that wait to be written; beyond that they are dropped
+	ignoredBytes    = 32 << 20               // of their compressed bodies; beyond that the bodies are dropped
 	ignoredBatch    = 256                    // written in one transaction
-	ignoredInterval = 200 * time.Millisecond // the longest a delivery waits to be written
-	ignoredKept     = 20_000                 // of them in the database, the newest
+	ignoredInterval = 200 * time.Millisecond // the longest that a delivery waits to be written
+	ignoredKept     = 20_000                 // deliveries in the database: the newest
 )
+
+// ignoredLog holds the deliveries that built nothing and wait to be written.
+type ignoredLog struct {
+	rows   chan ignoredRow
+	bytes  atomic.Int64  // of the bodies in rows
+	ending chan struct{} // closed when the log is to be written for the last time
+	loop   sync.WaitGroup
+}
 
 type ignoredRow struct {
 	delivery *Delivery
+	header   string
 	zipped   []byte
 }
 
-// aside is what waits to be written without anybody waiting for it.
-type ignoredLog struct {
-	rows  chan ignoredRow
-	bytes atomic.Int64 // of the bodies in rows
+// LogIgnored keeps a delivery that built nothing, for explaining. It never blocks: when
+// more arrive than can be written they are dropped, and those that wait are lost if the
+// process is killed. Only the newest are kept.
+func (s *Store) LogIgnored(d *Delivery) {
+	l, kept := &s.ignored, *d
+	full := len(l.rows) >= ignoredBuffer || l.bytes.Load() >= ignoredBytes
+	if full {
+		kept.Body = nil
+	}
+	header, zipped, err := kept.encode()
+	if err != nil {
+		s.notLogged(&kept, err)
+		return
+	}
+	if full {
+		zipped = zipped[:0]
+	}
+	kept.Body = nil
+	r := ignoredRow{&kept, header, bytes.Clone(zipped)} // as short as it is, for as long as it waits
+	l.bytes.Add(int64(len(r.zipped)))
+	select {
+	case l.rows <- r:
+	default:
+		l.bytes.Add(-int64(len(r.zipped)))
+		s.log.LogAttrs(s.life, slog.LevelDebug, "ignored delivery is not kept: too many at once", slog.String("delivery", d.ID))
+	}
 }
 
-// LogIgnored keeps a delivery that built nothing, for explaining. It never blocks:
-// when more arrive than can be written they are dropped, and what waits is lost
-// if the process is killed. Only the newest are kept.
-func (s *Store) LogIgnored(d *Delivery) {
-	zipped := []byte{}
-	if len(s.ignored.rows) < ignoredBuffer && s.ignored.bytes.Load() < ignoredBytes {
-		scratch := s.zip(d.Body)
-		zipped = bytes.Clone(scratch)
-		s.reuse(scratch)
-	}
-	kept := *d
-	kept.Body = nil // as long as it waits
-	s.ignored.bytes.Add(int64(len(zipped)))
-	select {
-	case s.ignored.rows <- ignoredRow{delivery: &kept, zipped: zipped}:
-	default:
-		s.ignored.bytes.Add(-int64(len(zipped)))
-		s.log.Debug("a delivery that built nothing is not kept: too many at once", "delivery", d.ID)
-	}
+func (s *Store) notLogged(d *Delivery, err error) {
+	s.log.LogAttrs(s.life, slog.LevelWarn, "ignored delivery was not kept",
+		slog.String("delivery", d.ID), slog.String("error", err.Error()))
 }
 
 func (s *Store) ignoredLoop() {
@@ -56,14 +73,14 @@ func (s *Store) ignoredLoop() {
 		select {
 		case <-ticker.C:
 			s.writeIgnored()
-		case <-s.ending:
+		case <-s.ignored.ending:
 			s.writeIgnored()
 			return
 		}
 	}
 }
 
-// writeIgnored writes what waits, a batch a transaction, and forgets the oldest.
+// writeIgnored writes what waits, a batch in each transaction.
 func (s *Store) writeIgnored() {
 	for {
 		var batch []ignoredRow
@@ -85,30 +102,25 @@ func (s *Store) writeIgnored() {
 		}
 		for _, r := range batch { // a bad one fails alone
 			if err := s.insertIgnored([]ignoredRow{r}); err != nil {
-				s.log.Warn("a delivery that built nothing was not kept", "delivery", r.delivery.ID, "error", err)
+				s.notLogged(r.delivery, err)
 			}
 		}
 	}
 }
 
-// insertIgnored shares a transaction with whatever else is written then.
+// insertIgnored inserts rows, and deletes the oldest of the log.
 func (s *Store) insertIgnored(batch []ignoredRow) error {
-	rows := newDeliveries()
-	for _, r := range batch {
-		header, err := headerText(r.delivery)
-		if err != nil {
-			return err
-		}
-		rows.addDelivery(r.delivery, header, r.zipped)
-	}
 	return s.write(context.Background(), nil, func(ctx context.Context, tx *tx) error {
-		some := *rows // it may be written again
-		if err := some.insert(ctx, tx); err != nil {
+		rows := newDeliveries()
+		for _, r := range batch {
+			rows.addDelivery(r.delivery, r.header, r.zipped)
+		}
+		if err := rows.insert(ctx, tx); err != nil {
 			return err
 		}
 		if _, err := tx.exec(ctx, `DELETE FROM deliveries WHERE outcome <> 'accepted' AND seq <= (
 			SELECT seq FROM deliveries WHERE outcome <> 'accepted' ORDER BY seq DESC LIMIT 1 OFFSET ?)`, ignoredKept); err != nil {
-			return fmt.Errorf("forget the oldest: %w", err)
+			return fmt.Errorf("delete the oldest of the ignored log: %w", err)
 		}
 		return nil
 	})

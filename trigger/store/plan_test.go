@@ -108,7 +108,7 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 			called(t, s)
 			begin(t, s, accept(t, s, nil), time.Now())
 		},
-		"Park": func(t *testing.T, s *store.Store) {
+		"Hold": func(t *testing.T, s *store.Store) {
 			t.Helper()
 			accept(t, s, nil)
 			fail(t, second(s.Hold(t.Context(), accept(t, s, nil), time.Now())))
@@ -199,7 +199,7 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 		"Recall": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.Recall(t.Context(), "north"))) },
 
 		// These ask for nothing of builds and deliveries.
-		"Analyze": none, "Caller": none, "Close": none, "Lead": none, "Notified": none, "Ping": none, "Size": none, "Turns": none,
+		"Analyze": none, "Caller": none, "Close": none, "Lead": none, "Notified": none, "Ping": none, "Size": none, "LeaseCalls": none,
 	}
 }
 

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -25,12 +23,15 @@ import (
 type postgres struct {
 	pool  *pgxpool.Pool
 	log   *slog.Logger
-	vital *pgxpool.Pool // for who leads and what is due, whatever the others wait for
+	vital *pgxpool.Pool // for the lead and for notifications, whatever the other pool waits for
 }
 
-// migrateLock is the advisory lock under which one replica makes the tables while
-// the others wait.
+// migrateLock is the advisory lock under which one replica creates the tables while the
+// others wait.
 const migrateLock = 0x6275696c64627264 // "buildbrd"
+
+// minConns are enough for those that write and those that read.
+const minConns = 10
 
 func openPostgres(ctx context.Context, url string, log *slog.Logger) (_ database, err error) {
 	config, err := pgxpool.ParseConfig(url)
@@ -50,9 +51,7 @@ func openPostgres(ctx context.Context, url string, log *slog.Logger) (_ database
 	if err := checkSessions(ctx, &config.ConnConfig.Config); err != nil {
 		return nil, err
 	}
-	if config.MaxConns < minConns {
-		config.MaxConns = minConns
-	}
+	config.MaxConns = max(config.MaxConns, minConns)
 	vital := config.Copy()
 	vital.MaxConns, vital.MinConns = 3, 0
 	d := &postgres{log: log}
@@ -73,21 +72,18 @@ func openPostgres(ctx context.Context, url string, log *slog.Logger) (_ database
 	return d, nil
 }
 
-// minConns are enough for the writers and the readers.
-const minConns = 10
-
 func (d *postgres) migrate(ctx context.Context) (err error) {
 	pooled, err := d.pool.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
-	conn := pooled.Hijack() // its end is the end of the lock, and of how long it waits
+	conn := pooled.Hijack() // closing it releases the lock, and takes the change of lock_timeout with it
 	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
 	if _, err := conn.Exec(ctx, `SET lock_timeout = 0`); err != nil {
-		return fmt.Errorf("make the tables: %w", err)
+		return fmt.Errorf("create the tables: %w", err)
 	}
 	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, int64(migrateLock)); err != nil {
-		return fmt.Errorf("wait for another replica that makes the tables: %w", err)
+		return fmt.Errorf("wait for another replica that creates the tables: %w", err)
 	}
 	if _, err := conn.Exec(ctx, `CREATE TABLE IF NOT EXISTS schema_version (version bigint NOT NULL)`); err != nil {
 		return fmt.Errorf("version of the tables: %w", err)
@@ -107,14 +103,15 @@ func (d *postgres) migrate(ctx context.Context) (err error) {
 	if others {
 		return errOtherTables
 	}
-	words := strings.NewReplacer("{seq}", "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "{bytes}", "bytea", "{bool}", "boolean", "{false}", "false", "{strict}", "")
+	words := strings.NewReplacer("{seq}", "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+		"{bytes}", "bytea", "{bool}", "boolean", "{false}", "false", "{strict}", "")
 	text, err := schemaAfter(version, words, "", "_postgres")
 	if err != nil || text == "" {
-		return err // even what changes nothing would wait for whoever writes, and they for it
+		return err // even a statement that changes nothing would wait for the locks of a replica that writes
 	}
-	// One text is one transaction: all of the tables or none.
+	// One text is one transaction: all tables or none.
 	if _, err := conn.Exec(ctx, text+fmt.Sprintf("INSERT INTO schema_version (version) VALUES (%d);", schemaVersion)); err != nil {
-		return fmt.Errorf("make the tables: %w", err)
+		return fmt.Errorf("create the tables: %w", err)
 	}
 	return nil
 }
@@ -131,12 +128,12 @@ func (d *postgres) close() error {
 // silentAfter is how long the other end of a connection may be silent.
 const silentAfter = 15 * time.Second
 
-// dialPostgres makes connections that notice when the other end is gone without a
-// word, as after a failover.
+// dialPostgres makes connections that notice when the other end has disappeared without
+// closing them, as after a failover.
 func dialPostgres(ctx context.Context, network, address string) (net.Conn, error) {
 	d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 5 * time.Second, Count: 2}}
 	if runtime.GOOS == "linux" && strings.HasPrefix(network, "tcp") {
-		// TCP_USER_TIMEOUT (RFC 5482, tcp(7)) is for what was sent and is not
+		// TCP_USER_TIMEOUT (RFC 5482, tcp(7)) is for data that was sent and is not
 		// acknowledged; keepalives are for a connection that only listens.
 		const tcpUserTimeout = 18
 		d.Control = func(_, _ string, raw syscall.RawConn) error {
@@ -150,36 +147,34 @@ func dialPostgres(ctx context.Context, network, address string) (net.Conn, error
 	return d.DialContext(ctx, network, address)
 }
 
-// settings are those of each session; what the URL says is left alone. They are no
-// part of the start of a connection, which a pooler between would refuse.
-func settings() map[string]string {
-	return map[string]string{
-		// A process that stands still or lost its network must not keep its locks: the
-		// server ends its session, and who waits for them meanwhile gives way to others.
-		"idle_in_transaction_session_timeout": "10s",
-		"lock_timeout":                        "2s",
-		// There is an index for every statement, and each is planned once. Planned while
-		// a table is small, they would read all of it for ever.
-		"enable_seqscan":  "off",
-		"plan_cache_mode": "force_generic_plan",
-		"jit":             "off",
-		// How many rows a LIMIT leaves is not known then, and taken for a tenth of all: to
-		// fetch one of a million builds, a join would read the table.
-		"enable_hashjoin":  "off",
-		"enable_mergejoin": "off",
-	}
+// sessionSettings are set in each session, unless the URL sets them. They are not sent when
+// a connection is opened, because a pooler would refuse that.
+var sessionSettings = map[string]string{
+	// A process that stands still or lost its network must not keep its locks. The server
+	// ends its session; until then, those who wait for its locks give up, so that others
+	// can go on.
+	"idle_in_transaction_session_timeout": "10s",
+	"lock_timeout":                        "2s",
+	// There is an index for every statement, and each statement is planned once. A plan
+	// made while a table was small would read the whole table for ever.
+	"enable_seqscan":  "off",
+	"plan_cache_mode": "force_generic_plan",
+	"jit":             "off",
+	// The planner does not know the value of a LIMIT then, and assumes a tenth of all rows.
+	// To fetch one of a million builds, a join would read the whole table.
+	"enable_hashjoin":  "off",
+	"enable_mergejoin": "off",
 }
 
-// setSession gives a connection the settings of ours. Two of them are what the
-// promises of this package rest on, whatever the server, the database, the role or
-// the URL says: a statement sees what was committed before it, and a commit is on
-// disk.
+// setSession gives a connection the settings of this program. The promises of this package
+// rest on two of them, whatever the server, the database, the role or the URL says: a
+// statement sees what was committed before it, and a commit is on disk.
 func setSession(ctx context.Context, c *pgx.Conn, given map[string]string) error {
 	if _, err := c.Exec(ctx, `SELECT set_config('default_transaction_isolation', 'read committed', false),
 		set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), false)`); err != nil {
 		return fmt.Errorf("set isolation and synchronous commits: %w", err)
 	}
-	for name, value := range settings() {
+	for name, value := range sessionSettings {
 		if _, set := given[name]; set {
 			continue
 		}
@@ -190,149 +185,49 @@ func setSession(ctx context.Context, c *pgx.Conn, given map[string]string) error
 	return nil
 }
 
-func (d *postgres) begin(ctx context.Context) (*tx, error) {
-	conn, err := d.pool.Acquire(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("begin: %w", err)
+func (d *postgres) reader() querier { return pgxQuerier{d.pool} }
+
+func (*postgres) dialect() dialect {
+	return dialect{
+		// The time at which the transaction began, which is short, by the server's clock: the
+		// clocks of replicas may differ.
+		now:          postgresNow,
+		skipLocked:   ` FOR UPDATE SKIP LOCKED`,
+		transactions: `pg_snapshot_xmin(pg_current_snapshot())::text::bigint, pg_snapshot_xmax(pg_current_snapshot())::text::bigint`,
+		// The table may have been small when the statement was planned: the plan would then
+		// compare all of its rows with c.
+		among: func(column string) string { return column + " = ANY($1)" },
 	}
-	p := &pipeline{conn: conn}
-	p.waiting.Queue("begin")
-	return &tx{querier: p, db: d, later: p.later, end: p.commit, undo: func() error { return p.rollback(ctx) }}, nil
 }
 
-// pipeline is a transaction whose statements are sent together up to the next one whose
-// result is asked for: a round trip for each would take longer than most of them.
-type pipeline struct {
-	conn    *pgxpool.Conn
-	waiting pgx.Batch
+const postgresNow = `(extract(epoch FROM now()) * 1000000)::bigint`
+
+func (*postgres) oneOf(column string, values any) (condition string, list any) {
+	return column + " = ANY(?)", values
 }
 
-func (p *pipeline) later(_ context.Context, query string, args ...any) error {
-	p.waiting.Queue(numbered(query), args...)
-	return nil
-}
-
-// send sends a statement and what waits before it, and reads the results of that.
-func (p *pipeline) send(ctx context.Context, query string, args ...any) (pgx.BatchResults, error) {
-	batch := p.waiting
-	p.waiting = pgx.Batch{}
-	before := batch.Len()
-	batch.Queue(numbered(query), args...)
-	results := p.conn.SendBatch(ctx, &batch)
-	for range before {
-		if _, err := results.Exec(); err != nil {
-			_ = results.Close() // the same again
-			return nil, err
-		}
-	}
-	return results, nil
-}
-
-func (p *pipeline) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	tag, err := p.run(ctx, query, args...)
-	return tag.RowsAffected(), err
-}
-
-func (p *pipeline) run(ctx context.Context, query string, args ...any) (pgconn.CommandTag, error) {
-	results, err := p.send(ctx, query, args...)
-	if err != nil {
-		return pgconn.CommandTag{}, err
-	}
-	tag, err := results.Exec()
-	return tag, cmp.Or(err, results.Close())
-}
-
-func (p *pipeline) query(ctx context.Context, query string, args ...any) (cursor, error) {
-	results, err := p.send(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := results.Query()
-	if err != nil {
-		_ = results.Close() // the same again
-		return nil, err
-	}
-	return pipelineCursor{rows, results}, nil
-}
-
-func (p *pipeline) queryRow(ctx context.Context, query string, args ...any) scanner {
-	results, err := p.send(ctx, query, args...)
-	return pipelineRow{results, err}
-}
-
-func (p *pipeline) commit(ctx context.Context) error {
-	tag, err := p.run(ctx, "commit")
-	switch {
-	case err != nil:
-		return err // and roll back
-	case tag.String() != "COMMIT":
-		return fmt.Errorf("the server answered %s", tag)
-	}
-	p.conn.Release()
-	return nil
-}
-
-func (p *pipeline) rollback(ctx context.Context) error {
-	defer p.conn.Release() // closes one that is not idle
-	p.waiting = pgx.Batch{}
-	if p.conn.Conn().IsClosed() || p.conn.Conn().PgConn().TxStatus() == 'I' {
-		return nil
-	}
-	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	_, err := p.conn.Exec(undo, "rollback")
-	return err
-}
-
-type pipelineCursor struct {
-	pgx.Rows
-	results pgx.BatchResults
-}
-
-// Close implements cursor.
-func (c pipelineCursor) Close() error {
-	c.Rows.Close()
-	return c.results.Close()
-}
-
-type pipelineRow struct {
-	results pgx.BatchResults
-	err     error
-}
-
-// Scan implements scanner.
-func (r pipelineRow) Scan(dest ...any) error {
-	if r.err != nil {
-		return r.err
-	}
-	err := r.results.QueryRow().Scan(dest...)
-	return cmp.Or(err, r.results.Close())
-}
-
-func (d *postgres) reader() querier { return timely{pgxQuerier{d.pool}} }
-
-// allLock stands for all keys: shared by whoever locks some of them, and taken before
-// these; alone by whoever needs more than locksMost.
+// allLock stands for all keys. A transaction takes it before any key: shared, if it locks
+// some of them; exclusive, if it needs more than locksMost.
 const allLock = 0x6275696c64616c6c // "buildall"
 
-// locksMost bounds the advisory locks of a transaction. Those of a server together have
-// room for some max_locks_per_transaction * max_connections, 6,400 unless set. A full
-// batch of deliveries with one build each takes 3 * maxBatch.
+// locksMost bounds the advisory locks of a transaction. All transactions of a server
+// together have room for about max_locks_per_transaction * max_connections locks, 6,400
+// by default. A full batch of deliveries with one build each takes 3 * maxBatch.
 const locksMost = 1000
 
-// allLockWithin is how long to wait for whoever has all keys alone, who may commit
-// thousands of builds: longer than for one key, which holds up few.
+// allLockWithin is how long to wait for a transaction that has allLock exclusively. It may
+// commit thousands of builds, so that this is longer than the wait for one key.
 const allLockWithin = 8 * time.Second
 
-func (*postgres) lock(ctx context.Context, tx *tx, keys []int64) error {
+func (*postgres) lock(tx *tx, keys []int64) {
 	if len(keys) == 0 {
-		return nil
+		return
 	}
 	alone := len(keys) > locksMost
 	if alone {
 		keys = []int64{}
 	}
-	return tx.later(ctx, `WITH before AS MATERIALIZED (SELECT current_setting('lock_timeout') AS lock_timeout)
+	sendLater(tx, `WITH before AS MATERIALIZED (SELECT current_setting('lock_timeout') AS lock_timeout)
 		SELECT CASE n
 			WHEN 1 THEN set_config('lock_timeout', ?, true)
 			WHEN 2 THEN (CASE WHEN ? THEN pg_advisory_xact_lock(k) ELSE pg_advisory_xact_lock_shared(k) END)::text
@@ -342,22 +237,19 @@ func (*postgres) lock(ctx context.Context, tx *tx, keys []int64) error {
 		strconv.FormatInt(allLockWithin.Milliseconds(), 10), alone, int64(allLock), keys)
 }
 
-func (*postgres) insertRows(ctx context.Context, tx *tx, r *rows) error {
+func (*postgres) insertRows(_ context.Context, tx *tx, r *rows) error {
 	names := strings.Join(r.columns, ", ")
-	// The clock of a replica may be ahead of that which all go by.
-	values := strings.Replace(names, "due_at", "least(due_at, "+(*postgres)(nil).now()+")", 1)
+	// The clock of this replica may be ahead of the server's.
+	values := strings.Replace(names, "due_at", "least(due_at, "+postgresNow+")", 1)
 	arrays, args := unnest(r)
-	return tx.later(ctx, "INSERT INTO "+r.table+" ("+names+") SELECT "+values+" FROM "+arrays+" AS r ("+names+")", args...)
+	sendLater(tx, "INSERT INTO "+r.table+" ("+names+") SELECT "+values+" FROM "+arrays+" AS r ("+names+")", args...)
+	return nil
 }
 
 func (*postgres) with(r *rows) (text string, args []any) {
 	arrays, args := unnest(r)
 	return "WITH c (" + strings.Join(r.columns, ", ") + ") AS (SELECT * FROM " + arrays + ") ", args
 }
-
-// among is there for a table that was small when the statement was planned: all of it
-// would be compared with c.
-func (*postgres) among(column string) string { return column + " = ANY($1)" }
 
 func (*postgres) portions(r *rows) iter.Seq[*rows] {
 	return func(yield func(*rows) bool) {
@@ -367,8 +259,8 @@ func (*postgres) portions(r *rows) iter.Seq[*rows] {
 	}
 }
 
-// unnest sends columns as arrays: one statement of one shape for any number of rows,
-// which the server plans once.
+// unnest sends columns as arrays: one statement for any number of rows, which the server
+// plans once.
 func unnest(r *rows) (text string, columns []any) {
 	columns = make([]any, len(r.columns))
 	arrays := make([]string, len(r.columns))
@@ -396,22 +288,20 @@ func column[T any](r *rows, i int) []T {
 	return values
 }
 
-// now is the time of the transaction, which is short, by the server's clock: those of
-// the replicas may differ.
-func (*postgres) now() string { return `(extract(epoch FROM now()) * 1000000)::bigint` }
-
-// skipLocked leaves rows that another replica takes at this moment to it.
-func (*postgres) skipLocked() string { return " FOR UPDATE SKIP LOCKED" }
-
 // notifyChannel is where replicas tell each other of targets that got work.
 const notifyChannel = "buildbridge_due"
 
-// listen keeps one connection for it. One that dies without a word is noticed when
-// nothing was heard for a while; until then, and while there is none, queues are polled.
+func (*postgres) publish(tx *tx, targets []string) {
+	sendLater(tx, `SELECT pg_notify('`+notifyChannel+`', t) FROM unnest(?::text[]) t`, targets)
+}
+
+// listen listens on one connection, and on a new one when that is lost. While there is
+// none, polling finds the builds.
 func (d *postgres) listen(ctx context.Context, notified chan<- string) {
 	for ctx.Err() == nil {
 		if err := d.listenOnce(ctx, notified); ctx.Err() == nil {
-			d.log.WarnContext(ctx, "no notifications from the database: builds are picked up later by up to a quarter of a second, until they come again", "error", err)
+			d.log.LogAttrs(ctx, slog.LevelWarn, "no notifications from the database: builds start up to a quarter of a second later until they come again",
+				slog.String("error", err.Error()))
 		}
 		select {
 		case <-time.After(time.Second):
@@ -441,8 +331,8 @@ func (d *postgres) listenOnce(ctx context.Context, notified chan<- string) error
 		switch {
 		case err == nil:
 			notify(notified, n.Payload)
-		case ctx.Err() == nil && wait.Err() != nil: // is it still there?
-			if err := (timely{pgxQuerier{conn}}).queryRow(ctx, `SELECT 1`).Scan(new(int)); err != nil {
+		case ctx.Err() == nil && wait.Err() != nil: // nothing came: is the server still there?
+			if err := (pgxQuerier{conn}).queryRow(ctx, `SELECT 1`).Scan(new(int)); err != nil {
 				return err
 			}
 		default:
@@ -451,89 +341,61 @@ func (d *postgres) listenOnce(ctx context.Context, notified chan<- string) error
 	}
 }
 
-func (*postgres) publish(ctx context.Context, tx *tx, targets []string) error {
-	return tx.later(ctx, `SELECT pg_notify('`+notifyChannel+`', t) FROM unnest(?::text[]) t`, targets)
-}
-
-// lead takes what ends further in the future than a lead can, for a lead of before the
-// server's clock was set back. That is more than LeadFor: a statement that waited for
-// another's has the earlier now().
+// lead also takes the lead from a process whose lead ends later than any lead can: the
+// server's clock was set back since. The bound is twice LeadFor, because a statement that
+// waited for another's has the earlier now().
 func (d *postgres) lead(ctx context.Context, caller string) (bool, error) {
-	n, err := timely{pgxQuerier{d.vital}}.exec(ctx, `INSERT INTO leads (name, holder, until) VALUES ('leader', ?, now() + ?::bigint * interval '1 microsecond')
+	n, err := pgxQuerier{d.vital}.exec(ctx, `INSERT INTO leads (name, holder, until) VALUES ('leader', ?, now() + ?::bigint * interval '1 microsecond')
 		ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
 		WHERE leads.holder = excluded.holder OR leads.until NOT BETWEEN now() AND now() + 2 * ?::bigint * interval '1 microsecond'`,
 		caller, LeadFor.Microseconds(), LeadFor.Microseconds())
 	return n > 0, err
 }
 
-// turns counts by the database's clock (GCRA): next_at is when the next turn is
-// due, and may lie behind now by the burst. Further in the future than turns are
-// reserved, it is from before the server's clock was set back, and starts anew; a
-// statement waits for another's no longer than statementTimeout.
-func (d *postgres) turns(ctx context.Context, target string, gap time.Duration, burst, n int, most time.Duration) (first time.Duration, free, shared bool, err error) {
-	all := (time.Duration(n) * gap).Microseconds()
-	furthest := (most + statementTimeout).Microseconds() + all
-	var end int64 // of the reserved turns, from now
-	err = d.reader().queryRow(ctx, `INSERT INTO turns AS t (target, next_at) VALUES (?, now() + ?::bigint * interval '1 microsecond')
+// leaseCalls counts by the database's clock (GCRA): next_at is when the next call may be
+// made, and may lie before now by the burst. If it is later than any lease can be, the
+// server's clock was set back, and it starts anew. A statement waits for another's no
+// longer than statementTimeout.
+func (d *postgres) leaseCalls(ctx context.Context, r CallRate, n int, within time.Duration) (first time.Duration, granted bool, err error) {
+	leased := (time.Duration(n) * r.Gap).Microseconds()
+	latest := (within + statementTimeout).Microseconds() + leased
+	var end int64 // of the leased calls, from now
+	err = d.reader().queryRow(ctx, `INSERT INTO call_rates AS t (target, next_at) VALUES (?, now() + ?::bigint * interval '1 microsecond')
 		ON CONFLICT (target) DO UPDATE SET next_at = CASE WHEN t.next_at > now() + ?::bigint * interval '1 microsecond' THEN excluded.next_at
 			ELSE greatest(t.next_at, now() - ?::bigint * interval '1 microsecond') + ?::bigint * interval '1 microsecond' END
 		WHERE t.next_at NOT BETWEEN now() + ?::bigint * interval '1 microsecond' AND now() + ?::bigint * interval '1 microsecond'
 		RETURNING (extract(epoch FROM t.next_at - now()) * 1000000)::bigint`,
-		target, all, furthest, (time.Duration(burst-1) * gap).Microseconds(), all, most.Microseconds(), furthest).Scan(&end)
+		r.Target, leased, latest, (time.Duration(r.Burst-1) * r.Gap).Microseconds(), leased, within.Microseconds(), latest).Scan(&end)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return 0, false, true, nil
+		return 0, false, nil
 	}
-	return time.Duration(end-all) * time.Microsecond, err == nil, true, err
+	return time.Duration(end-leased) * time.Microsecond, err == nil, err
 }
 
-// writers leaves connections for reading.
-func (*postgres) writers() int { return minConns / 2 }
-
-func (*postgres) oneOf(column string, values any) (condition string, list any) {
-	return column + " = ANY(?)", values
-}
-
-// analyze does what the server does once a minute: a queue grows faster, and until
-// then statements are planned for a small one.
+// analyze does what the server does once a minute. A queue grows faster than that, and
+// until then statements are planned for a small one.
 func (d *postgres) analyze(ctx context.Context) error {
 	rows, err := d.reader().query(ctx, `SELECT relid::regclass::text FROM pg_stat_user_tables
 		WHERE relid IN (to_regclass('builds'), to_regclass('deliveries')) AND n_mod_since_analyze > 1000 + n_live_tup`)
 	if err != nil {
 		return err
 	}
-	var tables []string
-	for rows.Next() {
-		var table string
-		if err := rows.Scan(&table); err != nil {
-			return errors.Join(err, rows.Close())
-		}
-		tables = append(tables, table)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil || len(tables) == 0 {
+	tables, err := collect[string](rows)
+	if err != nil || len(tables) == 0 {
 		return err
 	}
 	_, err = d.reader().exec(ctx, "ANALYZE "+strings.Join(tables, ", "))
 	return err
 }
 
+// checkpoint does nothing: the server looks after its own disk.
 func (*postgres) checkpoint(error) {}
 
-func (d *postgres) ping(ctx context.Context) error {
-	if err := d.pool.Ping(ctx); err != nil {
-		return d.reason(err)
-	}
-	return nil
-}
+func (d *postgres) ping(ctx context.Context) error { return d.pool.Ping(ctx) }
 
-// reason keeps user, name and address of the database to the log.
-func (*postgres) reason(error) error {
-	return errors.New("the database does not answer, or takes nothing; the log says why")
-}
-
-// refused goes by the classes of SQLSTATE: a datum, a constraint, a limit of what a
-// row or statement can be
-// (https://www.postgresql.org/docs/current/errcodes-appendix.html).
-func (*postgres) refused(err error) bool {
+// badRow goes by the classes of SQLSTATE: a bad value, a constraint, a limit of the size of
+// a row or statement (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+func (*postgres) badRow(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && len(e.Code) == 5 && slices.Contains([]string{"22", "23", "54"}, e.Code[:2])
 }
@@ -542,113 +404,4 @@ func (*postgres) refused(err error) bool {
 func (d *postgres) size(ctx context.Context) (used, free int64, err error) {
 	err = d.pool.QueryRow(ctx, `SELECT pg_database_size(current_database())`).Scan(&used)
 	return used, -1, err
-}
-
-// pgxQuerier is a querier over pgx.
-type pgxQuerier struct {
-	conn interface {
-		Exec(ctx context.Context, query string, args ...any) (pgconn.CommandTag, error)
-		Query(ctx context.Context, query string, args ...any) (pgx.Rows, error)
-		QueryRow(ctx context.Context, query string, args ...any) pgx.Row
-	}
-}
-
-func (q pgxQuerier) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	tag, err := q.conn.Exec(ctx, numbered(query), args...)
-	return tag.RowsAffected(), err
-}
-
-func (q pgxQuerier) query(ctx context.Context, query string, args ...any) (cursor, error) {
-	rows, err := q.conn.Query(ctx, numbered(query), args...)
-	if err != nil {
-		return nil, err
-	}
-	return pgxCursor{rows}, nil
-}
-
-func (q pgxQuerier) queryRow(ctx context.Context, query string, args ...any) scanner {
-	return q.conn.QueryRow(ctx, numbered(query), args...)
-}
-
-// timely gives each statement a deadline of its own: what waits for a connection
-// that is dead must not keep it until the work it is for is over.
-type timely struct{ querier }
-
-// statementTimeout is far more than any statement takes.
-const statementTimeout = 10 * time.Second
-
-func (q timely) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
-	defer cancel()
-	return q.querier.exec(ctx, query, args...)
-}
-
-func (q timely) query(ctx context.Context, query string, args ...any) (cursor, error) {
-	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
-	rows, err := q.querier.query(ctx, query, args...)
-	if err != nil {
-		cancel()
-		return nil, err
-	}
-	return timelyCursor{rows, cancel}, nil
-}
-
-func (q timely) queryRow(ctx context.Context, query string, args ...any) scanner {
-	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
-	return timelyRow{q.querier.queryRow(ctx, query, args...), cancel}
-}
-
-type timelyCursor struct {
-	cursor
-	cancel context.CancelFunc
-}
-
-// Close implements cursor.
-func (c timelyCursor) Close() error {
-	defer c.cancel()
-	return c.cursor.Close()
-}
-
-type timelyRow struct {
-	scanner
-	cancel context.CancelFunc
-}
-
-// Scan implements scanner.
-func (r timelyRow) Scan(dest ...any) error {
-	defer r.cancel()
-	return r.scanner.Scan(dest...)
-}
-
-type pgxCursor struct{ pgx.Rows }
-
-// Close implements cursor.
-func (c pgxCursor) Close() error {
-	c.Rows.Close()
-	return nil
-}
-
-// numberedQueries remembers statements with ? replaced by $1, $2, …: there are
-// as many as in this package's text, times the lengths of a few lists.
-type numberedQueries struct{ sync.Map }
-
-var queries numberedQueries //nolint:gochecknoglobals // a cache of pure results
-
-func numbered(query string) string {
-	if q, ok := queries.Load(query); ok {
-		return q.(string) //nolint:forcetypeassert // stored below
-	}
-	var (
-		b strings.Builder
-		n int
-	)
-	for part := range strings.SplitSeq(query, "?") {
-		if n > 0 {
-			b.WriteString("$" + strconv.Itoa(n))
-		}
-		b.WriteString(part)
-		n++
-	}
-	queries.Store(query, b.String())
-	return b.String()
 }

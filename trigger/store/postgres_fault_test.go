@@ -58,27 +58,27 @@ func TestALockHoldsUpNoOther(t *testing.T) {
 	}
 }
 
-// Turns further away than somebody will wait for are not taken, or they would be
-// lost to all.
-func TestTurnsThatAreFarAreNotTaken(t *testing.T) {
+// A call that nobody would wait for is not leased: it would be lost to all.
+func TestCallsThatAreFarAreNotLeased(t *testing.T) {
 	t.Parallel()
 	s := opener(t, server.Database(t))()
 	const gap = 100 * time.Millisecond
-	taken := 0
+	lease := s.LeaseCalls(store.CallRate{Target: "north", Gap: gap, Burst: 1})
+	leased := 0
 	for range 50 {
-		first, free, shared, err := s.Turns(t.Context(), "north", gap, 1, 1, time.Second)
-		if err != nil || !shared {
-			t.Fatal(shared, err)
+		first, granted, err := lease(t.Context(), 1, time.Second)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if free {
-			taken++
+		if granted {
+			leased++
 			if first > time.Second+gap {
-				t.Errorf("a turn in %s", first)
+				t.Errorf("a call in %s", first)
 			}
 		}
 	}
-	if taken < 10 || taken > 20 {
-		t.Errorf("%d turns were taken, want about 11", taken)
+	if leased < 10 || leased > 20 {
+		t.Errorf("%d calls were leased, want about 11", leased)
 	}
 }
 
@@ -97,28 +97,29 @@ func TestStampsFromTheFuture(t *testing.T) {
 		return leads
 	}
 	const gap = time.Second
-	turn := func() time.Duration {
+	rate := other.LeaseCalls(store.CallRate{Target: "north", Gap: gap, Burst: 1})
+	lease := func() time.Duration {
 		t.Helper()
-		first, free, _, err := other.Turns(t.Context(), "north", gap, 1, 5, 30*time.Second)
-		if err != nil || !free {
-			t.Fatalf("no turn: %v", err)
+		first, granted, err := rate(t.Context(), 5, 30*time.Second)
+		if err != nil || !granted {
+			t.Fatalf("no call was leased: %v", err)
 		}
 		return first
 	}
 	if !leads(leader) || leads(other) {
 		t.Error("not the first one leads")
 	}
-	turn()
-	runPostgres(t, database, `UPDATE leads SET until = until + interval '1 second'; UPDATE turns SET next_at = next_at + interval '10 seconds'`)
-	if first := turn(); leads(other) || first < 8*gap {
-		t.Errorf("what can be from before is not kept: a turn in %s", first)
+	lease()
+	runPostgres(t, database, `UPDATE leads SET until = until + interval '1 second'; UPDATE call_rates SET next_at = next_at + interval '10 seconds'`)
+	if first := lease(); leads(other) || first < 8*gap {
+		t.Errorf("what can be from before is not kept: a call in %s", first)
 	}
-	runPostgres(t, database, `UPDATE leads SET until = until + interval '1 hour'; UPDATE turns SET next_at = next_at + interval '1 hour'`)
+	runPostgres(t, database, `UPDATE leads SET until = until + interval '1 hour'; UPDATE call_rates SET next_at = next_at + interval '1 hour'`)
 	if !leads(other) {
 		t.Error("nobody leads for an hour")
 	}
-	if first, next := turn(), turn(); first > gap || next < first+3*gap {
-		t.Errorf("turns in %s and %s, want one now and one behind it", first, next)
+	if first, next := lease(), lease(); first > gap || next < first+3*gap {
+		t.Errorf("calls in %s and %s, want one now and one behind it", first, next)
 	}
 }
 

@@ -7,20 +7,21 @@ import (
 	"slices"
 )
 
-// rows go into one statement together, column by column or row by row as the database
-// likes it best: to be inserted into a table, or as c, which the statement reads.
+// rows go into one statement together, to be inserted into a table, or as the table c that
+// the statement reads. They are sent column by column or row by row, whichever is faster
+// for the database.
 type rows struct {
 	table   string
 	columns []string
 	args    []any // row after row: string, int64, bool or []byte
 }
 
-// grow makes room for so many rows.
+// grow makes room for n rows.
 func (r *rows) grow(n int) { r.args = slices.Grow(r.args, n*len(r.columns)) }
 
 func (r *rows) add(values ...any) { r.args = append(r.args, values...) }
 
-// insert inserts what was added since the last time.
+// insert inserts the rows that were added since the last insert.
 func (r *rows) insert(ctx context.Context, tx *tx) error {
 	if len(r.args) == 0 {
 		return nil
@@ -32,8 +33,8 @@ func (r *rows) insert(ctx context.Context, tx *tx) error {
 	return nil
 }
 
-// pairs runs a statement that reads c, and gives what it returns: a number a row, such as
-// its seq, and a value.
+// pairs runs a statement that reads c and returns two columns: a number, such as the seq of
+// a row, and a value.
 func pairs[T any](ctx context.Context, tx *tx, c *rows, statement string, args ...any) (map[int64]T, error) {
 	all := map[int64]T{}
 	for some := range tx.db.portions(c) {
@@ -59,7 +60,7 @@ func pairs[T any](ctx context.Context, tx *tx, c *rows, statement string, args .
 	return all, nil
 }
 
-// collect reads rows of one column.
+// collect reads rows of one column, and closes them.
 func collect[T any](rows cursor) (all []T, err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {

@@ -18,32 +18,31 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	sqlitedriver "modernc.org/sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
 )
 
-// sqlite is the embedded database: one connection that writes, and a pool of its own
-// that only reads.
+// sqlite is the embedded database: one connection that writes, and a pool of connections
+// that only read.
 type sqlite struct {
-	path   string                 // as the user has it
-	real   string                 // without symbolic links: what the lock and SQLite's other files are named after
-	file   *os.File               // locked
-	opened map[string]os.FileInfo // the files that were opened, by what follows their path
+	path   string                 // as the user gave it
+	real   string                 // without symbolic links: the lock and SQLite's other files are named after it
+	file   *os.File               // the lock
+	opened map[string]os.FileInfo // the files that were opened, by their suffixes
 	writer *sql.DB
 	read   *sql.DB
 }
 
-// readers bounds the connections that only read.
+// readers is the most connections that only read.
 const readers = 4
 
 func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ database, err error) {
 	d := &sqlite{path: path}
-	var made bool
+	var created bool
 	defer func() {
 		if err != nil {
-			if made { // and still locked
+			if created { // and is still locked
 				_ = os.Remove(d.file.Name())
 			}
 			err = errors.Join(err, d.close())
@@ -52,14 +51,14 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ database,
 	if d.real, err = resolve(path); err != nil {
 		return nil, err
 	}
-	if d.file, made, err = lockFile(d.real + ".lock"); err != nil {
+	if d.file, created, err = lockFile(d.real + ".lock"); err != nil {
 		return nil, err
 	}
 	if err := checkFile(d.real); err != nil { // before anything in it is changed
 		return nil, err
 	}
-	// It holds bodies of private repositories: nobody else reads it. SQLite gives
-	// its other files the mode of this one.
+	// It holds bodies of private repositories, so nobody else may read it. SQLite gives its
+	// other files the mode of this one.
 	file, err := os.OpenFile(d.real, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
@@ -67,21 +66,21 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ database,
 	if err := file.Close(); err != nil {
 		return nil, err
 	}
-	for _, suffix := range append(suffixes(), ".lock") { // a backup that was put back may be open to all
+	for _, suffix := range append(suffixes(), ".lock") { // a backup that was put back may be readable by all
 		if info, err := os.Stat(d.real + suffix); err == nil && info.Mode().Perm()&0o077 != 0 {
 			if err := os.Chmod(d.real+suffix, 0o600); err != nil {
-				log.WarnContext(ctx, "others can read the database", "file", d.real+suffix, "error", err)
+				log.LogAttrs(ctx, slog.LevelWarn, "others can read the database", slog.String("file", d.real+suffix), slog.String("error", err.Error()))
 			} else {
-				log.WarnContext(ctx, "others could read the database: its file is yours alone now", "file", d.real+suffix)
+				log.LogAttrs(ctx, slog.LevelWarn, "others could read the database: its file is yours alone now", slog.String("file", d.real+suffix))
 			}
 		}
 	}
-	// What SQLite does where it is built for Linux: the time of a file's last change
-	// need not be on disk. Where there is no such call it stays as it is.
+	// As SQLite does by itself on Linux: the time of a file's last change need not be on
+	// disk. Systems without this call go on as before.
 	_, _ = sqlitedriver.Fdatasync(true)
 	// An acknowledged delivery must survive a power cut: synchronous=FULL.
 	writer := url.Values{
-		"mode":    {"rw"}, // a file that is gone is not made anew
+		"mode":    {"rw"}, // a file that was deleted is not created again
 		"_txlock": {"immediate"},
 		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "temp_store(MEMORY)", "cache_size(-2048)"},
 	}
@@ -118,19 +117,20 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ database,
 	if err != nil {
 		return nil, err
 	}
-	if text != "" { // all of the tables or none
+	if text != "" { // all tables or none
 		number := fmt.Sprintf("PRAGMA user_version = %d;", schemaVersion)
 		if _, err := d.writer.ExecContext(ctx, "BEGIN IMMEDIATE;"+text+number+"COMMIT;"); err != nil {
-			return nil, fmt.Errorf("make the tables: %w", err)
+			return nil, fmt.Errorf("create the tables: %w", err)
 		}
 	}
-	// The process that held them is gone: this one owns the file.
-	freed := `UPDATE builds SET worker = '', due_at = ` + d.now() + ` WHERE due_at > 0 AND due_at > ` + d.now() + ` AND worker <> ''` //nolint:gosec // no text of others
+	// The process that worked these builds has ended: this one owns the file now.
+	now := d.dialect().now
+	freed := `UPDATE builds SET worker = '', due_at = ` + now + ` WHERE due_at > 0 AND due_at > ` + now + ` AND worker <> ''` //nolint:gosec // no foreign text
 	if _, err := d.writer.ExecContext(ctx, freed); err != nil {
 		return nil, fmt.Errorf("take over the queue: %w", err)
 	}
 	d.opened = map[string]os.FileInfo{}
-	for _, suffix := range suffixes() { // SQLite has made them by now
+	for _, suffix := range suffixes() { // SQLite has created them by now
 		if d.opened[suffix], err = os.Stat(d.real + suffix); err != nil {
 			return nil, err
 		}
@@ -151,29 +151,29 @@ func checkFile(path string) error {
 	defer file.Close()
 	var header [64]byte
 	if _, err := io.ReadFull(file, header[:]); err != nil || !bytes.HasPrefix(header[:], []byte("SQLite format 3\x00")) {
-		return nil //nolint:nilerr // SQLite says what it is
+		return nil //nolint:nilerr // SQLite will say what is wrong with it
 	}
 	return checkVersion(int64(binary.BigEndian.Uint32(header[60:])))
 }
 
-// suffixes are what the names of a database's files have behind its path: the
-// database, the log of what was committed last, and an index of that.
+// suffixes are the ends of the names of a database's files: of the database itself, of the
+// write-ahead log with the last commits, and of the index of that log.
 func suffixes() []string { return []string{"", "-wal", "-shm"} }
 
-// uriPath escapes what has a meaning in SQLite's URI file names
+// uriPath escapes the characters that have a meaning in SQLite's URI file names
 // (https://www.sqlite.org/uri.html).
 func uriPath(path string) string {
 	return strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(filepath.ToSlash(path))
 }
 
-// resolve gives the file that a path leads to, or the one that would be made there.
-// Two paths of one file share a lock.
+// resolve gives the file that a path leads to, or the one that would be created there, so
+// that all paths of a file share one lock.
 func resolve(path string) (string, error) {
 	file, err := filepath.EvalSymlinks(path)
 	if !errors.Is(err, os.ErrNotExist) {
 		return file, err
 	}
-	if to, err := os.Readlink(path); err == nil { // a link to a file that is not there yet
+	if to, err := os.Readlink(path); err == nil { // a link to a file that does not exist yet
 		if !filepath.IsAbs(to) {
 			to = filepath.Join(filepath.Dir(path), to)
 		}
@@ -181,17 +181,17 @@ func resolve(path string) (string, error) {
 	}
 	folder, err := filepath.EvalSymlinks(filepath.Dir(path))
 	if errors.Is(err, os.ErrNotExist) {
-		return "", fmt.Errorf("the folder %s is not there: %w", filepath.Dir(path), err)
+		return "", fmt.Errorf("the folder %s does not exist: %w", filepath.Dir(path), err)
 	}
 	return filepath.Join(folder, filepath.Base(path)), err
 }
 
-// lockFile takes a file for this process, and says whether it was made for that.
-// The lock goes with the process, however it ends.
-func lockFile(path string) (_ *os.File, made bool, err error) {
+// lockFile locks a file for this process, and says whether it created the file. The lock
+// ends with the process, however that ends.
+func lockFile(path string) (_ *os.File, created bool, err error) {
 	for {
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600) //nolint:gosec // the path is the user's own setting
-		made := err == nil
+		created := err == nil
 		if errors.Is(err, fs.ErrExist) {
 			f, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // as above
 		}
@@ -206,9 +206,10 @@ func lockFile(path string) (_ *os.File, made bool, err error) {
 			return nil, false, errors.Join(err, f.Close())
 		}
 		if now, err := os.Stat(path); err == nil && os.SameFile(locked, now) {
-			return f, made, nil
+			return f, created, nil
 		}
-		// Meanwhile who had it removed it, and a lock on what is gone keeps nobody out.
+		// The process that had the lock removed the file meanwhile: locking a removed file
+		// keeps nobody out.
 		if err := f.Close(); err != nil {
 			return nil, false, err
 		}
@@ -229,30 +230,30 @@ func (d *sqlite) close() error {
 	return errors.Join(errs...)
 }
 
-// errNotThere means that a file of the database is not where it was opened.
-var errNotThere = errors.New("the database is not what was opened")
+// errMoved means that a file of the database is no longer where it was opened.
+var errMoved = errors.New("the database is not the file that was opened")
 
-// there reports a file that was moved away, deleted or replaced: SQLite goes on
-// to write what nobody will find after a restart.
-func (d *sqlite) there() error {
+// checkMoved returns an error if a file was moved, deleted or replaced. SQLite would go on
+// writing into it, and nobody would find that after a restart.
+func (d *sqlite) checkMoved() error {
 	for _, suffix := range suffixes() {
-		path, otherwise := d.path, ""
+		path, orRestart := d.path, ""
 		if suffix != "" {
-			path, otherwise = d.real+suffix, ", or restart: what it had is saved"
+			path, orRestart = d.real+suffix, ", or restart: its contents are saved"
 		}
 		now, err := os.Stat(path)
 		if err != nil {
-			return fmt.Errorf("%w: a file is gone; put it back%s: %w", errNotThere, otherwise, err)
+			return fmt.Errorf("%w: a file is gone; put it back%s: %w", errMoved, orRestart, err)
 		}
 		if !os.SameFile(d.opened[suffix], now) {
-			return fmt.Errorf("%w: a file was replaced by another; put the first one back, or restart: %s", errNotThere, path)
+			return fmt.Errorf("%w: a file was replaced by another; put the first one back, or restart: %s", errMoved, path)
 		}
 	}
 	return nil
 }
 
 func (d *sqlite) begin(ctx context.Context) (*tx, error) {
-	if err := d.there(); err != nil {
+	if err := d.checkMoved(); err != nil {
 		return nil, err
 	}
 	t, err := d.writer.BeginTx(ctx, nil)
@@ -260,37 +261,30 @@ func (d *sqlite) begin(ctx context.Context) (*tx, error) {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
 	return &tx{
-		querier: sqlQuerier{unhurried{t}},
+		// Its statements are not cut short: it has the lock already, and watching a context
+		// costs the driver a goroutine for each statement. The context counts between two
+		// statements, and at the end.
+		querier: sqlQuerier{t, context.WithoutCancel},
+		dialect: d.dialect(),
 		db:      d,
 		end:     func(context.Context) error { return t.Commit() },
 		undo:    t.Rollback,
 	}, nil
 }
 
-// unhurried is a transaction whose statements are not cut short: it has the lock
-// that it could wait for, and to watch a context costs the driver a goroutine a
-// statement. Between two of them, and at its end, the context counts.
-type unhurried struct{ *sql.Tx }
-
-// ExecContext runs a statement.
-func (t unhurried) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return t.Tx.ExecContext(context.WithoutCancel(ctx), query, args...)
+func (d *sqlite) reader() querier {
+	return sqlQuerier{d.read, func(ctx context.Context) context.Context { return ctx }}
 }
 
-// QueryContext runs a query.
-func (t unhurried) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return t.Tx.QueryContext(context.WithoutCancel(ctx), query, args...)
+// dialect goes by the clock of the process, which owns the file, and has one writer: it
+// needs no locks, and sees all transactions.
+func (*sqlite) dialect() dialect {
+	return dialect{
+		now:          `CAST(round(unixepoch('subsec') * 1000000) AS integer)`,
+		transactions: `0, 0`,
+		among:        func(string) string { return "true" },
+	}
 }
-
-// QueryRowContext runs a query for one row.
-func (t unhurried) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return t.Tx.QueryRowContext(context.WithoutCancel(ctx), query, args...)
-}
-
-func (d *sqlite) reader() querier { return sqlQuerier{d.read} }
-
-// lock has nothing to do: there is one writer.
-func (*sqlite) lock(context.Context, *tx, []int64) error { return nil }
 
 func (d *sqlite) insertRows(ctx context.Context, tx *tx, r *rows) error {
 	into := "INSERT INTO " + r.table + " (" + strings.Join(r.columns, ", ") + ") "
@@ -306,16 +300,14 @@ func (*sqlite) with(r *rows) (text string, args []any) {
 	return "WITH c (" + strings.Join(r.columns, ", ") + ") AS (" + values(r) + ") ", slices.Clip(r.args)
 }
 
-func (*sqlite) among(string) string { return "true" }
-
-// values are placeholders for rows.
+// values are the placeholders of rows.
 func values(r *rows) string {
 	row := "(?" + strings.Repeat(", ?", len(r.columns)-1) + ")"
 	return "VALUES " + row + strings.Repeat(", "+row, len(r.args)/len(r.columns)-1)
 }
 
-// rowsAtOnce is how many rows one statement has at the most. Fewer are parted by
-// powers of two, so that few statements are prepared.
+// rowsAtOnce is the most rows of one statement. Fewer rows are split into powers of two,
+// so that there are few different statements to prepare.
 const rowsAtOnce = 64
 
 func (*sqlite) portions(r *rows) iter.Seq[*rows] {
@@ -334,34 +326,18 @@ func (*sqlite) portions(r *rows) iter.Seq[*rows] {
 	}
 }
 
-// now is the process's own clock: it owns the file.
-func (*sqlite) now() string { return `CAST(round(unixepoch('subsec') * 1000000) AS integer)` }
-
-func (*sqlite) skipLocked() string { return "" }
-
-func (*sqlite) listen(context.Context, chan<- string) {}
-
-func (*sqlite) publish(context.Context, *tx, []string) error { return nil }
-
-func (*sqlite) lead(context.Context, string) (bool, error) { return true, nil }
-
-func (*sqlite) turns(context.Context, string, time.Duration, int, int, time.Duration) (time.Duration, bool, bool, error) {
-	return 0, false, false, nil
-}
-
-func (*sqlite) writers() int { return 1 }
-
 func (*sqlite) oneOf(column string, values any) (condition string, list any) {
 	text, _ := json.Marshal(values) //nolint:errchkjson // strings or numbers
 	return column + " IN (SELECT value FROM json_each(?))", string(text)
 }
 
-// checkpoint moves what is committed out of the log, whose room can be written again
-// then. By itself SQLite does so after a commit, and there is none while the log
-// cannot grow. The same saves what a log has that was deleted: it is still open.
-func (d *sqlite) checkpoint(err error) {
-	e, ok := errors.AsType[*sqlitedriver.Error](err)
-	if full := ok && e.Code()&0xff == sqlitelib.SQLITE_FULL; !full && !errors.Is(err, errNotThere) {
+// checkpoint copies what is committed from the write-ahead log into the database if the
+// disk is full, so that the room of the log can be written again. SQLite itself does that
+// after a commit, and nothing can be committed while the log cannot grow. It also saves
+// the contents of a log that was deleted, because that file is still open.
+func (d *sqlite) checkpoint(failure error) {
+	e, ok := errors.AsType[*sqlitedriver.Error](failure)
+	if full := ok && e.Code()&0xff == sqlitelib.SQLITE_FULL; !full && !errors.Is(failure, errMoved) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), transactionTimeout)
@@ -369,19 +345,15 @@ func (d *sqlite) checkpoint(err error) {
 	_, _ = d.writer.ExecContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`) // the next transaction says whether it helped
 }
 
-func (*sqlite) reason(err error) error { return err }
-
-func (*sqlite) analyze(context.Context) error { return nil }
-
 func (d *sqlite) ping(ctx context.Context) error {
-	if err := d.there(); err != nil {
+	if err := d.checkMoved(); err != nil {
 		return err
 	}
 	return d.read.PingContext(ctx)
 }
 
-// refused goes by the primary result codes (https://www.sqlite.org/rescode.html).
-func (*sqlite) refused(err error) bool {
+// badRow goes by the primary result codes (https://www.sqlite.org/rescode.html).
+func (*sqlite) badRow(err error) bool {
 	e, ok := errors.AsType[*sqlitedriver.Error](err)
 	if !ok {
 		return false
@@ -393,7 +365,7 @@ func (*sqlite) refused(err error) bool {
 	return false
 }
 
-// size counts the database's files, and what is free on the disk they are on.
+// size counts the database's files, and the free bytes of their disk.
 func (d *sqlite) size(context.Context) (used, free int64, err error) {
 	for _, suffix := range []string{"", "-wal"} {
 		info, err := os.Stat(d.real + suffix)
@@ -412,17 +384,18 @@ func (d *sqlite) size(context.Context) (used, free int64, err error) {
 	return used, int64(fs.Bavail) * int64(fs.Bsize), nil //nolint:gosec,unconvert // a disk of 8 EiB is out of reach; the types differ between systems
 }
 
-// sqlQuerier is a querier over database/sql.
+// sqlQuerier is a querier of database/sql.
 type sqlQuerier struct {
 	conn interface {
 		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 	}
+	within func(ctx context.Context) context.Context // the context of a statement
 }
 
 func (q sqlQuerier) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	res, err := q.conn.ExecContext(ctx, query, args...)
+	res, err := q.conn.ExecContext(q.within(ctx), query, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -430,9 +403,9 @@ func (q sqlQuerier) exec(ctx context.Context, query string, args ...any) (int64,
 }
 
 func (q sqlQuerier) query(ctx context.Context, query string, args ...any) (cursor, error) {
-	return q.conn.QueryContext(ctx, query, args...) //nolint:rowserrcheck // the caller's affair
+	return q.conn.QueryContext(q.within(ctx), query, args...) //nolint:rowserrcheck // the caller looks at it
 }
 
 func (q sqlQuerier) queryRow(ctx context.Context, query string, args ...any) scanner {
-	return q.conn.QueryRowContext(ctx, query, args...)
+	return q.conn.QueryRowContext(q.within(ctx), query, args...)
 }

@@ -181,7 +181,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	}{
 		"no logger":           {store.Options{Database: "x.db"}, "Options.Logger is missing"},
 		"no database":         {store.Options{Logger: logger(t)}, "Options.Database is missing"},
-		"a folder that isn't": {store.Options{Logger: logger(t), Database: filepath.Join(t.TempDir(), "none", "x.db")}, "/none is not there: "},
+		"a folder that isn't": {store.Options{Logger: logger(t), Database: filepath.Join(t.TempDir(), "none", "x.db")}, "/none does not exist: "},
 		"a bad URL":           {store.Options{Logger: logger(t), Database: "postgres://u:secret@h:port/db"}, "not a valid URL"},
 		"another database":    {store.Options{Logger: logger(t), Database: "mysql://u:secret@h/db"}, "give the path of a SQLite file"},
 	} {

@@ -12,10 +12,10 @@ type QueueStat struct {
 	Target string
 	State  State
 	Builds int64
-	Oldest time.Time // delivery of the oldest of them
+	Oldest time.Time // when the delivery of the oldest of them was received
 }
 
-// Queue counts the unresolved builds. It reads an index of just those: a million
+// Queue counts the unresolved builds. It reads an index of these builds alone: a million
 // of them take about a tenth of a second.
 func (s *Store) Queue(ctx context.Context) (stats []QueueStat, err error) {
 	rows, err := s.db.reader().query(ctx, `SELECT target, state, count(*), min(received_at) FROM builds
@@ -38,15 +38,6 @@ func (s *Store) Queue(ctx context.Context) (stats []QueueStat, err error) {
 	return stats, rows.Err()
 }
 
-// Size returns the bytes that the database takes, and the bytes that are free
-// where it is; -1 if that cannot be known.
+// Size returns the bytes that the database takes, and the free bytes of its disk: -1 if
+// they cannot be known.
 func (s *Store) Size(ctx context.Context) (used, free int64, err error) { return s.db.size(ctx) }
-
-// Analyze keeps statements quick while the tables grow. It is for who leads, every
-// few seconds.
-func (s *Store) Analyze(ctx context.Context) error {
-	if err := s.db.analyze(ctx); err != nil {
-		return fmt.Errorf("statistics of the tables: %w", err)
-	}
-	return nil
-}

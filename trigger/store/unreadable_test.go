@@ -61,9 +61,9 @@ func TestUnreadableRow(t *testing.T) {
 				listed[d.ID] = d.Unreadable
 			}
 			for id, want := range map[string]string{
-				bad.ID: "received_at holds 9215500000000000000, which is no time; deadline holds -9215500000000000000, which is no time; " +
-					"called_at holds 9215500000000000000, which is no time",
-				bad.Delivery: "received_at holds 9215500000000000000, which is no time",
+				bad.ID: "received_at holds 9215500000000000000, which is not a time; deadline holds -9215500000000000000, which is not a time; " +
+					"called_at holds 9215500000000000000, which is not a time",
+				bad.Delivery: "received_at holds 9215500000000000000, which is not a time",
 				good.ID:      "", good.Delivery: "",
 			} {
 				if got, ok := listed[id]; !ok || got != want {

@@ -1,0 +1,178 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Hold is why a build may not be called now.
+type Hold string
+
+// The holds. A build that is held is due as soon as what holds it is resolved.
+const (
+	NoHold    Hold = ""
+	HoldOrder Hold = "an earlier build of the same rule, repository, ref and job is not resolved"
+	HoldCall  Hold = "another call for the same job, and ref or commit, is not resolved"
+)
+
+// HoldFor is the longest that an unresolved build holds its successors, counted from its
+// delivery.
+const HoldFor = time.Hour
+
+// lookAgain is when a build that is held by another's call is due at the latest: two calls
+// may hold it, and only one of them wakes it.
+const lookAgain = 15 * time.Second
+
+// BeginCall moves a waiting build to calling, in the name of this process, unless
+// something holds it. It returns ErrStale if b is not what is stored. A build is held by
+//
+//   - an earlier build of its ordering key, unless it was asked for by hand;
+//   - an unresolved call of b.Service for the same job, and ref or commit, whichever
+//     target made it: if both calls got no answer, neither could tell which of them
+//     started a build of the service. A call for another commit of the ref can be told
+//     apart as soon as the service says what it builds, and holds for HoldFor at most.
+//
+// With the call it stores CalledThere, and the highest number that any build of the job
+// has seen: the number of this call will be higher.
+func (s *Store) BeginCall(ctx context.Context, b *Build, now time.Time) (Hold, error) {
+	w := &write{kind: writeCall, locks: callLock(b), build: b, now: now}
+	if err := s.enqueue(ctx, w); err != nil {
+		return NoHold, err
+	}
+	b.version++
+	if w.hold == NoHold {
+		b.State, b.Reason, b.Caller, b.CalledAt, b.Asked = Calling, "", s.caller, fromMicros(micros(now)), 0
+		b.Attempts++
+	}
+	return w.hold, nil
+}
+
+// Hold holds the build as BeginCall does, if something holds it, and changes nothing if
+// nothing does.
+func (s *Store) Hold(ctx context.Context, b *Build, now time.Time) (Hold, error) {
+	w := &write{kind: writeHold, locks: callLock(b), build: b, now: now}
+	if err := s.enqueue(ctx, w); err != nil {
+		return NoHold, err
+	}
+	if w.hold != NoHold {
+		b.version++
+	}
+	return w.hold, nil
+}
+
+// callAll is BeginCall for all that share a transaction. They go in rounds, because the
+// calls of one statement do not see each other. Each call begins with a whole lease.
+func (s *Store) callAll(ctx context.Context, tx *tx, all []*write) error {
+	for len(all) > 0 {
+		round, later := disjoint(all, func(w *write) []any {
+			keys := []any{refKey(w.build)}
+			if w.build.Commit != "" {
+				keys = append(keys, commitKey(w.build))
+			}
+			return keys
+		})
+		begun, err := pairs[int64](ctx, tx, callRows(round), `UPDATE builds SET state = 'calling', reason = '', caller = ?, due_at = `+tx.now+` + ?, worker = ?,
+			service = c.service, called_at = c.now, called_there = c.there, known_no = coalesce((`+highest+`), 0),
+			attempts = builds.attempts + 1, asked = 0, held = 0, version = builds.version + 1
+			FROM c WHERE builds.seq = c.seq AND `+tx.among("builds.seq")+` AND builds.version = c.version
+			AND NOT (`+heldByOrder+` OR `+heldByCall+`) RETURNING builds.seq, 0`,
+			s.caller, Lease.Microseconds(), s.caller)
+		if err != nil {
+			return fmt.Errorf("begin calls: %w", err)
+		}
+		var held []*write
+		for _, w := range round {
+			w.hold = NoHold
+			if _, ok := begun[w.build.Seq]; !ok {
+				held = append(held, w)
+			}
+		}
+		if err := holdAll(ctx, tx, held); err != nil {
+			return err
+		}
+		for _, w := range held {
+			if w.hold == NoHold { // else it would have been called
+				w.err = ErrStale
+			}
+		}
+		all = later
+	}
+	return nil
+}
+
+// holdAll is Hold for all that share a transaction. A build is due again when the first of
+// the earlier ones has held it for HoldFor.
+func holdAll(ctx context.Context, tx *tx, all []*write) error {
+	const first = `(` + earlier + ` ORDER BY e.seq LIMIT 1)`
+	held, err := pairs[int64](ctx, tx, callRows(all), `UPDATE builds SET service = c.service, worker = '',
+		held = CASE WHEN `+heldByOrder+` THEN 1 ELSE 2 END, reason = CASE WHEN `+heldByOrder+` THEN ? ELSE ? END,
+		due_at = `+tx.now+` + CASE WHEN NOT `+heldByOrder+` THEN ? WHEN `+first+` - c.since < ? THEN `+first+` - c.since ELSE ? END, version = builds.version + 1
+		FROM c WHERE builds.seq = c.seq AND `+tx.among("builds.seq")+` AND builds.version = c.version
+		AND (`+heldByOrder+` OR `+heldByCall+`) RETURNING builds.seq, builds.held`,
+		string(HoldOrder), string(HoldCall), lookAgain.Microseconds(), longestWait.Microseconds(), longestWait.Microseconds())
+	if err != nil {
+		return fmt.Errorf("hold builds: %w", err)
+	}
+	for _, w := range all {
+		w.hold = []Hold{NoHold, HoldOrder, HoldCall}[held[w.build.Seq]]
+	}
+	return nil
+}
+
+// callRows are what a statement has to know of the builds that are to be called.
+func callRows(all []*write) *rows {
+	c := &rows{columns: []string{"seq", "version", "service", "now", "there", "since"}}
+	for _, w := range all {
+		c.add(w.build.Seq, w.build.version, w.build.Service, micros(w.now), micros(w.build.CalledThere), micros(w.now.Add(-HoldFor)))
+	}
+	return c
+}
+
+// Conditions of a build that has a row in c.
+const (
+	// earlier are the earlier builds of its ordering key that hold it.
+	earlier = `SELECT e.received_at FROM builds e WHERE e.ref = builds.ref AND e.job_id = builds.job_id AND e.target = builds.target
+		AND e.rule = builds.rule AND e.repository = builds.repository
+		AND e.seq < c.seq AND e.unresolved AND NOT e.by_hand AND e.received_at > c.since`
+	heldByOrder = `(NOT builds.by_hand AND EXISTS (` + earlier + `))`
+	heldByCall  = `EXISTS (SELECT 1 FROM builds r WHERE r.ref = builds.ref AND r.job_id = builds.job_id AND r.service = c.service
+			AND r.unresolved AND r.state <> 'waiting' AND r.seq <> c.seq AND (r.received_at > c.since OR r.tag <> '' OR r.commit_id = ''))
+		OR EXISTS (SELECT 1 FROM builds m WHERE m.commit_id = builds.commit_id AND m.job_id = builds.job_id AND m.service = c.service
+			AND m.commit_id <> '' AND m.unresolved AND m.state <> 'waiting' AND m.seq <> c.seq)`
+	// highest is the highest number that was seen of its job.
+	highest = `SELECT s.seen_no FROM builds s WHERE s.service = c.service AND s.job_id = builds.job_id AND s.seen_no > 0 ORDER BY s.seen_no DESC LIMIT 1`
+)
+
+// disjoint takes the writes that share no key with an earlier one, and leaves the others
+// for later.
+func disjoint(all []*write, keys func(w *write) []any) (round, later []*write) {
+	taken := map[any]bool{}
+	for _, w := range all {
+		its := keys(w)
+		if slices.ContainsFunc(its, func(k any) bool { return taken[k] }) {
+			later = append(later, w)
+			continue
+		}
+		for _, k := range its {
+			taken[k] = true
+		}
+		round = append(round, w)
+	}
+	return round, later
+}
+
+// callLock are the keys of locks that serialise, among replicas, the calls that hold each
+// other, and with them the order of each ordering key. Builds that hold each other have
+// one of them in common. The id of a job is unique among all services.
+func callLock(b *Build) []int64 {
+	locks := []int64{refKey(b)}
+	if b.Commit != "" {
+		locks = append(locks, commitKey(b))
+	}
+	return locks
+}
+
+func refKey(b *Build) int64    { return lockKey("call", b.JobID, b.Ref) }
+func commitKey(b *Build) int64 { return lockKey("commit", b.JobID, b.Commit) }
