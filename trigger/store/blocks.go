@@ -4,47 +4,44 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
-	"math/bits"
 	"slices"
 	"strings"
 	"time"
 )
 
-// An index for each filter of a list would be paid for by every delivery. In their place
-// are blocks: for a run of rows, when they were received, and a Bloom filter of the values
-// by which they are listed and which never change. A list or a look for what is old reads
-// the blocks and leaves out the rows of those that cannot have it. They are written aside,
-// when rows are committed; rows of no block are read.
+// Blocks take the place of an index for each filter of a list: every delivery would pay
+// for these indexes. A block describes a run of rows: when they were received, and a Bloom
+// filter of the values by which rows are listed, which never change. Lists and pruning read
+// the blocks, and leave out the rows of the blocks that do not fit. Blocks are written in
+// the background, after the rows; rows without a block are always read.
 
-// blocked is a table with blocks.
-type blocked struct {
+// blockTable is a table with blocks.
+type blockTable struct {
 	table   string
-	only    string   // the condition of the rows that blocks tell of
+	only    string   // the condition of the rows that have blocks
 	columns []string // whose values are in the filter
 }
 
-func blockedBuilds() blocked {
-	return blocked{"builds", "seq > 0", []string{"rule", "target", "job_id", "repository", "ref"}}
-}
-
-// Those of the ignored log are few, and most are soon forgotten.
-func blockedDeliveries() blocked {
-	return blocked{"deliveries", "outcome = 'accepted'", []string{"source", "repository", "ref"}}
-}
+var (
+	buildBlocks = blockTable{"builds", "seq > 0", []string{"rule", "target", "job_id", "repository", "ref"}}
+	// The ignored log has no blocks: it has few rows, and most are deleted soon.
+	deliveryBlocks = blockTable{"deliveries", "outcome = 'accepted'", []string{"source", "repository", "ref"}}
+)
 
 const (
-	blockRows     = 256  // that a block tells of
-	blockLong     = 4096 // seqs after which it ends though it has fewer: where the others are of the ignored log
-	blockParts    = 8    // equal runs of seqs in a block that the filter tells apart
+	blockRows     = 256  // rows of a block
+	blockLong     = 4096 // seqs after which a block ends with fewer rows: the others are of the ignored log
+	blockParts    = 8    // parts of a block that its filter tells apart
 	blocksAtOnce  = 16   // written in one transaction
 	blockInterval = time.Second
 )
 
-// span is a run of rows, both ends included.
+// span is a run of rows by their seqs, both ends included.
 type span struct{ first, last int64 }
 
-// block is what is known of the rows of a span.
+// block describes the rows of a span.
 type block struct {
 	span
 	earliest, latest int64 // received_at
@@ -52,68 +49,35 @@ type block struct {
 	filter           bloom
 }
 
-// part gives the seqs of one part.
+// part gives the seqs of a part.
 func (b *block) part(n int64) span {
 	return span{b.first + n*b.length(), min(b.first+(n+1)*b.length()-1, b.last)}
 }
 
-// length is how many seqs a part has; the last ones may have fewer.
+// length is how many seqs a part has; the last parts may have fewer.
 func (b *block) length() int64 { return (b.last - b.first + blockParts) / blockParts }
 
 // has tells whether a part may have a row with a value, by its key.
 func (b *block) has(part int64, key uint64) bool { return b.filter.has(partKey(key, part)) }
 
-// valueKey stands for a value of a column in filters, partKey for one in a part.
+// valueKey stands for a value of a column, partKey for a value in one part of a block.
 func valueKey(column, value string) uint64 { return uint64(lockKey(column, value)) } //nolint:gosec // all 64 bits
 
 func partKey(key uint64, part int64) uint64 {
 	key += uint64(part+1) * 0x9e3779b97f4a7c15 //nolint:gosec // small
-	key = (key ^ key>>30) * 0xbf58476d1ce4e5b9 // the end of SplitMix64: a bit changes half of all
+	key = (key ^ key>>30) * 0xbf58476d1ce4e5b9 // the end of SplitMix64: each bit changes half of all bits
 	key = (key ^ key>>27) * 0x94d049bb133111eb
 	return key ^ key>>31
 }
 
-// bloom is a Bloom filter: it has all keys that were added, and one in a thousand others.
-type bloom []byte
-
-const (
-	bloomBits   = 15 // a key
-	bloomProbes = 10
-)
-
-func newBloom(keys []uint64) bloom {
-	f := make(bloom, len(keys)*bloomBits/8+1)
-	for _, key := range keys {
-		for n := range bloomProbes {
-			at := f.at(key, n)
-			f[at/8] |= 1 << (at % 8)
-		}
-	}
-	return f
-}
-
-func (f bloom) has(key uint64) bool {
-	for n := range bloomProbes {
-		if at := f.at(key, n); f[at/8]&(1<<(at%8)) == 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// at is the nth bit of a key. The halves of the key make as many as are needed (Kirsch,
-// Mitzenmacher: Less Hashing, Same Performance).
-func (f bloom) at(key uint64, n int) uint64 {
-	at, _ := bits.Mul64(key+uint64(n)*(key<<32|1), uint64(len(f))*8) //nolint:gosec // small
-	return at
-}
-
-// spans gives the spans up to a seq that may have what is looked for, the newest first,
-// until do returns false: those of the blocks, or of their parts, that fit, and of no
-// block. Those with a gap between them that costs less than a statement are one. values
-// is whether fit needs the filter.
-func (s *Store) spans(ctx context.Context, t blocked, high, gap int64, values bool, fit func(b *block, part int64) bool, do func(span) (more bool, err error)) error {
-	for n := 8; ; n = min(4*n, 512) { // few where the newest rows fit
+// spans calls do for the spans up to a seq that may have rows which fit, the newest first,
+// until do returns false: for the parts of blocks that fit, and for rows without a block.
+// Spans with at most gap seqs between them are one: reading these costs less than another
+// statement. values says whether fit needs the filter.
+func (s *Store) spans(ctx context.Context, t blockTable, high, gap int64, values bool,
+	fit func(b *block, part int64) bool, do func(span) (more bool, err error),
+) error {
+	for n := 8; ; n = min(4*n, 512) { // few at first: the newest rows may be enough
 		blocks, err := s.blocks(ctx, t, high, n, values)
 		if err != nil {
 			return err
@@ -130,7 +94,7 @@ func (s *Store) spans(ctx context.Context, t blocked, high, gap int64, values bo
 		}
 		for _, b := range blocks {
 			if b.last > high {
-				continue // of two replicas: the rows of both are in the other
+				continue // written by another replica at the same time: a later block has its rows
 			}
 			add(span{b.last + 1, high})
 			for n := int64(blockParts - 1); n >= 0; n-- {
@@ -154,8 +118,8 @@ func (s *Store) spans(ctx context.Context, t blocked, high, gap int64, values bo
 	}
 }
 
-// blocks reads up to n of those that end at a seq or before, the newest first.
-func (s *Store) blocks(ctx context.Context, t blocked, high int64, n int, values bool) (blocks []*block, err error) {
+// blocks reads up to n blocks that end at a seq or before, the newest first.
+func (s *Store) blocks(ctx context.Context, t blockTable, high int64, n int, values bool) (blocks []*block, err error) {
 	columns := "last_seq, first_seq, earliest, latest"
 	if t.table == "deliveries" {
 		columns += ", emptied"
@@ -163,7 +127,8 @@ func (s *Store) blocks(ctx context.Context, t blocked, high int64, n int, values
 	if values {
 		columns += ", filter"
 	}
-	rows, err := s.db.reader().query(ctx, `SELECT `+columns+` FROM `+t.table+`_blocks WHERE last_seq <= ? ORDER BY last_seq DESC LIMIT ?`, high, n)
+	rows, err := s.db.reader().query(ctx, `SELECT `+columns+` FROM `+t.table+`_blocks
+		WHERE last_seq <= ? ORDER BY last_seq DESC LIMIT ?`, high, n)
 	if err != nil {
 		return nil, err
 	}
@@ -187,36 +152,39 @@ func (s *Store) blocks(ctx context.Context, t blocked, high int64, n int, values
 
 // blockWriter writes the blocks of a table.
 type blockWriter struct {
-	blocked
-	complete int64 // up to here every row that will ever be is there to be read
+	blockTable
+	complete int64 // up to here every row is committed that ever will be
 	looked   int64 // up to here there were too few rows for another block
-	before   int64 // the last seq a look ago
-	mark     int64 // that before xmax was read
-	xmax     int64
+
+	// What moves complete on, see advance.
+	before int64 // the last seq, a look ago
+	mark   int64 // the last seq, a look before xmax was read
+	xmax   int64
 }
 
 func (s *Store) blockLoop() {
-	ctx := s.life
 	ticker := time.NewTicker(blockInterval)
 	defer ticker.Stop()
-	for tables := []*blockWriter{{blocked: blockedBuilds()}, {blocked: blockedDeliveries()}}; ; {
+	for tables := []*blockWriter{{blockTable: buildBlocks}, {blockTable: deliveryBlocks}}; ; {
 		select {
 		case <-ticker.C:
-		case <-ctx.Done():
+		case <-s.life.Done():
 			return
 		}
 		for _, c := range tables {
-			if err := s.writeBlocks(ctx, c); err != nil && ctx.Err() == nil {
-				s.log.DebugContext(ctx, "lists get slower: what their rows have was not written", "table", c.table, "error", err)
+			if err := s.writeBlocks(s.life, c); err != nil && s.life.Err() == nil {
+				s.log.LogAttrs(s.life, slog.LevelDebug, "blocks were not written: lists become slower",
+					slog.String("table", c.table), slog.String("error", err.Error()))
 			}
 		}
 	}
 }
 
-// writeBlocks writes what blocks there are to write.
+// writeBlocks writes the blocks of the rows that have none.
 func (s *Store) writeBlocks(ctx context.Context, c *blockWriter) error {
 	var newest, xmin, xmax int64
-	if err := s.db.reader().queryRow(ctx, `SELECT coalesce(max(seq), 0), `+s.db.dialect().transactions+` FROM `+c.table).Scan(&newest, &xmin, &xmax); err != nil {
+	if err := s.db.reader().queryRow(ctx, `SELECT coalesce(max(seq), 0), `+s.db.dialect().transactions+` FROM `+c.table).
+		Scan(&newest, &xmin, &xmax); err != nil {
 		return err
 	}
 	c.advance(newest, xmin, xmax)
@@ -226,15 +194,16 @@ func (s *Store) writeBlocks(ctx context.Context, c *blockWriter) error {
 			return err
 		}
 		if time.Since(began) > 5*time.Second {
-			s.log.InfoContext(ctx, "lists are slow until it is written what their rows have", "table", c.table, "rows_left", c.complete-last)
+			s.log.LogAttrs(ctx, slog.LevelInfo, "lists are slow until their blocks are written",
+				slog.String("table", c.table), slog.Int64("rows_left", c.complete-last))
 			began = time.Now()
 		}
 	}
 }
 
-// writeNextBlocks writes the next blocks, and tells where they end and whether there may be
-// more. Meanwhile nothing is forgotten: SQLite gives the seqs of the last rows anew when
-// they are gone.
+// writeNextBlocks writes some blocks, and returns where they end and whether there may be
+// more. Meanwhile no rows are pruned: SQLite gives the seqs of the last rows a second time
+// when they are deleted.
 func (s *Store) writeNextBlocks(ctx context.Context, c *blockWriter) (last int64, more bool, err error) {
 	s.pruning.Lock()
 	defer s.pruning.Unlock()
@@ -249,7 +218,7 @@ func (s *Store) writeNextBlocks(ctx context.Context, c *blockWriter) (last int64
 	}
 	var made []*block
 	for len(made) < blocksAtOnce {
-		b, err := s.readBlock(ctx, c.blocked, last+1, complete)
+		b, err := s.readBlock(ctx, c.blockTable, last+1, complete)
 		if err != nil {
 			return 0, false, err
 		}
@@ -274,10 +243,10 @@ func (s *Store) writeNextBlocks(ctx context.Context, c *blockWriter) (last int64
 	return last, len(made) == blocksAtOnce, err
 }
 
-// settle moves complete on. Postgres gives a seq before the commit, so a lower one may
-// come into sight after a higher one: but not once all transactions have ended that ran
-// when the higher one was seen. One that has a seq has its number a moment later at the
-// most; so that is read one look after the seq.
+// advance moves complete on. PostgreSQL gives a seq before the commit, so that a lower seq
+// may be committed after a higher one: but not after the end of all transactions that ran
+// when the higher one was seen. A transaction may get its own number a moment after its
+// first seq: so the numbers are those of one look later.
 func (c *blockWriter) advance(newest, xmin, xmax int64) {
 	if xmin >= c.xmax {
 		c.complete, c.mark, c.xmax = c.mark, c.before, xmax
@@ -285,8 +254,8 @@ func (c *blockWriter) advance(newest, xmin, xmax int64) {
 	c.before = newest
 }
 
-// readBlock makes the block that begins at a seq, nil if there are not rows enough.
-func (s *Store) readBlock(ctx context.Context, t blocked, first, complete int64) (_ *block, err error) {
+// readBlock makes the block that begins at a seq, or nil if there are too few rows.
+func (s *Store) readBlock(ctx context.Context, t blockTable, first, complete int64) (_ *block, err error) {
 	rows, err := s.db.reader().query(ctx, `SELECT seq, received_at, `+strings.Join(t.columns, ", ")+` FROM `+t.table+`
 		WHERE seq BETWEEN ? AND ? AND `+t.only+` ORDER BY seq LIMIT ?`, first, complete, blockRows)
 	if err != nil {
@@ -319,7 +288,7 @@ func (s *Store) readBlock(ctx context.Context, t blocked, first, complete int64)
 	}
 	if len(seqs) < blockRows {
 		if complete-first < blockLong {
-			return nil, nil //nolint:nilnil // as it says
+			return nil, nil //nolint:nilnil // too few rows
 		}
 		b.last = complete
 	}

@@ -62,12 +62,12 @@ func PostgresStatements() []string {
 // WriteBlocks writes the blocks of all that is committed, or as many as that many looks
 // find to write.
 func WriteBlocks(ctx context.Context, s *Store, looks int) error {
-	for _, t := range []blocked{blockedBuilds(), blockedDeliveries()} {
+	for _, t := range []blockTable{buildBlocks, deliveryBlocks} {
 		var newest int64
 		if err := s.db.reader().queryRow(ctx, `SELECT coalesce(max(seq), 0) FROM `+t.table).Scan(&newest); err != nil {
 			return err
 		}
-		c := &blockWriter{blocked: t}
+		c := &blockWriter{blockTable: t}
 		for n := 1; c.complete < newest && n != looks; n++ {
 			if err := s.writeBlocks(ctx, c); err != nil {
 				return err

@@ -15,22 +15,22 @@ import (
 // MaxPage is the most rows that a page can have.
 const MaxPage = 1000
 
-// DefaultPage is how many it has where nobody says.
+// DefaultPage is how many rows a page has if nothing else is asked for.
 const DefaultPage = 50
 
-// BuildFilter selects builds: those that fit all fields that are set.
+// BuildFilter selects the builds that fit all fields which are set.
 type BuildFilter struct {
 	State, Rule, Target, JobID, Repository, Delivery string
 
 	Ref      string // in full, or the short name of a branch or tag
-	ReplayOf string // the build they repeat
+	ReplayOf string // the build that they repeat
 
-	Since, Until time.Time // of the delivery; until is not included
-	After        string    // the cursor that the page before gave
+	Since, Until time.Time // when the delivery was received; Until is not included
+	After        string    // the cursor of the page before
 	Limit        int       // rows; DefaultPage if not set, MaxPage at most
 }
 
-// where is the filter without its page.
+// where gives the conditions of the filter.
 func (f *BuildFilter) where() *where {
 	w := &where{}
 	if f.Delivery != "" {
@@ -43,10 +43,10 @@ func (f *BuildFilter) where() *where {
 	switch state := State(f.State); {
 	case w.few, state == "", state == Started:
 	case state.Final():
-		w.add("state IN ('dead', 'superseded', 'dry_run')") // what an index has
+		w.add("state IN ('dead', 'superseded', 'dry_run')") // the condition of an index
 		w.indexed = true
 	default:
-		w.by("due_at > 0") // as long as it is not final
+		w.by("due_at > 0") // as of every unresolved build
 	}
 	w.value("rule", f.Rule)
 	w.value("target", f.Target)
@@ -57,9 +57,8 @@ func (f *BuildFilter) where() *where {
 	return w
 }
 
-// Builds lists builds, the newest first, without their attempts' log. next is the
-// cursor of the page after it, "" for the last one. A cursor that Builds did not
-// give is an error.
+// Builds lists builds, the newest first. next is the cursor of the next page, "" if this is
+// the last one. A cursor that Builds did not give is an error.
 func (s *Store) Builds(ctx context.Context, f BuildFilter) (builds []*Build, next string, err error) {
 	high, err := below(f.After)
 	if err != nil {
@@ -72,7 +71,7 @@ func (s *Store) Builds(ctx context.Context, f BuildFilter) (builds []*Build, nex
 		builds = append(builds, b)
 		return err
 	}
-	if err := s.find(ctx, blockedBuilds(), buildColumns, w, high, limit+1); err != nil {
+	if err := s.find(ctx, buildBlocks, buildColumns, w, high, limit+1); err != nil {
 		return nil, "", fmt.Errorf("list builds: %w", err)
 	}
 	if len(builds) > limit {
@@ -82,22 +81,22 @@ func (s *Store) Builds(ctx context.Context, f BuildFilter) (builds []*Build, nex
 	return builds, next, nil
 }
 
-// ErrFilter means that a filter makes no sense.
+// ErrFilter means that a filter is not valid.
 var ErrFilter = errors.New("not a valid filter")
 
-// DeliveryFilter selects deliveries: those that fit all fields that are set.
+// DeliveryFilter selects the deliveries that fit all fields which are set.
 type DeliveryFilter struct {
 	Source, Outcome, Reason, Repository string
 
-	Ref          string    // as that of builds
-	Since, Until time.Time // until is not included
-	After        string    // the cursor that the page before gave
+	Ref          string    // in full, or the short name of a branch or tag
+	Since, Until time.Time // Until is not included
+	After        string    // the cursor of the page before
 	Limit        int       // rows; DefaultPage if not set, MaxPage at most
 }
 
-// Deliveries lists deliveries, the newest first, without header, body and
-// verdicts. next is the cursor of the page after it, "" for the last one. A cursor that
-// Deliveries did not give is an error.
+// Deliveries lists deliveries, the newest first, without header, body and verdicts. next is
+// the cursor of the next page, "" if this is the last one. A cursor that Deliveries did not
+// give is an error.
 func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) (deliveries []*Delivery, next string, err error) {
 	high, err := below(f.After)
 	if err != nil {
@@ -116,8 +115,8 @@ func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) (deliveries []
 				d             Delivery
 				seq, received int64
 			)
-			if err := row.Scan(&seq, &d.ID, &d.Source, &d.Provider, &d.HostID, &d.Event, &d.Repository, &d.Ref, &d.Commit, &received,
-				&d.Outcome, &d.Reason, &d.ReplayOf); err != nil {
+			if err := row.Scan(&seq, &d.ID, &d.Source, &d.Provider, &d.HostID, &d.Event, &d.Repository, &d.Ref, &d.Commit,
+				&received, &d.Outcome, &d.Reason, &d.ReplayOf); err != nil {
 				return err
 			}
 			var bad unreadable
@@ -126,8 +125,8 @@ func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) (deliveries []
 			all = append(all, listed{&d, seq})
 			return nil
 		}
-		if err := s.find(ctx, blockedDeliveries(), "seq, id, source, provider, host_id, event, repository, ref, commit_id, received_at, outcome, reason, replay_of",
-			w, high, limit+1); err != nil {
+		const columns = "seq, id, source, provider, host_id, event, repository, ref, commit_id, received_at, outcome, reason, replay_of"
+		if err := s.find(ctx, deliveryBlocks, columns, w, high, limit+1); err != nil {
 			return nil, "", fmt.Errorf("list deliveries: %w", err)
 		}
 	}
@@ -142,15 +141,15 @@ func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) (deliveries []
 	return deliveries, next, nil
 }
 
-// wheres are the filter without its page: the rows that fit are those of all of them.
-// Blocks tell of accepted deliveries alone, and the few others have an index.
+// wheres gives the conditions of the filter: of rows that fit one or the other. Accepted
+// deliveries have blocks, and the few others have an index.
 func (f *DeliveryFilter) wheres() []*where {
-	accepted, aside := &where{}, &where{few: true}
+	accepted, ignored := &where{}, &where{few: true}
 	accepted.add("outcome = 'accepted'")
-	aside.add("outcome <> 'accepted'")
-	for _, w := range []*where{accepted, aside} {
+	ignored.add("outcome <> 'accepted'")
+	for _, w := range []*where{accepted, ignored} {
 		if f.Source != "" {
-			w.add("source || '' = ?", f.Source) // not by the index for duplicates
+			w.add("source || '' = ?", f.Source) // an expression, to keep the planner from the index for duplicates
 			w.keys = append(w.keys, []uint64{valueKey("source", f.Source)})
 		}
 		w.value("repository", f.Repository)
@@ -163,23 +162,23 @@ func (f *DeliveryFilter) wheres() []*where {
 		return []*where{accepted}
 	case "":
 		switch {
-		case f.Reason != "": // what was accepted has none
+		case f.Reason != "": // accepted deliveries have none
 		case len(accepted.conditions) == 1:
-			return []*where{{}} // all of them
+			return []*where{{}} // all rows
 		default:
-			return []*where{accepted, aside}
+			return []*where{accepted, ignored}
 		}
 	default:
-		aside.equal("outcome", f.Outcome)
+		ignored.equal("outcome", f.Outcome)
 	}
-	return []*where{aside}
+	return []*where{ignored}
 }
 
-// find reads the rows that fit, the newest first, up to a seq and a number of them.
-func (s *Store) find(ctx context.Context, t blocked, columns string, w *where, high int64, n int) error {
+// find reads up to n rows that fit, the newest first, beginning at a seq.
+func (s *Store) find(ctx context.Context, t blockTable, columns string, w *where, high int64, n int) error {
 	order := "seq"
 	if w.unsorted {
-		order = "seq + 0" // by the other index, and sorted
+		order = "seq + 0" // an expression: the rows are found by the other index, and sorted
 	}
 	read := func(sp span) (more bool, err error) {
 		rows, err := s.db.reader().query(ctx, `SELECT `+columns+` FROM `+t.table+` WHERE seq IN (
@@ -196,7 +195,7 @@ func (s *Store) find(ctx context.Context, t blocked, columns string, w *where, h
 		}
 		return n > 0, rows.Err()
 	}
-	if all := len(w.keys) == 0 && w.since == 0 && w.until == 0; all || w.few {
+	if byNoBlock := len(w.keys) == 0 && w.since == 0 && w.until == 0; byNoBlock || w.few {
 		_, err := read(span{0, high})
 		return err
 	}
@@ -207,7 +206,7 @@ func (s *Store) find(ctx context.Context, t blocked, columns string, w *where, h
 	return s.spans(ctx, t, high, gap, len(w.keys) > 0, w.fits, read)
 }
 
-// below gives the last seq of a page, by its cursor.
+// below gives the highest seq of a page, by its cursor.
 func below(cursor string) (high int64, err error) {
 	if cursor == "" {
 		return math.MaxInt64, nil
@@ -226,15 +225,15 @@ func page(limit int) int {
 	return min(limit, MaxPage)
 }
 
-// where collects conditions that all have to hold.
+// where are conditions that must all hold, and what is done with each row.
 type where struct {
 	conditions   []string
 	args         []any
-	keys         [][]uint64 // of values, by blocks: one of each
-	since, until int64      // received then or later, and earlier; 0 for not given
+	keys         [][]uint64 // a block must have one key of each list
+	since, until int64      // when the rows were received: since or later, before until; 0 for any time
 	indexed      bool       // an index finds the rows of a span
-	few          bool       // an index has few rows in all
-	unsorted     bool       // and in another order than that of seq
+	few          bool       // an index finds all rows that fit, and they are few
+	unsorted     bool       // that index is not in the order of seq
 	each         func(row scanner) error
 }
 
@@ -243,7 +242,7 @@ func (w *where) add(condition string, args ...any) {
 	w.args = append(w.args, args...)
 }
 
-// by adds the condition of an index that has few rows, in another order than that of seq.
+// by adds the condition of an index that has few rows for it, and not in the order of seq.
 func (w *where) by(condition string, args ...any) {
 	w.add(condition, args...)
 	w.few, w.unsorted = true, true
@@ -255,7 +254,7 @@ func (w *where) equal(column, value string) {
 	}
 }
 
-// value is equal for a column that blocks tell of.
+// value is equal for a column whose values are in the filters of blocks.
 func (w *where) value(column, value string) {
 	if value != "" {
 		w.equal(column, value)
@@ -263,7 +262,7 @@ func (w *where) value(column, value string) {
 	}
 }
 
-// ref takes a short name for that of a branch and of a tag.
+// ref adds a condition on the ref. A short name is that of a branch or of a tag.
 func (w *where) ref(name string) {
 	if name == "" || strings.HasPrefix(name, "refs/") {
 		w.value("ref", name)
@@ -285,7 +284,7 @@ func (w *where) between(since, until time.Time) {
 	}
 }
 
-// String has an AND before each condition.
+// String is the text of the conditions, with an AND before each.
 func (w *where) String() string {
 	var all strings.Builder
 	for _, c := range w.conditions {
@@ -294,7 +293,7 @@ func (w *where) String() string {
 	return all.String()
 }
 
-// fits tells whether a part of a block may have rows that fit.
+// fits reports whether a part of a block may have rows that fit.
 func (w *where) fits(b *block, part int64) bool {
 	if w.since != 0 && b.latest < w.since || w.until != 0 && b.earliest >= w.until {
 		return false

@@ -12,16 +12,16 @@ import (
 )
 
 // errSessionsNotKept says what to do about a pooler in transaction or statement mode.
-var errSessionsNotKept = errors.New("a pooler between does not keep sessions, which locks, notifications and settings need: " +
+var errSessionsNotKept = errors.New("a pooler before the database does not keep sessions, which locks, notifications and settings need: " +
 	"give it session mode (PgBouncer: pool_mode = session), or connect to PostgreSQL itself")
 
-// probeFor bounds each step of checkSessions.
-const probeFor = 5 * time.Second
+// probeTimeout bounds each step of checkSessions.
+const probeTimeout = 5 * time.Second
 
-// checkSessions refuses a pooler that gives a connection another session of the server
-// for each transaction or statement. A lock that was taken in a session that is gone
-// would hold up a later start for ever: so it comes before all else, and itself leaves
-// nothing in a session that matters to another.
+// checkSessions returns an error if a pooler gives a connection another session of the
+// server for each transaction or statement. It runs before everything else: a lock that was
+// taken in a session which the pooler keeps would block all later starts. It leaves nothing
+// behind in a session that matters to others.
 func checkSessions(ctx context.Context, config *pgconn.Config) error {
 	conn, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
@@ -30,19 +30,19 @@ func checkSessions(ctx context.Context, config *pgconn.Config) error {
 	defer hangUp(ctx, conn)
 	process, err := ask(ctx, conn, `SELECT pg_backend_pid()`)
 	if err != nil {
-		return fmt.Errorf("the first statement, for which a pooler waits until a session is free: %w", err)
+		return fmt.Errorf("the first statement, for which a pooler may wait until a session is free: %w", err)
 	}
 	if process == strconv.FormatUint(uint64(conn.PID()), 10) {
-		return nil // the server is at the other end
+		return nil // there is no pooler
 	}
-	if _, err := ask(ctx, conn, `BEGIN`); err != nil { // no part of statement mode
+	if _, err := ask(ctx, conn, `BEGIN`); err != nil { // a pooler in statement mode refuses it
 		return fmt.Errorf("%w: %w", errSessionsNotKept, err)
 	}
 	value := uuid.NewString()
 	if _, err := ask(ctx, conn, `COMMIT; SELECT set_config('buildbridge.probe', '`+value+`', false)`); err != nil {
-		return fmt.Errorf("look whether sessions are kept: %w", err)
+		return fmt.Errorf("check whether sessions are kept: %w", err)
 	}
-	for range 4 { // transactions that take the session which has the value, if it is anybody's
+	for range 4 { // each transaction takes a free session: sooner or later the one with the value
 		other, full := occupy(ctx, config)
 		if full == nil {
 			defer hangUp(ctx, other)
@@ -63,7 +63,7 @@ func checkSessions(ctx context.Context, config *pgconn.Config) error {
 
 // occupy connects and begins a transaction.
 func occupy(ctx context.Context, config *pgconn.Config) (*pgconn.PgConn, error) {
-	ctx, cancel := context.WithTimeout(ctx, probeFor)
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	conn, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
@@ -78,7 +78,7 @@ func occupy(ctx context.Context, config *pgconn.Config) (*pgconn.PgConn, error) 
 
 // ask gives the first column of the last row, and prepares nothing.
 func ask(ctx context.Context, conn *pgconn.PgConn, text string) (answer string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, probeFor)
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	results, err := conn.Exec(ctx, text).ReadAll()
 	for _, r := range results {
@@ -92,5 +92,5 @@ func ask(ctx context.Context, conn *pgconn.PgConn, text string) (answer string, 
 func hangUp(ctx context.Context, conn *pgconn.PgConn) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	_ = conn.Close(ctx) // whatever becomes of it
+	_ = conn.Close(ctx) // it does not matter whether the server hears of it
 }

@@ -8,25 +8,25 @@ import (
 	"slices"
 )
 
-// Why a build is not replayed. The texts are for whoever asked.
+// Why a build is not replayed. These texts are shown to the person who asked.
 var (
-	// ErrNotResolved means that the build is still to be called, or looked for.
+	// ErrNotResolved means that the build is still to be called, or searched for.
 	ErrNotResolved = errors.New("it is not resolved yet, and goes on by itself")
-	// ErrNoBody means that there is nothing to send: the id of the delivery follows.
-	ErrNoBody = errors.New("it was dead on arrival and has no RunJob body: mend the rule, and replay its delivery")
-	// ErrReplayed means that somebody else replayed it meanwhile, or that a replay of
-	// it is not resolved.
+	// ErrNoBody means that there is nothing to send. The id of the delivery follows.
+	ErrNoBody = errors.New("it was dead on arrival and has no RunJob body: fix the rule, and replay its delivery")
+	// ErrReplayed means that the build was replayed meanwhile, or that a replay of it is not
+	// resolved.
 	ErrReplayed = errors.New("it is replayed already")
 )
 
-// Replayable names a build that can be replayed.
+// Replayable is a build that can be replayed.
 type Replayable struct {
 	ID   string
-	Last string // the newest replay of the same when it was looked up, "" for none
+	Last string // the newest replay of the same build when the list was made, "" for none
 }
 
-// LastReplay gives the id of the newest build that repeats the same as b, or
-// repeats b; "" for none.
+// LastReplay gives the id of the newest replay of b, or of the build that b repeats; "" for
+// none.
 func (s *Store) LastReplay(ctx context.Context, b *Build) (string, error) {
 	last, _, err := lastReplay(ctx, s.db.reader(), b.Original())
 	if err != nil {
@@ -43,9 +43,9 @@ func lastReplay(ctx context.Context, q querier, original string) (id string, sta
 	return id, state, err
 }
 
-// AddReplay commits a build that repeats another. It returns ErrReplayed if the
-// newest replay of that is not last, or is not resolved: of those who replay a build
-// at the same time one does.
+// AddReplay commits a build that repeats another. It returns ErrReplayed if the newest
+// replay of that build is not last, or is not resolved: of several people who replay a
+// build at the same time, one does.
 func (s *Store) AddReplay(ctx context.Context, b *Build, last string) error {
 	locks := append(callLock(b), lockKey("replay", b.ReplayOf))
 	return s.write(ctx, locks, func(ctx context.Context, tx *tx) error {
@@ -54,7 +54,7 @@ func (s *Store) AddReplay(ctx context.Context, b *Build, last string) error {
 		case err != nil:
 			return fmt.Errorf("replays of build %s: %w", b.ReplayOf, err)
 		case newest == b.ID:
-			return nil // the connection broke before the commit was confirmed
+			return nil // committed before, and the answer was lost
 		case newest != last, newest != "" && !state.Final():
 			return fmt.Errorf("%w, as build %s, which is %s", ErrReplayed, newest, state)
 		}
@@ -66,15 +66,14 @@ func (s *Store) AddReplay(ctx context.Context, b *Build, last string) error {
 	})
 }
 
-// ToReplay names the builds to replay where all that fit a filter are asked for,
-// the oldest first: those that are resolved and were not replayed with success.
-// A replay that was started, or is not resolved yet, is a success. Of builds that
-// repeat each other only the last is named, so that each is replayed once.
+// ToReplay lists the builds to replay if all that fit a filter are to be, the oldest first:
+// those that are resolved, and were not replayed with success. A replay that was started,
+// or is not resolved yet, counts as a success. Of builds that repeat each other only the
+// last is listed, so that each is replayed once.
 //
-// A page has at most f.Limit builds. left is how many are on the pages after it, and
-// next the cursor of the first of them, "" if there is none. What is committed
-// after the first page was asked for is on none: replays that fail at once do not
-// come round again.
+// A page has at most f.Limit builds. left is how many are on the next pages, and next the
+// cursor of the first of these, "" if there is none. Builds that are committed after the
+// first page was read are on no page, so that replays which fail at once are not listed.
 func (s *Store) ToReplay(ctx context.Context, f BuildFilter) (builds []Replayable, left int64, next string, err error) {
 	low, high, err := s.replayRange(ctx, f.After)
 	if err != nil {
@@ -107,8 +106,8 @@ func (s *Store) ToReplay(ctx context.Context, f BuildFilter) (builds []Replayabl
 	return builds, left, next, rows.Err()
 }
 
-// replayRange gives what the cursor of ToReplay says: the last build of the page
-// before, and the last of all when the first page was asked for.
+// replayRange reads the cursor of ToReplay: low is the last build of the page before, high
+// was the last of all builds when the first page was read.
 func (s *Store) replayRange(ctx context.Context, cursor string) (low, high int64, err error) {
 	if cursor != "" {
 		if _, err := fmt.Sscanf(cursor, "%d-%d", &low, &high); err != nil || fmt.Sprintf("%d-%d", low, high) != cursor {

@@ -8,39 +8,43 @@ import (
 	"time"
 )
 
-// Retention says how long rows are kept. Zero keeps them for ever.
+// Retention says how long rows are kept. 0 keeps them for ever.
 type Retention struct {
-	Bodies     time.Duration // of deliveries; without its body a delivery cannot be replayed
-	Deliveries time.Duration // that built something at least as long as Builds, for as long duplicates are known
-	Builds     time.Duration // that are resolved; those that are not stay
+	// Bodies is for the bodies of deliveries. A delivery cannot be replayed without its body.
+	Bodies time.Duration
+	// Deliveries is for deliveries; those that built something stay at least as long as
+	// their builds. It is also how long duplicates are known.
+	Deliveries time.Duration
+	// Builds is for resolved builds. Unresolved builds stay.
+	Builds time.Duration
 }
 
-// What one transaction forgets: so little that a delivery that arrives meanwhile is not
-// kept waiting. One row may have more bytes.
+// The most that one transaction prunes: so little that a delivery which arrives meanwhile
+// need not wait. A single row may have more bytes.
 const (
 	pruneRows  = 500
 	pruneBytes = 8 << 20 // of bodies
 )
 
-// Prune forgets what is older than the retention says, some of it a transaction, and
-// reports how many rows it changed, also with an error. A delivery stays as long as one
-// of its builds does.
+// Prune deletes some rows that are older than the retention says, in small transactions,
+// and returns how many rows it changed, also with an error. A delivery stays as long as one
+// of its builds.
 func (s *Store) Prune(ctx context.Context, r Retention, now time.Time) (changed int64, err error) {
-	for _, o := range r.pruneSteps() {
-		if o.keep <= 0 {
+	for _, step := range r.pruneSteps() {
+		if step.keep <= 0 {
 			continue
 		}
-		n, err := s.pruneStep(ctx, o, micros(now.Add(-o.keep)))
+		n, err := s.pruneStep(ctx, step, micros(now.Add(-step.keep)))
 		changed += n
 		if err != nil {
-			return changed, fmt.Errorf("forget what is old: %w", err)
+			return changed, fmt.Errorf("prune old rows: %w", err)
 		}
 	}
 	return changed, nil
 }
 
 func (r *Retention) pruneSteps() []pruneStep {
-	// Those with builds are not looked at before the builds can be gone.
+	// Deliveries with builds are not looked at before their builds can be gone.
 	built := r.Deliveries
 	if r.Builds <= 0 {
 		built = 0
@@ -49,20 +53,20 @@ func (r *Retention) pruneSteps() []pruneStep {
 	}
 	const empty = `UPDATE deliveries SET body = substr(body, 1, 0)`
 	return []pruneStep{
-		{blockedBuilds(), r.Builds, `DELETE FROM builds`, `NOT unresolved`},
-		{blockedDeliveries(), r.Bodies, empty, `outcome = 'accepted' AND length(body) > 0
+		{buildBlocks, r.Builds, `DELETE FROM builds`, `NOT unresolved`},
+		{deliveryBlocks, r.Bodies, empty, `outcome = 'accepted' AND length(body) > 0
 			AND NOT EXISTS (SELECT 1 FROM builds WHERE delivery = deliveries.id AND unresolved)`},
-		{blockedDeliveries(), built, `DELETE FROM deliveries`, `outcome = 'accepted'
+		{deliveryBlocks, built, `DELETE FROM deliveries`, `outcome = 'accepted'
 			AND NOT EXISTS (SELECT 1 FROM builds WHERE delivery = deliveries.id)`},
-		// The few that are kept for explaining.
-		{blocked{table: "deliveries"}, r.Bodies, empty, `outcome <> 'accepted' AND length(body) > 0`},
-		{blocked{table: "deliveries"}, r.Deliveries, `DELETE FROM deliveries`, `outcome <> 'accepted'`},
+		// The ignored log.
+		{blockTable{table: "deliveries"}, r.Bodies, empty, `outcome <> 'accepted' AND length(body) > 0`},
+		{blockTable{table: "deliveries"}, r.Deliveries, `DELETE FROM deliveries`, `outcome <> 'accepted'`},
 	}
 }
 
-// pruneStep is what is forgotten of a table.
+// pruneStep is one kind of change: rows of a table are deleted, or lose their bodies.
 type pruneStep struct {
-	blocked
+	blockTable
 	keep      time.Duration
 	change    string // DELETE, or UPDATE
 	condition string // of the rows
@@ -70,25 +74,24 @@ type pruneStep struct {
 
 func (o *pruneStep) empties() bool { return o.change[0] == 'U' }
 
-// forget forgets the rows that were received before a time.
+// pruneStep prunes the rows that were received before a time.
 func (s *Store) pruneStep(ctx context.Context, o pruneStep, before int64) (changed int64, err error) {
-	do := func(sp span) (bool, error) {
+	if o.columns == nil { // it has no blocks
+		return s.pruneSpan(ctx, o, span{0, math.MaxInt64}, before)
+	}
+	old := func(b *block, _ int64) bool { return b.earliest < before && (!b.emptied || !o.empties()) }
+	err = s.spans(ctx, o.blockTable, math.MaxInt64, 0, false, old, func(sp span) (bool, error) {
 		n, err := s.pruneSpan(ctx, o, sp, before)
 		changed += n
 		return true, err
-	}
-	if o.columns == nil {
-		_, err = do(span{0, math.MaxInt64})
-		return changed, err
-	}
-	old := func(b *block, _ int64) bool { return b.earliest < before && (!b.emptied || !o.empties()) }
-	err = s.spans(ctx, o.blocked, math.MaxInt64, 0, false, old, do)
+	})
 	return changed, err
 }
 
-// pruneSpan forgets the rows of a span, the last first.
+// pruneSpan prunes the rows of a span, the last first, and then the blocks without rows, or
+// marks those without bodies.
 func (s *Store) pruneSpan(ctx context.Context, o pruneStep, sp span, before int64) (changed int64, err error) {
-	const end = `DELETE FROM %[1]s_blocks WHERE last_seq < (SELECT min(seq) FROM %[1]s) OR last_seq > (SELECT coalesce(max(seq), 0) FROM %[1]s)`
+	const endBlocks = `DELETE FROM %[1]s_blocks WHERE last_seq < (SELECT min(seq) FROM %[1]s) OR last_seq > (SELECT coalesce(max(seq), 0) FROM %[1]s)`
 	for last := sp.last; ; {
 		seqs, err := s.rowsToPrune(ctx, o, span{sp.first, last}, before)
 		if err != nil {
@@ -101,7 +104,7 @@ func (s *Store) pruneSpan(ctx context.Context, o pruneStep, sp span, before int6
 			if o.empties() {
 				return nil
 			}
-			_, err := tx.exec(ctx, fmt.Sprintf(end, o.table)) // what comes next may have their seqs
+			_, err := tx.exec(ctx, fmt.Sprintf(endBlocks, o.table)) // new rows may get their seqs
 			return err
 		})
 		if changed += n; err != nil {
@@ -125,7 +128,7 @@ func (s *Store) pruneSpan(ctx context.Context, o pruneStep, sp span, before int6
 	return changed, err
 }
 
-// rowsToPrune gives some of the rows of a span to be forgotten, the last first.
+// rowsToPrune gives some rows of a span that are to be pruned, the last first.
 func (s *Store) rowsToPrune(ctx context.Context, o pruneStep, sp span, before int64) (seqs []int64, err error) {
 	rows, err := s.db.reader().query(ctx, `SELECT seq, length(body) FROM `+o.table+` WHERE seq BETWEEN ? AND ? AND received_at < ? AND `+o.condition+`
 		ORDER BY seq DESC LIMIT ?`, sp.first, sp.last, before, pruneRows)
@@ -146,18 +149,21 @@ func (s *Store) rowsToPrune(ctx context.Context, o pruneStep, sp span, before in
 	return seqs, rows.Err()
 }
 
-// changeRows changes rows that still meet a condition, and does what else belongs to it.
-func (s *Store) changeRows(ctx context.Context, change, key string, keys []int64, condition string, and func(ctx context.Context, tx *tx) error) (int64, error) {
+// changeRows changes the rows that still meet a condition, and runs also in the same
+// transaction.
+func (s *Store) changeRows(ctx context.Context, change, key string, keys []int64, condition string,
+	also func(ctx context.Context, tx *tx) error,
+) (int64, error) {
 	s.pruning.Lock()
 	defer s.pruning.Unlock()
 	var changed int64
-	// Not left before it is written: until then no block may be.
+	// Not cut short by ctx: no block may be written before this is.
 	err := s.write(context.WithoutCancel(ctx), nil, func(ctx context.Context, tx *tx) (err error) {
 		these, list := tx.db.oneOf(key, keys)
-		if changed, err = tx.exec(ctx, change+` WHERE `+these+` AND `+condition, list); err != nil || and == nil {
+		if changed, err = tx.exec(ctx, change+` WHERE `+these+` AND `+condition, list); err != nil || also == nil {
 			return err
 		}
-		return and(ctx, tx)
+		return also(ctx, tx)
 	})
 	if err != nil {
 		return 0, err

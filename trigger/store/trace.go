@@ -9,8 +9,7 @@ import (
 
 const traceparent = "traceparent" // https://www.w3.org/TR/trace-context/
 
-// Trace gives the span of ctx as a build keeps it in its field of that name; "" if
-// there is none.
+// Trace gives the span of ctx in the form of [Build.Trace], "" if there is none.
 func Trace(ctx context.Context) string {
 	if !trace.SpanContextFromContext(ctx).IsValid() {
 		return ""
@@ -20,7 +19,7 @@ func Trace(ctx context.Context) string {
 	return carrier[traceparent]
 }
 
-// SpanContext reads what [Trace] gave; it is not valid for a build without a trace.
+// SpanContext gives the span that committed the build. It is not valid if there was none.
 func (b *Build) SpanContext() trace.SpanContext {
 	if b.Trace == "" {
 		return trace.SpanContext{}

@@ -1,6 +1,6 @@
--- The tables of both databases: {words} in braces stand for what they write differently
--- (schema.go). Times are microseconds since 1970 in UTC, 0 for none. Text that does not
--- apply is ''. Every index names the query that it is there for.
+-- The tables of both databases. Words in braces stand for what the databases write
+-- differently (schema.go). Times are microseconds since 1970 in UTC, 0 for none. Text that
+-- does not apply is ''. Each index says which query needs it.
 
 CREATE TABLE deliveries (
     seq           {seq}, -- the order of commit
@@ -14,16 +14,16 @@ CREATE TABLE deliveries (
     commit_id     text NOT NULL,
     received_at   bigint NOT NULL,
     outcome       text NOT NULL, -- accepted, ignored, duplicate
-    reason        text NOT NULL, -- of an ignored one; of a duplicate, the id it repeats
+    reason        text NOT NULL, -- why it was ignored; of a duplicate, the id of the delivery that it repeats
     duplicate_key text NOT NULL,
-    verdicts      text NOT NULL, -- JSON, of an ignored one
-    header        text NOT NULL, -- JSON: what names the event
+    verdicts      text NOT NULL, -- JSON: what each rule said of an ignored delivery
+    header        text NOT NULL, -- JSON: the headers that name the event
     replay_of     text NOT NULL,
     body          {bytes} NOT NULL -- compressed (Snappy), without secrets
 ) {strict};
-CREATE INDEX deliveries_duplicate ON deliveries (source, duplicate_key, received_at) WHERE outcome = 'accepted'; -- was it committed before?
-CREATE INDEX deliveries_replays ON deliveries (replay_of, id) WHERE replay_of <> ''; -- the last replay of one
-CREATE INDEX deliveries_ignored ON deliveries (seq, outcome, reason, received_at, source, repository, ref) WHERE outcome <> 'accepted'; -- the ignored log: lists, and the oldest of it
+CREATE INDEX deliveries_duplicate ON deliveries (source, duplicate_key, received_at) WHERE outcome = 'accepted'; -- whether it was committed before
+CREATE INDEX deliveries_replays ON deliveries (replay_of, id) WHERE replay_of <> ''; -- the last replay of a delivery
+CREATE INDEX deliveries_ignored ON deliveries (seq, outcome, reason, received_at, source, repository, ref) WHERE outcome <> 'accepted'; -- the ignored log: lists, and its oldest rows
 
 CREATE TABLE builds (
     seq           {seq}, -- the order of commit
@@ -37,15 +37,15 @@ CREATE TABLE builds (
     tag           text NOT NULL,
     commit_id     text NOT NULL,
     marker        text NOT NULL,
-    body          {bytes} NOT NULL, -- the RunJob body as it is sent
+    body          {bytes} NOT NULL, -- the body of RunJob
     newest        {bool} NOT NULL,
     replay_of     text NOT NULL,
-    by_hand       {bool} NOT NULL DEFAULT {false}, -- asked for by a person: out of the order
+    by_hand       {bool} NOT NULL DEFAULT {false}, -- a person asked for it: it waits for no earlier build
     state         text NOT NULL,
     unresolved    {bool} NOT NULL GENERATED ALWAYS AS (state IN ('waiting', 'calling', 'unknown')) STORED,
-    due_at        bigint NOT NULL, -- when to look at it next; 0 for never. Of one that a replica holds, when its lease ends
-    worker        text NOT NULL DEFAULT '', -- the replica that holds it
-    held          bigint NOT NULL DEFAULT 0, -- 1: by an earlier build, 2: by the call of another; due before due_at when that is resolved
+    due_at        bigint NOT NULL, -- when to look at it next, 0 for never; if a replica works it, when its lease ends
+    worker        text NOT NULL DEFAULT '', -- the replica that works it
+    held          bigint NOT NULL DEFAULT 0, -- 1: by an earlier build, 2: by the call of another; it is due as soon as that is resolved
     reason        text NOT NULL,
     superseded_by text NOT NULL DEFAULT '',
     received_at   bigint NOT NULL,
@@ -53,33 +53,33 @@ CREATE TABLE builds (
     attempts      bigint NOT NULL DEFAULT 0,
     log           text NOT NULL DEFAULT '', -- JSON: the last attempts
     caller        text NOT NULL DEFAULT '', -- the replica that made the last call
-    service       text NOT NULL DEFAULT '', -- the address of the last call: with job_id and build_no it names a build of the service
+    service       text NOT NULL DEFAULT '', -- the address that was called: with job_id and build_no it names a build of the service
     called_at     bigint NOT NULL DEFAULT 0,
-    called_there  bigint NOT NULL DEFAULT 0, -- called_at by the service's clock, or earlier; 0 if that was not known
-    known_no      bigint NOT NULL DEFAULT 0, -- highest number of the job that was known when it was called
-    asked         bigint NOT NULL DEFAULT 0,
+    called_there  bigint NOT NULL DEFAULT 0, -- called_at by the service's clock, or earlier; 0 if that clock was not known
+    known_no      bigint NOT NULL DEFAULT 0, -- the highest number of the job that was known when it was called
+    asked         bigint NOT NULL DEFAULT 0, -- how often the service was asked what became of the call
     build_no      text NOT NULL DEFAULT '',
-    seen_no       bigint NOT NULL DEFAULT 0, -- highest number of the job that it saw: its own, or in records
-    adopted       {bool} NOT NULL DEFAULT {false}, -- the number was found by asking
-    claimed       {bool} NOT NULL DEFAULT {false}, -- nobody else may have the number
+    seen_no       bigint NOT NULL DEFAULT 0, -- the highest number of the job that it saw: its own, or in the service's records
+    adopted       {bool} NOT NULL DEFAULT {false}, -- the number was found by a search
+    claimed       {bool} NOT NULL DEFAULT {false}, -- no other build may have the number
     started_at    bigint NOT NULL DEFAULT 0,
-    version       bigint NOT NULL DEFAULT 0, -- of the row: a write to an older one changes nothing
+    version       bigint NOT NULL DEFAULT 0, -- of the row: a change of an older version is refused
     trace         text NOT NULL DEFAULT '' -- traceparent of the span that committed it
 ) {strict};
-CREATE INDEX builds_due ON builds (target, due_at, state, received_at) WHERE due_at > 0; -- the queue: what is due, and how long it is
-CREATE INDEX builds_ref ON builds (ref, job_id, seq) WHERE unresolved; -- what keeps the order, is superseded, or has a call
-CREATE INDEX builds_commit ON builds (commit_id, job_id) WHERE unresolved AND state <> 'waiting' AND commit_id <> ''; -- calls for the same commit
-CREATE INDEX builds_held ON builds (ref, job_id, seq) WHERE held = 2; -- what waits for a call, by its ref
-CREATE INDEX builds_held_commit ON builds (commit_id, job_id, seq) WHERE held = 2 AND commit_id <> ''; -- and by its commit
-CREATE UNIQUE INDEX builds_number ON builds (service, job_id, build_no) WHERE claimed; -- whose is a number?
+CREATE INDEX builds_due ON builds (target, due_at, state, received_at) WHERE due_at > 0; -- the queue: the builds that are due, and counts
+CREATE INDEX builds_ref ON builds (ref, job_id, seq) WHERE unresolved; -- builds that hold others by order or by a call, or are superseded
+CREATE INDEX builds_commit ON builds (commit_id, job_id) WHERE unresolved AND state <> 'waiting' AND commit_id <> ''; -- builds that hold others by a call for the same commit
+CREATE INDEX builds_held ON builds (ref, job_id, seq) WHERE held = 2; -- builds held by a call, by their ref
+CREATE INDEX builds_held_commit ON builds (commit_id, job_id, seq) WHERE held = 2 AND commit_id <> ''; -- and by their commit
+CREATE UNIQUE INDEX builds_number ON builds (service, job_id, build_no) WHERE claimed; -- the build that has a number
 CREATE INDEX builds_seen ON builds (service, job_id, seen_no) WHERE seen_no > 0; -- the highest number of a job
-CREATE INDEX builds_delivery ON builds (delivery); -- builds of a delivery
-CREATE INDEX builds_replays ON builds (replay_of, seq) WHERE replay_of <> ''; -- the last replay of one
-CREATE INDEX builds_state ON builds (state, seq) WHERE state IN ('dead', 'superseded', 'dry_run'); -- lists of what few builds become
+CREATE INDEX builds_delivery ON builds (delivery); -- the builds of a delivery
+CREATE INDEX builds_replays ON builds (replay_of, seq) WHERE replay_of <> ''; -- the last replay of a build
+CREATE INDEX builds_state ON builds (state, seq) WHERE state IN ('dead', 'superseded', 'dry_run'); -- lists of states that few builds have
 
--- What runs of rows have, the deliveries that were accepted and the builds: lists and
--- retention leave the others out. Written aside, so that no delivery pays for indexes that
--- only they would use (blocks.go).
+-- Blocks describe runs of rows, of builds and of accepted deliveries: lists and pruning read
+-- only the rows of the blocks that fit. They are written in the background, so that no
+-- delivery pays for indexes which only lists would use (blocks.go).
 CREATE TABLE deliveries_blocks (
     last_seq  bigint PRIMARY KEY,
     first_seq bigint NOT NULL,
