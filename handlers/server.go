@@ -16,8 +16,8 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"math"
 	"net/http"
-	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -70,6 +70,8 @@ type State struct {
 
 // Options of a [Server].
 type Options struct {
+	Settings
+
 	Store Store // required
 
 	// Registry takes this package's metrics and the Go and process collectors,
@@ -79,27 +81,15 @@ type Options struct {
 	Now      func() time.Time            // nil means time.Now
 	Ready    func(context.Context) error // asked by /readyz; nil means always ready
 
-	// TrustedProxies are the peers whose X-Forwarded-For is believed.
-	TrustedProxies []netip.Prefix
-
 	BodyTimeout time.Duration // to read one body; 0 means 15 s, the longest a known code host waits
 	// StoreTimeout bounds one Accept; 0 means 4 s, below the 5 s after which Gitea
 	// gives up. A call that had to wait for something else gets less.
 	StoreTimeout time.Duration
 
-	// MaxBodyMemory bounds what the bodies of all calls under way take together,
-	// in bytes; 0 means DefaultMaxBodyMemory. A call beyond it is told to come
-	// again.
-	MaxBodyMemory int64
-
 	Version, Revision string // the labels of build_info
 
 	TracerProvider trace.TracerProvider // nil for no traces
 }
-
-// DefaultMaxBodyMemory is 256 MiB: ten of the largest bodies, or thousands of
-// usual ones.
-const DefaultMaxBodyMemory = 256 << 20
 
 // Server answers the public and the admin listener. Until the first
 // [Server.Swap] it knows no source and is not ready. All methods are safe for
@@ -149,8 +139,8 @@ func New(o Options) (*Server, error) {
 	if o.StoreTimeout == 0 {
 		o.StoreTimeout = 4 * time.Second
 	}
-	if o.MaxBodyMemory <= 0 {
-		o.MaxBodyMemory = DefaultMaxBodyMemory
+	if o.MaxBodyMemory == 0 {
+		o.MaxBodyMemory = math.MaxInt64
 	}
 	m, err := newMetrics(o.Registry, o.Version, o.Revision)
 	if err != nil {

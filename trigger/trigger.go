@@ -27,20 +27,15 @@ const DefaultSlots = 50
 
 // Options of a trigger.
 type Options struct {
+	Settings
+
 	Store      *store.Store          // required
 	Registerer prometheus.Registerer // required
 	Logger     *slog.Logger          // required
-	DryRun     bool                  // do everything but the call
 	Slots      int                   // calls at the same time, a target; DefaultSlots if not set
-
-	MaxWaiting int64           // unresolved builds beyond which nothing is accepted; DefaultMaxWaiting if not set
-	Retention  store.Retention // of what is kept
 
 	TracerProvider trace.TracerProvider // nil for no traces
 }
-
-// DefaultMaxWaiting is how many builds may be unresolved: a million.
-const DefaultMaxWaiting = 1_000_000
 
 // ErrFull means that too many builds are unresolved to accept another.
 var ErrFull = errors.New("too many builds wait already")
@@ -51,12 +46,10 @@ type Trigger struct {
 	log     *slog.Logger
 	metrics *metrics
 	tracer  trace.Tracer // nil for none
-	dryRun  bool
 	slots   int
 
-	maxWaiting int64
-	waiting    atomic.Int64 // unresolved builds: counted every watchInterval, and what was accepted since
-	retention  store.Retention
+	settings Settings
+	waiting  atomic.Int64 // unresolved builds: counted every watchInterval, and what was accepted since
 
 	mu      sync.RWMutex
 	targets map[string]*target
@@ -86,21 +79,16 @@ func New(o Options) (*Trigger, error) {
 		store:   o.Store,
 		log:     o.Logger,
 		metrics: newMetrics(o.Registerer),
-		dryRun:  o.DryRun,
 		slots:   o.Slots,
 
-		maxWaiting: o.MaxWaiting,
-		retention:  o.Retention,
-		targets:    map[string]*target{},
+		settings: o.Settings,
+		targets:  map[string]*target{},
 	}
 	if o.TracerProvider != nil {
 		t.tracer = o.TracerProvider.Tracer(tracerName)
 	}
 	if t.slots <= 0 {
 		t.slots = DefaultSlots
-	}
-	if t.maxWaiting <= 0 {
-		t.maxWaiting = DefaultMaxWaiting
 	}
 	t.stopping, t.stop = context.WithCancel(context.Background())
 	t.cut, t.cutOff = context.WithCancel(context.Background())
@@ -136,7 +124,7 @@ func (t *Trigger) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if n := t.count(stats); t.dryRun && n > 0 {
+	if n := t.count(stats); t.settings.DryRun && n > 0 {
 		return fmt.Errorf("the database has %d builds that wait, and a dry run would end them: give it a database of its own", n)
 	}
 	t.mu.Lock()
@@ -187,8 +175,8 @@ func (t *Trigger) Ready(ctx context.Context) error {
 }
 
 func (t *Trigger) full() error {
-	if n := t.waiting.Load(); n >= t.maxWaiting {
-		return fmt.Errorf("%w: %d of at most %d", ErrFull, n, t.maxWaiting)
+	if n := t.waiting.Load(); t.settings.MaxWaiting > 0 && n >= t.settings.MaxWaiting {
+		return fmt.Errorf("%w: %d of at most %d", ErrFull, n, t.settings.MaxWaiting)
 	}
 	return nil
 }

@@ -125,7 +125,7 @@ func (b *bridge) open(t *testing.T, s settings) {
 		t.Fatal(err)
 	}
 	b.reg = prometheus.NewRegistry()
-	b.Trigger, err = trigger.New(trigger.Options{Store: b.store, Registerer: b.reg, Logger: log, DryRun: s.dryRun, MaxWaiting: s.maxWaiting, TracerProvider: s.traces})
+	b.Trigger, err = trigger.New(trigger.Options{Store: b.store, Registerer: b.reg, Logger: log, Settings: trigger.Settings{DryRun: s.dryRun, MaxWaiting: s.maxWaiting}, TracerProvider: s.traces})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -624,7 +624,7 @@ func TestDryRunSparesBuildsThatAreMeant(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, settings{stopped: true})
 	b.deliver(t, push(commitA))
-	dry, err := trigger.New(trigger.Options{Store: b.store, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler), DryRun: true})
+	dry, err := trigger.New(trigger.Options{Store: b.store, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler), Settings: trigger.Settings{DryRun: true}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -102,7 +102,7 @@ func (t *Trigger) count(stats []store.QueueStat) (n int64) {
 func (t *Trigger) prune() {
 	every(t.stopping, pruneInterval, pruneInterval, func(ctx context.Context) {
 		for ctx.Err() == nil {
-			n, err := t.store.Prune(ctx, t.retention, time.Now())
+			n, err := t.store.Prune(ctx, t.settings.Retention, time.Now())
 			if err != nil {
 				t.logUnlessStopping("what is old was not forgotten", err)
 				return

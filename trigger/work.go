@@ -70,7 +70,7 @@ func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) erro
 		b.State, b.Reason = store.Dead, reason
 		return t.finish(ctx, b, store.Attempt{At: now, Outcome: store.Dead, Error: reason})
 	}
-	if t.dryRun {
+	if t.settings.DryRun {
 		b.State, b.Reason = store.DryRun, ""
 		return t.finish(ctx, b, store.Attempt{At: now, Outcome: store.DryRun})
 	}

@@ -62,13 +62,13 @@ func TestSettingsThatCannotBe(t *testing.T) {
 		"a certificate without its key":         {[]string{"--tls-cert", "tls.crt"}, 2, "--tls-cert and --tls-key belong together"},
 		"a key without its certificate":         {[]string{"--admin-tls-key", "tls.key"}, 2, "--admin-tls-cert and --admin-tls-key belong together"},
 		"a certificate that is not there":       {[]string{"--tls-cert", "no.crt", "--tls-key", "no.key"}, 1, "public listener: certificate no.crt"},
-		"no connection at all":                  {[]string{"--max-connections", "0"}, 2, "--max-connections must be more than 0"},
-		"no build may wait":                     {[]string{"--max-waiting", "0"}, 2, "--max-waiting must be more than 0"},
+		"no connection at all":                  {[]string{"--max-connections", "0"}, 2, "--max-connections must be 1 or more"},
+		"no build may wait":                     {[]string{"--max-waiting", "0"}, 2, "--max-waiting must be 1 or more"},
 		"bodies without memory":                 {[]string{"--max-body-memory", "256"}, 2, "--max-body-memory must be 1MiB or more"},
 		"a size that is none":                   {[]string{"--max-body-memory", "much"}, 2, `"much" is no size`},
 		"a time to keep something with no unit": {[]string{"--keep-builds", "30"}, 2, `"30" is no time to keep something`},
 		"a time below nothing":                  {[]string{"--keep-builds=-1d"}, 2, `"-1d" is no time to keep something: want days or hours`},
-		"a time that looks like a flag":         {[]string{"--keep-builds", "-1d"}, 2, `expected a value but got "-1d"`},
+		"a time that looks like a flag":         {[]string{"--keep-builds", "-1d"}, 2, `expected TIME value but got "-1d"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			args := append([]string{"serve", "--rules", "rules.yaml", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}, test.args...)

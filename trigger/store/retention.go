@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// Retention says how long rows are kept. 0 keeps them for ever.
+// Retention says how long rows are kept. 0 keeps them for ever. The tags are for the
+// command line.
 type Retention struct {
-	// Bodies is for the bodies of deliveries. A delivery cannot be replayed without its body.
-	Bodies time.Duration
-	// Deliveries is for deliveries; those that built something stay at least as long as
-	// their builds. It is also how long duplicates are known.
-	Deliveries time.Duration
+	Bodies time.Duration `type:"age" default:"7d" help:"How long to keep the bodies of deliveries, which a replay needs; 0 is for ever."`
+	// Deliveries is also how long duplicates are known. Those that built something stay at
+	// least as long as their builds.
+	Deliveries time.Duration `type:"age" default:"30d" help:"How long to keep deliveries; those with builds stay as long as these."`
 	// Builds is for resolved builds. Unresolved builds stay.
-	Builds time.Duration
+	Builds time.Duration `type:"age" default:"90d" help:"How long to keep builds; those that still wait stay."`
 }
 
 // The most that one transaction prunes: so little that a delivery which arrives meanwhile

@@ -23,10 +23,10 @@ func (b *Bridge) mountAdmin(ctx context.Context, db *store.Store) (err error) {
 	if tcp, ok := b.admin.Addr().(*net.TCPAddr); ok {
 		access.Loopback = tcp.IP.IsLoopback()
 	}
-	if access.Read, err = adminTokens("admin read token", b.o.AdminReadTokens); err != nil {
+	if access.Read, err = adminTokens("admin read token", b.o.AdminReadToken); err != nil {
 		return err
 	}
-	if access.Write, err = adminTokens("admin write token", b.o.AdminWriteTokens); err != nil {
+	if access.Write, err = adminTokens("admin write token", b.o.AdminWriteToken); err != nil {
 		return err
 	}
 	if file := AdminTokenFile(b.o.Database); file != "" && len(access.Write) == 0 {

@@ -103,7 +103,7 @@ func TestConfiguredTokens(t *testing.T) {
 	t.Setenv("READ", "r")
 	t.Setenv("WRITE", "w")
 	w := newWorld(t, func(o *bridge.Options) {
-		o.AdminReadTokens, o.AdminWriteTokens = []mapping.SecretRef{{Env: "READ"}}, []mapping.SecretRef{{Env: "WRITE"}}
+		o.AdminReadToken, o.AdminWriteToken = []mapping.SecretRef{{Env: "READ"}}, []mapping.SecretRef{{Env: "WRITE"}}
 	})
 	if _, err := os.Stat(w.database + ".admin-token"); err == nil {
 		t.Error("a token was made besides")
@@ -165,7 +165,7 @@ func TestAdminTokensThatCannotBe(t *testing.T) {
 			w := newWorld(t)
 			w.stop()
 			o := w.options()
-			o.AdminReadTokens = []mapping.SecretRef{test.ref}
+			o.AdminReadToken = []mapping.SecretRef{test.ref}
 			b, err := bridge.Start(t.Context(), o)
 			if err == nil {
 				_ = b.Stop(t.Context(), 0)

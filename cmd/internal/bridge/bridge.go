@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,7 +19,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"go.opentelemetry.io/otel/trace"
 
-	"buildbridge/cmd/internal/certificate"
 	"buildbridge/handlers"
 	"buildbridge/mapping"
 	"buildbridge/trigger"
@@ -29,6 +27,8 @@ import (
 
 // Options of a bridge.
 type Options struct {
+	Settings
+
 	// Rules reads the rules as they are now, at the start and for each reload.
 	// Required.
 	Rules func() (*mapping.Ruleset, []mapping.Fault, error)
@@ -37,28 +37,10 @@ type Options struct {
 	// Service makes the client of a target; nil means NewClient.
 	Service func(*mapping.Target) (trigger.Service, error)
 
-	Database    string // required; see store.Options
-	Listen      string // address of the public listener; required, port 0 takes a free one
-	AdminListen string // address of health, metrics and the admin API; required
-	DryRun      bool   // do everything but the RunJob call
-
-	// AdminReadTokens and AdminWriteTokens let into the admin API; any one does. On
-	// a loopback address reading needs none while there are none. Without one for
-	// writing, one is made beside a SQLite database.
-	AdminReadTokens, AdminWriteTokens []mapping.SecretRef
-
-	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
-
 	Logger         *slog.Logger         // required
 	LogLevel       *slog.LevelVar       // of Logger, for the admin API to change; nil if it cannot be
 	LogDropped     func() int64         // lines that Logger lost; nil for none
 	TracerProvider trace.TracerProvider // nil for no traces
-
-	TLS, AdminTLS  certificate.Files // of the public and of the admin listener; none for HTTP
-	MaxConnections int               // at a time, on each listener; 0 means DefaultMaxConnections
-	MaxBodyMemory  int64             // bytes; see handlers.Options
-	MaxWaiting     int64             // builds; see trigger.Options
-	Retention      store.Retention   // the zero value keeps everything
 
 	Version, Revision string // for build_info
 }
@@ -134,25 +116,21 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 		Help: "Lines of the log that were not written, because whoever reads it stood still or was gone.",
 	}, func() float64 { return float64(o.LogDropped()) })
 	b.trigger, err = trigger.New(trigger.Options{
-		Store:      db,
-		Registerer: registry,
-		Logger:     b.log,
-		DryRun:     o.DryRun,
-		MaxWaiting: o.MaxWaiting,
-		Retention:  o.Retention,
-
+		Settings:       o.Trigger,
+		Store:          db,
+		Registerer:     registry,
+		Logger:         b.log,
 		TracerProvider: o.TracerProvider,
 	})
 	if err != nil {
 		return nil, err
 	}
 	b.handlers, err = handlers.New(handlers.Options{
+		Settings:       o.Handlers,
 		Store:          acceptor{b.trigger},
 		Registry:       registry,
 		Logger:         b.log,
 		Ready:          b.ready,
-		TrustedProxies: o.TrustedProxies,
-		MaxBodyMemory:  o.MaxBodyMemory,
 		Version:        o.Version,
 		Revision:       o.Revision,
 		TracerProvider: o.TracerProvider,
@@ -198,7 +176,7 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 		slog.String("listen", b.public.Addr().String()),
 		slog.String("admin_listen", b.admin.Addr().String()),
 		slog.String("database", databaseName(o.Database)),
-		slog.Bool("dry_run", o.DryRun),
+		slog.Bool("dry_run", o.Trigger.DryRun),
 		slog.String("version", o.Version),
 		slog.String("worker", db.Caller()),
 	}, next.attrs()...)

@@ -245,7 +245,7 @@ func TestServiceIsDown(t *testing.T) {
 }
 
 func TestDryRunCallsNothing(t *testing.T) {
-	w := newWorld(t, func(o *bridge.Options) { o.DryRun = true })
+	w := newWorld(t, func(o *bridge.Options) { o.Trigger.DryRun = true })
 	w.accept("1", push(), "")
 	w.finished("cart", "dry_run", 1)
 	if n := w.simulator.RunCount(); n != 0 {

@@ -14,9 +14,6 @@ import (
 	"buildbridge/handlers"
 )
 
-// DefaultMaxConnections is how many connections a listener takes at a time.
-const DefaultMaxConnections = 1024
-
 // listener is an address that is listened on, and how its connections are spoken
 // to.
 type listener struct {
@@ -53,11 +50,10 @@ func (b *Bridge) listen(ctx context.Context, name, flag, address string, files c
 	if err != nil {
 		return nil, fmt.Errorf("%s listener (%s): %w", name, flag, err)
 	}
-	limit := b.o.MaxConnections
-	if limit <= 0 {
-		limit = DefaultMaxConnections
+	l.Listener = tcp
+	if limit := b.o.MaxConnections; limit > 0 {
+		l.Listener = netutil.LimitListener(tcp, limit)
 	}
-	l.Listener = netutil.LimitListener(tcp, limit)
 	b.later(func(context.Context) error {
 		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			return fmt.Errorf("%s listener: %w", name, err)

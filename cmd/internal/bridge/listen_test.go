@@ -243,7 +243,7 @@ func TestAddressBehindAProxy(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, func(o *bridge.Options) { o.TrustedProxies = test.trusted })
+			w := newWorld(t, func(o *bridge.Options) { o.Handlers.TrustedProxies = test.trusted })
 			w.rules.Store(strings.Replace(w.rules.Load().(string), lines[0], lines[1], 1))
 			w.Reload(t.Context())
 			header, body := delivery("1", push(), "")
@@ -256,7 +256,7 @@ func TestAddressBehindAProxy(t *testing.T) {
 		})
 	}
 	t.Run("a limit of deliveries is not got round by many addresses", func(t *testing.T) {
-		w := newWorld(t, func(o *bridge.Options) { o.TrustedProxies = loopback() })
+		w := newWorld(t, func(o *bridge.Options) { o.Handlers.TrustedProxies = loopback() })
 		w.rules.Store(strings.Replace(w.rules.Load().(string), lines[0], lines[0]+"    rate_limit: {per_second: 0.001, burst: 3}\n", 1))
 		w.Reload(t.Context())
 		var got []int
@@ -276,7 +276,7 @@ func loopback() []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix("12
 // A full queue takes nothing, says so, and takes deliveries again when there is
 // room.
 func TestQueueFull(t *testing.T) {
-	w := newWorld(t, func(o *bridge.Options) { o.MaxWaiting = 1 })
+	w := newWorld(t, func(o *bridge.Options) { o.Trigger.MaxWaiting = 1 })
 	if err := w.simulator.AddFault(codeartstest.Fault{Path: codeartstest.PathRun, Status: 429, RetryAfter: 1}); err != nil {
 		t.Fatal(err)
 	}

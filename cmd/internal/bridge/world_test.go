@@ -102,12 +102,10 @@ func (w *world) options() bridge.Options {
 		Rules: func() (*mapping.Ruleset, []mapping.Fault, error) {
 			return mapping.Parse(codehost.Providers(), mapping.File{Name: "rules.yaml", Data: []byte(w.rules.Load().(string))})
 		},
-		Database:    w.database,
-		Listen:      "127.0.0.1:0",
-		AdminListen: "127.0.0.1:0",
-		Logger:      slog.New(slog.NewJSONHandler(w.logs, nil)),
-		Version:     "v0.0.1",
-		Revision:    "abc",
+		Settings: bridge.Settings{Database: w.database, Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0"},
+		Logger:   slog.New(slog.NewJSONHandler(w.logs, nil)),
+		Version:  "v0.0.1",
+		Revision: "abc",
 	}
 }
 

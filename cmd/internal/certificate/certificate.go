@@ -16,9 +16,12 @@ import (
 // bridge that nobody calls looks at nothing.
 const look = 2 * time.Second
 
-// Files is a certificate, with the chain behind it, and its private key, both
-// PEM. The zero value means no TLS.
-type Files struct{ Cert, Key string }
+// Files is a certificate, with the chain behind it, and its private key, both PEM. The
+// zero value means no TLS. The tags are for the command line.
+type Files struct {
+	Cert string `placeholder:"PATH" help:"Certificate of the listener with its chain, PEM. Read again when it changes."`
+	Key  string `placeholder:"PATH" help:"Its private key, PEM."`
+}
 
 // Load reads the files and gives a server's configuration: TLS 1.2 and above,
 // HTTP/1.1. A handshake that comes at least two seconds after the last look takes

@@ -21,31 +21,13 @@ import (
 
 // adminFlags say which bridge is asked, and by what right.
 type adminFlags struct {
-	Admin      string `group:"admin" default:"http://127.0.0.1:8081" env:"BUILDBRIDGE_ADMIN" placeholder:"URL" help:"Admin listener of the bridge. Default: ${default}."`
+	Admin      string `group:"admin" default:"http://127.0.0.1:8081" env:"BUILDBRIDGE_ADMIN" placeholder:"URL" help:"Admin listener of the bridge."`
 	AdminToken string `group:"admin" env:"BUILDBRIDGE_ADMIN_TOKEN" placeholder:"env:NAME|file:PATH" help:"Where its token is. Default: for a bridge on this machine, the file that serve made beside its database."`
-	Database   string `group:"admin" default:"buildbridge.db" env:"BUILDBRIDGE_DATABASE" placeholder:"PATH" help:"The bridge's database, to find that file. Default: ${default}."`
+	Database   string `group:"admin" default:"buildbridge.db" env:"BUILDBRIDGE_DATABASE" placeholder:"PATH" help:"The bridge's database, to find that file."`
 	JSON       bool   `name:"json" help:"Print the API's JSON."`
 }
 
 const adminHelp = `It asks the admin API of a bridge that runs. On this machine, reading needs no token unless serve was given one; replaying needs the token that serve made beside its database, or was given.`
-
-// tokenRefs reads references to tokens. What is wrong with one never shows it: it
-// may be the token.
-func tokenRefs(flag string, given ...string) ([]mapping.SecretRef, error) {
-	var refs []mapping.SecretRef
-	for _, text := range given {
-		kind, name, _ := strings.Cut(text, ":")
-		switch {
-		case kind == "env" && name != "":
-			refs = append(refs, mapping.SecretRef{Env: name})
-		case kind == "file" && name != "":
-			refs = append(refs, mapping.SecretRef{File: name})
-		default:
-			return nil, usageError(flag + " takes env:NAME or file:PATH, where the token is, and not the token itself")
-		}
-	}
-	return refs, nil
-}
 
 // client asks an admin API.
 type client struct {
@@ -71,11 +53,11 @@ func (f *adminFlags) client() (*client, error) {
 		},
 	}
 	if f.AdminToken != "" {
-		refs, err := tokenRefs("--admin-token", f.AdminToken)
-		if err != nil {
-			return nil, err
+		ref := parseTokenRef(f.AdminToken)
+		if err := checkTokenRef("--admin-token", ref); err != nil {
+			return nil, usageError(err.Error())
 		}
-		if c.token, err = bridge.AdminToken(refs[0]); err != nil {
+		if c.token, err = bridge.AdminToken(ref); err != nil {
 			return nil, fmt.Errorf("--admin-token: %w", err)
 		}
 		c.tried = "the token of " + f.AdminToken + " was sent"
@@ -156,18 +138,10 @@ func (c *client) refused(status int, address string, body []byte) error {
 	return errors.New(text)
 }
 
-// listFlags say how much of a list.
+// listFlags say how much of a list is shown.
 type listFlags struct {
-	Limit int  `default:"50" placeholder:"N" help:"At most so many, the newest. Default: ${default}."`
-	All   bool `help:"All of them, whatever --limit says."`
-}
-
-// Validate implements kong.Validatable.
-func (f *listFlags) Validate() error {
-	if f.Limit < 1 {
-		return errors.New("--limit must be 1 or more")
-	}
-	return nil
+	Limit int  `default:"50" min:"1" placeholder:"N" help:"Show at most N, the newest."`
+	All   bool `help:"Show all of them, whatever --limit is."`
 }
 
 // pages asks for a list, page by page. each takes one and says how many rows it
@@ -192,29 +166,6 @@ func (f *listFlags) pages(each func(page url.Values) (rows int, next string, err
 	}
 }
 
-// moment is a point in time: RFC 3339, a day, or how long ago.
-type moment struct{ time.Time }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (m *moment) UnmarshalText(text []byte) error {
-	value := string(text)
-	if days, err := strconv.Atoi(strings.TrimSuffix(value, "d")); err == nil && strings.HasSuffix(value, "d") && days >= 0 {
-		m.Time = time.Now().AddDate(0, 0, -days)
-		return nil
-	}
-	if ago, err := time.ParseDuration(value); err == nil && ago >= 0 {
-		m.Time = time.Now().Add(-ago)
-		return nil
-	}
-	for _, layout := range []string{time.RFC3339, time.DateTime, time.DateOnly} {
-		if t, err := time.ParseInLocation(layout, value, time.Local); err == nil {
-			m.Time = t
-			return nil
-		}
-	}
-	return fmt.Errorf("%q is neither how long ago, such as 90m or 7d, nor a time such as 2026-01-31T08:00:00Z or 2026-01-31", value)
-}
-
 // parameters collects those of a query that are given: an empty one too, which the
 // bridge refuses. A variable of a script that is not set must not widen a filter.
 type parameters url.Values
@@ -225,9 +176,9 @@ func (p parameters) text(name string, value *string) {
 	}
 }
 
-func (p parameters) moment(name string, m moment) {
-	if !m.IsZero() {
-		url.Values(p).Set(name, m.UTC().Format(time.RFC3339Nano))
+func (p parameters) moment(name string, t time.Time) {
+	if !t.IsZero() {
+		url.Values(p).Set(name, t.UTC().Format(time.RFC3339Nano))
 	}
 }
 

@@ -27,15 +27,15 @@ type buildsCommand struct {
 
 // buildFilter says which builds.
 type buildFilter struct {
-	State      *string `group:"filter" placeholder:"STATE" help:"waiting, calling, unknown, started, dead, superseded or dry_run."`
-	Rule       *string `group:"filter" placeholder:"NAME" help:"Of this rule."`
-	Target     *string `group:"filter" placeholder:"NAME" help:"Of this target."`
-	JobID      *string `group:"filter" placeholder:"ID" help:"Of this job."`
-	Repository *string `group:"filter" placeholder:"NAME" help:"Of this repository, such as acme/shop."`
-	Ref        *string `group:"filter" placeholder:"REF" help:"Of this branch or tag; in full, such as refs/heads/main, of no other."`
-	Delivery   *string `group:"filter" placeholder:"ID" help:"Of this delivery."`
-	Since      moment  `group:"filter" placeholder:"TIME" help:"Received since then: how long ago (90m, 7d), or a time (RFC 3339, or a day)."`
-	Until      moment  `group:"filter" placeholder:"TIME" help:"Received before then."`
+	State      *string   `group:"filter" placeholder:"STATE" help:"waiting, calling, unknown, started, dead, superseded or dry_run."`
+	Rule       *string   `group:"filter" placeholder:"NAME" help:"Of this rule."`
+	Target     *string   `group:"filter" placeholder:"NAME" help:"Of this target."`
+	JobID      *string   `group:"filter" placeholder:"ID" help:"Of this job."`
+	Repository *string   `group:"filter" placeholder:"NAME" help:"Of this repository, such as acme/shop."`
+	Ref        *string   `group:"filter" placeholder:"REF" help:"Of this branch or tag; in full, such as refs/heads/main, of no other."`
+	Delivery   *string   `group:"filter" placeholder:"ID" help:"Of this delivery."`
+	Since      time.Time `group:"filter" help:"Received since then: how long ago (90m, 7d), or a time (RFC 3339, or a day)."`
+	Until      time.Time `group:"filter" help:"Received before then."`
 }
 
 func (f *buildFilter) values() url.Values {

@@ -83,32 +83,63 @@ type usageError string
 // Error implements error.
 func (e usageError) Error() string { return string(e) }
 
-// Run runs the command line and gives the exit code. The context ends a command
-// that runs until it is told to stop; that is no failure.
-func Run(ctx context.Context, args []string, env Environment) int {
-	var g grammar
-	helped := false
-	env.args = args
-	parser, err := kong.New(&g,
+// newParser makes the parser of the command line. It calls helped after it has printed help.
+func newParser(ctx context.Context, g *grammar, env *Environment, helped func()) (*kong.Kong, error) {
+	return kong.New(g, append(kinds(),
 		kong.Name("buildbridge"),
 		kong.Description(description),
 		kong.Writers(env.Stdout, env.Stderr),
-		kong.Exit(func(int) { helped = true }), // called after help was printed
+		kong.Exit(func(int) { helped() }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, NoAppDescFormat: true, WrapUpperBound: 110}),
+		kong.ValueFormatter(helpOfValue),
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "try", Title: "Try it:"},
 			{Key: "rules", Title: "Work on rules:"},
 			{Key: "run", Title: "Run it:"},
-			{Key: "ask", Title: "Ask one that runs:"},
+			{Key: "ask", Title: "Ask a running bridge:"},
 			{Key: "listeners", Title: "Listeners:"},
 			{Key: "admin", Title: "Admin API:"},
 			{Key: "kept", Title: "What is kept:"},
-			{Key: "filter", Title: "Which ones:"},
+			{Key: "filter", Title: "Filters:"},
 			{Key: "logs", Title: "Logs:"},
 		}),
+		kong.PostBuild(variables),
 		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(&env),
-	)
+		kong.Bind(env),
+	)...)
+}
+
+// variables gives each flag of serve and simulator its environment variable:
+// BUILDBRIDGE_MAX_WAITING for --max-waiting, BUILDBRIDGE_SIMULATOR_LISTEN for --listen.
+func variables(k *kong.Kong) error {
+	prefixes := map[string]string{"serve": "BUILDBRIDGE_", "simulator": "BUILDBRIDGE_SIMULATOR_"}
+	for _, command := range k.Model.Children {
+		if prefix, ok := prefixes[command.Name]; ok {
+			for _, flag := range command.Flags {
+				flag.Envs = []string{prefix + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))}
+				flag.Tag.Envs = flag.Envs
+			}
+		}
+	}
+	return nil
+}
+
+// helpOfValue is the help of a flag or argument, with its default and its variable.
+func helpOfValue(value *kong.Value) string {
+	shown := *value
+	if shown.HasDefault {
+		shown.Help += " Default: " + shown.Default + "."
+	}
+	return kong.DefaultHelpValueFormatter(&shown)
+}
+
+// Run runs the command line and returns the exit code. Some commands run until ctx ends;
+// that is no failure.
+func Run(ctx context.Context, args []string, env Environment) int {
+	var g grammar
+	helped := false
+	env.args = args
+	parser, err := newParser(ctx, &g, &env, func() { helped = true })
 	if err != nil {
 		_, _ = fmt.Fprintf(env.Stderr, "buildbridge: %v\n", err)
 		return exitFailed
@@ -127,6 +158,11 @@ func Run(ctx context.Context, args []string, env Environment) int {
 		return usage(&env, name, err)
 	}
 	name := parsed.Selected().FullPath()
+	for _, flag := range parsed.Flags() {
+		if err := checkMinimum(flag); err != nil {
+			return usage(&env, name, err)
+		}
+	}
 	err = parsed.Run()
 	var wrong usageError
 	switch {
@@ -158,7 +194,6 @@ func usage(env *Environment, name string, err error) int {
 	if _, command, ok := strings.Cut(name, " "); ok { // the parser names it too, at times
 		text = strings.TrimPrefix(text, command+": ")
 	}
-	text = strings.ReplaceAll(text, "expected value value but", "expected a value but") // the parser's words for a type that has no name
 	_, _ = fmt.Fprintf(env.Stderr, "%s: %s\nRun \"%s --help\" for what it takes, with examples.\n", name, text, name)
 	return exitUsage
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"buildbridge/handlers/admin"
 	"buildbridge/mapping"
@@ -22,13 +23,13 @@ type deliveriesList struct {
 	adminFlags `embed:""`
 	listFlags  `embed:""`
 
-	Source     *string `group:"filter" placeholder:"NAME" help:"Of this source."`
-	Outcome    *string `group:"filter" placeholder:"OUTCOME" help:"accepted, ignored or duplicate."`
-	Reason     *string `group:"filter" placeholder:"REASON" help:"Ignored because of ping, event, deleted, no_rule or no_match."`
-	Repository *string `group:"filter" placeholder:"NAME" help:"Of this repository, such as acme/shop."`
-	Ref        *string `group:"filter" placeholder:"REF" help:"Of this branch or tag; in full, such as refs/heads/main, of no other."`
-	Since      moment  `group:"filter" placeholder:"TIME" help:"Received since then: how long ago (90m, 7d), or a time (RFC 3339, or a day)."`
-	Until      moment  `group:"filter" placeholder:"TIME" help:"Received before then."`
+	Source     *string   `group:"filter" placeholder:"NAME" help:"Of this source."`
+	Outcome    *string   `group:"filter" placeholder:"OUTCOME" help:"accepted, ignored or duplicate."`
+	Reason     *string   `group:"filter" placeholder:"REASON" help:"Ignored because of ping, event, deleted, no_rule or no_match."`
+	Repository *string   `group:"filter" placeholder:"NAME" help:"Of this repository, such as acme/shop."`
+	Ref        *string   `group:"filter" placeholder:"REF" help:"Of this branch or tag; in full, such as refs/heads/main, of no other."`
+	Since      time.Time `group:"filter" help:"Received since then: how long ago (90m, 7d), or a time (RFC 3339, or a day)."`
+	Until      time.Time `group:"filter" help:"Received before then."`
 }
 
 // Help implements kong.HelpProvider.

@@ -5,69 +5,125 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/alecthomas/kong"
+
+	"buildbridge/mapping"
 )
 
-// prefix is an address or a CIDR.
-type prefix struct{ netip.Prefix }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (p *prefix) UnmarshalText(text []byte) error {
-	if addr, err := netip.ParseAddr(string(text)); err == nil {
-		p.Prefix = netip.PrefixFrom(addr, addr.BitLen())
-		return nil
-	}
-	parsed, err := netip.ParsePrefix(string(text))
-	if err != nil {
-		return fmt.Errorf("%q is neither an address nor a CIDR", text)
-	}
-	p.Prefix = parsed.Masked()
-	return nil
+// text is a kind of flag or argument whose value is parsed from one text. Its name stands
+// for the value in the help.
+type text[T any] struct {
+	name  string
+	parse func(string) (T, error)
 }
 
-// checkAddress says what is wrong with an address to listen on, which a flag has.
-func checkAddress(flag, text string) error {
-	_, port, err := net.SplitHostPort(text)
+// Decode parses the text for kong.
+func (t text[T]) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
+	var given string
+	if err := ctx.Scan.PopValueInto(t.name, &given); err != nil {
+		return err
+	}
+	value, err := t.parse(given)
+	if err == nil {
+		target.Set(reflect.ValueOf(value))
+	}
+	return err
+}
+
+// PlaceHolder is the name of the value in the help.
+func (t text[T]) PlaceHolder(*kong.Flag) string { return t.name }
+
+// kinds are the types of settings that kong does not know, and what the type tag names.
+func kinds() []kong.Option {
+	return []kong.Option{
+		kong.NamedMapper("age", text[time.Duration]{"TIME", parseAge}),
+		kong.NamedMapper("size", text[int64]{"SIZE", parseSize}),
+		kong.TypeMapper(reflect.TypeFor[netip.Prefix](), text[netip.Prefix]{"CIDR", parsePrefix}),
+		kong.TypeMapper(reflect.TypeFor[time.Time](), text[time.Time]{"TIME", parseMoment}),
+		// An error would show the value, which may be a token: what is no reference is the
+		// zero value, which Validate finds.
+		kong.TypeMapper(reflect.TypeFor[mapping.SecretRef](), text[mapping.SecretRef]{"env:NAME|file:PATH", func(given string) (mapping.SecretRef, error) {
+			return parseTokenRef(given), nil
+		}}),
+	}
+}
+
+// checkMinimum compares a flag with the least value that its min tag allows.
+func checkMinimum(flag *kong.Flag) error {
+	limit := flag.Tag.Get("min")
+	if limit == "" {
+		return nil
+	}
+	least, err := parseSize(limit)
+	if err == nil && flag.Target.Int() < least {
+		err = fmt.Errorf("--%s must be %s or more", flag.Name, limit)
+	}
+	return err
+}
+
+// parsePrefix parses a CIDR; an address is a CIDR of its own.
+func parsePrefix(given string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(given); err == nil {
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	prefix, err := netip.ParsePrefix(given)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("%q is neither an address nor a CIDR", given)
+	}
+	return prefix.Masked(), nil
+}
+
+// checkAddress returns an error if a flag's value is no address to listen on.
+func checkAddress(flag, given string) error {
+	_, port, err := net.SplitHostPort(given)
 	number, noNumber := strconv.Atoi(port) // it may be a name, such as http
 	if err == nil && port != "" && (noNumber != nil || number >= 0 && number <= math.MaxUint16) {
 		return nil
 	}
-	such := "127.0.0.1:8080 or :8080"
-	if _, err := strconv.ParseUint(text, 10, 16); err == nil {
-		such = ":" + text
+	example := "127.0.0.1:8080 or :8080"
+	if _, err := strconv.ParseUint(given, 10, 16); err == nil {
+		example = ":" + given
 	}
-	return fmt.Errorf("%s: %q is no address to listen on: want host:port, such as %s", flag, text, such)
+	return fmt.Errorf("%s: %q is no address to listen on: want host:port, such as %s", flag, given, example)
 }
-
-// span is how long something is kept: a duration, or whole days. 0 is for ever.
-type span time.Duration
 
 const day = 24 * time.Hour
 
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (s *span) UnmarshalText(text []byte) error {
-	if days, ok := strings.CutSuffix(string(text), "d"); ok {
+// parseAge parses a duration that may be given in days.
+func parseAge(given string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(given, "d"); ok {
 		if n, err := strconv.ParseUint(days, 10, 64); err == nil && n <= uint64(math.MaxInt64/day) {
-			*s = span(time.Duration(n) * day)
-			return nil
+			return time.Duration(n) * day, nil
 		}
 	}
-	d, err := time.ParseDuration(string(text))
-	if err != nil || d < 0 {
-		return fmt.Errorf("%q is no time to keep something: want days or hours, such as 30d or 36h, or 0 for ever", text)
+	age, err := time.ParseDuration(given)
+	if err != nil || age < 0 {
+		return 0, fmt.Errorf("%q is no time to keep something: want days or hours, such as 30d or 36h, or 0 for ever", given)
 	}
-	*s = span(d)
-	return nil
+	return age, nil
 }
 
-// size is a number of bytes, in the units that programs count memory in.
-type size int64
+// parseMoment parses a point in time: how long ago, RFC 3339, or a day.
+func parseMoment(given string) (time.Time, error) {
+	if ago, err := parseAge(given); err == nil {
+		return time.Now().Add(-ago), nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateTime, time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, given, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%q is neither how long ago, such as 90m or 7d, nor a time such as 2026-01-31T08:00:00Z or 2026-01-31", given)
+}
 
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (s *size) UnmarshalText(text []byte) error {
-	number, unit := string(text), int64(1)
+// parseSize parses a number of bytes, in the units that programs count memory in.
+func parseSize(given string) (int64, error) {
+	number, unit := given, int64(1)
 	for suffix, bytes := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
 		if cut, ok := strings.CutSuffix(number, suffix); ok {
 			number, unit = cut, bytes
@@ -76,8 +132,31 @@ func (s *size) UnmarshalText(text []byte) error {
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || n <= 0 || n > math.MaxInt64/unit {
-		return fmt.Errorf("%q is no size: want bytes, or text such as 256MiB", text)
+		return 0, fmt.Errorf("%q is no size: want bytes, or text such as 256MiB", given)
 	}
-	*s = size(n * unit)
+	return n * unit, nil
+}
+
+// parseTokenRef parses where a token is, env:NAME or file:PATH. The result is zero for
+// any other text.
+func parseTokenRef(given string) mapping.SecretRef {
+	kind, name, _ := strings.Cut(given, ":")
+	switch kind {
+	case "env":
+		return mapping.SecretRef{Env: name}
+	case "file":
+		return mapping.SecretRef{File: name}
+	}
+	return mapping.SecretRef{}
+}
+
+// checkTokenRef returns an error for what parseTokenRef did not understand. It does not
+// show the value, which may be the token.
+func checkTokenRef(flag string, refs ...mapping.SecretRef) error {
+	for _, ref := range refs {
+		if ref == (mapping.SecretRef{}) {
+			return fmt.Errorf("%s takes env:NAME or file:PATH, where the token is, and not the token itself", flag)
+		}
+	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding"
 	"testing"
 	"time"
 )
@@ -27,43 +26,51 @@ func TestCheckAddress(t *testing.T) {
 	}
 }
 
-func TestSettings(t *testing.T) {
+func TestAge(t *testing.T) {
 	for name, test := range map[string]struct {
-		text string
-		into encoding.TextUnmarshaler
-		want any // nil for an error
+		given string
+		want  time.Duration // -1 for an error
 	}{
-		"days":                {text: "30d", into: new(span), want: span(720 * time.Hour)},
-		"hours":               {text: "36h", into: new(span), want: span(36 * time.Hour)},
-		"for ever":            {text: "0", into: new(span), want: span(0)},
-		"for ever, in days":   {text: "0d", into: new(span), want: span(0)},
-		"less than nothing":   {text: "-1h", into: new(span)},
-		"days below nothing":  {text: "-1d", into: new(span)},
-		"half a day":          {text: "0.5d", into: new(span)},
-		"more than there are": {text: "106752d", into: new(span)},
-		"no unit of time":     {text: "30", into: new(span)},
-		"no time":             {text: "soon", into: new(span)},
-
-		"bytes":          {text: "1000", into: new(size), want: size(1000)},
-		"KiB":            {text: "1KiB", into: new(size), want: size(1 << 10)},
-		"MiB":            {text: "256MiB", into: new(size), want: size(256 << 20)},
-		"GiB":            {text: "2GiB", into: new(size), want: size(2 << 30)},
-		"too much":       {text: "9999999999GiB", into: new(size)},
-		"nothing":        {text: "0", into: new(size)},
-		"a unit alone":   {text: "MiB", into: new(size)},
-		"an unknown one": {text: "1TB", into: new(size)},
+		"days":                {"30d", 720 * time.Hour},
+		"hours":               {"36h", 36 * time.Hour},
+		"for ever":            {"0", 0},
+		"for ever, in days":   {"0d", 0},
+		"less than nothing":   {"-1h", -1},
+		"days below nothing":  {"-1d", -1},
+		"half a day":          {"0.5d", -1},
+		"more than there are": {"106752d", -1},
+		"no unit of time":     {"30", -1},
+		"no time":             {"soon", -1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := test.into.UnmarshalText([]byte(test.text))
-			var got any
-			switch v := test.into.(type) {
-			case *span:
-				got = *v
-			case *size:
-				got = *v
+			got, err := parseAge(test.given)
+			if err != nil {
+				got = -1
 			}
-			if (err != nil) != (test.want == nil) || err == nil && got != test.want {
-				t.Errorf("%q is %v, error %v, want %v", test.text, got, err, test.want)
+			if got != test.want {
+				t.Errorf("%q is %v, error %v, want %v", test.given, got, err, test.want)
+			}
+		})
+	}
+}
+
+func TestSize(t *testing.T) {
+	for name, test := range map[string]struct {
+		given string
+		want  int64 // 0 for an error
+	}{
+		"bytes":          {"1000", 1000},
+		"KiB":            {"1KiB", 1 << 10},
+		"MiB":            {"256MiB", 256 << 20},
+		"GiB":            {"2GiB", 2 << 30},
+		"too much":       {"9999999999GiB", 0},
+		"nothing":        {"0", 0},
+		"a unit alone":   {"MiB", 0},
+		"an unknown one": {"1TB", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got, err := parseSize(test.given); got != test.want || (err != nil) != (test.want == 0) {
+				t.Errorf("%q is %v, error %v, want %v", test.given, got, err, test.want)
 			}
 		})
 	}

@@ -4,8 +4,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-
-	"github.com/alecthomas/kong"
 )
 
 // docs/settings.md lists every flag of serve, with its variable and its default,
@@ -23,7 +21,7 @@ func TestSettingsAreDocumented(t *testing.T) {
 			rows[name] = line
 		}
 	}
-	parser, err := kong.New(&grammar{})
+	parser, err := newParser(t.Context(), &grammar{}, &Environment{}, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,12 +15,12 @@ import (
 )
 
 type simulatorCommand struct {
-	Listen    string `default:"127.0.0.1:8090" env:"BUILDBRIDGE_SIMULATOR_LISTEN" placeholder:"ADDR" help:"Address to listen on; port 0 takes a free one. Default: ${default}."`
-	AccessKey string `and:"keys" env:"BUILDBRIDGE_SIMULATOR_ACCESS_KEY" placeholder:"AK" help:"Access key that calls may be signed with. Without it and --iam-user everybody is let in."`
-	SecretKey string `and:"keys" env:"BUILDBRIDGE_SIMULATOR_SECRET_KEY" placeholder:"SK" help:"Its secret key."`
+	Listen    string `default:"127.0.0.1:8090" placeholder:"ADDR" help:"Address to listen on; port 0 takes a free one."`
+	AccessKey string `and:"keys" placeholder:"AK" help:"Access key that calls may be signed with. Without it and --iam-user everybody is let in."`
+	SecretKey string `and:"keys" placeholder:"SK" help:"Its secret key."`
 
-	IAMUser     string `name:"iam-user" and:"user" env:"BUILDBRIDGE_SIMULATOR_IAM_USER" placeholder:"DOMAIN/NAME" help:"IAM user that may log in for a token. Where there is an access key and no user, nobody may."`
-	IAMPassword string `name:"iam-password" and:"user" env:"BUILDBRIDGE_SIMULATOR_IAM_PASSWORD" placeholder:"PASSWORD" help:"The user's password."`
+	IAMUser     string `name:"iam-user" and:"user" placeholder:"DOMAIN/NAME" help:"IAM user that may log in for a token. Where there is an access key and no user, nobody may."`
+	IAMPassword string `name:"iam-password" and:"user" placeholder:"PASSWORD" help:"The user's password."`
 }
 
 // Help implements kong.HelpProvider.

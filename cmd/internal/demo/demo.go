@@ -101,15 +101,17 @@ func start(ctx context.Context, o Options) (_ *demo, err error) {
 	}
 	d.simulator = codeartstest.NewServer(codeartstest.Options{Keys: []codeartstest.Key{d.keys}}) //nolint:contextcheck // it lives until stop
 	d.bridge, err = bridge.Start(ctx, bridge.Options{
-		Rules:       func() (*mapping.Ruleset, []mapping.Fault, error) { return d.rules, nil, nil },
-		Source:      d.source,
-		Service:     d.service,
-		Database:    filepath.Join(d.dir, "buildbridge.db"),
-		Listen:      "127.0.0.1:0",
-		AdminListen: "127.0.0.1:0",
-		Logger:      slog.New(slog.NewTextHandler(o.Log, &slog.HandlerOptions{Level: slog.LevelWarn})),
-		Version:     o.Version,
-		Revision:    o.Revision,
+		Settings: bridge.Settings{
+			Database:    filepath.Join(d.dir, "buildbridge.db"),
+			Listen:      "127.0.0.1:0",
+			AdminListen: "127.0.0.1:0",
+		},
+		Rules:    func() (*mapping.Ruleset, []mapping.Fault, error) { return d.rules, nil, nil },
+		Source:   d.source,
+		Service:  d.service,
+		Logger:   slog.New(slog.NewTextHandler(o.Log, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Version:  o.Version,
+		Revision: o.Revision,
 	})
 	return d, err
 }

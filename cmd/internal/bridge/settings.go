@@ -1,0 +1,36 @@
+package bridge
+
+import (
+	"buildbridge/cmd/internal/certificate"
+	"buildbridge/handlers"
+	"buildbridge/mapping"
+	"buildbridge/trigger"
+)
+
+// Settings are the options of a bridge that the command line has as flags. Each field
+// declares its default, its limit (min) and its help.
+type Settings struct {
+	// Database is the SQLite file, or the URL of a PostgreSQL database. Required.
+	Database string `default:"buildbridge.db" placeholder:"PATH|URL" help:"SQLite file on a local disk, or postgres:// URL."`
+
+	Trigger trigger.Settings `embed:""`
+
+	// Listen and AdminListen are required. Port 0 takes a free one.
+	Listen      string `group:"listeners" default:":8080" placeholder:"ADDR" help:"Address for code hosts: POST /webhooks/{source}."`
+	AdminListen string `group:"listeners" default:"127.0.0.1:8081" placeholder:"ADDR" help:"Address for health, metrics and the admin API."`
+
+	// MaxConnections is for each listener. Connections beyond it wait. 0 sets no limit.
+	MaxConnections int `group:"listeners" default:"1024" min:"1" placeholder:"N" help:"Connections at a time, on each listener; others wait."`
+
+	// TLS and AdminTLS are for the public and the admin listener; without them it is HTTP.
+	TLS      certificate.Files `group:"listeners" embed:"" prefix:"tls-"`
+	AdminTLS certificate.Files `group:"listeners" embed:"" prefix:"admin-tls-"`
+
+	Handlers handlers.Settings `group:"listeners" embed:""`
+
+	// AdminReadToken and AdminWriteToken give access to the admin API; any one does. On a
+	// loopback address, reading needs none if there is none. If there is none for writing,
+	// one is made beside a SQLite database.
+	AdminReadToken  []mapping.SecretRef `group:"admin" placeholder:"env:NAME|file:PATH" help:"Token for reading; can be repeated."`
+	AdminWriteToken []mapping.SecretRef `group:"admin" placeholder:"env:NAME|file:PATH" help:"Token for reading and writing; can be repeated."`
+}
