@@ -17,7 +17,7 @@ import (
 	"buildbridge/mapping"
 )
 
-// nothing is a Store that keeps nothing.
+// nothing is an Acceptor that keeps nothing.
 type nothing struct{}
 
 func (nothing) Accept(context.Context, mapping.Delivery, []mapping.Build) (mapping.Receipt, error) {
@@ -44,7 +44,7 @@ func (c *client) SetWriteDeadline(time.Time) error { return nil }
 func BenchmarkDelivery(b *testing.B) {
 	for _, others := range []int{100, 1000} {
 		b.Run(fmt.Sprintf("rules=%d", others), func(b *testing.B) {
-			server, err := handlers.New(handlers.Options{Store: nothing{}, Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))}) //nolint:sloglint // its cost counts
+			server, err := handlers.New(handlers.Options{Acceptor: nothing{}, Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))}) //nolint:sloglint // its cost counts
 			if err != nil {
 				b.Fatal(err)
 			}

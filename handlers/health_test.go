@@ -42,7 +42,7 @@ func TestAdmin(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			server, err := handlers.New(handlers.Options{Store: &memory{}, Ready: test.ready})
+			server, err := handlers.New(handlers.Options{Acceptor: &memory{}, Ready: test.ready})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"buildbridge/handlers"
 	"buildbridge/mapping"
 )
 
@@ -101,7 +100,7 @@ func TestReplayThatCannotBe(t *testing.T) {
 		}, 503, "not known to be stored"},
 		"the queue is full": {func(_ *mapping.Delivery, m *memory) {
 			m.accept = func(context.Context, mapping.Delivery, []mapping.Build) (mapping.Receipt, error) {
-				return mapping.Receipt{}, handlers.ErrFull
+				return mapping.Receipt{}, mapping.ErrFull
 			}
 		}, 503, "too many builds wait"},
 	} {

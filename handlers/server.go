@@ -4,8 +4,8 @@
 // The flow of POST /webhooks/{source}: find the source, check the client's
 // address and the rate, read the body once within its limit, authenticate the
 // raw bytes, decode them into events, ask the current rules what to build, and
-// hand delivery and builds to the [Store]. A code host gets its 202 only after
-// the Store has committed them; whatever goes wrong before that is an answer
+// hand delivery and builds to the [Acceptor]. A code host gets its 202 only after
+// the Acceptor has committed them; whatever goes wrong before that is an answer
 // other than 2xx, and nothing was acknowledged.
 //
 // No byte of a body reaches a decoder before it is authenticated.
@@ -36,21 +36,17 @@ import (
 // webhooks is the path above all sources.
 const webhooks = "/webhooks/"
 
-// Store keeps deliveries. It is called from many goroutines at once. It copies what
+// Acceptor keeps deliveries. It is called from many goroutines at once. It copies what
 // it keeps of a delivery's Body, whose memory is the next call's after it returned.
-type Store interface {
+type Acceptor interface {
 	// Accept returns after the delivery and its builds are committed, or after it
 	// found that they were committed before. Any error means that nothing was
-	// acknowledged: the code host gets a 503. One that is [ErrFull] is told apart.
+	// acknowledged: the code host gets a 503. One that is [mapping.ErrFull] is told apart.
 	Accept(ctx context.Context, d mapping.Delivery, builds []mapping.Build) (mapping.Receipt, error)
 	// Ignore keeps a delivery that built nothing, for explaining. It never blocks
 	// and may drop: ignored deliveries are not durable.
 	Ignore(d mapping.Delivery, reason mapping.Reason, verdicts []mapping.Verdict)
 }
-
-// ErrFull means that the [Store] takes no more builds until some of those that
-// wait are done.
-var ErrFull = errors.New("the queue is full")
 
 // Source is a source of the rules with its secrets resolved.
 type Source struct {
@@ -72,7 +68,7 @@ type State struct {
 type Options struct {
 	Settings
 
-	Store Store // required
+	Acceptor Acceptor // required
 
 	// Registry takes this package's metrics and the Go and process collectors,
 	// and is what /metrics serves. nil means a new one.
@@ -121,8 +117,8 @@ type state struct {
 // New builds a Server. It registers its metrics, so a registry serves one
 // Server only.
 func New(o Options) (*Server, error) {
-	if o.Store == nil {
-		return nil, errors.New("handlers: Options.Store is missing")
+	if o.Acceptor == nil {
+		return nil, errors.New("handlers: Options.Acceptor is missing")
 	}
 	if o.Registry == nil {
 		o.Registry = prometheus.NewRegistry()

@@ -82,7 +82,7 @@ func stateOf(t testing.TB, documents string) *handlers.State {
 	return st
 }
 
-// memory is a Store that keeps what it is given.
+// memory is an Acceptor that keeps what it is given.
 type memory struct {
 	mu       sync.Mutex
 	accepted []accepted
@@ -145,7 +145,7 @@ func newBridge(t testing.TB, change func(*handlers.Options)) *bridge {
 	t.Helper()
 	b := &bridge{store: &memory{}, registry: prometheus.NewRegistry(), log: &lines{}}
 	options := handlers.Options{
-		Store:    b.store,
+		Acceptor: b.store,
 		Registry: b.registry,
 		Logger:   slog.New(slog.NewJSONHandler(b.log, nil)),
 		Version:  "v1.2.3",
@@ -247,8 +247,8 @@ func body(t *testing.T, from io.Reader) map[string]any {
 
 func TestNewNamesWhatIsMissing(t *testing.T) {
 	_, err := handlers.New(handlers.Options{})
-	if err == nil || !strings.Contains(err.Error(), "Options.Store") {
-		t.Errorf("got error %v, want one that names Options.Store", err)
+	if err == nil || !strings.Contains(err.Error(), "Options.Acceptor") {
+		t.Errorf("got error %v, want one that names Options.Acceptor", err)
 	}
 }
 
@@ -278,7 +278,7 @@ func TestSwapKeepsTheBucketOfAnUnchangedLimit(t *testing.T) {
 }
 
 func TestBeforeTheFirstSwapNoSourceIsKnown(t *testing.T) {
-	server, err := handlers.New(handlers.Options{Store: &memory{}})
+	server, err := handlers.New(handlers.Options{Acceptor: &memory{}})
 	if err != nil {
 		t.Fatal(err)
 	}

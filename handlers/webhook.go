@@ -306,7 +306,7 @@ func explain(rules *mapping.Ruleset, events []mapping.Event) (reason mapping.Rea
 
 // ignore answers a delivery that builds nothing.
 func (s *Server) ignore(cl *call, reason mapping.Reason, verdicts []mapping.Verdict) answer {
-	s.options.Store.Ignore(cl.delivery, reason, verdicts)
+	s.options.Acceptor.Ignore(cl.delivery, reason, verdicts)
 	return cl.answer(http.StatusOK, answer{Outcome: ignored, Reason: string(reason), Rules: verdicts})
 }
 
@@ -316,13 +316,13 @@ func (s *Server) accept(ctx context.Context, cl *call) (answer, error) {
 	timeout := s.left(cl.delivery.ReceivedAt, answerWithin, s.options.StoreTimeout)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
-	receipt, err := s.options.Store.Accept(ctx, cl.delivery, cl.builds)
+	receipt, err := s.options.Acceptor.Accept(ctx, cl.delivery, cl.builds)
 	if err != nil {
 		a := answer{
 			status: http.StatusServiceUnavailable, Outcome: unavailable, Reason: notStored,
 			Detail: "not known to be stored; send it again: it is not built twice", retryAfter: storeRetryAfter,
 		}
-		if errors.Is(err, ErrFull) {
+		if errors.Is(err, mapping.ErrFull) {
 			a.Reason, a.Detail, a.retryAfter = queueFull, "too many builds wait already; send it again", fullRetryAfter
 		}
 		return answer{}, &refusal{answer: a, err: fmt.Errorf("accept delivery: %w", err)}

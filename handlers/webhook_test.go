@@ -458,7 +458,7 @@ func TestStoreFailureAcknowledgesNothing(t *testing.T) {
 func TestFullQueueAcknowledgesNothing(t *testing.T) {
 	b := newBridge(t, nil)
 	b.store.accept = func(context.Context, mapping.Delivery, []mapping.Build) (mapping.Receipt, error) {
-		return mapping.Receipt{}, fmt.Errorf("%w: 7 of at most 7", handlers.ErrFull)
+		return mapping.Receipt{}, fmt.Errorf("%w: 7 of at most 7", mapping.ErrFull)
 	}
 	w := b.post(request("github", push("acme/shop", "refs/heads/main", commit)))
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "60" {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"buildbridge/mapping"
-	"buildbridge/trigger"
 	"buildbridge/trigger/codearts"
 	"buildbridge/trigger/codearts/codeartstest"
 	"buildbridge/trigger/store"
@@ -151,7 +150,7 @@ func TestFullQueueAcceptsNothing(t *testing.T) {
 	b := newBridge(t, settings{stopped: true, maxWaiting: 2})
 	b.deliver(t, push(commitA), push(commitB))
 	_, err := b.Accept(t.Context(), mapping.Delivery{ID: "d", ReceivedAt: time.Now()}, []mapping.Build{push(commitA)})
-	if !errors.Is(err, trigger.ErrFull) {
+	if !errors.Is(err, mapping.ErrFull) {
 		t.Errorf("got %v", err)
 	}
 }

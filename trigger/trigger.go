@@ -37,9 +37,6 @@ type Options struct {
 	TracerProvider trace.TracerProvider // nil for no traces
 }
 
-// ErrFull means that too many builds are unresolved to accept another.
-var ErrFull = errors.New("too many builds wait already")
-
 // Trigger is safe for concurrent use.
 type Trigger struct {
 	store   *store.Store
@@ -176,14 +173,13 @@ func (t *Trigger) Ready(ctx context.Context) error {
 
 func (t *Trigger) full() error {
 	if n := t.waiting.Load(); t.settings.MaxWaiting > 0 && n >= t.settings.MaxWaiting {
-		return fmt.Errorf("%w: %d of at most %d", ErrFull, n, t.settings.MaxWaiting)
+		return fmt.Errorf("%w: %d of at most %d", mapping.ErrFull, n, t.settings.MaxWaiting)
 	}
 	return nil
 }
 
 // Accept keeps a delivery and its builds, and returns after they are on disk. An
-// error means that the host must not be told of success. It implements
-// handlers.Store.
+// error means that the host must not be told of success.
 func (t *Trigger) Accept(ctx context.Context, d mapping.Delivery, builds []mapping.Build) (receipt mapping.Receipt, err error) {
 	if err := t.full(); err != nil {
 		return mapping.Receipt{}, err
@@ -231,7 +227,7 @@ func (t *Trigger) accept(ctx context.Context, d mapping.Delivery, builds []mappi
 }
 
 // Ignore keeps a delivery that built nothing, for explaining. It never blocks,
-// and what it keeps is not durable. It implements handlers.Store.
+// and what it keeps is not durable.
 func (t *Trigger) Ignore(d mapping.Delivery, reason mapping.Reason, verdicts []mapping.Verdict) {
 	row := newDelivery(d)
 	row.Outcome, row.Reason = store.Ignored, string(reason)

@@ -127,7 +127,7 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 	}
 	b.handlers, err = handlers.New(handlers.Options{
 		Settings:       o.Handlers,
-		Store:          acceptor{b.trigger},
+		Acceptor:       b.trigger,
 		Registry:       registry,
 		Logger:         b.log,
 		Ready:          b.ready,
