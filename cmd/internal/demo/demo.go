@@ -95,7 +95,7 @@ func start(ctx context.Context, o Options) (_ *demo, err error) {
 	if d.dir, err = os.MkdirTemp("", "buildbridge-demo-"); err != nil {
 		return nil, fmt.Errorf("a folder in %s (set TMPDIR for another): %w", os.TempDir(), err)
 	}
-	d.rules, _, err = mapping.Parse(codehost.Providers(), mapping.File{Name: buildbridge.SampleName, Data: buildbridge.Sample()})
+	d.rules, _, err = mapping.Parse(codehost.Providers(), mapping.File{Name: "rules.yaml", Data: buildbridge.Rules})
 	if err != nil {
 		return nil, err
 	}

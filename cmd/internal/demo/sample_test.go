@@ -1,4 +1,4 @@
-package buildbridge_test
+package demo
 
 import (
 	"testing"
@@ -11,7 +11,7 @@ import (
 // The sample is the first file a user copies: it has to be without a fault and
 // without a warning, and build what the demo sends.
 func TestSample(t *testing.T) {
-	rs, warnings, err := mapping.Parse(codehost.Providers(), mapping.File{Name: buildbridge.SampleName, Data: buildbridge.Sample()})
+	rs, warnings, err := mapping.Parse(codehost.Providers(), mapping.File{Name: "rules.yaml", Data: buildbridge.Rules})
 	if err != nil {
 		t.Fatal(err)
 	}
