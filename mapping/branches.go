@@ -1,11 +1,15 @@
 package mapping
 
-import "strings"
+import (
+	"strings"
+
+	"buildbridge/mapping/internal/yamldoc"
+)
 
 // branchesClause is `when.push.branches`: globs of short names of branches.
 type branchesClause struct{ globs }
 
-func (s scope) branchesClause(list texts) clause {
+func (s scope) branchesClause(list yamldoc.Texts) clause {
 	patterns := s.globs(list, "when.push.branches", newGlob, noBranch)
 	if patterns == nil {
 		return nil

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"cel.dev/cel-go/common/types"
+
+	"buildbridge/mapping/internal/yamldoc"
 )
 
 // condition is `if`: an expression that has to be true. A rule asks it after its
@@ -12,24 +14,24 @@ import (
 type condition struct{ *expression }
 
 // condition compiles `if`; nil means that there is none.
-func (s scope) condition(t text) *condition {
-	if !t.at.present() || t.value == "" {
+func (s scope) condition(t yamldoc.Text) *condition {
+	if !t.At.Known() || t.Value == "" {
 		return nil
 	}
 	const field = "if"
-	if strings.HasPrefix(t.value, "${") {
-		s.fault(t.at, field, "this is an expression already: write it without ${…}")
+	if strings.HasPrefix(t.Value, "${") {
+		s.fault(t.At, field, "this is an expression already: write it without ${…}")
 		return nil
 	}
-	e, faults := s.language.compile(t.value)
+	e, faults := s.language.compile(t.Value)
 	for _, f := range faults {
-		s.fault(s.file.inside(t, f.offset), field, "%s", f.message)
+		s.fault(s.file.Inside(t, f.offset), field, "%s", f.message)
 	}
 	if e == nil {
 		return nil
 	}
 	if !e.mayBe(types.BoolKind) {
-		s.fault(t.at, field, "the result is %s, not a boolean", e.result)
+		s.fault(t.At, field, "the result is %s, not a boolean", e.result)
 	}
 	return &condition{e}
 }

@@ -1,229 +1,284 @@
 package mapping
 
-import (
-	"slices"
-	"time"
-)
+import "buildbridge/mapping/internal/yamldoc"
 
-// A document is the file as it is written: every value with its place, nothing
-// resolved. The tags are the one description of its structure; the decoder and
-// the JSON schema are both made from them:
-//
-//	yaml     name, then "required" or "null" (may be written without a value)
-//	enum     the values allowed, separated by |
-//	pattern  a regular expression for the whole text, as Go and ECMA both read it
-//	is       what a text that fits the pattern is, for the fault
-//	hide     the text may be a secret that was pasted there: no fault shows it
-//	min, max bounds of a number, above an open one; for text, of its length in characters;
-//	         for a list, of its number of elements
-//	keys     the pattern of a map's names; keyis and keymax go with it
-//	not      names a map must not have, separated by |
-//	default  what absence means
-//	doc      what editors show
+// A document is a file as it is written: every value with its position, and nothing
+// resolved. Its structs are the one description of the language: package yamldoc
+// decodes by their tags, and rules.schema.json is made from the tags and from the
+// comments, which editors show.
 type document struct {
-	object
+	yamldoc.Object
 
-	Version integer                 `yaml:"version,required" min:"1" max:"1" doc:"Version of the rules language: 1."`
-	Sources []entry[sourceDocument] `yaml:"sources" keys:"[A-Za-z0-9][A-Za-z0-9._-]*" keyis:"a name: letters, digits, '.', '_' and '-', the first a letter or a digit" keymax:"64" doc:"Who may call: POST /webhooks/<name>."`
-	Targets []entry[targetDocument] `yaml:"targets" keys:"[A-Za-z0-9][A-Za-z0-9._-]*" keyis:"a name: letters, digits, '.', '_' and '-', the first a letter or a digit" keymax:"64" doc:"Where builds run."`
-	Rules   []ruleDocument          `yaml:"rules" doc:"What builds when. Every matching rule builds."`
+	// Version of the rules language: 1.
+	Version yamldoc.Integer `yaml:"version,required" min:"1" max:"1"`
+	// Who may call: POST /webhooks/<name>.
+	Sources yamldoc.Map[sourceDocument] `yaml:"sources" keys:"name"`
+	// Where builds run.
+	Targets yamldoc.Map[targetDocument] `yaml:"targets" keys:"name"`
+	// What builds when. Every matching rule builds.
+	Rules []ruleDocument `yaml:"rules"`
 }
 
 type sourceDocument struct {
-	object
+	yamldoc.Object
 
-	Provider      text             `yaml:"provider,required" doc:"Whose deliveries these are. Never guessed from headers."`
-	Secrets       []secretDocument `yaml:"secrets" min:"1" doc:"Webhook secrets, tokens or passwords. Any one matches."`
-	SigningTokens []secretDocument `yaml:"signing_tokens" min:"1" doc:"GitLab's signing tokens (whsec_…). Where there is one, a signature is required."`
-	Basic         []basicDocument  `yaml:"basic" min:"1" doc:"HTTP Basic credentials, of Bitbucket Data Center and Azure DevOps. Any one matches."`
-	TokenHeader   text             `yaml:"token_header" pattern:"[A-Za-z0-9-]+" is:"a header name: letters, digits and '-'" min:"1" max:"64" doc:"The header that carries a secret, of CodeArts Repo (X-Repo-Token if absent) and Azure DevOps."`
-	Insecure      boolean          `yaml:"insecure" default:"false" doc:"Accepts deliveries from anybody. Only without any secret."`
-	MaxBody       size             `yaml:"max_body" default:"\"25MiB\"" doc:"Largest body taken: bytes, or text such as 25MiB. 1 KiB to 100 MiB."`
-	AllowFrom     texts            `yaml:"allow_from" pattern:"[0-9A-Fa-f:.]+(/[0-9]{1,3})?" is:"an IP address or a CIDR such as 203.0.113.0/24" doc:"IP addresses or CIDRs that may call. Everybody if absent."`
-	RateLimit     *rateDocument    `yaml:"rate_limit" doc:"Deliveries a second. No limit if absent."`
+	// Whose deliveries these are. Never guessed from headers.
+	Provider yamldoc.Text `yaml:"provider,required"`
+	// Webhook secrets, tokens or passwords. Any one matches.
+	Secrets []secretDocument `yaml:"secrets" min:"1"`
+	// GitLab's signing tokens (whsec_…). Where there is one, a signature is required.
+	SigningTokens []secretDocument `yaml:"signing_tokens" min:"1"`
+	// HTTP Basic credentials, of Bitbucket Data Center and Azure DevOps. Any one matches.
+	Basic []basicDocument `yaml:"basic" min:"1"`
+	// The header that carries a secret, of CodeArts Repo (X-Repo-Token if absent) and Azure DevOps.
+	TokenHeader yamldoc.Text `yaml:"token_header" form:"header"`
+	// Accepts deliveries from anybody. Only without any secret.
+	Insecure yamldoc.Boolean `yaml:"insecure" default:"false"`
+	// Largest body taken: bytes, or text such as 25MiB. 1 KiB to 100 MiB.
+	MaxBody yamldoc.Size `yaml:"max_body" min:"1024" max:"104857600" default:"\"25MiB\""`
+	// IP addresses or CIDRs that may call. Everybody if absent.
+	AllowFrom yamldoc.Texts `yaml:"allow_from" form:"network"`
+	// Deliveries a second. No limit if absent.
+	RateLimit *rateDocument `yaml:"rate_limit"`
 }
 
 type secretDocument struct {
-	object
+	yamldoc.Object
 
-	Env  text `yaml:"env" pattern:"[A-Za-z_][A-Za-z0-9_]*" is:"the name of an environment variable: letters, digits and '_'" hide:"true" min:"1" max:"256" doc:"Name of an environment variable."`
-	File text `yaml:"file" pattern:"[^\\x00]*" is:"a path" min:"1" max:"4096" doc:"Path of a file; one trailing newline is dropped."`
+	// Name of an environment variable.
+	Env yamldoc.Text `yaml:"env" form:"variable"`
+	// Path of a file; one trailing newline is dropped.
+	File yamldoc.Text `yaml:"file" form:"path"`
+}
+
+func (*secretDocument) Shape() (form, why string) {
+	return "{env: NAME} or {file: PATH}", "a secret is never written in the file"
 }
 
 type basicDocument struct {
-	object
+	yamldoc.Object
 
-	Username text            `yaml:"username,required" pattern:"[^:]*" is:"a user name without ':'" min:"1" max:"256" doc:"User name."`
-	Password *secretDocument `yaml:"password,required" doc:"Where the password is."`
+	// User name.
+	Username yamldoc.Text `yaml:"username,required" form:"user"`
+	// Where the password is.
+	Password *secretDocument `yaml:"password,required"`
 }
 
 type rateDocument struct {
-	object
+	yamldoc.Object
 
-	PerSecond number  `yaml:"per_second,required" above:"0" max:"1000000" doc:"Tokens that come back each second."`
-	Burst     integer `yaml:"burst" min:"1" max:"1000000" doc:"The most at once; per_second, rounded up, if absent."`
+	// Tokens that come back each second.
+	PerSecond yamldoc.Number `yaml:"per_second,required" above:"0" max:"1000000"`
+	// The most at once; per_second, rounded up, if absent.
+	Burst yamldoc.Integer `yaml:"burst" min:"1" max:"1000000"`
 }
 
 type targetDocument struct {
-	object
+	yamldoc.Object
 
-	Region      text                 `yaml:"region" pattern:"[a-z0-9-]+" is:"a region id such as cn-north-4" min:"1" max:"64" doc:"Region id. Exactly one of region and endpoint."`
-	Endpoint    text                 `yaml:"endpoint" pattern:"https?://[^/?#@\\s]+/?" is:"an http or https address of scheme, host and port alone" max:"300" doc:"The service's address, for private clouds and the simulator."`
-	Credentials *credentialsDocument `yaml:"credentials,required" doc:"How calls are authenticated: exactly one kind."`
-	RateLimit   *rateDocument        `yaml:"rate_limit" doc:"RunJob calls a second. No limit if absent."`
-	Timeout     duration             `yaml:"timeout" default:"\"30s\"" doc:"Of one call. 100ms to 10m."`
-	RetryFor    duration             `yaml:"retry_for" default:"\"24h\"" doc:"From acceptance until a build that could not be started is given up. 1s to 31d."`
-	Reconcile   *reconcileDocument   `yaml:"reconcile" doc:"How a build is looked for when its start got no answer."`
+	// Region id. Exactly one of region and endpoint.
+	Region yamldoc.Text `yaml:"region" form:"region"`
+	// The service's address, for private clouds and the simulator.
+	Endpoint yamldoc.Text `yaml:"endpoint" form:"endpoint"`
+	// How calls are authenticated: exactly one kind.
+	Credentials *credentialsDocument `yaml:"credentials,required"`
+	// RunJob calls a second. No limit if absent.
+	RateLimit *rateDocument `yaml:"rate_limit"`
+	// Of one call. 100ms to 10m.
+	Timeout yamldoc.Duration `yaml:"timeout" default:"\"30s\""`
+	// From acceptance until a build that could not be started is given up. 1s to 31d.
+	RetryFor yamldoc.Duration `yaml:"retry_for" default:"\"24h\""`
+	// How a build is looked for when its start got no answer.
+	Reconcile *reconcileDocument `yaml:"reconcile"`
 }
 
 type reconcileDocument struct {
-	object
+	yamldoc.Object
 
-	Window   duration `yaml:"window" default:"\"3s\"" doc:"By how much the service's own clocks may differ: records from this long before the call count. 0s to 24h."`
-	Patience duration `yaml:"patience" default:"\"2m\"" doc:"Not found for this long after the call: it did not start. 0s to 24h."`
-	TimeZone text     `yaml:"time_zone" min:"1" max:"64" default:"\"Asia/Shanghai\"" doc:"IANA name of the time zone of the service's record times."`
+	// By how much the service's own clocks may differ: records from this long before the call count. 0s to 24h.
+	Window yamldoc.Duration `yaml:"window" default:"\"3s\""`
+	// Not found for this long after the call: it did not start. 0s to 24h.
+	Patience yamldoc.Duration `yaml:"patience" default:"\"2m\""`
+	// IANA name of the time zone of the service's record times.
+	TimeZone yamldoc.Text `yaml:"time_zone" form:"zone" default:"\"Asia/Shanghai\""`
 }
 
 type credentialsDocument struct {
-	object
+	yamldoc.Object
 
-	AccessKey     *secretDocument  `yaml:"access_key" doc:"Access key, with secret_key."`
-	SecretKey     *secretDocument  `yaml:"secret_key" doc:"Secret key."`
-	SecurityToken *secretDocument  `yaml:"security_token" doc:"Security token of temporary keys."`
-	IAMUser       *iamUserDocument `yaml:"iam_user" doc:"Logs in for a project-scoped token."`
-	IAMEndpoint   text             `yaml:"iam_endpoint" pattern:"https?://[^/?#@\\s]+/?" is:"an http or https address of scheme, host and port alone" max:"2048" doc:"Address of IAM; the region's if absent."`
-	Token         *secretDocument  `yaml:"token" doc:"A fixed, project-scoped user token."`
-	Chain         boolean          `yaml:"chain" doc:"The SDK's own chain: environment, profile, agency metadata."`
+	// Access key, with secret_key.
+	AccessKey *secretDocument `yaml:"access_key"`
+	// Secret key.
+	SecretKey *secretDocument `yaml:"secret_key"`
+	// Security token of temporary keys.
+	SecurityToken *secretDocument `yaml:"security_token"`
+	// Logs in for a project-scoped token.
+	IAMUser *iamUserDocument `yaml:"iam_user"`
+	// Address of IAM; the region's if absent.
+	IAMEndpoint yamldoc.Text `yaml:"iam_endpoint" form:"address"`
+	// A fixed, project-scoped user token.
+	Token *secretDocument `yaml:"token"`
+	// The SDK's own chain: environment, profile, agency metadata.
+	Chain yamldoc.Boolean `yaml:"chain"`
 }
 
 type iamUserDocument struct {
-	object
+	yamldoc.Object
 
-	Domain   text            `yaml:"domain,required" min:"1" max:"256" doc:"Name of the account (domain)."`
-	Name     text            `yaml:"name,required" min:"1" max:"256" doc:"Name of the IAM user."`
-	Password *secretDocument `yaml:"password,required" doc:"Where the password is."`
-	Project  text            `yaml:"project" min:"1" max:"256" doc:"Name of the project; the region's if absent."`
+	// Name of the account (domain).
+	Domain yamldoc.Text `yaml:"domain,required" form:"short"`
+	// Name of the IAM user.
+	Name yamldoc.Text `yaml:"name,required" form:"short"`
+	// Where the password is.
+	Password *secretDocument `yaml:"password,required"`
+	// Name of the project; the region's if absent.
+	Project yamldoc.Text `yaml:"project" form:"short"`
 }
 
 type ruleDocument struct {
-	object
+	yamldoc.Object
 
-	label string // the name, for faults; known even where another field is at fault
-	path  string // where it has no name: rules[3]
+	// Unique; names the rule in logs, answers and metrics.
+	Name yamldoc.Text `yaml:"name,required,label" form:"rule"`
+	// Where the event has to come from: a name under sources, or a list. Every source if absent.
+	Source yamldoc.Texts `yaml:"source" form:"any"`
+	// Glob, or ordered list of globs, of owner/name; a leading ! excludes. Compared without case.
+	// Every repository if absent.
+	Repository yamldoc.Texts `yaml:"repository" form:"any"`
+	// The kinds of event: push, tag or both.
+	When *whenDocument `yaml:"when,required"`
+	// CEL condition on the whole event.
+	If yamldoc.Text `yaml:"if" form:"any"`
+	// What to run.
+	Jobs []jobDocument `yaml:"jobs,required" min:"1"`
+	// newest: a newer push replaces one that still waits. Never tags.
+	Concurrency yamldoc.Text `yaml:"concurrency" enum:"newest"`
+}
 
-	Name        text          `yaml:"name,required" pattern:"[^\\s\\x00-\\x1f\\x7f-\\x9f]([^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f])?" is:"printable text without a space at either end" min:"1" max:"128" doc:"Unique; names the rule in logs, answers and metrics."`
-	Source      texts         `yaml:"source" min:"1" doc:"Where the event has to come from: a name under sources, or a list. Every source if absent."`
-	Repository  texts         `yaml:"repository" min:"1" doc:"Glob, or ordered list of globs, of owner/name; a leading ! excludes. Compared without case. Every repository if absent."`
-	When        *whenDocument `yaml:"when,required" doc:"The kinds of event: push, tag or both."`
-	If          text          `yaml:"if" min:"1" doc:"CEL condition on the whole event."`
-	Jobs        []jobDocument `yaml:"jobs,required" min:"1" doc:"What to run."`
-	Concurrency text          `yaml:"concurrency" enum:"newest" doc:"newest: a newer push replaces one that still waits. Never tags."`
+func (*ruleDocument) Misnamed(field string) string {
+	switch field {
+	case "on", "true", "events":
+		return "when"
+	case "branches", "paths", "paths_ignore", "unknown_paths":
+		return "it belongs under when.push"
+	case "tags", "semver":
+		return "it belongs under when.tag"
+	case "job_id", "parameters", "target", "build_type", "marker":
+		return "it belongs under jobs"
+	default:
+		return ""
+	}
 }
 
 type whenDocument struct {
-	object
+	yamldoc.Object
 
-	Push *pushDocument `yaml:"push,null" doc:"Pushes to branches; every push if empty."`
-	Tag  *tagDocument  `yaml:"tag,null" doc:"Tags; every tag if empty."`
+	// Pushes to branches; every push if empty.
+	Push *pushDocument `yaml:"push,null"`
+	// Tags; every tag if empty.
+	Tag *tagDocument `yaml:"tag,null"`
 }
 
 type pushDocument struct {
-	object
+	yamldoc.Object
 
-	Branches     texts `yaml:"branches" min:"1" doc:"Glob, or ordered list of globs, of short branch names; a leading ! excludes."`
-	Paths        texts `yaml:"paths" min:"1" doc:"Glob, or ordered list of globs: one changed file must match."`
-	PathsIgnore  texts `yaml:"paths_ignore" min:"1" doc:"Glob, or ordered list of globs: changed files that do not count."`
-	UnknownPaths text  `yaml:"unknown_paths" enum:"build|skip" default:"\"build\"" doc:"What to do when the host did not send a complete list of changed files."`
+	// Glob, or ordered list of globs, of short branch names; a leading ! excludes.
+	Branches yamldoc.Texts `yaml:"branches" form:"any"`
+	// Glob, or ordered list of globs: one changed file must match.
+	Paths yamldoc.Texts `yaml:"paths" form:"any"`
+	// Glob, or ordered list of globs: changed files that do not count.
+	PathsIgnore yamldoc.Texts `yaml:"paths_ignore" form:"any"`
+	// What to do when the host did not send a complete list of changed files.
+	UnknownPaths yamldoc.Text `yaml:"unknown_paths" enum:"build|skip" default:"\"build\""`
 }
 
 type tagDocument struct {
-	object
+	yamldoc.Object
 
-	Tags   texts `yaml:"tags" min:"1" doc:"Glob, or ordered list of globs, of short tag names; a leading ! excludes."`
-	Semver text  `yaml:"semver" min:"1" max:"256" doc:"Constraint on the version that the tag names, without a leading v: >=2.0.0."`
+	// Glob, or ordered list of globs, of short tag names; a leading ! excludes.
+	Tags yamldoc.Texts `yaml:"tags" form:"any"`
+	// Constraint on the version that the tag names, without a leading v: >=2.0.0.
+	Semver yamldoc.Text `yaml:"semver" form:"short"`
 }
 
 type jobDocument struct {
-	object
+	yamldoc.Object
 
-	JobID      text          `yaml:"job_id,required" pattern:"[0-9a-z]{32}" is:"a job id: 32 characters of a-z and 0-9, the end of the job's URL in the console" doc:"The end of the job's URL in the console: 32 characters of a-z and 0-9."`
-	Target     text          `yaml:"target" min:"1" doc:"A name under targets; optional where there is exactly one."`
-	Parameters []entry[text] `yaml:"parameters" keys:"[A-Za-z0-9_]+" keyis:"a parameter name: letters, digits and '_'" keymax:"128" not:"LD_PRELOAD|LD_LIBRARY_PATH|PATH|path|BASH_ENV|GIT_SSH_COMMAND|BUILDNUMBER|TIMESTAMP|INCREASENUM|PROJECT_ID|WORKSPACE|GIT_TAG|COMMIT_ID|COMMIT_ID_SHORTER" doc:"Build parameters: text with ${…}, which is CEL."`
-	BuildType  text          `yaml:"build_type" enum:"auto" doc:"auto: sends scm.build_type."`
-	Marker     text          `yaml:"marker" pattern:"[A-Za-z0-9_]+" is:"a parameter name: letters, digits and '_'" max:"128" not:"LD_PRELOAD|LD_LIBRARY_PATH|PATH|path|BASH_ENV|GIT_SSH_COMMAND|BUILDNUMBER|TIMESTAMP|INCREASENUM|PROJECT_ID|WORKSPACE|GIT_TAG|COMMIT_ID|COMMIT_ID_SHORTER" doc:"A declared parameter that gets the build's id."`
+	// The end of the job's URL in the console: 32 characters of a-z and 0-9.
+	JobID yamldoc.Text `yaml:"job_id,required" form:"job"`
+	// A name under targets; optional where there is exactly one.
+	Target yamldoc.Text `yaml:"target" form:"any"`
+	// Build parameters: text with ${…}, which is CEL.
+	Parameters yamldoc.Map[yamldoc.Text] `yaml:"parameters,strict" keys:"parameter"`
+	// auto: sends scm.build_type.
+	BuildType yamldoc.Text `yaml:"build_type" enum:"auto"`
+	// A declared parameter that gets the build's id.
+	Marker yamldoc.Text `yaml:"marker" form:"parameter"`
 }
 
-// place is where something is written. The zero place is nowhere: the value is
-// absent.
-type place struct {
-	line, column int32
-}
+const (
+	addressPattern = `https?://[^/?#@\s]+/?`
+	addressIs      = "an http or https address of scheme, host and port alone"
+)
 
-func (p place) present() bool { return p.line != 0 }
-
-// object is the part that every map of a document has: its place.
-type object struct {
-	at    place
-	wrong []string // fields with a fault; "" is one that is not known, or all of it
-	lost  bool     // a tag or an alias in it may have taken fields with it
-}
-
-// doubts says whether what seems to be missing may be a field that was not
-// taken: one of those named, or one that is not known.
-func (o *object) doubts(fields ...string) bool {
-	return o.lost || o.misnamed(fields...)
-}
-
-// misnamed says whether a field is not known, or one of those named has a fault.
-func (o *object) misnamed(fields ...string) bool {
-	return slices.ContainsFunc(o.wrong, func(w string) bool { return w == "" || slices.Contains(fields, w) })
-}
-
-func (o *object) base() *object { return o }
-
-// text is a scalar that is text. A scalar that YAML reads as something else is
-// a fault.
-type text struct {
-	value string
-	at    place
-	plain bool // not quoted, not a block
-}
-
-// texts is one text or a list of them.
-type texts []text
-
-// duration is text such as 1d12h.
-type duration struct {
-	value time.Duration
-	at    place
-}
-
-// size is a number of bytes, or text such as 25MiB.
-type size struct {
-	bytes int64
-	at    place
-}
-
-// integer is a whole number.
-type integer struct {
-	value int64
-	at    place
-}
-
-// number is any number.
-type number struct {
-	value float64
-	at    place
-}
-
-// boolean is true or false.
-type boolean struct {
-	value bool
-	at    place
-}
-
-// entry is one named element of a map, in the order of the file.
-type entry[T any] struct {
-	Key   text
-	Value T
+// forms are what texts of a document have to look like.
+var forms = map[string]yamldoc.Form{
+	"any":      {Min: 1},
+	"short":    {Min: 1, Max: 256},
+	"zone":     {Min: 1, Max: 64},
+	"endpoint": {Pattern: addressPattern, Is: addressIs, Max: 300},
+	"address":  {Pattern: addressPattern, Is: addressIs, Max: 2048},
+	"name": {
+		Pattern: `[A-Za-z0-9][A-Za-z0-9._-]*`, Max: 64,
+		Is: "a name: letters, digits, '.', '_' and '-', the first a letter or a digit",
+	},
+	"rule": {
+		Pattern: `[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?`, Min: 1, Max: 128,
+		Is: "printable text without a space at either end",
+	},
+	"header": {
+		Pattern: `[A-Za-z0-9-]+`, Min: 1, Max: 64,
+		Is: "a header name: letters, digits and '-'",
+	},
+	"network": {
+		Pattern: `[0-9A-Fa-f:.]+(/[0-9]{1,3})?`,
+		Is:      "an IP address or a CIDR such as 203.0.113.0/24",
+	},
+	"variable": {
+		Pattern: `[A-Za-z_][A-Za-z0-9_]*`, Min: 1, Max: 256, Secret: true,
+		Is: "the name of an environment variable: letters, digits and '_'",
+	},
+	"path": {
+		Pattern: `[^\x00]*`, Min: 1, Max: 4096,
+		Is: "a path",
+	},
+	"user": {
+		Pattern: `[^:]*`, Min: 1, Max: 256,
+		Is: "a user name without ':'",
+	},
+	"region": {
+		Pattern: `[a-z0-9-]+`, Min: 1, Max: 64,
+		Is: "a region id such as cn-north-4",
+	},
+	"job": {
+		Pattern: `[0-9a-z]{32}`,
+		Is:      "a job id: 32 characters of a-z and 0-9, the end of the job's URL in the console",
+	},
+	"parameter": {
+		Pattern: `[A-Za-z0-9_]+`, Max: 128,
+		Is: "a parameter name: letters, digits and '_'",
+		// As the page "Execute the build job" of CodeArts Build lists them.
+		Not: []yamldoc.Not{
+			{
+				Why:   "CodeArts Build forbids a parameter of this name",
+				Texts: []string{"LD_PRELOAD", "LD_LIBRARY_PATH", "PATH", "path", "BASH_ENV", "GIT_SSH_COMMAND"},
+			},
+			{
+				Why: "CodeArts Build sets this parameter itself: choose another name",
+				Texts: []string{
+					"BUILDNUMBER", "TIMESTAMP", "INCREASENUM", "PROJECT_ID", "WORKSPACE", "GIT_TAG", "COMMIT_ID", "COMMIT_ID_SHORTER",
+				},
+			},
+		},
+	},
 }

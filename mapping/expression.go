@@ -38,6 +38,9 @@ type language struct {
 	env      *cel.Env
 	names    []string // of functions, for suggestions
 	compiled map[string]*compiled
+
+	templates   map[string]template
+	constraints map[string]*constraint
 }
 
 type compiled struct {
@@ -79,7 +82,7 @@ func newLanguage() (*language, error) {
 	if env, err = guard(env); err != nil {
 		return nil, err
 	}
-	l := &language{env: env, compiled: map[string]*compiled{}}
+	l := &language{env: env, compiled: map[string]*compiled{}, templates: map[string]template{}, constraints: map[string]*constraint{}}
 	for name := range env.Functions() {
 		if utf8.ValidString(name) && !strings.ContainsAny(name, "_@!-") {
 			l.names = append(l.names, name)

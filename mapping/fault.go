@@ -80,3 +80,6 @@ func sortFaults(fs []Fault, files []File) {
 		return a.Column - b.Column
 	})
 }
+
+// clip shortens text for a message.
+func clip(s string) string { return printable.Clip(s, 80) }

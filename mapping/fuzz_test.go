@@ -8,6 +8,8 @@ import (
 	"testing"
 	"unicode"
 	"unicode/utf8"
+
+	"buildbridge/mapping/internal/yamldoc"
 )
 
 // FuzzParse checks that no text makes Parse panic, that a fault always has a
@@ -76,15 +78,15 @@ func FuzzParameter(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, value, branch, message string) {
 		clear(lang.compiled)
-		l := &loader{language: lang, templates: map[string]template{}}
-		s := scope{loader: l, file: &sourceFile{name: "a.yaml", text: value}}
-		parsed := s.template(text{value: value, at: place{1, 1}}, "p")
-		for _, fault := range l.faults {
+		clear(lang.templates)
+		s := scope{report: new(report), language: lang, file: &yamldoc.File{Name: "a.yaml"}}
+		parsed := s.template(yamldoc.Text{Value: value, At: yamldoc.Position{Line: 1, Column: 1}}, "p")
+		for _, fault := range s.faults {
 			if fault.Line < 1 || fault.Column < 1 || fault.Message == "" {
 				t.Errorf("%+v", fault)
 			}
 		}
-		if len(l.faults) > 0 {
+		if len(s.faults) > 0 {
 			return
 		}
 		var m meter

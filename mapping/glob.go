@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/bmatcuk/doublestar/v4"
+
+	"buildbridge/mapping/internal/yamldoc"
 )
 
 // Limits of one glob: they bound the time of a match.
@@ -201,30 +203,30 @@ func (gs globs) why(field, name, shown string) string {
 
 // globs checks an ordered list of patterns. parse makes a glob of a pattern; hint says
 // why a pattern never matches what it is compared with, "" if it may.
-func (s scope) globs(list texts, field string, parse func(string) (glob, error), hint func(string) string) globs {
+func (s scope) globs(list yamldoc.Texts, field string, parse func(string) (glob, error), hint func(string) string) globs {
 	var out globs
 	hinted := false
 	for i, t := range list {
-		if t.value == "" {
+		if t.Value == "" {
 			continue // reported by the decoder
 		}
 		at := field
 		if len(list) > 1 {
 			at = indexed(field, i)
 		}
-		g, err := parse(t.value)
+		g, err := parse(t.Value)
 		if err != nil {
-			s.fault(t.at, at, "%v", err)
+			s.fault(t.At, at, "%v", err)
 			continue
 		}
 		if why := hint(g.pattern); why != "" {
-			s.warn(t.at, at, "this never matches: %s", why)
+			s.warn(t.At, at, "this never matches: %s", why)
 			g.misses, hinted = true, true
 		}
 		out = append(out, g)
 	}
 	if out.excludesAll() && !hinted {
-		s.warn(list[len(list)-1].at, field, "no name can match %s: the last pattern excludes all", out)
+		s.warn(list[len(list)-1].At, field, "no name can match %s: the last pattern excludes all", out)
 	}
 	return out
 }

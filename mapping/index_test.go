@@ -143,7 +143,7 @@ func TestMemory(t *testing.T) {
 	files[0].Data = append(files[0].Data, "#"+strings.Repeat(" a long comment", 1<<16)...)
 	rs := mustParse(t, files...)
 	size := float64(len(files[0].Data))
-	files = nil
+	clear(files)
 	if kept := measure() - before; kept > size/2 {
 		t.Errorf("a set of %d rule keeps %.0f bytes of a file of %.0f", rs.Len(), kept, size)
 	}

@@ -3,6 +3,8 @@ package mapping
 import (
 	"fmt"
 	"slices"
+
+	"buildbridge/mapping/internal/yamldoc"
 )
 
 // job is a checked job of a rule.
@@ -12,10 +14,6 @@ type job struct {
 	parameters []parameter
 	buildType  bool
 	marker     string
-
-	// Where it is written, for faults and warnings.
-	at, targetAt place
-	misread      bool // a target may be written that could not be read
 }
 
 type parameter struct {
@@ -26,24 +24,23 @@ type parameter struct {
 // job compiles job i of a rule.
 func (s scope) job(doc *jobDocument, i int, when whenClause) job {
 	j := job{
-		id: doc.JobID.value, target: doc.Target.value, buildType: doc.BuildType.value == "auto", marker: doc.Marker.value,
-		at: doc.at, targetAt: doc.Target.at, misread: doc.doubts("target"),
+		id: doc.JobID.Value, target: doc.Target.Value, buildType: doc.BuildType.Value == "auto", marker: doc.Marker.Value,
 	}
-	for k := range doc.Parameters {
-		p := &doc.Parameters[k]
-		field := fmt.Sprintf("jobs[%d].parameters.%s", i, p.Key.value)
-		if p.Key.value == j.marker && j.marker != "" {
-			s.fault(p.Key.at, field, "this is the marker: it gets the build's id, and takes no value")
+	for k := range doc.Parameters.Entries {
+		p := &doc.Parameters.Entries[k]
+		field := fmt.Sprintf("jobs[%d].parameters.%s", i, p.Key.Value)
+		if p.Key.Value == j.marker && j.marker != "" {
+			s.fault(p.Key.At, field, "this is the marker: it gets the build's id, and takes no value")
 		}
 		value := s.template(p.Value, field)
-		s.warnValue(value, p.Value.at, field, when)
-		j.parameters = append(j.parameters, parameter{p.Key.value, value})
+		s.warnValue(value, p.Value.At, field, when)
+		j.parameters = append(j.parameters, parameter{p.Key.Value, value})
 	}
 	return j
 }
 
 // warnValue warns of a value that is always empty, or that can have several lines.
-func (s scope) warnValue(value template, at place, field string, when whenClause) {
+func (s scope) warnValue(value template, at yamldoc.Position, field string, when whenClause) {
 	reads := func(name string) bool {
 		return value.has(func(e *expression) bool { return e.reads(name) })
 	}

@@ -1,30 +1,17 @@
 package mapping
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"reflect"
+	"runtime"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/lexer"
-	"github.com/goccy/go-yaml/parser"
-	"github.com/goccy/go-yaml/token"
+	"buildbridge/mapping/internal/yamldoc"
 )
 
 // MaxFile is the most bytes of one file. Odd YAML of this size takes the parser
 // seconds and some hundred megabytes, and both grow faster than the file.
 const MaxFile = 1 << 20
-
-// Limits of one file.
-const (
-	maxNesting = 100    // levels
-	maxEntries = 10_000 // of a map
-)
 
 // File is one rules document. Name is only for faults: the path as the user
 // wrote it.
@@ -36,58 +23,145 @@ type File struct {
 
 // Parse merges rules documents into one Ruleset, whose sources are of the providers
 // given, and reports every fault of all of them at once: the error, if any, is a
-// [Faults], and the Ruleset is nil. The warnings do not keep the documents from being
-// used.
+// [Faults], and the Ruleset is nil. Documents with warnings can be used.
 func Parse(providers []Provider, files ...File) (*Ruleset, []Fault, error) {
-	l, err := newLoader(providers)
+	lang, err := newLanguage()
 	if err != nil {
 		return nil, nil, fmt.Errorf("rules language: %w", err)
 	}
+	l := &loader{
+		report: new(report), language: lang, providers: providers,
+		schema: yamldoc.NewSchema(forms), names: map[string]location{},
+	}
 	if len(files) == 0 {
-		l.report(Fault{Line: 1, Column: 1, File: "rules", Message: "no rules file given"})
+		l.faults = append(l.faults, Fault{Line: 1, Column: 1, File: "rules", Message: "no rules file given"})
 	}
-	for _, f := range files {
-		l.read(f)
+	for file := range parseAhead(files) {
+		l.add(<-file)
 	}
-	rs := l.resolve()
+	l.resolve()
 	if len(l.faults) > 0 {
 		sortFaults(l.faults, files)
 		return nil, nil, Faults(l.faults)
 	}
-	l.warnSet(rs, files)
+	l.warn(files)
 	sortFaults(l.warnings, files)
-	for _, r := range rs.rules {
-		r.scope = scope{} // else the set would keep the loader and the texts of the files
+	rules := make([]*rule, len(l.rules))
+	for i, r := range l.rules {
+		rules[i] = r.rule
 	}
-	return rs, l.warnings, nil
+	return newRuleset(l.sources, l.targets, rules), l.warnings, nil
+}
+
+// parsedFile is a file that is YAML, or a fault.
+type parsedFile struct {
+	*yamldoc.File
+
+	fault *yamldoc.Fault
+}
+
+// parseAhead parses on every processor, and gives the results in order: most of the
+// time of a load goes into it.
+func parseAhead(files []File) <-chan chan parsedFile {
+	ahead := make(chan chan parsedFile, runtime.GOMAXPROCS(0))
+	go func() {
+		defer close(ahead)
+		for _, f := range files {
+			parsed := make(chan parsedFile, 1)
+			ahead <- parsed
+			go func() { parsed <- parseFile(f) }()
+		}
+	}()
+	return ahead
+}
+
+func parseFile(f File) parsedFile {
+	failed := func(at yamldoc.Position, message string) parsedFile {
+		return parsedFile{&yamldoc.File{Name: f.Name}, &yamldoc.Fault{At: at, Message: message}}
+	}
+	start := yamldoc.Position{Line: 1, Column: 1}
+	switch {
+	case f.Err != nil:
+		return failed(start, f.Err.Error())
+	case len(f.Data) > MaxFile:
+		return failed(start, fmt.Sprintf("the file is larger than %d MiB: split it into several files of one folder", MaxFile>>20))
+	}
+	file, fault := yamldoc.Parse(f.Name, f.Data)
+	switch {
+	case fault == nil:
+		return parsedFile{file, nil}
+	case fault.Message == yamldoc.Empty:
+		return failed(fault.At, fault.Message+": a rules file begins with version: 1")
+	default:
+		return failed(fault.At, fault.Message)
+	}
 }
 
 // loader merges documents. It lives for one Parse.
 type loader struct {
-	language  *language
-	shapes    shapes
-	providers providers
+	*report
 
-	faults   []Fault
-	warnings []Fault
-	unread   bool // a file, or the names in one, could not be read: what it names is not known
+	language  *language
+	providers providers
+	schema    *yamldoc.Schema
+	unread    bool // some sources or targets may be missing, because they could not be read
 
 	sources named[*Source]
 	targets named[*Target]
-	rules   []*rule
+	rules   []draft
 	names   map[string]location // of rules
-
-	templates   map[string]template
-	constraints map[string]*constraint
 }
 
-// location is a place in a file.
+// draft is a compiled rule beside the document that it was compiled from.
+type draft struct {
+	scope
+
+	doc  *ruleDocument
+	rule *rule
+}
+
+// report collects faults and warnings.
+type report struct{ faults, warnings []Fault }
+
+// scope is what a part of a file is checked with: where faults go, the language of
+// expressions, the providers that there are, and the file and the rule it is in.
+type scope struct {
+	*report
+
+	language  *language
+	providers providers
+	file      *yamldoc.File
+	rule      string // its name, "" outside of rules
+	path      string // of a rule without a name
+}
+
+func (s scope) fault(at yamldoc.Position, field, format string, args ...any) {
+	s.faults = append(s.faults, s.make(at, field, format, args))
+}
+
+func (s scope) warn(at yamldoc.Position, field, format string, args ...any) {
+	f := s.make(at, field, format, args)
+	f.Warning = true
+	s.warnings = append(s.warnings, f)
+}
+
+func (s scope) make(at yamldoc.Position, field, format string, args []any) Fault {
+	if s.path != "" {
+		field = s.path + "." + field
+	}
+	return Fault{
+		File: s.file.Name, Line: max(1, int(at.Line)), Column: max(1, int(at.Column)),
+		Rule: s.rule, Field: field, Message: fmt.Sprintf(format, args...),
+	}
+}
+
+// location is a position in a file.
 type location struct {
 	file string
-	at   place
+	at   yamldoc.Position
 }
 
-func (l location) String() string { return fmt.Sprintf("%s:%d:%d", l.file, l.at.line, l.at.column) }
+func (l location) String() string { return l.file + ":" + l.at.String() }
 
 // named keeps values by name, in order.
 type named[T any] struct {
@@ -112,324 +186,115 @@ func (n *named[T]) has(name string) bool {
 	return ok
 }
 
-func newLoader(providers []Provider) (*loader, error) {
-	lang, err := newLanguage()
-	if err != nil {
-		return nil, err
+func (n *named[T]) get(name string) (T, bool) {
+	i, ok := n.index[name]
+	if !ok {
+		var none T
+		return none, false
 	}
-	return &loader{
-		language: lang, shapes: shapes{}, providers: providers, names: map[string]location{},
-		templates: map[string]template{}, constraints: map[string]*constraint{},
-	}, nil
+	return n.order[i], true
 }
 
-func (l *loader) report(f Fault) { l.faults = append(l.faults, f) }
-
-// scope is what faults of a part of a file have in common.
-type scope struct {
-	*loader
-
-	file *sourceFile
-	rule string
-	path string // of a rule without a name
-}
-
-func (s scope) fault(at place, field, format string, args ...any) {
-	s.faults = append(s.faults, s.make(at, field, format, args))
-}
-
-func (s scope) warn(at place, field, format string, args ...any) {
-	f := s.make(at, field, format, args)
-	f.Warning = true
-	s.warnings = append(s.warnings, f)
-}
-
-func (s scope) make(at place, field, format string, args []any) Fault {
-	if s.path != "" {
-		field = s.path + "." + field
-	}
-	return Fault{
-		File: s.file.name, Line: max(1, int(at.line)), Column: max(1, int(at.column)),
-		Rule: s.rule, Field: field, Message: fmt.Sprintf(format, args...),
-	}
-}
-
-// read adds what one file says.
-func (l *loader) read(f File) {
-	file := &sourceFile{name: f.Name}
-	s := scope{loader: l, file: file}
-	start := file.place(1, 1)
-	data := bytes.TrimPrefix(f.Data, []byte("\ufeff"))
-	switch {
-	case f.Err != nil:
-		s.unreadable(start, "%v", f.Err)
-		return
-	case len(data) > MaxFile:
-		s.unreadable(start, "the file is larger than %d MiB: split it into several files of one folder", MaxFile>>20)
-		return
-	case !utf8.Valid(data):
-		s.unreadable(s.badByte(data), "the file is not UTF-8")
-		return
-	case len(bytes.TrimSpace(data)) == 0:
-		s.unreadable(start, emptyFile)
-		return
-	}
-	// The parser counts lines wrongly where they end in \r\n.
-	file.text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(data))
-	body, fault := parseYAML(file.text)
-	if fault != nil {
-		s.unreadable(s.file.place(fault.line, fault.column), "%s", fault.message)
+// add merges a file.
+func (l *loader) add(file parsedFile) {
+	s := scope{report: l.report, language: l.language, providers: l.providers, file: file.File}
+	if file.fault != nil {
+		l.unread = true
+		s.fault(file.fault.At, "", "%s", file.fault.Message)
 		return
 	}
 	doc := new(document)
-	if s.decode(s.decoder(), body, doc) {
-		l.add(s, doc)
-	}
-}
-
-func (s scope) decoder() *decoder {
-	return &decoder{file: s.file, shapes: s.shapes, report: s.report, anchors: map[string]ast.Node{}}
-}
-
-func (s scope) unreadable(at place, format string, args ...any) {
-	s.unread = true
-	s.fault(at, "", format, args...)
-}
-
-func (s scope) badByte(data []byte) place {
-	line, column := 1, 1
-	for len(data) > 0 {
-		r, n := utf8.DecodeRune(data)
-		if r == utf8.RuneError && n == 1 {
-			break
-		}
-		column++
-		if r == '\n' {
-			line, column = line+1, 1
-		}
-		data = data[n:]
-	}
-	return s.file.place(line, column)
-}
-
-// parseFault is why text is not one YAML document.
-type parseFault struct {
-	line, column int
-	message      string
-}
-
-const emptyFile = "the file is empty: a rules file begins with version: 1"
-
-// parseYAML reads one document. The parser has panicked on odd input before:
-// that too is a fault of the file.
-func parseYAML(text string) (body ast.Node, fault *parseFault) {
-	defer func() {
-		if r := recover(); r != nil {
-			body, fault = nil, &parseFault{1, 1, fmt.Sprintf("this is not YAML that can be read: %v", r)}
-		}
-	}()
-	tokens := lexer.Tokenize(text)
-	if at, what := tooMuch(tokens); at != nil {
-		return nil, &parseFault{at.Line, at.Column, what}
-	}
-	tree, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
-	if err != nil {
-		f := &parseFault{1, 1, ""}
-		if y, ok := errors.AsType[yaml.Error](err); !ok {
-			f.message = err.Error()
-		} else { // whose Error prints the file, in a time that grows with its square
-			f.message = y.GetMessage()
-			if t := y.GetToken(); t != nil && t.Position != nil {
-				f.line, f.column = t.Position.Line, t.Position.Column
-			}
-		}
-		f.message, _, _ = strings.Cut(f.message, "\n")
-		f.message = "not YAML: " + f.message
-		if aliasOrTag(tokens, f.line) {
-			f.message += "; quote text that begins with * or !"
-		}
-		return nil, f
-	}
-	docs := slices.DeleteFunc(tree.Docs, func(doc *ast.DocumentNode) bool {
-		_, directive := doc.Body.(*ast.DirectiveNode)
-		return directive
-	})
-	if len(docs) > 1 {
-		f := &parseFault{1, 1, "a second document begins here (---): one file holds one"}
-		if start := docs[1].Start; start != nil && start.Position != nil {
-			f.line, f.column = start.Position.Line, start.Position.Column
-		}
-		return nil, f
-	}
-	if len(docs) == 0 {
-		return nil, &parseFault{1, 1, emptyFile}
-	}
-	switch docs[0].Body.(type) {
-	case nil, *ast.CommentGroupNode, *ast.NullNode:
-		return nil, &parseFault{1, 1, emptyFile}
-	}
-	return docs[0].Body, nil
-}
-
-// aliasOrTag says whether there is one in a line or in the one before it.
-func aliasOrTag(tokens token.Tokens, line int) bool {
-	return slices.ContainsFunc(tokens, func(t *token.Token) bool {
-		if t.Position == nil || t.Position.Line > line || t.Position.Line < line-1 {
-			return false
-		}
-		return t.Type == token.AliasType || t.Type == token.TagType || t.Type == token.InvalidType && strings.HasPrefix(strings.TrimSpace(t.Value), "!")
-	})
-}
-
-// tooMuch finds where tokens nest more than maxNesting levels: the parser recurses
-// and would not come back. And it finds a map of more than maxEntries: its time grows
-// with their square.
-func tooMuch(tokens token.Tokens) (at *token.Position, what string) {
-	type block struct{ column, entries int }
-	var open []block // maps and lists
-	flow, run := 0, 0
-	for _, t := range tokens {
-		at := t
-		switch t.Type {
-		case token.SequenceStartType, token.MappingStartType:
-			flow++
-		case token.SequenceEndType, token.MappingEndType:
-			flow = max(0, flow-1)
-		case token.TagType, token.AnchorType, token.MappingKeyType, token.AliasType:
-			run++
-		case token.MappingValueType:
-			if t.Prev != nil {
-				at = t.Prev
-			}
-			fallthrough
-		case token.SequenceEntryType:
-			run = 0
-			if flow == 0 && at.Position != nil {
-				c := at.Position.Column
-				for len(open) > 0 && open[len(open)-1].column > c {
-					open = open[:len(open)-1]
-				}
-				if len(open) == 0 || open[len(open)-1].column < c {
-					open = append(open, block{column: c})
-				}
-				last := &open[len(open)-1]
-				if t.Type == token.MappingValueType {
-					last.entries++
-				} else {
-					last.entries = 0 // a list
-				}
-				if last.entries > maxEntries {
-					return at.Position, fmt.Sprintf("a map has more than %d entries", maxEntries)
-				}
-			}
-		default:
-			if t.Prev == nil || t.Prev.Type != token.AnchorType { // else it is the anchor's name
-				run = 0
-			}
-		}
-		if flow+run+len(open) > maxNesting && t.Position != nil {
-			return t.Position, fmt.Sprintf("nested more than %d levels deep", maxNesting)
-		}
-	}
-	return nil, ""
-}
-
-// decode fills doc. False means that nothing in it can be used.
-func (s scope) decode(d *decoder, body ast.Node, doc *document) bool {
-	_, isMap := pairs(body)
-	d.guarded(s, func() { d.value(body, reflect.ValueOf(doc).Elem(), nil) })
-	if d.hidden || !isMap {
-		s.unread = true
+	for _, f := range file.Decode(l.schema, doc) {
+		in := s
+		in.rule = f.Label
+		in.fault(f.At, f.Path, "%s", f.Message)
 	}
 	// An unknown field may be one of the two, misspelt.
-	if doc.misnamed() || doc.Sources == nil && doc.misnamed("sources") || doc.Targets == nil && doc.misnamed("targets") {
-		s.unread = true
-	}
-	return len(doc.wrong) == 0 || isMap
-}
-
-// add merges a document.
-func (l *loader) add(s scope, doc *document) {
-	for i := range doc.Sources {
-		e := &doc.Sources[i]
-		if l.twice(s, e.Key, "sources", l.sources.first) {
-			continue
+	l.unread = l.unread || doc.Lost("sources", "targets") || doc.Sources.Partial || doc.Targets.Partial || doc.Misread() ||
+		doc.Sources.Entries == nil && doc.Misread("sources") || doc.Targets.Entries == nil && doc.Misread("targets")
+	for i := range doc.Sources.Entries {
+		e := &doc.Sources.Entries[i]
+		if at, twice := l.sources.first[e.Key.Value]; twice {
+			s.fault(e.Key.At, "sources."+e.Key.Value, "given twice; the first is at %s", at)
+		} else {
+			l.sources.add(e.Key.Value, location{file.Name, e.Key.At}, s.source(e.Key.Value, &e.Value))
 		}
-		l.sources.add(e.Key.value, location{s.file.name, e.Key.at}, s.source(e.Key.value, &e.Value))
 	}
-	for i := range doc.Targets {
-		e := &doc.Targets[i]
-		if l.twice(s, e.Key, "targets", l.targets.first) {
-			continue
+	for i := range doc.Targets.Entries {
+		e := &doc.Targets.Entries[i]
+		if at, twice := l.targets.first[e.Key.Value]; twice {
+			s.fault(e.Key.At, "targets."+e.Key.Value, "given twice; the first is at %s", at)
+		} else {
+			l.targets.add(e.Key.Value, location{file.Name, e.Key.At}, s.target(e.Key.Value, &e.Value))
 		}
-		l.targets.add(e.Key.value, location{s.file.name, e.Key.at}, s.target(e.Key.value, &e.Value))
 	}
 	for i := range doc.Rules {
 		r := &doc.Rules[i]
 		in := s
-		in.rule, in.path = r.label, r.path
-		if r.Name.at.present() {
-			if first, seen := l.names[r.Name.value]; seen {
-				in.fault(r.Name.at, "name", "another rule has this name, at %s", first)
+		in.rule, in.path = r.Label, r.Path
+		if name := r.Name; name.At.Known() {
+			if first, seen := l.names[name.Value]; seen {
+				in.fault(name.At, "name", "another rule has this name, at %s", first)
 			} else {
-				l.names[r.Name.value] = location{s.file.name, r.Name.at}
+				l.names[name.Value] = location{file.Name, name.At}
 			}
 		}
-		l.rules = append(l.rules, in.compile(r))
+		l.rules = append(l.rules, draft{in, r, in.compile(r)})
 	}
 }
 
-// twice reports a name that another document has as well.
-func (l *loader) twice(s scope, key text, under string, first map[string]location) bool {
-	at, seen := first[key.value]
-	if seen {
-		s.fault(key.at, under+"."+key.value, "given twice; the first is at %s", at)
+// resolve finds what rules refer to.
+func (l *loader) resolve() {
+	if l.unread {
+		return
 	}
-	return seen
-}
-
-// resolve finds what rules refer to, and makes the set.
-func (l *loader) resolve() *Ruleset {
 	for _, r := range l.rules {
-		for i, name := range r.sources() {
-			if !l.sources.has(name) && !l.unread {
-				r.scope.fault(r.sourceAt[i], "source", "there is no source %q%s", name, l.hint(name, l.sources.names, "sources"))
+		for _, t := range r.doc.Source {
+			if t.At.Known() && !l.sources.has(t.Value) {
+				r.fault(t.At, "source", "there is no source %q%s", t.Value, hint(t.Value, l.sources.names, "sources"))
 			}
 		}
-		for i := range r.jobs {
-			j := &r.jobs[i]
-			field := fmt.Sprintf("jobs[%d].target", i)
-			switch {
-			case l.unread:
-			case j.target != "" && !l.targets.has(j.target):
-				r.scope.fault(j.targetAt, field, "there is no target %q%s", j.target, l.hint(j.target, l.targets.names, "targets"))
-			case j.target != "":
-			case len(l.targets.names) == 1:
-				j.target = l.targets.names[0]
-			case j.misread:
-			case len(l.targets.names) == 0:
-				r.scope.fault(j.at, field, "no target is defined: a job needs one under targets")
-			default:
-				r.scope.fault(j.at, field, "required, because there are several: %s", strings.Join(clipList(l.targets.names, 10), ", "))
-			}
+		for i := range r.rule.jobs {
+			l.resolveTarget(r, i)
 		}
 	}
-	return newRuleset(l.sources, l.targets, l.rules)
 }
 
-func (l *loader) hint(name string, names []string, under string) string {
+// resolveTarget finds the target of job i.
+func (l *loader) resolveTarget(r draft, i int) {
+	j, doc, names := &r.rule.jobs[i], &r.doc.Jobs[i], l.targets.names
+	field := fmt.Sprintf("jobs[%d].target", i)
+	switch {
+	case j.target != "" && l.targets.has(j.target):
+	case j.target != "":
+		r.fault(doc.Target.At, field, "there is no target %q%s", j.target, hint(j.target, names, "targets"))
+	case len(names) == 1:
+		j.target = names[0]
+	case doc.MayHave("target"):
+	case len(names) == 0:
+		r.fault(doc.At, field, "no target is defined: a job needs one under targets")
+	default:
+		r.fault(doc.At, field, "required, because there are several: %s", strings.Join(clipList(names, 10), ", "))
+	}
+}
+
+func hint(name string, names []string, field string) string {
 	if s := Suggest(name, names); s != "" {
 		return s
 	}
 	if len(names) == 0 {
-		return ": nothing is under " + under
+		return ": nothing is under " + field
 	}
 	return "; known are " + strings.Join(clipList(names, 10), ", ")
 }
 
-func clipList(list []string, n int) []string {
-	if len(list) <= n {
+// Suggest gives `; did you mean "x"?` for the candidate that word is likely a
+// misspelling of, or "".
+func Suggest(word string, candidates []string) string { return yamldoc.Suggest(word, candidates) }
+
+func clipList(list []string, limit int) []string {
+	if len(list) <= limit {
 		return list
 	}
-	return append(slices.Clone(list[:n]), "…")
+	return append(slices.Clone(list[:limit]), "…")
 }

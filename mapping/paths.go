@@ -18,13 +18,13 @@ func (s scope) pathsClause(doc *pushDocument) clause {
 	c := pathsClause{
 		paths:       s.globs(doc.Paths, "when.push.paths", newGlob, noPath),
 		ignore:      s.globs(doc.PathsIgnore, "when.push.paths_ignore", newGlob, noPath),
-		skipUnknown: doc.UnknownPaths.value == "skip",
+		skipUnknown: doc.UnknownPaths.Value == "skip",
 	}
 	if c.paths != nil || c.ignore != nil {
 		return c
 	}
-	if doc.UnknownPaths.at.present() {
-		s.warn(doc.UnknownPaths.at, "when.push.unknown_paths", "without effect: there are neither paths nor paths_ignore")
+	if doc.UnknownPaths.At.Known() {
+		s.warn(doc.UnknownPaths.At, "when.push.unknown_paths", "without effect: there are neither paths nor paths_ignore")
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"buildbridge/mapping/internal/yamldoc"
 )
 
 // TestReference checks that docs/rules.md speaks of every field, provider,
@@ -17,27 +19,34 @@ func TestReference(t *testing.T) {
 	}
 	reference := string(data)
 	var words []string
-	ss := shapes{}
+	schema := yamldoc.NewSchema(forms)
+	comments, err := fieldComments()
+	if err != nil {
+		t.Fatal(err)
+	}
 	var visit func(reflect.Type)
 	visit = func(rt reflect.Type) {
 		for rt.Kind() == reflect.Slice || rt.Kind() == reflect.Pointer {
 			rt = rt.Elem()
 		}
-		if isEntry(rt) {
-			value, _ := rt.FieldByName("Value")
-			rt = value.Type
+		if value, ok := valueOf(rt); ok {
+			rt = value
 		}
 		if rt.Kind() != reflect.Struct || !strings.HasSuffix(rt.Name(), "ocument") {
 			return
 		}
-		for _, f := range ss.of(rt).fields {
-			if f.doc == "" {
-				t.Errorf("%s.%s has no description", rt.Name(), f.name)
+		for _, f := range schema.Fields(rt) {
+			if comments[rt.Name()+"."+rt.Field(f.Index).Name] == "" {
+				t.Errorf("%s.%s has no comment", rt.Name(), f.Name)
 			}
-			words = append(words, f.name)
-			words = append(words, f.enum...)
-			words = append(words, f.not...)
-			visit(rt.Field(f.index).Type)
+			words = append(words, f.Name)
+			words = append(words, f.Enum...)
+			for _, form := range []*yamldoc.Form{f.Form, f.Keys} {
+				if form != nil {
+					words = append(words, form.Refused()...)
+				}
+			}
+			visit(rt.Field(f.Index).Type)
 		}
 	}
 	visit(reflect.TypeFor[document]())

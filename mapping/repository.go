@@ -3,13 +3,15 @@ package mapping
 import (
 	"fmt"
 	"strings"
+
+	"buildbridge/mapping/internal/yamldoc"
 )
 
 // repositoryClause is `repository`: globs in lower case, which are compared with the
 // full name of the repository in lower case.
 type repositoryClause struct{ globs }
 
-func (s scope) repositoryClause(list texts) clause {
+func (s scope) repositoryClause(list yamldoc.Texts) clause {
 	patterns := s.globs(list, "repository", newFoldedGlob, noRepository)
 	if patterns == nil {
 		return nil

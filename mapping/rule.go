@@ -13,41 +13,27 @@ type rule struct {
 	condition *condition // nil means true
 	jobs      []job
 	newest    bool
-
-	// Where it is written, for faults and warnings.
-	scope    scope
-	at       place
-	sourceAt []place
 }
 
 // compile checks a rule as a whole. What it refers to is resolved when all files are
 // read.
 func (s scope) compile(doc *ruleDocument) *rule {
 	r := &rule{
-		name: doc.Name.value, clauses: s.clauses(doc), condition: s.condition(doc.If),
-		newest: doc.Concurrency.value == "newest", scope: s, at: doc.at,
-	}
-	if doc.Name.at.present() {
-		r.at = doc.Name.at
-	}
-	for _, t := range doc.Source {
-		if t.at.present() {
-			r.sourceAt = append(r.sourceAt, t.at)
-		}
+		name: doc.Name.Value, clauses: s.clauses(doc), condition: s.condition(doc.If),
+		newest: doc.Concurrency.Value == "newest",
 	}
 	when := r.when()
 	for i := range doc.Jobs {
 		r.jobs = append(r.jobs, s.job(&doc.Jobs[i], i, when))
 	}
 	if r.newest && when.push == nil && when.tag != nil {
-		s.warn(doc.Concurrency.at, "concurrency", "without effect: a build of a tag is never replaced, and this rule is for tags only")
+		s.warn(doc.Concurrency.At, "concurrency", "without effect: a build of a tag is never replaced, and this rule is for tags only")
 	}
 	return r
 }
 
-func (r *rule) sources() sourceClause { return find[sourceClause](r.clauses) }
-func (r *rule) repository() globs     { return find[repositoryClause](r.clauses).globs }
-func (r *rule) when() whenClause      { return find[whenClause](r.clauses) }
+func (r *rule) repository() globs { return find[repositoryClause](r.clauses).globs }
+func (r *rule) when() whenClause  { return find[whenClause](r.clauses) }
 
 // matches says whether the rule builds an event. An error is the condition's: the rule
 // matches, and its builds are dead.

@@ -49,15 +49,6 @@ func (rs *Ruleset) Target(name string) (*Target, bool) { return rs.targets.get(n
 // be changed.
 func (rs *Ruleset) Targets() []*Target { return rs.targets.order }
 
-func (n *named[T]) get(name string) (T, bool) {
-	i, ok := n.index[name]
-	if !ok {
-		var none T
-		return none, false
-	}
-	return n.order[i], true
-}
-
 // Jobs goes through every job of every rule, in order.
 func (rs *Ruleset) Jobs() iter.Seq[Job] {
 	return func(yield func(Job) bool) {

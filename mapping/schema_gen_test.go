@@ -3,17 +3,28 @@ package mapping
 import (
 	"bytes"
 	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"reflect"
+	"strings"
 
 	"github.com/google/jsonschema-go/jsonschema"
+
+	"buildbridge/mapping/internal/yamldoc"
+	"buildbridge/mapping/notation"
 )
 
 // Schema gives the JSON schema (draft 2020-12) of a rules document, as indented
-// JSON, generated from the types that [Parse] decodes into. It covers structure;
-// expressions, globs, references, merging, and the bounds of durations and of
-// sizes with a unit are checked by Parse alone.
+// JSON, generated from the types that [Parse] decodes into and from their comments. It
+// covers structure; expressions, globs, references, merging, and the bounds of durations
+// and of sizes with a unit are checked by Parse alone.
 func Schema() ([]byte, error) {
-	g := generator{shapes: shapes{}, defs: map[string]*jsonschema.Schema{}}
+	comments, err := fieldComments()
+	if err != nil {
+		return nil, err
+	}
+	g := generator{yamldoc.NewSchema(forms), comments, map[string]*jsonschema.Schema{}}
 	root := g.object(reflect.TypeFor[document]())
 	root.Schema = "https://json-schema.org/draft/2020-12/schema"
 	root.Title = "buildbridge rules"
@@ -32,8 +43,31 @@ func Schema() ([]byte, error) {
 }
 
 type generator struct {
-	shapes shapes
-	defs   map[string]*jsonschema.Schema
+	schema   *yamldoc.Schema
+	comments map[string]string // by type.Field
+	defs     map[string]*jsonschema.Schema
+}
+
+// fieldComments reads the comments of the fields of document.go.
+func fieldComments() (map[string]string, error) {
+	file, err := parser.ParseFile(token.NewFileSet(), "document.go", nil, parser.ParseComments)
+	if err != nil {
+		return nil, err
+	}
+	comments := map[string]string{}
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.TypeSpec)
+		if !ok {
+			return true
+		}
+		for _, f := range spec.Type.(*ast.StructType).Fields.List {
+			for _, name := range f.Names {
+				comments[spec.Name.Name+"."+name.Name] = strings.Join(strings.Fields(f.Doc.Text()), " ")
+			}
+		}
+		return false
+	})
+	return comments, nil
 }
 
 // object gives the schema of a document struct.
@@ -43,64 +77,61 @@ func (g generator) object(t reflect.Type) *jsonschema.Schema {
 		Properties:           map[string]*jsonschema.Schema{},
 		AdditionalProperties: &jsonschema.Schema{Not: &jsonschema.Schema{}},
 	}
-	for _, f := range g.shapes.of(t).fields {
-		p := g.value(t.Field(f.index).Type, f)
-		p.Description = f.doc
-		if f.fallback != "" {
-			p.Default = json.RawMessage(f.fallback)
+	for _, f := range g.schema.Fields(t) {
+		p := g.value(t.Field(f.Index).Type, f)
+		p.Description = g.comments[t.Name()+"."+t.Field(f.Index).Name]
+		if f.Default != "" {
+			p.Default = json.RawMessage(f.Default)
 		}
-		s.Properties[f.name] = p
-		s.PropertyOrder = append(s.PropertyOrder, f.name)
-		if f.required {
-			s.Required = append(s.Required, f.name)
+		s.Properties[f.Name] = p
+		s.PropertyOrder = append(s.PropertyOrder, f.Name)
+		if f.Required {
+			s.Required = append(s.Required, f.Name)
 		}
 	}
 	refine(t, s)
 	return s
 }
 
-// value gives the schema of one value; f is nil for elements of lists and maps.
-func (g generator) value(t reflect.Type, f *field) *jsonschema.Schema {
-	if f == nil {
-		f = &field{}
-	}
+// value gives the schema of one value.
+func (g generator) value(t reflect.Type, f *yamldoc.Field) *jsonschema.Schema {
 	switch t {
-	case reflect.TypeFor[text]():
+	case reflect.TypeFor[yamldoc.Text]():
 		return textSchema(f)
-	case reflect.TypeFor[texts]():
+	case reflect.TypeFor[yamldoc.Texts]():
 		one := textSchema(f)
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{one, {Type: "array", Items: one, MinItems: new(1)}}}
-	case reflect.TypeFor[boolean]():
+	case reflect.TypeFor[yamldoc.Boolean]():
 		return &jsonschema.Schema{Type: "boolean"}
-	case reflect.TypeFor[integer]():
+	case reflect.TypeFor[yamldoc.Integer]():
 		return numberSchema("integer", f)
-	case reflect.TypeFor[number]():
+	case reflect.TypeFor[yamldoc.Number]():
 		return numberSchema("number", f)
-	case reflect.TypeFor[duration]():
-		return &jsonschema.Schema{Type: "string", Pattern: wholeDuration.String()}
-	case reflect.TypeFor[size]():
+	case reflect.TypeFor[yamldoc.Duration]():
+		return &jsonschema.Schema{Type: "string", Pattern: "^(?:" + notation.DurationPattern + ")$"}
+	case reflect.TypeFor[yamldoc.Size]():
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
-			{Type: "integer", Minimum: new(float64(1 << 10)), Maximum: new(float64(100 << 20))},
-			{Type: "string", Pattern: wholeSize.String()},
+			{Type: "integer", Minimum: f.Min, Maximum: f.Max},
+			{Type: "string", Pattern: yamldoc.SizePattern},
 		}}
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
 		s := g.ref(t.Elem())
-		if f.null { // in the definition: validators show every branch of an anyOf
+		if f.Null { // in the definition: validators show every branch of an anyOf
 			def := g.defs[definitionName(t.Elem())]
 			def.Type, def.Types = "", []string{"object", "null"}
 		}
 		return s
 	case reflect.Struct:
+		if value, ok := valueOf(t); ok {
+			return g.entries(value, f)
+		}
 		return g.ref(t)
 	case reflect.Slice:
-		if isEntry(t.Elem()) {
-			return g.entries(t.Elem(), f)
-		}
-		s := &jsonschema.Schema{Type: "array", Items: g.value(t.Elem(), nil)}
-		if f.min != nil {
-			s.MinItems = new(int(*f.min))
+		s := &jsonschema.Schema{Type: "array", Items: g.value(t.Elem(), &yamldoc.Field{})}
+		if f.Min != nil {
+			s.MinItems = new(int(*f.Min))
 		}
 		return s
 	default:
@@ -122,40 +153,58 @@ func definitionName(t reflect.Type) string {
 	return t.Name()[:len(t.Name())-len("Document")]
 }
 
-func (g generator) entries(entry reflect.Type, f *field) *jsonschema.Schema {
-	value, _ := entry.FieldByName("Value")
-	names := &jsonschema.Schema{Pattern: f.keys.String(), MaxLength: &f.keyMax}
-	if f.not != nil {
-		names.Not = &jsonschema.Schema{Enum: anySlice(f.not)}
+// valueOf gives the type of the values of a [yamldoc.Map].
+func valueOf(t reflect.Type) (reflect.Type, bool) {
+	if t.Kind() != reflect.Struct {
+		return nil, false
 	}
-	return &jsonschema.Schema{Type: "object", PropertyNames: names, AdditionalProperties: g.value(value.Type, nil)}
+	entries, ok := t.FieldByName("Entries")
+	if !ok {
+		return nil, false
+	}
+	value, _ := entries.Type.Elem().FieldByName("Value")
+	return value.Type, true
 }
 
-func textSchema(f *field) *jsonschema.Schema {
-	s := &jsonschema.Schema{Type: "string"}
-	if f.enum != nil {
-		s.Enum = anySlice(f.enum)
+func (g generator) entries(value reflect.Type, f *yamldoc.Field) *jsonschema.Schema {
+	names := formSchema(f.Keys)
+	return &jsonschema.Schema{Type: "object", PropertyNames: names, AdditionalProperties: g.value(value, &yamldoc.Field{})}
+}
+
+func textSchema(f *yamldoc.Field) *jsonschema.Schema {
+	s := &jsonschema.Schema{}
+	if f.Form != nil {
+		s = formSchema(f.Form)
 	}
-	if f.pattern != nil {
-		s.Pattern = f.pattern.String()
-	}
-	if f.min != nil {
-		s.MinLength = new(int(*f.min))
-	}
-	if f.max != nil {
-		s.MaxLength = new(int(*f.max))
-	}
-	if f.not != nil {
-		s.Not = &jsonschema.Schema{Enum: anySlice(f.not)}
+	s.Type = "string"
+	if f.Enum != nil {
+		s.Enum = anySlice(f.Enum)
 	}
 	return s
 }
 
-func numberSchema(kind string, f *field) *jsonschema.Schema {
-	if f.min != nil && f.max != nil && *f.min == *f.max {
-		return &jsonschema.Schema{Const: jsonschema.Ptr[any](*f.min)}
+func formSchema(f *yamldoc.Form) *jsonschema.Schema {
+	s := &jsonschema.Schema{}
+	if f.Pattern != "" {
+		s.Pattern = "^(?:" + f.Pattern + ")$"
 	}
-	return &jsonschema.Schema{Type: kind, Minimum: f.min, Maximum: f.max, ExclusiveMinimum: f.above}
+	if f.Min > 0 {
+		s.MinLength = &f.Min
+	}
+	if f.Max > 0 {
+		s.MaxLength = &f.Max
+	}
+	if f.Not != nil {
+		s.Not = &jsonschema.Schema{Enum: anySlice(f.Refused())}
+	}
+	return s
+}
+
+func numberSchema(kind string, f *yamldoc.Field) *jsonschema.Schema {
+	if f.Min != nil && f.Max != nil && *f.Min == *f.Max {
+		return &jsonschema.Schema{Const: jsonschema.Ptr[any](*f.Min)}
+	}
+	return &jsonschema.Schema{Type: kind, Minimum: f.Min, Maximum: f.Max, ExclusiveMinimum: f.Above}
 }
 
 func anySlice(words []string) []any {
@@ -167,7 +216,7 @@ func anySlice(words []string) []any {
 }
 
 // refine adds what the tags cannot say: which fields exclude or need each other.
-// The loader says the same in source, target, credentials and compile.
+// The loader checks the same in source.go, target.go and when.go.
 func refine(t reflect.Type, s *jsonschema.Schema) {
 	switch t {
 	case reflect.TypeFor[secretDocument]():

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
+
+	"buildbridge/mapping/internal/yamldoc"
 )
 
 // semverClause is `when.tag.semver`: the tag is a version that satisfies a constraint.
@@ -18,19 +20,19 @@ type constraint struct {
 	check *semver.Constraints
 }
 
-func (s scope) semverClause(t text) clause {
-	if !t.at.present() || t.value == "" {
+func (s scope) semverClause(t yamldoc.Text) clause {
+	if !t.At.Known() || t.Value == "" {
 		return nil
 	}
-	c, err := s.constraint(t.value)
+	c, err := s.language.constraint(t.Value)
 	if err != nil {
-		s.fault(t.at, "when.tag.semver", "%v", err)
+		s.fault(t.At, "when.tag.semver", "%v", err)
 		return nil
 	}
 	return semverClause{c}
 }
 
-func (l *loader) constraint(text string) (*constraint, error) {
+func (l *language) constraint(text string) (*constraint, error) {
 	if c, ok := l.constraints[text]; ok {
 		return c, nil
 	}

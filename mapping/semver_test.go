@@ -20,7 +20,7 @@ func TestConstraint(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			l := &loader{constraints: map[string]*constraint{}}
+			l := &language{constraints: map[string]*constraint{}}
 			c, err := l.constraint(test.constraint)
 			if err != nil {
 				t.Fatal(err)

@@ -1,8 +1,13 @@
 package mapping
 
 import (
+	"fmt"
+	"math"
 	"net/netip"
-	"time"
+	"strings"
+
+	"buildbridge/mapping/internal/yamldoc"
+	"buildbridge/mapping/notation"
 )
 
 // DefaultMaxBody is the largest body accepted where a source sets no max_body:
@@ -37,54 +42,113 @@ type RateLimit struct {
 	Burst     int // at least 1 where PerSecond is set
 }
 
-// Target is one place where builds run.
-type Target struct {
-	Name     string
-	Region   string // exactly one of Region and Endpoint is set
-	Endpoint string // an absolute http or https URL without a path
-
-	Credentials Credentials
-	RateLimit   RateLimit     // of RunJob calls
-	Timeout     time.Duration // of one call; DefaultTimeout if not set
-	RetryFor    time.Duration // from acceptance to the deadline; DefaultRetryFor if not set
-	Reconcile   Reconcile
+// source checks one source as a whole.
+func (s scope) source(name string, doc *sourceDocument) *Source {
+	field := "sources." + name
+	out := &Source{
+		Name:          name,
+		Provider:      doc.Provider.Value,
+		Secrets:       s.secrets(doc.Secrets, field+".secrets"),
+		SigningTokens: s.secrets(doc.SigningTokens, field+".signing_tokens"),
+		TokenHeader:   doc.TokenHeader.Value,
+		Insecure:      doc.Insecure.Value,
+		MaxBody:       DefaultMaxBody,
+		RateLimit:     rateLimit(doc.RateLimit),
+	}
+	for i := range doc.Basic {
+		b := &doc.Basic[i]
+		if ref := s.secret(b.Password, indexed(field+".basic", i)+".password"); ref != nil {
+			out.Basic = append(out.Basic, BasicRef{Username: b.Username.Value, Password: *ref})
+		}
+	}
+	if doc.MaxBody.At.Known() {
+		out.MaxBody = int64(doc.MaxBody.Value)
+	}
+	for i, t := range doc.AllowFrom {
+		if t.Bad {
+			continue
+		}
+		prefix, ok := notation.Prefix(t.Value)
+		if !ok {
+			s.fault(t.At, indexed(field+".allow_from", i), "%q is not an IP address or a CIDR such as 203.0.113.0/24", clip(t.Value))
+		}
+		out.AllowFrom = append(out.AllowFrom, prefix)
+	}
+	if provider := s.providers.named(out.Provider); provider != nil {
+		s.checkAuthentication(field, doc, provider)
+	} else if doc.Provider.At.Known() && !doc.Provider.Bad {
+		s.fault(doc.Provider.At, field+".provider", "%q is not %s", clip(out.Provider), yamldoc.OneOf(out.Provider, s.providers.names(anyProvider)))
+	}
+	return out
 }
 
-// Defaults of a target.
-const (
-	DefaultTimeout  = 30 * time.Second
-	DefaultRetryFor = 24 * time.Hour
-	DefaultWindow   = 3 * time.Second
-	DefaultPatience = 2 * time.Minute
-	DefaultTimeZone = "Asia/Shanghai"
-)
-
-// Reconcile says how to look for a build whose start got no answer. The zero value
-// means the defaults.
-type Reconcile struct {
-	Window   time.Duration  // by how much the service's clocks may differ: records from this long before the call count
-	Patience time.Duration  // not found for this long after the call: it did not start
-	TimeZone *time.Location // of the service's record times
+// checkAuthentication says whether the secrets fit the provider and each other.
+func (s scope) checkAuthentication(field string, doc *sourceDocument, provider *Provider) {
+	fits := func(field string, at yamldoc.Position, has func(*Provider) bool) {
+		if at.Known() && !has(provider) {
+			s.fault(at, field, "not for %s: it goes with %s only", provider.Name, strings.Join(s.providers.names(has), " and "))
+		}
+	}
+	var secrets, signing, basic yamldoc.Position
+	if len(doc.Secrets) > 0 {
+		secrets = doc.Secrets[0].At
+	}
+	if len(doc.SigningTokens) > 0 {
+		signing = doc.SigningTokens[0].At
+	}
+	if len(doc.Basic) > 0 {
+		basic = doc.Basic[0].At
+	}
+	fits(field+".signing_tokens", signing, hasSigningTokens)
+	fits(field+".basic", basic, hasBasic)
+	fits(field+".token_header", doc.TokenHeader.At, hasTokenHeader)
+	if provider.NeedsTokenHeader && secrets.Known() && !doc.TokenHeader.At.Known() {
+		s.fault(secrets, field+".secrets",
+			"%s sends a secret only in a header of your choice: name it with token_header, or use basic", provider.Name)
+	}
+	if provider.NeedsTokenHeader && !secrets.Known() && doc.TokenHeader.At.Known() {
+		s.fault(doc.TokenHeader.At, field+".token_header", "the header carries a secret: list it under secrets")
+	}
+	some := secrets.Known() || signing.Known() || basic.Known()
+	switch {
+	case doc.Insecure.Value && some:
+		s.fault(doc.Insecure.At, field+".insecure", "insecure: true accepts anybody, and excludes secrets: remove one or the other")
+	case !doc.Insecure.Value && !some && !doc.MayHave("secrets", "signing_tokens", "basic", "insecure"):
+		s.fault(doc.At, field, "no secret: add %s, or write insecure: true to accept deliveries from anybody", provider.keys())
+	}
 }
 
-// Credentials of a target: exactly one kind is set.
-type Credentials struct {
-	AccessKey     *SecretRef // with SecretKey, optionally SecurityToken
-	SecretKey     *SecretRef
-	SecurityToken *SecretRef
-
-	IAMUser     *IAMUser
-	IAMEndpoint string // "" means https://iam.<region>.myhuaweicloud.com
-
-	Token *SecretRef // a fixed, project-scoped token
-
-	Chain bool // the SDK's provider chain
+func (s scope) secrets(docs []secretDocument, field string) []SecretRef {
+	var out []SecretRef
+	for i := range docs {
+		if ref := s.secret(&docs[i], indexed(field, i)); ref != nil {
+			out = append(out, *ref)
+		}
+	}
+	return out
 }
 
-// IAMUser logs in for a project-scoped token.
-type IAMUser struct {
-	Domain   string
-	Name     string
-	Password SecretRef
-	Project  string // name of the project; "" means the region's
+// secret checks a reference; nil if there is none or it is at fault.
+func (s scope) secret(doc *secretDocument, field string) *SecretRef {
+	if doc == nil || !doc.Sound() {
+		return nil
+	}
+	if doc.Env.At.Known() == doc.File.At.Known() {
+		s.fault(doc.At, field, "want exactly one of env and file")
+		return nil
+	}
+	return &SecretRef{Env: doc.Env.Value, File: doc.File.Value}
 }
+
+func rateLimit(doc *rateDocument) RateLimit {
+	if doc == nil {
+		return RateLimit{}
+	}
+	r := RateLimit{PerSecond: doc.PerSecond.Value, Burst: int(doc.Burst.Value)}
+	if !doc.Burst.At.Known() {
+		r.Burst = max(1, int(math.Ceil(r.PerSecond)))
+	}
+	return r
+}
+
+func indexed(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) }

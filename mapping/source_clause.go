@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"buildbridge/mapping/internal/yamldoc"
 )
 
 // sourceClause is `source`: the names of the sources that an event may come from.
@@ -11,11 +13,11 @@ type sourceClause []string
 
 // sourceClause takes the names that are written. Whether there are such sources is
 // known when all files are read.
-func (s scope) sourceClause(list texts) clause {
+func (s scope) sourceClause(list yamldoc.Texts) clause {
 	var c sourceClause
 	for _, t := range list {
-		if t.at.present() {
-			c = append(c, t.value)
+		if t.At.Known() {
+			c = append(c, t.Value)
 		}
 	}
 	if c == nil {

@@ -1,11 +1,15 @@
 package mapping
 
-import "strings"
+import (
+	"strings"
+
+	"buildbridge/mapping/internal/yamldoc"
+)
 
 // tagsClause is `when.tag.tags`: globs of short names of tags.
 type tagsClause struct{ globs }
 
-func (s scope) tagsClause(list texts) clause {
+func (s scope) tagsClause(list yamldoc.Texts) clause {
 	patterns := s.globs(list, "when.tag.tags", newGlob, noTag)
 	if patterns == nil {
 		return nil

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"cel.dev/cel-go/common/types"
+
+	"buildbridge/mapping/internal/yamldoc"
 )
 
 // template is the value of a parameter as it is written: text with ${…} in it.
@@ -138,18 +140,18 @@ func stringLength(s string, raw bool) int {
 }
 
 // template compiles the value of a parameter.
-func (s scope) template(t text, field string) template {
-	if known, ok := s.templates[t.value]; ok || !t.at.present() {
+func (s scope) template(t yamldoc.Text, field string) template {
+	if known, ok := s.language.templates[t.Value]; ok || !t.At.Known() {
 		return known
 	}
 	sound := true
-	fault := func(at place, format string, args ...any) {
+	fault := func(at yamldoc.Position, format string, args ...any) {
 		s.fault(at, field, format, args...)
 		sound = false
 	}
-	parts, wrong := splitTemplate(t.value)
+	parts, wrong := splitTemplate(t.Value)
 	if wrong != nil {
-		fault(s.file.inside(t, wrong.offset), "%s", wrong.message)
+		fault(s.file.Inside(t, wrong.offset), "%s", wrong.message)
 	}
 	literal := "" // all of it, which is part of every value
 	for i := range parts {
@@ -160,21 +162,21 @@ func (s scope) template(t text, field string) template {
 		}
 		e, faults := s.language.compile(p.text)
 		for _, f := range faults {
-			fault(s.file.inside(t, p.offset+f.offset), "%s", f.message)
+			fault(s.file.Inside(t, p.offset+f.offset), "%s", f.message)
 		}
 		if e != nil && !e.mayBe(types.StringKind, types.IntKind, types.UintKind, types.BoolKind) {
-			fault(s.file.inside(t, p.offset), "the result is %s, not a string, an integer or a boolean", e.result)
+			fault(s.file.Inside(t, p.offset), "the result is %s, not a string, an integer or a boolean", e.result)
 		}
 		p.expression = e
 	}
 	if n := utf8.RuneCountInString(literal); n > maxValue {
-		fault(t.at, "a value has at most %d characters, this has %d", maxValue, n)
+		fault(t.At, "a value has at most %d characters, this has %d", maxValue, n)
 	}
 	if why := unsendable(literal); why != "" {
-		fault(t.at, "%s; in YAML, write long text as a folded block (>-)", why)
+		fault(t.At, "%s; in YAML, write long text as a folded block (>-)", why)
 	}
 	if sound {
-		s.templates[t.value] = parts
+		s.language.templates[t.Value] = parts
 	}
 	return parts
 }

@@ -11,11 +11,12 @@ const maxTwins = 1_000_000
 
 // warnTwins finds jobs that two rules, or two entries of one rule, run for the same
 // event, where that is plain to see.
-func warnTwins(rules []*rule) {
+func warnTwins(rules []draft) {
 	left := maxTwins
 	type target struct{ name, job string }
 	groups := map[target][]*rule{}
-	for _, r := range rules {
+	for _, d := range rules {
+		r := d.rule
 		if meet(r, r) == "" {
 			continue // it never matches, and its patterns were told already
 		}
@@ -23,7 +24,7 @@ func warnTwins(rules []*rule) {
 			j := &r.jobs[i]
 			field := fmt.Sprintf("jobs[%d].job_id", i)
 			if k := slices.IndexFunc(r.jobs[:i], func(earlier job) bool { return j.sameBuild(&earlier) }); k >= 0 {
-				r.scope.warn(j.at, field, "jobs[%d] runs the same job with the same parameters: every event makes two builds", k)
+				d.warn(d.doc.Jobs[i].At, field, "jobs[%d] runs the same job with the same parameters: every event makes two builds", k)
 			}
 			key := target{j.target, j.id}
 			for _, other := range groups[key] {
@@ -34,7 +35,7 @@ func warnTwins(rules []*rule) {
 					continue
 				}
 				if event := meet(r, other); event != "" {
-					r.scope.warn(j.at, field, "rule %q runs the same job for %s: that makes two builds", other.name, event)
+					d.warn(d.doc.Jobs[i].At, field, "rule %q runs the same job for %s: that makes two builds", other.name, event)
 					break
 				}
 			}

@@ -2,46 +2,44 @@ package mapping
 
 import "fmt"
 
-// warnSet looks for what is odd about the set as a whole.
-func (l *loader) warnSet(rs *Ruleset, files []File) {
-	if len(rs.rules) == 0 {
+// warn looks for what is odd about the set as a whole.
+func (l *loader) warn(files []File) {
+	if len(l.rules) == 0 {
 		l.warnings = append(l.warnings, Fault{
 			File: files[0].Name, Line: 1, Column: 1, Field: "rules", Warning: true,
 			Message: "there is no rule: nothing will ever be built",
 		})
 	}
-	warnTwins(rs.rules)
-	warnMarkers(rs)
+	warnTwins(l.rules)
+	warnMarkers(l.rules)
 }
 
-// warnMarkers recommends a marker for jobs whose builds nothing but the time tells from
-// those that a person starts: once, for all of them.
-func warnMarkers(rs *Ruleset) {
+// warnMarkers recommends a marker for jobs whose builds look like those that a person
+// starts, but for their time: one warning for all of them.
+func warnMarkers(rules []draft) {
 	var (
-		first *rule
+		first draft
 		where int
-		more  int
+		jobs  int
 	)
-	for _, r := range rs.rules {
-		for i := range r.jobs {
-			j := &r.jobs[i]
-			switch {
-			case j.marker != "" || j.varies():
-			case first == nil:
+	for _, r := range rules {
+		for i := range r.rule.jobs {
+			if j := &r.rule.jobs[i]; j.marker != "" || j.varies() {
+				continue
+			}
+			if jobs++; jobs == 1 {
 				first, where = r, i
-			default:
-				more++
 			}
 		}
 	}
-	if first == nil {
+	if jobs == 0 {
 		return
 	}
 	others := ""
-	if more > 0 {
-		others = fmt.Sprintf(" (and %d more jobs)", more)
+	if jobs > 1 {
+		others = fmt.Sprintf(" (and %d more jobs)", jobs-1)
 	}
-	first.scope.warn(first.jobs[where].at, fmt.Sprintf("jobs[%d].marker", where),
-		"neither marker nor a parameter from the event%s: if the answer to a call is lost, a person's build of the same commit may be taken for this one. Name a parameter of the job here",
-		others)
+	first.warn(first.doc.Jobs[where].At, fmt.Sprintf("jobs[%d].marker", where),
+		"neither marker nor a parameter from the event%s: if the answer to a call is lost, a person's build of the same commit "+
+			"may be taken for this one. Name a parameter of the job here", others)
 }

@@ -12,8 +12,8 @@ func (s scope) whenClause(doc *whenDocument) clause {
 	if doc == nil {
 		return c
 	}
-	if doc.Push == nil && doc.Tag == nil && !doc.doubts("push", "tag") {
-		s.fault(doc.at, "when", "name push, tag or both")
+	if doc.Push == nil && doc.Tag == nil && !doc.MayHave("push", "tag") {
+		s.fault(doc.At, "when", "name push, tag or both")
 	}
 	if push := doc.Push; push != nil {
 		c.push = present(s.branchesClause(push.Branches), s.pathsClause(push))

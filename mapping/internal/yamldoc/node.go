@@ -1,4 +1,4 @@
-package mapping
+package yamldoc
 
 import (
 	"regexp"
@@ -8,16 +8,17 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// Scalars that a reader of YAML 1.2 takes for something other than text, and
-// those that readers of YAML 1.1 (Helm's, PyYAML) or of timestamps do.
+// Scalars that readers take for something other than text: those of YAML 1.2 take
+// what is like a number, those of YAML 1.1 (Helm's, PyYAML) the rest as well.
 var (
-	numberLike = regexp.MustCompile(`^[-+]?([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9][0-9_]*)([eE][-+]?[0-9]+)?$|^0[xX][0-9a-fA-F_]+$|^0[oO][0-7_]+$|^0[bB][01_]+$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$`)
+	numberLike = regexp.MustCompile(`^[-+]?([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9][0-9_]*)([eE][-+]?[0-9]+)?$` +
+		`|^0[xX][0-9a-fA-F_]+$|^0[oO][0-7_]+$|^0[bB][01_]+$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$`)
 	base60Like = regexp.MustCompile(`^[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$`)
 	dateLike   = regexp.MustCompile(`^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?$`)
 )
 
-// plainKind says what an unquoted scalar is to a YAML reader: "" for text. With
-// strict it goes by every reader, else by YAML 1.2.
+// plainKind says what an unquoted scalar is to a reader of YAML 1.2, or if strict, to
+// any reader: "" for text.
 func plainKind(s string, strict bool) string {
 	switch s {
 	case "", "~", "null", "Null", "NULL":
@@ -34,9 +35,7 @@ func plainKind(s string, strict bool) string {
 		return ""
 	}
 	switch {
-	case numberLike.MatchString(s):
-		return "a number"
-	case strict && base60Like.MatchString(s):
+	case numberLike.MatchString(s), strict && base60Like.MatchString(s):
 		return "a number"
 	case strict && dateLike.MatchString(s):
 		return "a date"
@@ -77,8 +76,8 @@ func isPlain(n *ast.StringNode) bool {
 
 const insideTab = "a tab inside unquoted text: quote it"
 
-// hasTab says whether a scalar without quotes has a tab inside. The parser drops
-// it: a<TAB>b would be ab.
+// hasTab says whether a scalar without quotes has a tab inside. The parser drops it:
+// a<TAB>b would be ab.
 func hasTab(n ast.Node) bool {
 	if _, scalar := n.(ast.ScalarNode); !scalar {
 		return false
@@ -93,15 +92,15 @@ func hasTab(n ast.Node) bool {
 	default:
 	}
 	for line := range strings.SplitSeq(t.Origin, "\n") {
-		if strings.Contains(strings.TrimSpace(line), "\t") { // else it is space around the text
+		if strings.Contains(strings.TrimSpace(line), "\t") { // a tab around the text does no harm
 			return true
 		}
 	}
 	return false
 }
 
-// written is a scalar as the file has it, for values YAML read as something
-// other than text.
+// written is a scalar as the file has it, even if YAML reads it as something other
+// than text.
 func written(n ast.Node) string {
 	if t := n.GetToken(); t != nil {
 		return strings.TrimSpace(t.Value)

@@ -1,0 +1,22 @@
+// Package yamldoc decodes YAML into structs and keeps the position of each value.
+// [Parse] reads the text of a file, [File.Decode] fills a struct and finds all faults
+// of the structure in one go, and [File.Inside] finds a position inside of a text. The
+// package knows no document: its structs say with tags and methods what is allowed.
+//
+// A struct of a map embeds [Object]. Its fields are of the types [Text], [Texts],
+// [Duration], [Size], [Integer], [Number], [Boolean] and [Map], pointers to structs,
+// and slices of structs. The tags of a field:
+//
+//	yaml       the name, then options: "required"; "null" (may be written without a
+//	           value); "label" (this text names the struct in faults); "strict" (text
+//	           that a reader of YAML 1.1 takes for something else has to be quoted)
+//	form       the name of the [Form] of a text
+//	keys       the name of the Form of the names of a Map
+//	enum       the texts that are allowed, separated by |
+//	min, max   bounds of a number, or of the length of a list; above is an open bound
+//	default    what absence means, as JSON; for a schema
+//
+// The struct of a map may have two methods. Misnamed gives a hint for a field that it
+// does not have: the name of the field that is meant, or a sentence. Shape says what
+// has to be written in the place of a value that is no map, and why.
+package yamldoc

@@ -1,0 +1,226 @@
+package yamldoc
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// Limits of one file.
+const (
+	maxNesting = 100    // levels
+	maxEntries = 10_000 // of a map
+)
+
+// Empty is the message of the fault of a file with nothing in it.
+const Empty = "the file is empty"
+
+// Fault is one thing wrong in a file.
+type Fault struct {
+	At      Position
+	Label   string // of the object that it is in, "" if that has none
+	Path    string // of the value: inside of the labelled object if there is one
+	Message string
+}
+
+// File is the text of a file that is YAML.
+type File struct {
+	Name string // as given to Parse
+
+	text  string
+	lines []int // offset of each line; filled at the first use
+	root  ast.Node
+}
+
+// Parse reads a file of one document. The name is for faults that name another
+// position. The caller bounds the size: time and memory can grow faster than it.
+func Parse(name string, data []byte) (*File, *Fault) {
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if !utf8.Valid(data) {
+		return nil, &Fault{At: firstBadByte(data), Message: "the file is not UTF-8"}
+	}
+	// The parser counts lines wrongly where they end in \r\n.
+	text := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(data))
+	root, fault := parse(text)
+	if fault != nil {
+		return nil, fault
+	}
+	return &File{Name: name, text: text, root: root}, nil
+}
+
+func firstBadByte(data []byte) Position {
+	line, column := 1, 1
+	for len(data) > 0 {
+		r, n := utf8.DecodeRune(data)
+		if r == utf8.RuneError && n == 1 {
+			break
+		}
+		column++
+		if r == '\n' {
+			line, column = line+1, 1
+		}
+		data = data[n:]
+	}
+	return position(line, column)
+}
+
+// parse gives the root of the document. Odd input has made the parser panic before:
+// that is a fault of the file too.
+func parse(text string) (root ast.Node, fault *Fault) {
+	defer func() {
+		if r := recover(); r != nil {
+			root, fault = nil, &Fault{At: position(1, 1), Message: fmt.Sprintf("this YAML cannot be read: %v", r)}
+		}
+	}()
+	tokens := lexer.Tokenize(text)
+	if fault := tooMuch(tokens); fault != nil {
+		return nil, fault
+	}
+	tree, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		return nil, syntaxFault(err, tokens)
+	}
+	docs := slices.DeleteFunc(tree.Docs, func(doc *ast.DocumentNode) bool {
+		_, directive := doc.Body.(*ast.DirectiveNode)
+		return directive
+	})
+	if len(docs) > 1 {
+		return nil, &Fault{At: tokenPosition(docs[1].Start), Message: "a second document begins here (---): one file holds one"}
+	}
+	if len(docs) > 0 {
+		root = docs[0].Body
+	}
+	switch root.(type) {
+	case nil, *ast.CommentGroupNode, *ast.NullNode:
+		return nil, &Fault{At: position(1, 1), Message: Empty}
+	}
+	return root, nil
+}
+
+// tokenPosition is where a token is, the first position of the file if it is nowhere.
+func tokenPosition(t *token.Token) Position {
+	if t == nil || t.Position == nil {
+		return position(1, 1)
+	}
+	return position(t.Position.Line, t.Position.Column)
+}
+
+// syntaxFault makes a fault of an error of the parser.
+func syntaxFault(err error, tokens token.Tokens) *Fault {
+	f := &Fault{At: position(1, 1)}
+	if y, ok := errors.AsType[yaml.Error](err); ok {
+		f.At, f.Message = tokenPosition(y.GetToken()), y.GetMessage()
+	} else { // not for a yaml.Error: it prints the file, in a time that grows with the square of the size
+		f.Message = err.Error()
+	}
+	f.Message, _, _ = strings.Cut(f.Message, "\n")
+	for _, plain := range plainWords {
+		if strings.Contains(f.Message, plain.parser) {
+			f.Message = plain.ours
+			break
+		}
+	}
+	f.Message = "not YAML: " + f.Message
+	if aliasOrTag(tokens, int(f.At.Line)) {
+		f.Message += "; quote text that begins with * or !"
+	}
+	return f
+}
+
+// plainWords are messages of the parser and what a user is told instead. The first
+// that is part of the message counts.
+var plainWords = []struct{ parser, ours string }{
+	{"that cannot start any token", "a tab: indent with spaces"},
+	{"a tab character where an indentation space is expected", "a tab: indent with spaces"},
+	{"'[' character corresponding to ']'", "this ] has no [ before it"},
+	{"'{' character corresponding to '}'", "this } has no { before it"},
+	{"',' or ']' must be specified", "the list in [ ] goes on without a comma, or its ] is missing"},
+	{"sequence end token ']' not found", "the ] that ends this list is missing"},
+	{"',' or '}' must be specified", "the map in { } goes on without a comma, or its } is missing"},
+	{"flow mapping end token '}'", "the } that ends this map is missing"},
+	{"flow map content", "the } that ends this map is missing"},
+	{"end character of double-quoted text", `the text that begins here has no " at its end`},
+	{"end character of single-quoted text", "the text that begins here has no ' at its end"},
+	{"mapping value is not allowed in this context", "this ': ' begins a map in the middle of a value: quote the text that it is in, or begin a new line"},
+	{"value is not allowed in this context", "a value is written here, but the one before it has not ended: look at the indentation, and for a missing ':' or quote"},
+	{"unexpected key name", "this is neither a field nor part of the value before it: look at the indentation, and for a missing ':'"},
+	{"non-map value is specified", "text stands where a field is expected: look at the indentation, and for a missing ':'"},
+	{"block sequence entries are not allowed", "a list cannot begin here: begin it in a new line, and look at the indentation"},
+	{"could not find expected ':'", "a field is expected here: look at the indentation, and for a missing ':'"},
+	{"implicit line break", "the name of a field is in one line, with ':' behind it"},
+	{"multi-line content", "the block that begins here has no text: look at the indentation"},
+}
+
+// aliasOrTag says whether there is one in a line or in the one before it.
+func aliasOrTag(tokens token.Tokens, line int) bool {
+	return slices.ContainsFunc(tokens, func(t *token.Token) bool {
+		if t.Position == nil || t.Position.Line > line || t.Position.Line < line-1 {
+			return false
+		}
+		invalidTag := t.Type == token.InvalidType && strings.HasPrefix(strings.TrimSpace(t.Value), "!")
+		return invalidTag || t.Type == token.AliasType || t.Type == token.TagType
+	})
+}
+
+// tooMuch finds where tokens nest more than maxNesting levels: the parser would use up
+// the stack. And it finds a map of more than maxEntries: the time that the parser takes
+// grows with their square.
+func tooMuch(tokens token.Tokens) *Fault {
+	type block struct{ column, entries int }
+	var open []block // maps and lists
+	flow, run := 0, 0
+	for _, t := range tokens {
+		at := t
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			flow++
+		case token.SequenceEndType, token.MappingEndType:
+			flow = max(0, flow-1)
+		case token.TagType, token.AnchorType, token.MappingKeyType, token.AliasType:
+			run++
+		case token.MappingValueType:
+			if t.Prev != nil {
+				at = t.Prev
+			}
+			fallthrough
+		case token.SequenceEntryType:
+			run = 0
+			if flow > 0 || at.Position == nil {
+				break
+			}
+			c := at.Position.Column
+			for len(open) > 0 && open[len(open)-1].column > c {
+				open = open[:len(open)-1]
+			}
+			if len(open) == 0 || open[len(open)-1].column < c {
+				open = append(open, block{column: c})
+			}
+			last := &open[len(open)-1]
+			if t.Type == token.MappingValueType {
+				last.entries++
+			} else {
+				last.entries = 0 // a list
+			}
+			if last.entries > maxEntries {
+				return &Fault{At: tokenPosition(at), Message: fmt.Sprintf("a map has more than %d entries", maxEntries)}
+			}
+		default:
+			if t.Prev == nil || t.Prev.Type != token.AnchorType { // else it is the name of an anchor
+				run = 0
+			}
+		}
+		if flow+run+len(open) > maxNesting && t.Position != nil {
+			return &Fault{At: tokenPosition(t), Message: fmt.Sprintf("nested more than %d levels deep", maxNesting)}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+package yamldoc
+
+import (
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Form is what a text has to look like.
+type Form struct {
+	Pattern  string // a regular expression for the whole text that Go and ECMA read alike; "" for any text
+	Is       string // what a text that fits the pattern is, for faults
+	Min, Max int    // bounds of the length in characters; 0 is none
+	Secret   bool   // the text may be a secret that was pasted there: no fault shows it
+	Not      []Not  // texts that fit and are refused
+}
+
+// Not is texts that are refused, and why.
+type Not struct {
+	Texts []string
+	Why   string
+}
+
+// Refused lists all texts that are refused.
+func (f *Form) Refused() []string {
+	var all []string
+	for _, not := range f.Not {
+		all = append(all, not.Texts...)
+	}
+	return all
+}
+
+// Schema knows what the tags of structs say. It is not safe for concurrent use.
+type Schema struct {
+	forms  map[string]*form
+	shapes map[reflect.Type]*shape
+}
+
+// NewSchema makes the schema of structs that use these forms.
+func NewSchema(forms map[string]Form) *Schema {
+	s := &Schema{map[string]*form{}, map[reflect.Type]*shape{}}
+	for name, f := range forms {
+		compiled := &form{Form: f}
+		if f.Pattern != "" {
+			compiled.whole = regexp.MustCompile("^(?:" + f.Pattern + ")$")
+		}
+		s.forms[name] = compiled
+	}
+	return s
+}
+
+type form struct {
+	Form
+
+	whole *regexp.Regexp // nil for any text
+}
+
+// Field is what the tags of one field say. Form and Keys are nil where the field has
+// none, Min, Max and Above where there is no bound.
+type Field struct {
+	Name     string
+	Index    int // in its struct
+	Required bool
+	Null     bool
+	Strict   bool
+	Default  string // as JSON
+	Enum     []string
+	Form     *Form
+	Keys     *Form
+
+	Min, Max, Above *float64
+
+	form, keys *form
+}
+
+type shape struct {
+	fields []*Field
+	names  []string
+	byName map[string]*Field
+	label  *Field // nil if there is none
+}
+
+// Fields gives the fields of the struct of a map, in order.
+func (s *Schema) Fields(t reflect.Type) []*Field { return s.of(t).fields }
+
+func (s *Schema) of(t reflect.Type) *shape {
+	if known, ok := s.shapes[t]; ok {
+		return known
+	}
+	sh := &shape{byName: map[string]*Field{}}
+	for i := range t.NumField() {
+		tag := t.Field(i).Tag
+		options := strings.Split(tag.Get("yaml"), ",")
+		if options[0] == "" {
+			continue
+		}
+		f := &Field{
+			Name: options[0], Index: i, Default: tag.Get("default"),
+			Required: slices.Contains(options, "required"), Null: slices.Contains(options, "null"), Strict: slices.Contains(options, "strict"),
+			Min: bound(tag.Get("min")), Max: bound(tag.Get("max")), Above: bound(tag.Get("above")),
+			form: s.forms[tag.Get("form")], keys: s.forms[tag.Get("keys")],
+		}
+		if enum := tag.Get("enum"); enum != "" {
+			f.Enum = strings.Split(enum, "|")
+		}
+		if f.form != nil {
+			f.Form = &f.form.Form
+		}
+		if f.keys != nil {
+			f.Keys = &f.keys.Form
+		}
+		if slices.Contains(options, "label") {
+			sh.label = f
+		}
+		sh.fields, sh.names, sh.byName[f.Name] = append(sh.fields, f), append(sh.names, f.Name), f
+	}
+	s.shapes[t] = sh
+	return sh
+}
+
+func bound(tag string) *float64 {
+	if tag == "" {
+		return nil
+	}
+	v, err := strconv.ParseFloat(tag, 64)
+	if err != nil {
+		panic("yamldoc: bad bound in a tag: " + tag)
+	}
+	return &v
+}

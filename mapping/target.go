@@ -1,0 +1,211 @@
+package mapping
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"buildbridge/mapping/internal/yamldoc"
+)
+
+// Target is one place where builds run.
+type Target struct {
+	Name     string
+	Region   string // exactly one of Region and Endpoint is set
+	Endpoint string // an absolute http or https URL without a path
+
+	Credentials Credentials
+	RateLimit   RateLimit     // of RunJob calls
+	Timeout     time.Duration // of one call; DefaultTimeout if not set
+	RetryFor    time.Duration // from acceptance to the deadline; DefaultRetryFor if not set
+	Reconcile   Reconcile
+}
+
+// Defaults of a target.
+const (
+	DefaultTimeout  = 30 * time.Second
+	DefaultRetryFor = 24 * time.Hour
+	DefaultWindow   = 3 * time.Second
+	DefaultPatience = 2 * time.Minute
+	DefaultTimeZone = "Asia/Shanghai"
+)
+
+// Reconcile says how to look for a build whose start got no answer. The zero value
+// means the defaults.
+type Reconcile struct {
+	Window   time.Duration  // by how much the service's clocks may differ: records from this long before the call count
+	Patience time.Duration  // not found for this long after the call: it did not start
+	TimeZone *time.Location // of the service's record times
+}
+
+// Credentials of a target: exactly one kind is set.
+type Credentials struct {
+	AccessKey     *SecretRef // with SecretKey, optionally SecurityToken
+	SecretKey     *SecretRef
+	SecurityToken *SecretRef
+
+	IAMUser     *IAMUser
+	IAMEndpoint string // "" means https://iam.<region>.myhuaweicloud.com
+
+	Token *SecretRef // a fixed, project-scoped token
+
+	Chain bool // the SDK's provider chain
+}
+
+// IAMUser logs in for a project-scoped token.
+type IAMUser struct {
+	Domain   string
+	Name     string
+	Password SecretRef
+	Project  string // name of the project; "" means the region's
+}
+
+// Regions lists the regions with CodeArts Build: those of the official Go SDK
+// v0.1.207, services/codeartsbuild/v3/region. New regions and private clouds are
+// reached by their endpoint.
+func Regions() []string {
+	return []string{
+		"cn-north-1", "cn-north-4", "cn-east-2", "cn-east-3", "cn-south-1", "cn-south-2", "cn-southwest-2",
+		"ap-southeast-3", "sa-brazil-1", "la-north-2", "la-south-2", "tr-west-1",
+	}
+}
+
+// target checks one target as a whole.
+func (s scope) target(name string, doc *targetDocument) *Target {
+	field := "targets." + name
+	region, endpoint := doc.Region.At.Known(), doc.Endpoint.At.Known()
+	switch {
+	case region && endpoint:
+		s.fault(doc.Endpoint.At, field+".endpoint", "want exactly one of region and endpoint")
+	case !region && !endpoint && !doc.MayHave("region", "endpoint"):
+		s.fault(doc.At, field, "want exactly one of region and endpoint")
+	case region && !slices.Contains(Regions(), doc.Region.Value):
+		s.warn(doc.Region.At, field+".region", "%q is not on the list of known regions%s", clip(doc.Region.Value), Suggest(doc.Region.Value, Regions()))
+	}
+	out := &Target{
+		Name:      name,
+		Region:    doc.Region.Value,
+		Endpoint:  s.address(doc.Endpoint, field+".endpoint"),
+		RateLimit: rateLimit(doc.RateLimit),
+		Timeout:   s.within(doc.Timeout, field+".timeout", DefaultTimeout, 100*time.Millisecond, 10*time.Minute),
+		RetryFor:  s.within(doc.RetryFor, field+".retry_for", DefaultRetryFor, time.Second, 31*24*time.Hour),
+	}
+	if doc.Credentials != nil {
+		out.Credentials = s.credentials(doc.Credentials, field+".credentials", region)
+	}
+	reconcile := doc.Reconcile
+	if reconcile == nil {
+		reconcile = new(reconcileDocument)
+	}
+	out.Reconcile = Reconcile{
+		Window:   s.within(reconcile.Window, field+".reconcile.window", DefaultWindow, 0, 24*time.Hour),
+		Patience: s.within(reconcile.Patience, field+".reconcile.patience", DefaultPatience, 0, 24*time.Hour),
+		TimeZone: s.timeZone(reconcile.TimeZone, field+".reconcile.time_zone"),
+	}
+	return out
+}
+
+// within gives a duration, and the default where none is written.
+func (s scope) within(d yamldoc.Duration, field string, fallback, lowest, highest time.Duration) time.Duration {
+	if !d.At.Known() {
+		return fallback
+	}
+	if d.Value < lowest || d.Value > highest {
+		s.fault(d.At, field, "%s is out of bounds: want %s to %s", short(d.Value), short(lowest), short(highest))
+	}
+	return d.Value
+}
+
+// short prints a duration as docs/rules.md does.
+func short(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d > day && d%day == 0:
+		return strconv.Itoa(int(d/day)) + "d"
+	case d > 0 && d%time.Hour == 0:
+		return strconv.Itoa(int(d/time.Hour)) + "h"
+	case d > 0 && d%time.Minute == 0:
+		return strconv.Itoa(int(d/time.Minute)) + "m"
+	default:
+		return d.String()
+	}
+}
+
+func (s scope) timeZone(t yamldoc.Text, field string) *time.Location {
+	name := t.Value
+	if !t.At.Known() {
+		name = DefaultTimeZone
+	}
+	loc, err := time.LoadLocation(name)
+	switch {
+	case err == nil && name != "Local":
+		return loc
+	case !t.At.Known():
+		return time.FixedZone(DefaultTimeZone, 8*60*60) // it has no summer time
+	}
+	s.fault(t.At, field, "%q is not the IANA name of a time zone such as Asia/Shanghai", clip(name))
+	return nil
+}
+
+// address checks the host and the port of an address, and drops a / at its end.
+func (s scope) address(t yamldoc.Text, field string) string {
+	if !t.At.Known() || t.Bad {
+		return ""
+	}
+	u, err := url.Parse(t.Value)
+	if err == nil {
+		port, portErr := strconv.Atoi(u.Port())
+		if u.Hostname() == "" || u.Port() != "" && (portErr != nil || port < 1 || port > 65535) || strings.HasSuffix(u.Host, ":") {
+			err = url.InvalidHostError(u.Host)
+		}
+	}
+	if err != nil {
+		s.fault(t.At, field, "%q is not an address: its host or port is wrong", clip(t.Value))
+	}
+	return strings.TrimSuffix(t.Value, "/")
+}
+
+func (s scope) credentials(doc *credentialsDocument, field string, region bool) Credentials {
+	out := Credentials{
+		AccessKey:     s.secret(doc.AccessKey, field+".access_key"),
+		SecretKey:     s.secret(doc.SecretKey, field+".secret_key"),
+		SecurityToken: s.secret(doc.SecurityToken, field+".security_token"),
+		Token:         s.secret(doc.Token, field+".token"),
+		IAMEndpoint:   s.address(doc.IAMEndpoint, field+".iam_endpoint"),
+		Chain:         doc.Chain.Value,
+	}
+	keys := doc.AccessKey != nil || doc.SecretKey != nil || doc.SecurityToken != nil
+	kinds := 0
+	for _, given := range []bool{keys, doc.IAMUser != nil, doc.Token != nil, doc.Chain.At.Known()} {
+		if given {
+			kinds++
+		}
+	}
+	switch {
+	case kinds != 1 && doc.MayHave("access_key", "secret_key", "iam_user", "token", "chain"):
+	case kinds != 1:
+		s.fault(doc.At, field, "want exactly one kind: access_key with secret_key, iam_user, token, or chain: true")
+	case keys && (doc.AccessKey == nil || doc.SecretKey == nil) && !doc.MayHave("access_key", "secret_key"):
+		s.fault(doc.At, field, "access_key and secret_key go together")
+	case doc.Chain.At.Known() && !doc.Chain.Value:
+		s.fault(doc.Chain.At, field+".chain", "write chain: true, or another kind of credentials")
+	}
+	if doc.IAMEndpoint.At.Known() && doc.IAMUser == nil {
+		s.fault(doc.IAMEndpoint.At, field+".iam_endpoint", "goes with iam_user only")
+	}
+	if u := doc.IAMUser; u != nil {
+		out.IAMUser = &IAMUser{Domain: u.Domain.Value, Name: u.Name.Value, Project: u.Project.Value}
+		if ref := s.secret(u.Password, field+".iam_user.password"); ref != nil {
+			out.IAMUser.Password = *ref
+		}
+		if !region && !doc.IAMEndpoint.At.Known() {
+			s.fault(u.At, field+".iam_user", "without a region, iam_endpoint is required beside it")
+		}
+		if !region && !u.Project.At.Known() && !u.MayHave("project") {
+			s.fault(u.At, field+".iam_user.project", "required without a region")
+		}
+	}
+	return out
+}
