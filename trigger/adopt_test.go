@@ -28,7 +28,7 @@ func TestLostCallDoesNotAdoptAnothersBuild(t *testing.T) {
 	} {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
-			b := newBridge(t, settings{sim: codeartstest.Options{TagCommit: func(string) string { return commitA }}})
+			b := newTestTrigger(t, settings{sim: codeartstest.Options{TagCommit: func(string) string { return commitA }}})
 			b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropAfter, Times: 1})
 			b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropBefore, Times: 1})
 			b.fault(t, codeartstest.Fault{Path: codeartstest.PathList, Status: 500}) // nobody finds out before both were called
@@ -70,12 +70,11 @@ type broken struct {
 	number string
 }
 
-// RecordInfo implements trigger.Service.
-func (s broken) RecordInfo(ctx context.Context, jobID, number string) (codearts.RecordInfo, error) {
+func (s broken) Source(ctx context.Context, jobID, number string) (codearts.Source, error) {
 	if number == s.number {
-		return codearts.RecordInfo{}, &codearts.Error{Op: "read record", Fate: codearts.FateRetry, Status: 500}
+		return codearts.Source{}, &codearts.Error{Op: "read record", Fate: codearts.FateRetry, Status: 500}
 	}
-	return s.Service.RecordInfo(ctx, jobID, number)
+	return s.Service.Source(ctx, jobID, number)
 }
 
 // A record that cannot be read keeps nobody from finding another. Where there is
@@ -91,7 +90,7 @@ func TestRecordThatCannotBeRead(t *testing.T) {
 	} {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
-			b := newBridge(t, settings{stopped: true})
+			b := newTestTrigger(t, settings{stopped: true})
 			b.SetRules([]trigger.Target{{Target: patient(), Service: broken{b.client(t, patient()), "1"}}}, nil)
 			if _, err := b.sim.StartBuild(codeartstest.Build{JobID: job, Tag: "v0"}); err != nil { // number 1, a person's
 				t.Fatal(err)
@@ -121,19 +120,18 @@ type flaky struct {
 	reads *atomic.Int32
 }
 
-// RecordInfo implements trigger.Service.
-func (s flaky) RecordInfo(ctx context.Context, jobID, number string) (codearts.RecordInfo, error) {
+func (s flaky) Source(ctx context.Context, jobID, number string) (codearts.Source, error) {
 	if s.reads.Add(1)%2 == 0 {
-		return codearts.RecordInfo{}, &codearts.Error{Op: "read record", Fate: codearts.FateRetry, Status: 500}
+		return codearts.Source{}, &codearts.Error{Op: "read record", Fate: codearts.FateRetry, Status: 500}
 	}
-	return s.Service.RecordInfo(ctx, jobID, number)
+	return s.Service.Source(ctx, jobID, number)
 }
 
 // Among many records some cannot be read each time: what was read is remembered, so
 // that a search comes to its end.
 func TestSomeRecordsCannotBeReadEachTime(t *testing.T) {
 	t.Parallel()
-	b := newBridge(t, settings{stopped: true})
+	b := newTestTrigger(t, settings{stopped: true})
 	b.SetRules([]trigger.Target{{Target: patient(), Service: flaky{b.client(t, patient()), new(atomic.Int32)}}}, nil)
 	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropBefore, Times: 1})
 	id := b.deliver(t, tag("v1"))[0]
@@ -157,7 +155,6 @@ type lacking struct {
 	asks *atomic.Int32 // still to be answered without
 }
 
-// HistoryParameters implements trigger.Service.
 func (s lacking) HistoryParameters(ctx context.Context, jobID, number string) ([]codearts.Parameter, error) {
 	if s.asks.Add(-1) >= 0 {
 		return nil, nil
@@ -168,7 +165,7 @@ func (s lacking) HistoryParameters(ctx context.Context, jobID, number string) ([
 // That a build has no parameters yet does not say that it is not marked.
 func TestMarkerThatIsNotThereYet(t *testing.T) {
 	t.Parallel()
-	b := newBridge(t, settings{stopped: true, sim: codeartstest.Options{BuildTime: time.Hour}})
+	b := newTestTrigger(t, settings{stopped: true, sim: codeartstest.Options{BuildTime: time.Hour}})
 	asks := new(atomic.Int32)
 	asks.Store(minSearches)
 	b.SetRules([]trigger.Target{{Target: patient(), Service: lacking{b.client(t, patient()), asks}}}, nil)
@@ -189,17 +186,16 @@ type contested struct {
 	claim func()
 }
 
-// RecordInfo implements trigger.Service.
-func (s contested) RecordInfo(ctx context.Context, jobID, number string) (codearts.RecordInfo, error) {
+func (s contested) Source(ctx context.Context, jobID, number string) (codearts.Source, error) {
 	s.claim()
-	return s.Service.RecordInfo(ctx, jobID, number)
+	return s.Service.Source(ctx, jobID, number)
 }
 
 // A build that another was quicker to adopt is no reason to forget the searches
 // before.
 func TestAdoptedBySomebodyElse(t *testing.T) {
 	t.Parallel()
-	b := newBridge(t, settings{stopped: true})
+	b := newTestTrigger(t, settings{stopped: true})
 	if _, err := b.sim.StartBuild(codeartstest.Build{JobID: job, Commit: commitA}); err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +242,7 @@ func TestWrongTimeZone(t *testing.T) {
 	early.Store(true)
 	target := patient()
 	target.Reconcile.TimeZone = time.UTC // the service is at +08:00
-	b := newBridge(t, settings{target: target, sim: codeartstest.Options{Now: func() time.Time {
+	b := newTestTrigger(t, settings{target: target, sim: codeartstest.Options{Now: func() time.Time {
 		if early.Load() {
 			return time.Now().Add(-8 * time.Hour)
 		}
@@ -281,7 +277,7 @@ func TestTimesOfRecords(t *testing.T) {
 			t.Parallel()
 			target := patient()
 			target.Reconcile.Window, target.Reconcile.TimeZone = 0, zone
-			b := newBridge(t, settings{target: target, sim: codeartstest.Options{TextTimes: walls, Location: zone}})
+			b := newTestTrigger(t, settings{target: target, sim: codeartstest.Options{TextTimes: walls, Location: zone}})
 			b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropAfter, Times: 1})
 			if got := b.await(t, b.deliver(t, push(commitA))[0], store.Started); !got.Adopted || b.sim.RunCount() != 1 {
 				t.Errorf("adopted %v, and %d builds were started", got.Adopted, b.sim.RunCount())
@@ -297,13 +293,13 @@ const minSearches = 5
 // one of them started is not taken for what the other asked for.
 func TestTwoTargetsOfOneService(t *testing.T) {
 	t.Parallel()
-	for phrase, open := range map[string]func(t *testing.T) (north, south *bridge){
-		"one process": func(t *testing.T) (north, south *bridge) {
+	for phrase, open := range map[string]func(t *testing.T) (north, south *testTrigger){
+		"one process": func(t *testing.T) (north, south *testTrigger) {
 			t.Helper()
-			b := newBridge(t, settings{})
+			b := newTestTrigger(t, settings{})
 			return b, b
 		},
-		"replicas": func(t *testing.T) (north, south *bridge) {
+		"replicas": func(t *testing.T) (north, south *testTrigger) {
 			t.Helper()
 			all := replicas(t, settings{})
 			return all[0], all[1]
@@ -314,7 +310,7 @@ func TestTwoTargetsOfOneService(t *testing.T) {
 			north, south := open(t)
 			other := patient()
 			other.Name, other.Endpoint = "south", north.sim.URL+"/"
-			for _, b := range []*bridge{north, south} {
+			for _, b := range []*testTrigger{north, south} {
 				b.setTargets(t, patient(), other)
 			}
 			north.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropBefore, Times: 1})
@@ -336,7 +332,7 @@ func TestTwoTargetsOfOneService(t *testing.T) {
 // A call without an answer is not looked for at a service that it was not made to.
 func TestTargetThatLeadsElsewhere(t *testing.T) {
 	t.Parallel()
-	b := newBridge(t, settings{})
+	b := newTestTrigger(t, settings{})
 	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropAfter, Times: 1})
 	b.fault(t, codeartstest.Fault{Path: codeartstest.PathList, Status: 500})
 	id := b.deliver(t, push(commitA))[0]

@@ -25,7 +25,7 @@ func TestClockJumpsDuringACall(t *testing.T) {
 			t.Parallel()
 			target := patient()
 			target.Timeout, target.RetryFor = time.Second, 3*time.Hour
-			b := newBridge(t, settings{stopped: true, target: target, sim: codeartstest.Options{
+			b := newTestTrigger(t, settings{stopped: true, target: target, sim: codeartstest.Options{
 				RecordLag: 50 * time.Millisecond, CommitLag: 100 * time.Millisecond,
 				Now: func() time.Time { return time.Now().Add(c.service) },
 			}})
@@ -63,7 +63,7 @@ func TestBuildThatWasQueuedForLong(t *testing.T) {
 			t.Parallel()
 			target := patient()
 			target.RetryFor = 3 * time.Hour
-			b := newBridge(t, settings{stopped: true, target: target})
+			b := newTestTrigger(t, settings{stopped: true, target: target})
 			id := b.deliver(t, push(commitA))[0]
 			row := b.await(t, id, store.Waiting)
 			row.Service = strings.TrimPrefix(b.sim.URL, "http://")

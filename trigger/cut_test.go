@@ -16,7 +16,7 @@ func TestCutAfterCommit(t *testing.T) {
 	t.Parallel()
 	for phrase, c := range map[string]struct {
 		statement string // part of it
-		before    func(b *bridge, id string)
+		before    func(b *testTrigger, id string)
 		slow      bool // the call takes until the cut
 	}{
 		"accepting":        {statement: "INSERT INTO builds"},
@@ -24,11 +24,11 @@ func TestCutAfterCommit(t *testing.T) {
 		"beginning a call": {statement: "SET state = 'calling'"},
 		"saving":           {statement: "SET state = c.state"},
 		"renewing":         {statement: "WITH mine AS", slow: true},
-		"giving back": {statement: "SET worker = ''", before: func(b *bridge, id string) {
+		"giving back": {statement: "SET worker = ''", before: func(b *testTrigger, id string) {
 			b.change(t, "pgx", `UPDATE builds SET state = 'lost' WHERE id = $1`, id) // for a while, of a newer version
 			time.AfterFunc(time.Second, func() { b.change(t, "pgx", `UPDATE builds SET state = 'waiting' WHERE id = $1`, id) })
 		}},
-		"calling back": {statement: "WHERE target = $1 AND due_at > 0 AND due_at > ", before: func(b *bridge, id string) {
+		"calling back": {statement: "WHERE target = $1 AND due_at > 0 AND due_at > ", before: func(b *testTrigger, id string) {
 			b.change(t, "pgx", `UPDATE builds SET due_at = due_at + 3600000000 WHERE id = $1`, id)
 		}},
 		"holding": {statement: "SET service = c.service, worker = ''"},
@@ -38,7 +38,7 @@ func TestCutAfterCommit(t *testing.T) {
 			t.Parallel()
 			database := server.Database(t)
 			proxy := postgrestest.NewProxy(t, database)
-			b := newBridge(t, settings{path: proxy.URL, stopped: true})
+			b := newTestTrigger(t, settings{path: proxy.URL, stopped: true})
 			gate := make(chan struct{})
 			if c.slow {
 				b.SetRules([]trigger.Target{{Target: patient(), Service: slow{b.client(t, patient()), gate}}}, nil)
@@ -93,7 +93,7 @@ func TestCutAfterCommit(t *testing.T) {
 func TestNotificationsThatEndSilently(t *testing.T) {
 	t.Parallel()
 	proxy := postgrestest.NewProxy(t, server.Database(t))
-	b := newBridge(t, settings{path: proxy.URL})
+	b := newTestTrigger(t, settings{path: proxy.URL})
 	b.await(t, b.deliver(t, push(commitA))[0], store.Started)
 	for end := time.Now().Add(30 * time.Second); proxy.Silence("LISTEN") == 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -101,7 +101,7 @@ func TestNotificationsThatEndSilently(t *testing.T) {
 		}
 	}
 	begin := time.Now()
-	other := newBridge(t, settings{path: proxy.URL, shared: b.sim, stopped: true}) // which tells, and does not work
+	other := newTestTrigger(t, settings{path: proxy.URL, shared: b.sim, stopped: true}) // which tells, and does not work
 	b.await(t, other.deliver(t, push(commitB))[0], store.Started)
 	if took := time.Since(begin); took > 10*time.Second {
 		t.Errorf("it took %s", took)

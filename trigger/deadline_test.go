@@ -15,14 +15,14 @@ import (
 func TestDeadlineThatNobodySaw(t *testing.T) {
 	t.Parallel()
 	const off = 72 * time.Hour
-	tried := func(t *testing.T, b *bridge, row *store.Build) {
+	tried := func(t *testing.T, b *testTrigger, row *store.Build) {
 		t.Helper()
 		row.Service = b.client(t, patient()).Address()
 		if _, err := b.store.BeginCall(t.Context(), row, time.Now().Add(-off)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	save := func(t *testing.T, b *bridge, row *store.Build, state store.State) {
+	save := func(t *testing.T, b *testTrigger, row *store.Build, state store.State) {
 		t.Helper()
 		row.State, row.Reason = state, "as it was before"
 		if err := b.store.Save(t.Context(), row); err != nil {
@@ -31,26 +31,26 @@ func TestDeadlineThatNobodySaw(t *testing.T) {
 	}
 	refused := codeartstest.Fault{Path: codeartstest.PathRun, Status: 429, RetryAfter: 1}
 	for phrase, c := range map[string]struct {
-		before func(t *testing.T, b *bridge, row *store.Build)
+		before func(t *testing.T, b *testTrigger, row *store.Build)
 		fault  codeartstest.Fault // none if it has no path
 		want   store.State
 		reason string // part of it
 		calls  int    // since
 	}{
 		"never tried": {want: store.Started, calls: 1},
-		"tried before": {before: func(t *testing.T, b *bridge, row *store.Build) {
+		"tried before": {before: func(t *testing.T, b *testTrigger, row *store.Build) {
 			t.Helper()
 			tried(t, b, row)
 			save(t, b, row, store.Waiting)
 		}, want: store.Started, calls: 1},
 		"in the middle of a call": {before: tried, want: store.Started, calls: 1},
-		"unknown": {before: func(t *testing.T, b *bridge, row *store.Build) {
+		"unknown": {before: func(t *testing.T, b *testTrigger, row *store.Build) {
 			t.Helper()
 			tried(t, b, row)
 			save(t, b, row, store.Unknown)
 		}, want: store.Started, calls: 1},
 		"unknown, and the search fails": {
-			before: func(t *testing.T, b *bridge, row *store.Build) {
+			before: func(t *testing.T, b *testTrigger, row *store.Build) {
 				t.Helper()
 				tried(t, b, row)
 				save(t, b, row, store.Unknown)
@@ -58,7 +58,7 @@ func TestDeadlineThatNobodySaw(t *testing.T) {
 			fault: codeartstest.Fault{Path: codeartstest.PathList, Status: 500, Times: 1}, want: store.Started, calls: 1,
 		},
 		"unknown, and every search fails": {
-			before: func(t *testing.T, b *bridge, row *store.Build) {
+			before: func(t *testing.T, b *testTrigger, row *store.Build) {
 				t.Helper()
 				tried(t, b, row)
 				save(t, b, row, store.Unknown)
@@ -69,7 +69,7 @@ func TestDeadlineThatNobodySaw(t *testing.T) {
 	} {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
-			b := newBridge(t, settings{stopped: true})
+			b := newTestTrigger(t, settings{stopped: true})
 			r, err := b.Accept(t.Context(), mapping.Delivery{
 				ID: phrase, Source: "github", DuplicateKey: phrase, ReceivedAt: time.Now().Add(-off), Body: []byte("{}"),
 			}, []mapping.Build{push(commitA)})

@@ -8,8 +8,11 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// Work moves a build as far as it gets, as its queue would. It returns how long it waits
-// then, 0 if it is done with, is held, or is to be looked at anew.
+// Slots is how many builds of a target are worked at the same time.
+const Slots = slots
+
+// Work moves a build as far as possible, as its queue would. It returns how long the build
+// waits then: 0 if it is final, is held, or is to be read again.
 func (t *Trigger) Work(ctx context.Context, id string) (again time.Duration, err error) {
 	b, err := t.store.Build(ctx, id)
 	if err != nil {

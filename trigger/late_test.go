@@ -17,7 +17,6 @@ type slow struct {
 	gate chan struct{}
 }
 
-// RunJob implements trigger.Service.
 func (s slow) RunJob(ctx context.Context, body []byte) (string, error) {
 	number, err := s.Service.RunJob(ctx, body)
 	select {
@@ -39,7 +38,7 @@ func TestAnswerThatComesLate(t *testing.T) {
 	} {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
-			b := newBridge(t, settings{stopped: true})
+			b := newTestTrigger(t, settings{stopped: true})
 			gate := make(chan struct{})
 			b.SetRules([]trigger.Target{{Target: patient(), Service: slow{b.client(t, patient()), gate}}}, nil)
 			id := b.deliver(t, push(commitA))[0]
@@ -83,7 +82,7 @@ func TestCallThatEndsLate(t *testing.T) {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
 			log := new(said)
-			b := newBridge(t, settings{stopped: true, log: log})
+			b := newTestTrigger(t, settings{stopped: true, log: log})
 			b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropAfter})
 			gate := make(chan struct{})
 			b.SetRules([]trigger.Target{{Target: patient(), Service: slow{b.client(t, patient()), gate}}}, nil)
@@ -114,7 +113,7 @@ func TestCallThatEndsLate(t *testing.T) {
 // They go on to change it while the answer is saved.
 func TestAnswerThatComesLateAmongChanges(t *testing.T) {
 	t.Parallel()
-	b := newBridge(t, settings{stopped: true})
+	b := newTestTrigger(t, settings{stopped: true})
 	gate := make(chan struct{})
 	b.SetRules([]trigger.Target{{Target: patient(), Service: slow{b.client(t, patient()), gate}}}, nil)
 	id := b.deliver(t, push(commitA))[0]

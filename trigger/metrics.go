@@ -13,7 +13,7 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// metrics of this package. Labels come from the rules, from the states, and
+// metrics of this package. The values of labels come from the rules, from the states, and
 // from HTTP statuses.
 type metrics struct {
 	builds            *prometheus.CounterVec   // rule, target, outcome
@@ -23,47 +23,47 @@ type metrics struct {
 	latency           *prometheus.HistogramVec // target
 	queueBuilds       *prometheus.GaugeVec     // target, state
 	queueOldest       *prometheus.GaugeVec     // target
-	databaseBytes     *prometheus.GaugeVec     // no label: absent until it is known
-	databaseFreeBytes *prometheus.GaugeVec     // no label: absent where it cannot be known
+	databaseBytes     *prometheus.GaugeVec     // no label: a vector, so that it can be absent
+	databaseFreeBytes *prometheus.GaugeVec     // no label: as above
 
-	mu    sync.Mutex
-	known map[string]bool // targets of the rules, or with builds
-	leads bool            // keeps the gauges of the queue; nobody else has them
+	mu      sync.Mutex
+	targets map[string]bool // those of the rules, and those that have builds
+	leads   bool            // whether this process sets the gauges of the queue
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	return &metrics{
-		known: map[string]bool{},
+		targets: map[string]bool{},
 		builds: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "buildbridge_builds_total",
-			Help: "Builds by what became of them: started, dead, superseded or dry_run.",
+			Help: "Builds by their final state: started, dead, superseded or dry_run.",
 		}, []string{"rule", "target", "outcome"}),
 		requests: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "buildbridge_runjob_requests_total",
-			Help: "RunJob calls by HTTP status, or timeout (sent, no answer) or not_sent.",
+			Help: "RunJob calls by HTTP status, or timeout (sent, and no answer came) or not_sent.",
 		}, []string{"target", "code"}),
 		failures: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "buildbridge_runjob_failures_total",
-			Help: "RunJob calls that started no build as far as is known, by what is wrong: credentials, permission, rejected, throttled, unavailable.",
+			Help: "RunJob calls without a build number in the answer, by reason: credentials, permission, rejected, throttled, unavailable.",
 		}, []string{"target", "reason"}),
 		duration: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "buildbridge_runjob_duration_seconds",
-			Help:    "How long RunJob calls took.",
+			Help:    "Duration of RunJob calls.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
 		}, []string{"target"}),
 		latency: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "buildbridge_build_start_latency_seconds",
-			Help:    "From the delivery to the service's acceptance of RunJob.",
+			Help:    "Time from the delivery to the service's answer with a build number.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200},
 		}, []string{"target"}),
 		queueBuilds: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "buildbridge_queue_builds",
-			Help: "Builds that are not resolved, by state.",
+			Help: "Unresolved builds, by state.",
 		}, []string{"target", "state"}),
 		queueOldest: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "buildbridge_queue_oldest_waiting_seconds",
-			Help: "Age of the oldest build that waits; 0 if none does.",
+			Help: "Age of the oldest waiting build; 0 if no build waits.",
 		}, []string{"target"}),
 		databaseBytes: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "buildbridge_database_bytes",
@@ -71,33 +71,33 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, nil),
 		databaseFreeBytes: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "buildbridge_database_free_bytes",
-			Help: "Bytes that are free on the disk of a SQLite database.",
+			Help: "Free bytes on the disk of a SQLite database.",
 		}, nil),
 	}
 }
 
-// maxKnownRules bounds the rules whose series exist before anything happened.
-const maxKnownRules = 1000
+// maxRules bounds the rules whose series exist before they have builds.
+const maxRules = 1000
 
 // unresolved are the states that the queue is counted by.
-func unresolved() []store.State { return []store.State{store.Waiting, store.Calling, store.Unknown} }
+var unresolved = []store.State{store.Waiting, store.Calling, store.Unknown}
 
-// know makes the series of targets and rules exist at 0.
-func (m *metrics) know(targets []string, jobs []mapping.Job) {
+// addSeries creates the series of targets and rules, with the value 0.
+func (m *metrics) addSeries(targets []string, jobs []mapping.Job) {
 	for _, t := range targets {
 		m.duration.WithLabelValues(t)
 		m.latency.WithLabelValues(t)
 		for _, code := range []string{"200", "timeout", "not_sent"} {
 			m.requests.WithLabelValues(t, code)
 		}
-		for _, reason := range codearts.Reasons() {
+		for _, reason := range codearts.Reasons {
 			m.failures.WithLabelValues(t, reason)
 		}
 	}
-	m.knowQueues(targets)
+	m.setTargets(targets)
 	rules := map[string]bool{}
 	for _, j := range jobs {
-		if rules[j.Rule] = true; len(rules) > maxKnownRules {
+		if rules[j.Rule] = true; len(rules) > maxRules {
 			return
 		}
 		for _, s := range store.States() {
@@ -108,8 +108,8 @@ func (m *metrics) know(targets []string, jobs []mapping.Job) {
 	}
 }
 
-// lead sets the gauges of the queue. A target that has nothing left stays at 0.
-func (m *metrics) lead(stats []store.QueueStat, now time.Time) {
+// setQueue sets the gauges of the queue, as the leader does. A target without builds has 0.
+func (m *metrics) setQueue(stats []store.QueueStat, now time.Time) {
 	type series struct {
 		target string
 		state  store.State
@@ -119,11 +119,11 @@ func (m *metrics) lead(stats []store.QueueStat, now time.Time) {
 	defer m.mu.Unlock()
 	m.leads = true
 	for _, q := range stats {
-		m.known[q.Target] = true
+		m.targets[q.Target] = true
 		counted[series{q.Target, q.State}] = q
 	}
-	for t := range m.known {
-		for _, s := range unresolved() {
+	for t := range m.targets {
+		for _, s := range unresolved {
 			m.queueBuilds.WithLabelValues(t, string(s)).Set(float64(counted[series{t, s}].Builds))
 		}
 		age := 0.0
@@ -134,8 +134,8 @@ func (m *metrics) lead(stats []store.QueueStat, now time.Time) {
 	}
 }
 
-// uncounted takes the gauges of the queue away: no number is better than a wrong one.
-func (m *metrics) uncounted() {
+// removeQueue removes the gauges of the queue: no number is better than a wrong one.
+func (m *metrics) removeQueue() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.leads = false
@@ -143,40 +143,40 @@ func (m *metrics) uncounted() {
 	m.queueOldest.Reset()
 }
 
-// follow takes the gauges away: another process leads, and keeps them.
-func (m *metrics) follow() {
-	m.uncounted()
+// removeLeader removes all gauges that the leader sets, which is another process.
+func (m *metrics) removeLeader() {
+	m.removeQueue()
 	m.databaseBytes.Reset()
 	m.databaseFreeBytes.Reset()
 }
 
-// database sets the gauges of the database; what is negative is not known.
-func (m *metrics) database(used, free int64) {
+// setDatabase sets the gauges of the database. A negative number is not known.
+func (m *metrics) setDatabase(used, free int64) {
 	m.databaseBytes.WithLabelValues().Set(float64(used))
 	if free >= 0 {
 		m.databaseFreeBytes.WithLabelValues().Set(float64(free))
 	}
 }
 
-// knowQueues takes the targets of the rules for those whose gauges exist; those
-// of targets that are gone from them go, until they have builds again.
-func (m *metrics) knowQueues(targets []string) {
+// setTargets sets the targets of the rules. The gauges of other targets are removed, until
+// they have builds again.
+func (m *metrics) setTargets(targets []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for target := range m.known {
+	for target := range m.targets {
 		if !slices.Contains(targets, target) {
-			delete(m.known, target)
+			delete(m.targets, target)
 			m.queueBuilds.DeletePartialMatch(prometheus.Labels{"target": target})
 			m.queueOldest.DeleteLabelValues(target)
 		}
 	}
 	for _, target := range targets {
-		m.known[target] = true
+		m.targets[target] = true
 		if !m.leads {
 			continue
 		}
 		m.queueOldest.WithLabelValues(target)
-		for _, s := range unresolved() {
+		for _, s := range unresolved {
 			m.queueBuilds.WithLabelValues(target, string(s))
 		}
 	}

@@ -34,7 +34,7 @@ func TestPoison(t *testing.T) {
 				if database == "Postgres" {
 					s.path = server.Database(t)
 				}
-				b := newBridge(t, s)
+				b := newTestTrigger(t, s)
 				poisoned := b.deliver(t, push(commitA))[0]
 				db, err := sql.Open(driver, b.path)
 				if err != nil {

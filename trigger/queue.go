@@ -11,56 +11,59 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// queue works the builds of one target: it takes what is due as long as slots are free.
-// A target that is slow or down takes the slots of no other.
+// slots is how many builds of a target are worked at the same time.
+const slots = 50
+
+// queue works the builds of one target: it takes those that are due while slots are free. A
+// target that is slow or down uses the slots of no other.
 type queue struct {
 	target string
-	wake   chan struct{} // something may be due
+	wake   chan struct{} // a build may be due
 	ended  chan struct{} // a slot is free again
 }
 
-// hands are the builds that this process works.
-type hands struct {
-	mu   sync.Mutex
-	seqs map[int64]bool // true if it was taken again meanwhile
+// workedBuilds are the builds that this process works, by their seqs.
+type workedBuilds struct {
+	mu         sync.Mutex
+	takenAgain map[int64]bool
 }
 
-// take reports whether the build was not there yet.
-func (h *hands) take(seq int64) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if _, there := h.seqs[seq]; there {
-		h.seqs[seq] = true
+// add reports whether the build was not there yet.
+func (w *workedBuilds) add(seq int64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, found := w.takenAgain[seq]; found {
+		w.takenAgain[seq] = true
 		return false
 	}
-	if h.seqs == nil {
-		h.seqs = map[int64]bool{}
+	if w.takenAgain == nil {
+		w.takenAgain = map[int64]bool{}
 	}
-	h.seqs[seq] = false
+	w.takenAgain[seq] = false
 	return true
 }
 
-// leave reports whether the build is left: not if it was taken again meanwhile, and has
-// to be given back first.
-func (h *hands) leave(seq int64) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.seqs[seq] {
-		h.seqs[seq] = false
+// remove reports whether the build was removed. It was not if it was taken again meanwhile:
+// it must be released first.
+func (w *workedBuilds) remove(seq int64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.takenAgain[seq] {
+		w.takenAgain[seq] = false
 		return false
 	}
-	delete(h.seqs, seq)
+	delete(w.takenAgain, seq)
 	return true
 }
 
-func (h *hands) all() []int64 {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return slices.Collect(maps.Keys(h.seqs))
+func (w *workedBuilds) seqs() []int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Collect(maps.Keys(w.takenAgain))
 }
 
-// startQueues works the queues of the rules' targets, and of those that have builds
-// though they are gone from the rules.
+// startQueues starts the queues of the rules' targets, and of targets that are not in the
+// rules but have builds.
 func (t *Trigger) startQueues(stats []store.QueueStat) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -73,7 +76,7 @@ func (t *Trigger) startQueues(stats []store.QueueStat) {
 	}
 	for _, name := range names {
 		if t.queues[name] == nil {
-			q := &queue{target: name, wake: make(chan struct{}, 1), ended: make(chan struct{}, t.slots)}
+			q := &queue{target: name, wake: make(chan struct{}, 1), ended: make(chan struct{}, slots)}
 			t.queues[name] = q
 			t.loops.Go(func() { t.workQueue(q) })
 		}
@@ -97,7 +100,7 @@ func (t *Trigger) forwardNotifications() {
 			if q != nil {
 				select {
 				case q.wake <- struct{}{}:
-				default: // it is awake
+				default: // it will wake already
 				}
 			}
 		case <-t.stopping.Done():
@@ -106,98 +109,98 @@ func (t *Trigger) forwardNotifications() {
 	}
 }
 
-// workQueue takes what is due until the workers stop.
+// workQueue takes the builds that are due, until the trigger stops.
 func (t *Trigger) workQueue(q *queue) {
 	poll := time.NewTicker(store.Poll)
 	defer poll.Stop()
-	for free := t.slots; t.stopping.Err() == nil; {
+	for free := slots; t.stopping.Err() == nil; {
 		if free > 0 {
 			free -= t.takeDue(q, free)
 		}
 		var wake <-chan struct{}
-		var again <-chan time.Time
+		var tick <-chan time.Time
 		if free > 0 {
-			wake, again = q.wake, poll.C
+			wake, tick = q.wake, poll.C
 		}
 		select {
 		case <-q.ended:
 			free++
 		case <-wake:
-		case <-again:
+		case <-tick:
 		case <-t.stopping.Done():
 		}
-		for range len(q.ended) { // what ended meanwhile
+		for range len(q.ended) { // all that ended meanwhile
 			<-q.ended
 			free++
 		}
 	}
 }
 
-// takeDue takes up to n builds, works each of them beside the others, and says how many.
+// takeDue takes up to n builds, works each in a goroutine of its own, and returns how many.
 func (t *Trigger) takeDue(q *queue, n int) (taken int) {
-	// Not cut short by the end of the workers: what was taken and not heard of would
-	// wait for the end of its lease.
+	// Not cut short when the trigger stops: builds that were taken without an answer would
+	// wait for the end of their lease.
 	due, err := t.store.Due(context.WithoutCancel(t.stopping), q.target, n)
 	if err != nil {
-		t.logUnlessStopping("builds that are due were not taken", err)
+		t.logUnlessStopping("taking the due builds failed", err)
 		return 0
 	}
 	for _, b := range due {
-		if !t.hands.take(b.Seq) {
-			continue // its lease ended, or it was saved, and it is worked still
+		if !t.working.add(b.Seq) {
+			continue // it was saved or its lease ended, and it is still being worked
 		}
 		taken++
 		t.works.Go(func() {
 			defer func() { q.ended <- struct{}{} }()
 			t.work(b)
-			for !t.hands.leave(b.Seq) {
-				t.release(t.cut, b, 0)
+			for !t.working.remove(b.Seq) {
+				t.release(t.calls, b, 0)
 			}
 		})
 	}
 	return taken
 }
 
-// workTimeout is far above the longest call: a target's timeout and the wait for its
-// rate limit.
+// workTimeout is far longer than the longest call takes: the timeout of a target, and the
+// wait for its rate limit.
 const workTimeout = 10 * time.Minute
 
-// failedFor is how long a build is left alone whose work failed: the database did.
-const failedFor = time.Second
+// retryWork is how long a build waits whose work failed because the database did.
+const retryWork = time.Second
 
-// work moves one build as far as it gets now.
+// work moves one build as far as possible now.
 func (t *Trigger) work(b *store.Build) {
-	ctx, cancel := context.WithTimeout(t.cut, workTimeout)
+	ctx, cancel := context.WithTimeout(t.calls, workTimeout)
 	defer cancel()
 	err := t.step(ctx, b)
 	if err == nil {
 		return
 	}
-	wait := failedFor
+	wait := retryWork
 	if errors.Is(err, store.ErrStale) {
-		wait = 0 // superseded, or worked by somebody else: who has it now looks anew
+		wait = 0 // superseded, or worked by another process, which reads it again
 	} else {
-		t.logUnlessStopping("a build was not worked, and comes round again", err)
+		t.logUnlessStopping("working a build failed, it is tried again", err)
 	}
 	t.release(ctx, b, wait)
 }
 
-// release gives a build back, if this process holds it still.
+// release gives a build back if this process still has it.
 func (t *Trigger) release(ctx context.Context, b *store.Build, wait time.Duration) {
 	if err := t.store.Release(context.WithoutCancel(ctx), []int64{b.Seq}, wait); err != nil {
-		t.logUnlessStopping("a build was not given back: it is due when its lease ends", err)
+		t.logUnlessStopping("releasing a build failed, it is due when its lease ends", err)
 	}
 }
 
-// renewInterval is how often a process says that it still has what it works.
+// renewInterval is how often a process renews the leases of the builds that it works.
 const renewInterval = store.Lease / 4
 
-// renew keeps the leases of what is worked. It goes on while calls end after Stop.
-func (t *Trigger) renew() {
-	every(t.cut, renewInterval, renewInterval, func(ctx context.Context) {
-		if seqs := t.hands.all(); len(seqs) > 0 {
+// renewLeases goes on after Stop, as long as calls run.
+func (t *Trigger) renewLeases() {
+	every(t.calls, renewInterval, renewInterval, func(ctx context.Context) {
+		if seqs := t.working.seqs(); len(seqs) > 0 {
 			if err := t.store.Renew(ctx, seqs); err != nil {
-				t.logUnlessStopping("the leases of builds were not renewed", err)
+				t.logUnlessStopping("renewing the leases of builds failed", err)
 			}
 		}
 	})

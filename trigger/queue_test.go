@@ -30,7 +30,7 @@ func both(t *testing.T, test func(t *testing.T, s settings, driver string)) {
 }
 
 // change runs a statement beside the bridge, which must change a row.
-func (b *bridge) change(t *testing.T, driver, statement string, args ...any) {
+func (b *testTrigger) change(t *testing.T, driver, statement string, args ...any) {
 	t.Helper()
 	db, err := sql.Open(driver, b.path)
 	if err != nil {
@@ -57,7 +57,7 @@ func TestFetchWhoseAnswerIsLost(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s settings, _ string) {
 		t.Helper()
-		b := newBridge(t, s)
+		b := newTestTrigger(t, s)
 		id, next := b.deliver(t, push(commitA))[0], b.deliver(t, push(commitB))[0]
 		if got, err := b.store.Due(t.Context(), "north", 10); err != nil || len(got) != 2 {
 			t.Fatal(len(got), err)
@@ -80,7 +80,7 @@ func TestLeaseThatEndsWhileItsHolderLives(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s settings, driver string) {
 		t.Helper()
-		b := newBridge(t, s)
+		b := newTestTrigger(t, s)
 		gate := make(chan struct{})
 		b.SetRules([]trigger.Target{{Target: patient(), Service: slow{b.client(t, patient()), gate}}}, nil)
 		id := b.deliver(t, push(commitA))[0]
@@ -90,7 +90,7 @@ func TestLeaseThatEndsWhileItsHolderLives(t *testing.T) {
 		b.await(t, id, store.Calling)
 		taker := b
 		if driver == "pgx" {
-			taker = newBridge(t, settings{path: b.path, shared: b.sim})
+			taker = newTestTrigger(t, settings{path: b.path, shared: b.sim})
 		}
 		b.change(t, driver, `UPDATE builds SET due_at = 1 WHERE id = $1`, id)
 		if driver == "pgx" {
@@ -113,7 +113,6 @@ func TestLeaseThatEndsWhileItsHolderLives(t *testing.T) {
 // writer is a function as an io.Writer.
 type writer func(p []byte)
 
-// Write implements io.Writer.
 func (w writer) Write(p []byte) (int, error) {
 	w(p)
 	return len(p), nil
@@ -125,7 +124,6 @@ type refusing struct {
 	now *atomic.Bool
 }
 
-// RunJob implements trigger.Service.
 func (s refusing) RunJob(ctx context.Context, body []byte) (string, error) {
 	if s.now.Load() {
 		return "", &codearts.Error{Op: "RunJob", Fate: codearts.FateRetry, Status: 500}
@@ -143,7 +141,7 @@ func TestDueBeforeItIsLeft(t *testing.T) {
 		refuse      atomic.Bool
 	)
 	refuse.Store(true)
-	b := newBridge(t, settings{stopped: true, log: writer(func(p []byte) {
+	b := newTestTrigger(t, settings{stopped: true, log: writer(func(p []byte) {
 		if bytes.Contains(p, []byte("build is not started yet")) {
 			once.Do(func() { close(saved) })
 			<-left
@@ -173,7 +171,7 @@ func TestClockThatIsSetBack(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s settings, driver string) {
 		t.Helper()
-		b := newBridge(t, s)
+		b := newTestTrigger(t, s)
 		id := b.deliver(t, push(commitA))[0]
 		b.change(t, driver, `UPDATE builds SET due_at = due_at + 3600000000 WHERE id = $1`, id)
 		if err := b.Start(t.Context()); err != nil {

@@ -13,10 +13,10 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// askAgain is how long to wait before the service is asked once more: several
-// times within the target's patience, growing from a second, or less where the
-// patience is short, to fifteen. It grows with the searches for the last call.
-func askAgain(target *target, b *store.Build) time.Duration {
+// searchAgainIn is how long to wait before the next search. It grows with the searches for
+// the last call, from a second to fifteen, and begins with less if the target's patience is
+// short: there are several searches within it.
+func searchAgainIn(target *target, b *store.Build) time.Duration {
 	times := 0
 	if n := len(b.Log); n > 0 && b.Log[n-1].Outcome == store.Unknown {
 		times = b.Log[n-1].Times
@@ -25,61 +25,63 @@ func askAgain(target *target, b *store.Build) time.Duration {
 	return min(15*time.Second, max(first, 10*time.Millisecond)<<min(times, 10))
 }
 
-// minAsked is how often the service has to say that there is no such build
-// before it is believed: its list may lag behind.
-const minAsked = 3
+// minSearches is how many searches have to find nothing before a build is taken not to
+// exist: the service's list may lag behind.
+const minSearches = 3
 
-// reconcile asks the service what became of a call without an answer. What it
-// finds is adopted; what it does not find within the target's patience waits
-// again. When asking fails, the build stays unknown, with the reason to be seen.
+// reconcile searches for the build of a call that got no answer. A build that is found is
+// adopted. If none is found within the target's patience, RunJob is called again. If the
+// service cannot be asked, the build stays unknown, with the reason for people to see.
 func (t *Trigger) reconcile(ctx context.Context, target *target, b *store.Build) (err error) {
 	now := time.Now()
-	if gone := cannotAsk(target, b); gone != "" {
+	if reason := cannotAsk(target, b); reason != "" {
 		if now.After(b.Deadline) {
-			return t.giveUp(ctx, b, store.Attempt{At: now, Error: gone})
+			return t.giveUp(ctx, b, store.Attempt{At: now, Error: reason})
 		}
-		return t.wait(ctx, b, "RunJob got no answer, and "+gone, goneRetry)
+		return t.wait(ctx, b, "RunJob got no answer, and "+reason, retryTarget)
 	}
 	if pause := target.pausedFor(now); pause > 0 {
 		return t.wait(ctx, b, b.Reason, pause)
 	}
 	ctx, span := t.attempt(ctx, "reconcile", b)
-	defer func() { end(span, err) }()
+	defer func() { endSpan(span, err) }()
 	found, err := t.search(ctx, target, b)
-	took := time.Since(now)
+	attempt := store.Attempt{At: now, Took: time.Since(now), Search: true}
 	b.Seen = max(b.Seen, found.highest)
 	if err != nil {
 		if ctx.Err() != nil {
-			return t.wait(ctx, b, b.Reason, 0) // stopping; the row says where to go on
+			return t.wait(ctx, b, b.Reason, 0) // the trigger stops
 		}
 		span.SetStatus(codes.Error, err.Error())
 		if e, ok := errors.AsType[*codearts.Error](err); ok && throttled(err) {
 			target.pause(now.Add(throttledFor(e.RetryAfter, 1)))
 		}
-		return t.undecided(ctx, target, b, store.Attempt{At: now, Took: took, Search: true, Error: "search: " + err.Error()})
+		attempt.Error = "search: " + err.Error()
+		return t.undecided(ctx, target, b, attempt)
 	}
 	for _, number := range found.ours {
-		try := *b
-		try.Log = slices.Clone(b.Log)
-		start(&try, number, time.Now(), true)
-		err := t.finish(ctx, &try, store.Attempt{At: now, Took: took, Search: true, Outcome: store.Started})
-		if !errors.Is(err, store.ErrClaimed) {
+		adopted, started := *b, attempt
+		adopted.Log, started.Outcome = slices.Clone(b.Log), store.Started
+		setStarted(&adopted, number, time.Now(), true)
+		if err := t.finish(ctx, &adopted, started); !errors.Is(err, store.ErrClaimed) {
 			return err
 		}
 	}
 	b.Asked++
 	if found.undecided != "" {
-		return t.undecided(ctx, target, b, store.Attempt{At: now, Took: took, Search: true, Error: "search: " + found.undecided})
+		attempt.Error = "search: " + found.undecided
+		return t.undecided(ctx, target, b, attempt)
 	}
-	if b.Asked < minAsked || now.Before(patienceEnds(target, b)) {
-		return t.stayUnknown(ctx, target, b, store.Attempt{At: now, Took: took, Search: true, Error: "search: not found yet"})
+	if b.Asked < minSearches || now.Before(patienceEnds(target, b)) {
+		attempt.Error = "search: not found yet"
+		return t.stayUnknown(ctx, target, b, attempt)
 	}
-	b.State, b.Reason = store.Waiting, "the service has no such build: the call before started none"
-	b.DueAt = now
-	return t.finish(ctx, b, store.Attempt{At: now, Took: took, Search: true, Outcome: store.Waiting, Error: b.Reason})
+	b.State, b.Reason, b.DueAt = store.Waiting, "the service has no such build: the call before started none", now
+	attempt.Outcome, attempt.Error = b.State, b.Reason
+	return t.finish(ctx, b, attempt)
 }
 
-// cannotAsk says why nobody can be asked what became of a call, "" if somebody can.
+// cannotAsk says why no service can be asked what became of a call, "" if one can.
 func cannotAsk(target *target, b *store.Build) string {
 	switch {
 	case target == nil:
@@ -90,9 +92,9 @@ func cannotAsk(target *target, b *store.Build) string {
 	return ""
 }
 
-// undecided keeps a build unknown of which a search found nothing out. After the
-// deadline it gives up, unless there is patience left, or this is the first look since
-// then: no process may have run.
+// undecided keeps a build unknown about which a search found nothing out. After the deadline
+// it gives up, unless there is patience left, or this is the first search since then: no
+// process may have run.
 func (t *Trigger) undecided(ctx context.Context, target *target, b *store.Build, a store.Attempt) error {
 	n := len(b.Log)
 	if a.At.After(b.Deadline) && a.At.After(patienceEnds(target, b)) && n > 0 && b.Log[n-1].At.After(b.Deadline) {
@@ -101,10 +103,10 @@ func (t *Trigger) undecided(ctx context.Context, target *target, b *store.Build,
 	return t.stayUnknown(ctx, target, b, a)
 }
 
-// stayUnknown saves why, and says when to ask again.
+// stayUnknown saves why the build is still unknown, and when to search again.
 func (t *Trigger) stayUnknown(ctx context.Context, target *target, b *store.Build, a store.Attempt) error {
 	b.State, b.Reason, a.Outcome = store.Unknown, a.Error, store.Unknown
-	b.DueAt = time.Now().Add(askAgain(target, b))
+	b.DueAt = time.Now().Add(searchAgainIn(target, b))
 	return t.finish(ctx, b, a)
 }
 
@@ -116,8 +118,8 @@ func (t *Trigger) giveUp(ctx context.Context, b *store.Build, a store.Attempt) e
 	return t.finish(ctx, b, a)
 }
 
-// patienceEnds is when a build that was not found is believed not to exist:
-// counted from the end of the call, or from the latest end it can have had.
+// patienceEnds is when a build that was not found is taken not to exist. The patience is
+// counted from the end of the call, or from the latest time at which it can have ended.
 func patienceEnds(target *target, b *store.Build) time.Time {
 	end := b.CalledAt.Add(target.Timeout)
 	for _, a := range slices.Backward(b.Log) {

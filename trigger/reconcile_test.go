@@ -9,7 +9,7 @@ import (
 	"buildbridge/trigger/store"
 )
 
-func TestAskAgain(t *testing.T) {
+func TestSearchAgainIn(t *testing.T) {
 	t.Parallel()
 	call := store.Attempt{Outcome: store.Unknown}
 	search := func(times int, outcome store.State) store.Attempt {
@@ -32,14 +32,14 @@ func TestAskAgain(t *testing.T) {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
 			at := &target{Target: Target{Target: mapping.Target{Reconcile: mapping.Reconcile{Patience: c.patience}}}}
-			if got := askAgain(at, &store.Build{Log: c.log}); got != c.want {
+			if got := searchAgainIn(at, &store.Build{Log: c.log}); got != c.want {
 				t.Errorf("got %s, want %s", got, c.want)
 			}
 		})
 	}
 }
 
-func TestAstray(t *testing.T) {
+func TestOtherTimes(t *testing.T) {
 	t.Parallel()
 	from := time.Date(2026, 1, 2, 3, 4, 5, 600, time.UTC)
 	to := from.Add(10 * time.Minute)
@@ -61,28 +61,8 @@ func TestAstray(t *testing.T) {
 			for _, start := range c.starts {
 				records = append(records, codearts.Record{Start: start})
 			}
-			if got := astray(records, from, to); got != c.want {
+			if got := otherTimes(records, from, to); got != c.want {
 				t.Errorf("got %v, want %v", got, c.want)
-			}
-		})
-	}
-}
-
-func TestReconcileDefaults(t *testing.T) {
-	t.Parallel()
-	for phrase, c := range map[string]struct {
-		set, want mapping.Reconcile
-	}{
-		"nothing is set":     {mapping.Reconcile{}, mapping.Reconcile{Window: 3 * time.Second, Patience: 2 * time.Minute}},
-		"no window":          {mapping.Reconcile{Patience: time.Minute}, mapping.Reconcile{Patience: time.Minute}},
-		"no patience":        {mapping.Reconcile{Window: time.Minute}, mapping.Reconcile{Window: time.Minute}},
-		"neither, as loaded": {mapping.Reconcile{TimeZone: time.UTC}, mapping.Reconcile{TimeZone: time.UTC}},
-	} {
-		t.Run(phrase, func(t *testing.T) {
-			t.Parallel()
-			got := newTarget(Target{Target: mapping.Target{Reconcile: c.set}}, nil, nil).Reconcile
-			if got.Window != c.want.Window || got.Patience != c.want.Patience || got.TimeZone == nil || c.want.TimeZone != nil && got.TimeZone != c.want.TimeZone {
-				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,11 +16,11 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// Replay sends the stored body of a build again, as a build of its own that names
-// the one it repeats, or that one repeats in turn: at once, whatever waits in its
-// line. It returns [store.ErrNotResolved] for a build that will still be called by
-// itself, [store.ErrNoBody] for one that was dead on arrival, and [store.ErrReplayed]
-// if somebody else replays it at the same time, or a replay of it is not resolved.
+// Replay sends the stored body of a build again, as a new build that names the first build
+// which it repeats. It is due at once, whatever waits for the same ordering key. Replay
+// returns [store.ErrNotResolved] for a build that is still to be called, [store.ErrNoBody]
+// for one that was dead on arrival, and [store.ErrReplayed] if somebody else replays it at
+// the same time, or a replay of it is not resolved.
 func (t *Trigger) Replay(ctx context.Context, id string) (*store.Build, error) {
 	old, err := t.store.Build(ctx, id)
 	if err != nil {
@@ -32,8 +33,8 @@ func (t *Trigger) Replay(ctx context.Context, id string) (*store.Build, error) {
 	return t.replay(ctx, old, last)
 }
 
-// ReplayListed is Replay for one of the builds that [store.Store.ToReplay] gave. It
-// returns [store.ErrReplayed] if it was replayed since.
+// ReplayListed is Replay for a build from the list of [store.Store.ToReplay]. It returns
+// [store.ErrReplayed] if the build was replayed since.
 func (t *Trigger) ReplayListed(ctx context.Context, r store.Replayable) (*store.Build, error) {
 	old, err := t.store.Build(ctx, r.ID)
 	if err != nil {
@@ -42,7 +43,7 @@ func (t *Trigger) ReplayListed(ctx context.Context, r store.Replayable) (*store.
 	return t.replay(ctx, old, r.Last)
 }
 
-// replay repeats a build, of which last was the newest replay.
+// replay repeats a build whose newest replay is last.
 func (t *Trigger) replay(ctx context.Context, old *store.Build, last string) (b *store.Build, err error) {
 	if !old.State.Final() {
 		return nil, fmt.Errorf("build %s is %s: %w", old.ID, old.State, store.ErrNotResolved)
@@ -56,8 +57,8 @@ func (t *Trigger) replay(ctx context.Context, old *store.Build, last string) (b 
 	}
 	now := time.Now()
 	ctx, span := t.span(ctx, "replay build", trace.SpanKindProducer)
-	defer func() { end(span, err) }()
-	if before := old.SpanContext(); before.IsValid() { //nolint:contextcheck // what is stored, and not what ctx has
+	defer func() { endSpan(span, err) }()
+	if before := old.SpanContext(); before.IsValid() { //nolint:contextcheck // the stored span, not that of ctx
 		span.AddLink(trace.Link{SpanContext: before})
 	}
 	b = &store.Build{
@@ -69,13 +70,13 @@ func (t *Trigger) replay(ctx context.Context, old *store.Build, last string) (b 
 	if span.IsRecording() {
 		span.SetAttributes(append(spanAttrs(b), attribute.String("replay_of", b.ReplayOf))...)
 	}
-	if b.Body, err = remark(old, b.ID); err != nil {
+	if b.Body, err = markedBody(old, b.ID); err != nil {
 		return nil, fmt.Errorf("build %s: its body: %w", old.ID, err)
 	}
 	if err := t.store.AddReplay(ctx, b, last); err != nil {
 		return nil, fmt.Errorf("build %s: %w", old.ID, err)
 	}
-	t.log.InfoContext(ctx, "build is replayed", append(buildAttrs(b), "replay_of", b.ReplayOf)...)
+	t.log.LogAttrs(ctx, slog.LevelInfo, "build is replayed", buildAttrs(b, slog.String("replay_of", b.ReplayOf))...)
 	return b, nil
 }
 
@@ -86,8 +87,8 @@ func (t *Trigger) retryFor(name string) time.Duration {
 	return mapping.DefaultRetryFor
 }
 
-// remark is the body of a build with the id of its replay for a marker.
-func remark(old *store.Build, id string) ([]byte, error) {
+// markedBody is the body of a build with the id of its replay as the marker.
+func markedBody(old *store.Build, id string) ([]byte, error) {
 	if old.Marker == "" {
 		return old.Body, nil
 	}

@@ -16,7 +16,7 @@ import (
 
 func TestReplaySendsTheStoredBodyAgain(t *testing.T) {
 	t.Parallel()
-	b := newBridge(t, settings{})
+	b := newTestTrigger(t, settings{})
 	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Status: 403, Times: 1})
 	p := push(commitA)
 	p.Marker = "BRIDGE"
@@ -53,7 +53,7 @@ func TestReplaySendsTheStoredBodyAgain(t *testing.T) {
 // its own.
 func TestReplayOfADeliveryIsOutOfTheOrder(t *testing.T) {
 	t.Parallel()
-	b := newBridge(t, settings{stopped: true})
+	b := newTestTrigger(t, settings{stopped: true})
 	newest := func(commit string) mapping.Build {
 		p := push(commit)
 		p.Newest = true
@@ -80,7 +80,7 @@ func TestReplayOfADeliveryIsOutOfTheOrder(t *testing.T) {
 
 func TestReplayOfWhatIsNotResolved(t *testing.T) {
 	t.Parallel()
-	b := newBridge(t, settings{stopped: true})
+	b := newTestTrigger(t, settings{stopped: true})
 	id := b.deliver(t, push(commitA))[0]
 	if _, err := b.Replay(t.Context(), id); !errors.Is(err, store.ErrNotResolved) {
 		t.Errorf("got %v", err)
@@ -97,7 +97,7 @@ func TestReplayOfAllByTwo(t *testing.T) {
 	shared := codeartstest.NewServer(codeartstest.Options{})
 	t.Cleanup(shared.Close)
 	s := settings{path: server.Database(t), shared: shared}
-	two := []*bridge{newBridge(t, s), newBridge(t, s)}
+	two := []*testTrigger{newTestTrigger(t, s), newTestTrigger(t, s)}
 	const builds = 40
 	two[0].fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Status: 403, Times: builds})
 	var pushes []mapping.Build
@@ -147,7 +147,7 @@ func TestReplayOfAllByTwo(t *testing.T) {
 
 func TestFullQueueAcceptsNothing(t *testing.T) {
 	t.Parallel()
-	b := newBridge(t, settings{stopped: true, maxWaiting: 2})
+	b := newTestTrigger(t, settings{stopped: true, maxWaiting: 2})
 	b.deliver(t, push(commitA), push(commitB))
 	_, err := b.Accept(t.Context(), mapping.Delivery{ID: "d", ReceivedAt: time.Now()}, []mapping.Build{push(commitA)})
 	if !errors.Is(err, mapping.ErrFull) {

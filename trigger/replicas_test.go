@@ -15,12 +15,12 @@ import (
 )
 
 // replicas are three bridges on one Postgres and one simulator.
-func replicas(t *testing.T, s settings) []*bridge {
+func replicas(t *testing.T, s settings) []*testTrigger {
 	t.Helper()
 	s.shared = codeartstest.NewServer(s.sim)
 	t.Cleanup(s.shared.Close)
 	s.path = server.Database(t)
-	return []*bridge{newBridge(t, s), newBridge(t, s), newBridge(t, s)}
+	return []*testTrigger{newTestTrigger(t, s), newTestTrigger(t, s), newTestTrigger(t, s)}
 }
 
 func TestReplicasStartNothingTwice(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -14,25 +15,25 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// candidates are builds of the service that nobody claimed.
+// candidates are the builds of the service that may be the one of a call.
 type candidates struct {
-	ours      []string // numbers of builds that nothing tells from the one that was asked for, oldest first
-	undecided string   // why it cannot be told of some build whether it is ours; "" if there is none
-	highest   int64    // number of the job that was seen
+	ours      []string // numbers of builds that fit and are not claimed, oldest first
+	undecided string   // why it cannot be told of some build whether it is ours; "" if it can be told of all
+	highest   int64    // the highest number of the job that was seen
 }
 
-// search looks through the records of the job for the build of b's last call.
+// search searches the records of the job for the build of b's last call.
 func (t *Trigger) search(ctx context.Context, target *target, b *store.Build) (c candidates, err error) {
 	s := &search{Trigger: t, target: target, build: b}
 	from, to, records, err := s.list(ctx)
 	var claimed map[string]bool
 	defer func() {
-		attrs := append(buildAttrs(b), "from", from, "to", to, "called_there", s.at, "records", len(records),
-			"claimed", len(claimed), "ours", len(c.ours), "undecided", c.undecided)
+		attrs := buildAttrs(b, slog.Time("from", from), slog.Time("to", to), slog.Time("called_there", s.at), slog.Int("records", len(records)),
+			slog.Int("claimed", len(claimed)), slog.Int("ours", len(c.ours)), slog.String("undecided", c.undecided))
 		if err != nil {
-			attrs = append(attrs, "error", err)
+			attrs = append(attrs, errorAttr(err))
 		}
-		t.log.DebugContext(ctx, "searched", attrs...)
+		t.log.LogAttrs(ctx, slog.LevelDebug, "searched", attrs...)
 	}()
 	if err != nil || len(records) == 0 {
 		return c, err
@@ -51,18 +52,18 @@ func (t *Trigger) search(ctx context.Context, target *target, b *store.Build) (c
 		if claimed[r.Number] {
 			continue
 		}
-		is, why, err := s.isOurs(ctx, r)
+		found, why, err := s.isOurs(ctx, r)
 		if err != nil {
-			// Another may be ours, and then this one does not matter.
+			// If another record is ours, this one does not matter.
 			if errs = append(errs, err); len(errs) == unreadRecords || throttled(err) || ctx.Err() != nil {
 				break
 			}
 			continue
 		}
 		switch {
-		case is == yes:
+		case found == ours:
 			c.ours = append(c.ours, r.Number)
-		case is == undecided && c.undecided == "":
+		case found == undecided && c.undecided == "":
 			c.undecided = fmt.Sprintf("it cannot be told whether build %s is this one: %s", r.Number, why)
 		}
 	}
@@ -71,8 +72,8 @@ func (t *Trigger) search(ctx context.Context, target *target, b *store.Build) (c
 		return c, nil
 	case len(errs) > 0:
 		return c, errs[len(errs)-1]
-	case c.undecided == "" && astray(records, from, to):
-		return c, errAstray
+	case c.undecided == "" && otherTimes(records, from, to):
+		return c, errTimeZone
 	}
 	return c, nil
 }
@@ -94,19 +95,19 @@ type search struct {
 	at, late time.Time // as calledThere gives them
 	sure     bool
 
-	looked    bool // for what follows
+	// The result of certain, once it was asked for.
+	looked    bool
 	answered  *store.Build
 	record    codearts.Record // of answered
 	recordErr error
 }
 
-// clockMargin is by how much a clock may be wrong that nobody compared.
+// clockMargin is how wrong a clock may be that was not compared with the service's.
 const clockMargin = 5 * time.Minute
 
-// list reads the records of builds that can be of the call: begun from then until
-// its patience ends. That does not grow with the time that has passed, or a search
-// would become ever longer and less likely to succeed. It lists some more, on either
-// side: what began at another time is told apart later, and knowingly.
+// list reads the records of builds that may be of the call: started between the call and
+// the end of its patience, with a margin on both sides. That time does not grow, because a
+// search of a longer time would be slower and less likely to succeed.
 func (s *search) list(ctx context.Context) (from, to time.Time, records []codearts.Record, err error) {
 	read := func() {
 		s.at, s.late, s.sure = s.calledThere(s.build)
@@ -118,7 +119,7 @@ func (s *search) list(ctx context.Context) (from, to time.Time, records []codear
 	_, before := s.target.Service.Clock()
 	read()
 	if _, known := s.target.Service.Clock(); known && !before && err == nil {
-		read() // of the right hours
+		read() // again: the answer told the time by the service's clock
 	}
 	if now, known := s.target.Service.Clock(); err == nil && known && s.build.Seen > s.build.Known && to.Before(now) {
 		var late []codearts.Record
@@ -129,12 +130,12 @@ func (s *search) list(ctx context.Context) (from, to time.Time, records []codear
 	return from, to, records, err
 }
 
-// calledThere says when the last call of a build began by the service's clock: at, or
-// at least between at and late. It is sure if that is hardly too early.
+// calledThere says when the last call of a build began by the service's clock: between at
+// and late. It is sure if at is hardly too early.
 //
-// Where it was not measured before the call, the time since then is counted by this
-// machine's clock. That may have been set meanwhile, the longer ago the call the
-// likelier: if another process made it, what the clock showed then counts too.
+// If that was not measured before the call, the time since then is counted by this
+// machine's clock, which may have been set meanwhile. If another process made the call, what
+// the clock showed then counts too.
 func (s *search) calledThere(b *store.Build) (at, late time.Time, sure bool) {
 	if !b.CalledThere.IsZero() {
 		return b.CalledThere, b.CalledThere, true
@@ -155,11 +156,11 @@ func (s *search) calledThere(b *store.Build) (at, late time.Time, sure bool) {
 	return at, b.CalledAt, false
 }
 
-var errAstray = errors.New("the times of the service's records do not fit reconcile.time_zone: these are not the hours that were asked for")
+var errTimeZone = errors.New("the times of the service's records do not fit reconcile.time_zone: these are not the hours that were asked for")
 
-// astray tells whether the service gave records of other times than it was asked
-// for, and no other: it understands these in another zone.
-func astray(records []codearts.Record, from, to time.Time) bool {
+// otherTimes reports whether all records that the service gave are of other times than it was
+// asked for: its wall clock is in another zone.
+func otherTimes(records []codearts.Record, from, to time.Time) bool {
 	outside := false
 	for _, r := range records {
 		switch {
@@ -173,169 +174,170 @@ func astray(records []codearts.Record, from, to time.Time) bool {
 	return outside
 }
 
-// startedBefore tells whether a build was started before a time, whatever its wall
-// clock means.
+// startedBefore reports whether a build was started before a time, by both meanings of its
+// wall clock.
 func startedBefore(r codearts.Record, at time.Time) bool {
-	at = at.Truncate(time.Second) // some are to the second
+	at = at.Truncate(time.Second) // some records count whole seconds
 	return r.Start.Before(at) && r.StartAgain.Before(at)
 }
 
-type answer int
+// owner says whether a build of the service is of the call.
+type owner int
 
 const (
-	no answer = iota
-	yes
+	notOurs owner = iota
+	ours
 	undecided
 )
 
-// isOurs tells whether a record is of the build that was asked for: by the marker
-// where the record has it, else if nothing contradicts it. What cannot be read leaves it
-// undecided, and why says what that is.
-func (s *search) isOurs(ctx context.Context, r codearts.Record) (is answer, why string, err error) {
-	is = yes
+// isOurs compares a record with the call: by the marker if the record has it, else it is ours
+// if nothing contradicts that. It is undecided, for the reason why, if the record lacks
+// something.
+func (s *search) isOurs(ctx context.Context, r codearts.Record) (found owner, why string, err error) {
+	found = ours
 	if s.build.Marker != "" {
-		if is, why, err = s.isMarked(ctx, r); err != nil || is != undecided {
-			return is, why, err
+		if found, why, err = s.compareMarker(ctx, r); err != nil || found != undecided {
+			return found, why, err
 		}
 	}
 	if n := store.Number(r.Number); n > 0 && n <= s.build.Known {
-		return no, "", nil // there before the call
+		return notOurs, "", nil // it was there before the call
 	}
-	if is == undecided && !finished(r) {
-		return is, why, nil // its parameters may come with its start
+	if found == undecided && !finished(r) {
+		return found, why, nil // its parameters may be known when it starts
 	}
 	if s.build.Tag == "" && r.CommitID != "" && !strings.EqualFold(r.CommitID, s.build.Commit) {
-		return no, "", nil
+		return notOurs, "", nil
 	}
-	for _, clause := range []func(context.Context, codearts.Record) (answer, string, error){
-		s.fitsStart, s.fitsSource, s.fitsParameters, s.fitsExecutor,
+	for _, compare := range []func(context.Context, codearts.Record) (owner, string, error){
+		s.compareStart, s.compareSource, s.compareParameters, s.compareExecutor,
 	} {
-		fits, reason, err := clause(ctx, r)
-		if err != nil || fits == no {
-			return no, "", err
+		one, reason, err := compare(ctx, r)
+		if err != nil || one == notOurs {
+			return notOurs, "", err
 		}
-		if fits == undecided && is == yes {
-			is, why = undecided, reason
+		if one == undecided && found == ours {
+			found, why = undecided, reason
 		}
 	}
-	return is, why, nil
+	return found, why, nil
 }
 
-// isMarked goes by the parameter that holds the id of the build.
-func (s *search) isMarked(ctx context.Context, r codearts.Record) (answer, string, error) {
+// compareMarker compares the parameter that holds the id of the build.
+func (s *search) compareMarker(ctx context.Context, r codearts.Record) (owner, string, error) {
 	parameters, err := s.target.Service.HistoryParameters(ctx, s.build.JobID, r.Number)
 	if err != nil {
-		return no, "", err
+		return notOurs, "", err
 	}
 	if value, has := valueOf(parameters, s.build.Marker); has {
-		return is(value == s.build.ID), "", nil
+		return oursIf(value == s.build.ID), "", nil
 	}
 	return undecided, "its parameters do not have " + s.build.Marker + yet(r), nil
 }
 
-// fitsStart wants a build that did not begin before the call. A late start says
-// nothing: it may have been queued.
-func (s *search) fitsStart(ctx context.Context, r codearts.Record) (answer, string, error) {
+// compareStart wants a build that was not started before the call. A late start says
+// nothing: the build may have been queued.
+func (s *search) compareStart(ctx context.Context, r codearts.Record) (owner, string, error) {
 	limit := s.at.Add(-s.target.Reconcile.Window)
 	switch {
 	case r.Start.IsZero():
 		return undecided, "its record does not say when it was started", nil
 	case !startedBefore(r, limit):
-		return yes, "", nil
+		return ours, "", nil
 	case !s.sure && !startedBefore(r, limit.Add(-clockMargin)):
 		return undecided, "it was started at about the time of the call, and nobody had compared the clocks by then", nil
 	}
 	answered, record, err := s.certain(ctx)
 	if err != nil || answered == nil || record.Start.IsZero() {
-		return no, "", err
+		return notOurs, "", err
 	}
 	if at, _, _ := s.calledThere(answered); startedBefore(record, at.Add(-s.target.Reconcile.Window)) {
 		return undecided, "it was started before the call, but the record of build " + answered.BuildNumber + ", which is ours, says the same of that", nil
 	}
-	return no, "", nil
+	return notOurs, "", nil
 }
 
-// fitsSource wants a build of the tag or the commit. The list has the commit of a
-// tag's build, and not its tag.
-func (s *search) fitsSource(ctx context.Context, r codearts.Record) (answer, string, error) {
-	info, err := s.target.source(ctx, s.build.JobID, r)
+// compareSource wants a build of the tag or the commit. The list has the commit of a build,
+// but not its tag.
+func (s *search) compareSource(ctx context.Context, r codearts.Record) (owner, string, error) {
+	source, err := s.target.source(ctx, s.build.JobID, r)
 	if err != nil {
-		return no, "", err
+		return notOurs, "", err
 	}
-	commit, tag := cmp.Or(r.CommitID, info.Commit), info.Tag
+	commit, tag := cmp.Or(r.CommitID, source.Commit), source.Tag
 	switch {
 	case s.build.Tag != "" && tag != "":
-		return is(tag == s.build.Tag), "", nil
+		return oursIf(tag == s.build.Tag), "", nil
 	case s.build.Tag == "" && commit != "":
-		return is(strings.EqualFold(commit, s.build.Commit) && tag == ""), "", nil
+		return oursIf(strings.EqualFold(commit, s.build.Commit) && tag == ""), "", nil
 	case commit == "" && tag == "":
 		return undecided, "its record does not say what it builds" + yet(r), nil
 	}
-	return no, "", nil
+	return notOurs, "", nil
 }
 
-// fitsParameters wants a build with all parameters that were sent. The service adds
-// those that the job declares. Of what it does not give of a build that is ours for
-// certain, nothing can be told.
-func (s *search) fitsParameters(ctx context.Context, r codearts.Record) (answer, string, error) {
+// compareParameters wants a build with all parameters that were sent. The service adds those
+// that the job declares. Parameters that it changes or leaves out in a build that is certainly
+// ours are not compared.
+func (s *search) compareParameters(ctx context.Context, r codearts.Record) (owner, string, error) {
 	sent, err := parametersOf(s.build)
 	if err != nil || len(sent) == 0 {
-		return yes, "", err
+		return ours, "", err
 	}
 	has, err := s.target.Service.HistoryParameters(ctx, s.build.JobID, r.Number)
 	if err != nil {
-		return no, "", err
+		return notOurs, "", err
 	}
 	if len(has) == 0 && (r.CommitID == "" || !finished(r)) {
 		return undecided, "its record does not have its parameters" + yet(r), nil
 	}
 	lost := lostParameters(sent, has)
 	if len(lost) == 0 {
-		return yes, "", nil
+		return ours, "", nil
 	}
 	if i := slices.IndexFunc(lost, func(name string) bool { return !isMasked(has, name) }); i < 0 {
 		return undecided, "its parameter " + lost[0] + " is hidden", nil
 	}
 	answered, _, err := s.certain(ctx)
 	if answered == nil {
-		return no, "", err
+		return notOurs, "", err
 	}
 	if sent, err = parametersOf(answered); err != nil {
-		return no, "", err
+		return notOurs, "", err
 	}
 	if has, err = s.target.Service.HistoryParameters(ctx, answered.JobID, answered.BuildNumber); err != nil {
-		return no, "", err
+		return notOurs, "", err
 	}
 	lostThere := lostParameters(sent, has)
 	for _, name := range lost {
 		if !slices.Contains(lostThere, name) {
-			return no, "", nil
+			return notOurs, "", nil
 		}
 	}
 	return undecided, "its parameter " + lost[0] + " is not what was sent, but neither is that of build " + answered.BuildNumber + ", which is ours", nil
 }
 
-// fitsExecutor wants a build that was not started by somebody else, where it is known
-// who starts ours.
-func (s *search) fitsExecutor(ctx context.Context, r codearts.Record) (answer, string, error) {
-	answered, ours, err := s.certain(ctx)
-	if err != nil || answered == nil || ours.Executor == "" {
-		return yes, "", err
+// compareExecutor wants a build that was not started by somebody else, if it is known in
+// whose name our builds are started.
+func (s *search) compareExecutor(ctx context.Context, r codearts.Record) (owner, string, error) {
+	answered, certain, err := s.certain(ctx)
+	if err != nil || answered == nil || certain.Executor == "" {
+		return ours, "", err
 	}
-	// Where ours was read: the list may have none, or write it otherwise.
+	// Not from the list, which may lack it, or write it in another way.
 	record, err := s.target.Service.Record(ctx, s.build.JobID, r.Number, s.target.Reconcile.TimeZone)
 	if err != nil {
-		return no, "", err
+		return notOurs, "", err
 	}
-	return is(record.Executor == "" || record.Executor == ours.Executor), "", nil
+	return oursIf(record.Executor == "" || record.Executor == certain.Executor), "", nil
 }
 
-// executorFor is how long a target is taken to start builds in the same name: its
+// executorFor is how long a target is expected to start builds in the same name: its
 // credentials may become those of another user.
 const executorFor = 24 * time.Hour
 
-// certain gives the last build of this job that is ours for certain, for the service
-// answered its number, and its record; nil if there is none, or none of late.
+// certain gives the last build of this job that is certainly ours, because the service
+// answered its number, and its record; nil if there is none, or only an old one.
 func (s *search) certain(ctx context.Context) (*store.Build, codearts.Record, error) {
 	if s.looked {
 		return s.answered, s.record, s.recordErr
@@ -346,7 +348,7 @@ func (s *search) certain(ctx context.Context) (*store.Build, codearts.Record, er
 		s.record, err = s.target.Service.Record(ctx, b.JobID, b.BuildNumber, s.target.Reconcile.TimeZone)
 		old := time.Since(b.StartedAt) > s.target.Reconcile.Patience // else its record may lag behind
 		if e, ok := errors.AsType[*codearts.Error](err); ok && e.Fate == codearts.FateDead && old {
-			b, err = nil, nil // the service does not know it any more
+			b, err = nil, nil // the service has deleted its record
 		}
 		s.answered = b
 	}
@@ -354,14 +356,14 @@ func (s *search) certain(ctx context.Context) (*store.Build, codearts.Record, er
 	return s.answered, s.record, err
 }
 
-// parametersOf gives what was sent with the last call.
+// parametersOf gives the parameters that were sent with the last call.
 func parametersOf(b *store.Build) ([]codearts.Parameter, error) {
 	var r codearts.RunJobRequest
 	err := json.Unmarshal(b.Body, &r)
 	return r.Parameters, err
 }
 
-// lostParameters names those that were sent and are not there as they were sent.
+// lostParameters names the parameters that were sent, and are missing or changed.
 func lostParameters(sent, has []codearts.Parameter) (names []string) {
 	for _, p := range sent {
 		if value, ok := valueOf(has, p.Name); !ok || value != p.Value {
@@ -379,7 +381,7 @@ func valueOf(parameters []codearts.Parameter, name string) (value string, ok boo
 	return parameters[i].Value, true
 }
 
-// isMasked tells whether a value is stars, as those of private parameters are shown.
+// isMasked reports whether a value is stars: so the service shows private parameters.
 func isMasked(parameters []codearts.Parameter, name string) bool {
 	value, _ := valueOf(parameters, name)
 	return value != "" && strings.Trim(value, "*") == ""
@@ -387,8 +389,8 @@ func isMasked(parameters []codearts.Parameter, name string) bool {
 
 func finished(r codearts.Record) bool { return strings.EqualFold(r.JobRunningStatus, "Finished") }
 
-// yet ends what a record lacks: of one that has ended, it will not come. A build may
-// end before it is known what it builds, as one that is aborted in the queue.
+// yet ends a sentence about what a record lacks. If the build has ended it will never have
+// it: such a build was perhaps aborted in the queue.
 func yet(r codearts.Record) string {
 	if finished(r) {
 		return ", and it has ended"
@@ -396,9 +398,9 @@ func yet(r codearts.Record) string {
 	return " yet"
 }
 
-func is(b bool) answer {
-	if b {
-		return yes
+func oursIf(same bool) owner {
+	if same {
+		return ours
 	}
-	return no
+	return notOurs
 }

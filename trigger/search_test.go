@@ -33,7 +33,7 @@ func strict() mapping.Target {
 
 // scene is a bridge whose service has a person who builds the same commit.
 type scene struct {
-	*bridge
+	*testTrigger
 	clock *shifted
 }
 
@@ -185,8 +185,9 @@ func TestPersonBuildsTheSameCommit(t *testing.T) {
 				t.Parallel()
 				s := &scene{clock: new(shifted)}
 				s.clock.ahead.Store(int64(c.ahead))
-				c.sim.Now = s.clock.Now
-				s.bridge = newBridge(t, settings{target: strict(), sim: c.sim})
+				sim := c.sim
+				sim.Now = s.clock.Now
+				s.testTrigger = newTestTrigger(t, settings{target: strict(), sim: sim})
 				if c.before != nil {
 					c.before(t, s)
 				}
@@ -224,7 +225,6 @@ type odd struct {
 	parameters func(p []codearts.Parameter) []codearts.Parameter
 }
 
-// Records implements trigger.Service.
 func (s odd) Records(ctx context.Context, jobID string, from, to time.Time, zone *time.Location) ([]codearts.Record, error) {
 	records, err := s.Service.Records(ctx, jobID, from, to, zone)
 	for i := range records {
@@ -236,7 +236,6 @@ func (s odd) Records(ctx context.Context, jobID string, from, to time.Time, zone
 	return records, err
 }
 
-// Record implements trigger.Service.
 func (s odd) Record(ctx context.Context, jobID, number string, zone *time.Location) (codearts.Record, error) {
 	r, err := s.Service.Record(ctx, jobID, number, zone)
 	s.spoil(&r)
@@ -249,7 +248,6 @@ func (s odd) spoil(r *codearts.Record) {
 	}
 }
 
-// HistoryParameters implements trigger.Service.
 func (s odd) HistoryParameters(ctx context.Context, jobID, number string) ([]codearts.Parameter, error) {
 	p, err := s.Service.HistoryParameters(ctx, jobID, number)
 	if err == nil && s.parameters != nil {
@@ -321,7 +319,7 @@ func TestRecordLeavesItUndecided(t *testing.T) {
 			t.Parallel()
 			target := strict()
 			target.RetryFor = 3 * time.Second
-			b := newBridge(t, settings{stopped: true, target: target, sim: c.sim})
+			b := newTestTrigger(t, settings{stopped: true, target: target, sim: c.sim})
 			c.service.Service = b.client(t, target)
 			b.SetRules([]trigger.Target{{Target: target, Service: c.service}}, nil)
 			if err := b.Start(t.Context()); err != nil {
@@ -363,7 +361,7 @@ func TestListWritesExecutorsOtherwise(t *testing.T) {
 		for drop, started := range map[string]bool{codeartstest.DropBefore: false, codeartstest.DropAfter: true} {
 			t.Run(fmt.Sprintf("%s, ours was started: %t", phrase, started), func(t *testing.T) {
 				t.Parallel()
-				s := &scene{bridge: newBridge(t, settings{stopped: true, target: strict()}), clock: new(shifted)}
+				s := &scene{testTrigger: newTestTrigger(t, settings{stopped: true, target: strict()}), clock: new(shifted)}
 				s.SetRules([]trigger.Target{{Target: strict(), Service: odd{Service: s.client(t, strict()), listed: listed}}}, nil)
 				if err := s.Start(t.Context()); err != nil {
 					t.Fatal(err)
@@ -399,7 +397,7 @@ func TestClocksWereNotCompared(t *testing.T) {
 			s := &scene{clock: new(shifted)}
 			target := strict()
 			target.Timeout = 100 * time.Millisecond
-			s.bridge = newBridge(t, settings{stopped: true, target: target, sim: codeartstest.Options{Now: s.clock.Now}})
+			s.testTrigger = newTestTrigger(t, settings{stopped: true, target: target, sim: codeartstest.Options{Now: s.clock.Now}})
 			s.person(t, c.person, codeartstest.Build{})
 			id := s.deliver(t, bare())[0]
 			row := s.await(t, id, store.Waiting)
@@ -451,7 +449,7 @@ func TestLostAnswerWhenSummerTimeEnds(t *testing.T) {
 				clock.ahead.Store(int64(time.Until(ends.Add(from))))
 				target := strict()
 				target.Reconcile.TimeZone = berlin
-				b := newBridge(t, settings{target: target, sim: codeartstest.Options{Now: clock.Now, Location: berlin, TextTimes: true}})
+				b := newTestTrigger(t, settings{target: target, sim: codeartstest.Options{Now: clock.Now, Location: berlin, TextTimes: true}})
 				b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: drop, Times: 1})
 				got := b.await(t, b.deliver(t, push(commitA))[0], store.Started, store.Dead)
 				if n := b.sim.RunCount(); got.Adopted != started || n != 1 {

@@ -32,10 +32,8 @@ type throttling struct {
 	first, latest time.Time      // of those started
 }
 
-// Clock implements trigger.Service.
 func (*throttling) Clock() (now time.Time, known bool) { return time.Time{}, false }
 
-// RunJob implements trigger.Service.
 func (s *throttling) RunJob(_ context.Context, body []byte) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,7 +50,6 @@ func (s *throttling) RunJob(_ context.Context, body []byte) (string, error) {
 	return strconv.Itoa(len(s.started)), nil
 }
 
-// Address implements trigger.Service: each is a service of its own.
 func (s *throttling) Address() string { return fmt.Sprintf("%p", s) }
 
 // A target that is throttled for an hour is asked ever more rarely, its builds are

@@ -16,34 +16,29 @@ import (
 // tracerName is the scope of this package's spans.
 const tracerName = "buildbridge/trigger"
 
-// messagingSystem is the program's own queue: OpenTelemetry takes a name of our own for
-// a system that it does not list
-// (https://opentelemetry.io/docs/specs/semconv/registry/attributes/messaging/).
-const messagingSystem = "buildbridge"
+// messagingSystem is the program's own queue. OpenTelemetry allows a name that it does not
+// list (https://opentelemetry.io/docs/specs/semconv/registry/attributes/messaging/).
+var messagingSystem = attribute.String("messaging.system", "buildbridge")
 
-// span begins a span. Without a tracer it is one that does nothing, and costs
-// nothing.
+// span begins a span. Without a tracer it is a span that does and costs nothing.
 func (t *Trigger) span(ctx context.Context, name string, kind trace.SpanKind) (context.Context, trace.Span) {
 	if t.tracer == nil {
 		return ctx, noop.Span{}
 	}
-	return t.tracer.Start(ctx, name, trace.WithSpanKind(kind), trace.WithAttributes(
-		attribute.String("messaging.system", messagingSystem),
-		attribute.String("messaging.operation.type", "send"),
-	))
+	return t.tracer.Start(ctx, name, trace.WithSpanKind(kind),
+		trace.WithAttributes(messagingSystem, attribute.String("messaging.operation.type", "send")))
 }
 
-// attempt begins the span of an attempt: a call of RunJob, a search, or the end of
-// a build without either. It belongs to the commit of the build, however long ago
-// and in whatever process that was, and is linked to it.
+// attempt begins the span of an attempt: a call of RunJob, a search, or the end of a build
+// without either. Its parent is the span that committed the build, however long ago and in
+// whichever process that was, and it has a link to it.
 func (t *Trigger) attempt(ctx context.Context, name string, b *store.Build) (context.Context, trace.Span) {
 	if t.tracer == nil {
 		return ctx, noop.Span{}
 	}
 	options := []trace.SpanStartOption{
 		trace.WithSpanKind(trace.SpanKindConsumer),
-		trace.WithAttributes(
-			attribute.String("messaging.system", messagingSystem),
+		trace.WithAttributes(messagingSystem,
 			attribute.String("messaging.operation.type", "process"),
 			attribute.String("messaging.destination.name", b.Target),
 		),
@@ -56,21 +51,18 @@ func (t *Trigger) attempt(ctx context.Context, name string, b *store.Build) (con
 	return t.tracer.Start(ctx, name, options...)
 }
 
-// spanAttrs are what every span about a build carries: the words of the log.
-func spanAttrs(b *store.Build) []attribute.KeyValue {
-	attrs := []attribute.KeyValue{
-		attribute.String("build", b.ID), attribute.String("delivery", b.Delivery),
-		attribute.String("rule", b.Rule), attribute.String("target", b.Target), attribute.String("job_id", b.JobID),
-		attribute.String("repository", b.Repository), attribute.String("ref", b.Ref),
-	}
-	if b.Commit != "" {
-		attrs = append(attrs, attribute.String("commit", b.Commit))
+// spanAttrs are what every span about a build has: the same as its log lines.
+func spanAttrs(b *store.Build) (attrs []attribute.KeyValue) {
+	for _, a := range buildAttrs(b) {
+		if value := a.Value.String(); value != "" || a.Key != "commit" {
+			attrs = append(attrs, attribute.String(a.Key, value))
+		}
 	}
 	return attrs
 }
 
-// committed says what a commit wrote.
-func committed(span trace.Span, d mapping.Delivery, r mapping.Receipt) {
+// setCommit adds to the span of a commit what was written.
+func setCommit(span trace.Span, d mapping.Delivery, r mapping.Receipt) {
 	if !span.IsRecording() {
 		return
 	}
@@ -80,9 +72,9 @@ func committed(span trace.Span, d mapping.Delivery, r mapping.Receipt) {
 	}
 }
 
-// attempted says what became of an attempt. One that started nothing is an error,
-// unless it searched: that there is nothing yet is no fault.
-func attempted(span trace.Span, b *store.Build, a store.Attempt) {
+// setAttempt adds to the span of an attempt what became of it. An attempt that started
+// nothing is an error, unless it is a search that found nothing yet.
+func setAttempt(span trace.Span, b *store.Build, a store.Attempt) {
 	if !span.IsRecording() {
 		return
 	}
@@ -95,8 +87,7 @@ func attempted(span trace.Span, b *store.Build, a store.Attempt) {
 	}
 }
 
-// end ends a span, with the error of what it is about.
-func end(span trace.Span, err error) {
+func endSpan(span trace.Span, err error) {
 	if err != nil && span.IsRecording() {
 		span.RecordError(err)
 		span.SetStatus(codes.Error, err.Error())
@@ -104,7 +95,7 @@ func end(span trace.Span, err error) {
 	span.End()
 }
 
-// observe takes a time, with the trace that it was seen in for an exemplar.
+// observe records a duration, with the trace that it was measured in as an exemplar.
 func observe(ctx context.Context, o prometheus.Observer, seconds float64) {
 	span := trace.SpanContextFromContext(ctx)
 	if exemplars, ok := o.(prometheus.ExemplarObserver); ok && span.IsSampled() {

@@ -52,7 +52,7 @@ func text(s sdk.ReadOnlySpan, key string) string {
 func TestTraceOfReplays(t *testing.T) {
 	t.Parallel()
 	spans := tracetest.NewSpanRecorder()
-	b := newBridge(t, settings{traces: sdk.NewTracerProvider(sdk.WithSpanProcessor(spans))})
+	b := newTestTrigger(t, settings{traces: sdk.NewTracerProvider(sdk.WithSpanProcessor(spans))})
 	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Status: 403, Times: 1})
 	id := b.deliver(t, push(commitA))[0]
 	b.await(t, id, store.Dead)
@@ -90,7 +90,7 @@ func TestTraceOfReplays(t *testing.T) {
 func TestTraceOfADryRun(t *testing.T) {
 	t.Parallel()
 	spans := tracetest.NewSpanRecorder()
-	b := newBridge(t, settings{dryRun: true, traces: sdk.NewTracerProvider(sdk.WithSpanProcessor(spans))})
+	b := newTestTrigger(t, settings{dryRun: true, traces: sdk.NewTracerProvider(sdk.WithSpanProcessor(spans))})
 	b.await(t, b.deliver(t, push(commitA))[0], store.DryRun)
 	s := ended(t, spans, "attempt", 1)[0]
 	if commit := ended(t, spans, "commit", 1)[0]; s.Parent().SpanID() != commit.SpanContext().SpanID() || text(s, "outcome") != "dry_run" || s.Status().Code == codes.Error {

@@ -22,47 +22,41 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// DefaultSlots is how many calls of one target run at the same time.
-const DefaultSlots = 50
-
 // Options of a trigger.
 type Options struct {
 	Settings
 
-	Store      *store.Store          // required
-	Registerer prometheus.Registerer // required
-	Logger     *slog.Logger          // required
-	Slots      int                   // calls at the same time, a target; DefaultSlots if not set
-
-	TracerProvider trace.TracerProvider // nil for no traces
+	Store          *store.Store          // required
+	Registerer     prometheus.Registerer // required
+	Logger         *slog.Logger          // required
+	TracerProvider trace.TracerProvider  // nil for no traces
 }
 
 // Trigger is safe for concurrent use.
 type Trigger struct {
-	store   *store.Store
-	log     *slog.Logger
-	metrics *metrics
-	tracer  trace.Tracer // nil for none
-	slots   int
-
 	settings Settings
-	waiting  atomic.Int64 // unresolved builds: counted every watchInterval, and what was accepted since
+	store    *store.Store
+	log      *slog.Logger
+	metrics  *metrics
+	tracer   trace.Tracer // nil for none
+	waiting  atomic.Int64 // unresolved builds: counted every watchInterval, plus those accepted since
 
 	mu      sync.RWMutex
 	targets map[string]*target
-	queues  map[string]*queue // by the names of targets; nil while nothing is worked
+	queues  map[string]*queue // by the names of targets; nil before Start
 
-	hands    hands
-	stopping context.Context //nolint:containedctx // the life of the workers, not of a request
-	stop     context.CancelFunc
-	cut      context.Context    //nolint:containedctx // as above: the end of calls that run
-	cutOff   context.CancelFunc //
-	loops    sync.WaitGroup
-	works    sync.WaitGroup
-	renewing sync.WaitGroup // as long as anything is worked
+	// stopping ends when no more builds are taken, calls when the calls that run are cut
+	// off.
+	stopping, calls   context.Context //nolint:containedctx // of the trigger, not of a request
+	stop, cancelCalls context.CancelFunc
+
+	working workedBuilds
+	loops   sync.WaitGroup
+	works   sync.WaitGroup
+	renewal sync.WaitGroup // runs as long as anything is worked
 }
 
-// New makes a trigger that accepts at once and calls nothing before Start.
+// New makes a trigger that accepts at once, and calls nothing before Start.
 func New(o Options) (*Trigger, error) {
 	switch {
 	case o.Store == nil:
@@ -73,28 +67,23 @@ func New(o Options) (*Trigger, error) {
 		return nil, errors.New("trigger: Options.Logger is missing")
 	}
 	t := &Trigger{
-		store:   o.Store,
-		log:     o.Logger,
-		metrics: newMetrics(o.Registerer),
-		slots:   o.Slots,
-
 		settings: o.Settings,
+		store:    o.Store,
+		log:      o.Logger,
+		metrics:  newMetrics(o.Registerer),
 		targets:  map[string]*target{},
 	}
 	if o.TracerProvider != nil {
 		t.tracer = o.TracerProvider.Tracer(tracerName)
 	}
-	if t.slots <= 0 {
-		t.slots = DefaultSlots
-	}
 	t.stopping, t.stop = context.WithCancel(context.Background())
-	t.cut, t.cutOff = context.WithCancel(context.Background())
+	t.calls, t.cancelCalls = context.WithCancel(context.Background())
 	return t, nil
 }
 
-// SetRules takes the targets and the names of the rules after they were loaded.
-// Builds of a target that is gone wait for it, visibly, until their deadline.
-func (t *Trigger) SetRules(targets []Target, rules []mapping.Job) {
+// SetRules takes the targets and jobs of the rules after they were loaded. Builds of a
+// target that is no longer there wait for it until their deadline.
+func (t *Trigger) SetRules(targets []Target, jobs []mapping.Job) {
 	t.mu.Lock()
 	now := make(map[string]*target, len(targets))
 	for _, c := range targets {
@@ -102,7 +91,7 @@ func (t *Trigger) SetRules(targets []Target, rules []mapping.Job) {
 	}
 	t.targets = now
 	t.mu.Unlock()
-	t.metrics.know(slices.Collect(maps.Keys(now)), rules)
+	t.metrics.addSeries(slices.Collect(maps.Keys(now)), jobs)
 	t.startQueues(nil)
 }
 
@@ -112,10 +101,9 @@ func (t *Trigger) target(name string) *target {
 	return t.targets[name]
 }
 
-// Start begins to work the builds, those that a run before left behind included.
+// Start begins to work the builds that are due, those of an earlier process included.
 //
-// With DryRun it refuses a database in which builds wait that may be meant: a
-// dry run would end them.
+// With DryRun it refuses a database in which builds wait: a dry run would end them.
 func (t *Trigger) Start(ctx context.Context) error {
 	stats, err := t.store.Queue(ctx)
 	if err != nil {
@@ -129,21 +117,22 @@ func (t *Trigger) Start(ctx context.Context) error {
 	t.mu.Unlock()
 	t.startQueues(stats) //nolint:contextcheck // they live as long as the trigger
 	t.loops.Go(t.forwardNotifications)
-	t.renewing.Go(t.renew)
+	t.renewal.Go(t.renewLeases)
 	t.look(ctx)
 	t.loops.Go(t.watch)
 	t.loops.Go(t.prune)
 	return nil
 }
 
-// Stop takes up no more builds and lets calls that run finish until ctx ends.
+// Stop takes no more builds, and waits for the calls that run until ctx ends. It then cuts
+// them off: their builds are searched for after the next start.
 func (t *Trigger) Stop(ctx context.Context) error {
 	t.stop()
-	defer t.renewing.Wait()
-	defer t.cutOff()
+	defer t.renewal.Wait()
+	defer t.cancelCalls()
 	done := make(chan struct{})
 	go func() {
-		t.loops.Wait() // before: they begin to work what they have taken
+		t.loops.Wait() // first: the loops begin to work the builds that they have taken
 		t.works.Wait()
 		close(done)
 	}()
@@ -152,21 +141,19 @@ func (t *Trigger) Stop(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	// The grace period is over: what still runs is cut off and, being on the wire,
-	// looked for after the next start.
-	t.cutOff()
+	t.cancelCalls()
 	select {
 	case <-done:
 		return nil
-	case <-time.After(cutWithin):
+	case <-time.After(saveWithin):
 		return errors.New("calls did not end though they were cut off")
 	}
 }
 
-// cutWithin is how long a call that is cut off may take to save that.
-const cutWithin = 5 * time.Second
+// saveWithin is how long a call that is cut off may take to save its state.
+const saveWithin = 5 * time.Second
 
-// Ready reports why builds cannot be accepted now, nil if they can.
+// Ready returns an error if builds cannot be accepted now.
 func (t *Trigger) Ready(ctx context.Context) error {
 	return errors.Join(t.full(), t.store.Ping(ctx))
 }
@@ -178,32 +165,24 @@ func (t *Trigger) full() error {
 	return nil
 }
 
-// Accept keeps a delivery and its builds, and returns after they are on disk. An
-// error means that the host must not be told of success.
+// Accept stores a delivery and its builds, and returns after they are on disk. After an
+// error, the host must not be told that it succeeded.
 func (t *Trigger) Accept(ctx context.Context, d mapping.Delivery, builds []mapping.Build) (receipt mapping.Receipt, err error) {
 	if err := t.full(); err != nil {
 		return mapping.Receipt{}, err
 	}
 	ctx, span := t.span(ctx, "commit", trace.SpanKindProducer)
 	defer func() {
-		committed(span, d, receipt)
-		end(span, err)
+		setCommit(span, d, receipt)
+		endSpan(span, err)
 	}()
-	return t.accept(ctx, d, builds, store.Trace(ctx))
-}
-
-// accept is Accept. Builds keep the trace that they are accepted in.
-func (t *Trigger) accept(ctx context.Context, d mapping.Delivery, builds []mapping.Build, trace string) (mapping.Receipt, error) {
 	rows := make([]*store.Build, len(builds))
-	receipt := mapping.Receipt{Builds: make([]mapping.BuildReceipt, len(builds))}
+	receipt.Builds = make([]mapping.BuildReceipt, len(builds))
 	for i, b := range builds {
-		row, err := t.newBuild(d, b)
-		if err != nil {
+		if rows[i], err = t.newBuild(ctx, d, b); err != nil {
 			return mapping.Receipt{}, err
 		}
-		row.Trace = trace
-		rows[i] = row
-		receipt.Builds[i] = mapping.BuildReceipt{ID: row.ID, Rule: b.Rule, JobID: b.JobID, Reason: b.Dead}
+		receipt.Builds[i] = mapping.BuildReceipt{ID: rows[i].ID, Rule: b.Rule, JobID: b.JobID, Reason: b.Dead}
 	}
 	duplicateOf, err := t.store.Accept(ctx, newDelivery(d), rows)
 	if err != nil {
@@ -213,21 +192,21 @@ func (t *Trigger) accept(ctx context.Context, d mapping.Delivery, builds []mappi
 		return mapping.Receipt{DuplicateOf: duplicateOf}, nil
 	}
 	t.waiting.Add(int64(len(rows)))
-	for _, row := range rows {
-		if row.Superseded > 0 {
-			t.metrics.builds.WithLabelValues(row.Rule, row.Target, string(store.Superseded)).Add(float64(row.Superseded))
-			t.log.InfoContext(ctx, "build supersedes those that waited", append(buildAttrs(row), "superseded", row.Superseded)...)
+	for _, b := range rows {
+		if b.Superseded > 0 {
+			t.metrics.builds.WithLabelValues(b.Rule, b.Target, string(store.Superseded)).Add(float64(b.Superseded))
+			t.log.LogAttrs(ctx, slog.LevelInfo, "build supersedes those that waited", buildAttrs(b, slog.Int64("superseded", b.Superseded))...)
 		}
-		if row.State == store.Dead {
-			t.metrics.builds.WithLabelValues(row.Rule, row.Target, string(store.Dead)).Inc()
-			t.log.ErrorContext(ctx, "build is dead on arrival", append(buildAttrs(row), "reason", row.Reason)...)
+		if b.State == store.Dead {
+			t.metrics.builds.WithLabelValues(b.Rule, b.Target, string(store.Dead)).Inc()
+			t.log.LogAttrs(ctx, slog.LevelError, "build is dead on arrival", buildAttrs(b, slog.String("reason", b.Reason))...)
 		}
 	}
 	return receipt, nil
 }
 
-// Ignore keeps a delivery that built nothing, for explaining. It never blocks,
-// and what it keeps is not durable.
+// Ignore keeps a delivery that built nothing in the ignored log. It never blocks, and what
+// it keeps may be lost.
 func (t *Trigger) Ignore(d mapping.Delivery, reason mapping.Reason, verdicts []mapping.Verdict) {
 	row := newDelivery(d)
 	row.Outcome, row.Reason = store.Ignored, string(reason)
@@ -237,8 +216,6 @@ func (t *Trigger) Ignore(d mapping.Delivery, reason mapping.Reason, verdicts []m
 	t.store.LogIgnored(row)
 }
 
-// newDelivery takes no text as it is that came from outside: a header may hold
-// what is none.
 func newDelivery(d mapping.Delivery) *store.Delivery {
 	row := &store.Delivery{
 		ID:              d.ID,
@@ -260,7 +237,7 @@ func newDelivery(d mapping.Delivery) *store.Delivery {
 	return row
 }
 
-func (t *Trigger) newBuild(d mapping.Delivery, b mapping.Build) (*store.Build, error) {
+func (t *Trigger) newBuild(ctx context.Context, d mapping.Delivery, b mapping.Build) (*store.Build, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, fmt.Errorf("id of a build: %w", err)
@@ -286,15 +263,16 @@ func (t *Trigger) newBuild(d mapping.Delivery, b mapping.Build) (*store.Build, e
 		State:      store.Waiting,
 		ReceivedAt: d.ReceivedAt,
 		Deadline:   d.ReceivedAt.Add(t.retryFor(b.Target)),
+		Trace:      store.Trace(ctx),
 	}
-	if b.Dead != "" { // without parameters, so there is nothing that may be sent
+	if b.Dead != "" { // its parameters are missing, so nothing may be sent
 		row.State, row.Reason, row.Body = store.Dead, b.Dead, []byte{}
 	}
 	return row, nil
 }
 
-// Request is the RunJob body of a build: exactly one of tag and commit, and the
-// id of the build where the job has a parameter for it.
+// Request is the RunJob body of a build: with either the tag or the commit, and with the id
+// of the build if the job has a parameter for it.
 func Request(b mapping.Build, id string) codearts.RunJobRequest {
 	r := codearts.RunJobRequest{JobID: b.JobID, Parameters: b.Parameters}
 	if b.Marker != "" {
@@ -315,8 +293,8 @@ func Request(b mapping.Build, id string) codearts.RunJobRequest {
 	return r
 }
 
-// encode writes JSON without escaping <, > and &, so that a branch reads in the
-// database and in logs as it is.
+// encode writes JSON without escaping <, > and &, so that a branch can be read in the
+// database and in logs.
 func encode(v any) ([]byte, error) {
 	var buf bytes.Buffer
 	e := json.NewEncoder(&buf)
@@ -327,10 +305,12 @@ func encode(v any) ([]byte, error) {
 	return bytes.TrimRight(buf.Bytes(), "\n"), nil
 }
 
-// buildAttrs are what every log line about a build carries.
-func buildAttrs(b *store.Build) []any {
-	return []any{
-		"build", b.ID, "delivery", b.Delivery, "rule", b.Rule, "target", b.Target, "job_id", b.JobID,
-		"repository", b.Repository, "ref", b.Ref, "commit", b.Commit,
-	}
+// buildAttrs are what every log line about a build has, and more.
+func buildAttrs(b *store.Build, more ...slog.Attr) []slog.Attr {
+	return append([]slog.Attr{
+		slog.String("build", b.ID), slog.String("delivery", b.Delivery), slog.String("rule", b.Rule), slog.String("target", b.Target),
+		slog.String("job_id", b.JobID), slog.String("repository", b.Repository), slog.String("ref", b.Ref), slog.String("commit", b.Commit),
+	}, more...)
 }
+
+func errorAttr(err error) slog.Attr { return slog.String("error", err.Error()) }

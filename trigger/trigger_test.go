@@ -51,8 +51,8 @@ const (
 	commitB = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 )
 
-// bridge is a trigger with its store, and the simulator it calls.
-type bridge struct {
+// testTrigger is a trigger with its store, and the simulator that it calls.
+type testTrigger struct {
 	*trigger.Trigger
 	store *store.Store
 	sim   *codeartstest.Server
@@ -78,7 +78,6 @@ type said struct {
 	text strings.Builder
 }
 
-// Write implements io.Writer.
 func (s *said) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,13 +94,13 @@ func (s *said) has(text string) bool {
 func patient() mapping.Target {
 	return mapping.Target{
 		Name: "north", Timeout: 5 * time.Second, RetryFor: time.Minute,
-		Reconcile: mapping.Reconcile{Window: time.Minute, Patience: 400 * time.Millisecond},
+		Reconcile: mapping.Reconcile{Window: time.Minute, Patience: 400 * time.Millisecond, TimeZone: time.FixedZone("UTC+8", 8*60*60)},
 	}
 }
 
-func newBridge(t *testing.T, s settings) *bridge {
+func newTestTrigger(t *testing.T, s settings) *testTrigger {
 	t.Helper()
-	b := &bridge{path: s.path, sim: s.shared}
+	b := &testTrigger{path: s.path, sim: s.shared}
 	if b.sim == nil {
 		b.sim = codeartstest.NewServer(s.sim)
 		t.Cleanup(b.sim.Close)
@@ -113,7 +112,7 @@ func newBridge(t *testing.T, s settings) *bridge {
 	return b
 }
 
-func (b *bridge) open(t *testing.T, s settings) {
+func (b *testTrigger) open(t *testing.T, s settings) {
 	t.Helper()
 	out := t.Output()
 	if s.log != nil {
@@ -146,7 +145,7 @@ func (b *bridge) open(t *testing.T, s settings) {
 	}
 }
 
-func (b *bridge) close(t *testing.T) {
+func (b *testTrigger) close(t *testing.T) {
 	t.Helper()
 	if b.store == nil {
 		return
@@ -162,7 +161,7 @@ func (b *bridge) close(t *testing.T) {
 	b.store = nil
 }
 
-func (b *bridge) setTargets(t *testing.T, targets ...mapping.Target) {
+func (b *testTrigger) setTargets(t *testing.T, targets ...mapping.Target) {
 	t.Helper()
 	var at []trigger.Target
 	for _, target := range targets {
@@ -172,7 +171,7 @@ func (b *bridge) setTargets(t *testing.T, targets ...mapping.Target) {
 }
 
 // client calls the target; the simulator, if it has no endpoint.
-func (b *bridge) client(t *testing.T, target mapping.Target) *codearts.Client {
+func (b *testTrigger) client(t *testing.T, target mapping.Target) *codearts.Client {
 	t.Helper()
 	if target.Endpoint == "" {
 		target.Endpoint = b.sim.URL
@@ -200,7 +199,7 @@ func tag(name string) mapping.Build {
 }
 
 // deliver accepts a delivery with these builds and returns their ids.
-func (b *bridge) deliver(t *testing.T, builds ...mapping.Build) []string {
+func (b *testTrigger) deliver(t *testing.T, builds ...mapping.Build) []string {
 	t.Helper()
 	id := uuid.Must(uuid.NewV7()).String()
 	r, err := b.Accept(t.Context(), mapping.Delivery{
@@ -217,7 +216,7 @@ func (b *bridge) deliver(t *testing.T, builds ...mapping.Build) []string {
 }
 
 // await waits until a build is in one of these states.
-func (b *bridge) await(t *testing.T, id string, states ...store.State) *store.Build {
+func (b *testTrigger) await(t *testing.T, id string, states ...store.State) *store.Build {
 	t.Helper()
 	deadline := time.Now().Add(90 * time.Second)
 	for {
@@ -235,7 +234,7 @@ func (b *bridge) await(t *testing.T, id string, states ...store.State) *store.Bu
 	}
 }
 
-func (b *bridge) fault(t *testing.T, f codeartstest.Fault) {
+func (b *testTrigger) fault(t *testing.T, f codeartstest.Fault) {
 	t.Helper()
 	if err := b.sim.AddFault(f); err != nil {
 		t.Fatal(err)
@@ -243,7 +242,7 @@ func (b *bridge) fault(t *testing.T, f codeartstest.Fault) {
 }
 
 // runs are the commits or tags of the builds that the simulator started.
-func (b *bridge) runs(t *testing.T) []string {
+func (b *testTrigger) runs(t *testing.T) []string {
 	t.Helper()
 	var what []string
 	for _, r := range b.sim.Runs() {
@@ -298,7 +297,7 @@ func TestRequestNamesExactlyOneOfTagAndCommit(t *testing.T) {
 
 func TestPushAndTagAreStarted(t *testing.T) {
 	t.Parallel()
-	b := newBridge(t, settings{})
+	b := newTestTrigger(t, settings{})
 	p := push(commitA)
 	p.Parameters = []mapping.Parameter{{Name: "codeBranch", Value: `$(reboot);x <&>"`}}
 	ids := b.deliver(t, p, tag("v1"))
@@ -346,7 +345,7 @@ func TestFateOfAnswers(t *testing.T) {
 	} {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
-			b := newBridge(t, settings{})
+			b := newTestTrigger(t, settings{})
 			b.fault(t, c.fault)
 			got := b.await(t, b.deliver(t, push(commitA))[0], store.Started, store.Dead)
 			if got.State != c.want || !strings.Contains(got.Reason, c.reason) {
@@ -381,7 +380,7 @@ func TestCrashInMidCall(t *testing.T) {
 			t.Parallel()
 			target := patient()
 			target.Timeout = time.Second
-			b := newBridge(t, settings{stopped: true, target: target, sim: codeartstest.Options{RecordLag: 50 * time.Millisecond, CommitLag: 300 * time.Millisecond}})
+			b := newTestTrigger(t, settings{stopped: true, target: target, sim: codeartstest.Options{RecordLag: 50 * time.Millisecond, CommitLag: 300 * time.Millisecond}})
 			id := b.deliver(t, c.build)[0]
 			row := b.await(t, id, store.Waiting)
 			row.Service = strings.TrimPrefix(b.sim.URL, "http://")
@@ -405,7 +404,7 @@ func TestCrashInMidCall(t *testing.T) {
 }
 
 // post calls RunJob by hand.
-func (b *bridge) post(t *testing.T, body []byte) {
+func (b *testTrigger) post(t *testing.T, body []byte) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.sim.URL+"/v3/jobs/build", strings.NewReader(string(body)))
 	if err != nil {
@@ -424,7 +423,7 @@ func (b *bridge) post(t *testing.T, body []byte) {
 
 func TestSearchThatFailsWaitsVisibly(t *testing.T) {
 	t.Parallel()
-	b := newBridge(t, settings{})
+	b := newTestTrigger(t, settings{})
 	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropAfter, Times: 1})
 	b.fault(t, codeartstest.Fault{Path: codeartstest.PathList, Status: 500, Code: "CB.00060100"})
 	id := b.deliver(t, push(commitA))[0]
@@ -447,7 +446,7 @@ func TestSearchThatFailsWaitsVisibly(t *testing.T) {
 // job for one commit, and people start builds of other commits in between.
 func TestLostAnswersStartNothingTwice(t *testing.T) {
 	t.Parallel()
-	b := newBridge(t, settings{sim: codeartstest.Options{RecordLag: 20 * time.Millisecond, CommitLag: 100 * time.Millisecond}})
+	b := newTestTrigger(t, settings{sim: codeartstest.Options{RecordLag: 20 * time.Millisecond, CommitLag: 100 * time.Millisecond}})
 	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropAfter, Probability: 0.3})
 	want := map[string]int{}
 	var ids []string
@@ -492,7 +491,7 @@ func TestServiceDown(t *testing.T) {
 	t.Parallel()
 	down := patient()
 	down.Endpoint = "http://127.0.0.1:1"
-	b := newBridge(t, settings{target: down})
+	b := newTestTrigger(t, settings{target: down})
 	id := b.deliver(t, push(commitA))[0]
 	for b.await(t, id, store.Waiting, store.Calling).Attempts == 0 {
 		time.Sleep(5 * time.Millisecond)
@@ -505,7 +504,7 @@ func TestServiceDown(t *testing.T) {
 
 func TestOrderUnderRetries(t *testing.T) {
 	t.Parallel()
-	b := newBridge(t, settings{})
+	b := newTestTrigger(t, settings{})
 	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Status: 429, RetryAfter: 1, Times: 1})
 	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropBefore, Times: 2})
 	var want, ids []string
@@ -524,7 +523,7 @@ func TestOrderUnderRetries(t *testing.T) {
 
 func TestNewestReplacesWhatWaits(t *testing.T) {
 	t.Parallel()
-	b := newBridge(t, settings{})
+	b := newTestTrigger(t, settings{})
 	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Delay: 300 * time.Millisecond, Times: 1})
 	first := push(fmt.Sprintf("%040x", 1))
 	first.Newest = true
@@ -562,7 +561,7 @@ func TestNewestReplacesWhatWaits(t *testing.T) {
 
 func TestDuplicateDelivery(t *testing.T) {
 	t.Parallel()
-	b := newBridge(t, settings{})
+	b := newTestTrigger(t, settings{})
 	d := mapping.Delivery{ID: "d-1", Source: "github", DuplicateKey: "k", ReceivedAt: time.Now(), Body: []byte("{}")}
 	if r, err := b.Accept(t.Context(), d, []mapping.Build{push(commitA)}); err != nil || r.DuplicateOf != "" {
 		t.Fatal(r, err)
@@ -580,7 +579,7 @@ func TestDuplicateDelivery(t *testing.T) {
 
 func TestDryRunCallsNothing(t *testing.T) {
 	t.Parallel()
-	b := newBridge(t, settings{dryRun: true})
+	b := newTestTrigger(t, settings{dryRun: true})
 	b.await(t, b.deliver(t, push(commitA))[0], store.DryRun)
 	if n := b.sim.RunCount(); n != 0 {
 		t.Errorf("%d builds were started", n)
@@ -589,7 +588,7 @@ func TestDryRunCallsNothing(t *testing.T) {
 
 func TestTargetThatIsGoneWaits(t *testing.T) {
 	t.Parallel()
-	b := newBridge(t, settings{stopped: true})
+	b := newTestTrigger(t, settings{stopped: true})
 	id := b.deliver(t, push(commitA))[0]
 	b.setTargets(t)
 	if err := b.Start(t.Context()); err != nil {
@@ -609,7 +608,7 @@ func TestTargetThatIsGoneWaits(t *testing.T) {
 // A target that comes to have builds after the start, and is not in the rules.
 func TestTargetThatIsGoneGetsItsQueue(t *testing.T) {
 	t.Parallel()
-	b := newBridge(t, settings{})
+	b := newTestTrigger(t, settings{})
 	gone := push(commitA)
 	gone.Target = "gone"
 	id := b.deliver(t, gone)[0]
@@ -622,7 +621,7 @@ func TestTargetThatIsGoneGetsItsQueue(t *testing.T) {
 
 func TestDryRunSparesBuildsThatAreMeant(t *testing.T) {
 	t.Parallel()
-	b := newBridge(t, settings{stopped: true})
+	b := newTestTrigger(t, settings{stopped: true})
 	b.deliver(t, push(commitA))
 	dry, err := trigger.New(trigger.Options{Store: b.store, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler), Settings: trigger.Settings{DryRun: true}})
 	if err != nil {
@@ -638,7 +637,7 @@ func TestTextThatNoDatabaseTakes(t *testing.T) {
 	for name, path := range map[string]string{"sqlite": "", "postgres": server.Database(t)} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBridge(t, settings{path: path})
+			b := newTestTrigger(t, settings{path: path})
 			p := push(commitA)
 			p.Ref = "refs/heads/a\x00b\xff"
 			d := mapping.Delivery{
@@ -660,7 +659,7 @@ func TestDeadline(t *testing.T) {
 	t.Parallel()
 	short := patient()
 	short.Endpoint, short.RetryFor = "http://127.0.0.1:1", 4*time.Second
-	b := newBridge(t, settings{target: short})
+	b := newTestTrigger(t, settings{target: short})
 	got := b.await(t, b.deliver(t, push(commitA))[0], store.Dead)
 	if !strings.HasPrefix(got.Reason, "not started by its deadline, ") || !strings.Contains(got.Reason, "refused") {
 		t.Errorf("got %q", got.Reason)
@@ -669,7 +668,7 @@ func TestDeadline(t *testing.T) {
 
 func TestDeadOnArrival(t *testing.T) {
 	t.Parallel()
-	b := newBridge(t, settings{})
+	b := newTestTrigger(t, settings{})
 	p := push(commitA)
 	p.Dead = "parameter x: no such key"
 	got := b.await(t, b.deliver(t, p)[0], store.Dead)
@@ -683,12 +682,12 @@ func TestDeadOnArrival(t *testing.T) {
 
 func TestDeadTargetHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
-	b := newBridge(t, settings{})
+	b := newTestTrigger(t, settings{})
 	dead := patient()
 	dead.Name = "dead.TARGET" // a name that is no queue's
 	b.setTargets(t, patient(), dead)
 	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, JobID: job2, Delay: 4 * time.Second})
-	for i := range 2 * trigger.DefaultSlots {
+	for i := range 2 * trigger.Slots {
 		p := push(commitA)
 		p.Target, p.JobID, p.Ref = dead.Name, job2, fmt.Sprintf("refs/heads/b%d", i)
 		b.deliver(t, p)
@@ -705,7 +704,7 @@ func TestRateLimit(t *testing.T) {
 	t.Parallel()
 	limited := patient()
 	limited.RateLimit = mapping.RateLimit{PerSecond: 20, Burst: 1}
-	b := newBridge(t, settings{target: limited})
+	b := newTestTrigger(t, settings{target: limited})
 	begin := time.Now()
 	var ids []string
 	for i := range 21 {
@@ -724,12 +723,11 @@ func TestRateLimit(t *testing.T) {
 // panics is a service whose client has a fault.
 type panics struct{ trigger.Service }
 
-// RunJob implements trigger.Service.
 func (panics) RunJob(context.Context, []byte) (string, error) { panic("at the disco") }
 
 func TestPanicEndsTheBuild(t *testing.T) {
 	t.Parallel()
-	b := newBridge(t, settings{})
+	b := newTestTrigger(t, settings{})
 	b.SetRules([]trigger.Target{{Target: patient(), Service: panics{b.client(t, patient())}}}, nil)
 	id := b.deliver(t, push(commitA))[0]
 	b.await(t, id, store.Calling, store.Unknown, store.Dead) // not waiting: on the wire it must be looked for
@@ -738,7 +736,7 @@ func TestPanicEndsTheBuild(t *testing.T) {
 
 func TestMetricsAreWellFormedAndKnownAtOnce(t *testing.T) {
 	t.Parallel()
-	b := newBridge(t, settings{})
+	b := newTestTrigger(t, settings{})
 	problems, err := testutil.GatherAndLint(b.reg)
 	if err != nil || len(problems) > 0 {
 		t.Errorf("%v %v", problems, err)
@@ -770,7 +768,7 @@ func TestMetricsAreWellFormedAndKnownAtOnce(t *testing.T) {
 // A queue that cannot be counted is not an empty one: its gauges go.
 func TestUncountedQueueHasNoGauges(t *testing.T) {
 	t.Parallel()
-	b := newBridge(t, settings{})
+	b := newTestTrigger(t, settings{})
 	if err := b.store.Close(); err != nil {
 		t.Fatal(err)
 	}

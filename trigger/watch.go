@@ -2,23 +2,23 @@ package trigger
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"buildbridge/trigger/store"
 )
 
-// Intervals of what a process does besides working builds.
 const (
-	// watchInterval is how often it counts the queue and, if it leads, looks
-	// around.
+	// watchInterval is how often each process counts the queue, and the leader does what
+	// only one process need do.
 	watchInterval = 5 * time.Second
-	// pruneInterval is how often what is older than the retention is forgotten.
+	// pruneInterval is how often rows are deleted that are older than the retention.
 	pruneInterval = time.Minute
-	// roundTimeout bounds one round of any of them.
+	// roundTimeout bounds one round of the watch.
 	roundTimeout = time.Minute
 )
 
-// every runs do at once and then now and then, until the end of ctx.
+// every runs do at once, and then once an interval, until ctx ends.
 func every(ctx context.Context, interval, timeout time.Duration, do func(ctx context.Context)) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -36,59 +36,60 @@ func every(ctx context.Context, interval, timeout time.Duration, do func(ctx con
 func (t *Trigger) watch() {
 	every(t.stopping, watchInterval, roundTimeout, func(ctx context.Context) {
 		if t.look(ctx) {
-			t.lookAfter(ctx)
+			t.lead(ctx)
 		}
 	})
 }
 
-// lookAfter is what the one process does that leads: what no other needs to do.
-func (t *Trigger) lookAfter(ctx context.Context) {
+// lead does what only the leader does.
+func (t *Trigger) lead(ctx context.Context) {
 	if err := t.store.Analyze(ctx); err != nil {
-		t.logUnlessStopping("the database's planner was not told of the growth", err)
+		t.logUnlessStopping("updating the statistics of the database's planner failed", err)
 	}
 	for _, target := range t.queueNames() {
 		n, err := t.store.Recall(ctx, target)
 		if err != nil {
-			t.logUnlessStopping("builds that are due too late were not looked for", err)
+			t.logUnlessStopping("looking for builds that are due too late failed", err)
 		}
 		if n > 0 {
-			t.log.Warn("the clock was set back: builds that were due too late by it are due now", "target", target, "builds", n)
+			t.log.LogAttrs(ctx, slog.LevelWarn, "the clock was set back: builds that were due too late are due now",
+				slog.String("target", target), slog.Int64("builds", n))
 		}
 	}
 }
 
-// look counts the queue, works the queues of targets that have builds, and asks to
-// lead, which it reports: the leader keeps the gauges.
+// look counts the queue, starts the queues of targets that have builds, and reports whether
+// this process leads. The leader sets the gauges.
 func (t *Trigger) look(ctx context.Context) (leads bool) {
 	stats, uncounted := t.store.Queue(ctx)
 	if uncounted != nil {
-		t.logUnlessStopping("the queue was not counted", uncounted)
+		t.logUnlessStopping("counting the queue failed", uncounted)
 	} else {
 		t.count(stats)
 		t.startQueues(stats) //nolint:contextcheck // as in Start
 	}
 	leads, err := t.store.Lead(ctx)
 	if err != nil {
-		t.logUnlessStopping("the lead was not asked for", err)
+		t.logUnlessStopping("asking for the lead failed", err)
 	}
 	if !leads {
-		t.metrics.follow()
+		t.metrics.removeLeader()
 		return false
 	}
 	if uncounted != nil {
-		t.metrics.uncounted()
+		t.metrics.removeQueue()
 	} else {
-		t.metrics.lead(stats, time.Now())
+		t.metrics.setQueue(stats, time.Now())
 	}
 	if used, free, err := t.store.Size(ctx); err != nil {
-		t.logUnlessStopping("the database was not measured", err)
+		t.logUnlessStopping("measuring the database failed", err)
 	} else {
-		t.metrics.database(used, free)
+		t.metrics.setDatabase(used, free)
 	}
 	return true
 }
 
-// count remembers how many builds are not resolved.
+// count remembers how many builds are unresolved.
 func (t *Trigger) count(stats []store.QueueStat) (n int64) {
 	for _, q := range stats {
 		n += q.Builds
@@ -97,14 +98,14 @@ func (t *Trigger) count(stats []store.QueueStat) (n int64) {
 	return n
 }
 
-// prune forgets what is old, a few rows a transaction, for as long as there is
-// something. Every process may: they forget the same.
+// prune deletes old rows, a few in each transaction, until none are left. Every process
+// does: they delete the same rows.
 func (t *Trigger) prune() {
 	every(t.stopping, pruneInterval, pruneInterval, func(ctx context.Context) {
 		for ctx.Err() == nil {
 			n, err := t.store.Prune(ctx, t.settings.Retention, time.Now())
 			if err != nil {
-				t.logUnlessStopping("what is old was not forgotten", err)
+				t.logUnlessStopping("deleting old rows failed", err)
 				return
 			}
 			if n == 0 {
@@ -116,6 +117,6 @@ func (t *Trigger) prune() {
 
 func (t *Trigger) logUnlessStopping(message string, err error) {
 	if t.stopping.Err() == nil {
-		t.log.Warn(message, "error", err) //nolint:sloglint // the message is a constant of the caller
+		t.log.LogAttrs(t.stopping, slog.LevelWarn, message, errorAttr(err)) //nolint:sloglint // a constant of the caller
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"runtime/debug"
 	"time"
@@ -14,7 +15,7 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// step moves one build as far as it gets now, and saves when to look at it next.
+// step moves one build as far as possible now, and saves when to look at it next.
 func (t *Trigger) step(ctx context.Context, b *store.Build) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -26,29 +27,30 @@ func (t *Trigger) step(ctx context.Context, b *store.Build) (err error) {
 	case store.Waiting:
 		return t.call(ctx, target, b)
 	case store.Calling:
-		// Its lease is over, so nobody has it on the wire: whoever had died, or could not
-		// save. Whether the call arrived is not known.
+		// Its lease is over, so that no process is calling: the process that did died, or
+		// could not save the answer. Whether the call arrived is not known.
 		b.State, b.Reason, b.Asked = store.Unknown, "the process ended while RunJob was on its way", 0
 		return t.reconcile(ctx, target, b)
 	case store.Unknown:
 		return t.reconcile(ctx, target, b)
 	case store.Started, store.Dead, store.Superseded, store.DryRun:
-		return t.store.Save(ctx, b) // ended by hand, and left in the queue
+		return t.store.Save(ctx, b) // somebody changed its state by hand: it leaves the queue
 	}
-	// A newer version's, perhaps: it will take the build, or this one look again.
-	t.log.Error("a build is in a state that this version does not know", append(buildAttrs(b), "state", b.State)...)
-	return t.store.Release(ctx, []int64{b.Seq}, goneRetry)
+	// It may be the state of a newer version, which will take the build.
+	t.log.LogAttrs(ctx, slog.LevelError, "build is in a state that this version does not know", buildAttrs(b, slog.String("state", string(b.State)))...)
+	return t.store.Release(ctx, []int64{b.Seq}, retryTarget)
 }
 
-// afterPanic ends a build that panics: our fault, but it must not come round for
-// ever. What was on the wire is looked for first.
+// afterPanic ends a build that panics: this program is wrong, and the build would panic
+// again and again. A build that may have been started is searched for until its deadline.
 func (t *Trigger) afterPanic(ctx context.Context, b *store.Build, p any) error {
-	t.log.Error("working a build panicked", append(buildAttrs(b), "error", fmt.Sprint(p), "stack", string(debug.Stack()))...)
+	t.log.LogAttrs(ctx, slog.LevelError, "working a build panicked",
+		buildAttrs(b, slog.String("error", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))...)
 	now, err := t.store.Build(ctx, b.ID)
 	if err != nil {
 		return err
 	}
-	if now.State != store.Waiting && time.Now().Before(now.Deadline) { // it may have been started: somebody should look, until then
+	if now.State != store.Waiting && time.Now().Before(now.Deadline) {
 		now.DueAt = time.Now().Add(backoffMost)
 		return t.store.Save(ctx, now)
 	}
@@ -56,13 +58,13 @@ func (t *Trigger) afterPanic(ctx context.Context, b *store.Build, p any) error {
 	return t.finish(ctx, now, store.Attempt{At: time.Now(), Outcome: store.Dead, Error: now.Reason})
 }
 
-// goneRetry is how often a build looks whether its target is back in the rules.
-const goneRetry = 10 * time.Second
+// retryTarget is how often a build looks whether its target is in the rules again.
+const retryTarget = 10 * time.Second
 
-// call is the way of a build that waits: to the service, if nothing holds it.
+// call calls RunJob for a build that waits, if nothing holds it.
 func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) error {
 	now := time.Now()
-	if now.After(b.Deadline) && (target == nil || hadItsTime(b, now)) {
+	if now.After(b.Deadline) && (target == nil || triedUntilDeadline(b, now)) {
 		reason := fmt.Sprintf("not started by its deadline, %s", b.Deadline.Format(time.RFC3339))
 		if b.Reason != "" {
 			reason += ": " + b.Reason
@@ -75,26 +77,27 @@ func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) erro
 		return t.finish(ctx, b, store.Attempt{At: now, Outcome: store.DryRun})
 	}
 	if target == nil {
-		return t.wait(ctx, b, fmt.Sprintf("target %q is not in the rules", b.Target), goneRetry)
+		return t.wait(ctx, b, fmt.Sprintf("target %q is not in the rules", b.Target), retryTarget)
 	}
 	b.Service = target.Service.Address()
 	if pause := target.pausedFor(now); pause > 0 {
-		t.log.DebugContext(ctx, "build waits for the pause of its target", append(buildAttrs(b), "pause", pause.String())...)
+		t.log.LogAttrs(ctx, slog.LevelDebug, "build waits for the pause of its target", buildAttrs(b, slog.String("pause", pause.String()))...)
 		reason := b.Reason
 		if reason == "" || reason == string(store.HoldOrder) || reason == string(store.HoldCall) {
-			reason = "the service asked for a pause, by what it answered to another build"
+			reason = "the service asked for a pause, in its answer to another build"
 		}
 		return t.wait(ctx, b, reason, pause)
 	}
-	if target.limiter != nil { // a build that is held takes no turn from the others
+	if target.limiter != nil {
+		// First, because a build that is held must not use a call of the rate limit.
 		if hold, err := t.store.Hold(ctx, b, now); err != nil || hold != store.NoHold {
-			return t.heldBack(ctx, b, hold, err)
+			return t.isHeld(ctx, b, hold, err)
 		}
-	}
-	if mine, err := t.takeTurn(ctx, target); err != nil {
-		return err
-	} else if !mine {
-		return t.wait(ctx, b, b.Reason, time.Second)
+		if granted, err := t.waitForLimit(ctx, target); err != nil {
+			return err
+		} else if !granted {
+			return t.wait(ctx, b, b.Reason, time.Second)
+		}
 	}
 	b.CalledThere = time.Time{}
 	if there, known := target.Service.Clock(); known {
@@ -102,7 +105,7 @@ func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) erro
 	}
 	hold, err := t.store.BeginCall(ctx, b, time.Now())
 	if err != nil || hold != store.NoHold {
-		return t.heldBack(ctx, b, hold, err)
+		return t.isHeld(ctx, b, hold, err)
 	}
 	return t.callNow(ctx, target, b)
 }
@@ -110,31 +113,30 @@ func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) erro
 // callNow calls RunJob for a build that nothing holds.
 func (t *Trigger) callNow(ctx context.Context, target *target, b *store.Build) (err error) {
 	ctx, span := t.attempt(ctx, "attempt", b)
-	defer func() { end(span, err) }()
-	// This process may be stopped at any moment, and be taken for dead. Who looks for
-	// the call waits for the timeout and longer: what is sent later than that is not
-	// waited for.
-	within, cancel := context.WithDeadline(ctx, b.CalledAt.Add(max(target.Timeout, callWithin)))
+	defer func() { endSpan(span, err) }()
+	// This process may stand still at any moment, so that its lease ends. The process that
+	// searches for the call waits for the timeout and longer: nothing may be sent later.
+	within, cancel := context.WithDeadline(ctx, b.CalledAt.Add(max(target.Timeout, sendWithin)))
 	defer cancel()
 	number, took, err := t.runJob(within, target, b)
 	return t.applyAnswer(ctx, target, b, number, took, err)
 }
 
-// heldBack tells of a build that is held: what holds it wakes it.
-func (t *Trigger) heldBack(ctx context.Context, b *store.Build, hold store.Hold, err error) error {
+// isHeld logs that a build is held. It is due as soon as what holds it is resolved.
+func (t *Trigger) isHeld(ctx context.Context, b *store.Build, hold store.Hold, err error) error {
 	if err == nil {
-		t.log.DebugContext(ctx, "build is held", append(buildAttrs(b), "reason", string(hold))...)
+		t.log.LogAttrs(ctx, slog.LevelDebug, "build is held", buildAttrs(b, slog.String("reason", string(hold)))...)
 	}
 	return err
 }
 
-// wait keeps a build as it is for a while, with the reason to be seen.
+// wait leaves a build as it is for a while, with the reason for people to see.
 func (t *Trigger) wait(ctx context.Context, b *store.Build, reason string, wait time.Duration) error {
 	b.Reason, b.DueAt = reason, dueIn(b, wait)
 	return t.store.Save(context.WithoutCancel(ctx), b)
 }
 
-// dueIn is the time after a wait, or that of the build's deadline, which must be seen.
+// dueIn is the time after a wait, or the build's deadline if that comes first.
 func dueIn(b *store.Build, wait time.Duration) time.Time {
 	now := time.Now()
 	switch left := b.Deadline.Sub(now); {
@@ -142,36 +144,33 @@ func dueIn(b *store.Build, wait time.Duration) time.Time {
 		wait = min(wait, left+time.Millisecond)
 	case b.CalledAt.After(b.Deadline):
 		wait = 0
-	} // else it is for the one call that it still gets
+	} // else it waits for the one call that it still gets
 	return now.Add(wait)
 }
 
-// noticedWithin is how soon a deadline is noticed by a process that runs.
+// noticedWithin is how soon a running process notices a deadline.
 const noticedWithin = time.Minute
 
-// hadItsTime tells whether a build whose deadline is over was tried until then. If
-// nobody looked at it by then, because no process ran or the clock was set, it gets
-// one more call.
-func hadItsTime(b *store.Build, now time.Time) bool {
+// triedUntilDeadline reports whether a build whose deadline is over was tried until then. If
+// nobody looked at it by then, because no process ran or the clock was set, it gets one more
+// call.
+func triedUntilDeadline(b *store.Build, now time.Time) bool {
 	lookedAt := b.Attempts > 0 || b.Reason != ""
 	return b.CalledAt.After(b.Deadline) || lookedAt && now.Sub(b.Deadline) < noticedWithin
 }
 
-// takeTurn waits for the target's rate limit, and says whether the build got a turn: not
-// if none is near, or the workers stopped.
-func (t *Trigger) takeTurn(ctx context.Context, target *target) (mine bool, err error) {
-	if target.limiter == nil {
-		return true, nil
-	}
+// waitForLimit waits for the target's rate limit. A call is not granted if none is near, or
+// the trigger stops.
+func (t *Trigger) waitForLimit(ctx context.Context, target *target) (granted bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(t.stopping, cancel)() //nolint:contextcheck // the end of the workers ends the wait
+	defer context.AfterFunc(t.stopping, cancel)() //nolint:contextcheck // the end of the trigger ends the wait
 	return waitFor(ctx, target.limiter)
 }
 
-// callWithin is how long a call may take to be stored and sent, however short its
-// timeout is: no other process has taken over by then.
-const callWithin = store.Lease / 2
+// sendWithin is how long a call may take to be stored and sent, even if the timeout of the
+// target is shorter: no other process has taken the build by then.
+const sendWithin = store.Lease / 2
 
 func (t *Trigger) runJob(ctx context.Context, target *target, b *store.Build) (string, time.Duration, error) {
 	begin := time.Now()
@@ -191,12 +190,12 @@ func (t *Trigger) runJob(ctx context.Context, target *target, b *store.Build) (s
 	return number, took, err
 }
 
-// settle turns the answer to a call into the fate of the build. It is the only
-// place that does.
+// applyAnswer sets the state of a build by the answer to its call, and saves it. No other
+// function decides what an error means for a build.
 func (t *Trigger) applyAnswer(ctx context.Context, target *target, b *store.Build, number string, took time.Duration, callErr error) error {
 	attempt := store.Attempt{At: b.CalledAt, Took: took}
 	if callErr == nil {
-		start(b, number, b.CalledAt.Add(took), false)
+		setStarted(b, number, b.CalledAt.Add(took), false)
 		attempt.Outcome = store.Started
 		err := t.finish(ctx, b, attempt)
 		if errors.Is(err, store.ErrStale) {
@@ -205,7 +204,7 @@ func (t *Trigger) applyAnswer(ctx context.Context, target *target, b *store.Buil
 		return err
 	}
 	var (
-		fate = codearts.FateUnknown // whatever else it is, it may have arrived
+		fate = codearts.FateUnknown // any other error: the call may have arrived
 		wait time.Duration
 	)
 	e, ok := errors.AsType[*codearts.Error](callErr)
@@ -223,53 +222,58 @@ func (t *Trigger) applyAnswer(ctx context.Context, target *target, b *store.Buil
 		target.pause(time.Now().Add(wait))
 		b.State, wait = store.Waiting, wait+rand.N(time.Second) //nolint:gosec // jitter
 	case codearts.FateUnknown:
-		b.State, wait = store.Unknown, askAgain(target, b)
+		b.State, wait = store.Unknown, searchAgainIn(target, b)
 	}
 	attempt.Outcome, attempt.Error, b.DueAt = b.State, b.Reason, dueIn(b, wait)
 	err := t.finish(ctx, b, attempt)
 	if errors.Is(err, store.ErrStale) && fate == codearts.FateUnknown {
-		t.overtaken(ctx, b, attempt)
+		t.logTakenOver(ctx, b, attempt)
 	}
 	return err
 }
 
-// overtaken tells of a call that ended without an answer after another process took
-// this one for dead, and went on with the build.
-func (t *Trigger) overtaken(ctx context.Context, b *store.Build, attempt store.Attempt) {
+// logTakenOver logs a call that ended without an answer, after the lease of this process
+// had ended and another process went on with the build.
+func (t *Trigger) logTakenOver(ctx context.Context, b *store.Build, attempt store.Attempt) {
 	now, err := t.store.Build(ctx, b.ID)
-	if err != nil || now.Caller == b.Caller && now.CalledAt.Equal(b.CalledAt) && now.State != store.Started {
-		return // or it is still looked for
+	if err != nil || sameCall(now, b) && now.State != store.Started {
+		return // that process still searches for this call
 	}
-	t.log.ErrorContext(ctx, "a call ended after another process went on with its build: it may have been started twice",
-		append(buildAttrs(b), "build_number", now.BuildNumber, "state", now.State, "error", attempt.Error)...)
+	t.log.LogAttrs(ctx, slog.LevelError, "a call ended after another process went on with its build: it may have been started twice",
+		buildAttrs(b, slog.String("build_number", now.BuildNumber), slog.String("state", string(now.State)), slog.String("error", attempt.Error))...)
 }
 
-// start makes a build a started one. adopted says that its number was found.
-func start(b *store.Build, number string, at time.Time, adopted bool) {
+// sameCall reports whether two versions of a build have the same last call.
+func sameCall(x, y *store.Build) bool { return x.Caller == y.Caller && x.CalledAt.Equal(y.CalledAt) }
+
+// setStarted makes a build a started one. adopted says that its number was found by a
+// search.
+func setStarted(b *store.Build, number string, at time.Time, adopted bool) {
 	b.State, b.Reason, b.BuildNumber, b.Adopted, b.StartedAt = store.Started, "", number, adopted, at
 }
 
-// lateAnswerTries is how often an answer is saved over the changes of others: they look
-// for the build, which is a change now and then.
+// lateAnswerTries is how often a late answer is saved anew because the row was changed: the
+// process that searches for the build changes it now and then.
 const lateAnswerTries = 10
 
-// insist saves the answer to a call whose row was changed meanwhile: this process
-// was slow, and another took it for dead. Whatever the other one made of this call,
-// the answer says more: the build was started. Only a later call, or the same
-// number found by a search, is left as it is.
+// saveLateAnswer saves the answer to a call after the row was changed: this process was so
+// slow that its lease ended, and another process went on. The answer is more certain than
+// what that process found out about this call: the build was started. Only a later call, or
+// the same number found by a search, stays as it is.
 func (t *Trigger) saveLateAnswer(ctx context.Context, b *store.Build, attempt store.Attempt) error {
 	for range lateAnswerTries {
 		now, err := t.store.Build(ctx, b.ID)
 		if err != nil {
 			return err
 		}
-		if now.Caller != b.Caller || !now.CalledAt.Equal(b.CalledAt) || now.State == store.Started {
+		if !sameCall(now, b) || now.State == store.Started {
 			if now.BuildNumber != b.BuildNumber {
-				t.log.ErrorContext(ctx, "an answer came too late: the build may have been started twice", append(buildAttrs(b), "build_number", b.BuildNumber, "state", now.State)...)
+				t.log.LogAttrs(ctx, slog.LevelError, "an answer came too late: the build may have been started twice",
+					buildAttrs(b, slog.String("build_number", b.BuildNumber), slog.String("state", string(now.State)))...)
 			}
 			return nil
 		}
-		start(now, b.BuildNumber, b.StartedAt, false)
+		setStarted(now, b.BuildNumber, b.StartedAt, false)
 		if err := t.finish(ctx, now, attempt); !errors.Is(err, store.ErrStale) {
 			return err
 		}
@@ -277,8 +281,7 @@ func (t *Trigger) saveLateAnswer(ctx context.Context, b *store.Build, attempt st
 	return fmt.Errorf("build %s: its answer, number %s: %w", b.ID, b.BuildNumber, store.ErrStale)
 }
 
-// finish records an attempt and saves the build, however long the database takes
-// to come back: an answer that is lost costs a search. It logs the attempt.
+// finish records an attempt, saves the build and logs the attempt.
 func (t *Trigger) finish(ctx context.Context, b *store.Build, a store.Attempt) error {
 	if !trace.SpanContextFromContext(ctx).IsValid() { // an end without a call or a search
 		var span trace.Span
@@ -286,49 +289,50 @@ func (t *Trigger) finish(ctx context.Context, b *store.Build, a store.Attempt) e
 		defer span.End()
 	}
 	b.Record(a)
-	err := t.saveForSure(ctx, b)
-	attrs := append(buildAttrs(b), "outcome", a.Outcome, "attempt", b.Attempts, "duration_ms", a.Took.Milliseconds())
-	if b.BuildNumber != "" {
-		attrs = append(attrs, "build_number", b.BuildNumber)
-	}
-	if a.Error != "" {
-		attrs = append(attrs, "error", a.Error)
-	}
-	if err != nil {
+	if err := t.saveUntilStopped(ctx, b); err != nil {
 		return err
 	}
-	attempted(trace.SpanFromContext(ctx), b, a)
+	setAttempt(trace.SpanFromContext(ctx), b, a)
 	if b.State.Final() {
 		t.metrics.builds.WithLabelValues(b.Rule, b.Target, string(b.State)).Inc()
 	}
+	level, message := slog.LevelWarn, "build is not started yet"
 	switch b.State {
 	case store.Started:
 		observe(ctx, t.metrics.latency.WithLabelValues(b.Target), b.StartedAt.Sub(b.ReceivedAt).Seconds())
-		t.log.InfoContext(ctx, "build started", attrs...)
+		level, message = slog.LevelInfo, "build started"
 	case store.DryRun:
-		t.log.InfoContext(ctx, "build would have started", attrs...)
+		level, message = slog.LevelInfo, "build would have started"
 	case store.Dead:
-		t.log.ErrorContext(ctx, "build is dead", attrs...)
+		level, message = slog.LevelError, "build is dead"
 	case store.Waiting, store.Calling, store.Unknown, store.Superseded:
-		t.log.WarnContext(ctx, "build is not started yet", attrs...)
 	}
+	attrs := buildAttrs(b, slog.String("outcome", string(a.Outcome)), slog.Int("attempt", b.Attempts), slog.Int64("duration_ms", a.Took.Milliseconds()))
+	if b.BuildNumber != "" {
+		attrs = append(attrs, slog.String("build_number", b.BuildNumber))
+	}
+	if a.Error != "" {
+		attrs = append(attrs, slog.String("error", a.Error))
+	}
+	t.log.LogAttrs(ctx, level, message, attrs...) //nolint:sloglint // one of the constants above
 	return nil
 }
 
-// Saving an answer is tried again this often while the process lives.
-const saveRetry = 500 * time.Millisecond
+// retrySave is how often saving a build is tried again.
+const retrySave = 500 * time.Millisecond
 
-func (t *Trigger) saveForSure(ctx context.Context, b *store.Build) error {
-	// The answer is worth more than the context, which ends with the process.
-	detached := context.WithoutCancel(ctx)
+// saveUntilStopped saves a build, however long the database is away while the trigger runs:
+// an answer that is lost costs a search.
+func (t *Trigger) saveUntilStopped(ctx context.Context, b *store.Build) error {
+	detached := context.WithoutCancel(ctx) // ctx ends with the process, and the answer must be saved all the same
 	for last := false; ; {
 		err := t.store.Save(detached, b)
 		if err == nil || errors.Is(err, store.ErrStale) || errors.Is(err, store.ErrClaimed) || last {
 			return err
 		}
-		t.log.WarnContext(ctx, "the outcome of a build was not saved, trying again", append(buildAttrs(b), "error", err)...)
+		t.log.LogAttrs(ctx, slog.LevelWarn, "saving the state of a build failed, it is tried again", buildAttrs(b, errorAttr(err))...)
 		select {
-		case <-time.After(saveRetry):
+		case <-time.After(retrySave):
 		case <-t.stopping.Done():
 			last = true
 		case <-ctx.Done():

@@ -18,39 +18,38 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// Chain signs with the keys that the SDK's provider chain finds: environment
-// (HUAWEICLOUD_SDK_AK and so on), profile (~/.huaweicloud/credentials), ECS
-// agency metadata, CCE pod identity; the first two may also name an OIDC
-// identity provider and token file. Nothing is looked for before the first call.
+// Chain signs with the keys that the SDK's provider chain finds: in the environment
+// (HUAWEICLOUD_SDK_AK and so on), a profile (~/.huaweicloud/credentials), the metadata of an ECS
+// agency, or a CCE pod identity. The first two may also name an OIDC identity provider and a
+// token file. The first call looks for them.
 //
-// Keys are looked at again every minute, so that rotated files are noticed; the
-// SDK replaces temporary keys 40 minutes before they expire. Its refresh is not
-// safe for concurrent use, so only one runs at a time, for all who wait.
+// Keys are looked for again every minute, so that rotated files are noticed; the SDK replaces
+// temporary keys 40 minutes before they expire. Its refresh is not safe for concurrent use, so
+// that one runs at a time, for all calls that wait.
 func Chain() Credentials {
 	return &chainCredentials{
-		// provider.BasicCredentialProviderChain, whose error does not say where it looked.
+		// As provider.BasicCredentialProviderChain, whose error does not say where it looked.
 		provide: firstOf(
-			place{"environment", provider.BasicCredentialEnvProvider()},
-			place{"profile", provider.BasicCredentialProfileProvider()},
-			place{"ECS metadata", provider.BasicCredentialMetadataProvider()},
-			place{"CCE pod identity", provider.BasicCredentialPodIdentityProvider()},
+			keySource{"environment", provider.BasicCredentialEnvProvider()},
+			keySource{"profile", provider.BasicCredentialProfileProvider()},
+			keySource{"ECS metadata", provider.BasicCredentialMetadataProvider()},
+			keySource{"CCE pod identity", provider.BasicCredentialPodIdentityProvider()},
 		),
 		now: time.Now,
 	}
 }
 
-// place is where keys may be.
-type place struct {
+// keySource is where keys may be.
+type keySource struct {
 	name string
 	provider.ICredentialProvider
 }
 
-// firstOf gives what the first of the places has, or says of each why it has
-// nothing.
-func firstOf(places ...place) func() (auth.ICredential, error) {
+// firstOf gives the keys of the first source that has some, or says of each why it has none.
+func firstOf(sources ...keySource) func() (auth.ICredential, error) {
 	return func() (auth.ICredential, error) {
-		reasons := make([]string, len(places))
-		for i, p := range places {
+		reasons := make([]string, len(sources))
+		for i, p := range sources {
 			credential, err := p.GetCredentials()
 			if err == nil {
 				return credential, nil
@@ -61,8 +60,8 @@ func firstOf(places ...place) func() (auth.ICredential, error) {
 	}
 }
 
-// reasonOf says why there are no keys, without what a service answered but its status,
-// a code and the id of the request: it was sent a secret, that is not known here.
+// reasonOf says why there are no keys. Of the answer of a service it keeps only the status, a
+// code and the request id: the answer may repeat a secret that is not known here.
 func reasonOf(err error) string {
 	if e, ok := errors.AsType[*sdkerr.CredentialsTypeError](err); ok {
 		return oneLine(e.ErrorMessage, 200) // without the JSON around it
@@ -75,13 +74,13 @@ func reasonOf(err error) string {
 		return "refused (" + in + ")"
 	}
 	text := err.Error()
-	if i := strings.IndexAny(text, "{<"); i >= 0 && errors.Unwrap(err) == nil { // a body
+	if i := strings.IndexAny(text, "{<"); i >= 0 && errors.Unwrap(err) == nil { // the body of an answer
 		text = strings.TrimRight(text[:i], ": ")
 	}
 	return oneLine(text, 200)
 }
 
-// chainFresh is how long keys are used without looking again.
+// chainFresh is how long keys are used before they are looked for again.
 const chainFresh = time.Minute
 
 type chainCredentials struct {
@@ -94,8 +93,7 @@ type chainCredentials struct {
 	keys  keys
 	until time.Time // when to look again
 
-	// Only the one lookup that runs uses this.
-	found *auth.BasicCredentials
+	found *auth.BasicCredentials // used by the one lookup that runs
 }
 
 func (c *chainCredentials) Authorize(ctx context.Context, req *http.Request, body []byte) error {
@@ -111,7 +109,7 @@ func (c *chainCredentials) Refresh(ctx context.Context, refused *http.Request, b
 	used := c.keys
 	c.mu.Unlock()
 	if differ, err := used.differ(refused, body); differ || err != nil {
-		return differ, err // Another call refreshed them already.
+		return differ, err // another call has refreshed them
 	}
 	c.mu.Lock()
 	c.keys, c.until = keys{}, time.Time{}
@@ -133,8 +131,8 @@ func (c *chainCredentials) current(ctx context.Context) (keys, error) {
 	if k, ok := c.cached(); ok {
 		return k, nil
 	}
-	// The SDK knows no context. It gives up by itself after some seconds: three
-	// for metadata, ten for pod identity, and what lookup sets for OIDC.
+	// The SDK takes no context. It gives up by itself: after three seconds for metadata, ten
+	// for a pod identity, and what find sets for OIDC.
 	lookup := c.lookups.DoChan("", func() (any, error) {
 		if k, ok := c.cached(); ok {
 			return k, nil
@@ -160,8 +158,8 @@ func (c *chainCredentials) lookup() (keys, error) {
 	if err != nil && last.access == "" {
 		return keys{}, err
 	}
-	// Keys that cannot be renewed are good for a while: the SDK renews early.
-	// When they are not, a 401 drops them and the next lookup tells why.
+	// Keys that cannot be renewed are valid for a while, because the SDK renews early. When
+	// they are no longer, a 401 drops them, and the next lookup returns the error.
 	k := last
 	if err == nil {
 		k = keys{access: c.found.AK, secret: c.found.SK, securityToken: c.found.SecurityToken, project: c.found.ProjectId}
@@ -172,8 +170,8 @@ func (c *chainCredentials) lookup() (keys, error) {
 	return k, nil
 }
 
-// find asks the chain, or renews temporary keys that it gave before. anew drops
-// those too.
+// find asks the chain for keys, or renews the temporary keys that it gave before, unless anew is
+// set.
 func (c *chainCredentials) find(anew bool) error {
 	if c.found == nil || c.found.StsAccessor == nil || anew {
 		credential, err := c.provide()

@@ -109,9 +109,9 @@ func TestChainNamesThePlaces(t *testing.T) {
 	}
 	chain := &chainCredentials{
 		provide: firstOf(
-			place{"environment", provider.BasicCredentialEnvProvider()},
-			place{"profile", provider.BasicCredentialProfileProvider()},
-			place{"CCE pod identity", provider.BasicCredentialPodIdentityProvider()},
+			keySource{"environment", provider.BasicCredentialEnvProvider()},
+			keySource{"profile", provider.BasicCredentialProfileProvider()},
+			keySource{"CCE pod identity", provider.BasicCredentialPodIdentityProvider()},
 		),
 		now: time.Now,
 	}

@@ -12,32 +12,24 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"buildbridge/mapping"
 )
 
-// maxAnswer is how much of an answer is read: 1 MiB. The largest, a page of 100
-// records, has about 100 KiB.
+// maxAnswer is how much of an answer is read. The largest, a page of 100 records, has about
+// 100 KiB.
 const maxAnswer = 1 << 20
 
 // Options of a [Client].
 type Options struct {
-	// Endpoint is the address of the service, an http or https URL without a
-	// path; see [RegionEndpoint]. Required.
+	// Endpoint is the address of the service, an http or https URL without a path; see
+	// [RegionEndpoint]. Required.
 	Endpoint string
 	// Credentials authorize each request. Required.
 	Credentials Credentials
-	// Timeout bounds each call, retries after a refresh included.
-	// mapping.DefaultTimeout if not set.
+	// Timeout bounds each call, the second request after a refresh included. Required.
 	Timeout time.Duration
-	// Transport sends the requests. nil means one of the client's own, with
-	// proxies from the environment. Another one must not follow redirects nor
-	// send a POST again.
+	// Transport sends the requests. nil means a transport of the client's own, with proxies
+	// from the environment. Any other must not follow redirects, and not send a POST again.
 	Transport http.RoundTripper
-	// UserAgent is "buildbridge" if not set. It is part of what is signed.
-	UserAgent string
-	// Now is time.Now if not set: the clock of signatures and Retry-After dates.
-	Now func() time.Time
 	// Logger gets a line for each request, at debug. nil means no log.
 	Logger *slog.Logger
 }
@@ -48,11 +40,10 @@ type Client struct {
 	credentials Credentials
 	timeout     time.Duration
 	sender      *sender
-	userAgent   string
-	now         func() time.Time
+	userAgent   string // part of what is signed
 }
 
-// New makes a client. It checks the options and makes no network call.
+// New makes a client. It makes no network call.
 func New(o Options) (*Client, error) {
 	endpoint, err := parseEndpoint(o.Endpoint)
 	if err != nil {
@@ -61,46 +52,35 @@ func New(o Options) (*Client, error) {
 	if o.Credentials == nil {
 		return nil, errors.New("codearts: Credentials are missing")
 	}
-	if o.Timeout < 0 {
-		return nil, errors.New("codearts: Timeout is negative")
+	if o.Timeout <= 0 {
+		return nil, errors.New("codearts: Timeout is missing")
 	}
-	c := &Client{
+	return &Client{
 		endpoint:    endpoint,
 		credentials: o.Credentials,
 		timeout:     o.Timeout,
-		userAgent:   o.UserAgent,
-		now:         o.Now,
-	}
-	if c.timeout == 0 {
-		c.timeout = mapping.DefaultTimeout
-	}
-	if c.userAgent == "" {
-		c.userAgent = defaultUserAgent
-	}
-	if c.now == nil {
-		c.now = time.Now
-	}
-	c.sender = newSender(o.Transport, c.now, o.Logger)
-	return c, nil
+		sender:      newSender(o.Transport, o.Logger),
+		userAgent:   userAgent,
+	}, nil
 }
 
-const defaultUserAgent = "buildbridge"
+const userAgent = "buildbridge"
 
-// Close closes the connections that are idle. Calls under way go on.
+// Close closes idle connections. Calls that run go on.
 func (c *Client) Close() { c.sender.http.CloseIdleConnections() }
 
-// Clock is what the clock of the service shows, or up to a second and the way of an
-// answer less: by the Date of its last answer and the time since then, which does not
-// depend on this machine's clock. known is false if there was no Date within the hour, or
-// if the machine's clock says otherwise of that time: it was set, or the machine was
-// suspended, and the time was not counted meanwhile.
+// Clock is the time by the clock of the service, or earlier by up to a second and the way of
+// an answer. It is the Date of its last answer and the monotonic time since then, which does
+// not depend on this machine's wall clock. known is false if there was no Date within the
+// hour, or if the wall clock counted another time since: it was set, or the machine was
+// suspended and did not count.
 func (c *Client) Clock() (now time.Time, known bool) {
 	d := c.sender.date.Load()
 	if d == nil {
 		return time.Time{}, false
 	}
 	age := time.Since(d.came)
-	jumped := c.now().Round(0).Sub(d.clock) - age
+	jumped := c.sender.now().Round(0).Sub(d.clock) - age
 	return d.date.Add(age), age < time.Hour && jumped.Abs() < time.Second
 }
 
@@ -140,27 +120,26 @@ type call struct {
 	body   []byte
 }
 
-// do sends a call and reads its answer. The error is an [*Error] and covers
-// statuses other than 2xx; what a 2xx says is for the caller to judge. After
-// credentials were refused they are refreshed and the call is sent once more,
-// which is safe: nothing happened.
-func (c *Client) do(ctx context.Context, k call) (answer, reply, error) {
+// do sends a call and reads its answer. A status other than 2xx is an error; what a 2xx says
+// is for the caller to judge. All errors are [*Error]. If the credentials are refused they are
+// refreshed, and the call is sent once more: nothing happened.
+func (c *Client) do(ctx context.Context, k call) (content, reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
 		req, err := c.request(ctx, k)
 		if err != nil {
-			return answer{}, reply{}, err
+			return content{}, reply{}, err
 		}
 		r, err := c.sender.send(ctx, k.op, req)
 		if err != nil {
-			return answer{}, reply{}, err
+			return content{}, reply{}, err
 		}
-		a := parseAnswer(r.body, r.secrets...)
-		if attempt == 1 && a.buildNumber == "" && refused(r.status, a.code) {
+		a := parseContent(r.body, r.secrets...)
+		if attempt == 1 && a.buildNumber == "" && judge(r.status, a.code).kind == refusedCredentials {
 			again, err := c.credentials.Refresh(ctx, req, k.body)
 			if err != nil {
-				return answer{}, reply{}, notAuthorized(k.op, err)
+				return content{}, reply{}, notAuthorized(k.op, err)
 			}
 			if again {
 				continue
@@ -176,26 +155,26 @@ func (c *Client) do(ctx context.Context, k call) (answer, reply, error) {
 func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 	u := *c.endpoint
 	u.Path = k.path
-	// Signatures are made over %20, which is what the SDK sends.
+	// The signature is of %20, which is what the SDK sends.
 	u.RawQuery = strings.ReplaceAll(k.query.Encode(), "+", "%20")
 	req, err := http.NewRequestWithContext(ctx, k.method, u.String(), bytes.NewReader(k.body))
 	if err != nil {
-		return nil, &Error{Op: k.op, Fate: FateDead, what: whatNotSent, Err: err}
+		return nil, &Error{Op: k.op, Fate: FateDead, what: "not sent", Err: err}
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", c.userAgent)
-	req.Header.Set(headerDate, c.now().UTC().Format(dateFormat))
+	req.Header.Set(headerDate, c.sender.now().UTC().Format(dateFormat))
 	if err := c.credentials.Authorize(ctx, req, k.body); err != nil {
 		return nil, notAuthorized(k.op, err)
 	}
 	return req, nil
 }
 
-// notAuthorized makes the error of a call for which there were no credentials.
-// Where a service was asked for them, its answer decides whether to try again;
-// a secret that cannot be read may be there later.
+// notAuthorized makes the error of a call for which there are no credentials. If a service was
+// asked for them, its answer decides whether to try again; a secret that cannot be read may be
+// there later.
 func notAuthorized(op string, err error) *Error {
-	e := &Error{Op: op, Fate: FateRetry, what: whatNoCredentials, Err: foreign(err, nil)}
+	e := &Error{Op: op, Fate: FateRetry, kind: noCredentials, what: "no credentials", Err: foreign(err, nil)}
 	if inner, ok := errors.AsType[*Error](err); ok {
 		e.Fate, e.Timeout, e.RetryAfter = inner.Fate, inner.Timeout, inner.RetryAfter
 	}
@@ -205,29 +184,29 @@ func notAuthorized(op string, err error) *Error {
 	return e
 }
 
-// reply is an HTTP answer that was read.
+// reply is an HTTP response that was read.
 type reply struct {
 	status     int
 	header     http.Header
 	body       []byte
 	retryAfter time.Duration
-	secrets    []string // that the request carried, in header and body
+	secrets    []string // that the request had in its header and body
 }
 
 // requestID is for the service's support.
 func (r reply) requestID() string { return identifier(r.header.Get("X-Request-Id"), r.secrets) }
 
-func (r reply) error(op string, a answer) *Error {
-	e := answered(op, r.status, a, r.requestID(), r.retryAfter)
+func (r reply) error(op string, c content) *Error {
+	e := answered(op, r.status, c, r.requestID(), r.retryAfter)
 	if location := r.header.Get("Location"); location != "" && r.status >= 300 && r.status < 400 && e.Message == "" {
-		if to, err := url.Parse(location); err == nil && to.Host != "" { // the rest may repeat anything
+		if to, err := url.Parse(location); err == nil && to.Host != "" { // the rest may repeat what was sent
 			e.Message = oneLine(hide("to "+to.Scheme+"://"+to.Host, r.secrets), 200)
 		}
 	}
 	return e
 }
 
-// cause drops the URL that http.Client puts around an error.
+// cause takes an error out of the one that http.Client makes of it, which has the URL.
 func cause(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		return e.Err
@@ -243,8 +222,8 @@ func timedOut(ctx context.Context, err error) bool {
 	return ok && e.Timeout()
 }
 
-// retryAfter reads the header (RFC 9110, 10.2.3): seconds or a date, at most a
-// day, 0 if there is none.
+// retryAfter reads the header (RFC 9110, 10.2.3), seconds or a date: at most a day, 0 if there
+// is none.
 func retryAfter(s string, now func() time.Time) time.Duration {
 	const most = 24 * time.Hour
 	if s == "" {

@@ -16,21 +16,20 @@ import (
 
 // Credentials authorize requests. Implementations are safe for concurrent use.
 type Credentials interface {
-	// Authorize sets the headers that authenticate req, whose body is body. It
-	// may ask a service, within ctx. The request's own headers are final.
+	// Authorize sets the headers that authenticate req, whose body is body. All other headers
+	// of req are set already. Authorize may ask a service, within ctx.
 	Authorize(ctx context.Context, req *http.Request, body []byte) error
-	// Refresh gets rid of what was used for a request that was refused with a
-	// 401, and tells whether to authorize and send it again: false if there is
-	// nothing new.
+	// Refresh drops the credentials of a request that was refused with a 401, and reports
+	// whether to authorize and send it again: not if there are no new ones.
 	Refresh(ctx context.Context, refused *http.Request, body []byte) (again bool, err error)
 }
 
-// SecretFunc gives a secret as it is now. It is called for every request, so
-// that a rotated file is noticed; it must be cheap and safe for concurrent use.
+// SecretFunc gives the current value of a secret. It is called for every request, so that a
+// rotated file is noticed: it must be cheap, and safe for concurrent use.
 type SecretFunc = func() (mapping.Secret, error)
 
 const (
-	headerToken         = "X-Auth-Token" //nolint:gosec // A header's name.
+	headerToken         = "X-Auth-Token" //nolint:gosec // the name of a header
 	headerDate          = "X-Sdk-Date"
 	headerSecurityToken = "X-Security-Token"
 	headerProject       = "X-Project-Id"
@@ -39,8 +38,8 @@ const (
 	dateFormat = "20060102T150405Z"
 )
 
-// AccessKey signs requests with an access key and its secret key.
-// securityToken belongs to temporary keys and is nil for permanent ones.
+// AccessKey signs requests with an access key and its secret key. securityToken is for
+// temporary keys, and nil for permanent ones.
 func AccessKey(accessKey, secretKey, securityToken SecretFunc) Credentials {
 	return accessKeyCredentials{accessKey, secretKey, securityToken}
 }
@@ -82,7 +81,7 @@ func (c accessKeyCredentials) Refresh(_ context.Context, refused *http.Request, 
 	return k.differ(refused, body)
 }
 
-// Token sends a fixed, project-scoped user token.
+// Token sends a project-scoped user token.
 func Token(token SecretFunc) Credentials { return tokenCredentials{token} }
 
 type tokenCredentials struct{ token SecretFunc }
@@ -101,8 +100,7 @@ func (c tokenCredentials) Refresh(_ context.Context, refused *http.Request, _ []
 	return err == nil && token != refused.Header.Get(headerToken), err
 }
 
-// reveal reads a secret that goes into a header. Its value never gets into an
-// error.
+// reveal reads a secret for a header. Its errors do not contain the value.
 func reveal(name string, secret SecretFunc) (string, error) {
 	if secret == nil {
 		return "", fmt.Errorf("%s: not configured", name)
@@ -128,8 +126,8 @@ type keys struct {
 	project        string // "" for the default project
 }
 
-// sign sets the headers of a signed request. The SDK signs every header but
-// Content-Type, so what it is to sign must be there before.
+// sign sets the headers of a signed request. All other headers must be set before: the SDK
+// signs all but Content-Type.
 func (k keys) sign(req *http.Request, body []byte) error {
 	if k.securityToken != "" {
 		req.Header.Set(headerSecurityToken, k.securityToken)
@@ -151,7 +149,7 @@ func (k keys) signature(req *http.Request, body []byte) (string, error) {
 		WithEndpoint(req.URL.Scheme+"://"+req.URL.Host).
 		WithMethod(req.Method).
 		WithPath(req.URL.Path).
-		WithBody("", string(body)) // A string is signed as it is.
+		WithBody("", string(body)) // a string is signed as it is
 	for name, values := range req.Header {
 		if name != headerAuthorization {
 			b.AddHeaderParam(name, values[0])
@@ -167,7 +165,7 @@ func (k keys) signature(req *http.Request, body []byte) (string, error) {
 	return headers[headerAuthorization], nil
 }
 
-// differ tells whether these keys are others than those that signed req.
+// differ reports whether req was signed with other keys.
 func (k keys) differ(req *http.Request, body []byte) (bool, error) {
 	if k.securityToken != req.Header.Get(headerSecurityToken) {
 		return true, nil

@@ -70,9 +70,9 @@ func TestAccessKeyAndToken(t *testing.T) {
 				Now:    at(now),
 			})
 			defer server.Close()
-			client := newClient(t, codearts.Options{
-				Endpoint: server.URL, Credentials: test.credentials, Now: at(now.Add(test.clock)), UserAgent: "a b;c/1",
-			})
+			client := newClient(t, codearts.Options{Endpoint: server.URL, Credentials: test.credentials})
+			codearts.SetClock(client, at(now.Add(test.clock)))
+			codearts.SetUserAgent(client, "a b;c/1")
 			number, err := client.RunJob(t.Context(), runBody(t))
 			if test.fails == "" {
 				if err != nil || number != "1" {
@@ -162,14 +162,16 @@ func TestIAMUser(t *testing.T) {
 		})
 		t.Cleanup(w.server.Close)
 		credentials, err := codearts.IAMUser(codearts.IAMUserOptions{
-			Endpoint: w.server.URL, Domain: "acme", Name: "bridge", Project: "cn-north-4", Now: clock,
+			Endpoint: w.server.URL, Domain: "acme", Name: "bridge", Project: "cn-north-4",
 			Password: func() (mapping.Secret, error) { return mapping.Secret(w.secret.Load().(string)), nil },
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
+		codearts.SetLoginClock(credentials, clock)
 		w.user = credentials
-		w.client = newClient(t, codearts.Options{Endpoint: w.server.URL, Credentials: credentials, Now: clock})
+		w.client = newClient(t, codearts.Options{Endpoint: w.server.URL, Credentials: credentials})
+		codearts.SetClock(w.client, clock)
 		return w
 	}
 	run := func(t *testing.T, w world, logins int) {
@@ -413,8 +415,8 @@ func TestNew(t *testing.T) {
 		options codearts.Options
 		fails   string
 	}{
-		"a region":           {codearts.Options{Endpoint: codearts.RegionEndpoint("cn-north-4"), Credentials: credentials}, ""},
-		"a slash":            {codearts.Options{Endpoint: "http://127.0.0.1:1/", Credentials: credentials}, ""},
+		"a region":           {codearts.Options{Endpoint: codearts.RegionEndpoint("cn-north-4"), Credentials: credentials, Timeout: time.Second}, ""},
+		"a slash":            {codearts.Options{Endpoint: "http://127.0.0.1:1/", Credentials: credentials, Timeout: time.Second}, ""},
 		"no endpoint":        {codearts.Options{Credentials: credentials}, "Endpoint: missing"},
 		"no scheme":          {codearts.Options{Endpoint: "build.example", Credentials: credentials}, "not an absolute http or https URL"},
 		"another scheme":     {codearts.Options{Endpoint: "ftp://build.example", Credentials: credentials}, "not an absolute http or https URL"},
@@ -423,7 +425,8 @@ func TestNew(t *testing.T) {
 		"a password":         {codearts.Options{Endpoint: "https://a:hush@build.example", Credentials: credentials}, "more than scheme, host and port"},
 		"not a URL":          {codearts.Options{Endpoint: "https://a:hush@%zz", Credentials: credentials}, "not a URL"},
 		"no credentials":     {codearts.Options{Endpoint: "https://build.example"}, "Credentials are missing"},
-		"a negative timeout": {codearts.Options{Endpoint: "https://build.example", Credentials: credentials, Timeout: -1}, "Timeout is negative"},
+		"no timeout":         {codearts.Options{Endpoint: "https://build.example", Credentials: credentials}, "Timeout is missing"},
+		"a negative timeout": {codearts.Options{Endpoint: "https://build.example", Credentials: credentials, Timeout: -1}, "Timeout is missing"},
 		"a fragment":         {codearts.Options{Endpoint: "https://build.example#x", Credentials: credentials}, "more than scheme, host and port"},
 	}
 	for name, test := range tests {

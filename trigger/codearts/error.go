@@ -1,6 +1,7 @@
 package codearts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,8 +10,7 @@ import (
 	"time"
 )
 
-// Error is a failed call. Error() is written for people; machines use the
-// fields.
+// Error is a failed call. Its text is for people, its fields are for the program.
 type Error struct {
 	Op   string // "run job", "list records", …
 	Fate Fate
@@ -24,6 +24,7 @@ type Error struct {
 	Timeout    bool          // a deadline passed before the answer was complete
 	Err        error         // the cause, where there was no answer
 
+	kind       kind
 	what, todo string
 }
 
@@ -37,7 +38,7 @@ func (e *Error) Error() string {
 	var in []string
 	switch status := strconv.Itoa(e.Status); {
 	case e.Status == 0:
-	case e.Code == status || e.Code == "": // IAM's code is the status
+	case e.Code == status || e.Code == "": // IAM's codes are statuses
 		in = append(in, status)
 	default:
 		in = append(in, status+" "+e.Code)
@@ -63,30 +64,37 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Label is the value for a metric's code label: the HTTP status; "not_sent" if
-// no request went out; "timeout" if one did and no whole answer came back,
-// be it for a deadline, a reset or a closed connection.
+// Label is the value of the code label of a metric: the HTTP status; "not_sent" if no request
+// was sent; "timeout" if one was and no complete answer came, be it because of a deadline, a
+// reset or a closed connection.
 func (e *Error) Label() string {
 	switch {
 	case e.Status != 0 && e.Err == nil:
 		return strconv.Itoa(e.Status)
-	case e.Fate == FateUnknown || e.sent():
+	case e.Fate == FateUnknown || e.kind == noAnswer:
 		return "timeout"
 	}
 	return "not_sent"
 }
 
-// sent tells whether a call that is not RunJob got out: their fate does not say.
-func (e *Error) sent() bool { return e.what == whatNoAnswer }
+// The reasons of failed calls.
+const (
+	ReasonCredentials = "credentials" // there are none, or they are refused
+	ReasonPermission  = "permission"  // they may not start this job
+	ReasonRejected    = "rejected"    // the job, its parameters or the address are wrong
+	ReasonThrottled   = "throttled"
+	ReasonUnavailable = "unavailable" // not sent, no answer, or a fault of the service
+)
 
-// Reason is the value for a metric's reason label, one of [Reasons]. It says who has
-// to do something, which the status does not: the service throttles by a 500 too,
-// and a 200 can be a failure.
+// Reasons are all values of [Error.Reason].
+var Reasons = []string{ReasonCredentials, ReasonPermission, ReasonRejected, ReasonThrottled, ReasonUnavailable}
+
+// Reason is the value of the reason label of a metric. It says who has to do something, which
+// the status does not: the service throttles with a 500 too, and a 200 can be a failure.
 func (e *Error) Reason() string {
-	if e.what == whatNoCredentials {
+	if e.kind == noCredentials {
 		if e.Timeout || errors.Is(e.Err, context.Canceled) {
 			return ReasonUnavailable
 		}
@@ -100,47 +108,20 @@ func (e *Error) Reason() string {
 		return ReasonThrottled
 	case e.Fate == FateRetry || e.Fate == FateUnknown:
 		return ReasonUnavailable
-	case e.what == whatRefused || e.what == whatClock:
+	case e.kind == refusedCredentials || e.kind == wrongClock:
 		return ReasonCredentials
-	case e.what == whatNoPermission:
+	case e.kind == noPermission:
 		return ReasonPermission
 	}
 	return ReasonRejected
 }
 
-// The reasons of failed calls.
-const (
-	ReasonCredentials = "credentials" // there are none, or they are refused
-	ReasonPermission  = "permission"  // they may not start this job
-	ReasonRejected    = "rejected"    // the job, its parameters or the address are wrong
-	ReasonThrottled   = "throttled"
-	ReasonUnavailable = "unavailable" // not sent, no answer, or a fault of the service
-)
-
-// Reasons are all that [Error.Reason] gives.
-func Reasons() []string {
-	return []string{ReasonCredentials, ReasonPermission, ReasonRejected, ReasonThrottled, ReasonUnavailable}
-}
-
-// What went wrong, where something depends on it.
-const (
-	whatNoAnswer      = "no answer"
-	whatNotSent       = "not sent"
-	whatNoCredentials = "no credentials"
-	whatRefused       = "credentials refused"
-	whatClock         = "clock off"
-	whatNoPermission  = "no permission"
-)
-
 // answered makes the error of an answer that is not a success.
-func answered(op string, status int, a answer, requestID string, retryAfter time.Duration) *Error {
-	v := judge(status, a.code)
-	if a.requestID != "" && requestID == "" {
-		requestID = a.requestID
-	}
+func answered(op string, status int, c content, requestID string, retryAfter time.Duration) *Error {
+	v := judge(status, c.code)
 	return &Error{
-		Op: op, Fate: v.fate, Status: status, Code: a.code, Message: a.message,
-		RequestID: requestID, RetryAfter: retryAfter, what: v.what, todo: v.todo,
+		Op: op, Fate: v.fate, Status: status, Code: c.code, Message: c.message,
+		RequestID: cmp.Or(requestID, c.requestID), RetryAfter: retryAfter, kind: v.kind, what: v.what, todo: v.todo,
 	}
 }
 
@@ -149,9 +130,8 @@ func misused(op, what, todo string) *Error {
 	return &Error{Op: op, Fate: FateDead, what: what, todo: todo}
 }
 
-// foreign is an error whose text is not ours alone: proxies are quoted in it, and
-// services that speak no proper HTTP, but these no further. It is made fit to log, to
-// show and to store; see hide.
+// foreign makes an error fit to be logged, shown and stored whose text may quote others: a
+// proxy, or a service that does not speak HTTP. What the latter sent is left out. See hide.
 func foreign(err error, secrets []string) error {
 	text := err.Error()
 	if before, _, quoted := strings.Cut(text, "malformed "); quoted {
@@ -168,7 +148,7 @@ type foreignError struct {
 func (e foreignError) Error() string { return e.text }
 func (e foreignError) Unwrap() error { return e.error }
 
-// harmless turns unknown into retry for calls that start nothing.
+// harmless turns unknown into retry, for calls that start nothing.
 func harmless(err error) error {
 	if e, ok := errors.AsType[*Error](err); ok && e.Fate == FateUnknown {
 		e.Fate = FateRetry

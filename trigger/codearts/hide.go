@@ -12,19 +12,18 @@ import (
 	"unicode"
 )
 
-// A service, or a proxy before it, may tell in its errors what it was sent, in
-// whatever spelling. So nothing of an answer gets into logs and databases but a code, a
-// request id, and a message from a field that is known for it; of these, none that has
-// a piece of a secret in it.
+// The errors of a service, or of a proxy before it, may repeat what it was sent, in any
+// spelling. So only three things of an answer get into logs and databases: a code, a request
+// id, and a message from a known field; and none of them if it contains a piece of a secret.
 
-// hidden takes the place of a text that repeats a secret.
+// hidden replaces a text that repeats a secret.
 const hidden = "[hidden: it repeats a secret]"
 
-// piece is how many characters in a row make a piece of a secret. Secrets that are
-// shorter are none: they would be found in many a word.
+// piece is how many characters in a row are a piece of a secret. Shorter secrets are not looked
+// for: they would be found in ordinary words.
 const piece = 6
 
-// hide gives the text, or what stands for it if it repeats a secret.
+// hide gives the text, or hidden if it repeats a secret.
 func hide(text string, secrets []string) string {
 	if repeats(text, secrets) {
 		return hidden
@@ -32,8 +31,7 @@ func hide(text string, secrets []string) string {
 	return text
 }
 
-// identifier gives a code or the id of a request; "" if it is not one, or repeats a
-// secret.
+// identifier gives a code or a request id, or "" if the text is neither, or repeats a secret.
 func identifier(text string, secrets []string) string {
 	if !identifiers.MatchString(text) || repeats(text, secrets) {
 		return ""
@@ -43,13 +41,13 @@ func identifier(text string, secrets []string) string {
 
 var identifiers = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._:/-]{0,63}$`)
 
-// secretsIn gives the secrets that the header of a request carries.
+// secretsIn gives the secrets in the header of a request.
 func secretsIn(h http.Header) []string {
 	var values []string
 	for _, name := range []string{headerAuthorization, headerToken, headerSecurityToken} {
 		value := h.Get(name)
 		if _, signature, ok := strings.Cut(value, "Signature="); ok {
-			value = signature // the words before it are no secret
+			value = signature // what stands before it is not secret
 		}
 		if value != "" {
 			values = append(values, value)
@@ -58,9 +56,9 @@ func secretsIn(h http.Header) []string {
 	return values
 }
 
-// repeats tells whether a text has a piece of a secret in it: as it is, reversed, in
-// base64 or hexadecimal, escaped in the ways of JSON, HTML, URLs and programming
-// languages, with other characters in between, in either case.
+// repeats reports whether a text contains a piece of a secret: as it is, reversed, in base64 or
+// hexadecimal, with the escapes of JSON, HTML, URLs and programming languages, with other
+// characters in between, in upper or lower case.
 func repeats(text string, secrets []string) bool {
 	if len(text) < piece {
 		return false
@@ -89,28 +87,27 @@ func repeats(text string, secrets []string) bool {
 	return false
 }
 
-// maxRepeated is how much of a text is looked at, in bytes: more than is kept of any.
+// maxRepeated is how many bytes of a text are searched: more than are kept of any text.
 const maxRepeated = 4 << 10
 
-// spellings of a secret, with the length of a piece of each. In base64 it depends on what
-// stands before it how a text is written. Pieces in hexadecimal are twice as long: the ids
-// of jobs, commits and requests have many a short one.
+// spellings gives the spellings of a secret, with the length of a piece of each. There are three
+// in base64: how a text is written depends on how many bytes stand before it. Pieces in
+// hexadecimal are twice as long, because ids of jobs, commits and requests contain short ones.
 func spellings(secret string) map[string]int {
 	reversed := []rune(secret)
 	slices.Reverse(reversed)
 	all := map[string]int{hex.EncodeToString([]byte(secret)): 2 * piece, secret: piece, string(reversed): piece}
 	for before := range 3 {
 		b := []byte(strings.Repeat(" ", before) + secret)
-		b = b[(3-before)%3+before:]    // what shares a group with what stands before it
-		b = b[:len(b)-len(b)%3]        // or behind it
-		standard := base64.StdEncoding // the other alphabet differs in characters that forms leaves out
+		b = b[(3-before)%3+before:]    // without the bytes that share a group with those before,
+		b = b[:len(b)-len(b)%3]        // or with those behind
+		standard := base64.StdEncoding // the URL alphabet differs only in characters that forms leaves out
 		all[standard.EncodeToString(b)] = piece
 	}
 	return all
 }
 
-// forms of a text in which pieces are compared: in lower case, whole and without
-// anything but letters and digits.
+// forms are how texts are compared: in lower case, as they are and with letters and digits only.
 func forms(text string) []string {
 	text = strings.ToLower(text)
 	return []string{text, strings.Map(func(r rune) rune {
@@ -121,11 +118,11 @@ func forms(text string) []string {
 	}, text)}
 }
 
-// characters of a piece.
+// characters are those of a piece.
 type characters [2 * piece]rune
 
-// eachPiece calls do for each piece of a text, of that many characters, until it returns
-// false, and reports whether it never did.
+// eachPiece calls do for each piece of a text that is long characters long, until do returns
+// false. It reports whether do never did.
 func eachPiece(text string, long int, do func(characters) bool) bool {
 	runes := []rune(text)
 	for i := 0; i+long <= len(runes); i++ {
@@ -138,8 +135,8 @@ func eachPiece(text string, long int, do func(characters) bool) bool {
 	return true
 }
 
-// unescaped gives a text as it is, and without its escapes: three times, for those
-// within others.
+// unescaped gives a text as it is and without its escapes, three times, because there may be
+// escapes within escapes.
 func unescaped(text string) []string {
 	all := []string{text}
 	for range 3 {

@@ -17,26 +17,23 @@ import (
 
 // IAMUserOptions say who logs in and where.
 type IAMUserOptions struct {
-	// Endpoint is the address of IAM, an http or https URL without a path; see
-	// [IAMEndpoint]. Required.
+	// Endpoint is the address of IAM, an http or https URL without a path; see [IAMEndpoint].
+	// Required.
 	Endpoint string
-	// Domain is the account's name, Name the user's. Required.
+	// Domain is the name of the account, Name that of the user. Required.
 	Domain, Name string
-	// Password of the user. Required.
+	// Password is the user's. Required.
 	Password SecretFunc
-	// Project is the name of the project that tokens are for, which is the
-	// region's name unless the account has sub-projects. Required.
+	// Project is the name of the project that tokens are for: the name of the region, unless
+	// the account has sub-projects. Required.
 	Project string
 
-	Transport http.RoundTripper // as in Options
-	Timeout   time.Duration     // of one login; 15 s if not set
-	Now       func() time.Time  // time.Now if not set
-	Logger    *slog.Logger      // as in Options
+	Logger *slog.Logger // as in Options
 }
 
-// IAMUser logs in as an IAM user and sends the user token. A token is kept until
-// shortly before it expires, which is 24 hours after it was made; any number of
-// calls share one login. No login happens before the first call.
+// IAMUser logs in as an IAM user, and sends the user token. A token expires 24 hours after it
+// was issued, and is kept until shortly before. All calls share one login. The first call logs
+// in.
 func IAMUser(o IAMUserOptions) (Credentials, error) {
 	endpoint, err := parseEndpoint(o.Endpoint)
 	if err != nil {
@@ -50,41 +47,37 @@ func IAMUser(o IAMUserOptions) (Credentials, error) {
 	if o.Password == nil {
 		return nil, errors.New("iam user: Password is missing")
 	}
-	if o.Timeout <= 0 {
-		o.Timeout = 15 * time.Second
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Transport == nil {
-		transport := newTransport()
-		transport.DisableKeepAlives = true // A login a day.
-		o.Transport = transport
-	}
-	// nocatalog keeps some 20 KiB of addresses out of the answer.
-	return &iamUser{IAMUserOptions: o, url: endpoint.String() + "/v3/auth/tokens?nocatalog=1", sender: newSender(o.Transport, o.Now, o.Logger)}, nil
+	transport := newTransport()
+	transport.DisableKeepAlives = true // there is one login a day
+	return &iamUser{
+		IAMUserOptions: o,
+		url:            endpoint.String() + "/v3/auth/tokens?nocatalog=1", // without some 20 KiB of addresses in the answer
+		timeout:        15 * time.Second,
+		sender:         newSender(transport, o.Logger),
+	}, nil
 }
 
 type iamUser struct {
 	IAMUserOptions
-	url    string
-	sender *sender
+	url     string
+	timeout time.Duration // of a login
+	sender  *sender
 
 	logins singleflight.Group
 
 	mu    sync.Mutex
 	token string
 	until time.Time // when to get another token
-	// After a refusal the same password is not tried again for a while: IAM
-	// locks a user for 15 minutes after 5 wrong passwords.
-	refusal  *Error
-	refused  string // the password that was refused
-	retryFor time.Time
+	// After a refusal the same password is not tried again for a while: IAM locks a user for
+	// 15 minutes after 5 wrong passwords.
+	refusal    *Error
+	password   string    // that was refused
+	retryAfter time.Time // when it may be tried again
 }
 
 const (
-	tokenLifetime = 23 * time.Hour   // where IAM does not say; it documents 24 hours
-	tokenMargin   = 10 * time.Minute // a token is replaced so long before it expires
+	tokenLifetime = 23 * time.Hour   // if IAM does not say it; its documentation says 24 hours
+	tokenMargin   = 10 * time.Minute // how long before its end a token is replaced
 	refusalPause  = 5 * time.Minute
 )
 
@@ -97,8 +90,8 @@ func (u *iamUser) Authorize(ctx context.Context, req *http.Request, _ []byte) er
 	return nil
 }
 
-// Refresh forgets the refused token. Password and permission changes kill a
-// token within 30 minutes.
+// Refresh drops the refused token. A token becomes invalid within 30 minutes after the password
+// or permissions of the user were changed.
 func (u *iamUser) Refresh(_ context.Context, refused *http.Request, _ []byte) (bool, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -111,7 +104,7 @@ func (u *iamUser) Refresh(_ context.Context, refused *http.Request, _ []byte) (b
 func (u *iamUser) cached() string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if !u.Now().Before(u.until) {
+	if !u.sender.now().Before(u.until) {
 		return ""
 	}
 	return u.token
@@ -125,8 +118,8 @@ func (u *iamUser) current(ctx context.Context) (string, error) {
 		if token := u.cached(); token != "" {
 			return token, nil
 		}
-		// The login is for all who wait: it does not end with who asked first.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), u.Timeout)
+		// The login is for all calls that wait: it must not end with the first of them.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), u.timeout)
 		defer cancel()
 		return u.login(ctx)
 	})
@@ -150,7 +143,7 @@ func (u *iamUser) login(ctx context.Context) (string, error) {
 	}
 	u.mu.Lock()
 	refusal := u.refusal
-	if password != u.refused || !u.Now().Before(u.retryFor) {
+	if password != u.password || !u.sender.now().Before(u.retryAfter) {
 		refusal = nil
 	}
 	u.mu.Unlock()
@@ -167,8 +160,8 @@ func (u *iamUser) login(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("%s: %w", opToken, err)
 	}
 	req.Header.Set("Content-Type", "application/json;charset=utf8")
-	req.Header.Set("User-Agent", defaultUserAgent)
-	asked := u.Now()
+	req.Header.Set("User-Agent", userAgent)
+	asked := u.sender.now()
 	r, err := u.sender.send(ctx, opToken, req, password)
 	if err != nil {
 		return "", harmless(err)
@@ -184,8 +177,8 @@ func (u *iamUser) login(ctx context.Context) (string, error) {
 }
 
 func (u *iamUser) failed(r reply, password string) *Error {
-	a := parseAnswer(r.body, r.secrets...)
-	a.message = "" // what IAM says may have a few characters of the password, and says no more than its status
+	a := parseContent(r.body, r.secrets...)
+	a.message = "" // it may contain a few characters of the password, and says no more than the status
 	e := r.error(opToken, a)
 	switch {
 	case r.status == http.StatusUnauthorized || r.status == http.StatusForbidden:
@@ -197,13 +190,13 @@ func (u *iamUser) failed(r reply, password string) *Error {
 	if e.Fate == FateDead {
 		u.mu.Lock()
 		defer u.mu.Unlock()
-		u.refusal, u.refused, u.retryFor = e, password, u.Now().Add(refusalPause)
+		u.refusal, u.password, u.retryAfter = e, password, u.sender.now().Add(refusalPause)
 	}
 	return e
 }
 
-// renewAt gives the time to get another token: ten minutes before the token
-// expires, or a tenth of its life if that is less.
+// renewAt is when to get another token: ten minutes before the token expires, or a tenth of its
+// life if that is less.
 func renewAt(body []byte, asked time.Time) time.Time {
 	var a struct {
 		Token struct {
@@ -217,8 +210,8 @@ func renewAt(body []byte, asked time.Time) time.Time {
 	return asked.Add(life - min(tokenMargin, life/10))
 }
 
-// tokenRequest is the body of "Obtaining a User Token Through Password
-// Authentication" of the IAM reference.
+// tokenRequest is the body of "Obtaining a User Token Through Password Authentication" in the
+// IAM reference.
 func tokenRequest(domain, name, password, project string) map[string]any {
 	return map[string]any{"auth": map[string]any{
 		"identity": map[string]any{

@@ -27,6 +27,9 @@ func secret(value string) codearts.SecretFunc {
 // newClient makes a client of an endpoint that closes with the test.
 func newClient(t *testing.T, o codearts.Options) *codearts.Client {
 	t.Helper()
+	if o.Timeout == 0 {
+		o.Timeout = mapping.DefaultTimeout
+	}
 	if o.Credentials == nil {
 		o.Credentials = codearts.AccessKey(secret("AK"), secret("SK"), nil)
 	}

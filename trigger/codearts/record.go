@@ -14,37 +14,32 @@ import (
 
 // Record is one build in the list of a job's builds.
 type Record struct {
-	Number string // the build number that RunJob answers with
-	// Start is when the build was started, to the second or better; zero if the
-	// service did not say or said it in a way unknown to us. A wall clock in the hour
-	// that comes twice when summer time ends may mean the later StartAgain as well;
-	// else that is zero.
+	Number string // the build number, as in the answer of RunJob
+	// Start is when the build was started, to the second or better; zero if the service does
+	// not say, or in an unknown form. A wall clock in the hour that comes twice when summer
+	// time ends may also mean StartAgain, which is later, and zero otherwise.
 	Start, StartAgain time.Time
 
 	Executor         string // who started it
 	JobRunningStatus string // Starting, InQueue, Running, Finished
 	State            string // FAILURE, SUCCESS, ABORTED, timeout; compare without case
 	CommitID         string // may be "" while the build is queued
-	CodeBranch       string
-	BuildType        string
-	TriggerType      string
-	DailyBuildNumber string
 }
 
 const (
 	pageSize  = 100                 // the most the service gives
 	maxPages  = 100                 // 10,000 records a call
-	maxWindow = 30 * 24 * time.Hour // the service searches 31 days of a wall clock, which may be set in between
+	maxWindow = 30 * 24 * time.Hour // the service takes 31 days by a wall clock, which may change within them
 	wallClock = "2006-01-02 15:04:05"
 )
 
-// Records lists the builds of a job that were started between from and to, both
-// rounded outwards to the second, in the order of the service, each once. loc is
-// the zone of the service's wall clock; nil means UTC. Windows over 30 days are
-// asked for in pieces. Where a wall clock means two times, both are asked for.
+// Records lists the builds of a job that were started between from and to, each once, in the
+// order of the service. from and to are rounded outwards to the second. loc is the zone of the
+// service's wall clock; nil means UTC. A window of more than 30 days takes several requests.
+// If a wall clock means two times, the window has both.
 //
-// The list may lag behind RunJob. More than 10,000 records are an error, never
-// a shortened list. The fate of an error is not FateUnknown: nothing is started.
+// The list may lag behind RunJob. More than 10,000 records are an error. The fate of an error
+// is not FateUnknown: nothing is started.
 func (c *Client) Records(ctx context.Context, jobID string, from, to time.Time, loc *time.Location) ([]Record, error) {
 	const op = "list records"
 	if err := checkJob(op, jobID); err != nil {
@@ -84,7 +79,7 @@ type recordList struct {
 	jobID   string
 	loc     *time.Location
 	pages   int
-	seen    map[string]bool // builds started meanwhile push others onto the next page
+	seen    map[string]bool // a build that is started meanwhile pushes another one onto the next page
 	records []Record
 }
 
@@ -139,10 +134,6 @@ func parseRecord(object map[string]any, loc *time.Location) Record {
 		JobRunningStatus: text(object, "job_running_status"),
 		State:            text(object, "state"),
 		CommitID:         text(object, "commit_id"),
-		CodeBranch:       text(object, "code_branch"),
-		BuildType:        text(object, "build_type"),
-		TriggerType:      text(object, "trigger_type"),
-		DailyBuildNumber: text(object, "daily_build_number"),
 	}
 	var again time.Time
 	if r.Start, again = parseTime(text(object, "start_time"), loc); again.After(r.Start) {
@@ -154,9 +145,9 @@ func parseRecord(object map[string]any, loc *time.Location) Record {
 	return r
 }
 
-// parseTime reads a time of the service: a Unix time in milliseconds or seconds,
-// which is what the API reference and the SDK's types have for start_time
-// ("Integer", "timestamp", unit not said), or a wall clock in its zone.
+// parseTime reads a time of the service: a Unix time in milliseconds or seconds, as the API
+// reference and the SDK have it for start_time ("Integer", "timestamp", without a unit), or a
+// wall clock in its zone. A wall clock may mean two times.
 func parseTime(s string, loc *time.Location) (first, second time.Time) {
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
 		switch {
@@ -174,8 +165,8 @@ func parseTime(s string, loc *time.Location) (first, second time.Time) {
 	return first, first
 }
 
-// meanings are the times at which a wall clock shows what it shows at t: two in the
-// hour that comes twice when summer time ends, else the same time twice.
+// meanings are the times at which a wall clock shows the same as at t: two in the hour that
+// comes twice when summer time ends, else t twice.
 func meanings(t time.Time, loc *time.Location) (first, second time.Time) {
 	t = t.In(loc)
 	_, offset := t.Zone()
@@ -197,8 +188,8 @@ func meanings(t time.Time, loc *time.Location) (first, second time.Time) {
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
 
-// notAfter gives t, or an earlier time if the wall clock of t could be taken for a
-// later one. The wall clock of what it gives means nothing after t.
+// notAfter gives t, or an earlier time if the wall clock of t also means a later one: no
+// meaning of the result is after t.
 func notAfter(t time.Time, loc *time.Location) time.Time {
 	first, second := meanings(t, loc)
 	if second.After(t) {
@@ -207,7 +198,7 @@ func notAfter(t time.Time, loc *time.Location) time.Time {
 	return t.In(loc)
 }
 
-// notBefore is notAfter for the end of a window.
+// notBefore gives t, or a later time: no meaning of the result is before t.
 func notBefore(t time.Time, loc *time.Location) time.Time {
 	first, second := meanings(t, loc)
 	if first.Before(t) {
@@ -216,7 +207,7 @@ func notBefore(t time.Time, loc *time.Location) time.Time {
 	return t.In(loc)
 }
 
-// Record reads one build as the list of the job has it. loc is as in Records.
+// Record reads one build, with what the list of the job has. loc is as in Records.
 func (c *Client) Record(ctx context.Context, jobID, buildNumber string, loc *time.Location) (Record, error) {
 	const op = "read build"
 	if err := checkBuild(op, jobID, buildNumber); err != nil {
@@ -233,47 +224,25 @@ func (c *Client) Record(ctx context.Context, jobID, buildNumber string, loc *tim
 	return parseRecord(result, cmp.Or(loc, time.UTC)), nil
 }
 
-// RecordInfo is what the service knows about one build. Times are as the
-// service writes them.
-type RecordInfo struct {
-	BuildNumber string
-	Commit      string // may be "" while the build is queued
-	Tag         string
-	Branch      string
-	BuildType   string
-	TriggerType string
-	Status      string
-	StartTime   string
-	FinishTime  string
-	ErrMsg      string
-}
+// Source is what a build builds: a commit, and its tag if it is the build of a tag. Both may
+// be "" while the build is queued.
+type Source struct{ Commit, Tag string }
 
-// RecordInfo reads one build.
-func (c *Client) RecordInfo(ctx context.Context, jobID, buildNumber string) (RecordInfo, error) {
+// Source reads what one build builds.
+func (c *Client) Source(ctx context.Context, jobID, buildNumber string) (Source, error) {
 	const op = "read record"
 	if err := checkBuild(op, jobID, buildNumber); err != nil {
-		return RecordInfo{}, err
+		return Source{}, err
 	}
 	a, err := c.read(ctx, op, "/v1/record/"+jobID+"/"+buildNumber+"/record-info", nil)
 	if err != nil {
-		return RecordInfo{}, harmless(err)
+		return Source{}, harmless(err)
 	}
 	result, ok := a.object["result"].(map[string]any)
 	if !ok {
-		return RecordInfo{}, unreadable(op)
+		return Source{}, unreadable(op)
 	}
-	return RecordInfo{
-		BuildNumber: buildNumber,
-		Commit:      text(result, "commit"),
-		Tag:         text(result, "tag"),
-		Branch:      text(result, "branch"),
-		BuildType:   text(result, "build_type"),
-		TriggerType: text(result, "trigger_type"),
-		Status:      text(result, "status"),
-		StartTime:   text(result, "start_time"),
-		FinishTime:  text(result, "finish_time"),
-		ErrMsg:      oneLine(text(result, "err_msg"), 500),
-	}, nil
+	return Source{Commit: text(result, "commit"), Tag: text(result, "tag")}, nil
 }
 
 // HistoryParameters reads the parameters that one build was started with.
@@ -305,19 +274,19 @@ func (c *Client) HistoryParameters(ctx context.Context, jobID, buildNumber strin
 	return parameters, nil
 }
 
-// read does a GET whose answer must be a JSON object without an error in it.
-func (c *Client) read(ctx context.Context, op, path string, query url.Values) (answer, error) {
+// read does a GET. An answer that is not a JSON object, or reports an error, is an error.
+func (c *Client) read(ctx context.Context, op, path string, query url.Values) (content, error) {
 	a, r, err := c.do(ctx, call{op: op, method: http.MethodGet, path: path, query: query})
 	if err != nil {
-		return answer{}, err
+		return content{}, err
 	}
 	if a.failed() {
-		return answer{}, r.error(op, a)
+		return content{}, r.error(op, a)
 	}
 	return a, nil
 }
 
-// unreadable is for an answer of a shape that no edition of the reference has.
+// unreadable makes the error of an answer whose shape is in no edition of the reference.
 func unreadable(op string) *Error {
 	return &Error{Op: op, Fate: FateRetry, Status: http.StatusOK, what: "an answer that is not understood"}
 }
@@ -327,7 +296,7 @@ var (
 	buildNumbers = regexp.MustCompile(`^[0-9]{1,18}$`)
 )
 
-// checkJob keeps anything but a job id out of a path.
+// checkJob returns an error for anything but a job id, which becomes part of a path.
 func checkJob(op, jobID string) error {
 	if !jobIDs.MatchString(jobID) {
 		return misused(op, fmt.Sprintf("job id %q is not 32 letters and digits", oneLine(jobID, 64)), "")

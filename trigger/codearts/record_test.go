@@ -30,7 +30,8 @@ func TestRecords(t *testing.T) {
 				Now: func() time.Time { return now }, Location: zone, TextTimes: text, BuildTime: time.Hour,
 			})
 			defer server.Close()
-			client := newClient(t, codearts.Options{Endpoint: server.URL, Now: at(now)})
+			client := newClient(t, codearts.Options{Endpoint: server.URL})
+			codearts.SetClock(client, at(now))
 			for range 2 {
 				if _, err := client.RunJob(t.Context(), runBody(t)); err != nil {
 					t.Fatal(err)
@@ -46,11 +47,9 @@ func TestRecords(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := []codearts.Record{{
-				Number: "3", Start: noon().Add(2 * time.Minute), Executor: "person", JobRunningStatus: "Running", CodeBranch: "main",
-				CommitID: got[0].CommitID, BuildType: "tag", TriggerType: "MANUAL", DailyBuildNumber: "20260301.3",
+				Number: "3", Start: noon().Add(2 * time.Minute), Executor: "person", JobRunningStatus: "Running", CommitID: got[0].CommitID,
 			}, {
-				Number: "2", Start: noon().Add(time.Minute), Executor: "AK", JobRunningStatus: "Running", CodeBranch: "main",
-				CommitID: commit, BuildType: "commitId", TriggerType: "OpenAPI", DailyBuildNumber: "20260301.2",
+				Number: "2", Start: noon().Add(time.Minute), Executor: "AK", JobRunningStatus: "Running", CommitID: commit,
 			}}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("records (-want +got):\n%s", diff)
@@ -59,13 +58,9 @@ func TestRecords(t *testing.T) {
 				t.Errorf("of the future: %v, %v", none, err)
 			}
 
-			info, err := client.RecordInfo(t.Context(), jobID, "3")
-			wantInfo := codearts.RecordInfo{
-				BuildNumber: "3", Commit: got[0].CommitID, Tag: "v1", Branch: "main", BuildType: "tag", TriggerType: "MANUAL",
-				Status: "Running", StartTime: "2026-03-01 17:02:00",
-			}
-			if diff := cmp.Diff(wantInfo, info); err != nil || diff != "" {
-				t.Errorf("record info: %v (-want +got):\n%s", err, diff)
+			source, err := client.Source(t.Context(), jobID, "3")
+			if want := (codearts.Source{Commit: got[0].CommitID, Tag: "v1"}); err != nil || source != want {
+				t.Errorf("it builds %+v (%v), want %+v", source, err, want)
 			}
 		})
 	}
@@ -204,7 +199,7 @@ func TestHistoryParameters(t *testing.T) {
 		t.Error("of a build that is not there:", err)
 	}
 	for _, no := range []string{"", "1/stop", "-1", "?"} {
-		if _, err := client.RecordInfo(t.Context(), jobID, no); err == nil || !strings.Contains(err.Error(), "is not a number") {
+		if _, err := client.Source(t.Context(), jobID, no); err == nil || !strings.Contains(err.Error(), "is not a number") {
 			t.Errorf("build %q: %v", no, err)
 		}
 	}
@@ -214,7 +209,8 @@ func TestStop(t *testing.T) {
 	now := noon()
 	server := codeartstest.NewServer(codeartstest.Options{Now: func() time.Time { return now }})
 	defer server.Close()
-	client := newClient(t, codearts.Options{Endpoint: server.URL, Now: at(now)})
+	client := newClient(t, codearts.Options{Endpoint: server.URL})
+	codearts.SetClock(client, at(now))
 	for range 2 {
 		if _, err := client.RunJob(t.Context(), runBody(t)); err != nil {
 			t.Fatal(err)
@@ -225,8 +221,8 @@ func TestStop(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if info, err := client.RecordInfo(t.Context(), jobID, "1"); err != nil || info.Status != "ABORTED" {
-		t.Errorf("%+v, %v", info, err)
+	if record, err := client.Record(t.Context(), jobID, "1", nil); err != nil || record.State != "ABORTED" {
+		t.Errorf("%+v, %v", record, err)
 	}
 	now = now.Add(time.Hour)
 	if err := client.Stop(t.Context(), jobID, "2"); err != nil {

@@ -18,16 +18,16 @@ type Parameter = mapping.Parameter
 type RunJobRequest struct {
 	JobID      string      `json:"job_id"` // 32 characters, 0-9 and a-z
 	Parameters []Parameter `json:"parameter,omitempty"`
-	SCM        *SCM        `json:"scm,omitempty"` // nil builds what the job is set to
+	SCM        *SCM        `json:"scm,omitempty"` // nil for what the job is configured to build
 }
 
-// SCM says what to check out: exactly one of BuildTag and BuildCommitID is set.
-// The other is left out of the JSON; the service is never sent an empty one.
+// SCM says what to check out: exactly one of BuildTag and BuildCommitID is set. The other is
+// left out of the JSON.
 type SCM struct {
 	BuildTag      string `json:"build_tag,omitempty"`
 	BuildCommitID string `json:"build_commit_id,omitempty"`
-	// BuildType is BuildTypeTag, BuildTypeCommit or "". Editions of the API
-	// reference from 2026 have it; some jobs need it, others were never tried.
+	// BuildType is BuildTypeTag, BuildTypeCommit or "". Editions of the API reference from
+	// 2026 have it. Some jobs need it; whether others take it was not tried.
 	BuildType string `json:"build_type,omitempty"`
 }
 
@@ -37,12 +37,11 @@ const (
 	BuildTypeCommit = "commitId"
 )
 
-// RunJob starts a build and gives its number, which without an error is 1 to 64
-// printable characters. body is the JSON of a [RunJobRequest] and is sent as it is.
+// RunJob starts a build and gives its number, 1 to 64 printable characters. body is the JSON of
+// a [RunJobRequest], and is sent as it is.
 //
-// The error is an [*Error]. With FateUnknown the build may have been started:
-// look with [Client.Records] before calling again. The service has no
-// idempotency key.
+// The error is an [*Error]. After FateUnknown the build may have been started: search for it
+// with [Client.Records] before calling again. The service has no idempotency key.
 func (c *Client) RunJob(ctx context.Context, body []byte) (string, error) {
 	const op = "run job"
 	a, r, err := c.do(ctx, call{op: op, method: http.MethodPost, path: "/v3/jobs/build", body: body})
@@ -65,8 +64,8 @@ func (c *Client) RunJob(ctx context.Context, body []byte) (string, error) {
 	return a.buildNumber, nil
 }
 
-// isNumber is generous: digits are what the service documents, not what a build is
-// lost for.
+// isNumber takes more than the digits that the service documents: no build is to be lost for
+// other characters.
 func isNumber(s string) bool {
 	return utf8.RuneCountInString(s) <= 64 && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }

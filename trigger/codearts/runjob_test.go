@@ -77,7 +77,11 @@ func TestRunJobOnTheWire(t *testing.T) {
 			got = r
 			_, _ = io.WriteString(w, `{"actual_build_number":"1"}`)
 		})
-		client := newClient(t, codearts.Options{Endpoint: url + "/", UserAgent: agent, Now: at(noon())})
+		client := newClient(t, codearts.Options{Endpoint: url + "/"})
+		codearts.SetClock(client, at(noon()))
+		if agent != "" {
+			codearts.SetUserAgent(client, agent)
+		}
 		if _, err := client.RunJob(t.Context(), runBody(t)); err != nil {
 			t.Fatal(err)
 		}

@@ -17,30 +17,29 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// sender sends requests, each once, and tells of them: in a span, if the caller is
-// in one that is recorded, and at debug in the log.
+// sender sends requests, each once. It makes a span of each, if the caller's span is recorded,
+// and a log line at debug.
 type sender struct {
 	http *http.Client
-	now  func() time.Time
+	now  func() time.Time // of signatures, and of dates in Retry-After
 	log  *slog.Logger
-	date atomic.Pointer[dated] // of the last answer that had one
+	date atomic.Pointer[dated] // of the last answer that had a date
 }
 
-func newSender(transport http.RoundTripper, now func() time.Time, log *slog.Logger) *sender {
+func newSender(transport http.RoundTripper, log *slog.Logger) *sender {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &sender{http: newHTTPClient(transport), now: now, log: log}
+	return &sender{http: newHTTPClient(transport), now: time.Now, log: log}
 }
 
-// send sends one request. secrets are those in the body; what the header carries
-// is known.
+// send sends one request. secrets are those in its body; those in its header are known.
 func (s *sender) send(ctx context.Context, op string, req *http.Request, secrets ...string) (reply, error) {
-	ctx, span := begin(ctx, op, req)
+	ctx, span := beginSpan(ctx, op, req)
 	defer span.End()
 	began := time.Now()
-	r, err := s.once(ctx, op, req, secrets)
-	answeredIn(span, r, err)
+	r, err := s.roundTrip(ctx, op, req, secrets)
+	setResult(span, r, err)
 	if s.log.Enabled(ctx, slog.LevelDebug) {
 		attrs := []slog.Attr{
 			slog.String("op", op), slog.String("method", req.Method), slog.String("url", req.URL.Redacted()),
@@ -55,26 +54,25 @@ func (s *sender) send(ctx context.Context, op string, req *http.Request, secrets
 	return r, err
 }
 
-// once tells a request that never left (FateRetry) from one that may have arrived
+// roundTrip tells a request that was not sent (FateRetry) from one that may have arrived
 // (FateUnknown).
 //
-// The border is the connection: a request that got none was not sent. From then
-// on it counts as sent, though it may not have been: net/http writes it in
-// another goroutine, and a deadline can pass while it does. Where net/http
-// takes a second connection because the first was closed before anything was
-// written, the border moves along.
-func (s *sender) once(ctx context.Context, op string, req *http.Request, secrets []string) (reply, error) {
+// A request that got no connection was not sent. One that got a connection counts as sent,
+// though it may not have been: net/http writes it in another goroutine, and a deadline can
+// pass meanwhile. If net/http takes a second connection, because the first was closed before
+// anything was written, the request counts as not sent until it gets that.
+func (s *sender) roundTrip(ctx context.Context, op string, req *http.Request, secrets []string) (reply, error) {
 	secrets = append(secrets, secretsIn(req.Header)...)
-	var connected, refused atomic.Bool
+	var connected, tooLate atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn: func(string) { connected.Store(false) },
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	})
-	res, err := s.http.Do(timely(ctx, req, &refused))
+	res, err := s.http.Do(withDeadline(ctx, req, &tooLate))
 	if err != nil {
-		e := &Error{Op: op, Fate: FateRetry, what: whatNotSent, Timeout: timedOut(ctx, err), Err: foreign(cause(err), secrets)}
-		if connected.Load() && !refused.Load() {
-			e.Fate, e.what = FateUnknown, whatNoAnswer
+		e := &Error{Op: op, Fate: FateRetry, what: "not sent", Timeout: timedOut(ctx, err), Err: foreign(cause(err), secrets)}
+		if connected.Load() && !tooLate.Load() {
+			e.Fate, e.kind, e.what = FateUnknown, noAnswer, "no answer"
 		}
 		return reply{}, e
 	}
@@ -89,46 +87,45 @@ func (s *sender) once(ctx context.Context, op string, req *http.Request, secrets
 	r.body, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil && r.status >= 200 && r.status < 300 {
 		return reply{}, &Error{
-			Op: op, Fate: FateUnknown, what: whatNoAnswer, Status: r.status, RequestID: r.requestID(),
+			Op: op, Fate: FateUnknown, kind: noAnswer, what: "no answer", Status: r.status, RequestID: r.requestID(),
 			Timeout: timedOut(ctx, err), Err: foreign(cause(err), secrets),
 		}
 	}
 	return r, nil
 }
 
-// timelyBody keeps a request back whose time is over: a process that stands still
-// while it connects or logs in may wake to find that others went on without it. Its
-// timers come too late then. A request is not whole before its body was read, and the
-// body is read after all that takes long.
-type timelyBody struct {
+// deadlineBody does not send a request after its deadline. A process that stands still while it
+// connects or logs in may go on after another process has given the call up, and its timers
+// fire too late then. net/http reads the body after all that takes long, and a request is not
+// complete without its body.
+type deadlineBody struct {
 	io.ReadCloser
 
 	ctx     context.Context //nolint:containedctx // of the request
-	refused *atomic.Bool
+	tooLate *atomic.Bool
 }
 
-// timely gives the request with such a body, if it has one.
-func timely(ctx context.Context, req *http.Request, refused *atomic.Bool) *http.Request {
+// withDeadline gives the request such a body, if it has one.
+func withDeadline(ctx context.Context, req *http.Request, tooLate *atomic.Bool) *http.Request {
 	req = req.WithContext(ctx)
 	if req.GetBody == nil || req.Body == http.NoBody {
 		return req
 	}
-	whole := req.GetBody
-	req.Body = timelyBody{req.Body, ctx, refused}
+	getBody := req.GetBody
+	req.Body = deadlineBody{req.Body, ctx, tooLate}
 	req.GetBody = func() (io.ReadCloser, error) { // net/http takes another connection
-		body, err := whole()
-		return timelyBody{body, ctx, refused}, err
+		body, err := getBody()
+		return deadlineBody{body, ctx, tooLate}, err
 	}
 	return req
 }
 
-// Read implements io.Reader.
-func (b timelyBody) Read(p []byte) (int, error) {
+func (b deadlineBody) Read(p []byte) (int, error) {
 	if end, ok := b.ctx.Deadline(); ok {
-		// Neither clock alone sees each way to stand still: that of a suspended machine
-		// stops, the other one can be set.
+		// Both clocks, because each misses something: the monotonic clock stops while the
+		// machine is suspended, and the wall clock can be set.
 		if now := time.Now(); now.After(end) || now.Round(0).After(end.Round(0)) {
-			b.refused.Store(true)
+			b.tooLate.Store(true)
 			return 0, errTooLate
 		}
 	}
@@ -137,21 +134,21 @@ func (b timelyBody) Read(p []byte) (int, error) {
 
 var errTooLate = errors.New("its time was over before it was sent: this process stood still")
 
-// dated is the time that the other side wrote on an answer, to the second below
-// (RFC 9110, 6.6.1), when it came, and what the machine's clock showed then.
+// dated is the Date of an answer, in whole seconds (RFC 9110, 6.6.1), when the answer came, and
+// what the wall clock showed then.
 type dated struct{ date, came, clock time.Time }
 
-// readClock takes the time from answers that are not errors: those may be a proxy's.
+// readClock reads the Date of answers that are not errors: an error may be a proxy's.
 func (s *sender) readClock(res *http.Response) {
 	if date, err := http.ParseTime(res.Header.Get("Date")); err == nil && res.StatusCode/100 == 2 && res.Header.Get("Age") == "" {
 		s.date.Store(&dated{date, time.Now(), s.now().Round(0)})
 	}
 }
 
-// begin begins the span of a request
-// (https://opentelemetry.io/docs/specs/semconv/http/http-spans/), named after what
-// it is for. Nothing of its headers or its body is in it.
-func begin(ctx context.Context, op string, req *http.Request) (context.Context, trace.Span) {
+// beginSpan begins the span of a request
+// (https://opentelemetry.io/docs/specs/semconv/http/http-spans/), named after its operation.
+// It has nothing of the header and the body.
+func beginSpan(ctx context.Context, op string, req *http.Request) (context.Context, trace.Span) {
 	caller := trace.SpanFromContext(ctx)
 	if !caller.IsRecording() {
 		return ctx, noop.Span{}
@@ -169,8 +166,8 @@ func begin(ctx context.Context, op string, req *http.Request) (context.Context, 
 		))
 }
 
-// answeredIn says how a request ended.
-func answeredIn(span trace.Span, r reply, err error) {
+// setResult adds to the span of a request how it ended.
+func setResult(span trace.Span, r reply, err error) {
 	if !span.IsRecording() {
 		return
 	}
@@ -182,11 +179,11 @@ func answeredIn(span trace.Span, r reply, err error) {
 	}
 	switch {
 	case err != nil:
-		kind := "other"
+		label := "other"
 		if e, ok := errors.AsType[*Error](err); ok {
-			kind = e.Label()
+			label = e.Label()
 		}
-		span.SetAttributes(attribute.String("error.type", kind))
+		span.SetAttributes(attribute.String("error.type", label))
 		span.SetStatus(codes.Error, err.Error())
 	case r.status >= 400:
 		span.SetAttributes(attribute.String("error.type", strconv.Itoa(r.status)))

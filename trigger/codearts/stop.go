@@ -7,8 +7,8 @@ import (
 	"net/http"
 )
 
-// Stop stops a build. A build that has ended already is a success. Stopping
-// twice does no harm, so the fate of an error is not FateUnknown.
+// Stop stops a build. It succeeds if the build has ended already. The fate of an error is not
+// FateUnknown: stopping twice does no harm.
 func (c *Client) Stop(ctx context.Context, jobID, buildNumber string) error {
 	const op = "stop build"
 	if err := checkBuild(op, jobID, buildNumber); err != nil {

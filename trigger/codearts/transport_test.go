@@ -339,9 +339,8 @@ func TestClockOfTheService(t *testing.T) {
 			}))
 			defer server.Close()
 			var jumped atomic.Int64
-			client := newClient(t, codearts.Options{Endpoint: server.URL, Now: func() time.Time {
-				return time.Now().Add(time.Duration(jumped.Load()))
-			}})
+			client := newClient(t, codearts.Options{Endpoint: server.URL})
+			codearts.SetClock(client, func() time.Time { return time.Now().Add(time.Duration(jumped.Load())) })
 			if _, known := client.Clock(); known {
 				t.Error("it is known before any answer")
 			}

@@ -110,9 +110,8 @@ func TestAnswers(t *testing.T) {
 				w.WriteHeader(test.status)
 				_, _ = io.WriteString(w, test.body)
 			})
-			client := newClient(t, codearts.Options{Endpoint: url, Now: func() time.Time {
-				return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-			}})
+			client := newClient(t, codearts.Options{Endpoint: url})
+			codearts.SetClock(client, at(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)))
 			number, err := client.RunJob(t.Context(), runBody(t))
 			if n := requests.Load(); n != 1 {
 				t.Errorf("%d requests, want 1", n)
@@ -135,7 +134,7 @@ func TestAnswers(t *testing.T) {
 			reason := gocmp.Or(test.reason, map[codearts.Fate]string{
 				codearts.FateDead: "rejected", codearts.FateThrottled: "throttled", codearts.FateUnknown: "unavailable",
 			}[test.fate])
-			if got := e.Reason(); got != reason || !slices.Contains(codearts.Reasons(), got) {
+			if got := e.Reason(); got != reason || !slices.Contains(codearts.Reasons, got) {
 				t.Errorf("reason %q, want %q", got, reason)
 			}
 			if number != "" {

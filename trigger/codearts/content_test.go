@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 )
 
-func FuzzParseAnswer(f *testing.F) {
+func FuzzParseContent(f *testing.F) {
 	for _, s := range []string{
 		``, `null`, `{}`, `[]`, `"x"`, `<html><title>x</title>`, "<TITLE>\u0130</title>", `{"actual_build_number":"20"}`,
 		`{"result":{"actual_build_number":20}}`, `{"error":{"code":1,"reason":"x"},"status":"error"}`,
@@ -23,7 +23,7 @@ func FuzzParseAnswer(f *testing.F) {
 		f.Add(s, 500)
 	}
 	f.Fuzz(func(t *testing.T, body string, status int) {
-		a := parseAnswer([]byte(body))
+		a := parseContent([]byte(body))
 		e := answered("run job", status, a, "", 0)
 		if s := e.Error(); !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) || len(s) > 4<<10 {
 			t.Errorf("error is not one clean, short line: %q", s)
@@ -69,7 +69,7 @@ func TestParseTime(t *testing.T) {
 }
 
 func TestText(t *testing.T) {
-	a := parseAnswer([]byte(`{"a":" ","b":12345678901234567890,"c":"x"}`))
+	a := parseContent([]byte(`{"a":" ","b":12345678901234567890,"c":"x"}`))
 	if got := text(a.object, "missing", "a", "b", "c"); got != "12345678901234567890" {
 		t.Errorf("got %q", got)
 	}
@@ -127,7 +127,7 @@ func TestAnswerWithoutSecrets(t *testing.T) {
 		"a password in text":         password,
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := parseAnswer([]byte(body), token, password)
+			a := parseContent([]byte(body), token, password)
 			for _, text := range []string{a.code, a.message, a.requestID} {
 				for _, secret := range []string{token, password, reversed(token)} {
 					for i := range len(secret) - 4 {
@@ -150,7 +150,7 @@ func TestAnswerWithoutSecrets(t *testing.T) {
 		"nor is what looks like three characters in hexadecimal": {"the job f9d64d49496c615f46 does not exist", token},
 	} {
 		t.Run(phrase, func(t *testing.T) {
-			if a := parseAnswer([]byte(echoed(c.message)), c.secret); a.code != "X.1" || a.message != c.message {
+			if a := parseContent([]byte(echoed(c.message)), c.secret); a.code != "X.1" || a.message != c.message {
 				t.Errorf("code %q, message %q", a.code, a.message)
 			}
 		})

@@ -1,0 +1,138 @@
+package codearts
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"unicode"
+)
+
+// content is what the body of an answer says, in whichever shape: flat or under "result", an
+// error_code, an error object, or a JSON string that holds JSON.
+type content struct {
+	object      map[string]any // nil if the body holds no JSON object
+	buildNumber string
+	code        string
+	message     string
+	requestID   string
+}
+
+// parseContent never fails: object is nil for a body that it does not understand. Texts that
+// repeat a secret are hidden, see hide.
+func parseContent(body []byte, secrets ...string) content {
+	object, ok := decodeObject(body, 2)
+	if !ok {
+		switch body = bytes.TrimSpace(body); {
+		case len(body) == 0:
+			return content{}
+		case body[0] == '<':
+			return content{message: "a page instead of JSON"}
+		}
+		return content{message: "something else than a JSON object"}
+	}
+	c := content{object: object, buildNumber: text(object, "actual_build_number")}
+	if result, ok := object["result"].(map[string]any); ok && c.buildNumber == "" {
+		c.buildNumber = text(result, "actual_build_number")
+	}
+	c.code = text(object, "error_code", "err_code", "errorCode")
+	c.message = text(object, "error_msg", "errorMsg", "message")
+	switch e := object["error"].(type) {
+	case map[string]any:
+		if c.code == "" {
+			c.code = text(e, "code", "error_code")
+		}
+		if c.message == "" {
+			c.message = text(e, "message", "reason", "error_msg")
+		}
+	case string:
+		if c.message == "" {
+			c.message = e
+		}
+	}
+	c.code = identifier(c.code, secrets)
+	c.message = oneLine(hide(c.message, secrets), 500)
+	c.requestID = identifier(text(object, "request_id"), secrets)
+	return c
+}
+
+// failed reports whether the body says that the call failed, whatever the status.
+func (c content) failed() bool {
+	if c.code != "" || c.object == nil {
+		return true
+	}
+	switch c.object["error"].(type) {
+	case nil:
+	case string:
+		if c.object["error"] != "" {
+			return true
+		}
+	default:
+		return true
+	}
+	switch strings.ToLower(text(c.object, "status")) {
+	case "error", "fail", "failed":
+		return true
+	}
+	return false
+}
+
+// decodeObject decodes a JSON object, or a JSON string that holds one, in up to depth
+// strings.
+func decodeObject(body []byte, depth int) (map[string]any, bool) {
+	d := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil || d.More() {
+		return nil, false
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		return v, true
+	case string:
+		if depth > 0 {
+			return decodeObject([]byte(v), depth-1)
+		}
+	}
+	return nil, false
+}
+
+// text gives the first of the named members that is a string or a number, and is not empty.
+func text(object map[string]any, names ...string) string {
+	for _, name := range names {
+		switch v := object[name].(type) {
+		case string:
+			if s := strings.TrimSpace(v); s != "" {
+				return s
+			}
+		case json.Number:
+			return v.String()
+		}
+	}
+	return ""
+}
+
+// oneLine makes the text of others fit to be logged and shown: printable, on one line, with
+// at most limit characters. Unlike printable.Text it drops what does not print: these are
+// sentences, of which nobody needs the escapes.
+func oneLine(s string, limit int) string {
+	var b strings.Builder
+	n, space := 0, false
+	for _, r := range strings.ToValidUTF8(s, "\uFFFD") {
+		if !unicode.IsPrint(r) || unicode.IsSpace(r) {
+			space = b.Len() > 0
+			continue
+		}
+		if n >= limit {
+			b.WriteRune('…')
+			break
+		}
+		if space {
+			b.WriteByte(' ')
+			n++
+			space = false
+		}
+		b.WriteRune(r)
+		n++
+	}
+	return b.String()
+}
