@@ -62,7 +62,7 @@ app.kubernetes.io/component: bridge
 {{- range $name, $content := .Values.rules.files -}}
 {{- $_ := set $files $name (ternary $content (toYaml $content) (kindIs "string" $content)) -}}
 {{- end -}}
-{{- toYaml (default (dict "rules.yaml" "# Nobody is believed and nothing is built: set rules.files of the chart.\nversion: 1\n") $files) -}}
+{{- toYaml (default (dict "rules.yaml" "# Nobody is let in and nothing is built: set rules.files of the chart.\nversion: 1\n") $files) -}}
 {{- end -}}
 
 {{/* The volume that holds the rules, without its name. It is mounted whole: a subPath would never change. */}}
