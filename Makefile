@@ -99,11 +99,13 @@ kill: ## Kill real processes ROUNDS times under load, and count DELIVERIES
 	$(GO) test ./cmd/internal/e2e/kill -count=1 -v -timeout 2h -rounds $(ROUNDS) -deliveries $(DELIVERIES)
 
 .PHONY: lint
-lint: $(GOLANGCI) ## Check formatting, module files and code
+lint: $(GOLANGCI) ## Check formatting, module files, code and the lines of Markdown
 	$(GO) mod tidy -diff
 	$(GO) vet ./...
 	$(GOLANGCI) fmt --diff
 	$(GOLANGCI) run
+	@git ls-files '*.md' | LC_ALL=C xargs awk '/^ *```/ {console = /console/} {line = $$0; gsub(/[\200-\277]/, "", line)} \
+		length(line) > 120 && !console {print FILENAME ":" FNR ": more than 120 characters"; bad = 1} END {exit bad}'
 
 .PHONY: fmt
 fmt: $(GOLANGCI) ## Format all Go files
