@@ -4,9 +4,9 @@
 #
 #   sqlite-to-postgres.sh buildbridge.db postgres://user@host:5432/name
 #
-# Needs sqlite3 and psql. The bridge must be stopped. All is copied or nothing.
+# Needs sqlite3 and psql. The bridge must be stopped. It copies all rows or none.
 set -eu
-umask 077 # what it makes holds bodies of private repositories
+umask 077 # the copies hold bodies of private repositories
 if [ $# -ne 2 ]; then
 	echo "usage: $0 buildbridge.db postgres://user@host:5432/name" >&2
 	exit 2
@@ -16,12 +16,25 @@ if [ ! -f "$from" ]; then
 	echo "$from: no such file" >&2
 	exit 1
 fi
-# The bridge holds this lock as long as it runs. It is beside the file itself, not
+# The bridge holds this lock while it runs. The lock is beside the file itself, not
 # beside a link to it.
 from=$(readlink -f "$from")
 exec 9>>"$from.lock"
 if ! flock -n 9; then
 	echo "$from is in use: stop the bridge first" >&2
+	exit 1
+fi
+
+# ask QUERY asks the Postgres database.
+ask() {
+	psql -X -q -A -t -v ON_ERROR_STOP=1 -c "$1" "$to"
+}
+if [ "$(ask "SELECT to_regclass('deliveries') IS NULL OR to_regclass('builds') IS NULL")" != f ]; then
+	echo "the Postgres database has no tables yet: start the bridge on it once, and stop it" >&2
+	exit 1
+fi
+if [ "$(ask 'SELECT EXISTS (SELECT FROM deliveries) OR EXISTS (SELECT FROM builds)')" != f ]; then
+	echo "the Postgres database has deliveries or builds already: nothing is copied" >&2
 	exit 1
 fi
 csv=$(mktemp -d)
@@ -31,8 +44,8 @@ trap 'rm -rf "$csv"' EXIT
 	for table in deliveries builds; do
 		# Columns that are computed from others are not among these.
 		columns=$(sqlite3 "$from" "SELECT group_concat(name) FROM pragma_table_info('$table')")
-		# Postgres reads binary data as \x and digits, and 0 and 1 as booleans. What the
-		# process held that is gone is nobody's now, and due.
+		# Postgres reads binary data as \x and digits, and 0 and 1 as booleans. No process
+		# has a lease any more: those builds are due at once.
 		values=$(
 			sqlite3 "$from" <<-SQL
 				SELECT group_concat(CASE

@@ -133,13 +133,16 @@ func TestMoveFromSQLiteToPostgres(t *testing.T) {
 		UPDATE builds SET state = 'dead', reason = 'no permission', due_at = 0 WHERE seq = 16;
 		UPDATE builds SET state = 'superseded', superseded_by = 'another', due_at = 0 WHERE seq = 17;
 		UPDATE builds SET state = 'dry_run', due_at = 0 WHERE seq = 18`)
+	if out, err := w.move(t, "buildbridge.db", postgres); err == nil || !strings.Contains(out, "no tables yet") {
+		t.Errorf("it is moved where no tables are: %v, %s", err, out)
+	}
 	w.serve("--database", postgres).term() // makes the tables
 	out, err := w.move(t, "buildbridge.db", postgres)
 	if err != nil || !strings.Contains(out, "18 deliveries, 18 builds, of which 12 are not resolved yet") {
 		t.Fatalf("move: %v, %s", err, out)
 	}
-	if out, err := w.move(t, "buildbridge.db", postgres); err == nil {
-		t.Errorf("it is moved twice: %s", out)
+	if out, err := w.move(t, "buildbridge.db", postgres); err == nil || !strings.Contains(out, "nothing is copied") {
+		t.Errorf("it is moved twice: %v, %s", err, out)
 	}
 	for _, table := range []string{"deliveries", "builds"} {
 		if was, is := w.rows(postgres, table); was != is {

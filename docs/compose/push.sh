@@ -1,6 +1,6 @@
 #!/bin/sh
-# push.sh [COUNT]: sends signed pushes and tags to the bridge of compose.yaml, and of
-# every ten one with a wrong signature, one that nothing builds and one twice.
+# push.sh [COUNT] sends signed pushes and tags to the bridge of compose.yaml. Of every
+# ten, one has a wrong signature, one builds nothing, and one is sent twice.
 set -eu
 cd "$(dirname "$0")"
 . ./.env

@@ -9,7 +9,7 @@
 {{- default $full .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* What selects the pods. It never changes: a Deployment's selector cannot. */}}
+{{/* What selects the pods. It never changes, because the selector of a Deployment cannot. */}}
 {{- define "buildbridge.selector" -}}
 app.kubernetes.io/name: {{ include "buildbridge.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -25,7 +25,7 @@ app.kubernetes.io/component: bridge
   "app.kubernetes.io/instance" $root.Release.Name
   "app.kubernetes.io/component" (index . 1)
   "app.kubernetes.io/managed-by" $root.Release.Service -}}
-{{- /* Of the image in use. A digest does not tell it, and not every tag can be a label. */ -}}
+{{- /* The version of the image in use. A digest does not tell it, and not every tag can be a label. */ -}}
 {{- $version := default (ternary "" $root.Chart.AppVersion (ne $root.Values.image.digest "")) $root.Values.image.tag -}}
 {{- if regexMatch "^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$" $version -}}
 {{- $_ := set $labels "app.kubernetes.io/version" $version -}}
@@ -65,7 +65,7 @@ app.kubernetes.io/component: bridge
 {{- toYaml (default (dict "rules.yaml" "# Nobody is let in and nothing is built: set rules.files of the chart.\nversion: 1\n") $files) -}}
 {{- end -}}
 
-{{/* The volume that holds the rules, without its name. It is mounted whole: a subPath would never change. */}}
+{{/* The volume that holds the rules, without its name. It is mounted as a whole, because a subPath never changes. */}}
 {{- define "buildbridge.rulesVolume" -}}
 {{- if .Values.rules.volume -}}
 {{ toYaml .Values.rules.volume }}

@@ -2,13 +2,13 @@
 {{- define "buildbridge.pod" -}}
 {{- $fullname := include "buildbridge.fullname" . -}}
 {{- $postgres := eq .Values.database.type "postgres" -}}
-{{- /* Time for load balancers to learn that a pod goes; pointless where no other pod could take the delivery. */ -}}
+{{- /* Time for load balancers to notice that a pod stops. Not needed if no other pod can take the delivery. */ -}}
 {{- $drain := ternary 5 0 $postgres -}}
 metadata:
-  {{- /* Nothing of the chart's version, which would restart the pods. */}}
+  {{- /* Without the chart's version, which would restart the pods. */}}
   labels: {{- toYaml (mergeOverwrite (include "buildbridge.selector" . | fromYaml) .Values.commonLabels .Values.podLabels) | nindent 4 }}
   {{- $annotations := dict "kubectl.kubernetes.io/default-container" "buildbridge" }}
-  {{- /* What is read at the start alone. Rules and files are read again when they change. */ -}}
+  {{- /* What the bridge reads at its start only. It reads rules and files again when they change. */ -}}
   {{- with .Values.secrets.env }}
   {{- $_ := set $annotations "checksum/secrets" (toJson . | sha256sum) }}
   {{- end }}
