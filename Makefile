@@ -49,8 +49,8 @@ $(eval $(call go-tool,HELM,helm.sh/helm/v3/cmd/helm,v3.22.0))
 $(eval $(call go-tool,HELM_UNITTEST,github.com/helm-unittest/helm-unittest/cmd/helm-unittest,v1.0.0))
 $(eval $(call go-tool,HELM_DOCS,github.com/norwoodj/helm-docs/cmd/helm-docs,v1.14.2))
 $(eval $(call go-tool,KUBECONFORM,github.com/yannh/kubeconform/cmd/kubeconform,v0.7.0))
+$(eval $(call go-tool,GOVULNCHECK,golang.org/x/vuln/cmd/govulncheck,v1.9.0))
 $(eval $(call go-tool,CONTROLLER_GEN,sigs.k8s.io/controller-tools/cmd/controller-gen,v0.23.0))
-$(eval $(call go-tool,GORELEASER,github.com/goreleaser/goreleaser/v2,v2.15.1))
 
 CHART           := charts/buildbridge
 HELM_DOCS_FLAGS := --log-level warning --sort-values-order file --chart-search-root $(CHART)
@@ -61,9 +61,11 @@ HELM_DOCS_FLAGS := --log-level warning --sort-values-order file --chart-search-r
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
+BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w $(if $(VERSION),-X main.version=$(VERSION)) $(if $(REVISION),-X main.revision=$(REVISION))'
+
 .PHONY: build
 build: ## Build ./buildbridge, static; VERSION=v1.2.3 names the version
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w $(if $(VERSION),-X main.version=$(VERSION)) $(if $(REVISION),-X main.revision=$(REVISION))' -o buildbridge ./cmd/buildbridge
+	$(BUILD) -o buildbridge ./cmd/buildbridge
 
 # What is called docker, podman or buildah: their build takes the same flags.
 ENGINE     ?= $(firstword $(foreach e,docker podman buildah,$(shell command -v $(e) >/dev/null && echo $(e))))
@@ -75,15 +77,26 @@ image: ## Build the container image IMAGE:VERSION; ENGINE=podman, IMAGEFLAGS='--
 	$(or $(ENGINE),$(error no docker, podman or buildah here)) build $(IMAGEFLAGS) -t $(IMAGE):$(or $(VERSION),devel) \
 		--build-arg VERSION=$(or $(VERSION),devel) --build-arg REVISION=$(or $(REVISION),unknown) .
 
-RELEASE = REVISION='$(REVISION)' COMMIT_TIME=$$(git log -1 --format=%ct) COMMIT_DATE=$$(git log -1 --format=%cI) $(GORELEASER) release --clean
-
-.PHONY: snapshot
-snapshot: $(GORELEASER) ## Build the archives of a release into dist/, from what is there
-	$(RELEASE) --snapshot
+# The archives of a release. The same commit gives the same bytes, with the same Go and GNU tar.
+DIST      ?= dist
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
+PACKED    := README.md LICENSE CHANGELOG.md rules.yaml docs/systemd/buildbridge.service docs/sqlite-to-postgres.sh
 
 .PHONY: release
-release: $(GORELEASER) ## Build them from the tag of the commit that is checked out
-	$(RELEASE)
+release: VERSION := $(or $(VERSION),$(shell git describe --tags --exact-match 2>/dev/null))
+release: ## Build archives and checksums into DIST, of the tag that is checked out or VERSION=v1.2.3
+	@: $(or $(VERSION),$(error no tag is checked out: make release VERSION=v1.2.3))
+	rm -rf '$(DIST)'
+	for platform in $(PLATFORMS); do \
+		name=buildbridge_$(VERSION:v%=%)_$${platform/\//_}; \
+		mkdir -p "$(DIST)/$$name"; \
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} $(BUILD) -o "$(DIST)/$$name/buildbridge" ./cmd/buildbridge; \
+		cp $(PACKED) "$(DIST)/$$name"; \
+		tar -C '$(DIST)' -c --format=gnu --sort=name --mtime="@$$(git log -1 --format=%ct)" --owner=root:0 --group=root:0 \
+			--mode=u=rwX,go=rX "$$name" | gzip -9n >"$(DIST)/$$name.tar.gz"; \
+		rm -r "$(DIST)/$$name"; \
+	done
+	cd '$(DIST)' && sha256sum -- *.tar.gz >checksums.txt
 
 .PHONY: test
 test: ## Run all tests, with the race detector where there is a C compiler
@@ -106,6 +119,15 @@ lint: $(GOLANGCI) ## Check formatting, module files, code and the lines of Markd
 	$(GOLANGCI) run
 	@git ls-files '*.md' | LC_ALL=C xargs awk '/^ *```/ {console = /console/} {line = $$0; gsub(/[\200-\277]/, "", line)} \
 		length(line) > 120 && !console {print FILENAME ":" FNR ": more than 120 characters"; bad = 1} END {exit bad}'
+
+.PHONY: vuln
+vuln: $(GOVULNCHECK) ## Look for known vulnerabilities, where their database can be reached
+	@status=0; said=$$($(GOVULNCHECK) ./... 2>&1) || status=$$?; printf '%s\n' "$$said"; \
+	if [[ $$status != 0 && $$said == *'fetching vulnerabilities: '* ]]; then \
+		printf '\n!!! The database of vulnerabilities cannot be reached: NOTHING was checked.\n\n' >&2; \
+	else \
+		exit $$status; \
+	fi
 
 .PHONY: fmt
 fmt: $(GOLANGCI) ## Format all Go files
