@@ -24,7 +24,7 @@ func warnTwins(rules []draft) {
 			j := &r.jobs[i]
 			field := fmt.Sprintf("jobs[%d].job_id", i)
 			if k := slices.IndexFunc(r.jobs[:i], func(earlier job) bool { return j.sameBuild(&earlier) }); k >= 0 {
-				d.warn(d.doc.Jobs[i].At, field, "jobs[%d] runs the same job with the same parameters: every event makes two builds", k)
+				d.warn(d.jobs[i].At, field, "jobs[%d] runs the same job with the same parameters: every event makes two builds", k)
 			}
 			key := target{j.target, j.id}
 			for _, other := range groups[key] {
@@ -35,7 +35,7 @@ func warnTwins(rules []draft) {
 					continue
 				}
 				if event := meet(r, other); event != "" {
-					d.warn(d.doc.Jobs[i].At, field, "rule %q runs the same job for %s: that makes two builds", other.name, event)
+					d.warn(d.jobs[i].At, field, "rule %q runs the same job for %s: that makes two builds", other.name, event)
 					break
 				}
 			}

@@ -39,7 +39,7 @@ func warnMarkers(rules []draft) {
 	if jobs > 1 {
 		others = fmt.Sprintf(" (and %d more jobs)", jobs-1)
 	}
-	first.warn(first.doc.Jobs[where].At, fmt.Sprintf("jobs[%d].marker", where),
+	first.warn(first.jobs[where].At, fmt.Sprintf("jobs[%d].marker", where),
 		"neither marker nor a parameter from the event%s: if the answer to a call is lost, a person's build of the same commit "+
 			"may be taken for this one. Name a parameter of the job here", others)
 }

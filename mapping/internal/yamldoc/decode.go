@@ -19,10 +19,11 @@ const (
 )
 
 // Decode fills the struct of a map with the document, and gives all faults of it. What
-// is at fault is left out.
+// is at fault is left out. It can be called once: the syntax tree is large, and not kept.
 func (f *File) Decode(s *Schema, into interface{ object() *Object }) []Fault {
 	d := &decoder{file: f, schema: s, anchors: map[string]ast.Node{}}
 	d.decode(into)
+	f.root = nil
 	return d.faults
 }
 
