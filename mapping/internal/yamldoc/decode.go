@@ -148,8 +148,8 @@ func (d *decoder) expand(values int, n ast.Node) bool {
 	return d.expanded <= maxExpanded
 }
 
-// value decodes one node into v. Faults of a value behind an alias are told at the
-// alias.
+// value decodes one node into v. A fault of the value that an alias stands for is told
+// at the alias.
 func (d *decoder) value(n ast.Node, v reflect.Value, f *Field) {
 	where := at(n)
 	n, leave, ok := d.resolve(n)
