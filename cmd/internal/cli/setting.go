@@ -13,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"buildbridge/mapping"
+	"buildbridge/mapping/notation"
 )
 
 // text is a kind of flag or argument whose value is parsed from one text. Its name stands
@@ -68,14 +69,11 @@ func checkMinimum(flag *kong.Flag) error {
 
 // parsePrefix parses a CIDR; an address is a CIDR of its own.
 func parsePrefix(given string) (netip.Prefix, error) {
-	if addr, err := netip.ParseAddr(given); err == nil {
-		return netip.PrefixFrom(addr, addr.BitLen()), nil
-	}
-	prefix, err := netip.ParsePrefix(given)
-	if err != nil {
+	prefix, ok := notation.Prefix(given)
+	if !ok {
 		return netip.Prefix{}, fmt.Errorf("%q is neither an address nor a CIDR", given)
 	}
-	return prefix.Masked(), nil
+	return prefix, nil
 }
 
 // checkAddress returns an error if a flag's value is no address to listen on.
@@ -92,17 +90,10 @@ func checkAddress(flag, given string) error {
 	return fmt.Errorf("%s: %q is no address to listen on: want host:port, such as %s", flag, given, example)
 }
 
-const day = 24 * time.Hour
-
 // parseAge parses a duration that may be given in days.
 func parseAge(given string) (time.Duration, error) {
-	if days, ok := strings.CutSuffix(given, "d"); ok {
-		if n, err := strconv.ParseUint(days, 10, 64); err == nil && n <= uint64(math.MaxInt64/day) {
-			return time.Duration(n) * day, nil
-		}
-	}
-	age, err := time.ParseDuration(given)
-	if err != nil || age < 0 {
+	age, ok := notation.Duration(given)
+	if !ok && given != "0" {
 		return 0, fmt.Errorf("%q is no time to keep something: want days or hours, such as 30d or 36h, or 0 for ever", given)
 	}
 	return age, nil
@@ -121,20 +112,13 @@ func parseMoment(given string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q is neither how long ago, such as 90m or 7d, nor a time such as 2026-01-31T08:00:00Z or 2026-01-31", given)
 }
 
-// parseSize parses a number of bytes, in the units that programs count memory in.
+// parseSize parses a number of bytes, at least one.
 func parseSize(given string) (int64, error) {
-	number, unit := given, int64(1)
-	for suffix, bytes := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
-		if cut, ok := strings.CutSuffix(number, suffix); ok {
-			number, unit = cut, bytes
-			break
-		}
-	}
-	n, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || n <= 0 || n > math.MaxInt64/unit {
+	size, ok := notation.Size(given)
+	if !ok || size == 0 {
 		return 0, fmt.Errorf("%q is no size: want bytes, or text such as 256MiB", given)
 	}
-	return n * unit, nil
+	return size, nil
 }
 
 // parseTokenRef parses where a token is, env:NAME or file:PATH. The result is zero for

@@ -37,7 +37,7 @@ func TestAge(t *testing.T) {
 		"for ever, in days":   {"0d", 0},
 		"less than nothing":   {"-1h", -1},
 		"days below nothing":  {"-1d", -1},
-		"half a day":          {"0.5d", -1},
+		"half a day":          {"0.5d", 12 * time.Hour},
 		"more than there are": {"106752d", -1},
 		"no unit of time":     {"30", -1},
 		"no time":             {"soon", -1},
