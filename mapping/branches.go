@@ -14,7 +14,7 @@ func (s scope) branchesClause(list yamldoc.Texts) clause {
 	if patterns == nil {
 		return nil
 	}
-	return branchesClause{patterns}
+	return &branchesClause{patterns}
 }
 
 // noBranch says why a pattern matches no branch, "" if it may match one.
@@ -25,14 +25,14 @@ func noBranch(pattern string) string {
 	return ""
 }
 
-func (c branchesClause) holds(ev subject) bool { return c.match(ev.Branch) }
+func (c *branchesClause) holds(ev subject) bool { return c.match(ev.Branch) }
 
-func (c branchesClause) why(ev subject) string {
+func (c *branchesClause) why(ev subject) string {
 	return c.globs.why("push.branches", ev.Branch, ev.Branch)
 }
 
-func (c branchesClause) meets(other clause) bool {
-	o, _ := other.(branchesClause)
+func (c *branchesClause) meets(other clause) bool {
+	o, _ := other.(*branchesClause)
 	_, ok := common(c.globs, o.globs)
 	return ok
 }

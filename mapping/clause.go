@@ -60,7 +60,7 @@ func firstFailed(clauses []clause, ev subject) clause {
 	return nil
 }
 
-// find gives the clause of one type, or its zero value if there is none.
+// find gives the clause of one type, or nil if there is none.
 func find[C clause](clauses []clause) C {
 	for _, c := range clauses {
 		if found, ok := c.(C); ok {

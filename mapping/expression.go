@@ -100,7 +100,7 @@ func matchesGlob(s, pattern ref.Val) ref.Val {
 	if refused := refuse("matchesGlob", []ref.Val{s, pattern}); refused != nil {
 		return refused
 	}
-	return types.Bool(glob{pattern: p}.match(string(s.(types.String))))
+	return types.Bool((&glob{pattern: p}).match(string(s.(types.String))))
 }
 
 // guard bounds what one call of the strings extension can do.

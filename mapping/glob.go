@@ -21,9 +21,10 @@ const (
 // glob is one pattern of an ordered list.
 type glob struct {
 	pattern string // without the leading !
-	exclude bool
-	literal bool // has no special characters
-	misses  bool // never matches what it is compared with
+	prefix  string // what every name that matches begins with
+	exclude bool   // begins with !
+	literal bool   // has no special characters
+	misses  bool   // never matches what it is compared with
 }
 
 func newGlob(pattern string) (glob, error) {
@@ -32,7 +33,8 @@ func newGlob(pattern string) (glob, error) {
 	if err := checkGlob(g.pattern); err != nil {
 		return glob{}, err
 	}
-	g.literal = literalPrefix(g.pattern) == g.pattern
+	g.prefix = literalPrefix(g.pattern)
+	g.literal = g.prefix == g.pattern
 	return g, nil
 }
 
@@ -133,14 +135,14 @@ func literalPrefix(pattern string) string {
 	return strings.TrimSuffix(pattern[:i], "/") // a/** and a/{**,b} match "a" as well
 }
 
-func (g glob) match(name string) bool {
+func (g *glob) match(name string) bool {
 	if g.literal {
 		return g.pattern == name
 	}
-	return doublestar.MatchUnvalidated(g.pattern, name)
+	return strings.HasPrefix(name, g.prefix) && doublestar.MatchUnvalidated(g.pattern, name)
 }
 
-func (g glob) String() string {
+func (g *glob) String() string {
 	if g.exclude {
 		return "!" + g.pattern
 	}
@@ -156,12 +158,12 @@ func (gs globs) match(name string) bool {
 	return ok
 }
 
-// decide says whether the list takes name, and which pattern decided: -1 if
-// none matched.
+// decide says whether the list takes name, and which pattern decided, -1 if none
+// matched.
 func (gs globs) decide(name string) (bool, int) {
-	for i, g := range slices.Backward(gs) {
-		if g.match(name) {
-			return !g.exclude, i
+	for i := len(gs) - 1; i >= 0; i-- {
+		if gs[i].match(name) {
+			return !gs[i].exclude, i
 		}
 	}
 	return gs.startsFromAll(), -1
@@ -190,13 +192,13 @@ func (gs globs) empty() bool {
 }
 
 func (gs globs) excludesAll() bool {
-	return len(gs) > 0 && gs[len(gs)-1] == glob{pattern: "**", exclude: true}
+	return len(gs) > 0 && gs[len(gs)-1].exclude && gs[len(gs)-1].pattern == "**"
 }
 
 // why says why the list does not take name. shown is the name as the host wrote it.
 func (gs globs) why(field, name, shown string) string {
 	if _, i := gs.decide(name); i >= 0 {
-		return fmt.Sprintf("%s: %q is excluded by %q", field, clip(shown), gs[i])
+		return fmt.Sprintf("%s: %q is excluded by %q", field, clip(shown), &gs[i])
 	}
 	return fmt.Sprintf("%s: %q matches none of %s", field, clip(shown), gs)
 }

@@ -28,7 +28,7 @@ func newIndex(rules []*rule) index {
 			case g.literal:
 				x.add(x.literal, g.pattern, id)
 			default:
-				x.add(x.prefix, literalPrefix(g.pattern), id)
+				x.add(x.prefix, g.prefix, id)
 			}
 		}
 	}

@@ -35,9 +35,9 @@ func TestIndexFindsAll(t *testing.T) {
 				}
 				repository = append(repository, g)
 			}
-			r := &rule{name: strconv.Itoa(i), clauses: []clause{whenClause{push: []clause{}}}, jobs: []job{{id: jobA}}}
+			r := &rule{name: strconv.Itoa(i), clauses: []clause{&whenClause{push: []clause{}}}, jobs: []job{{id: jobA}}}
 			if repository != nil {
-				r.clauses = slices.Insert(r.clauses, 0, clause(repositoryClause{repository}))
+				r.clauses = slices.Insert(r.clauses, 0, clause(&repositoryClause{repository}))
 			}
 			rules = append(rules, r)
 		}

@@ -15,7 +15,7 @@ type pathsClause struct {
 }
 
 func (s scope) pathsClause(doc *pushDocument) clause {
-	c := pathsClause{
+	c := &pathsClause{
 		paths:       s.globs(doc.Paths, "when.push.paths", newGlob, noPath),
 		ignore:      s.globs(doc.PathsIgnore, "when.push.paths_ignore", newGlob, noPath),
 		skipUnknown: doc.UnknownPaths.Value == "skip",
@@ -40,7 +40,7 @@ func noPath(pattern string) string {
 	return ""
 }
 
-func (c pathsClause) holds(ev subject) bool {
+func (c *pathsClause) holds(ev subject) bool {
 	if !ev.FilesComplete {
 		return !c.skipUnknown
 	}
@@ -52,9 +52,9 @@ func (c pathsClause) holds(ev subject) bool {
 	return false
 }
 
-func (c pathsClause) ignored(file string) bool { return c.ignore != nil && c.ignore.match(file) }
+func (c *pathsClause) ignored(file string) bool { return c.ignore != nil && c.ignore.match(file) }
 
-func (c pathsClause) why(ev subject) string {
+func (c *pathsClause) why(ev subject) string {
 	if !ev.FilesComplete {
 		reason := "push.unknown_paths: skip, and the host did not send a complete list of changed files"
 		if ev.FilesUnknown != "" {
@@ -92,7 +92,7 @@ func names(files []string) string {
 	return strings.Join(shown, ", ")
 }
 
-func (c pathsClause) meets(other clause) bool {
-	o, _ := other.(pathsClause)
+func (c *pathsClause) meets(other clause) bool {
+	o, _ := other.(*pathsClause)
 	return !c.paths.empty() && slices.Equal(c.paths, o.paths) && slices.Equal(c.ignore, o.ignore)
 }

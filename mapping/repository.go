@@ -16,17 +16,16 @@ func (s scope) repositoryClause(list yamldoc.Texts) clause {
 	if patterns == nil {
 		return nil
 	}
-	return repositoryClause{patterns}
+	return &repositoryClause{patterns}
 }
 
 // newFoldedGlob makes a glob in lower case.
 func newFoldedGlob(pattern string) (glob, error) {
-	g, err := newGlob(pattern)
-	if err != nil {
+	if _, err := newGlob(pattern); err != nil {
 		return glob{}, err
 	}
-	g.pattern = strings.ToLower(g.pattern)
-	if err := checkGlob(g.pattern); err != nil {
+	g, err := newGlob(strings.ToLower(pattern))
+	if err != nil {
 		return glob{}, fmt.Errorf("compared without case, %w", err)
 	}
 	return g, nil
@@ -43,11 +42,11 @@ func noRepository(pattern string) string {
 	return ""
 }
 
-func (c repositoryClause) holds(ev subject) bool { return c.match(ev.repository) }
+func (c *repositoryClause) holds(ev subject) bool { return c.match(ev.repository) }
 
-func (c repositoryClause) why(ev subject) string {
+func (c *repositoryClause) why(ev subject) string {
 	return c.globs.why("repository", ev.repository, ev.Repository)
 }
 
 // meets is always true: rules are compared with those that name the same repository.
-func (c repositoryClause) meets(clause) bool { return true }
+func (*repositoryClause) meets(clause) bool { return true }

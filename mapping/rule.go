@@ -32,8 +32,15 @@ func (s scope) compile(doc *ruleDocument) *rule {
 	return r
 }
 
-func (r *rule) repository() globs { return find[repositoryClause](r.clauses).globs }
-func (r *rule) when() whenClause  { return find[whenClause](r.clauses) }
+func (r *rule) when() *whenClause { return find[*whenClause](r.clauses) }
+
+// repository gives the patterns of the repository; nil means all.
+func (r *rule) repository() globs {
+	if c := find[*repositoryClause](r.clauses); c != nil {
+		return c.globs
+	}
+	return nil
+}
 
 // matches says whether the rule builds an event. An error is the condition's: the rule
 // matches, and its builds are dead.

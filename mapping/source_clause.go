@@ -9,33 +9,33 @@ import (
 )
 
 // sourceClause is `source`: the names of the sources that an event may come from.
-type sourceClause []string
+type sourceClause struct{ names []string }
 
 // sourceClause takes the names that are written. Whether there are such sources is
 // known when all files are read.
 func (s scope) sourceClause(list yamldoc.Texts) clause {
-	var c sourceClause
+	c := new(sourceClause)
 	for _, t := range list {
 		if t.At.Known() {
-			c = append(c, t.Value)
+			c.names = append(c.names, t.Value)
 		}
 	}
-	if c == nil {
+	if c.names == nil {
 		return nil
 	}
 	return c
 }
 
-func (c sourceClause) holds(ev subject) bool { return slices.Contains(c, ev.Source) }
+func (c *sourceClause) holds(ev subject) bool { return slices.Contains(c.names, ev.Source) }
 
-func (c sourceClause) why(ev subject) string {
-	if len(c) == 1 {
-		return fmt.Sprintf("source: %q is not %s", clip(ev.Source), c[0])
+func (c *sourceClause) why(ev subject) string {
+	if len(c.names) == 1 {
+		return fmt.Sprintf("source: %q is not %s", clip(ev.Source), c.names[0])
 	}
-	return fmt.Sprintf("source: %q is none of [%s]", clip(ev.Source), strings.Join(clipList(c, 10), ", "))
+	return fmt.Sprintf("source: %q is none of [%s]", clip(ev.Source), strings.Join(clipList(c.names, 10), ", "))
 }
 
-func (c sourceClause) meets(other clause) bool {
-	o, _ := other.(sourceClause)
-	return slices.ContainsFunc(c, func(name string) bool { return slices.Contains(o, name) })
+func (c *sourceClause) meets(other clause) bool {
+	o, _ := other.(*sourceClause)
+	return slices.ContainsFunc(c.names, func(name string) bool { return slices.Contains(o.names, name) })
 }

@@ -14,7 +14,7 @@ func (s scope) tagsClause(list yamldoc.Texts) clause {
 	if patterns == nil {
 		return nil
 	}
-	return tagsClause{patterns}
+	return &tagsClause{patterns}
 }
 
 // noTag says why a pattern matches no tag, "" if it may match one.
@@ -25,12 +25,12 @@ func noTag(pattern string) string {
 	return ""
 }
 
-func (c tagsClause) holds(ev subject) bool { return c.match(ev.Tag) }
+func (c *tagsClause) holds(ev subject) bool { return c.match(ev.Tag) }
 
-func (c tagsClause) why(ev subject) string { return c.globs.why("tag.tags", ev.Tag, ev.Tag) }
+func (c *tagsClause) why(ev subject) string { return c.globs.why("tag.tags", ev.Tag, ev.Tag) }
 
-func (c tagsClause) meets(other clause) bool {
-	o, _ := other.(tagsClause)
+func (c *tagsClause) meets(other clause) bool {
+	o, _ := other.(*tagsClause)
 	_, ok := common(c.globs, o.globs)
 	return ok
 }

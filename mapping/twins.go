@@ -56,12 +56,12 @@ func meet(r, o *rule) string {
 	of := " of " + repository.name("any repository", "", "a repository that matches ")
 	a, b := r.when(), o.when()
 	if agree(a.push, b.push) {
-		if both, ok := common(find[branchesClause](a.push).globs, find[branchesClause](b.push).globs); ok {
+		if both, ok := common(a.branches(), b.branches()); ok {
 			return both.name("any push", "a push to ", "a push to a branch that matches ") + of
 		}
 	}
 	if agree(a.tag, b.tag) {
-		if both, ok := common(find[tagsClause](a.tag).globs, find[tagsClause](b.tag).globs); ok {
+		if both, ok := common(a.tags(), b.tags()); ok {
 			return both.name("any tag", "the tag ", "a tag that matches ") + of
 		}
 	}

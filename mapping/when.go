@@ -8,7 +8,7 @@ import "fmt"
 type whenClause struct{ push, tag []clause }
 
 func (s scope) whenClause(doc *whenDocument) clause {
-	var c whenClause
+	c := new(whenClause)
 	if doc == nil {
 		return c
 	}
@@ -25,7 +25,7 @@ func (s scope) whenClause(doc *whenDocument) clause {
 }
 
 // of gives what the rule asks of the events of a kind, nil if it is not for them.
-func (c whenClause) of(kind Kind) []clause {
+func (c *whenClause) of(kind Kind) []clause {
 	switch kind {
 	case Push:
 		return c.push
@@ -36,12 +36,12 @@ func (c whenClause) of(kind Kind) []clause {
 	}
 }
 
-func (c whenClause) holds(ev subject) bool {
+func (c *whenClause) holds(ev subject) bool {
 	clauses := c.of(ev.Kind)
 	return clauses != nil && firstFailed(clauses, ev) == nil
 }
 
-func (c whenClause) why(ev subject) string {
+func (c *whenClause) why(ev subject) string {
 	if failed := firstFailed(c.of(ev.Kind), ev); failed != nil {
 		return failed.why(ev)
 	}
@@ -55,7 +55,23 @@ func (c whenClause) why(ev subject) string {
 	return fmt.Sprintf("when: the event is a %s, and the rule has %s only", ev.Kind, kinds)
 }
 
-func (c whenClause) meets(other clause) bool {
-	o, _ := other.(whenClause)
+func (c *whenClause) meets(other clause) bool {
+	o, _ := other.(*whenClause)
 	return agree(c.push, o.push) || agree(c.tag, o.tag)
+}
+
+// branches gives the patterns of branches; nil means all.
+func (c *whenClause) branches() globs {
+	if branches := find[*branchesClause](c.push); branches != nil {
+		return branches.globs
+	}
+	return nil
+}
+
+// tags gives the patterns of tags; nil means all.
+func (c *whenClause) tags() globs {
+	if tags := find[*tagsClause](c.tag); tags != nil {
+		return tags.globs
+	}
+	return nil
 }
