@@ -1,7 +1,9 @@
 package handlers
 
 import (
+	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +11,7 @@ import (
 	"math"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,8 +22,7 @@ import (
 	"buildbridge/mapping"
 )
 
-// What became of a delivery. The values are the outcome of the answer and a
-// label of deliveries_total.
+// The outcomes of a delivery, in its answer and as a label of deliveries_total.
 const (
 	accepted    = "accepted"
 	ignored     = "ignored"
@@ -29,11 +31,11 @@ const (
 	unavailable = "unavailable"
 )
 
-// Why a delivery was rejected or is unavailable, or what is wrong with an accepted
-// one; an ignored one has the reason that mapping names. The values are the reason of
-// the answer and a label of deliveries_total.
+// The reasons why a delivery was rejected or is unavailable, or what is wrong with an
+// accepted one, in its answer and as a label of deliveries_total. The reasons of an
+// ignored one are in mapping.
 const (
-	deadOnArrival   = "dead_on_arrival"   // 202, and no build of it will be started
+	deadOnArrival   = "dead_on_arrival"   // 202: none of its builds will be started
 	malformed       = "malformed"         // 400
 	unauthenticated = "not_authenticated" // 401
 	address         = "address"           // 403
@@ -42,172 +44,194 @@ const (
 	tooLarge        = "too_large"         // 413
 	encoding        = "encoding"          // 415
 	rateLimit       = "rate_limit"        // 429
-	internal        = "internal"          // 503, a fault of ours
+	internal        = "internal"          // 503: a fault of buildbridge
 	notStored       = "not_stored"        // 503
 	queueFull       = "queue_full"        // 503
 	busy            = "busy"              // 503
 )
 
-// whatIsThere is what the public listener has.
-const whatIsThere = "a webhook is POST " + webhooks + "{source}, with the name of a source of the rules; there is nothing else here"
+const (
+	// whatIsThere says what the public listener has.
+	whatIsThere = "a webhook is POST " + webhooks + "{source}, with the name of a source of the rules; there is nothing else here"
+	// internalError is all that a caller is told of a fault of buildbridge.
+	internalError = "an error inside buildbridge: its log says which"
+	// internalRetryAfter is when a sender should try again after such a fault, which
+	// may have passed by then.
+	internalRetryAfter = time.Minute
+)
 
-// internalRetryAfter is what a sender is told after a fault of ours: it may be one
-// of a moment.
-const internalRetryAfter = time.Minute
-
-// answer is the body of every answer of the public listener. Which fields it
-// has depends on the outcome.
-type answer struct {
-	Delivery string `json:"delivery,omitempty"` // our id, where the delivery was decoded
-	Outcome  string `json:"outcome"`
+// Answer is the body of every answer of the public listener, and of the replay of a
+// delivery. The outcome decides which fields it has.
+type Answer struct {
+	Delivery string `json:"delivery,omitempty"` // the id that buildbridge gave it; "" if it was not decoded
+	Outcome  string `json:"outcome,omitempty"`  // never "" for a delivery
 	Reason   string `json:"reason,omitempty"`
-	Detail   string `json:"detail,omitempty"` // what the sender can mend
+	Detail   string `json:"detail,omitempty"` // what the sender can fix
 
 	Builds []mapping.BuildReceipt `json:"builds,omitempty"` // accepted
 	Of     string                 `json:"of,omitempty"`     // duplicate: the delivery whose builds were committed
-	Replay string                 `json:"replay,omitempty"` // duplicate: the command that runs it again
+	Replay string                 `json:"replay,omitempty"` // duplicate: the command that replays that one
 
 	// LeftOut is what else the delivery tells of, at most maxLeftOut: ignored and
 	// accepted.
 	LeftOut     []codehost.LeftOut `json:"left_out,omitempty"`
-	MoreLeftOut int                `json:"more_left_out,omitempty"` // beyond these
+	MoreLeftOut int                `json:"more_left_out,omitempty"` // how many more there are
 
 	Rules        []mapping.Verdict `json:"rules,omitempty"`          // ignored, no_match: at most maxVerdicts
-	RulesLeftOut int               `json:"rules_left_out,omitempty"` // beyond these
+	RulesLeftOut int               `json:"rules_left_out,omitempty"` // how many more there are
 
-	ReplayOf string `json:"replay_of,omitempty"` // the delivery that was decided anew
+	ReplayOf string `json:"replay_of,omitempty"` // the delivery that was replayed
 
-	status     int
-	retryAfter time.Duration // 0 for none
+	Status     int           `json:"-"` // of HTTP
+	RetryAfter time.Duration `json:"-"` // 0 for none
 }
 
-// refusal is an error that knows its answer. The wrapped error is for the log
-// alone; without one the log has what the sender is told.
-type refusal struct {
-	answer
-	err error // may be nil
+// Refusal is an error that has an answer.
+type Refusal struct {
+	Answer
+	Err error // for the log only; nil means that the log gets the detail
 }
 
-// Error implements error.
-func (r *refusal) Error() string {
-	if r.err == nil {
+func (r *Refusal) Error() string {
+	if r.Err == nil {
 		return cmp.Or(r.Detail, r.Reason)
 	}
-	return r.err.Error()
+	return r.Err.Error()
 }
 
-// Unwrap gives the internal error.
-func (r *refusal) Unwrap() error { return r.err }
+func (r *Refusal) Unwrap() error { return r.Err }
 
-func refuse(status int, reason, detail string, err error) *refusal {
-	return &refusal{answer: answer{status: status, Outcome: rejected, Reason: reason, Detail: detail}, err: err}
+// reject refuses a delivery.
+func reject(status int, reason, detail string, err error) *Refusal {
+	return &Refusal{Answer: Answer{Status: status, Outcome: rejected, Reason: reason, Detail: detail}, Err: err}
 }
 
-// answerTo turns an error into the answer for its sender. It is the only place
-// that does, and tells nothing of an error that is not a refusal.
-func answerTo(err error) answer {
-	if refused, ok := errors.AsType[*refusal](err); ok {
-		return refused.answer
+// answerTo turns an error into the answer of the public listener. It tells nothing of
+// an error that is no [Refusal].
+func answerTo(err error) Answer {
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
+		return refusal.Answer
 	}
-	if routing, ok := errors.AsType[*echo.HTTPError](err); ok {
-		switch routing.Code {
-		case http.StatusNotFound:
-			return answer{status: routing.Code, Outcome: rejected, Reason: noSource, Detail: whatIsThere}
-		case http.StatusMethodNotAllowed:
-			return answer{status: routing.Code, Outcome: rejected, Reason: method}
-		}
+	if routing, ok := errors.AsType[*echo.HTTPError](err); ok && routing.Code == http.StatusNotFound {
+		return Answer{Status: routing.Code, Outcome: rejected, Reason: noSource, Detail: whatIsThere}
 	}
 	// Not a 500: Azure DevOps, for one, sends nothing again after that.
-	return answer{
-		status: http.StatusServiceUnavailable, Outcome: unavailable, Reason: internal,
-		Detail: "an error inside buildbridge: its log says which", retryAfter: internalRetryAfter,
+	return Answer{
+		Status: http.StatusServiceUnavailable, Outcome: unavailable, Reason: internal, Detail: internalError, RetryAfter: internalRetryAfter,
 	}
 }
 
-// send writes an answer.
-func (s *Server) send(c echo.Context, a *answer) {
-	if a.retryAfter > 0 {
-		seconds := int(math.Ceil(a.retryAfter.Seconds()))
-		c.Response().Header().Set(echo.HeaderRetryAfter, strconv.Itoa(seconds))
-	}
-	s.sendJSON(c, a.status, a)
-}
-
-// sendJSON writes any answer, whole: with its length a client that is still sending
-// knows where it ends. That a client did not wait for it is no fault.
-func (s *Server) sendJSON(c echo.Context, status int, body any) {
-	text, err := json.Marshal(body)
-	if err == nil {
-		c.Response().Header().Set(echo.HeaderContentLength, strconv.Itoa(len(text)+1))
-		err = c.JSONBlob(status, append(text, '\n'))
-	}
-	if err != nil {
-		s.logger.LogAttrs(c.Request().Context(), slog.LevelDebug, "answer not sent", slog.String("error", err.Error()))
-	}
-}
-
-// answerError is the public listener's error handler, for what no webhook
-// answers: other paths.
-func (s *Server) answerError(err error, c echo.Context) {
-	a := answerTo(err)
-	s.logFault(c, a.status, err)
-	if !c.Response().Committed {
-		s.send(c, &a)
-	}
-}
-
-// answerAdminError is the admin listener's error handler.
-func (s *Server) answerAdminError(err error, c echo.Context) {
-	status, text := http.StatusInternalServerError, "an error inside buildbridge: its log says which"
-	if routing, ok := errors.AsType[*echo.HTTPError](err); ok {
-		switch status = routing.Code; status {
-		case http.StatusNotFound:
-			text = fmt.Sprintf("there is nothing at %s; here are %s", c.Request().URL.Path, strings.Join(s.adminPaths, ", "))
-		case http.StatusMethodNotAllowed:
-			text = c.Request().Method + " is not for this path"
-		default:
-			text = http.StatusText(status)
+// newRouter gives an Echo that answers errors, panics included. It logs those that are
+// faults of buildbridge.
+func newRouter(logger *slog.Logger, answer func(error, *http.Request) Answer, send func(echo.Context, Answer) error) *echo.Echo {
+	e := echo.New()
+	e.HTTPErrorHandler = func(err error, c echo.Context) {
+		a, ctx := answer(err, c.Request()), c.Request().Context()
+		if a.Status >= http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
+			logger.LogAttrs(ctx, slog.LevelError, "request failed", append(errorAttrs(err), slog.String("path", c.Path()))...)
+		}
+		if c.Response().Committed {
+			return
+		}
+		if err := send(c, a); err != nil {
+			logger.LogAttrs(ctx, slog.LevelDebug, "answer not sent", slog.String("error", err.Error()))
 		}
 	}
-	s.logFault(c, status, err)
-	if !c.Response().Committed {
-		s.sendJSON(c, status, map[string]string{"error": text})
-	}
+	e.Use(recovered)
+	return e
 }
 
-// logFault logs an error that is ours to mend.
-func (s *Server) logFault(c echo.Context, status int, err error) {
-	if status >= http.StatusInternalServerError {
-		attrs := append(failure(err), slog.String("path", c.Path()))
-		s.logger.LogAttrs(c.Request().Context(), slog.LevelError, "request failed", attrs...)
-	}
+// NewAdminRouter gives an Echo for the admin listener or for what is mounted there. It
+// answers errors with {"error": "…"}, and for a path that it does not have it names those
+// that it has. Its answers are not to be cached.
+func NewAdminRouter(logger *slog.Logger) *echo.Echo {
+	var e *echo.Echo
+	e = newRouter(logger, func(err error, r *http.Request) Answer {
+		if refusal, ok := errors.AsType[*Refusal](err); ok {
+			return refusal.Answer
+		}
+		a := Answer{Status: http.StatusInternalServerError, Detail: internalError}
+		if routing, ok := errors.AsType[*echo.HTTPError](err); ok {
+			switch a.Status = routing.Code; a.Status {
+			case http.StatusNotFound:
+				a.Detail = fmt.Sprintf("there is nothing at %s; here are %s", r.URL.Path, paths(e))
+			case http.StatusMethodNotAllowed:
+				a.Detail = r.Method + " is not for this path"
+			default:
+				a.Detail = http.StatusText(a.Status)
+			}
+		}
+		return a
+	}, func(c echo.Context, a Answer) error {
+		return SendJSON(c, a.Status, map[string]string{"error": a.Detail})
+	})
+	e.Pre(func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
+			return next(c)
+		}
+	})
+	return e
 }
 
-// panicked is a panic as an error.
-type panicked struct {
+// paths lists the paths of a router.
+func paths(e *echo.Echo) string {
+	var list []string
+	for _, route := range e.Routes() {
+		list = append(list, strings.Replace(route.Path, "*", "…", 1))
+	}
+	slices.Sort(list)
+	return strings.Join(slices.Compact(list), ", ")
+}
+
+// sendAnswer writes the answer to a delivery.
+func sendAnswer(c echo.Context, a Answer) error {
+	if a.RetryAfter > 0 {
+		seconds := int(math.Ceil(a.RetryAfter.Seconds()))
+		c.Response().Header().Set(echo.HeaderRetryAfter, strconv.Itoa(seconds))
+	}
+	return SendJSON(c, a.Status, a)
+}
+
+// SendJSON writes a whole answer, with its length: a client that is still sending knows
+// where it ends. It leaves <, > and & as they are.
+func SendJSON(c echo.Context, status int, body any) error {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(body); err != nil {
+		return err
+	}
+	c.Response().Header().Set(echo.HeaderContentLength, strconv.Itoa(text.Len()))
+	return c.JSONBlob(status, text.Bytes())
+}
+
+// panicError is a panic as an error.
+type panicError struct {
 	value any
 	stack []byte
 }
 
-// Error implements error.
-func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
 
-// recovered turns a panic of the handler into an error.
+// recoverInto turns a panic into the error of the function that defers it.
+func recoverInto(err *error) {
+	if value := recover(); value != nil {
+		*err = &panicError{value: value, stack: debug.Stack()}
+	}
+}
+
 func recovered(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
-		defer func() {
-			if value := recover(); value != nil {
-				err = &panicked{value: value, stack: debug.Stack()}
-			}
-		}()
+		defer recoverInto(&err)
 		return next(c)
 	}
 }
 
-// failure gives the attributes of an error, with the stack of a panic.
-func failure(err error) []slog.Attr {
+// errorAttrs are the attributes of an error, with the stack of a panic.
+func errorAttrs(err error) []slog.Attr {
 	attrs := []slog.Attr{slog.String("error", err.Error())}
-	if p, ok := errors.AsType[*panicked](err); ok {
+	if p, ok := errors.AsType[*panicError](err); ok {
 		attrs = append(attrs, slog.String("stack", string(p.stack)))
 	}
 	return attrs

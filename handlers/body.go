@@ -7,137 +7,162 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/semaphore"
+
+	"buildbridge/mapping"
 )
 
-// firstRead is how much room a body gets before any of it has arrived, however
-// long it says it is.
-const firstRead = 64 << 10
-
-// What happens when the bodies of others take all the memory there is for them,
-// or all the turns: a sender is kept waiting for a moment, for memory by not
-// reading on, and then told to come again. Many code hosts never do.
 const (
-	busyWait       = 2 * time.Second
+	// bodyTimeout bounds the reading of one body: no known code host waits longer.
+	bodyTimeout = 15 * time.Second
+	// firstRead is how much memory a body gets before any of it has arrived, whatever
+	// its Content-Length says.
+	firstRead = 64 << 10
+	// smallBody is the size in bytes up to which bodies use the same memory one after the
+	// other. Most bodies are that small, and would be half of all garbage.
+	smallBody = 16 << 10
+	// busyWait is how long a call waits if other bodies take all the memory or all the
+	// slots. Then it is told to come again, which many code hosts never do. A call that
+	// waits for memory does not read on.
+	busyWait = 2 * time.Second
+	// busyRetryAfter is when it should come again.
 	busyRetryAfter = 5 * time.Second
 )
 
-// smallBody is the size in bytes up to which a body is read into memory that was
-// another's before: most are that small, and would be half of all garbage.
-const smallBody = 16 << 10
+// bodyMemory is the memory that all bodies under way share.
+type bodyMemory struct {
+	bytes *semaphore.Weighted // what is free of it
+	small sync.Pool           // of *[smallBody]byte
+}
 
-// readBody reads the whole body once, at most limit bytes, within the body
-// timeout. What it takes is counted against the memory of all bodies, as it
-// arrives: raw and held are to be released when the body is done with, after an
-// error too.
-func (s *Server) readBody(c echo.Context, limit int64) (raw []byte, held int64, err error) {
+// requestBody is a body, or the part of it that has arrived.
+type requestBody struct {
+	raw    []byte
+	memory *bodyMemory
+	held   int64 // bytes of the memory
+}
+
+// free gives the memory back. Nobody may have kept a part of the body.
+func (b *requestBody) free() {
+	if cap(b.raw) == smallBody {
+		b.memory.small.Put((*[smallBody]byte)(b.raw[:smallBody]))
+	}
+	b.memory.bytes.Release(b.held)
+}
+
+// readBody reads the whole body once, within the body timeout and the limit of the
+// source. It counts what has arrived against the memory of all bodies. The caller frees
+// the body.
+func (s *Server) readBody(c echo.Context, source *Source) (b requestBody, err error) {
 	r := c.Request()
 	for coding := range strings.SplitSeq(strings.Join(r.Header.Values("Content-Encoding"), ","), ",") {
 		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
-			return nil, 0, refuse(http.StatusUnsupportedMediaType, encoding, "send the body without Content-Encoding", nil)
+			return b, reject(http.StatusUnsupportedMediaType, encoding, "send the body without Content-Encoding", nil)
 		}
 	}
+	limit := source.MaxBody
+	if limit <= 0 {
+		limit = mapping.DefaultMaxBody
+	}
+	// A body for which there can never be memory is too large: no use to come again.
+	limit = min(limit, s.options.MaxBodyMemory-1)
 	if r.ContentLength > limit {
-		return nil, 0, larger(limit)
+		return b, larger(limit)
 	}
 
-	// The deadline may pass later without harm: net/http cancels the request's
-	// context then, and the work does not depend on it. Recorders in tests have no
-	// deadlines, hence no error is looked at.
-	_ = http.NewResponseController(c.Response().Writer).SetReadDeadline(time.Now().Add(s.options.BodyTimeout))
+	// If the deadline passes after the body was read, net/http cancels the request's
+	// context, which the rest of the work does not use. Recorders in tests have no
+	// deadlines: the error says no more than that.
+	_ = http.NewResponseController(c.Response().Writer).SetReadDeadline(time.Now().Add(bodyTimeout))
 
-	most := limit // that the body can have, and a byte that notices its end
+	most := limit // what the body can have, and a byte by which its end is noticed
 	if r.ContentLength >= 0 {
 		most = r.ContentLength
 	}
 	most++
-	until := time.Now().Add(busyWait)
-	body := http.MaxBytesReader(c.Response().Writer, r.Body, limit)
-	for {
-		if len(raw) == cap(raw) {
-			room := min(max(2*held, firstRead), most)
-			if err := s.takeMemory(r.Context(), until, room-held); err != nil {
-				return raw, held, err
-			}
-			held = room
-			raw = append(s.room(room), raw...) // a small one may take up to smallBody, uncounted
+	b.memory = &s.memory
+	defer func() {
+		if err != nil {
+			b.free()
 		}
-		n, err := body.Read(raw[len(raw):cap(raw)])
-		raw = raw[:len(raw)+n]
+	}()
+	until := time.Now().Add(busyWait)
+	reader := http.MaxBytesReader(c.Response().Writer, r.Body, limit)
+	for {
+		if len(b.raw) == cap(b.raw) {
+			if err := b.grow(r.Context(), until, most); err != nil {
+				return b, err
+			}
+		}
+		n, err := reader.Read(b.raw[len(b.raw):cap(b.raw)])
+		b.raw = b.raw[:len(b.raw)+n]
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
 			if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-				return raw, held, larger(limit)
+				return b, larger(limit)
 			}
-			return raw, held, refuse(http.StatusBadRequest, malformed, "the body ended early or came too slowly", err)
+			return b, reject(http.StatusBadRequest, malformed, "the body ended early or came too slowly", err)
 		}
 	}
-	bodyIsRead(c)
-	return raw, held, nil
+	keepConnection(c)
+	return b, nil
 }
 
-// room is memory for a body, or for the beginning of one.
-func (s *Server) room(bytes int64) []byte {
-	if bytes <= smallBody {
-		if used, ok := s.small.Get().(*[smallBody]byte); ok {
-			return used[:0]
+// grow doubles the memory of a body, up to a number of bytes. It waits for it until
+// the time given, which is the same for all steps of a body. A body that waits keeps what it
+// has: they do not wait for each other for long.
+func (b *requestBody) grow(ctx context.Context, until time.Time, most int64) error {
+	size := min(max(2*b.held, firstRead), most)
+	// A slow body may grow after that time, if the memory is free.
+	if !b.memory.bytes.TryAcquire(size - b.held) {
+		ctx, cancel := context.WithDeadline(ctx, until)
+		defer cancel()
+		if b.memory.bytes.Acquire(ctx, size-b.held) != nil {
+			return comeAgain()
 		}
-		bytes = smallBody
 	}
-	return make([]byte, 0, bytes)
-}
-
-// release gives back what readBody took. Nobody may have kept any of it.
-func (s *Server) release(raw []byte, held int64) {
-	if cap(raw) == smallBody {
-		s.small.Put((*[smallBody]byte)(raw[:smallBody]))
-	}
-	s.bodies.Release(held)
-}
-
-// larger refuses a body.
-func larger(limit int64) *refusal {
-	return refuse(http.StatusRequestEntityTooLarge, tooLarge, fmt.Sprintf("the body is larger than %d bytes", limit), nil)
-}
-
-// takeMemory takes bytes of the memory of all bodies, and waits for them until that
-// time. Bodies that wait hold what they have of it; so that they do not all wait
-// for each other, none does so for long.
-func (s *Server) takeMemory(ctx context.Context, until time.Time, bytes int64) error {
-	// The time is that of the whole body: one that comes slowly outlives it, and is to
-	// have what nobody else wants.
-	if s.bodies.TryAcquire(bytes) {
+	b.held = size
+	if size > smallBody {
+		b.raw = append(make([]byte, 0, size), b.raw...)
 		return nil
 	}
-	ctx, cancel := context.WithDeadline(ctx, until)
-	defer cancel()
-	if err := s.bodies.Acquire(ctx, bytes); err != nil {
-		return comeAgain()
+	// It may take up to smallBody, of which only size is counted.
+	used, ok := b.memory.small.Get().(*[smallBody]byte)
+	if !ok {
+		used = new([smallBody]byte)
 	}
+	b.raw = append(used[:0], b.raw...)
 	return nil
 }
 
-// takeTurn waits until a large body may be decoded, and gives how to end its turn.
-// A sender that hangs up meanwhile does not stop it: the body is all there.
-func (s *Server) takeTurn(began time.Time) (end func(), err error) {
-	timer := time.NewTimer(s.left(began, answerWithin-atLeast, busyWait)) // the store has to follow
+// larger rejects a body.
+func larger(limit int64) *Refusal {
+	return reject(http.StatusRequestEntityTooLarge, tooLarge, fmt.Sprintf("the body is larger than %d bytes", limit), nil)
+}
+
+// takeSlot waits until a large body may be decoded. A sender that hangs up meanwhile
+// does not stop it: the whole body is there.
+func (s *Server) takeSlot(began time.Time) (free func(), err error) {
+	timer := time.NewTimer(timeLeft(began, answerWithin-leastTime, busyWait)) // the commit takes time too
 	defer timer.Stop()
 	select {
-	case s.large <- struct{}{}:
-		return func() { <-s.large }, nil
+	case s.slots <- struct{}{}:
+		return func() { <-s.slots }, nil
 	case <-timer.C:
 		return nil, comeAgain()
 	}
 }
 
-// comeAgain refuses a call for those of others.
-func comeAgain() *refusal {
-	return &refusal{answer: answer{
-		status: http.StatusServiceUnavailable, Outcome: unavailable, Reason: busy,
-		Detail: "too many bodies at once; send it again", retryAfter: busyRetryAfter,
+// comeAgain refuses a call while there are too many others.
+func comeAgain() *Refusal {
+	return &Refusal{Answer: Answer{
+		Status: http.StatusServiceUnavailable, Outcome: unavailable, Reason: busy,
+		Detail: "too many bodies at once; send it again", RetryAfter: busyRetryAfter,
 	}}
 }

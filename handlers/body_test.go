@@ -170,7 +170,7 @@ func TestTurnOfLargeBodies(t *testing.T) {
 				b := newBridge(t, nil)
 				b.Swap(stateOf(t, strings.Replace(rules, "max_body: 4096", "max_body: 2MiB", 1)))
 				text := strings.Replace(push("acme/shop", "refs/heads/main", commit), "a message", strings.Repeat("long ", 250_000), 1)
-				end := b.TakeTurns()
+				end := b.TakeSlots()
 				time.AfterFunc(test.arrives+test.free, end)
 				begun := time.Now()
 				w := b.post(arriving(request("github", text), text, test.arrives))
@@ -189,18 +189,15 @@ func TestTurnOfLargeBodies(t *testing.T) {
 func TestStoreGetsWhatIsLeft(t *testing.T) {
 	for name, test := range map[string]struct {
 		arrives time.Duration // the end of the body, since it began
-		most    time.Duration // StoreTimeout
 		want    time.Duration
 	}{
-		"of a body that comes at once":  {want: 4 * time.Second},
-		"of one that took a while":      {arrives: 2 * time.Second, want: 2500 * time.Millisecond},
-		"of one that took too long":     {arrives: 10 * time.Second, want: time.Second},
-		"of a shorter time":             {most: 3 * time.Second, arrives: time.Second, want: 3 * time.Second},
-		"of a time below what is least": {most: 500 * time.Millisecond, arrives: 10 * time.Second, want: 500 * time.Millisecond},
+		"of a body that comes at once": {want: 4 * time.Second},
+		"of one that took a while":     {arrives: 2 * time.Second, want: 2500 * time.Millisecond},
+		"of one that took too long":    {arrives: 10 * time.Second, want: time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := newBridge(t, func(o *handlers.Options) { o.StoreTimeout = test.most })
+				b := newBridge(t, nil)
 				b.store.accept = func(ctx context.Context, _ mapping.Delivery, _ []mapping.Build) (mapping.Receipt, error) {
 					if deadline, _ := ctx.Deadline(); time.Until(deadline) != test.want {
 						t.Errorf("Accept may take %s, want %s", time.Until(deadline), test.want)

@@ -1,13 +1,13 @@
 package handlers
 
-// TakeTurns takes all turns of large bodies until end is called.
-func (s *Server) TakeTurns() (end func()) {
-	for range cap(s.large) {
-		s.large <- struct{}{}
+// TakeSlots takes all slots of large bodies until free is called.
+func (s *Server) TakeSlots() (free func()) {
+	for range cap(s.slots) {
+		s.slots <- struct{}{}
 	}
 	return func() {
-		for range cap(s.large) {
-			<-s.large
+		for range cap(s.slots) {
+			<-s.slots
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 // readyTimeout bounds what /readyz waits for.
 const readyTimeout = 2 * time.Second
 
-// healthz says that the process runs, and nothing of what it depends on: a
-// restart does not mend a database.
+// healthz says that the process runs. It says nothing about the database, which a
+// restart does not fix.
 func (s *Server) healthz(c echo.Context) error {
 	return c.String(http.StatusOK, "ok\n")
 }
@@ -23,8 +23,8 @@ type readiness struct {
 	Reasons []string `json:"reasons,omitempty"`
 }
 
-// readyz says whether a delivery could be taken now: rules were loaded once,
-// and whoever was asked by Options.Ready agrees.
+// readyz says whether a delivery can be accepted now: rules were loaded, and
+// Options.Ready has no error.
 func (s *Server) readyz(c echo.Context) error {
 	var reasons []string
 	if s.state.Load().Sources == nil {
@@ -41,7 +41,7 @@ func (s *Server) readyz(c echo.Context) error {
 	return c.JSON(http.StatusOK, readiness{Ready: true})
 }
 
-// causes gives the errors that errors.Join joined, each as a text.
+// causes gives the text of each of the errors that errors.Join joined.
 func causes(err error) []string {
 	if err == nil {
 		return nil
@@ -51,16 +51,8 @@ func causes(err error) []string {
 		return []string{err.Error()}
 	}
 	var texts []string
-	for _, each := range joined.Unwrap() {
-		texts = append(texts, causes(each)...)
+	for _, cause := range joined.Unwrap() {
+		texts = append(texts, causes(cause)...)
 	}
 	return texts
-}
-
-// noStore keeps answers out of caches.
-func noStore(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
-		return next(c)
-	}
 }

@@ -27,8 +27,8 @@ const large, smaller = 26 << 20, 8 << 20
 // Whoever sends first and reads later is told why a body was refused, however large
 // it is and whatever it was refused for.
 func TestRefusedSenderReadsWhy(t *testing.T) {
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	b := newBridge(t, func(o *handlers.Options) { o.Now = func() time.Time { return now } })
+	b := newBridge(t, nil)
+	b.Swap(stateOf(t, strings.Replace(rules, "per_second: 0.1", "per_second: 0.0001", 1)))
 	b.post(request("slow", push("acme/shop", "refs/heads/main", commit))) // takes the only token
 	const expect = "Expect: 100-continue\r\n"
 	for name, test := range map[string]struct {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,12 +17,12 @@ import (
 	"buildbridge/mapping"
 )
 
-// maxRuleSeries is how many rules have a series before they match: the first
-// so many of the rules files.
+// maxRuleSeries is how many rules have a series before they match: the first ones of the
+// rules files.
 const maxRuleSeries = 1000
 
-// metrics of the delivery path and of the rules. Every label comes from the
-// rules or from a closed set, never from a delivery.
+// metrics of deliveries and of the rules. Every label comes from the rules or from a
+// closed set, never from a delivery.
 type metrics struct {
 	deliveries *prometheus.CounterVec   // source, provider, outcome, reason
 	duration   *prometheus.HistogramVec // source
@@ -46,11 +47,11 @@ func newMetrics(reg *prometheus.Registry, version, revision string) (*metrics, e
 	m := &metrics{
 		deliveries: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "buildbridge_deliveries_total",
-			Help: "Calls of webhooks by what became of them; source and provider are empty where no source has the name.",
+			Help: "Calls of webhooks by outcome and reason; source and provider are empty if no source has the name in the path.",
 		}, []string{"source", "provider", "outcome", "reason"}),
 		duration: auto.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "buildbridge_delivery_duration_seconds",
-			Help:    "Time from the header of a call to its answer, the commit included.",
+			Help:    "Time from the header of a call to its answer, which includes the commit.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"source"}),
 		matches: auto.NewCounterVec(prometheus.CounterOpts{
@@ -59,15 +60,15 @@ func newMetrics(reg *prometheus.Registry, version, revision string) (*metrics, e
 		}, []string{"rule"}),
 		keyUsed: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "buildbridge_signature_key_used_total",
-			Help: "Deliveries authenticated by each key of a source, named by its place in the rules.",
+			Help: "Deliveries authenticated by each key of a source; the key is its place in the rules.",
 		}, []string{"source", "key"}),
 		rulesLoaded: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "buildbridge_rules_loaded",
-			Help: "Number of rules that are served.",
+			Help: "Number of rules in use.",
 		}),
 		reloadSuccessful: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "buildbridge_rules_reload_successful",
-			Help: "1 if the last load of the rules succeeded, 0 if older rules are served on.",
+			Help: "1 if the last load of the rules succeeded, 0 if it failed and older rules are in use.",
 		}),
 		reloadTime: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "buildbridge_rules_reload_success_timestamp_seconds",
@@ -76,7 +77,7 @@ func newMetrics(reg *prometheus.Registry, version, revision string) (*metrics, e
 	}
 	auto.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "buildbridge_build_info",
-		Help: "Always 1; the labels say what runs.",
+		Help: "Always 1; the labels are the versions of the program and of Go.",
 	}, []string{"version", "revision", "goversion"}).WithLabelValues(version, revision, runtime.Version()).Set(1)
 
 	m.deliveries.WithLabelValues("", "", rejected, noSource)
@@ -89,42 +90,38 @@ func newMetrics(reg *prometheus.Registry, version, revision string) (*metrics, e
 func (m *metrics) handler(reg *prometheus.Registry, logger *slog.Logger) http.Handler {
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelError),
-		// Only there have histograms exemplars.
+		// The format in which histograms have exemplars.
 		EnableOpenMetrics: true,
 	})
 }
 
-// loaded tells of new rules: series of what is gone are deleted, those of what
-// is there exist from now on.
+// loaded reports a successful load of the rules. It deletes the series of sources, keys
+// and rules that are gone, and begins those of new ones at 0.
 func (m *metrics) loaded(old, now *State, at time.Time) {
 	m.rulesLoaded.Set(float64(now.Rules.Len()))
 	m.reloadSuccessful.Set(1)
 	m.reloadTime.Set(float64(at.UnixMilli()) / 1000)
 
-	for name, was := range old.Sources {
-		is := now.Sources[name]
-		if is == nil {
+	for name, before := range old.Sources {
+		source := now.Sources[name]
+		var kept []string
+		if source == nil {
 			m.duration.DeleteLabelValues(name)
+		} else {
+			kept = keyPlaces(source.Keys)
 		}
-		if is == nil || is.Provider != was.Provider {
+		if source == nil || source.Provider != before.Provider {
 			m.deliveries.DeletePartialMatch(prometheus.Labels{"source": name})
 		}
-		kept := map[string]bool{}
-		if is != nil {
-			for _, key := range keyPlaces(is.Keys) {
-				kept[key] = true
-			}
-		}
-		for _, key := range keyPlaces(was.Keys) {
-			if !kept[key] {
+		for _, key := range keyPlaces(before.Keys) {
+			if !slices.Contains(kept, key) {
 				m.keyUsed.DeleteLabelValues(name, key)
 			}
 		}
 	}
-	for _, name := range now.sourceNames() {
-		source := now.Sources[name]
+	for name, source := range now.Sources {
 		m.duration.WithLabelValues(name)
-		for outcome, reasons := range source.fates() {
+		for outcome, reasons := range source.outcomes() {
 			for _, reason := range reasons {
 				m.deliveries.WithLabelValues(name, source.Provider, outcome, reason)
 			}
@@ -148,17 +145,17 @@ func (m *metrics) loaded(old, now *State, at time.Time) {
 	}
 }
 
-// fates are the outcomes of a source's deliveries with their reasons.
-func (s *Source) fates() map[string][]string {
-	refused := []string{malformed, method, tooLarge, encoding}
+// outcomes are the outcomes that a delivery of the source can have, with their reasons.
+func (s *Source) outcomes() map[string][]string {
+	rejections := []string{malformed, method, tooLarge, encoding}
 	if len(keyPlaces(s.Keys)) > 0 {
-		refused = append(refused, unauthenticated)
+		rejections = append(rejections, unauthenticated)
 	}
 	if len(s.AllowFrom) > 0 {
-		refused = append(refused, address)
+		rejections = append(rejections, address)
 	}
 	if s.RateLimit.PerSecond > 0 {
-		refused = append(refused, rateLimit)
+		rejections = append(rejections, rateLimit)
 	}
 	return map[string][]string{
 		accepted:  {"", deadOnArrival},
@@ -167,7 +164,7 @@ func (s *Source) fates() map[string][]string {
 			string(mapping.ReasonPing), string(mapping.ReasonEvent), string(mapping.ReasonDeleted),
 			string(mapping.ReasonNoRule), string(mapping.ReasonNoMatch),
 		},
-		rejected:    refused,
+		rejected:    rejections,
 		unavailable: {notStored, queueFull, busy, internal},
 	}
 }

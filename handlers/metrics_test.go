@@ -6,12 +6,11 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
-
-	"buildbridge/handlers"
 )
 
 // series gives the values of a metric by labels, as name="value" joined by
@@ -167,45 +166,46 @@ func TestDeliveriesAreCounted(t *testing.T) {
 }
 
 func TestReloadReplacesSeries(t *testing.T) {
-	now := time.Unix(1000, 0)
-	b := newBridge(t, func(o *handlers.Options) { o.Now = func() time.Time { return now } })
-	b.post(request("github", push("acme/shop", "refs/heads/main", commit)))
-	b.post(request("slow", push("acme/shop", "refs/heads/main", commit)))
+	synctest.Test(t, func(t *testing.T) {
+		b := newBridge(t, nil)
+		b.post(request("github", push("acme/shop", "refs/heads/main", commit)))
+		b.post(request("slow", push("acme/shop", "refs/heads/main", commit)))
 
-	b.ReloadFailed()
-	if got := b.series(t, "buildbridge_rules_reload_successful")[""]; got != 0 {
-		t.Errorf("reload_successful %v after a fault", got)
-	}
-	now = time.Unix(2000, 0)
-	changed := strings.NewReplacer(
-		"  slow: {provider: github,", "  quick: {provider: github,",
-		"[{env: NEW}, {env: OLD}]", "[{env: NEW}]",
-		"name: releases", "name: tags",
-	).Replace(rules)
-	b.Swap(stateOf(t, changed))
+		b.ReloadFailed()
+		if got := b.series(t, "buildbridge_rules_reload_successful")[""]; got != 0 {
+			t.Errorf("reload_successful %v after a fault", got)
+		}
+		time.Sleep(time.Hour)
+		changed := strings.NewReplacer(
+			"  slow: {provider: github,", "  quick: {provider: github,",
+			"[{env: NEW}, {env: OLD}]", "[{env: NEW}]",
+			"name: releases", "name: tags",
+		).Replace(rules)
+		b.Swap(stateOf(t, changed))
 
-	for metric, want := range map[string]map[string]float64{
-		"buildbridge_rules_reload_successful":                {"": 1},
-		"buildbridge_rules_reload_success_timestamp_seconds": {"": 2000},
-		"buildbridge_delivery_duration_seconds":              {"source=": 0, "source=github": 1, "source=inside": 0, "source=quick": 0, "source=cloud": 0},
-		"buildbridge_rule_matches_total":                     {"rule=cart": 2, "rule=tags": 0},
-		"buildbridge_signature_key_used_total": {
-			"key=secrets[0],source=github": 1,
-			"key=secrets[0],source=inside": 0, "key=secrets[0],source=quick": 0, "key=secrets[0],source=cloud": 0,
-		},
-	} {
-		if diff := cmp.Diff(want, b.series(t, metric)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", metric, diff)
+		for metric, want := range map[string]map[string]float64{
+			"buildbridge_rules_reload_successful":                {"": 1},
+			"buildbridge_rules_reload_success_timestamp_seconds": {"": float64(time.Now().Unix())},
+			"buildbridge_delivery_duration_seconds":              {"source=": 0, "source=github": 1, "source=inside": 0, "source=quick": 0, "source=cloud": 0},
+			"buildbridge_rule_matches_total":                     {"rule=cart": 2, "rule=tags": 0},
+			"buildbridge_signature_key_used_total": {
+				"key=secrets[0],source=github": 1,
+				"key=secrets[0],source=inside": 0, "key=secrets[0],source=quick": 0, "key=secrets[0],source=cloud": 0,
+			},
+		} {
+			if diff := cmp.Diff(want, b.series(t, metric)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", metric, diff)
+			}
 		}
-	}
-	for labels := range b.series(t, "buildbridge_deliveries_total") {
-		if strings.Contains(labels, "source=slow") {
-			t.Errorf("deliveries_total{%s} is of a source that is gone", labels)
+		for labels := range b.series(t, "buildbridge_deliveries_total") {
+			if strings.Contains(labels, "source=slow") {
+				t.Errorf("deliveries_total{%s} is of a source that is gone", labels)
+			}
 		}
-	}
-	if got := b.series(t, "buildbridge_deliveries_total")["outcome=accepted,provider=github,reason=,source=github"]; got != 1 {
-		t.Errorf("a source that stayed counts %v", got)
-	}
+		if got := b.series(t, "buildbridge_deliveries_total")["outcome=accepted,provider=github,reason=,source=github"]; got != 1 {
+			t.Errorf("a source that stayed counts %v", got)
+		}
+	})
 }
 
 func TestMetricsAreServed(t *testing.T) {

@@ -10,48 +10,42 @@ import (
 	"buildbridge/mapping"
 )
 
-// noBody is why a delivery cannot be decided anew.
+// noBody is the reason why a delivery cannot be replayed.
 const noBody = "no_body"
 
-// replayWindow is far longer than two who replay a delivery at the same time are
-// apart.
+// replayWindow is how long a second replay of a delivery counts as a duplicate: far longer
+// than two people who replay it at the same time are apart.
 const replayWindow = time.Minute
 
-// Replayed is what became of a delivery that was decided anew: the answer of its
-// webhook, in JSON too.
-type Replayed struct {
-	Status int `json:"-"` // of HTTP
-	answer
-}
-
-// Replay decides a delivery anew by the rules as they are now, because a person
-// asked for it: as a delivery of its own that names the one it repeats. It takes
-// what the store kept: ID, Source, Provider, Header and Body; and DuplicateKey, by
-// which it is a duplicate of a replay that somebody else asked for at the same
-// time. Neither the client's address nor the rate matters, nor do the source's
-// secrets: it was authenticated when it arrived. It counts as no call of the
-// webhook.
-func (s *Server) Replay(ctx context.Context, old mapping.Delivery) Replayed {
-	began := s.now()
+// Replay decides a stored delivery again, by the rules of now, and gives the answer that
+// its webhook would have. The replay is a delivery of its own, which names the one that
+// it repeats, and is no call of the webhook for the metrics.
+//
+// Of the stored delivery it takes ID, Source, Provider, Header and Body, and
+// DuplicateKey: the replay is a duplicate of another with the same key, which somebody
+// else asked for at the same time. Client address, rate limit and secrets do not matter:
+// the delivery was authenticated when it arrived.
+func (s *Server) Replay(ctx context.Context, old mapping.Delivery) Answer {
+	began := time.Now()
 	cl := &call{name: old.Source}
 	ctx = s.beginReplayTrace(ctx, cl, began)
-	a, err := s.decideAnew(ctx, cl, old, began)
+	a, err := s.replay(ctx, cl, old, began)
 	if err != nil {
 		a = answerTo(err)
 	}
 	a.ReplayOf = old.ID
-	s.log(ctx, cl, a, s.now().Sub(began), err)
+	s.log(ctx, cl, a, time.Since(began), err)
 	cl.endTrace(a, err)
-	return Replayed{Status: a.status, answer: a}
+	return a
 }
 
-func (s *Server) decideAnew(ctx context.Context, cl *call, old mapping.Delivery, now time.Time) (answer, error) {
+func (s *Server) replay(ctx context.Context, cl *call, old mapping.Delivery, now time.Time) (Answer, error) {
 	st := s.state.Load()
 	if cl.source = st.Sources[old.Source]; cl.source == nil {
-		return answer{}, refuse(http.StatusConflict, noSource, fmt.Sprintf("the rules have no source %q any more", old.Source), nil)
+		return Answer{}, reject(http.StatusConflict, noSource, fmt.Sprintf("the rules have no source %q any more", old.Source), nil)
 	}
 	if len(old.Body) == 0 {
-		return answer{}, refuse(http.StatusConflict, noBody, "the body of this delivery is not kept any more: have the code host send it again", nil)
+		return Answer{}, reject(http.StatusConflict, noBody, "the body of this delivery is not kept any more: have the code host send it again", nil)
 	}
 	header := make(http.Header, len(old.Header))
 	for name, value := range old.Header {
@@ -59,13 +53,12 @@ func (s *Server) decideAnew(ctx context.Context, cl *call, old mapping.Delivery,
 	}
 	message, err := codehost.Trust(old.Provider, header, old.Body)
 	if err != nil {
-		return answer{}, notUnderstood(err)
+		return Answer{}, notDecoded(err)
 	}
-	why, err := cl.understand(message, now)
-	if err != nil {
-		return answer{}, err
+	if err := cl.decode(message, now); err != nil {
+		return Answer{}, err
 	}
-	cl.delivery.Provider, cl.delivery.ReplayOf = old.Provider, old.ID
+	cl.delivery.ReplayOf = old.ID
 	cl.delivery.DuplicateKey, cl.delivery.DuplicateWindow = old.DuplicateKey, replayWindow
-	return s.settle(ctx, cl, st.Rules, why)
+	return s.decide(ctx, cl, st.Rules)
 }

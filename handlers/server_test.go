@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
@@ -253,28 +254,29 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 }
 
 func TestSwapKeepsTheBucketOfAnUnchangedLimit(t *testing.T) {
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	b := newBridge(t, func(o *handlers.Options) { o.Now = func() time.Time { return now } })
-	status := func() int {
-		return b.post(request("slow", push("acme/shop", "refs/heads/main", commit))).Code
-	}
-	expect := func(when string, want int) {
-		t.Helper()
-		if got := status(); got != want {
-			t.Errorf("%s: status %d, want %d", when, got, want)
+	synctest.Test(t, func(t *testing.T) {
+		b := newBridge(t, nil)
+		status := func() int {
+			return b.post(request("slow", push("acme/shop", "refs/heads/main", commit))).Code
 		}
-	}
-	expect("the first of a burst of one", http.StatusAccepted)
-	expect("the second", http.StatusTooManyRequests)
-	b.Swap(stateOf(t, rules))
-	expect("after a reload of the same limit", http.StatusTooManyRequests)
-	b.Swap(stateOf(t, strings.Replace(rules, "burst: 1", "burst: 2", 1)))
-	expect("after a reload of another limit", http.StatusAccepted)
-	expect("the second of two", http.StatusAccepted)
-	expect("the third of two", http.StatusTooManyRequests)
-	now = now.Add(10 * time.Second)
-	expect("ten seconds later, at one in ten seconds", http.StatusAccepted)
-	expect("the next", http.StatusTooManyRequests)
+		expect := func(when string, want int) {
+			t.Helper()
+			if got := status(); got != want {
+				t.Errorf("%s: status %d, want %d", when, got, want)
+			}
+		}
+		expect("the first of a burst of one", http.StatusAccepted)
+		expect("the second", http.StatusTooManyRequests)
+		b.Swap(stateOf(t, rules))
+		expect("after a reload of the same limit", http.StatusTooManyRequests)
+		b.Swap(stateOf(t, strings.Replace(rules, "burst: 1", "burst: 2", 1)))
+		expect("after a reload of another limit", http.StatusAccepted)
+		expect("the second of two", http.StatusAccepted)
+		expect("the third of two", http.StatusTooManyRequests)
+		time.Sleep(10 * time.Second)
+		expect("ten seconds later, at one in ten seconds", http.StatusAccepted)
+		expect("the next", http.StatusTooManyRequests)
+	})
 }
 
 func TestBeforeTheFirstSwapNoSourceIsKnown(t *testing.T) {

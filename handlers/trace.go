@@ -2,8 +2,8 @@ package handlers
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,12 +16,12 @@ import (
 // tracerName is the scope of this package's spans.
 const tracerName = "buildbridge/handlers"
 
-// beginTrace begins the span of a call whose sender is believed, if there is a tracer.
-// Others get none: strangers could fill the queue of the exporter. It counts from
-// when the call began.
+// beginTrace begins the span of a call that is authenticated, as of when the call began,
+// if there is a tracer. Other calls get no span: strangers could fill the queue of the
+// exporter.
 //
-// It is a trace of its own, whatever the sender says: traces that others have
-// begun would be sampled as they like. What traceparent names is linked to.
+// The span begins a trace of its own and links to the one that traceparent names: a
+// sender must not decide what is sampled here.
 func (s *Server) beginTrace(ctx context.Context, cl *call, r *http.Request, began time.Time) context.Context {
 	if s.tracer == nil {
 		return ctx
@@ -55,7 +55,7 @@ func (s *Server) beginTrace(ctx context.Context, cl *call, r *http.Request, bega
 	return ctx
 }
 
-// beginReplayTrace begins the span of a delivery that is decided anew.
+// beginReplayTrace begins the span of a replay, if there is a tracer.
 func (s *Server) beginReplayTrace(ctx context.Context, cl *call, began time.Time) context.Context {
 	if s.tracer == nil {
 		return ctx
@@ -65,16 +65,16 @@ func (s *Server) beginReplayTrace(ctx context.Context, cl *call, began time.Time
 	return ctx
 }
 
-// in is a context with the span of the call, if it has one.
-func (cl *call) in(ctx context.Context) context.Context {
+// traced is a context with the span of the call, if it has one.
+func (cl *call) traced(ctx context.Context) context.Context {
 	if cl.span == nil {
 		return ctx
 	}
 	return trace.ContextWithSpan(ctx, cl.span)
 }
 
-// endTrace ends the span of the call, if it has one, with what the log has of it.
-func (cl *call) endTrace(a answer, err error) {
+// endTrace ends the span of the call, if it has one.
+func (cl *call) endTrace(a Answer, err error) {
 	if cl.span == nil {
 		return
 	}
@@ -82,34 +82,25 @@ func (cl *call) endTrace(a answer, err error) {
 	if !cl.span.IsRecording() {
 		return
 	}
-	event := cl.event()
-	attrs := []attribute.KeyValue{
-		attribute.Int("http.response.status_code", a.status),
-		attribute.String("delivery", cl.delivery.ID),
-		attribute.String("host_id", clip(cl.delivery.HostID, maxLoggedName)),
-		attribute.String("repository", clip(event.Repository, maxLoggedName)),
-		attribute.String("ref", clip(event.Ref, maxLoggedName)),
-		attribute.String("commit", event.Commit),
-		attribute.Int("events", len(cl.delivery.Events)),
-		attribute.String("outcome", a.Outcome),
-		attribute.String("reason", a.Reason),
-		attribute.Int("builds", len(a.Builds)),
-		attribute.String("replay_of", a.ReplayOf),
+	cl.span.SetAttributes(attribute.Int("http.response.status_code", a.Status))
+	for _, attr := range cl.attrs(a) {
+		if attr.Value.Kind() == slog.KindInt64 {
+			cl.span.SetAttributes(attribute.Int64(attr.Key, attr.Value.Int64()))
+		} else {
+			cl.span.SetAttributes(attribute.String(attr.Key, attr.Value.String()))
+		}
 	}
-	cl.span.SetAttributes(slices.DeleteFunc(attrs, func(kv attribute.KeyValue) bool {
-		return kv.Value.Type() == attribute.STRING && kv.Value.AsString() == ""
-	})...)
 	if err == nil {
 		return
 	}
 	cl.span.RecordError(err)
-	if a.status >= http.StatusInternalServerError { // of a server, the others are no errors
+	if a.Status >= http.StatusInternalServerError { // for a server, others are no errors
 		cl.span.SetAttributes(attribute.String("error.type", a.Reason))
 		cl.span.SetStatus(codes.Error, err.Error())
 	}
 }
 
-// observe takes a time, with the trace that it was seen in for an exemplar.
+// observe adds a time to a histogram, with the trace of the context as its exemplar.
 func observe(ctx context.Context, o prometheus.Observer, seconds float64) {
 	span := trace.SpanContextFromContext(ctx)
 	if exemplars, ok := o.(prometheus.ExemplarObserver); ok && span.IsSampled() {

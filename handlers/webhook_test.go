@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -307,28 +308,29 @@ func TestNoMatchExplainsTwentyRulesAtMost(t *testing.T) {
 }
 
 func TestAcceptedDeliveryIsWhatTheStoreGets(t *testing.T) {
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	b := newBridge(t, func(o *handlers.Options) { o.Now = func() time.Time { return now } })
-	text := push("acme/shop", "refs/heads/main", commit)
-	b.post(request("github", text, "X-GitHub-Delivery", "host-1"))
-	if len(b.store.accepted) != 1 {
-		t.Fatalf("%d deliveries accepted", len(b.store.accepted))
-	}
-	got := b.store.accepted[0].delivery
-	if got.ID == "" || got.Source != "github" || got.Provider != "github" || got.HostID != "host-1" || got.Event != "push" ||
-		!got.ReceivedAt.Equal(now) || got.DuplicateKey == "" || string(got.Body) != text {
-		t.Errorf("delivery %+v", got)
-	}
-	if got.Header["X-Github-Event"] != "push" {
-		t.Errorf("header %v does not name the event", got.Header)
-	}
-	if len(got.Events) != 1 || got.Events[0].Source != "github" || got.Events[0].Commit != commit {
-		t.Errorf("events %+v", got.Events)
-	}
-	builds := b.store.accepted[0].builds
-	if len(builds) != 2 || builds[0].Commit != commit || !cmp.Equal(builds[0].Parameters, []mapping.Parameter{{Name: "codeBranch", Value: "main"}}) {
-		t.Errorf("builds %+v", builds)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		b := newBridge(t, nil)
+		text := push("acme/shop", "refs/heads/main", commit)
+		b.post(request("github", text, "X-GitHub-Delivery", "host-1"))
+		if len(b.store.accepted) != 1 {
+			t.Fatalf("%d deliveries accepted", len(b.store.accepted))
+		}
+		got := b.store.accepted[0].delivery
+		if got.ID == "" || got.Source != "github" || got.Provider != "github" || got.HostID != "host-1" || got.Event != "push" ||
+			!got.ReceivedAt.Equal(time.Now()) || got.DuplicateKey == "" || string(got.Body) != text {
+			t.Errorf("delivery %+v", got)
+		}
+		if got.Header["X-Github-Event"] != "push" {
+			t.Errorf("header %v does not name the event", got.Header)
+		}
+		if len(got.Events) != 1 || got.Events[0].Source != "github" || got.Events[0].Commit != commit {
+			t.Errorf("events %+v", got.Events)
+		}
+		builds := b.store.accepted[0].builds
+		if len(builds) != 2 || builds[0].Commit != commit || !cmp.Equal(builds[0].Parameters, []mapping.Parameter{{Name: "codeBranch", Value: "main"}}) {
+			t.Errorf("builds %+v", builds)
+		}
+	})
 }
 
 // cloud is a Bitbucket delivery with a change for each ref, of acme/shop.
@@ -511,20 +513,21 @@ func TestSenderThatHangsUpDoesNotUndoTheCommit(t *testing.T) {
 }
 
 func TestRateLimit(t *testing.T) {
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	b := newBridge(t, func(o *handlers.Options) { o.Now = func() time.Time { return now } })
-	b.post(request("slow", push("acme/shop", "refs/heads/main", commit))) // takes the only token
-	now = now.Add(2500 * time.Millisecond)
-	w := b.post(request("slow", push("acme/shop", "refs/heads/main", commit)))
-	if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "8" {
-		t.Errorf("status %d, Retry-After %q, want 429 and 7.5 s rounded up", w.Code, w.Header().Get("Retry-After"))
-	}
-	if got := body(t, w.Body); got["outcome"] != "rejected" || got["reason"] != "rate_limit" {
-		t.Errorf("answer %v", got)
-	}
-	if w := b.post(request("github", push("acme/shop", "refs/heads/main", commit))); w.Code != http.StatusAccepted {
-		t.Errorf("another source: status %d", w.Code)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		b := newBridge(t, nil)
+		b.post(request("slow", push("acme/shop", "refs/heads/main", commit))) // takes the only token
+		time.Sleep(2500 * time.Millisecond)
+		w := b.post(request("slow", push("acme/shop", "refs/heads/main", commit)))
+		if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "8" {
+			t.Errorf("status %d, Retry-After %q, want 429 and 7.5 s rounded up", w.Code, w.Header().Get("Retry-After"))
+		}
+		if got := body(t, w.Body); got["outcome"] != "rejected" || got["reason"] != "rate_limit" {
+			t.Errorf("answer %v", got)
+		}
+		if w := b.post(request("github", push("acme/shop", "refs/heads/main", commit))); w.Code != http.StatusAccepted {
+			t.Errorf("another source: status %d", w.Code)
+		}
+	})
 }
 
 func TestStrangersTakeNoToken(t *testing.T) {
@@ -632,44 +635,42 @@ func TestTooLargeIsNotRead(t *testing.T) {
 	}
 }
 
-// TestSlowBodyIsGivenUp sends the beginning of a body and nothing more. Were the
-// rest waited for, no answer would ever come.
+// TestSlowBodyIsGivenUp sends the beginning of a body and nothing more. If the rest were
+// waited for, no answer would ever come.
 func TestSlowBodyIsGivenUp(t *testing.T) {
-	b := newBridge(t, func(o *handlers.Options) { o.BodyTimeout = 20 * time.Millisecond })
-	server := httptest.NewServer(b.Public())
-	defer server.Close()
 	const length, chunked = "Content-Length: 1000\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n1\r\n{"
 	tests := map[string]struct {
 		source, rest string
 		status       int
+		waits        time.Duration
 	}{
-		"with a length":                      {source: "github", rest: length, status: 400},
-		"without a length":                   {source: "github", rest: chunked, status: 400},
+		"with a length":                      {source: "github", rest: length, status: 400, waits: 15 * time.Second},
+		"without a length":                   {source: "github", rest: chunked, status: 400, waits: 15 * time.Second},
 		"for nobody":                         {source: "nobody", rest: length, status: 404},
 		"for nobody, without a length":       {source: "nobody", rest: chunked, status: 404},
 		"from an address that is not listed": {source: "inside", rest: length, status: 403},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", server.Listener.Addr().String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer connection.Close()
-			if err := connection.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := io.WriteString(connection, "POST /webhooks/"+test.source+" HTTP/1.1\r\nHost: bridge\r\n"+test.rest); err != nil {
-				t.Fatal(err)
-			}
-			response, err := http.ReadResponse(bufio.NewReader(connection), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer response.Body.Close()
-			if response.StatusCode != test.status || !response.Close {
-				t.Errorf("status %d, connection closed: %t", response.StatusCode, response.Close)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				listener := make(pipes)
+				newBridge(t, nil).serve(t, listener)
+				connection, far := net.Pipe()
+				defer connection.Close()
+				listener <- far
+				began := time.Now()
+				if _, err := io.WriteString(connection, "POST /webhooks/"+test.source+" HTTP/1.1\r\nHost: bridge\r\n"+test.rest); err != nil {
+					t.Fatal(err)
+				}
+				response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer response.Body.Close()
+				if waited := time.Since(began); response.StatusCode != test.status || !response.Close || waited != test.waits {
+					t.Errorf("status %d after %s, connection closed: %t", response.StatusCode, waited, response.Close)
+				}
+			})
 		})
 	}
 }
@@ -706,8 +707,7 @@ func (u unread) Read([]byte) (int, error) {
 }
 
 func TestBodyIsNotReadInVain(t *testing.T) {
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	b := newBridge(t, func(o *handlers.Options) { o.Now = func() time.Time { return now } })
+	b := newBridge(t, nil)
 	b.post(request("slow", push("acme/shop", "refs/heads/main", commit))) // takes the only token
 	tests := map[string]struct {
 		source string
@@ -733,7 +733,6 @@ func TestBodyIsNotReadInVain(t *testing.T) {
 }
 
 func TestOneLineIsLogged(t *testing.T) {
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	tests := map[string]struct {
 		request *http.Request
 		want    fields
@@ -773,19 +772,21 @@ func TestOneLineIsLogged(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			b := newBridge(t, func(o *handlers.Options) { o.Now = func() time.Time { return now } })
-			b.post(test.request)
-			if lines := strings.Count(b.log.text(), "\n"); lines != 1 {
-				t.Fatalf("%d lines:\n%s", lines, b.log.text())
-			}
-			got := b.log.last(t)
-			if id, ok := got["delivery"]; ok != (test.want["level"] == "INFO") {
-				t.Errorf("delivery %q", id)
-			}
-			delete(got, "delivery")
-			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("line (-want +got):\n%s", diff)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				b := newBridge(t, nil)
+				b.post(test.request)
+				if lines := strings.Count(b.log.text(), "\n"); lines != 1 {
+					t.Fatalf("%d lines:\n%s", lines, b.log.text())
+				}
+				got := b.log.last(t)
+				if id, ok := got["delivery"]; ok != (test.want["level"] == "INFO") {
+					t.Errorf("delivery %q", id)
+				}
+				delete(got, "delivery")
+				if diff := cmp.Diff(test.want, got); diff != "" {
+					t.Errorf("line (-want +got):\n%s", diff)
+				}
+			})
 		})
 	}
 }
@@ -819,9 +820,9 @@ func TestTheLogHasTheDetailOfARefusal(t *testing.T) {
 // The sender is told nothing of addresses. The log has the one that counted, and why.
 func TestTheLogHasTheAddressOfARefusal(t *testing.T) {
 	proxies := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
-	const taken = "allow_from of the source does not have %s, which the call is taken to come from"
-	const forwarded = `; X-Forwarded-For (%q) counts only from a proxy that --trusted-proxies names, and %s, where the connection comes from, is `
-	const none, one = forwarded + "none", forwarded + "one: its right-most address that is no such proxy counts"
+	const taken = "the address of the client is %s, which is not in allow_from of the source"
+	const forwarded = `; X-Forwarded-For (%q) counts only from a proxy that --trusted-proxies names; the connection comes from %s, which is `
+	const none, one = forwarded + "none", forwarded + "one: the right-most address that is no such proxy counts"
 	for name, test := range map[string]struct {
 		peer, header string
 		client, want string
@@ -837,7 +838,7 @@ func TestTheLogHasTheAddressOfARefusal(t *testing.T) {
 		},
 		"what is no address": {
 			peer: "192.0.2.1:999", header: "unknown\nx",
-			want: fmt.Sprintf("what the call is taken to come from is no address"+one, "unknown\nx", "192.0.2.1:999"),
+			want: fmt.Sprintf("the address of the client cannot be read"+one, "unknown\nx", "192.0.2.1:999"),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -873,9 +874,9 @@ func TestWhatIsThere(t *testing.T) {
 		"a webhook in a browser":          {b.Public(), "GET", "/webhooks/github", 405, `wants a POST`},
 		"the same with a slash":           {b.Public(), "GET", "/webhooks/github/", 405, `wants a POST`},
 		"the root of the admin listener": {
-			b.Admin(), "GET", "/", 404, `{"error":"there is nothing at /; here are /healthz, /metrics, /readyz, /api/v1/…"}`,
+			b.Admin(), "GET", "/", 404, `{"error":"there is nothing at /; here are /api/v1/…, /healthz, /metrics, /readyz"}`,
 		},
-		"an unknown path of it":    {b.Admin(), "GET", "/status", 404, `there is nothing at /status; here are /healthz, /metrics, /readyz, /api/v1/…`},
+		"an unknown path of it":    {b.Admin(), "GET", "/status", 404, `there is nothing at /status; here are /api/v1/…, /healthz, /metrics, /readyz`},
 		"a webhook there":          {b.Admin(), "POST", "/webhooks/github", 404, `there is nothing at /webhooks/github; here are`},
 		"another method of a path": {b.Admin(), "POST", "/metrics", 405, `POST is not for this path`},
 	} {

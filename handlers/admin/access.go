@@ -3,6 +3,7 @@ package admin
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -13,21 +14,21 @@ import (
 	"buildbridge/mapping"
 )
 
-// Token gives a token as it is now. It is asked for every request that comes with
-// one, so a file that changes is noticed.
+// Token reads a token. It is called for every request that comes with one, so that a
+// changed file takes effect.
 type Token func() (mapping.Secret, error)
 
-// Access says who may read and who may write. A token for writing reads too. The
-// zero value lets nobody in.
+// Access says who may read and who may write. A token for writing is also one for
+// reading. The zero value lets nobody in.
 type Access struct {
-	// Read and Write are the tokens that were configured; any one lets in. Where
-	// there are none, reading is open to this machine, if Loopback says that
-	// nobody else can reach the listener.
+	// Read and Write are the configured tokens, any one of which is enough. Without any,
+	// this machine may read without a token if Loopback says that only this machine
+	// reaches the listener.
 	Read, Write []Token
 	Loopback    bool
-	Host        string // a name of the listener, besides localhost and all addresses; may be ""
+	Host        string // another name of the listener than localhost; may be ""
 
-	// Made is a token for writing that nobody configured; nil for none.
+	// Made is a token for writing that the program made; nil for none.
 	Made Token
 }
 
@@ -40,7 +41,7 @@ const (
 	writing
 )
 
-// authorized lets a request pass if it may do what its method does.
+// authorized refuses requests that may not do what their method does.
 func (a *api) authorized(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		challenge, err := a.authorize(c.Request())
@@ -54,7 +55,7 @@ func (a *api) authorized(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// authorize says nil, or why not with what goes into WWW-Authenticate (RFC 6750).
+// authorize gives nil, or why the request is refused and its WWW-Authenticate (RFC 6750).
 func (a *api) authorize(r *http.Request) (challenge string, err error) {
 	const scheme = `Bearer realm="buildbridge"`
 	access := &a.o.Access
@@ -73,25 +74,25 @@ func (a *api) authorize(r *http.Request) (challenge string, err error) {
 	case may >= need:
 		return "", nil
 	case may == nothing:
-		return scheme + `, error="invalid_token"`, fail(http.StatusUnauthorized, "this token is not known here; %s", access.wants(need))
+		return scheme + `, error="invalid_token"`, fail(http.StatusUnauthorized, "this token is unknown; %s", access.wants(need))
 	}
 	return scheme + `, error="insufficient_scope"`, fail(http.StatusForbidden, "this token is for reading; %s", access.wants(need))
 }
 
-// rightOf compares a token with all there are, in a time that says nothing about
-// which one it was.
+// rightOf compares a token with all known ones, so that the time does not tell which one
+// is equal.
 func (a *api) rightOf(r *http.Request, token string) right {
 	given := sha256.Sum256([]byte(token))
 	may := nothing
-	try := func(of right, known Token) {
-		value, err := known()
+	try := func(right right, token Token) {
+		value, err := token()
 		if err != nil || value == "" {
-			a.log.WarnContext(r.Context(), "an admin token cannot be read, and lets nobody in", "error", err)
+			a.log.LogAttrs(r.Context(), slog.LevelWarn, "an admin token cannot be read, and lets nobody in", slog.Any("error", err))
 			return
 		}
 		digest := sha256.Sum256([]byte(value))
 		if subtle.ConstantTimeCompare(given[:], digest[:]) == 1 {
-			may = max(may, of)
+			may = max(may, right)
 		}
 	}
 	for _, known := range a.o.Access.Read {
@@ -106,13 +107,13 @@ func (a *api) rightOf(r *http.Request, token string) right {
 	return may
 }
 
-// configured says whether somebody chose who may read and write.
+// configured says whether there is a configured token.
 func (a *Access) configured() bool { return len(a.Read)+len(a.Write) > 0 }
 
-// open says whether reading needs no token from this machine.
+// open says whether this machine may read without a token.
 func (a *Access) open() bool { return a.Loopback && !a.configured() }
 
-// wants says what is missing for a right.
+// wants says what a request needs for a right.
 func (a *Access) wants(need right) string {
 	switch {
 	case need == writing && len(a.Write) == 0 && a.Made == nil:
@@ -127,9 +128,8 @@ func (a *Access) wants(need right) string {
 	return "reading needs a token, and none is configured: without one, only a listener on a loopback address is read; start buildbridge serve with --admin-read-token"
 }
 
-// fromHere says whether a request comes from this machine. A browser that a
-// stranger's page led here by a name of its own (DNS rebinding) does not, nor
-// does what a proxy passes on.
+// fromHere says whether a request comes from this machine, and neither through a proxy nor
+// from a page of a stranger whose name leads to this machine (DNS rebinding).
 func (a *Access) fromHere(r *http.Request) bool {
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
 		if r.Header.Get(name) != "" {

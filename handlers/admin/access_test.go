@@ -31,7 +31,7 @@ func TestAccess(t *testing.T) {
 	}{
 		"this machine reads without a token": {here, "", nil, 200, 401, "writing needs a token for writing"},
 		"the token that was made writes":     {here, madeToken, nil, 200, 404, ""},
-		"a wrong token does not write":       {here, "guess", nil, 200, 401, "this token is not known here"},
+		"a wrong token does not write":       {here, "guess", nil, 200, 401, "this token is unknown"},
 		"what is open is open, whatever is sent": {
 			here, "", func(r *http.Request) { r.Header.Set("Authorization", "Basic eDp5") }, 200, 401, "writing",
 		},
@@ -54,7 +54,7 @@ func TestAccess(t *testing.T) {
 		"a token for reading does not write":          {configured, readToken, nil, 200, 403, "this token is for reading"},
 		"any of them reads":                           {configured, "an-older-token", nil, 200, 403, ""},
 		"a token for writing reads too":               {configured, writeToken, nil, 200, 404, ""},
-		"a token nobody knows":                        {configured, "guess", nil, 401, 401, "this token is not known here"},
+		"a token nobody knows":                        {configured, "guess", nil, 401, 401, "this token is unknown"},
 		"the beginning of a token":                    {configured, writeToken[:5], nil, 401, 401, ""},
 		"two headers":                                 {configured, writeToken, func(r *http.Request) { r.Header.Add("Authorization", "Bearer x") }, 401, 401, ""},
 		"the scheme in another case": {

@@ -1,16 +1,14 @@
-// Package admin is the API for whoever runs a bridge: what came in, what became of
-// it, and how to run it again.
+// Package admin is the API for those who run a bridge: what came in, what became of it,
+// and replays.
 //
 // The flow of a request under [Prefix]: find out by its bearer token whether it may
-// read or write ([Access]), check every parameter, ask the [Store], answer JSON.
-// An answer of 400 and above is {"error": "…"}: it says what the caller can mend,
-// and never what the log alone should have.
+// read or write ([Access]), check every parameter, ask the [Store], answer JSON. An
+// answer of 400 and above is {"error": "…"}: it says what the caller can fix, and
+// nothing that belongs into the log only.
 package admin
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,11 +27,10 @@ import (
 // Prefix is the path above everything here.
 const Prefix = "/api/v1"
 
-// timeout bounds the work for one request: less than the listener's time for an
-// answer.
+// timeout bounds the work for one request. The listener has more time for an answer.
 const timeout = 45 * time.Second
 
-// Store is where deliveries and builds are; *store.Store is one.
+// Store has the deliveries and builds; *store.Store is one.
 type Store interface {
 	Delivery(ctx context.Context, id string) (*store.Delivery, error)
 	Deliveries(ctx context.Context, f store.DeliveryFilter) (deliveries []*store.Delivery, next string, err error)
@@ -43,16 +40,16 @@ type Store interface {
 	ToReplay(ctx context.Context, f store.BuildFilter) (builds []store.Replayable, left int64, next string, err error)
 }
 
-// Builds sends the body of a build again; *trigger.Trigger does. ReplayListed is for
-// those that ToReplay gave.
+// Builds replays builds; *trigger.Trigger is one. ReplayListed is for builds that
+// ToReplay gave.
 type Builds interface {
 	Replay(ctx context.Context, id string) (*store.Build, error)
 	ReplayListed(ctx context.Context, r store.Replayable) (*store.Build, error)
 }
 
-// Deliveries decides a stored delivery anew; *handlers.Server does.
+// Deliveries replays deliveries; *handlers.Server is one.
 type Deliveries interface {
-	Replay(ctx context.Context, d mapping.Delivery) handlers.Replayed
+	Replay(ctx context.Context, d mapping.Delivery) handlers.Answer
 }
 
 // Options of the API. Store, Builds and Deliveries are required.
@@ -68,7 +65,7 @@ type Options struct {
 type api struct {
 	o    Options
 	log  *slog.Logger
-	bulk sync.Mutex // held by the one replay of many builds
+	bulk sync.Mutex // held while many builds are replayed
 }
 
 // New gives the handler of everything under Prefix. It is safe for concurrent use.
@@ -85,8 +82,7 @@ func New(o Options) (http.Handler, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	a := &api{o: o, log: o.Logger}
-	e := echo.New()
-	e.HTTPErrorHandler = a.answerError
+	e := handlers.NewAdminRouter(a.log)
 	e.Use(a.logged, a.authorized, bounded)
 	g := e.Group(Prefix)
 	g.GET("/deliveries", a.listDeliveries)
@@ -104,99 +100,50 @@ func New(o Options) (http.Handler, error) {
 	return e, nil
 }
 
-// failure is an error that knows its answer.
-type failure struct {
-	status int
-	text   string
-	err    error // for the log alone; may be nil
+// fail is an error with the answer to the caller.
+func fail(status int, format string, args ...any) *handlers.Refusal {
+	return &handlers.Refusal{Answer: handlers.Answer{Status: status, Detail: fmt.Sprintf(format, args...)}}
 }
 
-// Error implements error.
-func (f *failure) Error() string {
-	if f.err != nil {
-		return f.err.Error()
-	}
-	return f.text
+// unavailable is an error for which the caller is told less than the log.
+func unavailable(err error, format string, args ...any) *handlers.Refusal {
+	refusal := fail(http.StatusServiceUnavailable, format, args...)
+	refusal.Err = err
+	return refusal
 }
 
-// Unwrap gives the internal error.
-func (f *failure) Unwrap() error { return f.err }
-
-func fail(status int, format string, args ...any) *failure {
-	return &failure{status: status, text: fmt.Sprintf(format, args...)}
-}
-
-// stored turns an error of the store into one with an answer. what and id name
-// what was asked for.
-func stored(what, id string, err error) *failure {
+// storeError gives an error of the store its answer. kind and id name what was asked
+// for.
+func storeError(kind, id string, err error) *handlers.Refusal {
 	switch {
 	case errors.Is(err, store.ErrNotResolved), errors.Is(err, store.ErrNoBody), errors.Is(err, store.ErrReplayed):
 		return fail(http.StatusConflict, "%s", err)
 	case errors.Is(err, store.ErrNotFound):
-		return fail(http.StatusNotFound, "no %s has the id %s; what is older than the retention is forgotten", what, id)
+		return fail(http.StatusNotFound, "no %s has the id %s; those older than the retention are deleted", kind, id)
 	case errors.Is(err, store.ErrFilter):
-		return fail(http.StatusBadRequest, "after: not the next of a page before, with the same filters")
+		return fail(http.StatusBadRequest, "after: this is not the next of an earlier page with the same filters")
 	case errors.Is(err, context.DeadlineExceeded):
-		return &failure{status: http.StatusServiceUnavailable, text: "the database took too long: ask for less, or later", err: err}
+		return unavailable(err, "the database took too long: ask for less, or later")
 	}
-	return &failure{status: http.StatusServiceUnavailable, text: "the database does not answer: the log of buildbridge says why", err: err}
+	return unavailable(err, "the database does not answer: the log of buildbridge says why")
 }
 
-// answerError is the only place that turns an error into an answer.
-func (a *api) answerError(err error, c echo.Context) {
-	status, text := http.StatusInternalServerError, "an error inside buildbridge: its log says which"
-	if f, ok := errors.AsType[*failure](err); ok {
-		status, text = f.status, f.text
-	} else if routing, ok := errors.AsType[*echo.HTTPError](err); ok {
-		switch status = routing.Code; status {
-		case http.StatusNotFound:
-			text = "there is no " + c.Request().URL.Path + " here"
-		case http.StatusMethodNotAllowed:
-			text = c.Request().Method + " is not for this path"
-		default:
-			text = http.StatusText(status)
-		}
-	}
-	if status >= http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
-		a.log.ErrorContext(c.Request().Context(), "admin request failed", "path", c.Path(), "error", err)
-	}
-	if !c.Response().Committed {
-		_ = send(c, status, errorBody{Error: text}) // a caller that is gone needs no answer
-	}
-}
-
-// errorBody is every answer of 400 and above.
-type errorBody struct {
-	Error string `json:"error"`
-}
-
-// send answers JSON in which <, > and & are as they are: all of it, or an error.
-func send(c echo.Context, status int, body any) error {
-	var text bytes.Buffer
-	e := json.NewEncoder(&text)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(body); err != nil {
-		return err
-	}
-	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
-	return c.Blob(status, echo.MIMEApplicationJSON, text.Bytes())
-}
-
-// logged tells of each request, without its query, at debug.
+// logged logs each request at debug, without its query.
 func (a *api) logged(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		began := time.Now()
 		if err := next(c); err != nil {
 			c.Error(err)
 		}
-		a.log.DebugContext(c.Request().Context(), "admin request", "method", c.Request().Method, "path", c.Path(),
-			"status", c.Response().Status, "client", c.Request().RemoteAddr,
-			"duration_ms", float64(time.Since(began).Microseconds())/1000)
+		a.log.LogAttrs(c.Request().Context(), slog.LevelDebug, "admin request",
+			slog.String("method", c.Request().Method), slog.String("path", c.Path()),
+			slog.Int("status", c.Response().Status), slog.String("client", c.Request().RemoteAddr),
+			slog.Float64("duration_ms", float64(time.Since(began).Microseconds())/1000))
 		return nil
 	}
 }
 
-// bounded ends the work for a request that takes too long.
+// bounded cancels the work for a request that takes too long.
 func bounded(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		ctx, cancel := context.WithTimeout(c.Request().Context(), timeout)
@@ -206,11 +153,11 @@ func bounded(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// id is the id in the path of what. Whatever is no UUID names nothing.
-func id(c echo.Context, what string) (string, error) {
+// id is the id in the path, of a delivery or of a build.
+func id(c echo.Context, kind string) (string, error) {
 	id, err := uuid.Parse(c.Param("id"))
 	if err != nil {
-		return "", fail(http.StatusNotFound, "no %s has the id %q: an id is a UUID", what, c.Param("id"))
+		return "", fail(http.StatusNotFound, "no %s has the id %q: an id is a UUID", kind, c.Param("id"))
 	}
 	return id.String(), nil
 }

@@ -44,7 +44,7 @@ type api struct {
 	log   strings.Builder
 
 	decided []mapping.Delivery // anew
-	answer  handlers.Replayed
+	answer  handlers.Answer
 	replays func(ctx context.Context, r store.Replayable) (*store.Build, error)
 }
 
@@ -111,7 +111,7 @@ func (a *api) replay(ctx context.Context, r store.Replayable) (*store.Build, err
 
 type deliveries struct{ a *api }
 
-func (d deliveries) Replay(_ context.Context, old mapping.Delivery) handlers.Replayed {
+func (d deliveries) Replay(_ context.Context, old mapping.Delivery) handlers.Answer {
 	d.a.decided = append(d.a.decided, old)
 	return d.a.answer
 }
@@ -273,7 +273,7 @@ func TestDatabaseThatIsGone(t *testing.T) {
 
 func TestNothingIsCached(t *testing.T) {
 	w := writable(t).serve(request("GET", admin.Prefix+"/builds", ""))
-	want := http.Header{"Content-Type": {"application/json"}, "Cache-Control": {"no-store"}}
+	want := http.Header{"Content-Type": {"application/json"}, "Content-Length": {"14"}, "Cache-Control": {"no-store"}}
 	if diff := cmp.Diff(want, w.Header()); diff != "" {
 		t.Error(diff)
 	}
@@ -492,7 +492,7 @@ func TestAnswerIsNeverCutOff(t *testing.T) {
 	if !strings.HasPrefix(shown.Error, "received_at holds 7; verdicts cannot be read: ") {
 		t.Errorf("got %q", shown.Error)
 	}
-	if got := a.refused("POST", "/deliveries/"+d.ID+"/replay", http.StatusConflict); !strings.Contains(got, "cannot be decided: received_at holds 7") {
+	if got := a.refused("POST", "/deliveries/"+d.ID+"/replay", http.StatusConflict); !strings.Contains(got, "cannot be replayed: received_at holds 7") {
 		t.Errorf("got %q", got)
 	}
 }
@@ -638,26 +638,26 @@ func TestReplayOfDelivery(t *testing.T) {
 	a := writable(t)
 	d, _ := a.accept()
 	for name, test := range map[string]struct {
-		answer func(*handlers.Replayed)
+		answer func(*handlers.Answer)
 		status int
 		want   string
 	}{
-		"accepted": {func(r *handlers.Replayed) {
+		"accepted": {func(r *handlers.Answer) {
 			r.Status, r.Outcome, r.ReplayOf = 202, "accepted", d.ID
 			r.Builds = []mapping.BuildReceipt{{ID: "b", Rule: "cart", JobID: "j"}}
 		}, 202, `{"outcome":"accepted","builds":[{"id":"b","rule":"cart","job_id":"j"}],"replay_of":"` + d.ID + `"}`},
-		"ignored": {func(r *handlers.Replayed) {
+		"ignored": {func(r *handlers.Answer) {
 			r.Status, r.Outcome, r.Reason = 200, "ignored", "no_match"
 			r.Rules = []mapping.Verdict{{Rule: "cart", Reason: "if: <false>"}}
 		}, 200, `{"outcome":"ignored","reason":"no_match","rules":[{"rule":"cart","matched":false,"reason":"if: <false>"}]}`},
-		"refused":                {func(r *handlers.Replayed) { r.Status, r.Detail = 409, "no source" }, 409, `{"error":"no source"}`},
-		"refused without detail": {func(r *handlers.Replayed) { r.Status = 500 }, 500, `{"error":"Internal Server Error"}`},
-		"not understood any more, which the caller cannot mend": {
-			func(r *handlers.Replayed) { r.Status, r.Detail = 400, "ref is missing" }, 409, `{"error":"ref is missing"}`,
+		"refused":                {func(r *handlers.Answer) { r.Status, r.Detail = 409, "no source" }, 409, `{"error":"no source"}`},
+		"refused without detail": {func(r *handlers.Answer) { r.Status = 500 }, 500, `{"error":"Internal Server Error"}`},
+		"not understood any more, which the caller cannot fix": {
+			func(r *handlers.Answer) { r.Status, r.Detail = 400, "ref is missing" }, 409, `{"error":"ref is missing"}`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a.decided, a.answer = nil, handlers.Replayed{}
+			a.decided, a.answer = nil, handlers.Answer{}
 			test.answer(&a.answer)
 			w := a.serve(request("POST", admin.Prefix+"/deliveries/"+d.ID+"/replay", writeToken))
 			if got := strings.TrimSpace(w.Body.String()); w.Code != test.status || got != test.want {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"buildbridge/handlers"
 	"buildbridge/trigger/store"
 )
 
@@ -17,7 +18,7 @@ import (
 type Build struct {
 	ID           string      `json:"id"`
 	Delivery     string      `json:"delivery"`
-	ReceivedAt   time.Time   `json:"received_at"` // when its delivery, or the wish to replay it, arrived
+	ReceivedAt   time.Time   `json:"received_at"` // when its delivery arrived, or its replay was asked for
 	State        store.State `json:"state"`
 	Reason       string      `json:"reason,omitempty"` // why it is dead, or what it waits for
 	Rule         string      `json:"rule"`
@@ -30,35 +31,35 @@ type Build struct {
 	Attempts     int         `json:"attempts"` // calls of RunJob
 	CalledAt     time.Time   `json:"called_at,omitzero"`
 	Deadline     time.Time   `json:"deadline"`
-	DueAt        time.Time   `json:"due_at,omitzero"`  // not resolved, and worked by nobody: when it is looked at next
-	Worker       string      `json:"worker,omitempty"` // not resolved, and worked now: by this process
+	DueAt        time.Time   `json:"due_at,omitzero"`  // when it is looked at next; unset while a process works on it, and at its end
+	Worker       string      `json:"worker,omitempty"` // the process that works on it now
 	BuildNumber  string      `json:"build_number,omitempty"`
-	Adopted      bool        `json:"adopted,omitempty"` // the number was found in the records, not answered
+	Adopted      bool        `json:"adopted,omitempty"` // the number was found in the records of the job, not in the answer to the call
 	StartedAt    time.Time   `json:"started_at,omitzero"`
 	SupersededBy string      `json:"superseded_by,omitempty"`
 	ReplayOf     string      `json:"replay_of,omitempty"`
-	Error        string      `json:"error,omitempty"` // what of its row cannot be read
+	Error        string      `json:"error,omitempty"` // what is unreadable in its row
 }
 
-// BuildDetail is all there is of one.
+// BuildDetail is a build with all that is stored of it.
 type BuildDetail struct {
 	Build
 
-	TraceID string   `json:"trace_id,omitempty"` // of the delivery or the replay that it came from
-	Replays []Replay `json:"replays,omitempty"`  // that repeat it, the newest first, 10 at most
+	TraceID string   `json:"trace_id,omitempty"` // of its delivery or its replay
+	Replays []Replay `json:"replays,omitempty"`  // of this build, the newest first, at most 10
 
 	Log  []Attempt       `json:"log"`  // the last 50, the oldest first
-	Body json.RawMessage `json:"body"` // of RunJob; null if it was dead on arrival
+	Body json.RawMessage `json:"body"` // of the RunJob call; null for a build that was dead on arrival
 }
 
-// Replay is a build that repeats another.
+// Replay is a build that is the replay of another.
 type Replay struct {
 	ID          string      `json:"id"`
 	State       store.State `json:"state"`
 	BuildNumber string      `json:"build_number,omitempty"`
 }
 
-// Attempt is a call of RunJob, or a search for what became of one.
+// Attempt is a call of RunJob, or a search of the records for what became of one.
 type Attempt struct {
 	At       time.Time   `json:"at"`
 	Duration float64     `json:"duration_ms"`
@@ -74,27 +75,27 @@ type BuildPage struct {
 	Next   string  `json:"next,omitempty"` // for after; "" on the last page
 }
 
-// BuildReplays is the answer to a replay of all builds that match a filter.
+// BuildReplays is the answer to the replay of all builds that match a filter.
 type BuildReplays struct {
 	Replayed []BuildReplay `json:"replayed"`
 	Skipped  []Skipped     `json:"skipped,omitempty"`
-	Left     int64         `json:"left"`           // that match and did not have their turn
-	Next     string        `json:"next,omitempty"` // for after, while something is left
+	Left     int64         `json:"left"`           // that match, for the next requests
+	Next     string        `json:"next,omitempty"` // for after; "" if none are left
 }
 
-// ReplayCount says what a replay of all builds that match a filter would replay.
+// ReplayCount says how many builds match a filter, for a replay.
 type ReplayCount struct {
 	State  store.State `json:"state"` // of the builds
 	Builds int64       `json:"builds"`
 }
 
-// BuildReplay is one build of many that were replayed.
+// BuildReplay is one of the builds that were replayed.
 type BuildReplay struct {
 	ID       string `json:"id"` // of the new build
 	ReplayOf string `json:"replay_of"`
 }
 
-// Skipped is a build that matched and cannot be replayed.
+// Skipped is a build that matches and cannot be replayed.
 type Skipped struct {
 	ID     string `json:"id"`
 	Reason string `json:"reason"`
@@ -103,9 +104,9 @@ type Skipped struct {
 func newBuild(b *store.Build) Build {
 	due, worker := b.DueAt, b.Worker
 	switch {
-	case b.State.Final(): // by hand, perhaps: neither means anything
+	case b.State.Final(): // somebody may have changed the row by hand
 		due, worker = time.Time{}, ""
-	case worker != "": // due is when its lease ends
+	case worker != "": // due is the end of its lease
 		due = time.Time{}
 	}
 	return Build{
@@ -124,13 +125,13 @@ func (a *api) listBuilds(c echo.Context) error {
 	}
 	builds, next, err := a.o.Store.Builds(c.Request().Context(), f)
 	if err != nil {
-		return stored("build", "", err)
+		return storeError("build", "", err)
 	}
 	page := BuildPage{Builds: make([]Build, len(builds)), Next: next}
 	for i, b := range builds {
 		page.Builds[i] = newBuild(b)
 	}
-	return send(c, http.StatusOK, page)
+	return handlers.SendJSON(c, http.StatusOK, page)
 }
 
 func (a *api) showBuild(c echo.Context) error {
@@ -143,11 +144,11 @@ func (a *api) showBuild(c echo.Context) error {
 	}
 	b, err := a.o.Store.Build(c.Request().Context(), id)
 	if err != nil {
-		return stored("build", id, err)
+		return storeError("build", id, err)
 	}
 	replays, _, err := a.o.Store.Builds(c.Request().Context(), store.BuildFilter{ReplayOf: id, Limit: 10})
 	if err != nil {
-		return stored("build", id, err)
+		return storeError("build", id, err)
 	}
 	detail := BuildDetail{Build: newBuild(b), Log: make([]Attempt, len(b.Log)), Body: raw(b.Body)}
 	if span := b.SpanContext(); span.IsValid() {
@@ -162,7 +163,7 @@ func (a *api) showBuild(c echo.Context) error {
 	for _, r := range replays {
 		detail.Replays = append(detail.Replays, Replay{ID: r.ID, State: r.State, BuildNumber: r.BuildNumber})
 	}
-	return send(c, http.StatusOK, detail)
+	return handlers.SendJSON(c, http.StatusOK, detail)
 }
 
 func (a *api) replayBuild(c echo.Context) error {
@@ -175,16 +176,16 @@ func (a *api) replayBuild(c echo.Context) error {
 	}
 	b, err := a.o.Builds.Replay(c.Request().Context(), id)
 	if err != nil {
-		return stored("build", id, err)
+		return storeError("build", id, err)
 	}
-	return send(c, http.StatusAccepted, newBuild(b))
+	return handlers.SendJSON(c, http.StatusAccepted, newBuild(b))
 }
 
-// atOnce is how many of many replays are committed together.
+// atOnce is how many replays of many are committed together.
 const atOnce = 32
 
-// replayBuilds replays all builds that match a filter, a page of them at most.
-// Where no state is asked for it is the dead ones that are meant.
+// replayBuilds replays the builds that match a filter, at most a page of them. Without a
+// filter by state it replays dead ones.
 func (a *api) replayBuilds(c echo.Context) error {
 	f, err := replayFilter(c)
 	if err != nil {
@@ -197,20 +198,18 @@ func (a *api) replayBuilds(c echo.Context) error {
 	ctx := c.Request().Context()
 	builds, left, next, err := a.o.Store.ToReplay(ctx, f)
 	if err != nil {
-		return stored("build", "", err)
+		return storeError("build", "", err)
 	}
 	answer := BuildReplays{Replayed: []BuildReplay{}, Left: left, Next: next}
 	for some := range slices.Chunk(builds, atOnce) {
 		if err := a.replayAll(ctx, some, &answer); err != nil {
-			f := fail(http.StatusServiceUnavailable, "%d builds were replayed, then the database did not answer: ask again, and they are left out", len(answer.Replayed))
-			f.err = err
-			return f
+			return unavailable(err, "%d builds were replayed, then the database did not answer: ask again, and they are left out", len(answer.Replayed))
 		}
 	}
-	return send(c, http.StatusOK, answer)
+	return handlers.SendJSON(c, http.StatusOK, answer)
 }
 
-// countReplays says what replayBuilds would replay, and changes nothing.
+// countReplays counts the builds that replayBuilds would replay.
 func (a *api) countReplays(c echo.Context) error {
 	f, err := replayFilter(c)
 	if err != nil {
@@ -218,12 +217,12 @@ func (a *api) countReplays(c echo.Context) error {
 	}
 	ids, left, _, err := a.o.Store.ToReplay(c.Request().Context(), f)
 	if err != nil {
-		return stored("build", "", err)
+		return storeError("build", "", err)
 	}
-	return send(c, http.StatusOK, ReplayCount{State: store.State(f.State), Builds: int64(len(ids)) + left})
+	return handlers.SendJSON(c, http.StatusOK, ReplayCount{State: store.State(f.State), Builds: int64(len(ids)) + left})
 }
 
-// replayFilter reads which builds are to be replayed. It has to name some.
+// replayFilter reads the filter of the builds to replay, which must not be empty.
 func replayFilter(c echo.Context) (store.BuildFilter, error) {
 	f := store.BuildFilter{State: string(store.Dead), Limit: store.MaxPage}
 	given, err := buildParameters(&f).read(c.Request())
@@ -233,16 +232,16 @@ func replayFilter(c echo.Context) (store.BuildFilter, error) {
 	given.Del("limit")
 	given.Del("after")
 	if len(given) == 0 {
-		return f, fail(http.StatusBadRequest, "name a filter at least: state=dead is all that are dead")
+		return f, fail(http.StatusBadRequest, "give at least one filter: state=dead is for all dead builds")
 	}
 	if !store.State(f.State).Final() {
-		return f, fail(http.StatusBadRequest, "state: a build that is %s is not resolved, and goes on by itself", f.State)
+		return f, fail(http.StatusBadRequest, "state: a build that is %s is not resolved, and needs no replay", f.State)
 	}
 	return f, nil
 }
 
-// replayAll replays a few builds at once and adds them to the answer, in order.
-// The error is one that does not concern a single build.
+// replayAll replays a few builds at once and adds them to the answer, in order. Its error
+// is not about a single build.
 func (a *api) replayAll(ctx context.Context, builds []store.Replayable, answer *BuildReplays) error {
 	var (
 		wg    sync.WaitGroup
@@ -259,11 +258,11 @@ func (a *api) replayAll(ctx context.Context, builds []store.Replayable, answer *
 			answer.Replayed = append(answer.Replayed, BuildReplay{ID: again[i].ID, ReplayOf: b.ID})
 			continue
 		}
-		f := stored("build", b.ID, errs[i])
-		if f.status < http.StatusInternalServerError {
-			answer.Skipped = append(answer.Skipped, Skipped{ID: b.ID, Reason: f.text})
+		refusal := storeError("build", b.ID, errs[i])
+		if refusal.Status < http.StatusInternalServerError {
+			answer.Skipped = append(answer.Skipped, Skipped{ID: b.ID, Reason: refusal.Detail})
 		} else {
-			broken = f
+			broken = refusal
 		}
 	}
 	return broken

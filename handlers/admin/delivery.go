@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"buildbridge/handlers"
 	"buildbridge/mapping"
 	"buildbridge/trigger/store"
 )
@@ -18,7 +20,7 @@ type Delivery struct {
 	ReceivedAt time.Time     `json:"received_at"`
 	Source     string        `json:"source"`
 	Provider   string        `json:"provider"`
-	HostID     string        `json:"host_id,omitempty"` // the host's own id
+	HostID     string        `json:"host_id,omitempty"` // the id that the host gave it
 	Event      string        `json:"event"`
 	Repository string        `json:"repository"`
 	Ref        string        `json:"ref"`              // of its first event
@@ -26,18 +28,18 @@ type Delivery struct {
 	Outcome    store.Outcome `json:"outcome"`
 	Reason     string        `json:"reason,omitempty"`    // ignored
 	Of         string        `json:"of,omitempty"`        // duplicate: the delivery whose builds were committed
-	ReplayOf   string        `json:"replay_of,omitempty"` // the delivery that was decided anew
-	Error      string        `json:"error,omitempty"`     // what of its row cannot be read
+	ReplayOf   string        `json:"replay_of,omitempty"` // the delivery that this one replays
+	Error      string        `json:"error,omitempty"`     // what is unreadable in its row
 }
 
-// DeliveryDetail is all there is of one.
+// DeliveryDetail is a delivery with all that is stored of it.
 type DeliveryDetail struct {
 	Delivery
 
 	Rules  []mapping.Verdict `json:"rules,omitempty"` // ignored, no_match
 	Builds []Build           `json:"builds"`
-	Header map[string]string `json:"header"` // what names the event
-	Body   json.RawMessage   `json:"body"`   // without secrets; null when it is forgotten
+	Header map[string]string `json:"header"` // those that name the event
+	Body   json.RawMessage   `json:"body"`   // without secrets; null if it is not kept any more
 }
 
 // DeliveryPage is a page of deliveries, the newest first.
@@ -64,13 +66,13 @@ func (a *api) listDeliveries(c echo.Context) error {
 	}
 	deliveries, next, err := a.o.Store.Deliveries(c.Request().Context(), f)
 	if err != nil {
-		return stored("delivery", "", err)
+		return storeError("delivery", "", err)
 	}
 	page := DeliveryPage{Deliveries: make([]Delivery, len(deliveries)), Next: next}
 	for i, d := range deliveries {
 		page.Deliveries[i] = newDelivery(d)
 	}
-	return send(c, http.StatusOK, page)
+	return handlers.SendJSON(c, http.StatusOK, page)
 }
 
 func (a *api) showDelivery(c echo.Context) error {
@@ -80,7 +82,7 @@ func (a *api) showDelivery(c echo.Context) error {
 	}
 	builds, err := a.o.Store.BuildsOf(c.Request().Context(), d.ID)
 	if err != nil {
-		return stored("delivery", d.ID, err)
+		return storeError("delivery", d.ID, err)
 	}
 	detail := DeliveryDetail{Delivery: newDelivery(d), Builds: make([]Build, len(builds)), Header: d.Header, Body: raw(d.Body)}
 	for i, b := range builds {
@@ -91,10 +93,10 @@ func (a *api) showDelivery(c echo.Context) error {
 			detail.Error = strings.TrimPrefix(detail.Error+"; verdicts cannot be read: "+err.Error(), "; ")
 		}
 	}
-	return send(c, http.StatusOK, detail)
+	return handlers.SendJSON(c, http.StatusOK, detail)
 }
 
-// delivery reads the delivery that the path names. No such path has parameters.
+// delivery reads the delivery that the path names. It refuses parameters.
 func (a *api) delivery(c echo.Context) (*store.Delivery, error) {
 	id, err := id(c, "delivery")
 	if err != nil {
@@ -105,39 +107,35 @@ func (a *api) delivery(c echo.Context) (*store.Delivery, error) {
 	}
 	d, err := a.o.Store.Delivery(c.Request().Context(), id)
 	if err != nil {
-		return nil, stored("delivery", id, err)
+		return nil, storeError("delivery", id, err)
 	}
 	return d, nil
 }
 
-// replayDelivery answers as the webhook does.
+// replayDelivery answers as the webhook would.
 func (a *api) replayDelivery(c echo.Context) error {
 	d, err := a.delivery(c)
 	if err != nil {
 		return err
 	}
 	if d.Unreadable != "" {
-		return fail(http.StatusConflict, "delivery %s cannot be decided: %s", d.ID, d.Unreadable)
+		return fail(http.StatusConflict, "delivery %s cannot be replayed: %s", d.ID, d.Unreadable)
 	}
-	replayed := a.o.Deliveries.Replay(c.Request().Context(), mapping.Delivery{
+	answer := a.o.Deliveries.Replay(c.Request().Context(), mapping.Delivery{
 		ID: d.ID, Source: d.Source, Provider: d.Provider, HostID: d.HostID, Event: d.Event, ReceivedAt: d.ReceivedAt,
 		Header: d.Header, Body: d.Body, ReplayOf: d.ReplayOf,
-		DuplicateKey: "replay:" + d.ID + ":" + d.LastReplay, // of two who ask at the same time
+		DuplicateKey: "replay:" + d.ID + ":" + d.LastReplay, // the same for two who ask at the same time
 	})
-	if replayed.Status >= http.StatusBadRequest {
-		text := replayed.Detail
-		if text == "" {
-			text = http.StatusText(replayed.Status)
-		}
-		if replayed.Status == http.StatusBadRequest {
-			replayed.Status = http.StatusConflict // whoever asks did nothing wrong
-		}
-		return fail(replayed.Status, "%s", text)
+	switch {
+	case answer.Status < http.StatusBadRequest:
+		return handlers.SendJSON(c, answer.Status, answer)
+	case answer.Status == http.StatusBadRequest:
+		answer.Status = http.StatusConflict // the request is not at fault, the delivery is
 	}
-	return send(c, replayed.Status, replayed)
+	return fail(answer.Status, "%s", cmp.Or(answer.Detail, http.StatusText(answer.Status)))
 }
 
-// raw is stored JSON as it is; null for nothing, a string for what is no JSON.
+// raw is stored JSON as it is: null for nothing, and a string for text that is no JSON.
 func raw(stored []byte) json.RawMessage {
 	switch {
 	case len(stored) == 0:
@@ -146,7 +144,7 @@ func raw(stored []byte) json.RawMessage {
 		return stored
 	}
 	text, err := json.Marshal(string(stored))
-	if err != nil { // cannot be: invalid UTF-8 is replaced
+	if err != nil { // never: invalid UTF-8 is replaced
 		return nil
 	}
 	return text

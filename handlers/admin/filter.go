@@ -17,12 +17,11 @@ import (
 // maxText bounds a parameter, in bytes. The names of refs can be long.
 const maxText = 4096
 
-// parameters are what a query may have: what reads each of them, by its name.
+// parameters are the parameters that a query may have: by name, a function that reads one.
 type parameters map[string]func(value string) error
 
-// read takes a query apart, and tells of everything that is wrong with it. A
-// parameter that nobody knows is wrong: a misspelt filter would select far more
-// than was meant.
+// read reads a query, and its error has everything that is wrong with it. An unknown
+// parameter is wrong: a misspelt filter would select far more than was meant.
 func (p parameters) read(r *http.Request) (given url.Values, err error) {
 	given, err = url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -30,7 +29,7 @@ func (p parameters) read(r *http.Request) (given url.Values, err error) {
 	}
 	var wrong []string
 	for _, name := range slices.Sorted(maps.Keys(given)) {
-		if err := p.one(name, given[name]); err != nil {
+		if err := p.readOne(name, given[name]); err != nil {
 			wrong = append(wrong, err.Error())
 		}
 	}
@@ -40,11 +39,11 @@ func (p parameters) read(r *http.Request) (given url.Values, err error) {
 	return given, nil
 }
 
-func (p parameters) one(name string, values []string) error {
+func (p parameters) readOne(name string, values []string) error {
 	set, ok := p[name]
 	switch {
 	case !ok && len(p) == 0:
-		return fmt.Errorf("%q: no parameters are known here", name)
+		return fmt.Errorf("%q: there are no parameters here", name)
 	case !ok:
 		return fmt.Errorf("%q: no such parameter; there are %s", name, strings.Join(slices.Sorted(maps.Keys(p)), ", "))
 	case len(values) > 1:
@@ -72,19 +71,11 @@ func text(to *string) func(string) error {
 func oneOf[T ~string](to *string, choice ...T) func(string) error {
 	return func(value string) error {
 		if !slices.Contains(choice, T(value)) {
-			return fmt.Errorf("%q is none of %s", value, joined(choice))
+			return fmt.Errorf("%q is none of %s", value, strings.Trim(strings.ReplaceAll(fmt.Sprint(choice), " ", ", "), "[]"))
 		}
 		*to = value
 		return nil
 	}
-}
-
-func joined[T ~string](choice []T) string {
-	names := make([]string, len(choice))
-	for i, c := range choice {
-		names[i] = string(c)
-	}
-	return strings.Join(names, ", ")
 }
 
 func moment(to *time.Time) func(string) error {

@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"buildbridge/handlers"
 )
 
 // LogLevel is how much is logged: debug, info, warn or error.
@@ -15,8 +16,9 @@ type LogLevel struct {
 	Level string `json:"level"`
 }
 
-func levels() []slog.Level {
-	return []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
+// levels are the levels that can be set.
+var levels = map[string]slog.Level{ //nolint:gochecknoglobals // a table that is only read
+	"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
 }
 
 func levelName(l slog.Level) string { return strings.ToLower(l.String()) }
@@ -25,19 +27,18 @@ func (a *api) showLogLevel(c echo.Context) error {
 	if _, err := (parameters{}).read(c.Request()); err != nil {
 		return err
 	}
-	return send(c, http.StatusOK, LogLevel{Level: levelName(a.o.LogLevel.Level())})
+	return handlers.SendJSON(c, http.StatusOK, LogLevel{Level: levelName(a.o.LogLevel.Level())})
 }
 
-// setLogLevel changes the level until the next start. That is told in the log,
-// whichever of the two levels is the quieter one.
+// setLogLevel changes the level until the next start. It logs that, even if one of the two
+// levels is above info.
 func (a *api) setLogLevel(c echo.Context) error {
 	var level slog.Level
 	given, err := parameters{"level": func(value string) error {
-		i := slices.IndexFunc(levels(), func(l slog.Level) bool { return levelName(l) == value })
-		if i < 0 {
+		var known bool
+		if level, known = levels[value]; !known {
 			return fmt.Errorf("%q is none of debug, info, warn, error", value)
 		}
-		level = levels()[i]
 		return nil
 	}}.read(c.Request())
 	if err != nil {
@@ -48,7 +49,8 @@ func (a *api) setLogLevel(c echo.Context) error {
 	}
 	before := a.o.LogLevel.Level()
 	a.o.LogLevel.Set(min(before, level, slog.LevelInfo))
-	a.log.InfoContext(c.Request().Context(), "log level changed", "level", levelName(level), "before", levelName(before), "client", c.Request().RemoteAddr)
+	a.log.LogAttrs(c.Request().Context(), slog.LevelInfo, "log level changed",
+		slog.String("level", levelName(level)), slog.String("before", levelName(before)), slog.String("client", c.Request().RemoteAddr))
 	a.o.LogLevel.Set(level)
-	return send(c, http.StatusOK, LogLevel{Level: levelName(level)})
+	return handlers.SendJSON(c, http.StatusOK, LogLevel{Level: levelName(level)})
 }

@@ -52,7 +52,7 @@ func BenchmarkStored(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				m.Stored()
+				m.stored()
 			}
 		})
 	}

@@ -25,27 +25,21 @@ const (
 	digestWindow = 10 * time.Minute
 )
 
-// Delivery is what a host said.
+// Delivery is what a host said. Of the embedded delivery, Decode leaves ID, Source,
+// ReceivedAt and ReplayOf to its caller.
+//
+// HostID has at most 256 bytes: a longer one is a digest. DuplicateKey is made of the
+// host's delivery id, with ref and commit where the id may be the same for several. If
+// there is no id it is a digest of the body without what changes when it is sent again.
+// Events are in the host's order.
 type Delivery struct {
-	HostID string // the host's delivery id, "" if it sends none; at most 256 bytes, else a digest of it
-	Event  string // the host's name of the event: "push", "Tag Push Hook"
+	mapping.Delivery
 
-	// DuplicateKey is equal for deliveries that say the same thing: made of the
-	// host's delivery id, with ref and commit where that is not known to be one for
-	// each of them, else of the body without what changes when it is sent
-	// again. DuplicateWindow bounds how long that holds; 0 is without bound.
-	DuplicateKey    string
-	DuplicateWindow time.Duration
-
-	// Events are the refs that were pushed, in the host's order, without Source.
-	Events []mapping.Event
-
-	// LeftOut is what else the delivery tells of, in the host's order. There is
-	// some where there are no Events.
+	// LeftOut is what else the delivery tells of, in the host's order. It is not empty if
+	// there are no Events.
 	LeftOut []LeftOut
 
-	// Ignored says why there are no Events: ping, event or deleted. It is "" if
-	// there are some.
+	// Ignored says why there are no Events: ping, event or deleted; "" if there are some.
 	Ignored mapping.Reason
 }
 

@@ -104,9 +104,13 @@ func TestDecode(t *testing.T) {
 				checkDelivery(t, provider, d)
 
 				got, err := json.MarshalIndent(struct {
-					Delivery
-					Header map[string]string
-				}{d, m.Header()}, "", "  ")
+					HostID, Event, DuplicateKey string
+					DuplicateWindow             time.Duration
+					Events                      []mapping.Event
+					LeftOut                     []LeftOut
+					Ignored                     mapping.Reason
+					Header                      map[string]string
+				}{d.HostID, d.Event, d.DuplicateKey, d.DuplicateWindow, d.Events, d.LeftOut, d.Ignored, d.Header}, "", "  ")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -126,10 +130,10 @@ func TestDecode(t *testing.T) {
 
 				// What is kept is enough to decide the same anew.
 				kept := http.Header{}
-				for name, value := range m.Header() {
+				for name, value := range m.header {
 					kept.Set(name, value)
 				}
-				again, err := Trust(provider, kept, m.Stored())
+				again, err := Trust(provider, kept, m.stored())
 				if err != nil {
 					t.Fatal(err)
 				}

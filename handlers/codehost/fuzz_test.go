@@ -40,7 +40,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		m.Stored()
+		m.stored()
 		d, err := m.Decode()
 		if err != nil {
 			if !errors.Is(err, ErrMalformed) {
@@ -86,7 +86,7 @@ func FuzzAuthenticate(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%s does not believe its secret: %v", provider, err)
 		}
-		if string(m.Payload()) != string(body) {
+		if string(m.payload) != string(body) {
 			t.Error("the payload is not the body")
 		}
 	})

@@ -77,7 +77,7 @@ func TestKnownProofs(t *testing.T) {
 				checkVerdict(t, m, err, "[1]", listOf(provider))
 				// Sign does the same.
 				if m.host.signsInner {
-					body = m.Payload()
+					body = m.payload
 				}
 				for name, values := range signed(provider, knownSecret, body) {
 					if got := header.Get(name); got != values[0] {
@@ -264,15 +264,15 @@ func TestAuthenticateForm(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !bytes.Equal(m.Payload(), inner) {
-				t.Errorf("payload %s", m.Payload())
+			if !bytes.Equal(m.payload, inner) {
+				t.Errorf("payload %s", m.payload)
 			}
 
 			other := []byte("x=1&payload=" + url.QueryEscape(string(inner)) + "&y=2")
 			if m, err := Authenticate(provider, keys, proof(other, inner), other, testNow()); err != nil {
 				t.Errorf("among other fields: %v", err)
-			} else if !bytes.Equal(m.Payload(), inner) {
-				t.Errorf("payload among other fields %s", m.Payload())
+			} else if !bytes.Equal(m.payload, inner) {
+				t.Errorf("payload among other fields %s", m.payload)
 			}
 			for name, body := range map[string]string{
 				"no payload":       "x=1",

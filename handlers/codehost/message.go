@@ -31,9 +31,11 @@ var (
 type Message struct {
 	host      *host
 	key       string
-	event, id string // as the headers have them
-	header    map[string]string
-	payload   []byte
+	event, id string // from the headers
+	// header holds the headers that name the event and the delivery, by their canonical
+	// names, never credentials.
+	header  map[string]string
+	payload []byte // JSON, taken out of its form; it may hold secrets of the host
 }
 
 // Authenticate believes a delivery or not, by its raw bytes, before anything of
@@ -111,10 +113,6 @@ func (m *Message) keep(h http.Header, names []string) (first string) {
 // "secrets[0]", "signing_tokens[1]", "basic[0]"; "" where none was asked for.
 func (m *Message) Key() string { return m.key }
 
-// Payload is the JSON as the host sent it, taken out of its form. It may hold
-// secrets of the host; [Message.Stored] does not. It must not be changed.
-func (m *Message) Payload() []byte { return m.payload }
-
 // EventHeader is the header that names the event; "" where the body does.
 func (m *Message) EventHeader() string {
 	for _, name := range m.host.eventHeaders {
@@ -125,17 +123,12 @@ func (m *Message) EventHeader() string {
 	return ""
 }
 
-// Header holds the headers that name the event and the delivery, by their
-// canonical names, never credentials. With the payload they are enough for
-// [Trust] to decode the same again. It must not be changed.
-func (m *Message) Header() map[string]string { return m.header }
-
 const redacted = "[hidden]"
 
-// Stored is the payload without the secrets that some hosts put into it: the
-// password and sign of Gitee, the secret of Gogs and of older Giteas. It must
-// not be changed. It is nil where a secret may be in what is no JSON object.
-func (m *Message) Stored() []byte {
+// stored is the payload without the secrets that some hosts put into it: the password
+// and sign of Gitee, the secret of Gogs and of older Giteas. It is nil for a body that may
+// hold one and is no JSON object.
+func (m *Message) stored() []byte {
 	if !slices.ContainsFunc(m.host.secretFields, func(name string) bool {
 		return bytes.Contains(m.payload, []byte(`"`+name+`"`))
 	}) {
@@ -150,19 +143,21 @@ func (m *Message) Stored() []byte {
 			fields[name] = jsontext.Value(`"` + redacted + `"`)
 		}
 	}
-	var stored bytes.Buffer
-	encoder := json.NewEncoder(&stored)
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false) // nothing else shall change
 	if encoder.Encode(fields) != nil {
 		return nil
 	}
-	return bytes.TrimSuffix(stored.Bytes(), []byte("\n"))
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n"))
 }
 
 // Decode tells what the host said. The error is [ErrMalformed] with the field
 // that is missing or wrong.
 func (m *Message) Decode() (Delivery, error) {
-	d := Delivery{Event: m.event, HostID: m.id}
+	d := Delivery{Delivery: mapping.Delivery{
+		Provider: m.host.Name, Event: m.event, HostID: m.id, Header: m.header, Body: m.stored(),
+	}}
 	if err := m.decode(&d); err != nil {
 		return Delivery{}, fmt.Errorf("%s: %w", m.host.Name, err)
 	}

@@ -378,7 +378,7 @@ func TestStored(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := string(m.Stored()); got != test.want {
+			if got := string(m.stored()); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 		})
@@ -418,7 +418,7 @@ func TestHeader(t *testing.T) {
 			for _, name := range want {
 				expected[http.CanonicalHeaderKey(name)] = name
 			}
-			if diff := cmp.Diff(expected, m.Header()); diff != "" {
+			if diff := cmp.Diff(expected, m.header); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
 			}
 		})

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"buildbridge/handlers"
 	"buildbridge/handlers/admin"
 	"buildbridge/mapping"
 )
@@ -185,16 +186,11 @@ Example:
     buildbridge deliveries replay 0197f3c2-7d5e-7b0a-9d0e-1f2a3b4c5d6e`
 }
 
-// replayedDelivery is the answer to the replay of a delivery.
+// replayedDelivery is the answer to the replay of a delivery, or why there is none.
 type replayedDelivery struct {
-	Delivery string                 `json:"delivery,omitempty"`
-	ReplayOf string                 `json:"replay_of"`
-	Outcome  string                 `json:"outcome,omitempty"`
-	Reason   string                 `json:"reason,omitempty"`
-	Of       string                 `json:"of,omitempty"` // duplicate: the replay that somebody else asked for
-	Builds   []mapping.BuildReceipt `json:"builds,omitempty"`
-	Rules    []mapping.Verdict      `json:"rules,omitempty"`
-	Error    string                 `json:"error,omitempty"`
+	handlers.Answer
+
+	Error string `json:"error,omitempty"`
 }
 
 // Run replays deliveries, one after the other.

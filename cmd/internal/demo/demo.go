@@ -240,14 +240,14 @@ func (d *demo) send(ctx context.Context, change codehosttest.Change, object stri
 		}
 	}
 	before := d.simulator.RunCount()
-	status, answer, err := d.post(ctx, header, body)
+	answer, err := d.post(ctx, header, body)
 	if err != nil {
 		return err
 	}
-	if status != http.StatusAccepted {
-		return fmt.Errorf("the delivery was answered with %d: %s", status, answer.Outcome)
+	if answer.Status != http.StatusAccepted {
+		return fmt.Errorf("the delivery was answered with %d: %s", answer.Status, answer.Outcome)
 	}
-	d.printf("   delivery %s: %d %s\n", answer.Delivery, status, answer.Outcome)
+	d.printf("   delivery %s: %d %s\n", answer.Delivery, answer.Status, answer.Outcome)
 
 	s, _ := d.rules.Source(source)
 	explained, err := explain.Delivery(d.rules, s, header, body)
@@ -271,30 +271,23 @@ func (d *demo) send(ctx context.Context, change codehosttest.Change, object stri
 	return err
 }
 
-// answer is what the demo reads of the answer to a delivery.
-type answer struct {
-	Delivery string                 `json:"delivery"`
-	Outcome  string                 `json:"outcome"`
-	Builds   []mapping.BuildReceipt `json:"builds"`
-}
-
-func (d *demo) post(ctx context.Context, header http.Header, body []byte) (int, answer, error) {
+func (d *demo) post(ctx context.Context, header http.Header, body []byte) (a handlers.Answer, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.bridge.PublicURL()+"/webhooks/"+source, bytes.NewReader(body))
 	if err != nil {
-		return 0, answer{}, err
+		return a, err
 	}
 	req.Header = header
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	res, err := client.Do(req)
 	if err != nil {
-		return 0, answer{}, err
+		return a, err
 	}
 	defer res.Body.Close()
-	var a answer
+	a.Status = res.StatusCode
 	if err := json.NewDecoder(res.Body).Decode(&a); err != nil {
-		return 0, answer{}, fmt.Errorf("answer %s: %w", res.Status, err)
+		return a, fmt.Errorf("answer %s: %w", res.Status, err)
 	}
-	return res.StatusCode, a, nil
+	return a, nil
 }
 
 // started waits until the simulator took that many calls more than before.

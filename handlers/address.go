@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// clientAddr is the address a request came from. That is the peer's, unless
-// the peer is a trusted proxy: then it is the right-most entry of
-// X-Forwarded-For that is not one. What stands further left was written by the
-// client and means nothing. The zero Addr, which no list allows, stands for
-// what cannot be read. Empty entries are none (RFC 9110, section 5.6.1).
+// clientAddr is the address that a request came from: the peer's or, if the peer is a
+// trusted proxy, the right-most entry of X-Forwarded-For that is no trusted proxy. The
+// client may have written what stands left of that. An address that cannot be read is
+// the zero Addr, which is in no list. Empty entries do not count (RFC 9110, section
+// 5.6.1).
 func clientAddr(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -35,24 +35,24 @@ func clientAddr(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	return addr
 }
 
-// notAllowed says for the log which address a call was taken to come from, and why.
+// notAllowed says for the log which address the client has, and why that is so.
 func notAllowed(r *http.Request, trusted []netip.Prefix, client netip.Addr) error {
 	why := ""
 	if forwarded := strings.Join(r.Header.Values("X-Forwarded-For"), ", "); forwarded != "" {
-		is := "is none"
-		if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && contains(trusted, plain(peer.Addr())) {
-			is = "is one: its right-most address that is no such proxy counts"
+		peer := "which is none"
+		if addr, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && contains(trusted, plain(addr.Addr())) {
+			peer = "which is one: the right-most address that is no such proxy counts"
 		}
-		why = fmt.Sprintf("; X-Forwarded-For (%q) counts only from a proxy that --trusted-proxies names, "+
-			"and %s, where the connection comes from, %s", clip(forwarded, maxLoggedName), r.RemoteAddr, is)
+		why = fmt.Sprintf("; X-Forwarded-For (%q) counts only from a proxy that --trusted-proxies names; the connection comes from %s, %s",
+			clip(forwarded, maxLoggedName), r.RemoteAddr, peer)
 	}
 	if !client.IsValid() {
-		return errors.New("what the call is taken to come from is no address" + why)
+		return errors.New("the address of the client cannot be read" + why)
 	}
-	return fmt.Errorf("allow_from of the source does not have %s, which the call is taken to come from%s", client, why)
+	return fmt.Errorf("the address of the client is %s, which is not in allow_from of the source%s", client, why)
 }
 
-// forwardedAddr reads an entry of X-Forwarded-For; some proxies add the port.
+// forwardedAddr reads an entry of X-Forwarded-For. Some proxies add the port.
 func forwardedAddr(entry string) netip.Addr {
 	if withPort, err := netip.ParseAddrPort(entry); err == nil {
 		return plain(withPort.Addr())
@@ -64,7 +64,8 @@ func forwardedAddr(entry string) netip.Addr {
 	return plain(addr)
 }
 
-// plain is the address as a prefix contains it: IPv4 as such, and no zone.
+// plain is an address in the form that prefixes contain: without a zone, and IPv4 not
+// within IPv6.
 func plain(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
 
 func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
