@@ -9,8 +9,8 @@ import (
 	"buildbridge/mapping"
 )
 
-// azureDevOps sends HTTP Basic, or any header the user writes down, and
-// names event and delivery in the body:
+// azureDevOps sends HTTP Basic, or a header that the user chooses, and names event and
+// delivery in the body:
 // https://learn.microsoft.com/en-us/azure/devops/service-hooks/events#git.push
 var azureDevOps = host{ //nolint:gochecknoglobals // a row of hosts
 	Provider:    mapping.Provider{Name: "azure-devops", Basic: true, TokenHeader: true, NeedsTokenHeader: true},
@@ -78,7 +78,7 @@ func decodeAzureDevOps(d *Delivery, body []byte) error {
 		return d.leaveOutEvent(body, d.Event)
 	}
 
-	// The resource of another event has another form.
+	// Only now: the resource of other events has other fields.
 	var push struct {
 		Resource azurePush `json:"resource"`
 	}
@@ -107,7 +107,7 @@ func decodeAzureDevOps(d *Delivery, body []byte) error {
 			ref:    u.Name,
 			before: string(u.OldObjectID),
 			after:  u.NewObjectID,
-			// newObjectId of a tag may be the tag object: never peeled.
+			// No peeled: newObjectId of a tag may be the id of a tag object.
 			repository:    repository,
 			url:           withoutUser(string(r.Repository.RemoteURL)),
 			defaultBranch: strings.TrimPrefix(string(r.Repository.DefaultBranch), branchPrefix),
@@ -124,7 +124,7 @@ func decodeAzureDevOps(d *Delivery, body []byte) error {
 	return nil
 }
 
-// withoutUser drops the organisation that Azure puts before the host name.
+// withoutUser drops the user of an address: Azure puts the organisation there.
 func withoutUser(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {

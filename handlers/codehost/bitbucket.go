@@ -7,8 +7,8 @@ import (
 	"buildbridge/mapping"
 )
 
-// bitbucket signs only if the webhook has a secret; its X-Hook-UUID is
-// none: https://support.atlassian.com/bitbucket-cloud/docs/event-payloads/#Push
+// bitbucket signs if the webhook has a secret. X-Hook-UUID is no secret:
+// https://support.atlassian.com/bitbucket-cloud/docs/event-payloads/#Push
 var bitbucket = host{ //nolint:gochecknoglobals // a row of hosts
 	Provider:     mapping.Provider{Name: "bitbucket"},
 	eventHeaders: []string{"X-Event-Key"},
@@ -57,7 +57,7 @@ type bitbucketChange struct {
 	Forced  looseBool               `json:"forced"`
 }
 
-// bitbucketOld is what a ref was.
+// bitbucketOld is a ref before the push.
 type bitbucketOld struct {
 	Type   loose `json:"type"`
 	Name   loose `json:"name"`
@@ -70,7 +70,7 @@ type bitbucketRef struct {
 	Type   string `json:"type"`
 	Name   string `json:"name"`
 	Target struct {
-		Hash    string `json:"hash"` // of the commit, also of an annotated tag
+		Hash    string `json:"hash"` // of the commit, for annotated tags too
 		Message loose  `json:"message"`
 		Author  optional[struct {
 			Raw  loose                   `json:"raw"` // Name <address>
@@ -79,8 +79,8 @@ type bitbucketRef struct {
 	} `json:"target"`
 }
 
-// bitbucketFullRef is a ref as git has it, "" if it has no name. What is neither a
-// branch nor a tag, such as a bookmark, is named by its type.
+// bitbucketFullRef is the full name of a ref, "" if it has no name. It begins with the type
+// if that is neither branch nor tag, but for example bookmark.
 func bitbucketFullRef(kind, name string) string {
 	switch {
 	case name == "":
@@ -90,10 +90,10 @@ func bitbucketFullRef(kind, name string) string {
 	case kind == "tag", kind == "annotated_tag":
 		return tagPrefix + name
 	}
-	return kind + " " + name // no ref has a space
+	return kind + " " + name // the space shows that it is no ref
 }
 
-// bitbucketUser is a person or an app; only older ones tell a username.
+// bitbucketUser is a person or an app. Only older bodies have a username.
 type bitbucketUser struct {
 	Username    loose `json:"username"`
 	Nickname    loose `json:"nickname"`

@@ -48,7 +48,7 @@ type bitbucketServerPush struct {
 		ToHash   string `json:"toHash"`
 		Type     string `json:"type"` // ADD, UPDATE, DELETE
 	}] `json:"changes"`
-	// ToCommit is what the only change leads to; since Bitbucket 7.
+	// ToCommit is the new commit, if there is one change; since Bitbucket 7.
 	ToCommit optional[struct {
 		ID      loose                         `json:"id"`
 		Message loose                         `json:"message"`

@@ -7,35 +7,34 @@ import (
 	"buildbridge/mapping"
 )
 
-// change is one ref of a delivery as its host told it, before we know whether
-// it is of any interest.
+// change is what a delivery says of one ref. It may be an event or not.
 type change struct {
-	ref           string // full
+	ref           string // its full name
 	before, after string
-	peeled        string // of a tag: the commit it stands for, "" if the host does not tell
+	peeled        string // of a tag: the commit that it leads to, "" if the host does not say
 
-	created, deleted, forced bool // as far as the host tells; zero ids count besides
+	created, deleted, forced bool // if the host says so; zero ids mean the same
 
 	repository    string
 	url           string
 	defaultBranch string
 	pusher        string
-	head          commit // of the commit to build
+	head          commit // the commit to build
 	files         files
 
 	names fieldNames
 }
 
-// commit is what we tell of the head commit.
+// commit is what an event has of the head commit.
 type commit struct{ message, author string }
 
-// fieldNames are what the host calls the fields that cannot be missing.
+// fieldNames are the host's names of required fields, for messages.
 type fieldNames struct{ ref, after, repository string }
 
-// add turns a change into an event, or notes why it is none.
+// add adds the event of a change, or why it has none.
 func (d *Delivery) add(c change) error {
 	switch {
-	case !c.deleted && isZeroID(c.before) && isZeroID(c.after): // Gitea's test, and Gogs' of an empty repository
+	case !c.deleted && isZeroID(c.before) && isZeroID(c.after): // a test of Gitea, or of Gogs for an empty repository
 		d.leaveOut(c.ref, mapping.ReasonPing, whyPing)
 		return nil
 	case c.deleted || isZeroID(c.after):
@@ -65,7 +64,7 @@ func (d *Delivery) add(c change) error {
 		return nil
 	case branch == "" || tag == "":
 		return malformed("%s %q names nothing", c.names.ref, c.ref)
-	case c.after == "" && (isBranch || !c.created): // of what is not new it tells whether it is gone
+	case c.after == "" && (isBranch || !c.created): // an old tag without it may be deleted
 		return missing(c.names.after)
 	case c.after != "" && !isObjectID(c.after):
 		return malformed("%s is not an object id", c.names.after)
@@ -98,7 +97,7 @@ func (d *Delivery) add(c change) error {
 	return nil
 }
 
-// filesUnknown says why the changed files of a push are not known, "" if they are.
+// filesUnknown says why the changed files of a push are not known, "" if they are known.
 func (c *change) filesUnknown(created bool) string {
 	unknown := c.files.unknown()
 	switch {
@@ -112,7 +111,7 @@ func (c *change) filesUnknown(created bool) string {
 	return unknown
 }
 
-// firstOf gives the first text that is not empty.
+// firstOf gives the first text that is not "".
 func firstOf[T ~string](values ...T) string {
 	return string(cmp.Or(values...))
 }

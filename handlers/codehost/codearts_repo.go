@@ -2,14 +2,14 @@ package codehost
 
 import "buildbridge/mapping"
 
-// codeArtsRepo sends its token in a header of the owner's choice,
-// X-Repo-Token if the owner chose none, and a body like GitLab's:
+// codeArtsRepo sends its token in a header that the user chooses, by default
+// X-Repo-Token, and a body like GitLab's:
 // https://support.huaweicloud.com/intl/en-us/usermanual-codeartsrepo/codeartsrepo_03_0023.html
 var codeArtsRepo = host{ //nolint:gochecknoglobals // a row of hosts
 	Provider:     mapping.Provider{Name: "codearts-repo", TokenHeader: true},
 	eventHeaders: []string{"X-Codehub-Event", "X-Devcloud-Event"},
 	eventInBody:  true,
-	idOfPush:     true, // nothing says whether uuid is new for each ref
+	idOfPush:     true, // it is not documented whether each ref has its own uuid
 	ownHeaders:   []string{"X-Codehub-Event", "X-Devcloud-Event"},
 	proof:        codeArtsProof{token{header: "X-Repo-Token"}},
 	decode:       decodeCodeArtsRepo,
@@ -24,7 +24,7 @@ func (p codeArtsProof) check(r request) (string, error) {
 }
 
 func decodeCodeArtsRepo(d *Delivery, body []byte) error {
-	// The body is sure to say what it is, the header is not.
+	// The body always names the event, the header may be missing.
 	var about struct {
 		objectKind
 		UUID loose `json:"uuid"`
@@ -38,9 +38,9 @@ func decodeCodeArtsRepo(d *Delivery, body []byte) error {
 	case "":
 		d.Event = about.name()
 	case "Push Hook", "Tag Push Hook":
-		push, err = push || err != nil, nil // a body without object_kind
+		push, err = push || err != nil, nil // err: the body has no object_kind
 	default:
-		err = nil // it says what it is, and that it is no push
+		err = nil // the header names an event that is no push
 	}
 	switch {
 	case err != nil:

@@ -57,7 +57,7 @@ func checkRecording(t *testing.T, files fs.FS, file string) {
 		t.Fatal(err)
 	}
 	fields, paths := parseBody(t, body), fieldsOf(t, provider)
-	header := WithEvent(provider, nil, body)
+	header := withEvent(provider, nil, body)
 	m, err := Authenticate(provider, Keys{Insecure: true}, header, body, testNow())
 	if err != nil {
 		t.Fatal(err)

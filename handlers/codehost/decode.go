@@ -10,15 +10,15 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// unmarshal decodes a JSON object into v. Anything else, and anything after it,
-// is malformed: null would leave v as it is without a word.
+// unmarshal decodes a body that is one JSON object. Other bodies are malformed, null too,
+// which would leave v as it is without an error.
 func unmarshal(body []byte, v any) error {
 	trimmed := bytes.TrimLeft(body, " \t\r\n")
 	switch {
 	case len(trimmed) == 0:
 		return malformed("the body is empty")
 	case bytes.HasPrefix(trimmed, []byte("\xef\xbb\xbf")):
-		return malformed("the body begins with a byte order mark, which JSON has not: send it without")
+		return malformed("the body begins with a byte order mark, which JSON does not allow: send it without")
 	case bytes.HasPrefix(trimmed, []byte("\xff\xfe")), bytes.HasPrefix(trimmed, []byte("\xfe\xff")):
 		return malformed("the body begins with the byte order mark of UTF-16: send UTF-8")
 	case trimmed[0] != '{':
@@ -27,9 +27,8 @@ func unmarshal(body []byte, v any) error {
 	return decodeJSON(body, v)
 }
 
-// decodeJSON decodes a value of the body. It takes what hosts send that
-// is not quite JSON: names that come twice, of which the last counts, and text that
-// is no UTF-8.
+// decodeJSON decodes a JSON value. As some hosts send them, it takes a name that an object
+// has twice, of which the last counts, and text that is not UTF-8.
 func decodeJSON(text []byte, v any) error {
 	err := json.Unmarshal(text, v, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if err == nil {
@@ -48,7 +47,7 @@ func decodeJSON(text []byte, v any) error {
 	return malformed("%s", err)
 }
 
-// joinPointer writes a JSON pointer (RFC 6901) as people do: commits[0].added.
+// joinPointer writes a JSON pointer (RFC 6901) in the form commits[0].added.
 func joinPointer(pointer jsontext.Pointer) string {
 	path := ""
 	for token := range pointer.Tokens() {
@@ -81,7 +80,7 @@ func kindName(kind jsontext.Kind) string {
 	}
 }
 
-// ignoreBody reads nothing of a body but whether it is a JSON object.
+// ignoreBody checks that a body is a JSON object.
 func ignoreBody(body []byte) error { return unmarshal(body, &struct{}{}) }
 
 func malformed(format string, args ...any) error {
@@ -94,19 +93,16 @@ func wrongKind(field string, kind jsontext.Kind) error {
 
 func missing(field string) error { return malformed("%s is missing", field) }
 
-// unread stands where a type of the webhooks library wants more of a field
-// than we do: hosts and their versions differ in dates and numbers that nobody
-// here reads, and none of them shall cost a build.
+// unread replaces a field of the webhooks library that nobody here reads, and whatever its
+// value is takes it: a date in another form must not cost a build.
 type unread struct{}
 
-// UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (unread) UnmarshalJSONFrom(d *jsontext.Decoder) error { return d.SkipValue() }
 
-// loose is text that no build depends on: a number is taken as it is written, and
-// whatever else it is as "".
+// loose is text that no build depends on. A number is taken as it is written, any other
+// value as "".
 type loose string
 
-// UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (l *loose) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	switch d.PeekKind() {
 	case jsontext.KindString, jsontext.KindNumber:
@@ -122,11 +118,9 @@ func (l *loose) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	}
 }
 
-// optional is an object that no build depends on: whatever else it is, is as good as
-// none.
+// optional is an object that no build depends on. Any other value is taken for none.
 type optional[T any] struct{ v T }
 
-// UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (o *optional[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	*o = optional[T]{}
 	if d.PeekKind() != jsontext.KindBeginObject {
@@ -135,29 +129,27 @@ func (o *optional[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return decodeNext(d, &o.v)
 }
 
-// looseBool is a boolean that no build depends on. Whatever else it is counts as true:
-// of a push that may be new or forced, the changed files are not known.
+// looseBool is a boolean that says whether a ref is new or forced. Any other value counts
+// as true: then the changed files are not known.
 type looseBool bool
 
-// UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (f *looseBool) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	kind := d.PeekKind()
 	*f = kind != jsontext.KindFalse && kind != jsontext.KindNull
 	return d.SkipValue()
 }
 
-// list is a JSON array, of which so many elements are kept. A body of two bytes an
-// element would otherwise become sixty times as large.
+// list is a JSON array, of which at most maxElements are kept: decoded, a short element
+// may be sixty times as large.
 type list[T any] struct {
-	kept []T           // nil if it is null, not there or no array
-	n    int           // elements, those that are not kept included
-	odd  jsontext.Kind // what it is if it is no array, 0 else
+	kept []T           // nil if it is null, absent or no array
+	n    int           // number of elements, including those that are not kept
+	odd  jsontext.Kind // its kind if it is no array, else 0
 }
 
-// maxElements is how many elements of an array are kept: no host sends as many.
+// maxElements is more than any host sends.
 const maxElements = 20_000
 
-// UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (l *list[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	*l = list[T]{}
 	switch kind := d.PeekKind(); kind {
@@ -188,17 +180,16 @@ func (l *list[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return err
 }
 
-// written is a value as it is written, "" for none. A list takes less so.
+// written is a JSON value as it is written, "" for none. A list takes less memory so.
 type written string
 
-// UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (w *written) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	value, err := d.ReadValue()
 	*w = written(value)
 	return err
 }
 
-// list reads a list of texts: one without escapes, as most are, without decoding it.
+// list reads a list of texts. If it has no escapes, as most, it does not decode it.
 func (w written) list() (list[string], error) {
 	if w == "" {
 		return list[string]{}, nil
@@ -217,7 +208,7 @@ func (w written) list() (list[string], error) {
 		case strings.TrimSpace(part) == between:
 			between = ","
 		case strings.TrimRight(part, "] \t\r\n") == strings.TrimSuffix(between, ","):
-			return l, nil // the end: that it is JSON is known
+			return l, nil // the end: it is known to be JSON
 		default:
 			return w.decodedList()
 		}
@@ -231,9 +222,9 @@ func (w written) decodedList() (l list[string], err error) {
 	return l, err
 }
 
-// object reads an object of which few fields matter, for half of what a struct costs.
-// field gives where the value of a name goes, nil for one that nobody reads; it must not
-// keep the name. null changes nothing.
+// object reads an object of which few fields are needed, at half the cost of a struct.
+// field gives the destination of the field with a name, nil for a field that is not
+// needed. It must not keep the name. null changes nothing.
 func object(d *jsontext.Decoder, field func(name []byte) json.UnmarshalerFrom) error {
 	if d.PeekKind() != jsontext.KindBeginObject {
 		return json.UnmarshalDecode(d, &struct{}{})
@@ -264,7 +255,7 @@ func object(d *jsontext.Decoder, field func(name []byte) json.UnmarshalerFrom) e
 	return err
 }
 
-// decodeNext is json.UnmarshalDecode, without its cost for what decodes itself.
+// decodeNext is json.UnmarshalDecode, without its cost for a type that decodes itself.
 func decodeNext(d *jsontext.Decoder, v any) error {
 	if v, ok := v.(json.UnmarshalerFrom); ok {
 		return v.UnmarshalJSONFrom(d)
@@ -272,10 +263,9 @@ func decodeNext(d *jsontext.Decoder, v any) error {
 	return json.UnmarshalDecode(d, v)
 }
 
-// text is a string that a build depends on, as object wants it.
+// text is a string that a build depends on, for object.
 type text string
 
-// UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (t *text) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	if d.PeekKind() != jsontext.KindString {
 		return json.UnmarshalDecode(d, (*string)(t))
@@ -287,23 +277,20 @@ func (t *text) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return err
 }
 
-// boolean is one that a build depends on, as object wants it.
+// boolean is a boolean that a build depends on, for object.
 type boolean bool
 
-// UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (b *boolean) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return json.UnmarshalDecode(d, (*bool)(b))
 }
 
-// topFields are the fields at the top of a body, as they are written. Bodies with
-// more than any host sends are refused: a name of one letter would become a
-// hundred bytes.
+// topFields are the fields at the top of a body, as they are written. A body with more
+// than maxFields, which no host sends, is malformed: in the map each takes a hundred
+// bytes.
 type topFields map[string]jsontext.Value
 
-// maxFields is how many fields there may be.
 const maxFields = 1000
 
-// UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (f *topFields) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	if kind := d.PeekKind(); kind != jsontext.KindBeginObject {
 		return malformed("want an object, this is %s", kindName(kind))
@@ -329,8 +316,8 @@ func (f *topFields) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return err
 }
 
-// all gives the elements of a list none of which may be left out: changes, each of
-// which may be a build.
+// all gives the elements of a list of changes. Each may be a build: a list that is not
+// kept whole is malformed.
 func (l *list[T]) all(name string) ([]T, error) {
 	switch {
 	case l.odd != 0:

@@ -16,12 +16,12 @@ import (
 )
 
 const (
-	// maxHostID bounds what we keep of a host's delivery id, in bytes.
+	// maxHostID bounds the host's delivery id, in bytes.
 	maxHostID = 256
-	// maxEvent bounds what we keep of the name of an event, in bytes.
+	// maxEvent bounds the name of an event, in bytes.
 	maxEvent = 100
-	// digestWindow is how long two equal bodies are one delivery, where the host
-	// sends no delivery id.
+	// digestWindow is how long equal bodies of a host without delivery ids count as one
+	// delivery.
 	digestWindow = 10 * time.Minute
 )
 
@@ -43,15 +43,14 @@ type Delivery struct {
 	Ignored mapping.Reason
 }
 
-// LeftOut is a change that is no event, or the whole delivery where it is about no
-// change.
+// LeftOut is a change without an event, or a delivery without a change.
 type LeftOut struct {
 	Ref    string         `json:"ref,omitempty"` // as the host wrote it, at most [mapping.MaxRef] bytes; "" for none
 	Reason mapping.Reason `json:"reason"`        // ping, event or deleted
-	Why    string         `json:"why"`           // the same in words that follow the ref and a colon
+	Why    string         `json:"why"`           // the reason in words
 }
 
-// String is what people read of it, on one line.
+// String gives it for people, on one line.
 func (l LeftOut) String() string {
 	if l.Ref == "" {
 		return l.Why
@@ -59,7 +58,7 @@ func (l LeftOut) String() string {
 	return fmt.Sprintf("%q: %s", l.Ref, l.Why)
 }
 
-// The words of what more than one host leaves out.
+// Why something is left out, in words that several hosts share.
 const (
 	whyDeleted = "the ref was deleted"
 	whyPing    = "a test call"
@@ -67,13 +66,13 @@ const (
 	whyNoRef   = "neither a branch nor a tag"
 )
 
-// leaveOut notes why a change is no event.
+// leaveOut adds why a change has no event.
 func (d *Delivery) leaveOut(ref string, reason mapping.Reason, why string) {
 	d.LeftOut = append(d.LeftOut, LeftOut{clip(ref, mapping.MaxRef), reason, why})
 }
 
-// leaveOutAll notes why a delivery is no push. Nothing is read of its body but
-// which ref it names, if it names one.
+// leaveOutAll adds why a delivery is no push. Of its body it reads only the ref, if it names
+// one.
 func (d *Delivery) leaveOutAll(body []byte, reason mapping.Reason, why string) error {
 	var about struct {
 		Ref loose `json:"ref"`
@@ -85,7 +84,7 @@ func (d *Delivery) leaveOutAll(body []byte, reason mapping.Reason, why string) e
 	return nil
 }
 
-// leaveOutEvent is leaveOutAll for an event of another name.
+// leaveOutEvent is leaveOutAll for an event that is no push, by its name.
 func (d *Delivery) leaveOutEvent(body []byte, name string) error {
 	return d.leaveOutAll(body, mapping.ReasonEvent, fmt.Sprintf("the event %q is neither a push nor a tag", clip(name, maxEvent)))
 }
@@ -98,7 +97,7 @@ func clip(text string, limit int) string {
 	return strings.ToValidUTF8(text[:limit], "")
 }
 
-// finish fills what follows from the rest.
+// finish sets the fields that follow from the others.
 func (d *Delivery) finish(h *host, body []byte) {
 	if len(d.Events) == 0 {
 		if len(d.LeftOut) == 0 {
@@ -106,7 +105,7 @@ func (d *Delivery) finish(h *host, body []byte) {
 		}
 		d.Ignored = d.LeftOut[0].Reason
 		for _, l := range d.LeftOut {
-			if l.Reason == mapping.ReasonDeleted { // says more than that another was of no interest
+			if l.Reason == mapping.ReasonDeleted { // it matters more than the reason of another change
 				d.Ignored = l.Reason
 			}
 		}
@@ -130,7 +129,7 @@ func (d *Delivery) finish(h *host, body []byte) {
 	d.DuplicateKey = "id:" + shortID(strings.Join(id, " "))
 }
 
-// shortID is an id, or a digest of it if it is long.
+// shortID is an id or, if it is long, its digest.
 func shortID(id string) string {
 	if len(id) <= maxHostID {
 		return id
@@ -139,9 +138,9 @@ func shortID(id string) string {
 	return "sha256:" + hex.EncodeToString(digest[:])
 }
 
-// bodyDigest is the same for a body and its repetition: the fields at the top
-// of it without those that change with the time, in order of their names, and
-// without white space.
+// bodyDigest is the same for a body and for its repetition. It is the digest of the fields
+// at the top, sorted by name, without white space and without those that change with the
+// time.
 func bodyDigest(body []byte) string {
 	digest := sha256.New()
 	var fields topFields
@@ -161,7 +160,7 @@ func bodyDigest(body []byte) string {
 		}
 		write([]byte(name))
 		value.Reset()
-		if json.Compact(&value, fields[name]) != nil { // cannot be: it was just decoded
+		if json.Compact(&value, fields[name]) != nil { // never: it was just decoded
 			continue
 		}
 		write(value.Bytes())

@@ -154,7 +154,7 @@ func TestDecode(t *testing.T) {
 				if kind := header.Get("Content-Type"); kind != "" {
 					bare.Set("Content-Type", kind)
 				}
-				guessed, err := Trust(provider, WithEvent(provider, bare, raw), raw)
+				guessed, err := Trust(provider, withEvent(provider, bare, raw), raw)
 				if err != nil {
 					t.Fatal(err)
 				}

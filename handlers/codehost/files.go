@@ -11,14 +11,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// pushedCommit is a commit as all hosts but Bitbucket and Azure DevOps send it.
+// pushedCommit is a commit in the form that all hosts but Bitbucket and Azure DevOps send.
 type pushedCommit struct {
 	ID, Message              loose
 	Author                   optional[person]
-	Added, Removed, Modified written // lists of paths: read by files.add
+	Added, Removed, Modified written // lists of paths, which files.add reads
 }
 
-// UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (c *pushedCommit) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return object(d, func(name []byte) json.UnmarshalerFrom {
 		switch string(name) {
@@ -39,10 +38,9 @@ func (c *pushedCommit) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	})
 }
 
-// person is somebody with a name.
+// person is the author of a commit, or another object with a name.
 type person struct{ Name loose }
 
-// UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (p *person) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return object(d, func(name []byte) json.UnmarshalerFrom {
 		if string(name) == "name" {
@@ -52,7 +50,7 @@ func (p *person) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	})
 }
 
-// name is what people are told of which commit it is.
+// name names the commit for people.
 func (c *pushedCommit) name() string {
 	if !isObjectID(string(c.ID)) {
 		return "a commit"
@@ -64,28 +62,28 @@ func (c *pushedCommit) about() commit {
 	return commit{message: string(c.Message), author: string(c.Author.v.Name)}
 }
 
-// files collects the paths that the commits of a push touched. They say
-// something about the push only if no commit was left out.
+// files collects the paths that the commits of a push touched, and whether these are all
+// that the push changed.
 type files struct {
 	paths  []string
 	sent   bool   // the host sends commits with their paths
-	left   string // why paths may be left out, the first reason that was found
-	widest int    // paths of the commit with the most
+	left   string // why paths may be missing: the first reason that was found
+	widest int    // how many paths the commit with most paths has
 	added  bool   // a commit added a path
 	bare   bool   // a commit has no path
 }
 
-// maxPaths is how many paths of a push are kept: of more nothing is known.
+// maxPaths is how many paths of a push are kept. If there are more, they are not known.
 const maxPaths = 100_000
 
-// leave notes why paths may be left out.
+// leave notes why paths may be missing.
 func (f *files) leave(format string, args ...any) {
 	if f.left == "" {
 		f.left = fmt.Sprintf(format, args...)
 	}
 }
 
-// unknown says why the paths are not known to be all that there are; "" if they are.
+// unknown says why paths may be missing, "" if none are.
 func (f *files) unknown() string {
 	if !f.sent {
 		return "the host sends no files"
@@ -93,8 +91,8 @@ func (f *files) unknown() string {
 	return f.left
 }
 
-// read takes the lists of the commits of a push and finds the commit with an id,
-// nil if it is not there or the id is "".
+// read adds the paths of the commits of a push, and finds the commit with an id: nil if it
+// is not there or the id is "".
 func (f *files) read(commits *list[optional[pushedCommit]], id string) (found *pushedCommit) {
 	f.sent = true
 	switch {
@@ -115,8 +113,8 @@ func (f *files) read(commits *list[optional[pushedCommit]], id string) (found *p
 	return found
 }
 
-// headOf is read where the host tells of the head commit by itself, or in old
-// versions leaves it to be found.
+// headOf is read for a host whose body has the head commit or, in old versions, only its
+// id.
 func (f *files) headOf(commits *list[optional[pushedCommit]], head *pushedCommit, after string) *pushedCommit {
 	found := f.read(commits, after)
 	if head.ID != "" || found == nil {
@@ -125,8 +123,8 @@ func (f *files) headOf(commits *list[optional[pushedCommit]], head *pushedCommit
 	return found
 }
 
-// add takes the lists of one commit. All three absent means that the host did
-// not look.
+// add adds the paths of one commit. If all three lists are absent, the host did not look
+// for them.
 func (f *files) add(c *pushedCommit) {
 	looked, n := false, 0
 	for i, text := range [...]written{c.Added, c.Removed, c.Modified} {
@@ -160,14 +158,15 @@ func (f *files) add(c *pushedCommit) {
 	f.widest = max(f.widest, n)
 }
 
-// The words of what more than one host does not tell.
+// Why paths may be missing, in words that several hosts share.
 const (
-	// GitLab gives of a renamed file the new path alone, as added (repo_changes in
-	// its app/models/commit.rb). What was made from it may do the same.
+	// GitLab lists a renamed file with its new path only, as added (repo_changes in its
+	// app/models/commit.rb). Hosts that were made from it may do the same.
 	whyAdded = "a renamed file may be sent as added alone"
-	// Gitea lists what was added, deleted or modified, and not what changed its type,
-	// such as a file that became a link (parseCommitFileStatus); of a merge its older
-	// versions list what differs from all parents. A body does not tell a merge.
+	// Gitea lists files that were added, deleted or modified, but not those whose type
+	// changed, such as a file that became a link (parseCommitFileStatus). For a merge its
+	// older versions list files that differ from all parents; a body does not say that a
+	// commit is a merge.
 	whyBare = "a commit without files may have changed the type of some, which is not sent"
 )
 
@@ -179,21 +178,20 @@ func (f *files) sorted() []string {
 	return slices.Compact(f.paths)
 }
 
-// total is how many commits a push has, as the host counts them: a number, or
-// one written as text. Whatever else it is, it is not known.
+// total is how many commits a push has by the host's count: a number, or text that is one.
+// Any other value means that it is not known.
 type total struct {
 	n     int
 	known bool
 }
 
-// UnmarshalJSON implements json.Unmarshaler.
 func (t *total) UnmarshalJSON(b []byte) error {
 	n, err := strconv.Atoi(strings.Trim(string(b), `"`))
 	*t = total{n, err == nil}
 	return nil
 }
 
-// compare notes where the commits that were sent may not be all that there are.
+// compare notes that commits may be missing.
 func (t total) compare(sent int, f *files) {
 	switch {
 	case !t.known:
@@ -203,9 +201,9 @@ func (t total) compare(sent int, f *files) {
 	}
 }
 
-// unquoted gives a path as it is. Git writes a path with other than ASCII in quotes
-// and escapes (core.quotePath), and some hosts send what it wrote; there is always
-// an escape then. What is not UTF-8 is no path any more.
+// unquoted gives a path without the quotes and escapes that Git writes for a path that is
+// not ASCII (core.quotePath): some hosts send what Git wrote, with at least one escape.
+// It gives false for a path that is not UTF-8.
 func unquoted(path string) (string, bool) {
 	inner, ok := strings.CutPrefix(path, `"`)
 	if ok {
@@ -216,7 +214,7 @@ func unquoted(path string) (string, bool) {
 	}
 	var out strings.Builder
 	for len(inner) > 0 {
-		// Go writes these as Git does: \a \b \f \n \r \t \v \\ \" \303. Others are its own.
+		// Go and Git share these: \a \b \f \n \r \t \v \\ \" \303. Go has others.
 		c, _, rest, err := strconv.UnquoteChar(inner, '"')
 		switch escaped := inner[0] == '\\'; {
 		case err != nil || escaped && strings.IndexByte("xuU", inner[1]) >= 0:
@@ -231,8 +229,8 @@ func unquoted(path string) (string, bool) {
 	return out.String(), isUTF8(out.String())
 }
 
-// isUTF8 reports whether a text is what was meant: the decoder, and some hosts before
-// it, put U+FFFD where there was none.
+// isUTF8 reports whether a text was UTF-8 when it was sent. The decoder and some hosts
+// replace what is not by U+FFFD.
 func isUTF8(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsRune(s, utf8.RuneError)
 }

@@ -2,7 +2,7 @@ package codehost
 
 import "buildbridge/mapping"
 
-// forgejo is Gitea under its own name; its older versions have only Gitea's:
+// forgejo sends what Gitea does, with its own headers; older versions only Gitea's:
 // https://forgejo.org/docs/latest/user/webhooks/
 var forgejo = host{ //nolint:gochecknoglobals // a row of hosts
 	Provider:     mapping.Provider{Name: "forgejo"},

@@ -11,14 +11,14 @@ import (
 
 const formType = "application/x-www-form-urlencoded"
 
-// unwrap gives the JSON of a body: the body itself, or the field payload of a
-// form. Whatever does not call itself a form is taken for JSON, and so is what
-// only calls itself one: curl does by default.
+// unwrap gives the JSON of a body: the body itself, or the field payload of a form. A body
+// is a form if its Content-Type says so and it is no JSON object: curl calls every body a
+// form by default.
 func (h *host) unwrap(header http.Header, raw []byte) ([]byte, error) {
 	if isObject(raw) {
 		return raw, nil
 	}
-	// The kind is told even where a parameter after it is wrong.
+	// It gives the type even if a parameter after it is wrong.
 	if kind, _, _ := mime.ParseMediaType(header.Get("Content-Type")); kind != formType {
 		return raw, nil
 	}
@@ -33,13 +33,13 @@ func (h *host) unwrap(header http.Header, raw []byte) ([]byte, error) {
 	return payload, nil
 }
 
-// isObject tells a JSON object from a form, in which a brace is written %7B.
+// isObject reports whether a body begins as a JSON object. A form has %7B for a brace.
 func isObject(raw []byte) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(raw, " \t\r\n"), []byte("{"))
 }
 
-// formPayload finds the one field payload without building the others: the
-// body is not authenticated yet, and may consist of a million fields.
+// formPayload finds the one field payload. It builds none of the others: the body is not
+// authenticated yet, and may have a million of them.
 func formPayload(raw []byte) ([]byte, error) {
 	var payload []byte
 	for field := range bytes.SplitSeq(raw, []byte("&")) {

@@ -32,7 +32,7 @@ func FuzzDecode(f *testing.F) {
 		if form {
 			header.Set("Content-Type", formType)
 		}
-		WithEvent(host.Name, nil, body)
+		withEvent(host.Name, nil, body)
 		m, err := Trust(host.Name, header, body)
 		if err != nil {
 			if !errors.Is(err, ErrMalformed) {

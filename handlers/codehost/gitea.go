@@ -6,8 +6,8 @@ import (
 	"buildbridge/mapping"
 )
 
-// gitea signs the JSON, also where it sends it in a form. It sends a push
-// for branches and tags, and a create beside the push of something new:
+// gitea signs the JSON, even if it sends that in a form. It sends a push for branches and
+// tags, and also a create for new ones:
 // https://docs.gitea.com/usage/repository/webhooks
 var gitea = host{ //nolint:gochecknoglobals // a row of hosts
 	Provider:     mapping.Provider{Name: "gitea"},
@@ -22,7 +22,7 @@ var gitea = host{ //nolint:gochecknoglobals // a row of hosts
 	guess:        guessGitea,
 }
 
-// guessGitea is also for Forgejo and Gogs.
+// guessGitea is for Forgejo and Gogs too.
 func guessGitea(f topFields) string {
 	switch {
 	case f.has("after") && f.has("ref"):
@@ -35,8 +35,8 @@ func guessGitea(f topFields) string {
 	return ""
 }
 
-// giteaPush is the library's payload with the total it lacks, cut down to what
-// is read.
+// giteaPush is the library's payload, with the total that it lacks, and without decoding the
+// fields that are not read.
 type giteaPush struct {
 	webhook.PushPayload
 	TotalCommits total                        `json:"total_commits"` // absent in old versions
@@ -53,7 +53,7 @@ type giteaPush struct {
 	Sender     unread              `json:"sender"`
 }
 
-// giteaUser is a user of Gitea, Forgejo or Gogs; the oldest know no login.
+// giteaUser is a user of Gitea, Forgejo or Gogs. The oldest versions send no login.
 type giteaUser struct {
 	Login    loose `json:"login"`
 	Username loose `json:"username"`

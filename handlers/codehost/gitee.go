@@ -12,8 +12,8 @@ import (
 	"buildbridge/mapping"
 )
 
-// gitee sends its password as it is, or a signature of the time. Neither
-// covers the body: https://help.gitee.com/webhook/how-to-verify-webhook-keys
+// gitee sends its password, or a signature of the time. Neither covers the body:
+// https://help.gitee.com/webhook/how-to-verify-webhook-keys
 var gitee = host{ //nolint:gochecknoglobals // a row of hosts
 	Provider:     mapping.Provider{Name: "gitee"},
 	eventHeaders: []string{"X-Gitee-Event"},
@@ -49,11 +49,11 @@ const (
 	giteeTagPushHook = "Tag Push Hook"
 )
 
-// giteeSkew is how far the time of a signature may be from ours.
+// giteeSkew is by how much the time of a signature may differ from now.
 const giteeSkew = time.Hour
 
-// giteeSignature authenticates by the HMAC-SHA256 of "<milliseconds>\n<secret>"
-// under the secret, in base64, which may be URL-encoded.
+// giteeSignature checks the HMAC-SHA256 of "<milliseconds>\n<secret>" with the secret as
+// its key, in base64, which may be URL-encoded.
 func giteeSignature(r request) (string, error) {
 	_, value, err := r.value("X-Gitee-Token")
 	if err != nil {
@@ -70,7 +70,7 @@ func giteeSignature(r request) (string, error) {
 	if !within(r.now, time.UnixMilli(millis), giteeSkew) {
 		return "", fmt.Errorf("header X-Gitee-Timestamp is more than %s away", giteeSkew)
 	}
-	// PathUnescape leaves the + of base64 alone, so one way serves both forms.
+	// PathUnescape keeps the + of base64, so it can also be used if nothing is encoded.
 	if decoded, err := url.PathUnescape(value); err == nil {
 		value = decoded
 	}
@@ -92,17 +92,17 @@ type giteePush struct {
 
 	Commits            list[optional[pushedCommit]] `json:"commits"` // null for tags
 	TotalCommits       total                        `json:"total_commits_count"`
-	CommitsMoreThanTen looseBool                    `json:"commits_more_than_ten"` // or a number, in an old sample
+	CommitsMoreThanTen looseBool                    `json:"commits_more_than_ten"` // a number in an old sample
 	HeadCommit         optional[pushedCommit]       `json:"head_commit"`
 
 	Repository giteeRepository           `json:"repository"`
-	Project    optional[giteeRepository] `json:"project"` // the same again
+	Project    optional[giteeRepository] `json:"project"` // repeats repository
 	Pusher     optional[giteePusher]     `json:"pusher"`
 	UserName   loose                     `json:"user_name"`
 }
 
-// giteeRepository has its path in every version; its full_name holds the names that
-// are shown: https://help.gitee.com/webhook/gitee-webhook-push-data-format
+// giteeRepository has path_with_namespace in every version. Its full_name has the names
+// that people see: https://help.gitee.com/webhook/gitee-webhook-push-data-format
 type giteeRepository struct {
 	PathWithNamespace loose `json:"path_with_namespace"`
 	HTMLURL           loose `json:"html_url"`

@@ -8,8 +8,8 @@ import (
 	"buildbridge/mapping"
 )
 
-// github signs the raw body, form or not, and sends a push for branches and tags
-// alike: https://docs.github.com/en/webhooks/webhook-events-and-payloads#push
+// github signs the raw body, which may be a form, and sends a push for branches and for
+// tags: https://docs.github.com/en/webhooks/webhook-events-and-payloads#push
 var github = host{ //nolint:gochecknoglobals // a row of hosts
 	Provider:     mapping.Provider{Name: "github"},
 	eventHeaders: []string{"X-GitHub-Event"},
@@ -35,14 +35,14 @@ func guessGitHub(f topFields) string {
 	return ""
 }
 
-// Above these GitHub leaves something out without a word.
+// From these numbers on GitHub may leave something out, and does not say so.
 const (
 	githubMaxCommits = 2048 // of a push
 	githubMaxFiles   = 3000 // of a commit
 )
 
-// githubPush is what is read of a push. The payload type of the library would make
-// the half of what decoding a push allocates.
+// githubPush has what is read of a push. The library's payload would be half of all
+// allocations of decoding a push.
 type githubPush struct {
 	ref, after      text
 	deleted         boolean
@@ -54,7 +54,6 @@ type githubPush struct {
 	pusher          optional[person]
 }
 
-// UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (p *githubPush) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return object(d, func(name []byte) json.UnmarshalerFrom {
 		switch string(name) {
@@ -88,7 +87,6 @@ type githubRepository struct {
 	htmlURL, defaultBranch, masterBranch loose
 }
 
-// UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (r *githubRepository) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	if d.PeekKind() == jsontext.KindNull {
 		*r = githubRepository{}

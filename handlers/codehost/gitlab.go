@@ -20,7 +20,7 @@ var gitlab = host{ //nolint:gochecknoglobals // a row of hosts
 	Provider:     mapping.Provider{Name: "gitlab", SigningTokens: true},
 	eventHeaders: []string{"X-Gitlab-Event"},
 	eventInBody:  true,
-	// X-Gitlab-Webhook-UUID is made anew for every attempt.
+	// X-Gitlab-Webhook-UUID is another one for each attempt.
 	idHeaders:  []string{"Webhook-Id", "Idempotency-Key"},
 	ownHeaders: []string{"X-Gitlab-Event"},
 	proof:      gitlabProof{token{header: "X-Gitlab-Token"}},
@@ -28,7 +28,7 @@ var gitlab = host{ //nolint:gochecknoglobals // a row of hosts
 	guess:      guessGitLab,
 }
 
-// guessGitLab is also for what sends GitLab's bodies.
+// guessGitLab is for other hosts with GitLab's bodies too.
 func guessGitLab(f topFields) string {
 	switch {
 	case f.text("object_kind") == "push":
@@ -46,8 +46,8 @@ func guessGitLab(f topFields) string {
 // gitlabProof is the token, or a signature.
 type gitlabProof struct{ token }
 
-// check requires the signature where a signing token is configured: a token that
-// leaked from one request would open the source.
+// check wants the signature if a signing token is configured: a token that leaked from one
+// request must not be enough then.
 func (p gitlabProof) check(r request) (string, error) {
 	if len(r.keys.SigningTokens) > 0 {
 		return webhookSignature(r)
@@ -55,10 +55,10 @@ func (p gitlabProof) check(r request) (string, error) {
 	return p.token.check(r)
 }
 
-// signatureSkew is how far the time of a signature may be from ours.
+// signatureSkew is by how much the time of a signature may differ from now.
 const signatureSkew = 5 * time.Minute
 
-// webhookSignature authenticates by the scheme of Standard Webhooks:
+// webhookSignature checks the signature of Standard Webhooks:
 // https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 func webhookSignature(r request) (string, error) {
 	_, list, err := r.value("Webhook-Signature")
@@ -112,8 +112,8 @@ func within(a, b time.Time, skew time.Duration) bool {
 	return !b.Before(a.Add(-skew)) && !b.After(a.Add(skew))
 }
 
-// gitlabPush is the library's payload of a push, which that of a tag push and
-// of a System Hook do not differ from, cut down to what is read.
+// gitlabPush is the library's payload of a push, without decoding the fields that are not
+// read. A tag push and a System Hook have the same fields.
 type gitlabPush struct {
 	webhook.PushEventPayload
 	Project struct {
@@ -156,7 +156,7 @@ func decodeGitLab(d *Delivery, body []byte) error {
 	return d.addGitLabPush(body)
 }
 
-// objectKind is what a body of GitLab or CodeArts Repo says of itself.
+// objectKind is the event that a body of GitLab or CodeArts Repo names.
 type objectKind struct {
 	ObjectKind loose `json:"object_kind"`
 	EventName  loose `json:"event_name"` // of a System Hook
@@ -164,7 +164,7 @@ type objectKind struct {
 
 func (o objectKind) name() string { return firstOf(o.ObjectKind, o.EventName) }
 
-// isPush reports whether the body is of a push, of a branch or of a tag.
+// isPush reports whether the event is the push of a branch or of a tag.
 func (o objectKind) isPush() (bool, error) {
 	switch o.name() {
 	case "push", "tag_push":
@@ -175,15 +175,15 @@ func (o objectKind) isPush() (bool, error) {
 	return false, nil
 }
 
-// isSample reports whether it is the push that GitLab makes up to test a System
-// Hook, or the webhook of an empty repository; in older versions it has no project:
+// isSample reports whether it is the invented push by which GitLab tests a System Hook, or
+// the webhook of an empty repository. In older versions it has no project:
 // https://gitlab.com/gitlab-org/gitlab/-/blob/master/lib/gitlab/data_builder/push.rb
 func (p *gitlabPush) isSample() bool {
 	return p.Before == "95790bf891e76fee5e1747ab589903a6a1f80f22" && p.After == "da1560886d4f094c3e6c9ef40349f7d38b5d27d7" &&
 		(p.Project.PathWithNamespace == "gitlab/gitlab" || p.Project.PathWithNamespace == "")
 }
 
-// addGitLabPush adds the push that a body of GitLab's form tells of.
+// addGitLabPush adds the push of a body in GitLab's form.
 func (d *Delivery) addGitLabPush(body []byte) error {
 	var p gitlabPush
 	if err := unmarshal(body, &p); err != nil {

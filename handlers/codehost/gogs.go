@@ -6,8 +6,8 @@ import (
 	"buildbridge/mapping"
 )
 
-// gogs signs the JSON, also where it sends it in a form. It sends a push
-// for branches alone, and for a tag only a create:
+// gogs signs the JSON, even if it sends that in a form. A new tag is a create; a push is for
+// branches:
 // https://github.com/gogs/docs-api/tree/master/Repositories
 var gogs = host{ //nolint:gochecknoglobals // a row of hosts
 	Provider:     mapping.Provider{Name: "gogs"},
@@ -22,7 +22,7 @@ var gogs = host{ //nolint:gochecknoglobals // a row of hosts
 	guess:        guessGitea,
 }
 
-// gogsPayload is what a push and a create have in common and apart.
+// gogsPayload has the fields of a push and of a create.
 type gogsPayload struct {
 	Ref     string                       `json:"ref"`
 	RefType string                       `json:"ref_type"` // of a create
@@ -65,7 +65,7 @@ func decodeGogs(d *Delivery, body []byte) error {
 	if d.Event == "create" {
 		switch p.RefType {
 		case "tag":
-			// sha may be the tag object's, and the ref is short.
+			// The ref is short. sha is not read: it may be that of a tag object.
 			if c.ref != "" {
 				c.ref = tagPrefix + strings.TrimPrefix(c.ref, tagPrefix)
 			}
@@ -73,7 +73,7 @@ func decodeGogs(d *Delivery, body []byte) error {
 			return d.add(c)
 		case "":
 			return missing("ref_type")
-		default: // a branch: its push comes too
+		default: // a branch, for which there is a push too
 			d.leaveOut(p.Ref, mapping.ReasonEvent, whyPushed)
 			return nil
 		}
@@ -82,7 +82,7 @@ func decodeGogs(d *Delivery, body []byte) error {
 	if head := c.files.read(&p.Commits, p.After); head != nil {
 		c.head = head.about()
 	}
-	if strings.HasPrefix(p.Ref, tagPrefix) && !isZeroID(p.After) { // its create comes too
+	if strings.HasPrefix(p.Ref, tagPrefix) && !isZeroID(p.After) { // there is a create too
 		d.leaveOut(p.Ref, mapping.ReasonEvent, "the create of the tag says the same")
 		return nil
 	}

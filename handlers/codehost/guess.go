@@ -9,10 +9,10 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Saved is [Trust] for a body that was saved, perhaps without its headers: one
-// that begins as a form is taken for a form, and the event is that of
-// [WithEvent]. A body that nothing can be guessed from is [ErrMalformed] for what
-// it is, not for the header it lacks.
+// Saved is [Trust] for a body that was saved, perhaps without its headers. It takes a body
+// that begins as a form for a form, and guesses the event from the fields of the body if
+// no header names it. The error for a body that is no JSON object is [ErrMalformed],
+// which says so, and does not ask for a header.
 func Saved(provider string, h http.Header, body []byte) (*Message, error) {
 	host, err := hostOf(provider)
 	if err != nil {
@@ -31,10 +31,10 @@ func Saved(provider string, h http.Header, body []byte) (*Message, error) {
 	if err := ignoreBody(payload); err != nil {
 		return nil, fmt.Errorf("%s: %w", provider, err)
 	}
-	return newMessage(host, "", WithEvent(provider, h, body), payload), nil
+	return newMessage(host, "", withEvent(provider, h, body), payload), nil
 }
 
-// with gives the headers with another one.
+// with gives a copy of the headers with one more.
 func with(h http.Header, name, value string) http.Header {
 	if h = h.Clone(); h == nil {
 		h = make(http.Header)
@@ -43,11 +43,10 @@ func with(h http.Header, name, value string) http.Header {
 	return h
 }
 
-// WithEvent gives the headers of a body that was saved without them: where none
-// names the event, it is guessed from the fields of the body. A body that says
-// nothing gets no header. It is for explaining, never for what came by network:
-// there the host names its event.
-func WithEvent(provider string, h http.Header, body []byte) http.Header {
+// withEvent adds the header that names the event, if there is none and the body tells the
+// event. It is for explaining, never for a delivery from the network: its host names the
+// event.
+func withEvent(provider string, h http.Header, body []byte) http.Header {
 	host, err := hostOf(provider)
 	if err != nil || len(host.eventHeaders) == 0 {
 		return h
@@ -71,8 +70,8 @@ func WithEvent(provider string, h http.Header, body []byte) http.Header {
 	return h
 }
 
-// mistaken is what our log is told where the headers are those of another host: most
-// often the source has the wrong provider. It is "" where they may be this host's.
+// mistaken says for the log that the headers are those of another host: most often the
+// source has the wrong provider. It is "" if they may be those of this host.
 func (h *host) mistaken(header http.Header) string {
 	for _, sender := range slices.Backward(hosts) {
 		for _, name := range sender.ownHeaders {
@@ -94,7 +93,7 @@ func (f topFields) has(name string) bool {
 	return ok
 }
 
-// text is a field that is text, else "".
+// text is the text of a field, "" if it is none.
 func (f topFields) text(name string) string {
 	var text loose
 	if decodeJSON(f[name], &text) != nil || f[name].Kind() != jsontext.KindString {

@@ -7,8 +7,8 @@ import (
 	"buildbridge/mapping"
 )
 
-// hosts are all code hosts. A host that also sends the headers of another stands
-// behind it: Forgejo sends Gitea's too, both send Gogs', and all three GitHub's.
+// hosts are all code hosts. A host that also sends the headers of another comes after it:
+// Forgejo also sends Gitea's, both send Gogs', and all three send GitHub's.
 var hosts = []*host{ //nolint:gochecknoglobals // a table that is only read
 	&github,
 	&gogs,
@@ -36,13 +36,13 @@ type host struct {
 	mapping.Provider
 
 	eventHeaders []string // the first that is there names the event
-	eventInBody  bool     // the body names it where no header does
+	eventInBody  bool     // the body names it if no header does
 	idHeaders    []string // the first that is there is the delivery's id
-	idOfPush     bool     // the id may be that of a push, whose refs are sent one by one
-	pingHeader   string   // is "true" for a test; "" for none, else canonical
+	idOfPush     bool     // the id may be that of a push, which is sent as a delivery for each ref
+	pingHeader   string   // "true" in it means a test call; its canonical name, "" for none
 
-	// ownHeaders tell a delivery of this host: no host before it in the table sends
-	// them.
+	// ownHeaders are those by which a delivery of this host is recognised: no host before it
+	// in the table sends them.
 	ownHeaders []string
 	// formerly is the provider whose headers the older versions of this host send.
 	formerly string
@@ -53,12 +53,11 @@ type host struct {
 
 	proof proof // how it proves who it is
 
-	// decode fills a delivery whose Event and HostID are those of the headers.
+	// decode decodes a body into a delivery, which has Event and HostID of the headers.
 	decode func(d *Delivery, body []byte) error
 
-	// guess names the event of a body that was saved without its headers, by the
-	// fields that only this event has; "" if they do not tell. nil where no header
-	// names the event.
+	// guess names the event of a body that was saved without its headers, by fields that
+	// only this event has; "" if there are none. It is nil if no header names the event.
 	guess func(topFields) string
 }
 
@@ -72,14 +71,13 @@ func hostOf(provider string) (*host, error) {
 	return nil, fmt.Errorf("unknown provider %q", provider)
 }
 
-// Sign adds to the headers of a delivery what the host sends to prove who it is, for
-// tests and for the demo: a signature of the body, or the secret. Where a host can be
-// set up in several ways it is the one without a time: GitLab's token, Gitee's
-// password. CodeArts Repo sends its default header, and Azure DevOps Basic with the
-// user name "buildbridge".
+// Sign adds to the headers of a delivery the proof that the host sends, for tests and for
+// the demo: a signature of the body, or the secret. If a host has several proofs, it is
+// the one without a time: GitLab's token, Gitee's password. For CodeArts Repo it is the
+// default header, and for Azure DevOps Basic with the user name "buildbridge".
 //
-// The body is what the host signs: for Gitea, Forgejo and Gogs the JSON, even if it
-// is sent in a form.
+// The body is the one that the host signs: for Gitea, Forgejo and Gogs it is the JSON,
+// even if that is sent in a form.
 func Sign(provider, secret string, h http.Header, body []byte) {
 	host, err := hostOf(provider)
 	if err != nil {

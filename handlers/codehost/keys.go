@@ -16,18 +16,18 @@ import (
 	"buildbridge/mapping"
 )
 
-// Keys are the resolved keys of one source. An empty secret never matches. The
-// zero value believes nobody.
+// Keys are the resolved keys of one source. An empty secret never matches. The zero value
+// authenticates nothing.
 type Keys struct {
 	Secrets       []mapping.Secret // shared secrets, tokens or passwords; any one matches
-	SigningTokens []mapping.Secret // GitLab: whsec_…; where there is one, a signature is required
+	SigningTokens []mapping.Secret // GitLab: whsec_…; if there is one, a signature is required
 	Basic         []Basic          // Bitbucket Data Center and Azure DevOps; any one matches
 
 	// TokenHeader is the header that carries one of Secrets. CodeArts Repo: ""
 	// means X-Repo-Token. Azure DevOps: "" means that only Basic is accepted.
 	TokenHeader string
 
-	// Insecure accepts anybody, and only where there is no key at all.
+	// Insecure accepts anybody, if there is no key.
 	Insecure bool
 }
 
@@ -46,8 +46,8 @@ const (
 	signingTokenBytes  = 32
 )
 
-// CheckSigningToken says what is wrong with the form of a GitLab signing token,
-// which is whsec_ and 32 bytes in base64. The error does not hold the token.
+// CheckSigningToken says what is wrong with the form of a GitLab signing token: whsec_ and
+// 32 bytes in base64. The error does not hold the token.
 func CheckSigningToken(token mapping.Secret) error {
 	_, err := signingKey(token)
 	return err
@@ -68,7 +68,7 @@ func signingKey(token mapping.Secret) ([]byte, error) {
 	return key, nil
 }
 
-// request is what an authentication looks at.
+// request is a request to authenticate.
 type request struct {
 	keys   Keys
 	header http.Header
@@ -89,8 +89,8 @@ func (r request) signed() []byte {
 
 var errNoMatch = errors.New("no configured key matches")
 
-// match gives the place of the first key that is equal. It tries them all, so
-// that the time says nothing about which one it was.
+// match gives the place of the first key that is equal. It tries all of them, so that the
+// time does not tell which one it was.
 func match[T any](list string, keys []T, equal func(T) bool) (string, error) {
 	found := -1
 	for i, key := range keys {
@@ -104,15 +104,15 @@ func match[T any](list string, keys []T, equal func(T) bool) (string, error) {
 	return list + "[" + strconv.Itoa(found) + "]", nil
 }
 
-// matchSecret is match over the secrets that are not empty.
+// matchSecret is match for the secrets that are not "".
 func (r request) matchSecret(equal func(mapping.Secret) bool) (string, error) {
 	return match("secrets", r.keys.Secrets, func(s mapping.Secret) bool {
 		return s != "" && equal(s)
 	})
 }
 
-// value gives the one value of the first of the named headers that is there. A
-// header that is there twice with different values is believed in neither.
+// value gives the value of the first of the named headers that is there. A header with
+// several different values is an error.
 func (r request) value(names ...string) (name, value string, err error) {
 	for _, name := range names {
 		values := r.header.Values(name)
@@ -140,7 +140,7 @@ type proof interface {
 	sign(secret string, h http.Header, body []byte)
 }
 
-// signature is the HMAC-SHA256 of what is signed, in hexadecimal after the prefix, in
+// signature is the HMAC-SHA256 of what the host signs, in hexadecimal after the prefix, in
 // the first of the headers that is there.
 type signature struct {
 	prefix  string
@@ -205,7 +205,7 @@ func (basic) check(r request) (string, error) {
 	})
 }
 
-// either authenticates by one way or the other, and tries both.
+// either checks two proofs, of which one is enough. It always checks both.
 func either(r request, one, other func(request) (string, error)) (string, error) {
 	key, err := one(r)
 	otherKey, otherErr := other(r)
@@ -218,14 +218,14 @@ func either(r request, one, other func(request) (string, error)) (string, error)
 	return "", fmt.Errorf("%w; %w", err, otherErr)
 }
 
-// equal compares in a time that depends neither on what the strings hold nor,
-// thanks to the digests, on whether they are equally long.
+// equal compares in a time that depends neither on the content of the strings nor, because
+// of the digests, on their length.
 func equal(a, b string) bool {
 	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 }
 
-// sum is the HMAC-SHA256 of the parts one after the other.
+// sum is the HMAC-SHA256 of the parts, one after the other.
 func sum(key []byte, parts ...[]byte) []byte {
 	mac := hmac.New(sha256.New, key)
 	for _, part := range parts {

@@ -17,17 +17,16 @@ import (
 )
 
 var (
-	// ErrUnauthenticated means that nobody should be told why: the wrapped text
-	// is for our own log. It never holds a secret.
+	// ErrUnauthenticated means that a delivery is not authenticated. The wrapped text says
+	// why, for the log only. It never holds a secret.
 	ErrUnauthenticated = errors.New("not authenticated")
 
-	// ErrMalformed means that the host, or who plays it, sent something that
-	// cannot be understood. The wrapped text says what, and may be sent back.
+	// ErrMalformed means that a delivery cannot be decoded. The wrapped text says why, and
+	// may be sent back.
 	ErrMalformed = errors.New("malformed delivery")
 )
 
-// Message is a delivery that somebody vouches for: a key of its source, or the
-// caller of [Trust].
+// Message is an authenticated delivery that is not decoded yet.
 type Message struct {
 	host      *host
 	key       string
@@ -38,23 +37,23 @@ type Message struct {
 	payload []byte // JSON, taken out of its form; it may hold secrets of the host
 }
 
-// Authenticate believes a delivery or not, by its raw bytes, before anything of
-// it is decoded. The time matters to signatures that age.
+// Authenticate authenticates a delivery by its raw bytes, before anything is decoded. Some
+// signatures are valid for a limited time around now.
 //
-// The error is [ErrUnauthenticated]; [ErrMalformed] for an authenticated form
-// body without a payload, or from a host that sends no forms; or neither, for a
-// provider that is none of [Providers].
+// The error is [ErrUnauthenticated]; [ErrMalformed] for an authenticated form without a
+// payload, or from a host that sends no forms; or another one for a provider that is not
+// one of [Providers].
 func Authenticate(provider string, keys Keys, h http.Header, raw []byte, now time.Time) (*Message, error) {
 	host, err := hostOf(provider)
 	if err != nil {
 		return nil, err
 	}
-	// A form is only taken apart here; what is in it stays bytes. Before it is
-	// authenticated that is done for hosts alone that sign what is in it, and once a
-	// signature is there.
+	// The JSON is taken out of a form, and stays bytes. That is done before the
+	// authentication only for hosts that sign the JSON, if there is a signature.
+	unwrap := sync.OnceValues(func() ([]byte, error) { return host.unwrap(h, raw) })
 	r := request{keys: keys, header: h, raw: raw, now: now}
 	if host.signsInner {
-		r.inner = sync.OnceValues(func() ([]byte, error) { return host.unwrap(h, raw) })
+		r.inner = unwrap
 	}
 	key := ""
 	if !keys.Insecure || !keys.empty() {
@@ -62,21 +61,16 @@ func Authenticate(provider string, keys Keys, h http.Header, raw []byte, now tim
 			return nil, fmt.Errorf("%s: %w: %w%s", provider, ErrUnauthenticated, err, host.mistaken(h))
 		}
 	}
-	var payload []byte
-	if r.inner != nil {
-		payload, err = r.inner()
-	} else {
-		payload, err = host.unwrap(h, raw)
-	}
+	payload, err := unwrap()
 	if err != nil {
 		return nil, err
 	}
 	return newMessage(host, key, h, payload), nil
 }
 
-// Trust skips the authentication: for bodies the user explains, and for replays
-// of what was authenticated before. The errors are those of [Authenticate]
-// without [ErrUnauthenticated].
+// Trust gives the message without authentication: for bodies to explain, and for replays of
+// deliveries that were authenticated before. The errors are those of [Authenticate] but
+// [ErrUnauthenticated].
 func Trust(provider string, h http.Header, raw []byte) (*Message, error) {
 	host, err := hostOf(provider)
 	if err != nil {
@@ -98,7 +92,7 @@ func newMessage(host *host, key string, h http.Header, payload []byte) *Message 
 	return m
 }
 
-// keep keeps the named headers that were sent, and gives the value of the first.
+// keep keeps the named headers, and gives the value of the first that is there.
 func (m *Message) keep(h http.Header, names []string) (first string) {
 	for _, name := range names {
 		name = http.CanonicalHeaderKey(name)
@@ -109,11 +103,11 @@ func (m *Message) keep(h http.Header, names []string) (first string) {
 	return first
 }
 
-// Key names the key that matched by its place in the configuration:
-// "secrets[0]", "signing_tokens[1]", "basic[0]"; "" where none was asked for.
+// Key is the place of the key that matched in the configuration: "secrets[0]",
+// "signing_tokens[1]", "basic[0]"; "" if no key was needed.
 func (m *Message) Key() string { return m.key }
 
-// EventHeader is the header that names the event; "" where the body does.
+// EventHeader is the header that names the event, "" if the body does.
 func (m *Message) EventHeader() string {
 	for _, name := range m.host.eventHeaders {
 		if m.header[http.CanonicalHeaderKey(name)] != "" {
@@ -145,15 +139,15 @@ func (m *Message) stored() []byte {
 	}
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false) // nothing else shall change
+	encoder.SetEscapeHTML(false) // the rest has to stay as it is
 	if encoder.Encode(fields) != nil {
 		return nil
 	}
 	return bytes.TrimSuffix(text.Bytes(), []byte("\n"))
 }
 
-// Decode tells what the host said. The error is [ErrMalformed] with the field
-// that is missing or wrong.
+// Decode decodes the message. The error is [ErrMalformed], with the field that is missing
+// or wrong.
 func (m *Message) Decode() (Delivery, error) {
 	d := Delivery{Delivery: mapping.Delivery{
 		Provider: m.host.Name, Event: m.event, HostID: m.id, Header: m.header, Body: m.stored(),
@@ -167,7 +161,7 @@ func (m *Message) Decode() (Delivery, error) {
 
 func (m *Message) decode(d *Delivery) error {
 	switch {
-	case m.host.pingHeader != "" && m.header[m.host.pingHeader] == "true": // of a push that is made up
+	case m.host.pingHeader != "" && m.header[m.host.pingHeader] == "true": // of an invented push
 		return d.leaveOutAll(m.payload, mapping.ReasonPing, whyPing)
 	case d.Event == "" && !m.host.eventInBody:
 		return missing("header " + m.host.eventHeaders[0])

@@ -13,13 +13,12 @@ const (
 	tagPrefix    = "refs/tags/"
 )
 
-// isZeroID reports whether an object id stands for nothing: all zeros, of SHA-1
-// or of SHA-256.
+// isZeroID reports whether an id is all zeros, which stands for no object.
 func isZeroID(id string) bool {
 	return isObjectID(id) && strings.Trim(id, "0") == ""
 }
 
-// isObjectID reports whether a string is an id of SHA-1 or of SHA-256, whole.
+// isObjectID reports whether a string is a whole id of SHA-1 or of SHA-256.
 func isObjectID(id string) bool {
 	if len(id) != 40 && len(id) != 64 {
 		return false
@@ -33,9 +32,9 @@ func isObjectID(id string) bool {
 	return true
 }
 
-// checkRef says what is wrong with the full name of a branch or a tag: Git makes no
-// ref of such a name (https://git-scm.com/docs/git-check-ref-format), so no host has
-// one. What is sent for text that is not UTF-8 is refused as well: it names another ref.
+// checkRef says what is wrong with the full name of a branch or a tag. Git forbids such
+// names (https://git-scm.com/docs/git-check-ref-format), so no host has them. A name that
+// is not UTF-8 is refused too: what the host sends for it names another ref.
 func checkRef(ref string) error {
 	switch {
 	case len(ref) > mapping.MaxRef:
@@ -43,7 +42,7 @@ func checkRef(ref string) error {
 	case !isUTF8(ref):
 		return errors.New("is not UTF-8")
 	}
-	forbidden := func(what string) error { return fmt.Errorf("is no name that Git allows: it has %s", what) }
+	forbidden := func(part string) error { return fmt.Errorf("is no name that Git allows: it has %s", part) }
 	for _, c := range ref {
 		switch {
 		case c < ' ', c == 0x7f:

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// zeroID is what a ref was before it was there.
+// zeroID is the commit of a ref that does not exist.
 const zeroID = "0000000000000000000000000000000000000000"
 
 // Change is a push of one commit to a branch, or a new tag on it.
@@ -22,9 +22,9 @@ type Change struct {
 	Pusher  string   // login
 }
 
-// GitHub gives the headers and the body of the delivery that GitHub makes of a
-// change. The tag is an annotated one if TagObject is not "": the id of its
-// object, which GitHub sends as after.
+// GitHub gives the headers and the body that GitHub sends for a change. If tagObject is not
+// "", the tag is an annotated one, and tagObject is the id of its object, which GitHub
+// sends as after.
 func GitHub(id string, c Change, tagObject string) (http.Header, []byte) {
 	h := http.Header{}
 	h.Set("Content-Type", "application/json")
