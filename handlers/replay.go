@@ -45,7 +45,8 @@ func (s *Server) replay(ctx context.Context, cl *call, old mapping.Delivery, now
 		return Answer{}, reject(http.StatusConflict, noSource, fmt.Sprintf("the rules have no source %q any more", old.Source), nil)
 	}
 	if len(old.Body) == 0 {
-		return Answer{}, reject(http.StatusConflict, noBody, "the body of this delivery is not kept any more: have the code host send it again", nil)
+		return Answer{}, reject(http.StatusConflict, noBody,
+			"the body of this delivery is not kept any more: have the code host send it again", nil)
 	}
 	header := make(http.Header, len(old.Header))
 	for name, value := range old.Header {

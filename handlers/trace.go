@@ -46,8 +46,8 @@ func (s *Server) beginTrace(ctx context.Context, cl *call, r *http.Request, bega
 	}
 	const traceparent = "traceparent" // https://www.w3.org/TR/trace-context/
 	if values := r.Header.Values(traceparent); len(values) == 1 {
-		theirs := trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{traceparent: values[0]}))
-		if theirs.IsValid() {
+		sent := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{traceparent: values[0]})
+		if theirs := trace.SpanContextFromContext(sent); theirs.IsValid() {
 			options = append(options, trace.WithLinks(trace.Link{SpanContext: theirs}))
 		}
 	}

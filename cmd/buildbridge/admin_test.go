@@ -103,7 +103,7 @@ func TestReplayBuilds(t *testing.T) {
 	w.fails(b, 2, []string{"builds", "replay", "--state", "dead", "--rule", "", "--yes"}, "rule: empty")
 
 	// Only the token that serve made lets write.
-	w.fails(b, 1, []string{"builds", "replay", oldest, "--admin-token", "env:WRONG"}, "not known here", "the token of env:WRONG was sent")
+	w.fails(b, 1, []string{"builds", "replay", oldest, "--admin-token", "env:WRONG"}, "this token is unknown", "the token of env:WRONG was sent")
 	w.fails(b, 1, []string{"builds", "replay", oldest, "--database", "other.db"}, "needs a token", "there is no other.db.admin-token")
 	w.fails(b, 1, []string{"builds", "replay", oldest, "--admin-token", "env:UNSET"}, "UNSET is not set")
 

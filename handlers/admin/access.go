@@ -125,7 +125,8 @@ func (a *Access) wants(need right) string {
 	case a.open():
 		return "reading without a token is for this machine, with an address or localhost as the host, and not through a proxy"
 	}
-	return "reading needs a token, and none is configured: without one, only a listener on a loopback address is read; start buildbridge serve with --admin-read-token"
+	return "reading needs a token, and none is configured: without one, only a listener on a loopback address is read; " +
+		"start buildbridge serve with --admin-read-token"
 }
 
 // fromHere says whether a request comes from this machine, and neither through a proxy nor

@@ -203,7 +203,8 @@ func (a *api) replayBuilds(c echo.Context) error {
 	answer := BuildReplays{Replayed: []BuildReplay{}, Left: left, Next: next}
 	for some := range slices.Chunk(builds, atOnce) {
 		if err := a.replayAll(ctx, some, &answer); err != nil {
-			return unavailable(err, "%d builds were replayed, then the database did not answer: ask again, and they are left out", len(answer.Replayed))
+			return unavailable(err, "%d builds were replayed, then the database did not answer: ask again, and they are left out",
+				len(answer.Replayed))
 		}
 	}
 	return handlers.SendJSON(c, http.StatusOK, answer)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -29,7 +30,7 @@ type fields struct {
 func fieldsOf(t testing.TB, provider string) fields {
 	t.Helper()
 	var f fields
-	text, err := os.ReadFile(filepath.Join("testdata", provider, "fields.json"))
+	text, err := fs.ReadFile(os.DirFS("testdata"), provider+"/fields.json")
 	if err == nil {
 		err = json.Unmarshal(text, &f)
 	}
