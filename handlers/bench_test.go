@@ -26,7 +26,7 @@ func (nothing) Accept(context.Context, mapping.Delivery, []mapping.Build) (mappi
 
 func (nothing) Ignore(mapping.Delivery, mapping.Reason, []mapping.Verdict) {}
 
-// client is the least that answers can be written to.
+// client is the smallest http.ResponseWriter with deadlines.
 type client struct {
 	header http.Header
 	status int
@@ -38,9 +38,9 @@ func (c *client) WriteHeader(status int)           { c.status = status }
 func (c *client) SetReadDeadline(time.Time) error  { return nil }
 func (c *client) SetWriteDeadline(time.Time) error { return nil }
 
-// BenchmarkDelivery is the delivery path from the header to the answer and the line of
-// the log, without network and database, of a push of 8.5 KB, by the number of rules
-// for other repositories. What it takes of all processors (user) has the garbage in it.
+// BenchmarkDelivery measures a push of 8.5 KB from its header to the answer and the line of
+// the log, without network and database, by the number of rules for other repositories.
+// The time of all processors (user) includes the garbage collection.
 func BenchmarkDelivery(b *testing.B) {
 	for _, others := range []int{100, 1000} {
 		b.Run(fmt.Sprintf("rules=%d", others), func(b *testing.B) {
@@ -75,7 +75,7 @@ func BenchmarkDelivery(b *testing.B) {
 	}
 }
 
-// userTime is what this process has used of all processors.
+// userTime is how long this process has used processors.
 func userTime(b *testing.B) time.Duration {
 	b.Helper()
 	var usage syscall.Rusage
@@ -85,7 +85,7 @@ func userTime(b *testing.B) time.Duration {
 	return time.Duration(usage.Utime.Nano())
 }
 
-// fullPush is a push with as much in it as GitHub sends.
+// fullPush is a push with all that GitHub sends.
 func fullPush(b *testing.B) string {
 	b.Helper()
 	object := func(urls int, more map[string]any) map[string]any {

@@ -15,8 +15,8 @@ import (
 	"buildbridge/mapping"
 )
 
-// Bodies that are still arriving take memory from others, by what has arrived of
-// them; who finds none left is told to come again.
+// Bodies that are arriving share the memory by what has arrived of them. A call that gets
+// none is told to come again.
 func TestBodiesShareMemory(t *testing.T) {
 	for name, test := range map[string]struct {
 		arrived int   // bytes of the body under way
@@ -68,7 +68,7 @@ func bodiesShareMemory(t *testing.T, arrived int, says int64, status int) {
 		t.Errorf("a small one meanwhile: status %d, want 202", w.Code)
 	}
 
-	// One that waits gets what becomes free.
+	// A body that waits gets memory that becomes free.
 	waiting := make(chan *httptest.ResponseRecorder)
 	go func() { waiting <- b.post(request("github", large)) }()
 	synctest.Wait()
@@ -86,8 +86,7 @@ func bodiesShareMemory(t *testing.T, arrived int, says int64, status int) {
 	}
 }
 
-// A body that could never be read for lack of memory is too large: to come again
-// would not help.
+// A body for which there can never be memory is too large: to come again would not help.
 func TestBodyBeyondAllMemoryIsTooLarge(t *testing.T) {
 	b := newBridge(t, func(o *handlers.Options) { o.MaxBodyMemory = 1 << 10 })
 	for name, length := range map[string]int64{"with a length": 2 << 10, "without a length": -1} {
@@ -99,7 +98,7 @@ func TestBodyBeyondAllMemoryIsTooLarge(t *testing.T) {
 	}
 }
 
-// A body waits for memory once, not again for each step by which it grows.
+// A body waits for memory once, not again for each step of its growth.
 func TestGrowingBodyWaitsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBridge(t, func(o *handlers.Options) { o.MaxBodyMemory = 400 << 10 })
@@ -130,7 +129,7 @@ func TestGrowingBodyWaitsOnce(t *testing.T) {
 	})
 }
 
-// One that comes slowly may grow at any time, as long as there is room.
+// A slow body may grow at any time, if memory is free.
 func TestSlowBodyGrows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBridge(t, nil)
@@ -152,11 +151,11 @@ func TestSlowBodyGrows(t *testing.T) {
 	})
 }
 
-// A large body waits for its turn, but not until its host has given up.
-func TestTurnOfLargeBodies(t *testing.T) {
+// A large body waits for a slot, but not until its host has given up.
+func TestSlotsOfLargeBodies(t *testing.T) {
 	for name, test := range map[string]struct {
 		arrives time.Duration // its end, since it began
-		free    time.Duration // a turn, since then
+		free    time.Duration // when a slot becomes free, since then
 		status  int
 		waits   time.Duration // since then
 	}{
@@ -185,8 +184,8 @@ func TestTurnOfLargeBodies(t *testing.T) {
 	}
 }
 
-// Who waits for the answer has waited for the body already.
-func TestStoreGetsWhatIsLeft(t *testing.T) {
+// The commit gets the time that the body has left.
+func TestCommitGetsWhatIsLeft(t *testing.T) {
 	for name, test := range map[string]struct {
 		arrives time.Duration // the end of the body, since it began
 		want    time.Duration
@@ -213,7 +212,7 @@ func TestStoreGetsWhatIsLeft(t *testing.T) {
 	}
 }
 
-// arriving has the body of a request come whole after a while.
+// arriving lets the whole body of a request arrive after a while.
 func arriving(r *http.Request, text string, after time.Duration) *http.Request {
 	body, sender := io.Pipe()
 	r.Body = body

@@ -19,13 +19,12 @@ import (
 	"buildbridge/handlers"
 )
 
-// large is more than the largest body that a host sends, and than a source takes if
-// nothing else is set. It has to be sent within two seconds, also on a busy machine:
-// most cases have a smaller one.
+// large is more than the largest body of a host, and than the default of max_body. It has
+// to be sent within two seconds, even on a busy machine: most cases send a smaller one.
 const large, smaller = 26 << 20, 8 << 20
 
-// Whoever sends first and reads later is told why a body was refused, however large
-// it is and whatever it was refused for.
+// A sender that reads only after it has sent a body gets the reason why it was refused,
+// whatever the size and the reason are.
 func TestRefusedSenderReadsWhy(t *testing.T) {
 	b := newBridge(t, nil)
 	b.Swap(stateOf(t, strings.Replace(rules, "per_second: 0.1", "per_second: 0.0001", 1)))
@@ -77,7 +76,7 @@ func TestRefusedSenderReadsWhy(t *testing.T) {
 	}
 }
 
-// sendAll sends a header and a body of so many bytes.
+// sendAll sends a header and a body of a size.
 func sendAll(to io.Writer, header string, size int, chunked bool) error {
 	const chunk = 1 << 20
 	length, before, part, last := fmt.Sprintf("Content-Length: %d\r\n", size), "", strings.Repeat("x", chunk), ""
@@ -152,7 +151,7 @@ func (p pipes) Accept() (net.Conn, error) {
 func (p pipes) Close() error { close(p); return nil }
 func (pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 
-// refused sends the beginning of a body to nobody, reads why it is refused, and gives
+// refused sends the beginning of a body to an unknown source, reads the refusal, and gives
 // the connection.
 func (p pipes) refused(t *testing.T, header string) net.Conn {
 	near, far := net.Pipe()
@@ -171,8 +170,8 @@ func (p pipes) refused(t *testing.T, header string) net.Conn {
 	return near
 }
 
-// A stranger gains little by what is read on: neither time nor bytes without end, nor
-// all the turns there are for others.
+// The reading on after a refusal is bounded in time, in bytes and in the number of
+// connections.
 func TestReadingOnIsBounded(t *testing.T) {
 	const short, long = "Content-Length: 1000\r\n", "Content-Length: 1000000000\r\n"
 	serve := func(t *testing.T) pipes {
@@ -216,7 +215,7 @@ func TestReadingOnIsBounded(t *testing.T) {
 			_ = held[0].Close()
 			synctest.Wait()
 			if took := closed(t, p.refused(t, short)); took != 2*time.Second {
-				t.Errorf("one that comes when there is a turn again is read on for %s, want 2s", took)
+				t.Errorf("one that comes when a place is free again is read on for %s, want 2s", took)
 			}
 			for _, connection := range held {
 				_ = connection.Close()

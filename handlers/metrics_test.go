@@ -13,8 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// series gives the values of a metric by labels, as name="value" joined by
-// commas in order of the names.
+// series gives the values of a metric by its labels, as name=value joined by commas in the
+// order of the names.
 func (b *bridge) series(t *testing.T, metric string) map[string]float64 {
 	t.Helper()
 	families, err := b.registry.Gather()
@@ -37,7 +37,7 @@ func (b *bridge) series(t *testing.T, metric string) map[string]float64 {
 	return got
 }
 
-// moved is what series there are more or less of, or other values.
+// moved gives the series that are new or gone, or whose value changed.
 func moved(before, after map[string]float64) map[string]float64 {
 	diff := map[string]float64{}
 	for labels, value := range after {

@@ -8,7 +8,7 @@ import (
 	"buildbridge/mapping"
 )
 
-// The memory of a body is another's only after the store is done with it.
+// The memory of a body is used again only after the Acceptor has returned.
 func TestBodyIsNobodyElsesMeanwhile(t *testing.T) {
 	b := newBridge(t, nil)
 	first := push("acme/shop", "refs/heads/main", commit)

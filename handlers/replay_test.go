@@ -14,7 +14,7 @@ import (
 	"buildbridge/mapping"
 )
 
-// kept takes in a push to acme/shop and gives what the store got.
+// kept sends a push to acme/shop and gives the delivery that the store got.
 func (b *bridge) kept(t *testing.T) mapping.Delivery {
 	t.Helper()
 	if w := b.post(request("github", push("acme/shop", "refs/heads/main", commit))); w.Code != http.StatusAccepted {
@@ -91,7 +91,7 @@ func TestReplayThatCannotBe(t *testing.T) {
 	}{
 		"its source is gone":    {func(d *mapping.Delivery, _ *memory) { d.Source = "gone" }, 409, `the rules have no source "gone" any more`},
 		"its body is forgotten": {func(d *mapping.Delivery, _ *memory) { d.Body = nil }, 409, "the body of this delivery is not kept any more"},
-		"it is not understood":  {func(d *mapping.Delivery, _ *memory) { d.Body = []byte(`{"ref":1}`) }, 400, "malformed"},
+		"it is malformed":       {func(d *mapping.Delivery, _ *memory) { d.Body = []byte(`{"ref":1}`) }, 400, "malformed"},
 		"nobody knows its host": {func(d *mapping.Delivery, _ *memory) { d.Provider = "sourceforge" }, 503, "an error inside buildbridge"},
 		"the store does not answer": {func(_ *mapping.Delivery, m *memory) {
 			m.accept = func(context.Context, mapping.Delivery, []mapping.Build) (mapping.Receipt, error) {

@@ -28,7 +28,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// rules has a source and a rule for everything the tests of this package need.
+// rules has the sources and rules that the tests of this package need.
 const rules = `
 version: 1
 sources:
@@ -89,7 +89,7 @@ type memory struct {
 	accepted []accepted
 	ignored  []ignored
 
-	// accept, if set, answers in place of it.
+	// accept, if set, is called instead.
 	accept func(ctx context.Context, d mapping.Delivery, builds []mapping.Build) (mapping.Receipt, error)
 }
 
@@ -133,7 +133,7 @@ func (m *memory) Ignore(d mapping.Delivery, reason mapping.Reason, verdicts []ma
 	m.ignored = append(m.ignored, ignored{d, reason, verdicts})
 }
 
-// bridge is a Server with all it was given.
+// bridge is a Server with its Acceptor, registry and log.
 type bridge struct {
 	*handlers.Server
 	store    *memory
@@ -218,8 +218,8 @@ func sign(secret, body string) string {
 	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
 }
 
-// request is a signed GitHub delivery. Each has an id of its own, unless one of
-// the headers, given as names and values by turns, says otherwise.
+// request is a signed GitHub delivery with an id of its own. The headers, given as name,
+// value, name, value, replace its own.
 func request(source, body string, headers ...string) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, "/webhooks/"+source, strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")

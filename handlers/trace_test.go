@@ -15,7 +15,7 @@ import (
 	"buildbridge/mapping"
 )
 
-// theirs is a traceparent, which says that it is sampled.
+// theirs is the traceparent of a trace that is sampled.
 const theirs = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 // traced is a bridge whose spans are recorded.
@@ -26,7 +26,7 @@ func traced(t *testing.T, options ...sdk.TracerProviderOption) (*bridge, *tracet
 	return newBridge(t, func(o *handlers.Options) { o.TracerProvider = provider }), spans
 }
 
-// attributes are those of a span by name.
+// attributes are the attributes of a span, by name.
 func attributes(s sdk.ReadOnlySpan) map[string]any {
 	all := map[string]any{}
 	for _, kv := range s.Attributes() {
@@ -109,8 +109,8 @@ func TestSpanOfADelivery(t *testing.T) {
 	}
 }
 
-// Whoever names a trace does not decide whether it is sampled, and the store's
-// spans are children of the delivery's.
+// A sender that names a trace does not decide whether the delivery is sampled. The spans of
+// the store are children of the delivery's span.
 func TestStrangersDoNotSample(t *testing.T) {
 	b, spans := traced(t, sdk.WithSampler(sdk.ParentBased(sdk.NeverSample())))
 	var in trace.SpanContext

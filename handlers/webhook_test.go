@@ -184,7 +184,7 @@ func TestWebhook(t *testing.T) {
 			}
 			if test.want["detail"] == "*" {
 				if got["detail"] == "" || got["detail"] == nil {
-					t.Error("no detail says what to mend")
+					t.Error("no detail says what to fix")
 				}
 				got["detail"] = "*"
 			}
@@ -204,8 +204,8 @@ func TestWebhook(t *testing.T) {
 	}
 }
 
-// RFC 9110, section 15.5.2: a 401 names a scheme. Only HTTP Basic is one; what is
-// not authenticated by it gets none.
+// RFC 9110, section 15.5.2: a 401 names a scheme. Only HTTP Basic is one: a source without
+// it names none.
 func TestBasicIsAskedFor(t *testing.T) {
 	b := newBridge(t, nil)
 	const server = "  server: {provider: bitbucket-server, basic: [{username: ci, password: {env: NEW}}]}\n"
@@ -236,7 +236,7 @@ func TestBasicIsAskedFor(t *testing.T) {
 	}
 }
 
-// leftOut is the list of an answer that leaves one thing out.
+// leftOut is the list of an answer with one change without an event.
 func leftOut(ref, reason, why string) []any {
 	l := fields{"reason": reason, "why": why}
 	if ref != "" {
@@ -556,7 +556,7 @@ func TestClientAddress(t *testing.T) {
 		"IPv4 in IPv6":                            {peer: "[::ffff:10.1.2.3]:999", allowed: true},
 		"a stranger's header means nothing":       {peer: "11.1.2.3:999", forwarded: []string{"10.1.2.3"}},
 		"a listed peer's header means nothing":    {peer: "10.1.2.3:999", forwarded: []string{"11.1.2.3"}, allowed: true},
-		"a proxy's header is believed":            {peer: "192.0.2.1:999", forwarded: []string{"10.1.2.3"}, allowed: true},
+		"a proxy's header counts":                 {peer: "192.0.2.1:999", forwarded: []string{"10.1.2.3"}, allowed: true},
 		"a proxy's header for a stranger":         {peer: "192.0.2.1:999", forwarded: []string{"11.1.2.3"}},
 		"what the client put to the left is not":  {peer: "192.0.2.1:999", forwarded: []string{"10.1.2.3, 11.1.2.3"}},
 		"two proxies":                             {peer: "192.0.2.1:999", forwarded: []string{"11.1.2.3, 10.1.2.3, 192.0.2.9"}, allowed: true},
@@ -592,7 +592,7 @@ func TestClientAddress(t *testing.T) {
 	}
 }
 
-// endless is a body whose length nobody was told.
+// endless is a body of unknown length.
 type endless struct{ read int }
 
 func (e *endless) Read(p []byte) (int, error) {
@@ -791,7 +791,7 @@ func TestOneLineIsLogged(t *testing.T) {
 	}
 }
 
-// What the sender is told to mend is what the log has.
+// The log has the detail that the sender gets.
 func TestTheLogHasTheDetailOfARefusal(t *testing.T) {
 	for name, test := range map[string]struct {
 		request *http.Request
@@ -817,7 +817,7 @@ func TestTheLogHasTheDetailOfARefusal(t *testing.T) {
 	}
 }
 
-// The sender is told nothing of addresses. The log has the one that counted, and why.
+// The sender is told no address. The log has the address that counts, and why it does.
 func TestTheLogHasTheAddressOfARefusal(t *testing.T) {
 	proxies := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 	const taken = "the address of the client is %s, which is not in allow_from of the source"
@@ -858,7 +858,7 @@ func TestTheLogHasTheAddressOfARefusal(t *testing.T) {
 	}
 }
 
-// Whoever asks for what is not there is told what is.
+// The answer to an unknown path names what there is.
 func TestWhatIsThere(t *testing.T) {
 	b := newBridge(t, nil)
 	b.MountAdmin("/api/v1", http.NotFoundHandler())

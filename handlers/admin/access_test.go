@@ -26,7 +26,7 @@ func TestAccess(t *testing.T) {
 		token  string
 		change func(*http.Request) // of a request from this machine
 		read   int                 // the status of a GET
-		write  int                 // that of a POST; 404 is behind the door
+		write  int                 // that of a POST; 404 is behind the authentication
 		says   string              // in the error of the last that is refused
 	}{
 		"this machine reads without a token": {here, "", nil, 200, 401, "writing needs a token for writing"},
@@ -104,7 +104,7 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// Without a token, whoever may not read learns how to mend that.
+// A caller that may not read without a token is told what it needs.
 func TestWhyReadingIsRefused(t *testing.T) {
 	db := open(t)
 	for name, test := range map[string]struct {
@@ -126,7 +126,7 @@ func TestWhyReadingIsRefused(t *testing.T) {
 	}
 }
 
-// A path that is not there is behind the door too.
+// An unknown path needs a token too.
 func TestStrangersLearnNothing(t *testing.T) {
 	a := newAPI(t, open(t), admin.Access{})
 	if w := a.serve(request("GET", admin.Prefix+"/nope", "")); w.Code != 401 {
@@ -134,7 +134,7 @@ func TestStrangersLearnNothing(t *testing.T) {
 	}
 }
 
-func TestTokensAreReadAnew(t *testing.T) {
+func TestTokensAreReadAgain(t *testing.T) {
 	now := mapping.Secret("before")
 	a := newAPI(t, open(t), admin.Access{Read: []admin.Token{func() (mapping.Secret, error) { return now, nil }}})
 	status := func(token string) int { return a.serve(request("GET", admin.Prefix+"/builds", token)).Code }

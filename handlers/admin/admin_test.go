@@ -36,14 +36,14 @@ func token(value mapping.Secret) admin.Token {
 	return func() (mapping.Secret, error) { return value, nil }
 }
 
-// api is the API over a SQLite database, with what would replay.
+// api is the API on a SQLite database, with a fake of what replays.
 type api struct {
 	http.Handler
 	t     *testing.T
 	store *store.Store
 	log   strings.Builder
 
-	decided []mapping.Delivery // anew
+	decided []mapping.Delivery // by replays
 	answer  handlers.Answer
 	replays func(ctx context.Context, r store.Replayable) (*store.Build, error)
 }
@@ -75,7 +75,7 @@ func newAPI(t *testing.T, db *store.Store, access admin.Access) *api {
 	return a
 }
 
-// writable is an API that this machine reads, and writes by writeToken.
+// writable is an API that this machine may read without a token, and write with writeToken.
 func writable(t *testing.T) *api {
 	t.Helper()
 	return newAPI(t, open(t), admin.Access{Loopback: true, Made: token(writeToken)})
@@ -91,7 +91,7 @@ func (b builds) ReplayListed(ctx context.Context, r store.Replayable) (*store.Bu
 	return b.a.replays(ctx, r)
 }
 
-// replay stores what a trigger would.
+// replay stores the build that a trigger would.
 func (a *api) replay(ctx context.Context, r store.Replayable) (*store.Build, error) {
 	old, err := a.store.Build(ctx, r.ID)
 	switch {
@@ -118,7 +118,7 @@ func (d deliveries) Replay(_ context.Context, old mapping.Delivery) handlers.Ans
 
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
-// request asks as somebody on this machine does.
+// request is a request from this machine.
 func request(method, target, token string) *http.Request {
 	r := httptest.NewRequest(method, target, nil)
 	r.RemoteAddr, r.Host = "127.0.0.1:50000", "127.0.0.1:8081"
@@ -304,7 +304,7 @@ func TestDeliveryInDetail(t *testing.T) {
 	}
 }
 
-// Ignored and duplicate deliveries, and those whose body was forgotten.
+// Ignored and duplicate deliveries, and those whose body is not kept any more.
 func TestDeliveryThatBuiltNothing(t *testing.T) {
 	a := writable(t)
 	first, _ := a.accept()
@@ -318,7 +318,7 @@ func TestDeliveryThatBuiltNothing(t *testing.T) {
 		ReceivedAt: time.Now(), Verdicts: []byte(`[{"rule":"cart","matched":false,"reason":"push.branches: no"}]`),
 	})
 	var page admin.DeliveryPage
-	for end := time.Now().Add(10 * time.Second); len(page.Deliveries) < 3; { // they are written aside
+	for end := time.Now().Add(10 * time.Second); len(page.Deliveries) < 3; { // the ignored log is written a moment later
 		if time.Now().After(end) {
 			t.Fatalf("only these are kept: %+v", page.Deliveries)
 		}
@@ -376,7 +376,7 @@ func TestBuildInDetail(t *testing.T) {
 	}
 }
 
-// A build that is not resolved says when it is looked at next, or who works it.
+// A build that is not resolved has the time when it is looked at next, or who works on it.
 func TestBuildThatIsNotResolvedSaysWhenNext(t *testing.T) {
 	a := writable(t)
 	_, first := a.accept()
@@ -456,7 +456,7 @@ func TestSupersededBuildNamesItsSuccessor(t *testing.T) {
 	}
 }
 
-// unreadable is a store with rows that hold what JSON has no word for.
+// unreadable is a store with values that JSON cannot express.
 type unreadable struct{ *store.Store }
 
 func (s unreadable) Builds(ctx context.Context, f store.BuildFilter) ([]*store.Build, string, error) {
@@ -475,7 +475,7 @@ func (s unreadable) Delivery(ctx context.Context, id string) (*store.Delivery, e
 	return d, err
 }
 
-// An answer that cannot be written is an error, and never cut off.
+// An answer that cannot be encoded is an error, and not sent in part.
 func TestAnswerIsNeverCutOff(t *testing.T) {
 	a := writable(t)
 	d, _ := a.accept()
@@ -652,7 +652,7 @@ func TestReplayOfDelivery(t *testing.T) {
 		}, 200, `{"outcome":"ignored","reason":"no_match","rules":[{"rule":"cart","matched":false,"reason":"if: <false>"}]}`},
 		"refused":                {func(r *handlers.Answer) { r.Status, r.Detail = 409, "no source" }, 409, `{"error":"no source"}`},
 		"refused without detail": {func(r *handlers.Answer) { r.Status = 500 }, 500, `{"error":"Internal Server Error"}`},
-		"not understood any more, which the caller cannot fix": {
+		"malformed now, which the caller cannot fix": {
 			func(r *handlers.Answer) { r.Status, r.Detail = 400, "ref is missing" }, 409, `{"error":"ref is missing"}`,
 		},
 	} {

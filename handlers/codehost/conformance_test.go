@@ -12,9 +12,8 @@ import (
 )
 
 // TestConformance decodes recordings of what real hosts sent, from the folder
-// that BUILDBRIDGE_PAYLOADS names: <provider>/<what it is>.json. What must come
-// of one follows from its name, and from its fields, read here in the plainest
-// way.
+// that BUILDBRIDGE_PAYLOADS names: <provider>/<kind>.json. The expected delivery follows
+// from the name of the file, and from the fields that fields.json names.
 func TestConformance(t *testing.T) {
 	root := os.Getenv("BUILDBRIDGE_PAYLOADS")
 	if root == "" {

@@ -23,8 +23,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files") //nolint:gochecknoglobals // a flag of the test binary
 
-// readDelivery reads a delivery as it goes over the wire: headers, an empty
-// line, the body.
+// readDelivery reads a delivery in the form of HTTP: headers, an empty line, the body.
 func readDelivery(t testing.TB, path string) (http.Header, []byte) {
 	t.Helper()
 	raw, err := os.ReadFile(path)
@@ -51,8 +50,8 @@ func providerNames() []string {
 	return names
 }
 
-// TestMain asks for what testdata has to have of every host before it runs the tests,
-// all of which would fail.
+// TestMain first checks that testdata has the samples of every host, without which most
+// tests would fail.
 func TestMain(m *testing.M) {
 	missing := ""
 	for _, provider := range providerNames() {
@@ -128,7 +127,7 @@ func TestDecode(t *testing.T) {
 					t.Errorf("-want +got, rewrite with -update:\n%s", diff)
 				}
 
-				// What is kept is enough to decide the same anew.
+				// The stored header and body are decoded to the same.
 				kept := http.Header{}
 				for name, value := range m.header {
 					kept.Set(name, value)
@@ -142,11 +141,11 @@ func TestDecode(t *testing.T) {
 					t.Fatal(err)
 				}
 				if diff := cmp.Diff(d, replayed); diff != "" {
-					t.Errorf("decoded anew from what is kept: -first +again:\n%s", diff)
+					t.Errorf("decoded again from what is stored: -first +again:\n%s", diff)
 				}
 
-				// A body that was saved without its headers says what it is, but for a push
-				// that a header alone tells from a real one.
+				// A body that was saved without its headers is recognised. Only a header tells an
+				// invented push from a real one.
 				bare := http.Header{}
 				if ping := header.Get("X-Gitee-Ping"); ping != "" {
 					bare.Set("X-Gitee-Ping", ping)
@@ -170,7 +169,7 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// checkDelivery holds for every delivery of every host.
+// checkDelivery checks what is true for every delivery of every host.
 func checkDelivery(t testing.TB, provider string, d Delivery) {
 	t.Helper()
 	if (len(d.Events) == 0) == (d.Ignored == "") {

@@ -17,8 +17,7 @@ import (
 	"buildbridge/mapping"
 )
 
-// fields is testdata/<provider>/fields.json: where the host's bodies say what matters, by
-// the paths in push.http. They are read here in the plainest way.
+// fields is testdata/<provider>/fields.json: the paths of the important fields in push.http.
 type fields struct {
 	Ref        string   `json:"ref"`        // its full name or, as in the sample, the short one
 	Repository []string `json:"repository"` // its path, or owner and name
@@ -40,8 +39,8 @@ func fieldsOf(t testing.TB, provider string) fields {
 	return f
 }
 
-// needed are the fields without which nobody can tell what to build, and what they
-// are in, by their paths.
+// needed matches the paths of the fields that decide what is built, and of the objects and
+// lists around them.
 func (f fields) needed() *regexp.Regexp {
 	var patterns []string
 	for _, path := range slices.Concat([]string{f.Ref, f.Commit}, f.Repository, f.Needed) {
@@ -57,13 +56,13 @@ func (f fields) needed() *regexp.Regexp {
 	return regexp.MustCompile("^(" + strings.Join(patterns, "|") + ")$")
 }
 
-// pathPattern matches a path whatever the elements of its lists.
+// pathPattern matches a path with any elements of its lists.
 func pathPattern(path string) string {
 	return strings.ReplaceAll(regexp.QuoteMeta(path), `\[0\]`, `\[\d+\]`)
 }
 
-// Whatever is missing, null, of another type or there twice, nothing is built that
-// was not pushed, and what is not needed costs no build.
+// If a field is missing, null, of another type or there twice, nothing is built that was not
+// pushed, and a field that is not needed costs no build.
 func TestFieldsMissingNullOddAndDoubled(t *testing.T) {
 	for _, provider := range providerNames() {
 		t.Run(provider, func(t *testing.T) {
@@ -111,7 +110,7 @@ func TestFieldsMissingNullOddAndDoubled(t *testing.T) {
 	}
 }
 
-// compareChanged says what is wrong with what a changed delivery decodes to.
+// compareChanged says what is wrong with the result of decoding a changed delivery.
 func compareChanged(want, got Delivery, err error, needed bool, change string) string {
 	switch {
 	case err != nil && !errors.Is(err, ErrMalformed):
@@ -131,7 +130,7 @@ func compareChanged(want, got Delivery, err error, needed bool, change string) s
 		if i < 0 {
 			return fmt.Sprintf("a wrong build of %s, %s at %q", e.Repository, e.Ref, e.Commit)
 		}
-		// What a list that is gone held, nobody can know.
+		// The files of a list that is missing cannot be known.
 		w := want.Events[i]
 		gone := change == "missing" || change == "null"
 		if !gone && e.FilesComplete && (!w.FilesComplete || !slices.Equal(e.Files, w.Files)) {
@@ -149,7 +148,7 @@ type node struct {
 	values []*node
 }
 
-// odds are a value of each type but null.
+// odds has a value of each type but null.
 var odds = []*node{ //nolint:gochecknoglobals // a table
 	{text: "7"}, {text: `"x"`}, {text: "true"}, {open: '{'}, {open: '['},
 }
@@ -210,7 +209,7 @@ func (n *node) write(b *bytes.Buffer) {
 	b.WriteByte(n.open + 2) // } or ]
 }
 
-// sameKind tells whether two values are of one JSON type.
+// sameKind reports whether two values have the same JSON type.
 func (n *node) sameKind(o *node) bool {
 	kind := func(n *node) byte {
 		switch {
@@ -255,8 +254,8 @@ func (n *node) value(path string) string {
 	return at.text
 }
 
-// changed gives a body with each of its fields, and the first and the last element
-// of each list, changed in each way, but for those that need no other try.
+// changed gives the body with one change at a time: of each field, and of the first and the
+// last element of each list, in each way. It leaves out paths for which again is true.
 func changed(t *testing.T, raw []byte, again func(path string) bool, try func(path, change string, body []byte)) {
 	root := parseBody(t, raw)
 	send := func(path, change string) {

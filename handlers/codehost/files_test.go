@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Paths come as they are, or as Git writes them where they are not ASCII.
+// Paths that are not ASCII may be sent as they are, or as Git writes them.
 func TestPathsAreReadOrNotKnown(t *testing.T) {
 	for phrase, c := range map[string]struct {
 		json string // what the host sends, a JSON string
@@ -55,7 +55,7 @@ func TestPathsAreReadOrNotKnown(t *testing.T) {
 	}
 }
 
-// A list that is read as it is written is the one that is decoded.
+// A list that is read without decoding is the same as the decoded one.
 func TestWrittenLists(t *testing.T) {
 	for _, text := range []written{
 		`[]`, `[ ]`, `["a"]`, `["a","b"]`, "[\n\t\"a\" ,\r\n \"b\"\n]", `[""]`, `["é"]`, "[\"\xff\"]", `["a]","[b",",c"]`,
@@ -73,7 +73,7 @@ func TestWrittenLists(t *testing.T) {
 	}
 }
 
-// A name may be written with escapes, and what nobody reads may be anything.
+// A name may be written with escapes, and a field that is not read may have any value.
 func TestObjectNames(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"x":{"name":"no"},"\u006eame":"Ann","Name":"no"}`:          "Ann",

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// curl calls every body a form unless it is told otherwise.
+// curl calls every body a form by default.
 func TestUnwrapTakesAnObjectForWhatItIs(t *testing.T) {
 	t.Parallel()
 	for phrase, c := range map[string]struct {
@@ -28,8 +28,8 @@ func TestUnwrapTakesAnObjectForWhatItIs(t *testing.T) {
 	}
 }
 
-// A form is taken apart before anybody vouches for it: it must not take much
-// more memory than it has.
+// The JSON is taken out of a form before the authentication: it must not take much more
+// memory than the form.
 func TestFormPayloadCopiesOnce(t *testing.T) {
 	raw := append([]byte("payload="), bytes.Repeat([]byte("%7B+a"), 1<<20)...)
 	got := testing.AllocsPerRun(10, func() {

@@ -10,8 +10,7 @@ import (
 	"buildbridge/mapping"
 )
 
-// FuzzDecode holds that whatever a host sends, it is malformed or it is a delivery as
-// every other.
+// FuzzDecode checks that a body is malformed, or gives a delivery that passes checkDelivery.
 func FuzzDecode(f *testing.F) {
 	for i, host := range hosts {
 		for _, path := range deliveries(f)[host.Name] {
@@ -52,8 +51,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// FuzzAuthenticate holds that no headers open a source without its secret, and
-// that the secret does, whatever else is sent.
+// FuzzAuthenticate checks that no headers are authenticated without the secret, and that all
+// bodies are with the secret.
 func FuzzAuthenticate(f *testing.F) {
 	const secret = "5d41402abc4b2a76b9719d911017c592"
 	for i, provider := range providerNames() {
@@ -77,14 +76,14 @@ func FuzzAuthenticate(f *testing.F) {
 			keys.SigningTokens = []mapping.Secret{signingToken('s')}
 		}
 		if _, err := Authenticate(provider, keys, header, body, testNow()); !errors.Is(err, ErrUnauthenticated) {
-			t.Errorf("%s believes %q: %v", provider, proof, err)
+			t.Errorf("%s accepts %q: %v", provider, proof, err)
 		}
 
 		header = signed(provider, secret, body)
 		keys.SigningTokens = nil
 		m, err := Authenticate(provider, keys, header, body, testNow())
 		if err != nil {
-			t.Fatalf("%s does not believe its secret: %v", provider, err)
+			t.Fatalf("%s refuses its secret: %v", provider, err)
 		}
 		if string(m.payload) != string(body) {
 			t.Error("the payload is not the body")

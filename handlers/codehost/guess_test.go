@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A body that was saved without its headers is judged by what it is.
+// The error of a body that was saved without its headers is about the body.
 func TestSavedNamesWhatIsWrongWithTheBody(t *testing.T) {
 	t.Parallel()
 	const object = "payload=%7B%22after%22%3A1%7D"

@@ -20,13 +20,13 @@ import (
 	"buildbridge/mapping"
 )
 
-// testNow is when everything in these tests arrives.
+// testNow is the time of all requests in these tests.
 func testNow() time.Time { return time.Date(2026, 3, 1, 9, 20, 30, 0, time.UTC) }
 
 // knownSecret is what the deliveries of testdata are signed with, or carry.
 const knownSecret = "It's a Secret to Everybody"
 
-// listOf is what the keys of a host, as Sign uses them, are called in the configuration.
+// listOf is the field of a source for the keys that Sign uses.
 func listOf(provider string) string {
 	if host, err := hostOf(provider); err == nil && host.NeedsTokenHeader {
 		return "basic"
@@ -34,7 +34,7 @@ func listOf(provider string) string {
 	return "secrets"
 }
 
-// keysOf gives a source's keys for secrets as Sign sends them.
+// keysOf gives the keys of a source for secrets that Sign uses.
 func keysOf(provider string, secrets ...mapping.Secret) Keys {
 	if listOf(provider) == "secrets" {
 		return Keys{Secrets: secrets}
@@ -60,7 +60,7 @@ func signsBody(provider string) bool {
 	return !reflect.DeepEqual(signed(provider, "s", []byte("a")), signed(provider, "s", []byte("b")))
 }
 
-// The deliveries of testdata were not signed by Sign: what is right here is right.
+// The deliveries of testdata were signed by another program.
 func TestKnownProofs(t *testing.T) {
 	for provider, paths := range deliveries(t) {
 		for _, path := range paths {
@@ -75,7 +75,7 @@ func TestKnownProofs(t *testing.T) {
 					t.Fatalf("%s has to carry what the host sends to prove the secret %q: %v", path, knownSecret, err)
 				}
 				checkVerdict(t, m, err, "[1]", listOf(provider))
-				// Sign does the same.
+				// Sign gives the same proof.
 				if m.host.signsInner {
 					body = m.payload
 				}
@@ -91,7 +91,7 @@ func TestKnownProofs(t *testing.T) {
 	}
 }
 
-// The log says whose headers came to a source of another provider.
+// The log names the host whose headers came to a source of another provider.
 func TestTheWrongHostIsNamed(t *testing.T) {
 	for _, sender := range hosts {
 		header, body := readDelivery(t, filepath.Join("testdata", sender.Name, "push.http"))
@@ -108,7 +108,7 @@ func TestTheWrongHostIsNamed(t *testing.T) {
 	}
 }
 
-// sendsForms reports whether there is a form that the host sent.
+// sendsForms reports whether testdata has a form of the host.
 func sendsForms(provider string) bool {
 	_, err := os.Stat(filepath.Join("testdata", provider, "push_form.http"))
 	return err == nil
@@ -242,7 +242,7 @@ func TestAuthenticateForm(t *testing.T) {
 	inner := []byte(`{"message":"a & b = c + d %"}`)
 	form := []byte("payload=" + url.QueryEscape(string(inner)))
 	for _, provider := range providerNames() {
-		// The proof of what this host signs of a form.
+		// The proof of the part of a form that this host signs.
 		proof := func(form, inner []byte) http.Header {
 			body := form
 			if host, err := hostOf(provider); err == nil && host.signsInner {
@@ -281,7 +281,7 @@ func TestAuthenticateForm(t *testing.T) {
 				"broken escape":    "payload=%7",
 				"a payload inside": "xpayload=%7B%7D",
 			} {
-				// With the proof of these very bytes it is malformed, else refused.
+				// With a valid proof it is malformed, else not authenticated.
 				h := signed(provider, secret, []byte(body))
 				h.Set("Content-Type", formType)
 				if _, err := Authenticate(provider, keys, h, []byte(body), testNow()); !errors.Is(err, ErrMalformed) {
@@ -301,7 +301,7 @@ func TestAuthenticateForm(t *testing.T) {
 	}
 }
 
-// signingToken is whsec_ and 32 times the byte.
+// signingToken is a signing token of 32 equal bytes.
 func signingToken(b byte) mapping.Secret {
 	return mapping.Secret("whsec_" + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, 32)))
 }
@@ -441,7 +441,7 @@ func TestAuthenticateGiteeSignature(t *testing.T) {
 			checkVerdict(t, m, err, test.want, "secrets")
 		})
 	}
-	// The base64 of a few signatures has a + or a / in it, which encoding changes.
+	// The base64 of some signatures has a + or a /, which URL-encoding changes.
 	t.Run("every form of base64", func(t *testing.T) {
 		seen := ""
 		for i := range 50 {
@@ -532,7 +532,7 @@ func TestAuthenticateForgejo(t *testing.T) {
 	m, err := Authenticate("forgejo", keys, old, body, testNow())
 	checkVerdict(t, m, err, "[0]", "secrets")
 
-	// Its own header decides where it is there.
+	// If its own header is there, it decides.
 	old.Set("X-Forgejo-Signature", strings.Repeat("0", 64))
 	m, err = Authenticate("forgejo", keys, old, body, testNow())
 	checkVerdict(t, m, err, "", "")

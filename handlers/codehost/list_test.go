@@ -11,8 +11,7 @@ import (
 	"testing"
 )
 
-// A short element must not become a large struct as often as a body has room for
-// it.
+// A body of many short elements must not become as many large structs.
 func TestListsTakeLittleMemory(t *testing.T) {
 	const size, most = 1 << 20, 32 << 20 // bytes of the body, and of all that decoding it takes
 	for _, provider := range providerNames() {
@@ -47,7 +46,7 @@ func TestListsTakeLittleMemory(t *testing.T) {
 	}
 }
 
-// lists visits the lists of a body, but for those in elements other than the first.
+// lists visits the lists of a body. Of the elements of a list it looks into the first.
 func (n *node) lists(path string, visit func(path string, list *node)) {
 	for i, v := range n.values {
 		switch {
@@ -75,7 +74,7 @@ func decodeBody(t *testing.T, provider string, header http.Header, body []byte) 
 	return d
 }
 
-// More changes than are kept is no delivery: each may be a build.
+// A body with more changes than are kept is malformed: each may be a build.
 func TestTooManyChanges(t *testing.T) {
 	change := `{"refId":"refs/heads/main","fromHash":"1111111111111111111111111111111111111111","toHash":"2222222222222222222222222222222222222222","type":"UPDATE"}`
 	for n, want := range map[int]string{maxElements: "", maxElements + 1: "changes has 20001 elements"} {
@@ -91,7 +90,7 @@ func TestTooManyChanges(t *testing.T) {
 	}
 }
 
-// What no build depends on may be of any kind.
+// A field that no build depends on may have any type.
 func TestLooseText(t *testing.T) {
 	const a, b = `"1111111111111111111111111111111111111111"`, `"2222222222222222222222222222222222222222"`
 	for provider, body := range map[string]string{
@@ -113,7 +112,7 @@ func TestLooseText(t *testing.T) {
 	}
 }
 
-// A form is not taken apart for who shows no signature.
+// Nothing is taken out of a form without a signature.
 func TestFormsOfStrangersStayAsTheyAre(t *testing.T) {
 	body := []byte("payload=" + strings.Repeat("a", 8<<20))
 	for _, provider := range providerNames() {
@@ -130,7 +129,7 @@ func TestFormsOfStrangersStayAsTheyAre(t *testing.T) {
 	}
 }
 
-// Nor must a short name at the top of a body become a large entry of a map.
+// A body of many short fields must not become as many large entries of a map.
 func TestManyFieldsTakeLittleMemory(t *testing.T) {
 	var body strings.Builder
 	body.WriteString(`{"password":"s","object_kind":"push"`)

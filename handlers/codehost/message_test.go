@@ -14,7 +14,7 @@ import (
 	"buildbridge/mapping"
 )
 
-// pushHeader names a push in the way of the host.
+// pushHeader has the header by which the host names a push.
 func pushHeader(t testing.TB, provider string) http.Header {
 	t.Helper()
 	host, err := hostOf(provider)
@@ -55,7 +55,7 @@ func TestDecodeMalformed(t *testing.T) {
 		"a byte order mark":             {"\xef\xbb\xbf" + push + full, "begins with a byte order mark"},
 		"the byte order mark of UTF-16": {"\xff\xfe{\x00}\x00", "byte order mark of UTF-16"},
 	}
-	// Of the hosts whose body is about one ref.
+	// For hosts whose body is about one ref.
 	single := func(repository string) cases {
 		return cases{
 			"ref missing":        {pre + `"after":"` + id + `"` + full, "ref is missing"},
@@ -170,7 +170,7 @@ func TestDecodeMalformed(t *testing.T) {
 	}
 }
 
-// A field that nobody reads, or that a version left out, costs no build.
+// A field that is not read, or that an old version does not send, costs no build.
 func TestDecodeTolerates(t *testing.T) {
 	const (
 		id   = "1111111111111111111111111111111111111111"
@@ -222,7 +222,7 @@ func TestDecodeTolerates(t *testing.T) {
 	}
 }
 
-// What a host wrote goes into an error only in part: it is sent back and logged.
+// An error has only a part of a long text of the host: it is sent back and logged.
 func TestMalformedIsShort(t *testing.T) {
 	name := strings.Repeat("x", 100_000)
 	m, err := Trust("github", pushHeader(t, "github"), []byte(
@@ -256,7 +256,7 @@ func TestMessagesEndWithoutLineBreaks(t *testing.T) {
 					}
 					return d.Events
 				}
-				// Every text that may be a message ends in line breaks now.
+				// All texts that may be messages get line breaks at their ends.
 				ended := regexp.MustCompile(`("(?:message|comment)": *"(?:[^"\\]|\\.)*)"`).ReplaceAll(raw, []byte(`$1\n\r\n"`))
 				want, got := decode(raw), decode(ended)
 				if diff := cmp.Diff(want, got); diff != "" {
@@ -385,7 +385,7 @@ func TestStored(t *testing.T) {
 	}
 }
 
-// What goes into the database of what a host sent has no credentials in it.
+// The header that is stored has no credentials.
 func TestHeader(t *testing.T) {
 	h := http.Header{}
 	for _, name := range []string{
@@ -436,7 +436,7 @@ func TestDecodeLongEvent(t *testing.T) {
 	}
 }
 
-// Whatever says that a ref is gone is believed, before anything else is asked.
+// A deleted ref is recognised even if other fields are missing.
 func TestDecodeDeleted(t *testing.T) {
 	const (
 		id    = `"1111111111111111111111111111111111111111"`
@@ -475,7 +475,7 @@ func TestDecodeDeleted(t *testing.T) {
 	}
 }
 
-// What a host makes up to test its webhook builds nothing, and says that it is a test.
+// An invented push by which a host tests its webhook is a ping.
 func TestDecodeTestDelivery(t *testing.T) {
 	const (
 		zeros  = `"0000000000000000000000000000000000000000"`
@@ -513,7 +513,7 @@ func TestDecodeTestDelivery(t *testing.T) {
 	}
 }
 
-// Either a flag or an id of zeros says that a ref is new.
+// A flag or an id of zeros means that a ref is new.
 func TestDecodeCreated(t *testing.T) {
 	const (
 		id   = `"1111111111111111111111111111111111111111"`

@@ -56,7 +56,7 @@ func decodePush(t *testing.T, provider, ref, repository string) (Delivery, error
 	return m.Decode()
 }
 
-// A name that Git forbids comes from no host.
+// Names that Git forbids are malformed.
 func TestRefsThatGitForbidsAreMalformed(t *testing.T) {
 	for phrase, c := range map[string]struct {
 		name string // of a branch, and of a tag
@@ -100,7 +100,7 @@ func TestRefsThatGitForbidsAreMalformed(t *testing.T) {
 	}
 }
 
-// What Git allows is taken, however odd.
+// Odd names that Git allows are taken.
 func TestRefsThatGitAllowsAreTaken(t *testing.T) {
 	for _, name := range []string{
 		"main", "a.b", "feature/é", "分支", "-x", "@", "a@b", "a{b", "HEAD", "a.lock.b", "lock", "a-b_c", "$(id)", "a;b", "a|b&c`d`",
@@ -115,7 +115,7 @@ func TestRefsThatGitAllowsAreTaken(t *testing.T) {
 	}
 }
 
-// A database can index no longer names, and no host has them.
+// The database cannot index longer names, and no host has them.
 func TestRepositoriesTooLongOrNotUTF8AreMalformed(t *testing.T) {
 	const most = mapping.MaxRepository
 	for phrase, c := range map[string]struct {
