@@ -29,69 +29,54 @@ const (
 
 // The ways to drop a connection.
 const (
-	DropBefore = "before" // nothing was done
-	DropAfter  = "after"  // the build was started, nobody is told
+	DropBefore = "before" // before the work
+	DropAfter  = "after"  // after the work: the build was started, and no answer comes
 )
 
-// Fault makes calls go wrong. What happens to a call that it is about, in order:
-// the work, if Done, if Drop is "after", or if there is only a Delay; the Delay; then the
-// connection is dropped, or the answer is Status with Body, else with an error of
-// Code and Message, else what the work gave.
+// Fault makes calls go wrong. These things happen to a call, in order: the work is done, if
+// Done is set, Drop is "after", or there is only a Delay; then comes the Delay; then the
+// connection is dropped, or the answer is written: Status with Body, or an error of Code and
+// Message, or else the result of the work.
 //
-// The first fault about a call that wins its Probability is applied, others are
-// not.
+// Of the faults for a call, the first one that wins its Probability is applied.
 type Fault struct {
-	Path  string // which call; "" means all
-	JobID string // which job; "" means all
+	Path  string `json:"path,omitempty"`   // which call; "" means all
+	JobID string `json:"job_id,omitempty"` // which job; "" means all
 
-	Status      int               // 200 if there is a Body or Code and no Status
-	Code        string            // error_code
-	Message     string            // error_msg
-	Body        string            // instead of an error made of Code and Message
-	ContentType string            // application/json if not set
-	Header      map[string]string // such as Location
-	RetryAfter  int               // seconds; 0 means no header
+	Status      int               `json:"status,omitempty"`       // 200 if there is a Body or Code and no Status
+	Code        string            `json:"code,omitempty"`         // error_code
+	Message     string            `json:"message,omitempty"`      // error_msg
+	Body        string            `json:"body,omitempty"`         // instead of an error of Code and Message
+	ContentType string            `json:"content_type,omitempty"` // application/json if not set
+	Header      map[string]string `json:"header,omitempty"`       // such as Location
+	RetryAfter  int               `json:"retry_after,omitempty"`  // seconds; 0 means no header
 
-	Delay time.Duration
-	Drop  string // "", "before" or "after"
-	Done  bool   // do the work before answering with the fault
+	Delay time.Duration `json:"-"`              // in JSON, a Go duration or a number of seconds
+	Drop  string        `json:"drop,omitempty"` // "", "before" or "after"
+	Done  bool          `json:"done,omitempty"` // do the work before answering with the fault
 
-	Times       int     // how often; 0 means until it is removed
-	Probability float64 // 0 means always, as 1 does
+	Times       int     `json:"times,omitempty"`       // how often; 0 means until the fault is removed
+	Probability float64 `json:"probability,omitempty"` // 0 means always, as 1 does
 }
 
-// wireFault is a Fault in JSON. delay is a Go duration or a number of seconds,
-// retry_after a number.
+// plain is a Fault without its methods.
+type plain Fault
+
+// wireFault is a Fault in JSON.
 type wireFault struct {
-	Path        string            `json:"path,omitempty"`
-	JobID       string            `json:"job_id,omitempty"`
-	Status      int               `json:"status,omitempty"`
-	Code        string            `json:"code,omitempty"`
-	Message     string            `json:"message,omitempty"`
-	Body        string            `json:"body,omitempty"`
-	ContentType string            `json:"content_type,omitempty"`
-	Header      map[string]string `json:"header,omitempty"`
-	RetryAfter  int               `json:"retry_after,omitempty"`
-	Delay       any               `json:"delay,omitempty"`
-	Drop        string            `json:"drop,omitempty"`
-	Done        bool              `json:"done,omitempty"`
-	Times       int               `json:"times,omitempty"`
-	Probability float64           `json:"probability,omitempty"`
+	*plain
+
+	Delay any `json:"delay,omitempty"`
 }
 
-// UnmarshalJSON refuses unknown members: a misspelt one would be a fault that
-// never comes.
+// UnmarshalJSON refuses unknown members: a misspelt one would be a fault that never comes.
 func (f *Fault) UnmarshalJSON(b []byte) error {
-	var w wireFault
+	*f = Fault{}
+	w := wireFault{plain: (*plain)(f)}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&w); err != nil {
 		return err
-	}
-	*f = Fault{
-		Path: w.Path, JobID: w.JobID, Status: w.Status, Code: w.Code, Message: w.Message, Body: w.Body,
-		ContentType: w.ContentType, Header: w.Header, RetryAfter: w.RetryAfter, Drop: w.Drop, Done: w.Done,
-		Times: w.Times, Probability: w.Probability,
 	}
 	switch v := w.Delay.(type) {
 	case nil:
@@ -111,11 +96,7 @@ func (f *Fault) UnmarshalJSON(b []byte) error {
 
 // MarshalJSON writes what UnmarshalJSON reads.
 func (f Fault) MarshalJSON() ([]byte, error) {
-	w := wireFault{
-		Path: f.Path, JobID: f.JobID, Status: f.Status, Code: f.Code, Message: f.Message, Body: f.Body,
-		ContentType: f.ContentType, Header: f.Header, RetryAfter: f.RetryAfter, Drop: f.Drop, Done: f.Done,
-		Times: f.Times, Probability: f.Probability,
-	}
+	w := wireFault{plain: (*plain)(&f)}
 	if f.Delay != 0 {
 		w.Delay = f.Delay.String()
 	}
@@ -141,12 +122,12 @@ func (f Fault) check() error {
 	return nil
 }
 
-// answers tells whether the fault has an answer of its own.
+// answers reports whether the fault has an answer of its own.
 func (f *Fault) answers() bool {
 	return f.Status != 0 || f.Body != "" || f.Code != "" || f.Message != "" || f.RetryAfter != 0
 }
 
-// apply gives the answer, or false where the connection is to be dropped.
+// apply gives the answer, or false if the connection is to be dropped.
 func (f *Fault) apply(ctx context.Context, do func() response) (response, bool) {
 	var answer response
 	if f.Done || f.Drop == DropAfter || f.Drop == "" && !f.answers() {
@@ -190,7 +171,7 @@ func (f *Fault) answer() response {
 	return answer
 }
 
-// faults are read by every call and changed rarely.
+// faults are read by every call, and rarely changed.
 type faults struct {
 	mu   sync.Mutex
 	list atomic.Pointer[[]*activeFault]
@@ -198,7 +179,7 @@ type faults struct {
 
 type activeFault struct {
 	Fault
-	left atomic.Int64 // calls still to spoil; negative means without end
+	left atomic.Int64 // calls that it is still for; negative means without end
 }
 
 // AddFault makes calls go wrong from now on.
@@ -232,49 +213,49 @@ func (f *faults) add(added ...Fault) {
 	f.list.Store(&list)
 }
 
-// active copies the faults that have calls left.
+// active gives the faults that have calls left.
 func (f *faults) active() []*activeFault {
 	var list []*activeFault
 	if p := f.list.Load(); p != nil {
-		for _, each := range *p {
-			if each.left.Load() != 0 {
-				list = append(list, each)
+		for _, fault := range *p {
+			if fault.left.Load() != 0 {
+				list = append(list, fault)
 			}
 		}
 	}
 	return list
 }
 
-// pick gives the fault for a call, nil if it goes well.
+// pick gives the fault for a call, nil for none.
 func (f *faults) pick(path string, r *http.Request, body []byte) *Fault {
 	p := f.list.Load()
 	if p == nil {
 		return nil
 	}
 	jobID := r.PathValue("job")
-	for _, each := range *p {
-		if each.Path != "" && each.Path != path {
+	for _, fault := range *p {
+		if fault.Path != "" && fault.Path != path {
 			continue
 		}
-		if each.JobID != "" {
+		if fault.JobID != "" {
 			if jobID == "" {
 				jobID = jobOf(body)
 			}
-			if each.JobID != jobID {
+			if fault.JobID != jobID {
 				continue
 			}
 		}
-		if each.Probability > 0 && rand.Float64() >= each.Probability { //nolint:gosec // Not a secret.
+		if fault.Probability > 0 && rand.Float64() >= fault.Probability { //nolint:gosec // not a secret
 			continue
 		}
-		if each.take() {
-			return &each.Fault
+		if fault.take() {
+			return &fault.Fault
 		}
 	}
 	return nil
 }
 
-// take uses up one of the calls left.
+// take reports whether the fault has a call left, and uses it.
 func (a *activeFault) take() bool {
 	for {
 		left := a.left.Load()
@@ -316,12 +297,12 @@ func (s *Simulator) serveAddFaults(w http.ResponseWriter, r *http.Request) {
 	s.write(w, jsonResponse(201, added))
 }
 
-// serveFaults lists the faults with how often each will still come.
+// serveFaults lists the faults, each with the number of calls left.
 func (s *Simulator) serveFaults(w http.ResponseWriter, _ *http.Request) {
 	list := []Fault{}
-	for _, each := range s.faults.active() {
-		f := each.Fault
-		f.Times = int(max(each.left.Load(), 0))
+	for _, fault := range s.faults.active() {
+		f := fault.Fault
+		f.Times = int(max(fault.left.Load(), 0))
 		list = append(list, f)
 	}
 	s.write(w, jsonResponse(200, list))

@@ -1,7 +1,7 @@
 package codeartstest
 
 import (
-	"crypto/sha1" //nolint:gosec // A commit id, not a secret.
+	"crypto/sha1" //nolint:gosec // a commit id, not a secret
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
@@ -19,7 +19,7 @@ const (
 	maxPage   = 100
 )
 
-// view is a run as its records show it at one moment.
+// view is a run as its records show it at one time.
 type view struct {
 	commit, tag, branch, buildType string
 	parameters                     []mapping.Parameter
@@ -34,7 +34,7 @@ func (s *Simulator) view(r *run, stopped, now time.Time) view {
 	}
 	var b runBody
 	if err := json.Unmarshal(r.body, &b); err != nil {
-		return v // It was checked when it came.
+		return v // it was checked when it came
 	}
 	for _, d := range s.o.Defaults {
 		if !slices.ContainsFunc(b.Parameters, func(p runParameter) bool { return *p.Name == d.Name }) {
@@ -47,8 +47,8 @@ func (s *Simulator) view(r *run, stopped, now time.Time) view {
 			v.branch = *p.Value
 		}
 	}
-	// The head of a branch or of a tag is made up, the same each time.
-	head := sha1.Sum([]byte(r.jobID + strconv.Itoa(r.no))) //nolint:gosec // As above.
+	// The head of a branch or of a tag is made up, and the same each time.
+	head := sha1.Sum([]byte(r.jobID + strconv.Itoa(r.no))) //nolint:gosec // as above
 	v.commit = hex.EncodeToString(head[:])
 	if b.SCM != nil {
 		switch {
@@ -140,28 +140,28 @@ func (s *Simulator) list(r *http.Request, _ []byte) response {
 	}
 
 	now := s.o.Now()
-	to = to.Add(time.Second) // All of the last second counts.
+	to = to.Add(time.Second) // the whole last second counts
 	s.mu.RLock()
 	var runs []*run
 	if j := s.jobs[jobID]; j != nil {
-		runs = slices.Clip(j.runs) // later ones are appended behind
+		runs = slices.Clip(j.runs) // later runs are appended to it
 	}
 	s.mu.RUnlock()
 	if len(runs) == 0 {
 		return serviceError(403, codeNoHistory, "the job has no history")
 	}
 	var found []*run
-	for _, each := range slices.Backward(runs) {
-		if !each.at.Before(from) && each.at.Before(to) && s.visible(each, now) {
-			found = append(found, each)
+	for _, r := range slices.Backward(runs) {
+		if !r.at.Before(from) && r.at.Before(to) && s.visible(r, now) {
+			found = append(found, r)
 		}
 	}
 	states := []any{}
-	for _, each := range found[min(page*size, len(found)):min((page+1)*size, len(found))] {
+	for _, r := range found[min(page*size, len(found)):min((page+1)*size, len(found))] {
 		s.mu.RLock()
-		stopped := each.stopped
+		stopped := r.stopped
 		s.mu.RUnlock()
-		states = append(states, s.record(each, s.view(each, stopped, now)))
+		states = append(states, s.record(r, s.view(r, stopped, now)))
 	}
 	return serviceResult(map[string]any{
 		"health_score":     "100",
@@ -172,7 +172,7 @@ func (s *Simulator) list(r *http.Request, _ []byte) response {
 	})
 }
 
-// number reads a page number; anything near overflowing is refused.
+// number reads the number or size of a page, of at most 32 bits.
 func number(s string, otherwise int) (int, error) {
 	if s == "" {
 		return otherwise, nil
@@ -244,7 +244,7 @@ func (s *Simulator) find(r *http.Request) (*run, view, *response) {
 	return found, s.view(found, stopped, now), nil
 }
 
-// lookup needs the lock.
+// lookup must be called with the lock.
 func (s *Simulator) lookup(jobID, no string) *run {
 	n, err := strconv.Atoi(no)
 	if j := s.jobs[jobID]; err == nil && j != nil && n >= 1 && n <= len(j.runs) {

@@ -16,7 +16,7 @@ import (
 	"buildbridge/mapping"
 )
 
-// job is what happened to one build job.
+// job is one build job, with its builds.
 type job struct {
 	runs []*run // run i has build number i+1
 
@@ -30,13 +30,13 @@ type run struct {
 	no      int
 	daily   string
 	at      time.Time
-	stopped time.Time // zero while nobody stopped it
-	body    []byte    // as received; of builds started by hand, as it would have been
+	stopped time.Time // zero if it was not stopped
+	body    []byte    // as received; of a build started by hand, as it would have been
 	manual  bool
 	by      string // executor
 }
 
-// runBody is the body of RunJob. Pointers tell null from "".
+// runBody is the body of RunJob. Its pointers tell null from "".
 type runBody struct {
 	JobID      *string        `json:"job_id"`
 	Parameters []runParameter `json:"parameter"`
@@ -62,7 +62,7 @@ var (
 
 const maxValue = 8192 // characters of a parameter's value
 
-// parseRun checks a body against the limits of the API reference.
+// parseRun reads a body, within the limits of the API reference.
 func parseRun(body []byte) (runBody, error) {
 	var b runBody
 	if err := json.Unmarshal(body, &b); err != nil {
@@ -118,7 +118,7 @@ func (b runBody) checkSCM() error {
 	return nil
 }
 
-// reserved names are forbidden or predefined by the service.
+// reserved reports whether the service forbids or predefines a parameter.
 func reserved(name string) bool {
 	switch name {
 	case "LD_PRELOAD", "LD_LIBRARY_PATH", "PATH", "path", "BASH_ENV", "GIT_SSH_COMMAND",
@@ -224,7 +224,7 @@ type Run struct {
 // Runs lists the builds that RunJob started, oldest first.
 func (s *Simulator) Runs() []Run {
 	s.mu.RLock()
-	runs := slices.Clip(s.runs) // Later ones are appended behind.
+	runs := slices.Clip(s.runs) // later runs are appended to it
 	s.mu.RUnlock()
 	out := make([]Run, len(runs))
 	for i, r := range runs {
@@ -268,8 +268,8 @@ type Build struct {
 	Executor   string              `json:"executor"` // who starts it; "person" if not set
 }
 
-// StartBuild starts a build by hand and gives its number. It is a record like
-// any other, and not among [Simulator.Runs].
+// StartBuild starts a build by hand, and gives its number. The build has a record, and is not
+// among [Simulator.Runs].
 func (s *Simulator) StartBuild(b Build) (string, error) {
 	scm := map[string]string{}
 	for name, value := range map[string]string{"build_commit_id": b.Commit, "build_tag": b.Tag, "branch": b.Branch} {

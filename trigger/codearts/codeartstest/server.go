@@ -17,8 +17,8 @@ type Server struct {
 	done   chan struct{}
 }
 
-// NewServer starts a simulator on a free port. Like httptest.NewServer it
-// panics if it cannot listen. The caller closes it.
+// NewServer starts a simulator on a free port. Like httptest.NewServer it panics if it cannot
+// listen. The caller must close it.
 func NewServer(o Options) *Server {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -33,12 +33,12 @@ func NewServer(o Options) *Server {
 	}
 	go func() {
 		defer close(s.done)
-		_ = s.server.Serve(listener) // It ends with http.ErrServerClosed.
+		_ = s.server.Serve(listener) // it ends with http.ErrServerClosed
 	}()
 	return s
 }
 
-// Close stops listening and cuts every connection, calls under way included.
+// Close stops listening, and cuts all connections, including those of calls that run.
 func (s *Server) Close() {
 	_ = s.server.Close()
 	<-s.done

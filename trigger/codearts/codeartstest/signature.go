@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -52,23 +53,23 @@ func parseSignature(authorization string) (signature, bool) {
 	return sig, sig.access != "" && sig.headers != nil && sig.value != ""
 }
 
-// verify recomputes the signature of a request. It gives "" or the code and the
-// message of a refusal.
+// verify recomputes the signature of a request. It gives the code and the message of an error,
+// or "".
 func (s *Simulator) verify(r *http.Request, body []byte, now time.Time) (code, message string) {
-	const refused = "APIGW.0301"
+	const badCredentials = "APIGW.0301"
 	sig, ok := parseSignature(r.Header.Get("Authorization"))
 	if !ok {
-		return refused, "Incorrect IAM authentication information: no token and no signature"
+		return badCredentials, "Incorrect IAM authentication information: no token and no signature"
 	}
 	for _, name := range []string{"X-Sdk-Date", "X-Security-Token", "X-Project-Id"} {
 		if r.Header.Get(name) != "" && !slices.Contains(sig.headers, strings.ToLower(name)) {
-			return refused, "Incorrect IAM authentication information: " + name + " is not signed"
+			return badCredentials, "Incorrect IAM authentication information: " + name + " is not signed"
 		}
 	}
 	date := r.Header.Get("X-Sdk-Date")
 	at, err := time.Parse(dateFormat, date)
 	if err != nil {
-		return refused, "Incorrect IAM authentication information: X-Sdk-Date is missing or malformed"
+		return badCredentials, "Incorrect IAM authentication information: X-Sdk-Date is missing or malformed"
 	}
 	if d := now.Sub(at); d > maxClockError || d < -maxClockError {
 		return "APIGW.0303", "Incorrect app authentication information: signature expired"
@@ -77,10 +78,10 @@ func (s *Simulator) verify(r *http.Request, body []byte, now time.Time) (code, m
 	canonical, ok := canonicalRequest(r, sig.headers, body)
 	want := sign(canonical, date, key.SecretKey)
 	if !known || !ok || !hmac.Equal([]byte(want), []byte(sig.value)) {
-		return refused, "Incorrect IAM authentication information: verify aksk signature fail"
+		return badCredentials, "Incorrect IAM authentication information: verify aksk signature fail"
 	}
 	if !hmac.Equal([]byte(key.SecurityToken), []byte(r.Header.Get("X-Security-Token"))) {
-		return refused, "Incorrect IAM authentication information: security token"
+		return badCredentials, "Incorrect IAM authentication information: security token"
 	}
 	return "", ""
 }
@@ -93,10 +94,9 @@ func sign(canonical, date, secret string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// canonicalRequest is method, path, query, headers, their names and the body's
-// hash, a line each. It fails for a header that is not there and for a body that
-// is not the one whose hash was signed.
-func canonicalRequest(r *http.Request, headers []string, body []byte) (string, bool) {
+// canonicalRequest is method, path, query, headers, their names and the hash of the body, each
+// on a line. ok is false if a header is missing, or the body is not the one that was signed.
+func canonicalRequest(r *http.Request, headers []string, body []byte) (text string, ok bool) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return "", false
@@ -127,7 +127,7 @@ func canonicalRequest(r *http.Request, headers []string, body []byte) (string, b
 	return b.String(), true
 }
 
-// canonicalPath escapes each segment and ends in a slash.
+// canonicalPath is the path with each segment escaped, and a slash at the end.
 func canonicalPath(path string) string {
 	segments := strings.Split(path, "/")
 	for i, segment := range segments {
@@ -142,12 +142,7 @@ func canonicalPath(path string) string {
 
 func canonicalQuery(query url.Values) string {
 	var pairs []string
-	names := make([]string, 0, len(query))
-	for name := range query {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(query)) {
 		for _, value := range slices.Sorted(slices.Values(query[name])) {
 			pairs = append(pairs, escape(name)+"="+escape(value))
 		}
@@ -155,7 +150,7 @@ func canonicalQuery(query url.Values) string {
 	return strings.Join(pairs, "&")
 }
 
-// escape leaves only RFC 3986's unreserved characters as they are.
+// escape escapes all characters but those that RFC 3986 calls unreserved.
 func escape(s string) string {
 	const digits = "0123456789ABCDEF"
 	var b strings.Builder

@@ -14,43 +14,42 @@ import (
 	"buildbridge/mapping"
 )
 
-// Options of a simulator. The zero value lets everybody in and has every job.
+// Options of a simulator. The zero value lets every caller in, and has every job.
 type Options struct {
 	Keys   []Key    // access keys that may sign
 	Users  []User   // users that may log in for a token
 	Tokens []string // user tokens that never expire
-	// TokenTTL is how long a token from a login holds; 24 h if not set.
+	// TokenTTL is how long a token from a login is valid; 24 h if not set.
 	TokenTTL time.Duration
 
-	// Jobs are the job ids that exist; empty means every well-formed one.
+	// Jobs are the job ids that exist; empty means all that are well-formed.
 	Jobs []string
 	// BuildTime is how long a build runs; a minute if not set.
 	BuildTime time.Duration
-	// RecordLag is how long a build is missing from the records after RunJob
-	// answered.
+	// RecordLag is how long a build is missing from the records after RunJob answered.
 	RecordLag time.Duration
 	// CommitLag is how long a record lacks its commit and tag.
 	CommitLag time.Duration
 	// TagCommit gives the commit that a tag is on; made up if not set.
 	TagCommit func(tag string) string
-	// Defaults are the parameters that every job declares: a build that does not
-	// set one has it as it is here.
+	// Defaults are the parameters that every job declares: a build has them unless it sets
+	// them itself.
 	Defaults []mapping.Parameter
 	// Location is the zone of the wall clock; +08:00 if not set.
 	Location *time.Location
-	// TextTimes writes start_time in the record list as a wall clock; otherwise
-	// it is milliseconds since 1970: the reference says an integer, a timestamp.
+	// TextTimes writes start_time in the list of records as a wall clock. Otherwise it is
+	// milliseconds since 1970: the reference says an integer, a timestamp.
 	TextTimes bool
 
 	Now func() time.Time // the service's clock, in records and the Date of answers; time.Now if not set
 
-	// Started is told of each build that RunJob started, before the answer; by
-	// several calls at a time.
+	// Started is called with each build that RunJob started, before the answer. It must be
+	// safe for concurrent use.
 	Started func(Run)
 }
 
-// Key is an access key. A SecurityToken makes it a temporary one, that has to
-// come with each request.
+// Key is an access key. With a SecurityToken it is a temporary key: each request has to have
+// the token too.
 type Key struct{ AccessKey, SecretKey, SecurityToken string }
 
 // User is an IAM user.
@@ -92,7 +91,7 @@ func New(o Options) *Simulator {
 		secrets:  make(map[string]Key, len(o.Keys)),
 		jobNames: make(map[string]bool, len(o.Jobs)),
 		mux:      http.NewServeMux(),
-		prefix:   strconv.FormatUint(rand.Uint64()|1<<63, 16), //nolint:gosec // An id, not a secret.
+		prefix:   strconv.FormatUint(rand.Uint64()|1<<63, 16), //nolint:gosec // an id, not a secret
 		jobs:     make(map[string]*job),
 	}
 	for _, key := range o.Keys {
@@ -129,21 +128,20 @@ func (s *Simulator) routes() {
 	s.mux.HandleFunc("DELETE /_faults", s.serveClearFaults)
 }
 
-// ServeHTTP implements http.Handler.
+// ServeHTTP answers a call.
 func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
-// maxBody is the largest request taken, in bytes.
+// maxBody is the largest body of a request, in bytes.
 const maxBody = 1 << 20
 
-// response is an answer before it is written: a fault may hold it back.
+// response is an answer that is not written yet: a fault may replace it.
 type response struct {
 	status int
 	header map[string]string
 	body   []byte
 }
 
-// call registers a call of the service: faults first, then who calls, then the
-// work.
+// call registers a call of the service: faults come first, then authentication, then the work.
 func (s *Simulator) call(pattern, path string, work func(r *http.Request, body []byte) response) {
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
@@ -153,8 +151,8 @@ func (s *Simulator) call(pattern, path string, work func(r *http.Request, body [
 		}
 		do := func() response {
 			if path != PathToken {
-				if refused := s.authenticate(r, body); refused != nil {
-					return *refused
+				if bad := s.authenticate(r, body); bad != nil {
+					return *bad
 				}
 			}
 			return work(r, body)
@@ -166,8 +164,7 @@ func (s *Simulator) call(pattern, path string, work func(r *http.Request, body [
 		}
 		answer, ok := fault.apply(r.Context(), do)
 		if !ok {
-			// The connection is closed without an answer.
-			panic(http.ErrAbortHandler)
+			panic(http.ErrAbortHandler) // it closes the connection without an answer
 		}
 		s.write(w, answer)
 	})
@@ -193,12 +190,12 @@ func jsonResponse(status int, body any) response {
 	return response{status: status, body: b}
 }
 
-// gatewayError has the shape of the gateway and of the v3 calls.
+// gatewayError is an error in the form of the gateway and of the v3 calls.
 func gatewayError(status int, code, message string) response {
 	return jsonResponse(status, map[string]string{"error_code": code, "error_msg": message})
 }
 
-// serviceError has the shape of the v1 calls.
+// serviceError is an error in the form of the v1 calls.
 func serviceError(status int, code, message string) response {
 	return jsonResponse(status, map[string]any{
 		"error": map[string]string{"code": code, "message": message}, "result": nil, "status": "error",
@@ -209,7 +206,7 @@ func serviceResult(result any) response {
 	return jsonResponse(200, map[string]any{"error": nil, "result": result, "status": "success"})
 }
 
-// isJSON tells whether a request says that its body is JSON.
+// isJSON reports whether the header of a request says that the body is JSON.
 func isJSON(r *http.Request) bool {
 	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	return strings.EqualFold(strings.TrimSpace(kind), "application/json")

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// tokens are the user tokens that are good.
+// tokens are the valid user tokens.
 type tokens struct {
 	fixed map[string]bool
 
@@ -24,11 +24,11 @@ type tokens struct {
 // issue is a token from a login.
 type issue struct {
 	until   time.Time
-	project string // "" for one that is good for the whole account
+	project string // "" for a token of the whole account
 	user    string
 }
 
-// RevokeTokens makes every token from a login void, as a changed password does.
+// RevokeTokens makes every token from a login invalid, as a changed password does.
 func (s *Simulator) RevokeTokens() {
 	s.tokens.mu.Lock()
 	defer s.tokens.mu.Unlock()
@@ -59,7 +59,7 @@ func (t *tokens) valid(token string, now time.Time) bool {
 	return ok && i.project != "" && now.Before(i.until)
 }
 
-// authenticate gives nil or the answer to somebody who may not call.
+// authenticate gives the answer to a caller who is not let in, or nil.
 func (s *Simulator) authenticate(r *http.Request, body []byte) *response {
 	if s.open() {
 		return nil
@@ -80,7 +80,7 @@ func (s *Simulator) authenticate(r *http.Request, body []byte) *response {
 	return &bad
 }
 
-// executor is who makes a call, as records have it.
+// executor is the caller, in the form of the records.
 func (s *Simulator) executor(r *http.Request) string {
 	if sig, ok := parseSignature(r.Header.Get("Authorization")); ok {
 		return sig.access
@@ -148,7 +148,7 @@ func (s *Simulator) login(r *http.Request, body []byte) response {
 	return answer
 }
 
-// open says that everybody is let in.
+// open reports whether every caller is let in.
 func (s *Simulator) open() bool {
 	return len(s.secrets)+len(s.o.Users)+len(s.tokens.fixed) == 0
 }
@@ -166,7 +166,7 @@ func (s *Simulator) knows(u User) bool {
 	return false
 }
 
-// iamError has the shape of IAM, whose codes are the statuses.
+// iamError is an error in the form of IAM, whose codes are the statuses.
 func iamError(status int, message string) response {
 	return jsonResponse(status, map[string]any{"error": map[string]any{
 		"code": status, "message": message, "title": strings.ReplaceAll(http.StatusText(status), " ", ""),

@@ -1,5 +1,5 @@
-// Package postgrestest runs a PostgreSQL server of its own for tests: in a
-// temporary folder, on a Unix socket.
+// Package postgrestest runs a PostgreSQL server for tests, in a temporary folder and on a Unix
+// socket.
 package postgrestest
 
 import (
@@ -21,11 +21,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Server is a running server. The zero value starts at the first Database.
+// Server is a PostgreSQL server. The first call of Database starts it.
 type Server struct {
-	// Sync has every commit wait for the disk, as servers do that are not for
-	// tests. Without it a crash of the machine would lose data, and nothing else
-	// would.
+	// Sync makes every commit wait for the disk, as on a real server. Without it only a crash
+	// of the machine loses data.
 	Sync bool
 
 	once sync.Once
@@ -34,17 +33,17 @@ type Server struct {
 	dir  string
 	attr *syscall.SysProcAttr
 	cmd  *exec.Cmd // nil while it does not run
-	log  *os.File  // not a buffer: that would take goroutines
+	log  *os.File  // a buffer would need goroutines
 
 	mu sync.Mutex
 	n  int
 }
 
-// errMissing means that there is no PostgreSQL on this machine.
+// errMissing means that this machine has no PostgreSQL.
 var errMissing = errors.New("no PostgreSQL server binaries (initdb, postgres) in PATH or /usr/lib/postgresql/*/bin")
 
-// Database makes an empty database and gives its URL. Without PostgreSQL on the
-// machine the test is skipped, or fails where CI is set.
+// Database creates an empty database and gives its URL. If the machine has no PostgreSQL, the
+// test is skipped, or fails if CI is set.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
 	s.once.Do(func() { s.err = s.start() })
@@ -86,8 +85,7 @@ func (s *Server) url(database string) string {
 	return "postgres://postgres@/" + database + "?host=" + url.QueryEscape(s.dir)
 }
 
-// Stop ends the server and removes its folder. It does nothing if none was
-// started.
+// Stop ends the server and removes its folder. It does nothing if the server was not started.
 func (s *Server) Stop() error {
 	if s.dir == "" {
 		return nil
@@ -99,9 +97,9 @@ func (s *Server) Stop() error {
 	return errors.Join(err, os.RemoveAll(s.dir))
 }
 
-// Halt ends the server with a signal and keeps its databases: SIGINT disconnects
-// the clients, SIGQUIT ends it as a crash would. It does nothing if none runs.
-// Halt and Resume are not for a server that several tests share.
+// Halt ends the server with a signal and keeps its databases: SIGINT disconnects the clients,
+// SIGQUIT ends it as a crash would. It does nothing if the server does not run. Halt and Resume
+// are not for a server that several tests share.
 func (s *Server) Halt(signal os.Signal) error {
 	if s.cmd == nil {
 		return nil
@@ -112,7 +110,7 @@ func (s *Server) Halt(signal os.Signal) error {
 	err := s.cmd.Wait()
 	s.cmd = nil
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && signal != syscall.SIGINT && exit.Exited() {
-		return nil // after a crash it says so
+		return nil // it reports the crash
 	}
 	return err
 }
@@ -165,8 +163,8 @@ func (s *Server) run(ctx context.Context) error {
 	if s.Sync {
 		fsync = "fsync=on"
 	}
-	// Many tests at the same time, and no more room for locks than a server has that
-	// nobody tuned: 100 connections and 64 locks each.
+	// Many tests run at the same time. There is room for as many locks as a server has by
+	// default: 100 connections with 64 locks each.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(s.bin, "postgres"), "-D", s.data(), "-k", s.dir, //nolint:gosec // fixed names
 		"-c", "listen_addresses=", "-c", fsync, "-c", "max_connections=300", "-c", "max_locks_per_transaction=21")
 	cmd.SysProcAttr, cmd.Dir, cmd.Stdout, cmd.Stderr = s.attr, s.dir, s.log, s.log
@@ -174,15 +172,23 @@ func (s *Server) run(ctx context.Context) error {
 		return err
 	}
 	s.cmd = cmd
+	return connect(ctx, s.url("postgres"))
+}
+
+// connect tries to connect until somebody answers, or ctx ends.
+func connect(ctx context.Context, database string) error {
+	retry := time.NewTicker(20 * time.Millisecond)
+	defer retry.Stop()
 	for {
-		conn, err := pgx.Connect(ctx, s.url("postgres"))
+		conn, err := pgx.Connect(ctx, database)
 		if err == nil {
 			return conn.Close(ctx)
 		}
-		if ctx.Err() != nil {
+		select {
+		case <-retry.C:
+		case <-ctx.Done():
 			return err
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }
 
@@ -194,10 +200,10 @@ func number(s string) uint32 {
 	return uint32(n)
 }
 
-// binaries finds the folder of the newest server.
+// binaries finds the folder of the newest server's programs.
 func binaries() (string, error) {
 	if path, err := exec.LookPath("initdb"); err == nil {
-		if path, err = filepath.EvalSymlinks(path); err == nil { // it may be alone in PATH
+		if path, err = filepath.EvalSymlinks(path); err == nil { // PATH may have a link to this program alone
 			return filepath.Dir(path), nil
 		}
 	}

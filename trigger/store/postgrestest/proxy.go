@@ -14,25 +14,25 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// Proxy is a way to a database that reads what goes by, and breaks when it is told
-// to. It ends with its test.
+// Proxy forwards connections to a database. It reads what they send, and breaks them when a test
+// asks for that. It ends with its test.
 type Proxy struct {
-	URL string // of the database behind it
+	URL string // of the database through the proxy
 
 	listener net.Listener
 	socket   string
 	done     sync.WaitGroup
 
-	mu    sync.Mutex // of all below, and of each wire
+	mu    sync.Mutex // for all below, and for each wire
 	made  int
-	wires map[*wire]bool // that are open; nil at the end
+	wires map[*wire]bool // that are open; nil after the end
 	cuts  []*cut
 }
 
-// cut is a connection to come that breaks.
+// cut is a break of a connection that is still to come.
 type cut struct {
 	text string
-	n    int // commits until then
+	n    int // how many commits until then
 	made chan struct{}
 }
 
@@ -41,18 +41,18 @@ type wire struct {
 	client, server net.Conn
 	silent         bool
 	prepared       map[string]string // text by name of statement
-	ran            map[string]bool   // texts, and "" from the start
-	open           []string          // texts of the transaction that is open
-	turns          []*turn           // that are not answered; the last one is not yet sent
+	ran            map[string]bool   // texts of statements, and "" from the start
+	open           []string          // texts of the statements of the open transaction
+	exchanges      []*exchange       // that are not answered; the last one is not sent yet
 }
 
-// turn is what a client sends until it waits, and what it gets until the server does.
-type turn struct {
-	ran    []string // texts
+// exchange is what a client sends until it waits for an answer.
+type exchange struct {
+	ran    []string // texts of statements
 	undone bool     // it failed, or was rolled back
 }
 
-// NewProxy gives a proxy in front of a database of this package.
+// NewProxy starts a proxy in front of a database of this package.
 func NewProxy(t testing.TB, database string) *Proxy {
 	t.Helper()
 	u, err := url.Parse(database)
@@ -79,10 +79,10 @@ func NewProxy(t testing.TB, database string) *Proxy {
 	return p
 }
 
-// CutAfterCommit breaks the connection of the n-th transaction from now on in which a
-// statement ran whose text holds text: after the server has committed it, and before
-// its client hears of that. A statement without BEGIN is such a transaction too: its
-// rows are lost with it. The channel is closed then.
+// CutAfterCommit breaks the connection of the n-th transaction from now on that runs a statement
+// with this text in it: after the server has committed, and before the client gets the answer. A
+// statement without BEGIN is a transaction too: the client does not get its rows. The channel is
+// closed when the connection breaks.
 func (p *Proxy) CutAfterCommit(text string, n int) <-chan struct{} {
 	c := &cut{text: text, n: n, made: make(chan struct{})}
 	p.mu.Lock()
@@ -91,9 +91,9 @@ func (p *Proxy) CutAfterCommit(text string, n int) <-chan struct{} {
 	return c.made
 }
 
-// Silence lets connections die without a word that ran a statement whose text holds
-// text, all for "": from now on nothing comes through, either way, and neither end is
-// told that the other is gone. It returns how many these are.
+// Silence makes connections silent that ran a statement with this text in it, or all for "": from
+// now on nothing is forwarded in either direction, and neither end hears that the other has
+// gone. It returns how many connections these are.
 func (p *Proxy) Silence(text string) (connections int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -108,7 +108,7 @@ func (p *Proxy) Silence(text string) (connections int) {
 	return connections
 }
 
-// Made is how many connections were made.
+// Made is how many connections there were.
 func (p *Proxy) Made() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -121,14 +121,14 @@ func (p *Proxy) serve() {
 		if err != nil {
 			return
 		}
-		server, err := net.Dial("unix", p.socket) //nolint:noctx // it is there or not
+		server, err := net.Dial("unix", p.socket) //nolint:noctx // it answers at once
 		if err != nil {
 			_ = client.Close()
 			continue
 		}
 		w := &wire{
 			client: client, server: server,
-			prepared: map[string]string{}, ran: map[string]bool{"": true}, turns: []*turn{{}, {}}, // the first one is its start
+			prepared: map[string]string{}, ran: map[string]bool{"": true}, exchanges: []*exchange{{}, {}}, // the first is the start of the connection
 		}
 		p.mu.Lock()
 		over := p.wires == nil
@@ -146,7 +146,7 @@ func (p *Proxy) serve() {
 	}
 }
 
-// forward copies from the client to the server. The first message has no type.
+// forward copies from the client to the server. The first message of a client has no type.
 func (p *Proxy) forward(w *wire) {
 	defer p.end(w, w.client)
 	from := bufio.NewReader(w.client)
@@ -167,38 +167,38 @@ func (p *Proxy) forward(w *wire) {
 	}
 }
 
-// back copies from the server to the client. What tells of a commit that is waited for
-// is held until the server is ready for the next.
+// back copies from the server to the client. It keeps the answer to a commit that is to be cut
+// until the server is ready for the next statement.
 func (p *Proxy) back(w *wire) {
 	defer p.end(w, w.server)
 	from := bufio.NewReader(w.server)
-	var held []byte
+	var kept []byte
 	for {
 		m, err := message(from, false)
 		if err != nil {
 			return
 		}
-		held = append(held, m...)
+		kept = append(kept, m...)
 		p.mu.Lock()
-		hold := w.got(m[0], m[5:], p.cuts)
-		if !hold && m[0] == 'Z' && p.cutNow(w, m[5]) {
+		keep := w.got(m[0], m[5:], p.cuts)
+		if !keep && m[0] == 'Z' && p.cutNow(w, m[5]) {
 			w.close()
 			p.mu.Unlock()
 			return
 		}
 		silent := w.silent
 		p.mu.Unlock()
-		if hold {
+		if keep {
 			continue
 		}
 		if !silent {
-			_, _ = w.client.Write(held)
+			_, _ = w.client.Write(kept)
 		}
-		held = held[:0]
+		kept = kept[:0]
 	}
 }
 
-// end closes what a gone end was connected to, unless nobody is told.
+// end closes a connection one end of which has gone. If it is silent, the other end stays.
 func (p *Proxy) end(w *wire, gone net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -214,7 +214,7 @@ func (w *wire) close() {
 	_, _ = w.client.Close(), w.server.Close()
 }
 
-// message reads a message as it is.
+// message reads one message.
 func message(r *bufio.Reader, untyped bool) ([]byte, error) {
 	head := make([]byte, 5)
 	if untyped {
@@ -223,7 +223,7 @@ func message(r *bufio.Reader, untyped bool) ([]byte, error) {
 	if _, err := io.ReadFull(r, head); err != nil {
 		return nil, err
 	}
-	rest := int(binary.BigEndian.Uint32(head[len(head)-4:])) - 4 // which counts itself
+	rest := int(binary.BigEndian.Uint32(head[len(head)-4:])) - 4 // the length counts itself
 	if rest < 0 {
 		return nil, io.ErrUnexpectedEOF
 	}
@@ -232,10 +232,10 @@ func message(r *bufio.Reader, untyped bool) ([]byte, error) {
 	return m, err
 }
 
-// sent notes what the client sent.
-// https://www.postgresql.org/docs/current/protocol-message-formats.html
+// sent records what the client sent
+// (https://www.postgresql.org/docs/current/protocol-message-formats.html).
 func (w *wire) sent(kind byte, body []byte) {
-	last := w.turns[len(w.turns)-1]
+	last := w.exchanges[len(w.exchanges)-1]
 	run := func(text string) {
 		w.ran[text] = true
 		last.ran = append(last.ran, text)
@@ -256,16 +256,16 @@ func (w *wire) sent(kind byte, body []byte) {
 		if m.Decode(body) == nil {
 			run(m.String)
 		}
-		w.turns = append(w.turns, &turn{})
+		w.exchanges = append(w.exchanges, &exchange{})
 	case 'S':
-		w.turns = append(w.turns, &turn{})
+		w.exchanges = append(w.exchanges, &exchange{})
 	}
 }
 
-// got notes what the server sent, and reports whether to hold it: one of the cuts is
-// about the transaction, and the turn is not over.
-func (w *wire) got(kind byte, body []byte, cuts []*cut) (hold bool) {
-	now := w.turns[0]
+// got records what the server sent, and reports whether to keep it: if the transaction may be cut,
+// until the exchange ends.
+func (w *wire) got(kind byte, body []byte, cuts []*cut) (keep bool) {
+	now := w.exchanges[0]
 	switch kind {
 	case 'C':
 		now.undone = now.undone || strings.HasPrefix(string(body), "ROLLBACK")
@@ -282,12 +282,12 @@ func (w *wire) got(kind byte, body []byte, cuts []*cut) (hold bool) {
 	return false
 }
 
-// cutNow ends a turn, and reports whether it is to be cut.
+// cutNow ends an exchange, and reports whether to cut the connection.
 func (p *Proxy) cutNow(w *wire, status byte) (cut bool) {
-	now := w.turns[0]
-	w.turns = w.turns[1:]
+	now := w.exchanges[0]
+	w.exchanges = w.exchanges[1:]
 	w.open = append(w.open, now.ran...)
-	if status != 'I' { // the transaction goes on
+	if status != 'I' { // in a transaction
 		return false
 	}
 	open := w.open
