@@ -2,14 +2,11 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"iter"
 	"slices"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // database is what SQLite and PostgreSQL do in different ways. Statements are written
@@ -104,7 +101,7 @@ func (t *tx) notify(target string) {
 
 // joinRollback rolls back because of err.
 func joinRollback(t *tx, err error) error {
-	if undo := t.undo(); undo != nil && !errors.Is(undo, sql.ErrTxDone) && !errors.Is(undo, pgx.ErrTxClosed) {
+	if undo := t.undo(); undo != nil {
 		return errors.Join(err, fmt.Errorf("roll back: %w", undo))
 	}
 	return err

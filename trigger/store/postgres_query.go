@@ -83,9 +83,9 @@ func (p *pipeline) query(ctx context.Context, query string, args ...any) (cursor
 func (p *pipeline) queryRow(ctx context.Context, query string, args ...any) scanner {
 	results, err := p.send(ctx, query, args...)
 	if err != nil {
-		return pgxRow{err: err}
+		return failedRow{err}
 	}
-	return pgxRow{results.QueryRow(), results.Close, nil}
+	return pgxRow{results.QueryRow(), results.Close}
 }
 
 func (p *pipeline) commit(ctx context.Context) error {
@@ -144,7 +144,7 @@ func (q pgxQuerier) query(ctx context.Context, query string, args ...any) (curso
 
 func (q pgxQuerier) queryRow(ctx context.Context, query string, args ...any) scanner {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
-	return pgxRow{q.conn.QueryRow(ctx, numbered(query), args...), func() error { cancel(); return nil }, nil}
+	return pgxRow{q.conn.QueryRow(ctx, numbered(query), args...), func() error { cancel(); return nil }}
 }
 
 // pgxRows calls done when they are closed.
@@ -158,17 +158,13 @@ func (r pgxRows) Close() error {
 	return r.done()
 }
 
-// pgxRow is one row, or the error with which it failed. It calls done after it was read.
+// pgxRow calls done after it was read.
 type pgxRow struct {
 	row  pgx.Row
 	done func() error
-	err  error
 }
 
 func (r pgxRow) Scan(dest ...any) error {
-	if r.err != nil {
-		return r.err
-	}
 	err := r.row.Scan(dest...)
 	return cmp.Or(err, r.done())
 }

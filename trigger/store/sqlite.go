@@ -30,8 +30,10 @@ type sqlite struct {
 	real   string                 // without symbolic links: the lock and SQLite's other files are named after it
 	file   *os.File               // the lock
 	opened map[string]os.FileInfo // the files that were opened, by their suffixes
-	writer *sql.DB
-	read   *sql.DB
+	pools  []*sql.DB
+	writer *sql.Conn // the connection that writes
+	writes *preparedQuerier
+	reads  *preparedQuerier
 }
 
 // readers is the most connections that only read.
@@ -84,18 +86,19 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ database,
 		"_txlock": {"immediate"},
 		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "temp_store(MEMORY)", "cache_size(-2048)"},
 	}
-	if d.writer, err = openConns("file:" + uriPath(d.real) + "?" + writer.Encode()); err != nil {
+	pool, err := d.openPool(1, writer)
+	if err != nil {
 		return nil, err
 	}
-	d.writer.SetMaxOpenConns(1)
-	if err := d.writer.PingContext(ctx); err != nil {
+	if d.writer, err = pool.Conn(ctx); err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
+	d.writes = &preparedQuerier{conn: d.writer}
 	reader := url.Values{"mode": {"rw"}, "_pragma": {"busy_timeout(5000)", "query_only(ON)", "cache_size(-512)"}}
-	if d.read, err = openConns("file:" + uriPath(d.real) + "?" + reader.Encode()); err != nil {
+	if pool, err = d.openPool(readers, reader); err != nil {
 		return nil, err
 	}
-	d.read.SetMaxOpenConns(readers)
+	d.reads = &preparedQuerier{conn: pool}
 
 	var version int64
 	if err := d.writer.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
@@ -136,6 +139,16 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ database,
 		}
 	}
 	return d, nil
+}
+
+func (d *sqlite) openPool(conns int, query url.Values) (*sql.DB, error) {
+	pool, err := sql.Open("sqlite", "file:"+uriPath(d.real)+"?"+query.Encode())
+	if err != nil {
+		return nil, err
+	}
+	pool.SetMaxOpenConns(conns)
+	d.pools = append(d.pools, pool)
+	return pool, nil
 }
 
 // checkFile refuses a file with tables of another version, by its header
@@ -218,11 +231,11 @@ func lockFile(path string) (_ *os.File, created bool, err error) {
 
 func (d *sqlite) close() error {
 	var errs []error
-	if d.read != nil {
-		errs = append(errs, d.read.Close())
-	}
 	if d.writer != nil {
 		errs = append(errs, d.writer.Close())
+	}
+	for _, pool := range slices.Backward(d.pools) { // the last connection that is closed writes: it empties the log
+		errs = append(errs, pool.Close())
 	}
 	if d.file != nil {
 		errs = append(errs, d.file.Close())
@@ -252,29 +265,7 @@ func (d *sqlite) checkMoved() error {
 	return nil
 }
 
-func (d *sqlite) begin(ctx context.Context) (*tx, error) {
-	if err := d.checkMoved(); err != nil {
-		return nil, err
-	}
-	t, err := d.writer.BeginTx(ctx, nil)
-	if err != nil {
-		return nil, fmt.Errorf("begin: %w", err)
-	}
-	return &tx{
-		// Its statements are not cut short: it has the lock already, and watching a context
-		// costs the driver a goroutine for each statement. The context counts between two
-		// statements, and at the end.
-		querier: sqlQuerier{t, context.WithoutCancel},
-		dialect: d.dialect(),
-		db:      d,
-		end:     func(context.Context) error { return t.Commit() },
-		undo:    t.Rollback,
-	}, nil
-}
-
-func (d *sqlite) reader() querier {
-	return sqlQuerier{d.read, func(ctx context.Context) context.Context { return ctx }}
-}
+func (d *sqlite) reader() querier { return d.reads }
 
 // dialect goes by the clock of the process, which owns the file, and has one writer: it
 // needs no locks, and sees all transactions.
@@ -349,7 +340,7 @@ func (d *sqlite) ping(ctx context.Context) error {
 	if err := d.checkMoved(); err != nil {
 		return err
 	}
-	return d.read.PingContext(ctx)
+	return d.reads.queryRow(ctx, `SELECT 1`).Scan(new(int))
 }
 
 // badRow goes by the primary result codes (https://www.sqlite.org/rescode.html).
@@ -382,30 +373,4 @@ func (d *sqlite) size(context.Context) (used, free int64, err error) {
 		return 0, 0, err
 	}
 	return used, int64(fs.Bavail) * int64(fs.Bsize), nil //nolint:gosec,unconvert // a disk of 8 EiB is out of reach; the types differ between systems
-}
-
-// sqlQuerier is a querier of database/sql.
-type sqlQuerier struct {
-	conn interface {
-		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-	}
-	within func(ctx context.Context) context.Context // the context of a statement
-}
-
-func (q sqlQuerier) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	res, err := q.conn.ExecContext(q.within(ctx), query, args...)
-	if err != nil {
-		return 0, err
-	}
-	return res.RowsAffected()
-}
-
-func (q sqlQuerier) query(ctx context.Context, query string, args ...any) (cursor, error) {
-	return q.conn.QueryContext(q.within(ctx), query, args...) //nolint:rowserrcheck // the caller looks at it
-}
-
-func (q sqlQuerier) queryRow(ctx context.Context, query string, args ...any) scanner {
-	return q.conn.QueryRowContext(q.within(ctx), query, args...)
 }

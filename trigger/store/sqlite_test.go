@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"log/slog"
 	"os"
@@ -198,33 +199,13 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 // A statement whose rows are still read is not run a second time meanwhile.
 func TestStatementInUse(t *testing.T) {
 	t.Parallel()
-	db, err := store.OpenConns("file:" + filepath.Join(t.TempDir(), "test.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	db.SetMaxOpenConns(1)
-	conn, err := db.Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	s := opener(t, filepath.Join(t.TempDir(), "test.db"))()
 	// each runs the query, and do for each of its rows.
 	each := func(do func()) (got []int) {
-		rows, err := conn.QueryContext(t.Context(), `SELECT column1 FROM (VALUES (1), (2), (3)) ORDER BY 1`)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var n int
-			if err := rows.Scan(&n); err != nil {
-				t.Fatal(err)
-			}
+		if err := store.EachRow(t.Context(), s, `SELECT column1 FROM (VALUES (1), (2), (3)) ORDER BY 1`, func(n int) {
 			got = append(got, n)
 			do()
-		}
-		if err := rows.Err(); err != nil {
+		}); err != nil {
 			t.Fatal(err)
 		}
 		return got
@@ -247,7 +228,7 @@ func lockable(t *testing.T) (s *store.Store, lock func() (unlock func())) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "test.db")
 	s = opener(t, path)()
-	db, err := store.OpenConns("file:" + path)
+	db, err := sql.Open("sqlite", "file:"+path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -389,11 +370,7 @@ func TestListedByReason(t *testing.T) {
 	if _, _, err := s.Deliveries(t.Context(), store.DeliveryFilter{Reason: "no_rule"}); err != nil {
 		t.Fatal(err)
 	}
-	statements, err := store.Statements(t.Context(), s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for statement := range statements {
+	for _, statement := range store.Statements(s) {
 		if strings.Contains(statement, "outcome = 'accepted' AND reason = ?") {
 			t.Errorf("it reads all that were accepted: %s", statement)
 		}

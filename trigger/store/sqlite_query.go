@@ -1,0 +1,136 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// preparedQuerier prepares each statement once: parsing and planning one takes longer than
+// running it.
+type preparedQuerier struct {
+	conn interface { // *sql.DB or *sql.Conn
+		PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+	}
+
+	mu         sync.Mutex
+	statements map[string]*sql.Stmt
+}
+
+// statementsMost bounds the statements that stay prepared: there are about a hundred, and
+// those of lists with many combinations of filters.
+const statementsMost = 256
+
+func (q *preparedQuerier) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if s := q.statements[query]; s != nil {
+		return s, nil
+	}
+	s, err := q.conn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	for other, old := range q.statements {
+		if len(q.statements) < statementsMost {
+			break
+		}
+		delete(q.statements, other)
+		_ = old.Close() // it may still be read to its end
+	}
+	if q.statements == nil {
+		q.statements = map[string]*sql.Stmt{}
+	}
+	q.statements[query] = s
+	return s, nil
+}
+
+func (q *preparedQuerier) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	s, err := q.prepare(ctx, query)
+	if err != nil {
+		return 0, err
+	}
+	res, err := s.ExecContext(ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+func (q *preparedQuerier) query(ctx context.Context, query string, args ...any) (cursor, error) {
+	s, err := q.prepare(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return s.QueryContext(ctx, args...) //nolint:rowserrcheck // the caller looks at it
+}
+
+func (q *preparedQuerier) queryRow(ctx context.Context, query string, args ...any) scanner {
+	s, err := q.prepare(ctx, query)
+	if err != nil {
+		return failedRow{err}
+	}
+	return s.QueryRowContext(ctx, args...)
+}
+
+// failedRow is the row of a statement that failed.
+type failedRow struct{ error }
+
+func (r failedRow) Scan(...any) error { return r.error }
+
+// begin begins a transaction of the one connection that writes, which runs the statements of
+// writes. It does not end with ctx: its statements would then run without a transaction.
+func (d *sqlite) begin(ctx context.Context) (*tx, error) {
+	if err := d.checkMoved(); err != nil {
+		return nil, err
+	}
+	t, err := d.writer.BeginTx(context.WithoutCancel(ctx), nil)
+	if err != nil {
+		return nil, fmt.Errorf("begin: %w", err)
+	}
+	return &tx{
+		querier: sqliteTx{d.writes},
+		dialect: d.dialect(),
+		db:      d,
+		end: func(ctx context.Context) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return t.Commit()
+		},
+		undo: func() error {
+			if err := t.Rollback(); !errors.Is(err, sql.ErrTxDone) { // a commit that failed has rolled back
+				return err
+			}
+			return nil
+		},
+	}, nil
+}
+
+// sqliteTx does not cut its statements short: the transaction has its lock already, and
+// watching a context costs the driver a goroutine for each statement. The context counts
+// before each statement.
+type sqliteTx struct{ *preparedQuerier }
+
+func (t sqliteTx) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	return t.preparedQuerier.exec(context.WithoutCancel(ctx), query, args...)
+}
+
+func (t sqliteTx) query(ctx context.Context, query string, args ...any) (cursor, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return t.preparedQuerier.query(context.WithoutCancel(ctx), query, args...)
+}
+
+func (t sqliteTx) queryRow(ctx context.Context, query string, args ...any) scanner {
+	if err := ctx.Err(); err != nil {
+		return failedRow{err}
+	}
+	return t.preparedQuerier.queryRow(context.WithoutCancel(ctx), query, args...)
+}
