@@ -76,7 +76,7 @@ func (l ownLimiter) reserve(context.Context) (at time.Time, cancel func(), grant
 // a tenth of a second at once, so that it does not ask the database for every call.
 type sharedLimiter struct {
 	store.CallRate
-	lease func(ctx context.Context, n int, within time.Duration) (first time.Duration, granted bool, err error)
+	lease store.CallLease
 	batch int
 
 	mu     sync.Mutex

@@ -156,7 +156,8 @@ func (s *search) calledThere(b *store.Build) (at, late time.Time, sure bool) {
 	return at, b.CalledAt, false
 }
 
-var errTimeZone = errors.New("the times of the service's records do not fit reconcile.time_zone: these are not the hours that were asked for")
+var errTimeZone = errors.New("the times of the service's records do not fit reconcile.time_zone: " +
+	"these are not the hours that were asked for")
 
 // otherTimes reports whether all records that the service gave are of other times than it was
 // asked for: its wall clock is in another zone.
@@ -252,7 +253,8 @@ func (s *search) compareStart(ctx context.Context, r codearts.Record) (owner, st
 		return notOurs, "", err
 	}
 	if at, _, _ := s.calledThere(answered); startedBefore(record, at.Add(-s.target.Reconcile.Window)) {
-		return undecided, "it was started before the call, but the record of build " + answered.BuildNumber + ", which is ours, says the same of that", nil
+		return undecided, "it was started before the call, but the record of build " + answered.BuildNumber +
+			", which is ours, says the same of that", nil
 	}
 	return notOurs, "", nil
 }
@@ -314,7 +316,8 @@ func (s *search) compareParameters(ctx context.Context, r codearts.Record) (owne
 			return notOurs, "", nil
 		}
 	}
-	return undecided, "its parameter " + lost[0] + " is not what was sent, but neither is that of build " + answered.BuildNumber + ", which is ours", nil
+	return undecided, "its parameter " + lost[0] + " is not what was sent, but neither is that of build " + answered.BuildNumber +
+		", which is ours", nil
 }
 
 // compareExecutor wants a build that was not started by somebody else, if it is known in

@@ -37,7 +37,8 @@ func (t *Trigger) step(ctx context.Context, b *store.Build) (err error) {
 		return t.store.Save(ctx, b) // somebody changed its state by hand: it leaves the queue
 	}
 	// It may be the state of a newer version, which will take the build.
-	t.log.LogAttrs(ctx, slog.LevelError, "build is in a state that this version does not know", buildAttrs(b, slog.String("state", string(b.State)))...)
+	t.log.LogAttrs(ctx, slog.LevelError, "build is in a state that this version does not know",
+		buildAttrs(b, slog.String("state", string(b.State)))...)
 	return t.store.Release(ctx, []int64{b.Seq}, retryTarget)
 }
 
@@ -240,7 +241,8 @@ func (t *Trigger) logTakenOver(ctx context.Context, b *store.Build, attempt stor
 		return // that process still searches for this call
 	}
 	t.log.LogAttrs(ctx, slog.LevelError, "a call ended after another process went on with its build: it may have been started twice",
-		buildAttrs(b, slog.String("build_number", now.BuildNumber), slog.String("state", string(now.State)), slog.String("error", attempt.Error))...)
+		buildAttrs(b, slog.String("build_number", now.BuildNumber), slog.String("state", string(now.State)),
+			slog.String("error", attempt.Error))...)
 }
 
 // sameCall reports whether two versions of a build have the same last call.
@@ -307,7 +309,8 @@ func (t *Trigger) finish(ctx context.Context, b *store.Build, a store.Attempt) e
 		level, message = slog.LevelError, "build is dead"
 	case store.Waiting, store.Calling, store.Unknown, store.Superseded:
 	}
-	attrs := buildAttrs(b, slog.String("outcome", string(a.Outcome)), slog.Int("attempt", b.Attempts), slog.Int64("duration_ms", a.Took.Milliseconds()))
+	attrs := buildAttrs(b, slog.String("outcome", string(a.Outcome)), slog.Int("attempt", b.Attempts),
+		slog.Int64("duration_ms", a.Took.Milliseconds()))
 	if b.BuildNumber != "" {
 		attrs = append(attrs, slog.String("build_number", b.BuildNumber))
 	}

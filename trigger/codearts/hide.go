@@ -159,4 +159,5 @@ func unescaped(text string) []string {
 	return all
 }
 
+//nolint:lll // one expression
 var escapes = regexp.MustCompile(`\\u[0-9A-Fa-f]{4}|\\U[0-9A-Fa-f]{8}|\\[ux]\{[0-9A-Fa-f]{1,6}\}|\\x[0-9A-Fa-f]{2}|\\[0-7]{3}|%[0-9A-Fa-f]{2}|\\.`)

@@ -183,7 +183,8 @@ func (u *iamUser) failed(r reply, password string) *Error {
 	switch {
 	case r.status == http.StatusUnauthorized || r.status == http.StatusForbidden:
 		e.what = "IAM refused the login"
-		e.todo = "check domain, name, password and project of iam_user: the user needs programmatic access, and no login protection by a second factor"
+		e.todo = "check domain, name, password and project of iam_user: the user needs programmatic access, and no " +
+			"login protection by a second factor"
 	case e.Fate == FateUnknown:
 		e.Fate = FateRetry
 	}

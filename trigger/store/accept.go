@@ -178,7 +178,8 @@ func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 		if err := into.insert(ctx, tx); err != nil { // it may replace some of these too
 			return err
 		}
-		n, err := tx.exec(ctx, `UPDATE builds SET state = 'superseded', superseded_by = ?, due_at = 0, worker = '', held = 0, version = version + 1
+		n, err := tx.exec(ctx, `UPDATE builds
+			SET state = 'superseded', superseded_by = ?, due_at = 0, worker = '', held = 0, version = version + 1
 			WHERE target = ? AND job_id = ? AND ref = ? AND rule = ? AND repository = ? AND unresolved
 			AND state = 'waiting' AND tag = '' AND NOT by_hand AND delivery <> ?`,
 			b.ID, b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Delivery)

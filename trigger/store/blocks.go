@@ -208,7 +208,8 @@ func (s *Store) writeNextBlocks(ctx context.Context, c *blockWriter) (last int64
 	s.pruning.Lock()
 	defer s.pruning.Unlock()
 	var newest int64
-	if err := s.db.reader().queryRow(ctx, `SELECT coalesce((SELECT max(last_seq) FROM `+c.table+`_blocks), 0), coalesce(max(seq), 0) FROM `+c.table).
+	if err := s.db.reader().queryRow(ctx, `SELECT coalesce((SELECT max(last_seq) FROM `+c.table+`_blocks), 0), coalesce(max(seq), 0)
+		FROM `+c.table).
 		Scan(&last, &newest); err != nil {
 		return 0, false, err
 	}

@@ -165,7 +165,8 @@ func (s *Store) BuildsOf(ctx context.Context, delivery string) (builds []*Build,
 
 // buildColumns are in the order in which scanBuild reads them.
 const buildColumns = `seq, id, delivery, rule, target, job_id, repository, ref, tag, commit_id, marker, body, newest, replay_of, by_hand,
-	state, reason, superseded_by, due_at, worker, received_at, deadline, attempts, log, caller, service, called_at, called_there, known_no, asked,
+	state, reason, superseded_by, due_at, worker, received_at, deadline, attempts, log,
+	caller, service, called_at, called_there, known_no, asked,
 	build_no, seen_no, adopted, started_at, version, trace`
 
 type scanner interface{ Scan(dest ...any) error }
@@ -178,7 +179,8 @@ func scanBuild(row scanner) (*Build, error) {
 	)
 	err := row.Scan(&b.Seq, &b.ID, &b.Delivery, &b.Rule, &b.Target, &b.JobID, &b.Repository, &b.Ref, &b.Tag, &b.Commit,
 		&b.Marker, &b.Body, (*flag)(&b.Newest), &b.ReplayOf, (*flag)(&b.ByHand),
-		&b.State, &b.Reason, &b.SupersededBy, &due, &b.Worker, &received, &deadline, &b.Attempts, &log, &b.Caller, &b.Service, &calledAt, &calledThere, &b.Known, &b.Asked,
+		&b.State, &b.Reason, &b.SupersededBy, &due, &b.Worker, &received, &deadline, &b.Attempts, &log,
+		&b.Caller, &b.Service, &calledAt, &calledThere, &b.Known, &b.Asked,
 		&b.BuildNumber, &b.Seen, (*flag)(&b.Adopted), &startedAt, &b.version, &b.Trace)
 	if err != nil {
 		return nil, err

@@ -73,7 +73,8 @@ func (s *Store) callAll(ctx context.Context, tx *tx, all []*write) error {
 			}
 			return keys
 		})
-		begun, err := pairs[int64](ctx, tx, callRows(round), `UPDATE builds SET state = 'calling', reason = '', caller = ?, due_at = `+tx.now+` + ?, worker = ?,
+		begun, err := pairs[int64](ctx, tx, callRows(round), `UPDATE builds
+			SET state = 'calling', reason = '', caller = ?, due_at = `+tx.now+` + ?, worker = ?,
 			service = c.service, called_at = c.now, called_there = c.there, known_no = coalesce((`+highest+`), 0),
 			attempts = builds.attempts + 1, asked = 0, held = 0, version = builds.version + 1
 			FROM c WHERE builds.seq = c.seq AND `+tx.among("builds.seq")+` AND builds.version = c.version
@@ -108,7 +109,8 @@ func holdAll(ctx context.Context, tx *tx, all []*write) error {
 	const first = `(` + earlier + ` ORDER BY e.seq LIMIT 1)`
 	held, err := pairs[int64](ctx, tx, callRows(all), `UPDATE builds SET service = c.service, worker = '',
 		held = CASE WHEN `+heldByOrder+` THEN 1 ELSE 2 END, reason = CASE WHEN `+heldByOrder+` THEN ? ELSE ? END,
-		due_at = `+tx.now+` + CASE WHEN NOT `+heldByOrder+` THEN ? WHEN `+first+` - c.since < ? THEN `+first+` - c.since ELSE ? END, version = builds.version + 1
+		due_at = `+tx.now+` + CASE WHEN NOT `+heldByOrder+` THEN ? WHEN `+first+` - c.since < ? THEN `+first+` - c.since
+		ELSE ? END, version = builds.version + 1
 		FROM c WHERE builds.seq = c.seq AND `+tx.among("builds.seq")+` AND builds.version = c.version
 		AND (`+heldByOrder+` OR `+heldByCall+`) RETURNING builds.seq, builds.held`,
 		string(HoldOrder), string(HoldCall), lookAgain.Microseconds(), longestWait.Microseconds(), longestWait.Microseconds())
@@ -142,7 +144,8 @@ const (
 		OR EXISTS (SELECT 1 FROM builds m WHERE m.commit_id = builds.commit_id AND m.job_id = builds.job_id AND m.service = c.service
 			AND m.commit_id <> '' AND m.unresolved AND m.state <> 'waiting' AND m.seq <> c.seq)`
 	// highest is the highest number that was seen of its job.
-	highest = `SELECT s.seen_no FROM builds s WHERE s.service = c.service AND s.job_id = builds.job_id AND s.seen_no > 0 ORDER BY s.seen_no DESC LIMIT 1`
+	highest = `SELECT s.seen_no FROM builds s WHERE s.service = c.service AND s.job_id = builds.job_id AND s.seen_no > 0
+		ORDER BY s.seen_no DESC LIMIT 1`
 )
 
 // disjoint takes the writes that share no key with an earlier one, and leaves the others

@@ -97,7 +97,8 @@ func (d *postgres) migrate(ctx context.Context) (err error) {
 	}
 	var others bool
 	if err := conn.QueryRow(ctx, `SELECT CASE WHEN $1 = 0 THEN to_regclass('builds') IS NOT NULL
-		ELSE NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('builds') AND attname = 'due_at') END`, version).Scan(&others); err != nil {
+		ELSE NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('builds') AND attname = 'due_at') END`,
+		version).Scan(&others); err != nil {
 		return fmt.Errorf("its tables: %w", err)
 	}
 	if others {
@@ -300,7 +301,8 @@ func (*postgres) publish(tx *tx, targets []string) {
 func (d *postgres) listen(ctx context.Context, notified chan<- string) {
 	for ctx.Err() == nil {
 		if err := d.listenOnce(ctx, notified); ctx.Err() == nil {
-			d.log.LogAttrs(ctx, slog.LevelWarn, "no notifications from the database: builds start up to a quarter of a second later until they come again",
+			d.log.LogAttrs(ctx, slog.LevelWarn,
+				"no notifications from the database: builds start up to a quarter of a second later until they come again",
 				slog.String("error", err.Error()))
 		}
 		select {
@@ -345,7 +347,8 @@ func (d *postgres) listenOnce(ctx context.Context, notified chan<- string) error
 // server's clock was set back since. The bound is twice LeadFor, because a statement that
 // waited for another's has the earlier now().
 func (d *postgres) lead(ctx context.Context, caller string) (bool, error) {
-	n, err := pgxQuerier{d.vital}.exec(ctx, `INSERT INTO leads (name, holder, until) VALUES ('leader', ?, now() + ?::bigint * interval '1 microsecond')
+	n, err := pgxQuerier{d.vital}.exec(ctx,
+		`INSERT INTO leads (name, holder, until) VALUES ('leader', ?, now() + ?::bigint * interval '1 microsecond')
 		ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
 		WHERE leads.holder = excluded.holder OR leads.until NOT BETWEEN now() AND now() + 2 * ?::bigint * interval '1 microsecond'`,
 		caller, LeadFor.Microseconds(), LeadFor.Microseconds())

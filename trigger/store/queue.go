@@ -35,24 +35,27 @@ const (
 // due takes up to n rows of a target that are due, in the order in which they became due.
 // They are the worker's until its lease ends, or they are saved.
 func (q queue) due(ctx context.Context, tx *tx, worker, target string, n int) (cursor, error) {
-	return tx.query(ctx, `WITH due AS (SELECT `+q.key+` FROM `+q.table+` WHERE target = ? AND due_at > 0 AND due_at <= `+tx.now+` ORDER BY due_at LIMIT ?`+tx.skipLocked+`)
+	return tx.query(ctx, `WITH due AS (SELECT `+q.key+` FROM `+q.table+` WHERE target = ? AND due_at > 0 AND due_at <= `+tx.now+`
+		ORDER BY due_at LIMIT ?`+tx.skipLocked+`)
 		UPDATE `+q.table+` SET worker = ?, due_at = `+tx.now+` + ? WHERE `+q.key+` IN (SELECT `+q.key+` FROM due) RETURNING `+q.columns,
 		target, n, worker, Lease.Microseconds())
 }
 
 // postpone makes rows due after a wait and gives them to another worker, "" for nobody.
 // It leaves out the rows that are not the worker's, and those that are saved right now.
-func (q queue) postpone(ctx context.Context, tx *tx, worker string, keys []int64, next string, wait time.Duration) (changed int64, err error) {
+func (q queue) postpone(ctx context.Context, tx *tx, worker string, keys []int64, next string, wait time.Duration) (int64, error) {
 	condition, list := tx.db.oneOf(q.key, keys)
 	return tx.exec(ctx, `WITH mine AS (SELECT `+q.key+` FROM `+q.table+` WHERE `+condition+` AND worker = ? AND due_at > 0`+tx.skipLocked+`)
-		UPDATE `+q.table+` SET worker = ?, due_at = `+tx.now+` + ? WHERE `+q.key+` IN (SELECT `+q.key+` FROM mine)`, list, worker, next, wait.Microseconds())
+		UPDATE `+q.table+` SET worker = ?, due_at = `+tx.now+` + ? WHERE `+q.key+` IN (SELECT `+q.key+` FROM mine)`,
+		list, worker, next, wait.Microseconds())
 }
 
 // recall makes up to n rows due that are due later than any row may be, because the clock
 // was set back. It returns how many there were.
 func (q queue) recall(ctx context.Context, tx *tx, target string, n int) (int64, error) {
 	return tx.exec(ctx, `UPDATE `+q.table+` SET worker = '', due_at = `+tx.now+` WHERE `+q.key+` IN (
-		SELECT `+q.key+` FROM `+q.table+` WHERE target = ? AND due_at > 0 AND due_at > `+tx.now+` + ? LIMIT ?)`, target, (longestWait + Lease).Microseconds(), n)
+		SELECT `+q.key+` FROM `+q.table+` WHERE target = ? AND due_at > 0 AND due_at > `+tx.now+` + ? LIMIT ?)`,
+		target, (longestWait + Lease).Microseconds(), n)
 }
 
 // waitUntil is how many microseconds from now a row is due that is to be looked at then.

@@ -13,12 +13,14 @@ type CallRate struct {
 	Burst  int           // calls at once after a pause; at least 1
 }
 
-// LeaseCalls gives a function that leases the next n calls of a rate which processes
-// share. The function says when the first of them may be made, from now: before now, by
-// the burst at most, if it is negative. It leases none if that is later than within.
-//
-// LeaseCalls gives nil if no other process uses the database: the caller counts alone.
-func (s *Store) LeaseCalls(r CallRate) func(ctx context.Context, n int, within time.Duration) (first time.Duration, granted bool, err error) {
+// CallLease leases the next n calls of a rate that processes share. It says when the first of
+// them may be made, from now: before now, by the burst at most, if it is negative. It grants
+// none if that is later than within.
+type CallLease func(ctx context.Context, n int, within time.Duration) (first time.Duration, granted bool, err error)
+
+// LeaseCalls gives the leases of a rate, or nil if no other process uses the database: the
+// caller counts alone then.
+func (s *Store) LeaseCalls(r CallRate) CallLease {
 	if s.shared == nil {
 		return nil
 	}

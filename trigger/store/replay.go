@@ -36,7 +36,8 @@ func (s *Store) LastReplay(ctx context.Context, b *Build) (string, error) {
 }
 
 func lastReplay(ctx context.Context, q querier, original string) (id string, state State, err error) {
-	err = q.queryRow(ctx, `SELECT id, state FROM builds WHERE replay_of = ? AND replay_of <> '' ORDER BY seq DESC LIMIT 1`, original).Scan(&id, &state)
+	err = q.queryRow(ctx, `SELECT id, state FROM builds WHERE replay_of = ? AND replay_of <> '' ORDER BY seq DESC LIMIT 1`,
+		original).Scan(&id, &state)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", "", nil
 	}

@@ -91,7 +91,8 @@ func (s *Store) pruneStep(ctx context.Context, o pruneStep, before int64) (chang
 // pruneSpan prunes the rows of a span, the last first, and then the blocks without rows, or
 // marks those without bodies.
 func (s *Store) pruneSpan(ctx context.Context, o pruneStep, sp span, before int64) (changed int64, err error) {
-	const endBlocks = `DELETE FROM %[1]s_blocks WHERE last_seq < (SELECT min(seq) FROM %[1]s) OR last_seq > (SELECT coalesce(max(seq), 0) FROM %[1]s)`
+	const endBlocks = `DELETE FROM %[1]s_blocks WHERE last_seq < (SELECT min(seq) FROM %[1]s) OR last_seq > (SELECT coalesce(max(seq), 0)
+		FROM %[1]s)`
 	for last := sp.last; ; {
 		seqs, err := s.rowsToPrune(ctx, o, span{sp.first, last}, before)
 		if err != nil {
@@ -116,7 +117,8 @@ func (s *Store) pruneSpan(ctx context.Context, o pruneStep, sp span, before int6
 		return changed, nil
 	}
 	rows, err := s.db.reader().query(ctx, `SELECT last_seq FROM deliveries_blocks b WHERE last_seq BETWEEN ? AND ? AND NOT emptied
-		AND NOT EXISTS (SELECT 1 FROM deliveries WHERE seq BETWEEN b.first_seq AND b.last_seq AND outcome = 'accepted' AND length(body) > 0)`, sp.first, sp.last)
+		AND NOT EXISTS (SELECT 1 FROM deliveries WHERE seq BETWEEN b.first_seq AND b.last_seq AND outcome = 'accepted' AND length(body) > 0)`,
+		sp.first, sp.last)
 	if err != nil {
 		return changed, err
 	}
@@ -130,7 +132,8 @@ func (s *Store) pruneSpan(ctx context.Context, o pruneStep, sp span, before int6
 
 // rowsToPrune gives some rows of a span that are to be pruned, the last first.
 func (s *Store) rowsToPrune(ctx context.Context, o pruneStep, sp span, before int64) (seqs []int64, err error) {
-	rows, err := s.db.reader().query(ctx, `SELECT seq, length(body) FROM `+o.table+` WHERE seq BETWEEN ? AND ? AND received_at < ? AND `+o.condition+`
+	rows, err := s.db.reader().query(ctx, `SELECT seq, length(body) FROM `+o.table+` WHERE seq BETWEEN ? AND ? AND received_at < ?
+		AND `+o.condition+`
 		ORDER BY seq DESC LIMIT ?`, sp.first, sp.last, before, pruneRows)
 	if err != nil {
 		return nil, err

@@ -85,13 +85,17 @@ func saveRows(ctx context.Context, tx *tx, all []*write) (map[int64]int64, error
 		if !b.State.Final() {
 			wait = waitUntil(b.DueAt)
 		}
-		c.add(b.Seq, b.version, string(b.State), b.Reason, int64(b.Attempts), w.log, int64(b.Asked), b.BuildNumber, b.Seen, b.Adopted, micros(b.StartedAt), wait)
+		c.add(b.Seq, b.version, string(b.State), b.Reason, int64(b.Attempts), w.log, int64(b.Asked), b.BuildNumber, b.Seen, b.Adopted,
+			micros(b.StartedAt), wait)
 	}
-	saved, err := pairs[int64](ctx, tx, c, `UPDATE builds SET state = c.state, reason = c.reason, attempts = c.attempts, log = c.log, asked = c.asked,
-		build_no = c.build_no, seen_no = c.seen_no, adopted = c.adopted, claimed = c.build_no <> '', started_at = c.started_at, held = 0, worker = '',
+	saved, err := pairs[int64](ctx, tx, c, `UPDATE builds
+		SET state = c.state, reason = c.reason, attempts = c.attempts, log = c.log, asked = c.asked,
+		build_no = c.build_no, seen_no = c.seen_no, adopted = c.adopted, claimed = c.build_no <> '',
+		started_at = c.started_at, held = 0, worker = '',
 		due_at = CASE WHEN c.wait >= 0 THEN `+tx.now+` + c.wait ELSE 0 END, version = builds.version + 1
 		FROM c WHERE builds.seq = c.seq AND `+tx.among("builds.seq")+` AND builds.version = c.version
-		AND NOT EXISTS (SELECT 1 FROM builds o WHERE o.service = builds.service AND o.job_id = builds.job_id AND o.build_no = c.build_no AND o.claimed AND o.seq <> c.seq)
+		AND NOT EXISTS (SELECT 1 FROM builds o WHERE o.service = builds.service AND o.job_id = builds.job_id AND o.build_no = c.build_no
+		AND o.claimed AND o.seq <> c.seq)
 		RETURNING builds.seq, 0`)
 	if err != nil {
 		return nil, fmt.Errorf("save builds: %w", err)
@@ -115,8 +119,8 @@ func (s *Store) claim(ctx context.Context, tx *tx, b *Build) error {
 	if version != b.version {
 		return ErrStale
 	}
-	owner, err := scanBuild(tx.queryRow(ctx, `SELECT `+buildColumns+` FROM builds WHERE service = ? AND job_id = ? AND build_no = ? AND claimed`,
-		b.Service, b.JobID, b.BuildNumber))
+	owner, err := scanBuild(tx.queryRow(ctx, `SELECT `+buildColumns+` FROM builds WHERE service = ? AND job_id = ? AND build_no = ?
+		AND claimed`, b.Service, b.JobID, b.BuildNumber))
 	var set string
 	var args []any
 	switch {
@@ -130,7 +134,8 @@ func (s *Store) claim(ctx context.Context, tx *tx, b *Build) error {
 		// The service counts from one again: it is another service, or the job was created anew.
 		s.log.LogAttrs(ctx, slog.LevelWarn, "build number was given a second time", slog.String("build_number", b.BuildNumber),
 			slog.String("build", b.ID), slog.String("before", owner.ID), slog.String("job_id", b.JobID))
-		if _, err = tx.exec(ctx, `UPDATE builds SET seen_no = 0 WHERE service = ? AND job_id = ? AND seen_no > 0`, b.Service, b.JobID); err != nil {
+		if _, err = tx.exec(ctx, `UPDATE builds SET seen_no = 0 WHERE service = ? AND job_id = ? AND seen_no > 0`,
+			b.Service, b.JobID); err != nil {
 			return err
 		}
 		set, args = `claimed = ?`, []any{false}
@@ -139,7 +144,8 @@ func (s *Store) claim(ctx context.Context, tx *tx, b *Build) error {
 		args = []any{false, false, "the build it was taken for turned out to be that of build " + b.ID}
 		tx.notify(owner.Target)
 	}
-	changed, err := tx.exec(ctx, `UPDATE builds SET `+set+`, version = version + 1 WHERE seq = ? AND version = ?`, append(args, owner.Seq, owner.version)...)
+	changed, err := tx.exec(ctx, `UPDATE builds SET `+set+`, version = version + 1 WHERE seq = ? AND version = ?`,
+		append(args, owner.Seq, owner.version)...)
 	if err == nil && changed == 0 {
 		return errOwnerChanged
 	}
@@ -167,7 +173,8 @@ func wakeHeld(ctx context.Context, tx *tx, done []*Build) error {
 		byCommit = `m.commit_id = b.commit_id AND m.job_id = b.job_id AND m.service = b.service AND m.held = 2 AND m.commit_id <> ''`
 	)
 	from := ` FROM c CROSS JOIN builds b WHERE b.seq = c.seq AND ` + tx.among("b.seq")
-	holding, err := pairs[int64](ctx, tx, c, `SELECT c.seq, CASE WHEN c.final THEN 1 ELSE 0 END`+from+` AND (c.final AND (SELECT n.held FROM builds n WHERE `+next+`) > 0
+	holding, err := pairs[int64](ctx, tx, c, `SELECT c.seq, CASE WHEN c.final THEN 1 ELSE 0 END`+from+`
+		AND (c.final AND (SELECT n.held FROM builds n WHERE `+next+`) > 0
 		OR EXISTS (SELECT 1 FROM builds r WHERE `+byRef+`) OR EXISTS (SELECT 1 FROM builds m WHERE `+byCommit+`))`)
 	if err != nil {
 		return fmt.Errorf("look for builds that are held: %w", err)
@@ -182,9 +189,11 @@ func wakeHeld(ctx context.Context, tx *tx, done []*Build) error {
 	woken := []string{`SELECT (SELECT CASE WHEN n.held > 0 THEN n.seq END FROM builds n WHERE ` + next + `)` + from + ` AND c.final`}
 	for n := range heldAtOnce {
 		nth := fmt.Sprintf(" ORDER BY seq LIMIT 1 OFFSET %d)", n)
-		woken = append(woken, `SELECT (SELECT r.seq FROM builds r WHERE `+byRef+nth+from, `SELECT (SELECT m.seq FROM builds m WHERE `+byCommit+nth+from)
+		woken = append(woken, `SELECT (SELECT r.seq FROM builds r WHERE `+byRef+nth+from,
+			`SELECT (SELECT m.seq FROM builds m WHERE `+byCommit+nth+from)
 	}
-	targets, err := pairs[string](ctx, tx, c, `UPDATE builds SET due_at = `+tx.now+`, held = 0 WHERE worker = '' AND seq IN (`+strings.Join(woken, " UNION ALL ")+`)
+	targets, err := pairs[string](ctx, tx, c, `UPDATE builds SET due_at = `+tx.now+`, held = 0 WHERE worker = ''
+		AND seq IN (`+strings.Join(woken, " UNION ALL ")+`)
 		RETURNING builds.seq, builds.target`)
 	if err != nil {
 		return fmt.Errorf("wake builds: %w", err)

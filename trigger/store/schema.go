@@ -19,8 +19,8 @@ const schemaVersion = 1
 // checkVersion returns an error if another version of this program made the tables.
 func checkVersion(found int64) error {
 	if found < 0 || found > schemaVersion {
-		return fmt.Errorf("its tables are of version %d, and this program knows %d: use the program that made it, or give this one a new database",
-			found, schemaVersion)
+		return fmt.Errorf("its tables are of version %d, and this program knows %d: "+
+			"use the program that made it, or give this one a new database", found, schemaVersion)
 	}
 	return nil
 }

@@ -84,7 +84,9 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ database,
 	writer := url.Values{
 		"mode":    {"rw"}, // a file that was deleted is not created again
 		"_txlock": {"immediate"},
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "temp_store(MEMORY)", "cache_size(-2048)"},
+		"_pragma": {
+			"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "temp_store(MEMORY)", "cache_size(-2048)",
+		},
 	}
 	pool, err := d.openPool(1, writer)
 	if err != nil {
@@ -115,7 +117,8 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ database,
 	if others {
 		return nil, errOtherTables
 	}
-	words := strings.NewReplacer("bigint", "integer", "{seq}", "integer PRIMARY KEY", "{bytes}", "blob", "{bool}", "integer", "{false}", "0", "{strict}", "STRICT")
+	words := strings.NewReplacer("bigint", "integer", "{seq}", "integer PRIMARY KEY",
+		"{bytes}", "blob", "{bool}", "integer", "{false}", "0", "{strict}", "STRICT")
 	text, err := schemaAfter(version, words, "")
 	if err != nil {
 		return nil, err
@@ -128,7 +131,8 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ database,
 	}
 	// The process that worked these builds has ended: this one owns the file now.
 	now := d.dialect().now
-	freed := `UPDATE builds SET worker = '', due_at = ` + now + ` WHERE due_at > 0 AND due_at > ` + now + ` AND worker <> ''` //nolint:gosec // no foreign text
+	freed := `UPDATE builds SET worker = '', due_at = ` + now + ` WHERE due_at > 0 AND due_at > ` + now + `
+		AND worker <> ''` //nolint:gosec // no foreign text
 	if _, err := d.writer.ExecContext(ctx, freed); err != nil {
 		return nil, fmt.Errorf("take over the queue: %w", err)
 	}
@@ -212,7 +216,8 @@ func lockFile(path string) (_ *os.File, created bool, err error) {
 			return nil, false, err
 		}
 		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-			return nil, false, errors.Join(fmt.Errorf("%s: in use by another process (%w): stop that one, or give this one a database of its own", path, err), f.Close())
+			err = fmt.Errorf("%s: in use by another process (%w): stop that one, or give this one a database of its own", path, err)
+			return nil, false, errors.Join(err, f.Close())
 		}
 		locked, err := f.Stat()
 		if err != nil {
@@ -372,5 +377,6 @@ func (d *sqlite) size(context.Context) (used, free int64, err error) {
 	if err := syscall.Statfs(filepath.Dir(d.real), &fs); err != nil {
 		return 0, 0, err
 	}
-	return used, int64(fs.Bavail) * int64(fs.Bsize), nil //nolint:gosec,unconvert // a disk of 8 EiB is out of reach; the types differ between systems
+	free = int64(fs.Bavail) * int64(fs.Bsize) //nolint:gosec,unconvert // no disk has 8 EiB; the types differ between systems
+	return used, free, nil
 }

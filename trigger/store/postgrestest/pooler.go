@@ -37,7 +37,8 @@ func (s *Server) Pooler(t testing.TB, database string, settings ...string) strin
 	port := strconv.Itoa(6000 + s.n) // it is part of the name of a Unix socket, and no other program has it
 	s.mu.Unlock()
 	file := filepath.Join(s.dir, "pgbouncer"+port)
-	text := fmt.Sprintf("[databases]\n* = host=%s user=postgres\n[pgbouncer]\nauth_type = any\nlisten_addr =\nlisten_port = %s\nunix_socket_dir = %s\n%s\n",
+	text := fmt.Sprintf("[databases]\n* = host=%s user=postgres\n"+
+		"[pgbouncer]\nauth_type = any\nlisten_addr =\nlisten_port = %s\nunix_socket_dir = %s\n%s\n",
 		s.dir, port, s.dir, strings.Join(settings, "\n"))
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil { //nolint:gosec // another user must read it
 		t.Fatal(err)

@@ -147,7 +147,8 @@ func (s *Server) start() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	initdb := exec.CommandContext(ctx, filepath.Join(s.bin, "initdb"), "-D", s.data(), "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C") //nolint:gosec // fixed names
+	initdb := exec.CommandContext(ctx, filepath.Join(s.bin, "initdb"), //nolint:gosec // fixed names
+		"-D", s.data(), "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C")
 	initdb.SysProcAttr, initdb.Dir, initdb.Stdout, initdb.Stderr = s.attr, s.dir, s.log, s.log
 	if err := initdb.Run(); err != nil {
 		return fmt.Errorf("initdb: %w", err)
@@ -165,8 +166,8 @@ func (s *Server) run(ctx context.Context) error {
 	}
 	// Many tests run at the same time. There is room for as many locks as a server has by
 	// default: 100 connections with 64 locks each.
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(s.bin, "postgres"), "-D", s.data(), "-k", s.dir, //nolint:gosec // fixed names
-		"-c", "listen_addresses=", "-c", fsync, "-c", "max_connections=300", "-c", "max_locks_per_transaction=21")
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(s.bin, "postgres"), //nolint:gosec // fixed names
+		"-D", s.data(), "-k", s.dir, "-c", "listen_addresses=", "-c", fsync, "-c", "max_connections=300", "-c", "max_locks_per_transaction=21")
 	cmd.SysProcAttr, cmd.Dir, cmd.Stdout, cmd.Stderr = s.attr, s.dir, s.log, s.log
 	if err := cmd.Start(); err != nil {
 		return err

@@ -128,7 +128,8 @@ func (p *Proxy) serve() {
 		}
 		w := &wire{
 			client: client, server: server,
-			prepared: map[string]string{}, ran: map[string]bool{"": true}, exchanges: []*exchange{{}, {}}, // the first is the start of the connection
+			prepared: map[string]string{}, ran: map[string]bool{"": true},
+			exchanges: []*exchange{{}, {}}, // the first is the start of the connection
 		}
 		p.mu.Lock()
 		over := p.wires == nil
