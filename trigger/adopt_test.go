@@ -33,19 +33,16 @@ func TestLostCallDoesNotAdoptAnothersBuild(t *testing.T) {
 			b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropBefore, Times: 1})
 			b.fault(t, codeartstest.Fault{Path: codeartstest.PathList, Status: 500}) // nobody finds out before both were called
 			first := b.deliver(t, other)[0]
-			for { // it asks ever more rarely: the second will be the first to ask
-				if log := b.await(t, first, store.Waiting, store.Calling, store.Unknown).Log; len(log) == 2 && log[1].Times > 3 {
-					break
-				}
-				time.Sleep(5 * time.Millisecond)
-			}
+			// It searches more and more rarely: the second will be the first to search.
+			until(t, "the first searched four times", func() bool {
+				log := b.await(t, first, store.Waiting, store.Calling, store.Unknown).Log
+				return len(log) == 2 && log[1].Times > 3
+			})
 			second := b.deliver(t, push(commitA))[0]
-			for b.await(t, second, store.Waiting, store.Calling, store.Unknown).State != store.Unknown {
-				if b.await(t, second, store.Waiting, store.Calling, store.Unknown).Reason == string(store.HoldCall) {
-					break // it waits until the first is known: just as well
-				}
-				time.Sleep(5 * time.Millisecond)
-			}
+			until(t, "the second is unknown too, or held until the first is known", func() bool {
+				got := b.await(t, second, store.Waiting, store.Calling, store.Unknown)
+				return got.State == store.Unknown || got.Reason == string(store.HoldCall)
+			})
 			b.sim.ClearFaults()
 			b.await(t, first, store.Started)
 			b.await(t, second, store.Started)
@@ -100,13 +97,11 @@ func TestRecordThatCannotBeRead(t *testing.T) {
 				t.Fatal(err)
 			}
 			id := b.deliver(t, tag("v1"))[0]
-			for {
+			until(t, "it is "+string(c.want), func() bool {
 				got := b.await(t, id, store.Waiting, store.Calling, store.Unknown, store.Started)
-				if n := len(got.Log); got.State == c.want && (c.want == store.Started || n > 0 && got.Log[n-1].Times > minSearches) {
-					break
-				}
-				time.Sleep(5 * time.Millisecond)
-			}
+				n := len(got.Log)
+				return got.State == c.want && (c.want == store.Started || n > 0 && got.Log[n-1].Times > minSearches)
+			})
 			if n := b.sim.RunCount(); c.want == store.Unknown && n != 0 || c.want == store.Started && n != 1 {
 				t.Errorf("%d builds were started", n)
 			}
@@ -254,14 +249,17 @@ func TestWrongTimeZone(t *testing.T) {
 	early.Store(false)
 	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropAfter, Times: 1})
 	id := b.deliver(t, push(commitA))[0]
-	for searches := 0; searches < 4; time.Sleep(5 * time.Millisecond) { // it is patient for less
+	until(t, "it searched four times, for longer than its patience", func() bool {
 		got := b.await(t, id, store.States()...)
-		if n := len(got.Log); n > 0 && got.Log[n-1].Search {
-			if searches = got.Log[n-1].Times; got.State != store.Unknown || !strings.Contains(got.Reason, "reconcile.time_zone") {
-				t.Fatalf("got %s, number %q (%s)", got.State, got.BuildNumber, got.Reason)
-			}
+		n := len(got.Log)
+		if n == 0 || !got.Log[n-1].Search {
+			return false
 		}
-	}
+		if got.State != store.Unknown || !strings.Contains(got.Reason, "reconcile.time_zone") {
+			t.Fatalf("got %s, number %q (%s)", got.State, got.BuildNumber, got.Reason)
+		}
+		return got.Log[n-1].Times >= 4
+	})
 	b.setTargets(t, patient())
 	if got := b.await(t, id, store.Started); !got.Adopted || got.BuildNumber != "2" || b.sim.RunCount() != 1 {
 		t.Errorf("adopted %v, number %s, and %d builds were started", got.Adopted, got.BuildNumber, b.sim.RunCount())
@@ -342,15 +340,9 @@ func TestTargetThatLeadsElsewhere(t *testing.T) {
 	moved := patient()
 	moved.Endpoint = elsewhere.URL
 	b.setTargets(t, moved)
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		got := b.await(t, id, store.States()...)
-		if strings.Contains(got.Reason, "and leads to ") {
-			break
-		}
-		if got.State != store.Unknown || time.Now().After(end) {
-			t.Fatalf("it is %s: %s", got.State, got.Reason)
-		}
-	}
+	until(t, "its reason is where the target leads", func() bool {
+		return strings.Contains(b.await(t, id, store.Unknown).Reason, "and leads to ")
+	})
 	if n := elsewhere.RunCount(); n != 0 {
 		t.Errorf("%d builds were started elsewhere", n)
 	}

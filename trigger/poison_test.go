@@ -4,7 +4,6 @@ import (
 	"database/sql"
 	"strings"
 	"testing"
-	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver
 
@@ -51,19 +50,12 @@ func TestPoison(t *testing.T) {
 					t.Fatal(err)
 				}
 				other := push(commitB)
-				other.Ref = "refs/heads/next" // its own line waits for an hour at the longest
+				other.Ref = "refs/heads/next" // those of its own ordering key wait for an hour at most
 				b.await(t, b.deliver(t, other)[0], store.Started)
-				deadline := time.Now().Add(10 * time.Second)
-				for {
+				until(t, "it is "+string(c.want)+": "+c.reason, func() bool {
 					got, err := b.store.Build(t.Context(), poisoned)
-					if err == nil && got.State == c.want && strings.Contains(got.Reason, c.reason) {
-						break
-					}
-					if time.Now().After(deadline) {
-						t.Fatalf("got %+v, %v", got, err)
-					}
-					time.Sleep(5 * time.Millisecond)
-				}
+					return err == nil && got.State == c.want && strings.Contains(got.Reason, c.reason)
+				})
 				if _, _, err := b.store.Builds(t.Context(), store.BuildFilter{}); err != nil {
 					t.Errorf("the builds cannot be listed any more: %v", err)
 				}

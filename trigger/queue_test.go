@@ -14,7 +14,7 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// both gives a test each database, and settings of a bridge that is not started.
+// both runs a test on each database, with the settings of a trigger that is not started.
 func both(t *testing.T, test func(t *testing.T, s settings, driver string)) {
 	t.Helper()
 	for database, driver := range map[string]string{"SQLite": "sqlite", "Postgres": "pgx"} {
@@ -29,7 +29,7 @@ func both(t *testing.T, test func(t *testing.T, s settings, driver string)) {
 	}
 }
 
-// change runs a statement beside the bridge, which must change a row.
+// change runs a statement on the database of the trigger, which must change a row.
 func (b *testTrigger) change(t *testing.T, driver, statement string, args ...any) {
 	t.Helper()
 	db, err := sql.Open(driver, b.path)
@@ -96,9 +96,7 @@ func TestLeaseThatEndsWhileItsHolderLives(t *testing.T) {
 		if driver == "pgx" {
 			taker.await(t, id, store.Unknown, store.Started)
 		} else { // who holds it takes it again, and goes on with what it does
-			for b.await(t, id, store.Calling).DueAt.Before(time.Now()) {
-				time.Sleep(time.Millisecond)
-			}
+			until(t, "it was taken again", func() bool { return b.await(t, id, store.Calling).DueAt.After(time.Now()) })
 		}
 		close(gate)
 		if got := b.await(t, id, store.Started); got.BuildNumber != "1" {
@@ -154,9 +152,7 @@ func TestDueBeforeItIsLeft(t *testing.T) {
 	}
 	<-saved
 	refuse.Store(false)
-	for b.await(t, id, store.Waiting).Worker == "" {
-		time.Sleep(time.Millisecond)
-	}
+	until(t, "it was taken again", func() bool { return b.await(t, id, store.Waiting).Worker != "" })
 	b.await(t, b.deliver(t, tag("v1"))[0], store.Started) // taken later
 	close(left)
 	begin := time.Now()
@@ -181,14 +177,10 @@ func TestClockThatIsSetBack(t *testing.T) {
 		gone := push(commitB) // and while it runs
 		gone.Target = "gone"
 		waits := b.deliver(t, gone)[0]
-		for b.await(t, waits, store.Waiting).Reason == "" {
-			time.Sleep(time.Millisecond)
-		}
+		until(t, "it has a reason", func() bool { return b.await(t, waits, store.Waiting).Reason != "" })
 		b.change(t, driver, `UPDATE builds SET due_at = due_at + 3600000000 WHERE id = $1`, waits)
-		for end := time.Now().Add(30 * time.Second); b.await(t, waits, store.Waiting).DueAt.After(time.Now().Add(30 * time.Minute)); time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatal("it waits for an hour")
-			}
-		}
+		until(t, "it does not wait for an hour", func() bool {
+			return b.await(t, waits, store.Waiting).DueAt.Before(time.Now().Add(30 * time.Minute))
+		})
 	})
 }

@@ -14,7 +14,7 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// replicas are three bridges on one Postgres and one simulator.
+// replicas are three triggers on one Postgres and one simulator.
 func replicas(t *testing.T, s settings) []*testTrigger {
 	t.Helper()
 	s.shared = codeartstest.NewServer(s.sim)
@@ -53,7 +53,7 @@ func TestReplicasStartNothingTwice(t *testing.T) {
 	}
 }
 
-func TestReplicasKeepTheOrderOfALine(t *testing.T) {
+func TestReplicasKeepTheOrderOfAnOrderingKey(t *testing.T) {
 	t.Parallel()
 	all := replicas(t, settings{})
 	all[0].fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropBefore, Times: 2})
@@ -104,8 +104,11 @@ func TestBacklogOfARateLimit(t *testing.T) {
 		all[i%3].deliver(t, p)
 	}
 	before := all[0].sim.RunCount()
+	const interval = 5 * time.Second
+	measure := time.NewTicker(interval)
+	defer measure.Stop()
 	for range 4 {
-		time.Sleep(5 * time.Second)
+		<-measure.C
 		runs := all[0].sim.RunCount()
 		if n := runs - before; n < 10 || n > 20 {
 			t.Errorf("%d builds in 5 s at 3 a second", n)
@@ -145,17 +148,18 @@ func TestCallOfADeadReplica(t *testing.T) {
 	if err := all[1].Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(2 * time.Second)
-	if got := all[1].await(t, id, store.Calling); got.Caller != all[0].store.Caller() {
-		t.Errorf("got %+v", got)
-	}
-	for begin := time.Now(); time.Since(begin) < store.Lease+10*time.Second; time.Sleep(50 * time.Millisecond) {
-		if got := all[1].await(t, id, store.Calling, store.Unknown, store.Waiting, store.Started); got.State == store.Started {
-			if all[0].sim.RunCount() != 1 {
-				t.Errorf("%d runs", all[0].sim.RunCount())
-			}
-			return
+	begin := time.Now()
+	until(t, "another replica goes on with the build of the dead one", func() bool {
+		got := all[1].await(t, id, store.Calling, store.Unknown, store.Waiting, store.Started)
+		if time.Since(begin) < 2*time.Second && (got.State != store.Calling || got.Caller != all[0].store.Caller()) {
+			t.Fatalf("it did before the lease was over: %+v", got)
 		}
+		return got.State == store.Started
+	})
+	if took := time.Since(begin); took > store.Lease+10*time.Second {
+		t.Errorf("it took %s", took)
 	}
-	t.Error("the build of the dead replica was not taken over")
+	if n := all[0].sim.RunCount(); n != 1 {
+		t.Errorf("%d runs", n)
+	}
 }

@@ -31,7 +31,7 @@ func strict() mapping.Target {
 	return target
 }
 
-// scene is a bridge whose service has a person who builds the same commit.
+// scene is a trigger whose service has a person who builds the same commit.
 type scene struct {
 	*testTrigger
 	clock *shifted
@@ -51,7 +51,7 @@ func (s *scene) person(t *testing.T, from time.Duration, build codeartstest.Buil
 	}
 }
 
-// another build of the bridge, of another commit, is started.
+// another build of the trigger, of another commit, is started.
 func (s *scene) another(t *testing.T) {
 	t.Helper()
 	s.await(t, s.deliver(t, other())[0], store.Started)
@@ -408,10 +408,11 @@ func TestClocksWereNotCompared(t *testing.T) {
 			s.close(t)
 			s.open(t, settings{target: target})
 			got := s.await(t, id, store.Unknown, store.Waiting, store.Started)
-			for got.State == store.Unknown && (c.want == store.Started || len(got.Log) == 0 || got.Log[len(got.Log)-1].Times < minSearches) {
-				time.Sleep(5 * time.Millisecond)
+			until(t, "it is decided, or was searched for often", func() bool {
 				got = s.await(t, id, store.States()...)
-			}
+				often := len(got.Log) > 0 && got.Log[len(got.Log)-1].Times >= minSearches
+				return got.State != store.Unknown || c.want != store.Started && often
+			})
 			if c.want == store.Started { // by a call of its own
 				got = s.await(t, id, store.Started, store.Dead)
 			}

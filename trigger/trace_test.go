@@ -1,6 +1,7 @@
 package trigger_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -28,14 +29,8 @@ func named(spans *tracetest.SpanRecorder, name string) (found []sdk.ReadOnlySpan
 // saved.
 func ended(t *testing.T, spans *tracetest.SpanRecorder, name string, n int) []sdk.ReadOnlySpan {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
-		if found := named(spans, name); len(found) >= n {
-			return found
-		}
-		if time.Now().After(end) {
-			t.Fatalf("there are %d spans %q, want %d", len(named(spans, name)), name, n)
-		}
-	}
+	until(t, fmt.Sprintf("%d spans %q have ended", n, name), func() bool { return len(named(spans, name)) >= n })
+	return named(spans, name)
 }
 
 func text(s sdk.ReadOnlySpan, key string) string {

@@ -215,23 +215,29 @@ func (b *testTrigger) deliver(t *testing.T, builds ...mapping.Build) []string {
 	return ids
 }
 
-// await waits until a build is in one of these states.
-func (b *testTrigger) await(t *testing.T, id string, states ...store.State) *store.Build {
+// until polls until something is so.
+func until(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(90 * time.Second)
-	for {
-		got, err := b.store.Build(t.Context(), id)
-		if err != nil {
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	for end := time.Now().Add(90 * time.Second); !so(); <-poll.C {
+		if time.Now().After(end) {
+			t.Fatalf("not so: %s", what)
+		}
+	}
+}
+
+// await waits until a build is in one of these states.
+func (b *testTrigger) await(t *testing.T, id string, states ...store.State) (got *store.Build) {
+	t.Helper()
+	until(t, fmt.Sprintf("build %s is %v", id, states), func() (so bool) {
+		var err error
+		if got, err = b.store.Build(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
-		if slices.Contains(states, got.State) {
-			return got
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("build %s is %s (%s), want %v", id, got.State, got.Reason, states)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+		return slices.Contains(states, got.State)
+	})
+	return got
 }
 
 func (b *testTrigger) fault(t *testing.T, f codeartstest.Fault) {
@@ -427,15 +433,10 @@ func TestSearchThatFailsWaitsVisibly(t *testing.T) {
 	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropAfter, Times: 1})
 	b.fault(t, codeartstest.Fault{Path: codeartstest.PathList, Status: 500, Code: "CB.00060100"})
 	id := b.deliver(t, push(commitA))[0]
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	until(t, "the reason of the search is shown", func() bool {
 		got := b.await(t, id, store.Waiting, store.Calling, store.Unknown)
-		if strings.HasPrefix(got.Reason, "search: ") && len(got.Log) == 2 && got.Log[len(got.Log)-1].Times > 1 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("got %s (%s) %+v", got.State, got.Reason, got.Log)
-		}
-	}
+		return strings.HasPrefix(got.Reason, "search: ") && len(got.Log) == 2 && got.Log[1].Times > 1
+	})
 	b.sim.ClearFaults()
 	if got := b.await(t, id, store.Started); !got.Adopted || b.sim.RunCount() != 1 {
 		t.Errorf("got %+v and %d runs", got, b.sim.RunCount())
@@ -493,9 +494,7 @@ func TestServiceDown(t *testing.T) {
 	down.Endpoint = "http://127.0.0.1:1"
 	b := newTestTrigger(t, settings{target: down})
 	id := b.deliver(t, push(commitA))[0]
-	for b.await(t, id, store.Waiting, store.Calling).Attempts == 0 {
-		time.Sleep(5 * time.Millisecond)
-	}
+	until(t, "it was called", func() bool { return b.await(t, id, store.Waiting, store.Calling).Attempts > 0 })
 	b.setTargets(t, patient())
 	if got := b.await(t, id, store.Started); b.sim.RunCount() != 1 || got.Attempts < 2 {
 		t.Errorf("%d runs, %d attempts", b.sim.RunCount(), got.Attempts)
@@ -530,7 +529,7 @@ func TestNewestReplacesWhatWaits(t *testing.T) {
 	ids := b.deliver(t, first)
 	b.await(t, ids[0], store.Calling)
 	v := tag("v1")
-	v.Ref = first.Ref // a tag is never replaced, even if it shares the line
+	v.Ref = first.Ref // a tag is never replaced, even if it shares the ordering key
 	ids = append(ids, b.deliver(t, v)...)
 	for i := range 98 {
 		p := push(fmt.Sprintf("%040x", i+2))
@@ -594,14 +593,9 @@ func TestTargetThatIsGoneWaits(t *testing.T) {
 	if err := b.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for {
-		if got := b.await(t, id, store.Waiting); got.Reason != "" {
-			if got.Reason != `target "north" is not in the rules` {
-				t.Errorf("got %q", got.Reason)
-			}
-			break
-		}
-		time.Sleep(5 * time.Millisecond)
+	until(t, "it has a reason", func() bool { return b.await(t, id, store.Waiting).Reason != "" })
+	if got := b.await(t, id, store.Waiting).Reason; got != `target "north" is not in the rules` {
+		t.Errorf("got %q", got)
 	}
 }
 
@@ -612,11 +606,7 @@ func TestTargetThatIsGoneGetsItsQueue(t *testing.T) {
 	gone := push(commitA)
 	gone.Target = "gone"
 	id := b.deliver(t, gone)[0]
-	for deadline := time.Now().Add(20 * time.Second); b.await(t, id, store.Waiting).Reason == ""; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("it waits without a reason: nobody works its queue")
-		}
-	}
+	until(t, "its queue is worked, so that it has a reason", func() bool { return b.await(t, id, store.Waiting).Reason != "" })
 }
 
 func TestDryRunSparesBuildsThatAreMeant(t *testing.T) {
@@ -773,18 +763,13 @@ func TestUncountedQueueHasNoGauges(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { b.store = nil }()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	until(t, "a queue that cannot be counted has no series", func() bool {
 		n, err := testutil.GatherAndCount(b.reg, "buildbridge_queue_builds", "buildbridge_queue_oldest_waiting_seconds")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n == 0 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d series of a queue that was not counted", n)
-		}
-	}
+		return n == 0
+	})
 	if err := b.Stop(t.Context()); err != nil {
 		t.Log(err)
 	}

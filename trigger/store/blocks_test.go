@@ -88,18 +88,18 @@ func listed(t *testing.T, s *store.Store, b store.BuildFilter, d store.DeliveryF
 func listedByBlocks(t *testing.T, open func() *store.Store) {
 	s := open()
 	start := time.Now().Add(-time.Hour).Truncate(time.Second)
-	aside := delivery("aside")
-	aside.Outcome, aside.Source, aside.Repository, aside.ReceivedAt = store.Ignored, "source0", "acme/aside", start
-	s.LogIgnored(aside)
-	await(t, "the ignored one is written", func() bool { return second(s.Delivery(t.Context(), aside.ID)) == nil })
+	ignored := delivery("ignored")
+	ignored.Outcome, ignored.Source, ignored.Repository, ignored.ReceivedAt = store.Ignored, "source0", "acme/ignored", start
+	s.LogIgnored(ignored)
+	await(t, "the ignored one is written", func() bool { return second(s.Delivery(t.Context(), ignored.ID)) == nil })
 	all := fill(t, s, 1100, start)
 	for phrase, c := range map[string]struct {
 		builds     store.BuildFilter
 		deliveries store.DeliveryFilter
 		want       func(i int) bool
-		aside      bool
+		ignored    bool
 	}{
-		"all":              {want: func(int) bool { return true }, aside: true},
+		"all":              {want: func(int) bool { return true }, ignored: true},
 		"a repository":     {store.BuildFilter{Repository: "acme/77"}, store.DeliveryFilter{Repository: "acme/77"}, func(i int) bool { return i == 77 }, false},
 		"the newest":       {store.BuildFilter{Repository: "acme/1099"}, store.DeliveryFilter{Repository: "acme/1099"}, func(i int) bool { return i == 1099 }, false},
 		"none":             {store.BuildFilter{Repository: "acme"}, store.DeliveryFilter{Repository: "acme"}, func(int) bool { return false }, false},
@@ -124,8 +124,8 @@ func listedByBlocks(t *testing.T, open func() *store.Store) {
 			if slices.Sort(builds); !slices.Equal(builds, want) {
 				t.Errorf("%d builds: %s", len(builds), cmp.Diff(want, builds))
 			}
-			if c.aside {
-				want = append(want, aside.Repository)
+			if c.ignored {
+				want = append(want, ignored.Repository)
 				slices.Sort(want)
 			}
 			if slices.Sort(deliveries); !slices.Equal(deliveries, want) {
@@ -134,7 +134,7 @@ func listedByBlocks(t *testing.T, open func() *store.Store) {
 		})
 	}
 	_, deliveries := listed(t, s, store.BuildFilter{}, store.DeliveryFilter{Source: "source0"})
-	if len(deliveries) != 551 || deliveries[550] != aside.Repository {
+	if len(deliveries) != 551 || deliveries[550] != ignored.Repository {
 		t.Errorf("of a source, also of what was ignored: %d", len(deliveries))
 	}
 	for table, n := range blockCounts(t, s) {
@@ -151,16 +151,6 @@ func blockCounts(t *testing.T, s *store.Store) map[string]int64 {
 		t.Fatal(err)
 	}
 	return counts
-}
-
-// await waits until something is so.
-func await(t *testing.T, what string, so func() bool) {
-	t.Helper()
-	for end := time.Now().Add(time.Minute); !so(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not so: %s", what)
-		}
-	}
 }
 
 // Blocks of rows that are forgotten go with them: SQLite gives their seqs anew.

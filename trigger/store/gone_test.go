@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"buildbridge/trigger/store"
 )
@@ -121,11 +120,14 @@ func awaitIn(t *testing.T, path string, ids []string) {
 		}
 		return nil
 	}
-	err := missing()
-	for end := time.Now().Add(10 * time.Second); err != nil && time.Now().Before(end); err = missing() {
-		time.Sleep(20 * time.Millisecond)
-	}
-	if err != nil {
-		t.Errorf("a kill would lose what was acknowledged: %v", err)
-	}
+	var err error
+	defer func() {
+		if err != nil {
+			t.Errorf("a kill would lose what was acknowledged: %v", err)
+		}
+	}()
+	await(t, "the file has what was acknowledged", func() bool {
+		err = missing()
+		return err == nil
+	})
 }

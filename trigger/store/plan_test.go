@@ -177,17 +177,10 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 		},
 		"LogIgnored": func(t *testing.T, s *store.Store) {
 			t.Helper()
-			d := delivery("aside")
+			d := delivery("ignored")
 			d.Outcome = store.Ignored
 			s.LogIgnored(d)
-			for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-				if _, err := s.Delivery(t.Context(), d.ID); err == nil {
-					return
-				}
-				if time.Now().After(end) {
-					t.Fatal("it was not written")
-				}
-			}
+			await(t, "it is written", func() bool { return second(s.Delivery(t.Context(), d.ID)) == nil })
 		},
 		"Queue": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.Queue(t.Context()))) },
 		"Due":   func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.Due(t.Context(), "north", 10))) },

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -131,18 +132,23 @@ func TestSilentConnectionsAreLeft(t *testing.T) {
 	s := opener(t, proxy.URL)()
 	one := accept(t, s, nil)
 	ctx, stop := context.WithCancel(t.Context())
-	var readers sync.WaitGroup
+	var (
+		readers sync.WaitGroup
+		reads   atomic.Int64
+	)
 	for range 30 {
 		readers.Go(func() {
 			for ctx.Err() == nil {
 				_, _ = s.Build(ctx, one.ID)
+				reads.Add(1)
 			}
 		})
 	}
 	for proxy.Made() < 12 { // all of both pools
 		_, _ = s.Lead(ctx)
 	}
-	time.Sleep(100 * time.Millisecond) // whatever was at rest is at work now
+	begun := reads.Load()
+	await(t, "all connections are in use", func() bool { return reads.Load() > begun+100 })
 	proxy.Silence("")
 	begin := time.Now()
 	for what, try := range map[string]func(ctx context.Context) error{

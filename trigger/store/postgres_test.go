@@ -123,7 +123,7 @@ func TestManyRefs(t *testing.T) {
 	database := server.Database(t)
 	one, other := opener(t, database)(), opener(t, database)()
 	d := delivery(newID())
-	builds := []*store.Build{build(d)} // of the line of the others
+	builds := []*store.Build{build(d)} // with the ordering key of the others
 	for i := range 8_000 {
 		b := build(d)
 		b.Ref, b.Commit = fmt.Sprint("refs/heads/", i), fmt.Sprintf("%040d", i)

@@ -256,15 +256,13 @@ func TestLockedFileIsNotReady(t *testing.T) {
 		d := delivery(newID())
 		answered <- second(s.Accept(t.Context(), d, []*store.Build{build(d)}))
 	}()
-	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	await(t, "a locked file is not ready", func() bool {
 		err := s.Ping(t.Context())
-		if err != nil && strings.Contains(err.Error(), "has taken no write for") {
-			break
+		if err != nil && !strings.Contains(err.Error(), "has taken no write for") {
+			t.Fatalf("it is not ready for another reason: %v", err)
 		}
-		if time.Now().After(end) || err != nil {
-			t.Fatalf("a locked file is ready, or not for its lock: %v", err)
-		}
-	}
+		return err != nil
+	})
 	unlock()
 	if err := <-answered; err != nil {
 		t.Errorf("after the lock: %v", err)

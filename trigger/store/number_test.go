@@ -1,0 +1,128 @@
+package store_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"buildbridge/trigger/store"
+)
+
+func numberIsClaimedOnce(t *testing.T, open func() *store.Store) {
+	s := open()
+	one := accept(t, s, nil)
+	begin(t, s, one, time.Now())
+	one.BuildNumber, one.StartedAt = "7", time.Now()
+	save(t, s, one, store.Started)
+	two := accept(t, s, nil)
+	begin(t, s, two, time.Now())
+	two.BuildNumber, two.Adopted, two.State = "7", true, store.Started
+	if err := s.Save(t.Context(), two); !errors.Is(err, store.ErrClaimed) {
+		t.Errorf("got %v", err)
+	}
+	got, err := s.Claimed(t.Context(), "north", "job", []string{"6", "7", "8"})
+	if err != nil || !cmp.Equal(got, map[string]bool{"7": true}) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	// It is claimed whatever target led to the service.
+	south := accept(t, s, func(b *store.Build) { b.Target = "south" })
+	south.Service = one.Service
+	begin(t, s, south, time.Now())
+	south.BuildNumber, south.Adopted, south.State = "7", true, store.Started
+	if err := s.Save(t.Context(), south); !errors.Is(err, store.ErrClaimed) {
+		t.Errorf("by another target: %v", err)
+	}
+	// A number of another job is another number, and so is one of another service.
+	elsewhere := accept(t, s, func(b *store.Build) { b.Target = "south" })
+	begin(t, s, elsewhere, time.Now())
+	elsewhere.BuildNumber, elsewhere.Adopted = "7", true
+	save(t, s, elsewhere, store.Started)
+	other := accept(t, s, func(b *store.Build) { b.JobID = "other" })
+	other.BuildNumber, other.Adopted = "7", true
+	save(t, s, other, store.Started)
+	// The service counts anew: the answer is believed.
+	two.Adopted = false
+	save(t, s, two, store.Started)
+	if got := read(t, s, one.ID); got.State != store.Started || got.BuildNumber != "7" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func answerBeatsAdoption(t *testing.T, open func() *store.Store) {
+	s := open()
+	lost := accept(t, s, func(b *store.Build) { b.Ref = "refs/heads/lost" })
+	begin(t, s, lost, time.Now())
+	save(t, s, lost, store.Unknown)
+	answered := accept(t, s, nil)
+	begin(t, s, answered, time.Now())
+	lost.BuildNumber, lost.Adopted, lost.StartedAt = "7", true, time.Now().Add(time.Millisecond)
+	save(t, s, lost, store.Started)
+	answered.BuildNumber, answered.StartedAt = "7", time.Now()
+	save(t, s, answered, store.Started)
+	if got := read(t, s, lost.ID); got.State != store.Unknown || got.BuildNumber != "" {
+		t.Errorf("got %+v", got)
+	}
+	due(t, s, lost.ID)
+}
+
+func callKnowsNumbers(t *testing.T, open func() *store.Store) {
+	s := open()
+	known := func(change func(b *store.Build)) int64 {
+		t.Helper()
+		b := accept(t, s, func(b *store.Build) {
+			b.Ref, b.Commit = "refs/heads/"+b.ID, ""
+			if change != nil {
+				change(b)
+			}
+		})
+		begin(t, s, b, time.Now())
+		return read(t, s, b.ID).Known
+	}
+	see := func(change func(b *store.Build)) *store.Build {
+		t.Helper()
+		b := accept(t, s, func(b *store.Build) { b.Ref, b.Commit = "refs/heads/"+b.ID, "" })
+		b.CalledThere = time.UnixMicro(1_700_000_000_000_001).UTC()
+		begin(t, s, b, time.Now())
+		if got := read(t, s, b.ID).CalledThere; !got.Equal(b.CalledThere) {
+			t.Errorf("called there at %s, want %s", got, b.CalledThere)
+		}
+		change(b)
+		save(t, s, b, b.State)
+		return b
+	}
+	if got := known(nil); got != 0 {
+		t.Errorf("before any number was seen %d is known", got)
+	}
+	for _, n := range []string{"9", "10", "8", "a word"} { // as numbers, not as text
+		see(func(b *store.Build) { b.State, b.BuildNumber = store.Started, n })
+	}
+	if got := known(nil); got != 10 {
+		t.Errorf("of answers %d is known, want 10", got)
+	}
+	lost := see(func(b *store.Build) { b.State, b.Seen = store.Unknown, 12 })
+	if got := read(t, s, lost.ID).Known; got != 10 {
+		t.Errorf("what was seen after a call counts as known before: %d", got)
+	}
+	see(func(b *store.Build) { b.State, b.BuildNumber, b.Adopted = store.Started, "11", true })
+	s.Close()
+	s = open()
+	if got := known(nil); got != 12 {
+		t.Errorf("of records %d is known after a restart, want 12", got)
+	}
+	if got := known(func(b *store.Build) { b.JobID = "other" }); got != 0 {
+		t.Errorf("of another job %d is known", got)
+	}
+	if got, err := s.Answered(t.Context(), "north", "north", "job"); err != nil || got == nil || got.BuildNumber != "10" {
+		t.Errorf("the last answered build is %+v, %v", got, err)
+	}
+	if got, err := s.Answered(t.Context(), "north", "north", "other"); err != nil || got != nil {
+		t.Errorf("the last answered build of another job is %+v, %v", got, err)
+	}
+	// The service counts anew.
+	see(func(b *store.Build) { b.State, b.BuildNumber = store.Started, "8" })
+	if got := known(nil); got != 8 {
+		t.Errorf("after the service counted anew %d is known, want 8", got)
+	}
+}
