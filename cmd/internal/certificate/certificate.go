@@ -3,18 +3,20 @@
 package certificate
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
+
+	"buildbridge/cmd/internal/filestate"
 )
 
-// look is how often the files are looked at, at the most: at a handshake, so a
-// bridge that nobody calls looks at nothing.
-const look = 2 * time.Second
+// interval is how often the files are looked at, at the most. They are looked at when a
+// client connects, so not at all if none does.
+const interval = 2 * time.Second
 
 // Files is a certificate, with the chain behind it, and its private key, both PEM. The
 // zero value means no TLS. The tags are for the command line.
@@ -23,28 +25,29 @@ type Files struct {
 	Key  string `placeholder:"PATH" help:"Its private key, PEM."`
 }
 
-// Load reads the files and gives a server's configuration: TLS 1.2 and above,
-// HTTP/1.1. A handshake that comes at least two seconds after the last look takes
-// up files that have changed. A new pair that cannot be used, because it is broken
-// or only half replaced, is logged, and the old one serves on.
+// Load reads the files and returns a server's configuration: TLS 1.2 and above, HTTP/1.1.
+// A client that connects two seconds after the last look, or later, gets files that have
+// changed. If the new pair cannot be used, because it is broken or only half replaced, that
+// is logged, and the old pair stays in use.
 func (f Files) Load(log *slog.Logger) (*tls.Config, error) {
 	if f.Cert == "" || f.Key == "" {
 		return nil, errors.New("a certificate and its key belong together: give both files")
 	}
-	p := &pair{files: f, log: log, looked: time.Now()}
-	p.seen = p.look()
+	p := &pair{files: f, log: log, looked: time.Now(), state: filestate.Of(f.Cert, f.Key)}
 	var err error
 	if p.cert, err = f.read(); err != nil {
 		return nil, err
 	}
 	return &tls.Config{
-		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{"http/1.1"},
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return p.current(), nil },
+		MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"http/1.1"},
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return p.current(hello.Context()), nil
+		},
 	}, nil
 }
 
-// read reads the pair. The error never has anything of the key.
+// read reads the pair. The error never contains the key.
 func (f Files) read() (*tls.Certificate, error) {
 	cert, err := tls.LoadX509KeyPair(f.Cert, f.Key)
 	if err != nil {
@@ -53,53 +56,37 @@ func (f Files) read() (*tls.Certificate, error) {
 	return &cert, nil
 }
 
-// pair is the certificate that is served.
+// pair is the certificate in use.
 type pair struct {
 	files Files
 	log   *slog.Logger
 
 	mu     sync.Mutex
 	cert   *tls.Certificate
-	seen   [2]os.FileInfo // as they were when they were last read, or tried to
+	state  string // of the files, when they were last read, with success or not
 	looked time.Time
 }
 
-func (p *pair) current() *tls.Certificate {
+// current returns the certificate, after reading it again if its files have changed.
+func (p *pair) current(ctx context.Context) *tls.Certificate {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
-	if now.Sub(p.looked) < look {
+	if time.Since(p.looked) < interval {
 		return p.cert
 	}
-	p.looked = now
-	seen := p.look()
-	if same(seen[0], p.seen[0]) && same(seen[1], p.seen[1]) {
+	p.looked = time.Now()
+	state := filestate.Of(p.files.Cert, p.files.Key)
+	if state == p.state {
 		return p.cert
 	}
-	p.seen = seen
+	p.state = state
 	cert, err := p.files.read()
 	if err != nil {
-		p.log.Error("certificate not reloaded, the old one serves on", "error", err)
+		p.log.LogAttrs(ctx, slog.LevelError, "certificate not reloaded, the old one stays in use", slog.String("error", err.Error()))
 		return p.cert
 	}
 	p.cert = cert
-	p.log.Info("certificate reloaded", "certificate", p.files.Cert, "not_after", cert.Leaf.NotAfter)
+	p.log.LogAttrs(ctx, slog.LevelInfo, "certificate reloaded",
+		slog.String("certificate", p.files.Cert), slog.Time("not_after", cert.Leaf.NotAfter))
 	return cert
-}
-
-// look gives what the files are, nil for one that is not there.
-func (p *pair) look() (infos [2]os.FileInfo) {
-	for i, name := range []string{p.files.Cert, p.files.Key} {
-		if info, err := os.Stat(name); err == nil {
-			infos[i] = info
-		}
-	}
-	return infos
-}
-
-func same(a, b os.FileInfo) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }

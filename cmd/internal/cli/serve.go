@@ -32,7 +32,6 @@ type serveCommand struct {
 	LogFormat string `group:"logs" default:"json" enum:"json,text" placeholder:"FORMAT" help:"One of json, text."`
 }
 
-// Help is shown between the usage and the flags.
 func (serveCommand) Help() string {
 	return `Takes deliveries of code hosts, keeps each one with its builds in the database, and starts the builds.
 
@@ -56,8 +55,8 @@ Examples:
     BUILDBRIDGE_RULES=rules.yaml,teams/ BUILDBRIDGE_LOG_FORMAT=text buildbridge serve --dry-run`
 }
 
-// Validate is called by kong. An environment variable that is set but empty is a mistake:
-// an empty address would listen on a port that nobody knows.
+// Validate refuses an environment variable that is set but empty, too: an empty address
+// would listen on a port that nobody knows.
 func (c *serveCommand) Validate() error {
 	if len(c.Rules) == 0 {
 		return errors.New("--rules is missing: name a rules file or directory")
@@ -84,13 +83,13 @@ func (c *serveCommand) Validate() error {
 	)
 }
 
-// flushWithin is how long the last traces may take at the end, after all else, and
-// then the last lines of the log.
+// flushWithin is how long it may take to send the last traces, and then to write the last
+// log lines, after everything else has stopped.
 func (c *serveCommand) flushWithin() time.Duration { return min(2*time.Second, c.Grace/10) }
 
-// Run serves until the context ends.
+// Run serves until ctx ends.
 func (c *serveCommand) Run(ctx context.Context, env *Environment) error {
-	// Whoever reads the log may stand still, or be gone. Neither holds us up or ends us.
+	// A closed pipe of the log must not end the process.
 	signal.Ignore(syscall.SIGPIPE)
 	log := logwriter.New(env.Stderr, c.gap)
 	defer log.Close(c.flushWithin())
@@ -102,11 +101,12 @@ func (c *serveCommand) Run(ctx context.Context, env *Environment) error {
 	return errReported
 }
 
-// gap is the line that stands for lines of the log that are not there.
+// gap is the line that replaces log lines that were dropped.
 func (c *serveCommand) gap(lines int) []byte {
 	var line bytes.Buffer
 	logger, _ := c.logger(&line)
-	logger.Warn("log lines are missing here: whoever reads the log stood still or was gone", "lines", lines)
+	logger.LogAttrs(context.Background(), slog.LevelWarn,
+		"log lines are missing here: nobody read the log fast enough", slog.Int("lines", lines))
 	return line.Bytes()
 }
 
@@ -120,11 +120,11 @@ func (c *serveCommand) serve(ctx context.Context, env *Environment, log *logwrit
 	}
 	defer tracing.Stop(ctx, c.flushWithin())
 	logger = tracing.Logger(logger)
-	// A SIGHUP that comes before there is anything to reload must not kill.
+	// A SIGHUP during the start must not end the process.
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	watcher := rulesfile.Watch(c.Rules, logger)
+	watcher := rulesfile.Watch(c.Rules)
 	defer watcher.Close()
 
 	b, err := bridge.Start(ctx, bridge.Options{
@@ -150,21 +150,21 @@ func (c *serveCommand) serve(ctx context.Context, env *Environment, log *logwrit
 		case err := <-b.Failed():
 			return errors.Join(err, b.Stop(ctx, c.Grace))
 		case <-ctx.Done():
-			logger.InfoContext(ctx, "stopping", "grace", c.Grace.String())
+			logger.LogAttrs(ctx, slog.LevelInfo, "stopping", slog.String("grace", c.Grace.String()))
 			err := b.Stop(ctx, c.Grace)
 			if err == nil {
-				logger.InfoContext(ctx, "stopped")
+				logger.LogAttrs(ctx, slog.LevelInfo, "stopped")
 			}
 			return err
 		}
 	}
 }
 
-// logger gives the log, and its level, which can be changed.
+// logger makes the log, and its level, which can be changed.
 func (c *serveCommand) logger(w io.Writer) (*slog.Logger, *slog.LevelVar) {
 	level := new(slog.LevelVar)
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
-		level.Set(slog.LevelInfo) // cannot be: the levels are an enumeration
+		level.Set(slog.LevelInfo) // the parser allows no other text
 	}
 	o := &slog.HandlerOptions{Level: level}
 	if c.LogFormat == "text" {

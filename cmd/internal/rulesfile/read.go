@@ -1,5 +1,5 @@
-// Package rulesfile reads the files and directories that `--rules` names, and
-// tells when they change.
+// Package rulesfile reads the files and directories that `--rules` names, and reports when
+// they change.
 package rulesfile
 
 import (
@@ -11,17 +11,24 @@ import (
 	"path/filepath"
 	"strings"
 
+	"buildbridge/handlers/codehost"
 	"buildbridge/mapping"
 )
 
-// maxFiles is how large all files may be together, in bytes.
+// maxFiles is how many bytes all files may have together.
 const maxFiles = 256 << 20
 
-// Read reads every file that the paths name, in the order of the paths, those
-// of a directory by name. What cannot be read is among them, with the reason.
+// Load reads what the paths name and returns the rules and the warnings. The error is a
+// [mapping.Faults]; a file that cannot be read is a fault, too.
+func Load(paths []string) (*mapping.Ruleset, []mapping.Fault, error) {
+	return mapping.Parse(codehost.Providers(), Read(paths)...)
+}
+
+// Read reads every file that the paths name, in the order of the paths, and those of a
+// directory in the order of their names. A file that cannot be read has an error.
 func Read(paths []string) []mapping.File { return read(paths, maxFiles) }
 
-func read(paths []string, most int) []mapping.File {
+func read(paths []string, left int) []mapping.File {
 	found := list(paths)
 	files := make([]mapping.File, len(found))
 	for i, f := range found {
@@ -29,11 +36,11 @@ func read(paths []string, most int) []mapping.File {
 		switch {
 		case f.err != nil:
 			files[i].Err = f.err
-		case most <= 0:
-			files[i].Err = fmt.Errorf("not read: the files before it are as large as all may be together, %d MiB", maxFiles>>20)
+		case left <= 0:
+			files[i].Err = fmt.Errorf("not read: the files before it have %d MiB, as much as all may have together", maxFiles>>20)
 		default:
 			files[i].Data, files[i].Err = readFile(f.name)
-			most -= len(files[i].Data)
+			left -= len(files[i].Data)
 		}
 	}
 	return files
@@ -49,10 +56,10 @@ func readFile(name string) ([]byte, error) {
 	if err != nil {
 		return nil, reason(err)
 	}
-	return data, nil // too much is a fault like any other
+	return data, nil // mapping.Parse refuses a file that is too large
 }
 
-// reason is an error without the path, which is told beside it.
+// reason is an error without the path, which is shown with it.
 func reason(err error) error {
 	if at, ok := errors.AsType[*fs.PathError](err); ok {
 		return at.Err
@@ -60,13 +67,13 @@ func reason(err error) error {
 	return err
 }
 
-// entry is a file that a path names, or what cannot be looked at, and why.
+// entry is a file that a path names. err is set if it cannot be read.
 type entry struct {
 	name string
 	err  error
 }
 
-// list gives the files that the paths name, each path once.
+// list returns the files that the paths name, each path once.
 func list(paths []string) []entry {
 	var entries []entry
 	seen := map[string]bool{}
@@ -96,9 +103,9 @@ func list(paths []string) []entry {
 	return entries
 }
 
-// listDir gives the rules files of a directory, by name. Hidden entries are left
-// out: among them are the directories behind the symlinks of a ConfigMap
-// (..data, ..2024_01_02), which would give every file twice.
+// listDir returns the rules files of a directory in the order of their names, without hidden
+// entries. Some of those are directories behind the symlinks of a ConfigMap (..data,
+// ..2024_01_02), which contain every file a second time.
 func listDir(dir string) ([]entry, error) {
 	all, err := os.ReadDir(dir)
 	if err != nil {
@@ -113,7 +120,7 @@ func listDir(dir string) ([]entry, error) {
 		path := filepath.Join(dir, name)
 		info, err := os.Stat(path) // through symlinks
 		if errors.Is(err, fs.ErrNotExist) && e.Type()&fs.ModeSymlink == 0 {
-			continue // removed meanwhile
+			continue // removed in the meantime
 		}
 		if err != nil || !info.IsDir() {
 			entries = append(entries, entry{path, reason(err)})

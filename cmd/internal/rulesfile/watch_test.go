@@ -1,14 +1,12 @@
 package rulesfile
 
 import (
-	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"go.uber.org/goleak"
 )
 
@@ -111,11 +109,8 @@ func TestWatch(t *testing.T) {
 			t.Chdir(t.TempDir())
 			s := steps{t}
 			test.before(s)
-			notify, err := fsnotify.NewWatcher()
-			s.ok(err)
-			// Only what the system tells counts: nobody looks in intervals.
-			w := watch(test.paths, slog.New(slog.DiscardHandler), notify, time.Hour, gather)
-			defer func() { s.ok(w.Close()) }()
+			w := watch(test.paths, 10*time.Millisecond, 100*time.Millisecond)
+			defer w.Close()
 			for i, change := range test.changes {
 				change(s)
 				select {
@@ -136,32 +131,15 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// Where the system tells nothing, the files are looked at.
-func TestWatchWithoutNotification(t *testing.T) {
-	t.Chdir(t.TempDir())
-	s := steps{t}
-	s.write("rules.yaml", "1")
-	w := watch([]string{"rules.yaml"}, slog.New(slog.DiscardHandler), nil, 10*time.Millisecond, gather)
-	defer func() { s.ok(w.Close()) }()
-	for _, content := range []string{"two", "three"} {
-		s.write("rules.yaml", content)
-		select {
-		case <-w.Changed():
-		case <-time.After(10 * time.Second):
-			t.Fatal("the change was not told")
-		}
-	}
-}
-
 // A file that is written in its place, with pauses, is told of when all of it is there.
 func TestHalfAFileIsNotTold(t *testing.T) {
 	t.Chdir(t.TempDir())
 	s := steps{t}
 	synctest.Test(t, func(t *testing.T) {
 		s.write("rules.yaml", "old")
-		w := watch([]string{"rules.yaml"}, slog.New(slog.DiscardHandler), nil, gather, settle)
-		defer func() { s.ok(w.Close()) }()
-		const pause = settle - 3*gather
+		w := Watch([]string{"rules.yaml"})
+		defer w.Close()
+		const pause = settle - 3*interval/2
 		content := "new: "
 		for _, part := range []string{"", "one ", "two ", "three ", "four"} {
 			content += part
@@ -181,21 +159,21 @@ func TestHalfAFileIsNotTold(t *testing.T) {
 }
 
 // What happens beside the files is no change, however often it happens.
-func TestSnapshotIgnoresOtherFiles(t *testing.T) {
+func TestOtherFilesAreIgnored(t *testing.T) {
 	t.Chdir(t.TempDir())
 	s := steps{t}
 	s.write("rules.yaml", "1")
 	s.write("d/a.yaml", "a")
 	paths := []string{"rules.yaml", "d"}
-	before := take(paths)
+	before := state(paths)
 	s.write("buildbridge.db", "x")
 	s.write("d/.a.yaml.swp", "x")
 	s.write("d/README.md", "x")
-	if !take(paths).equal(before) {
+	if state(paths) != before {
 		t.Error("other files are taken for a change")
 	}
 	s.write("d/b.yaml", "b")
-	if take(paths).equal(before) {
+	if state(paths) == before {
 		t.Error("a new rules file is not taken for a change")
 	}
 }
