@@ -175,7 +175,7 @@ fuzz: ## Run each fuzz target for FUZZTIME: a time, or a count of inputs such as
 	done <<<"$${targets:?no fuzz target found}"
 
 .PHONY: demo
-demo: ## Show the whole way of a push and a tag, once
+demo: ## Show what happens to a push and a tag, once
 	$(GO) run ./cmd/buildbridge demo --once
 
 .PHONY: conformance

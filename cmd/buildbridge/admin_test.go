@@ -172,7 +172,7 @@ func TestReplayDeliveries(t *testing.T) {
 	id := ignored[0].ID
 	w.prints(b, []string{"deliveries", "list"}, "RECEIVED", id, "ignored", "no_rule")
 	w.prints(b, []string{"deliveries", "show", id}, "ignored: no_rule", "github", "acme/web")
-	w.prints(b, []string{"deliveries", "replay", id}, "was decided anew as", "ignored: no_rule")
+	w.prints(b, []string{"deliveries", "replay", id}, "is replayed as", "ignored: no_rule")
 
 	w.write("rules.yaml", strings.ReplaceAll(w.good, "acme/shop", "'acme/*'"))
 	b.logged("rules reloaded")

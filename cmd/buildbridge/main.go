@@ -16,7 +16,7 @@ import (
 // Otherwise they are what Go recorded.
 var (
 	version  string
-	revision string //nolint:gochecknoglobals // for the linker, as version
+	revision string
 )
 
 func main() {

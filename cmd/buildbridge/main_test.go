@@ -12,7 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-var update = flag.Bool("update", false, "write what the program printed into the scripts") //nolint:gochecknoglobals // a flag of the tests
+var update = flag.Bool("update", false, "write what the program printed into the scripts")
 
 // The test binary is also the program: scripts and tests run it as buildbridge.
 func TestMain(m *testing.M) {

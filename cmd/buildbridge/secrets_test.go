@@ -531,7 +531,7 @@ func (s *secrets) rotate(b *bridge) {
 	s.write("github-new", s.value("ROTATED"))
 	b.logged("secrets changed")
 	s.write("gitlab-signing", "no-whsec-"+s.value("LITERAL"))
-	b.logged("secrets cannot be read, the old ones serve on")
+	b.logged("secrets cannot be read, the old ones stay in use")
 	header, body := s.recorded("github")
 	header.Set("X-Github-Delivery", "another")
 	codehost.Sign("github", s.value("ROTATED"), header, body)

@@ -120,7 +120,7 @@ func TestReload(t *testing.T) {
 	if fault["file"] != "rules.yaml" || fault["line"] != 2.0 || !strings.Contains(fault["error"].(string), "rules") {
 		t.Errorf("the fault is logged as %v", fault)
 	}
-	b.logged("rules not reloaded, the old ones serve on")
+	b.logged("rules not reloaded, the old ones stay in use")
 	if got := b.metric(successful); got != "0" {
 		t.Errorf("%s is %q after a broken file", successful, got)
 	}

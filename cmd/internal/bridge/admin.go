@@ -16,7 +16,7 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// mountAdmin puts the admin API on the admin listener, which listens by now.
+// mountAdmin adds the admin API to the admin listener, which must be listening.
 func (b *Bridge) mountAdmin(ctx context.Context, db *store.Store) (err error) {
 	access := admin.Access{}
 	access.Host, _, _ = net.SplitHostPort(b.o.AdminListen)
@@ -35,12 +35,13 @@ func (b *Bridge) mountAdmin(ctx context.Context, db *store.Store) (err error) {
 			return fmt.Errorf("admin write token: %w", err)
 		}
 		if made {
-			b.log.LogAttrs(ctx, slog.LevelInfo, "made a token for writing by the admin API", slog.String("file", file))
+			b.log.LogAttrs(ctx, slog.LevelInfo, "made a write token for the admin API", slog.String("file", file))
 		}
 		if closed, err := closeToOthers(file); err != nil {
 			return fmt.Errorf("admin write token: %w", err)
 		} else if closed {
-			b.log.LogAttrs(ctx, slog.LevelWarn, "others could read the token for writing by the admin API: its file is yours alone now; delete it and restart for a new token",
+			b.log.LogAttrs(ctx, slog.LevelWarn,
+				"other users could read the admin write token; its file is closed to them now: to get a new token, delete it and restart",
 				slog.String("file", file))
 		}
 		tokens, err := adminTokens("admin write token", []mapping.SecretRef{{File: file}})
@@ -59,8 +60,8 @@ func (b *Bridge) mountAdmin(ctx context.Context, db *store.Store) (err error) {
 	return nil
 }
 
-// AdminTokenFile is where the token for writing is that nobody configured: beside
-// the SQLite file. It is "" for a database elsewhere, which has none.
+// AdminTokenFile is the file of the write token that serve makes if none is configured. It
+// is beside the SQLite file, and "" for a PostgreSQL database.
 func AdminTokenFile(database string) string {
 	if _, isURL := store.Scheme(database); isURL || database == "" {
 		return ""
@@ -68,7 +69,7 @@ func AdminTokenFile(database string) string {
 	return database + ".admin-token"
 }
 
-// makeAdminToken makes the file with a token of 256 bits, unless it is there.
+// makeAdminToken makes the file with a token of 256 bits, unless it exists.
 func makeAdminToken(file string) (made bool, err error) {
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the path is beside the user's own database
 	if errors.Is(err, os.ErrExist) {
@@ -79,13 +80,13 @@ func makeAdminToken(file string) (made bool, err error) {
 	}
 	_, err = f.WriteString(rand.Text() + rand.Text() + "\n")
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return false, errors.Join(err, os.Remove(file)) // half a token would be used for ever
+		return false, errors.Join(err, os.Remove(file)) // the next start would use half a token
 	}
 	return true, nil
 }
 
-// closeToOthers sees to it that the user of this process alone can read and write a
-// file, and says whether others could.
+// closeToOthers makes a file readable and writable for its owner alone, and reports whether
+// other users could read or write it before.
 func closeToOthers(file string) (closed bool, err error) {
 	info, err := os.Stat(file)
 	if err != nil || info.Mode().Perm()&0o077 == 0 {
@@ -97,8 +98,8 @@ func closeToOthers(file string) (closed bool, err error) {
 	return true, nil
 }
 
-// adminTokens checks that tokens can be read and sent now, and gives what reads
-// them anew each time.
+// adminTokens checks that tokens can be read and sent. Each token it returns is read again
+// for each request.
 func adminTokens(name string, refs []mapping.SecretRef) ([]admin.Token, error) {
 	var (
 		tokens []admin.Token
@@ -113,7 +114,7 @@ func adminTokens(name string, refs []mapping.SecretRef) ([]admin.Token, error) {
 	return tokens, errors.Join(errs...)
 }
 
-// AdminToken reads a token as it is now. One that no header can carry is an error.
+// AdminToken reads a token. A token that a header cannot carry is an error.
 func AdminToken(ref mapping.SecretRef) (mapping.Secret, error) {
 	value, doubt, err := secret.Read(ref)
 	switch {

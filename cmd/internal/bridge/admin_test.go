@@ -80,7 +80,7 @@ func TestTokenOpenToOthers(t *testing.T) {
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
-	if logs := w.logs.String(); !strings.Contains(logs, "others could read the token for writing") || !strings.Contains(logs, `"level":"WARN"`) {
+	if logs := w.logs.String(); !strings.Contains(logs, "other users could read the admin write token") || !strings.Contains(logs, `"level":"WARN"`) {
 		t.Errorf("nothing is said: %s", logs)
 	}
 }

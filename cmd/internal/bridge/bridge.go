@@ -1,9 +1,9 @@
-// Package bridge joins the packages into a running bridge: the store, the trigger
-// that works its builds, the handlers that fill it, and two listeners.
+// Package bridge joins the packages into a running bridge: the store, the trigger, which
+// works on the builds in it, the handlers, which add to it, and two listeners.
 //
-// The flow: [Start] loads the rules, opens the database, listens and begins to
-// work; [Bridge.Reload] replaces the rules; [Bridge.Stop] ends it all, newest
-// first. A start that fails half-way undoes what it did.
+// [Start] loads the rules, opens the database, listens and starts the workers.
+// [Bridge.Reload] replaces the rules. [Bridge.Stop] stops everything, what was started last
+// first. A start that fails undoes what it did.
 package bridge
 
 import (
@@ -29,8 +29,7 @@ import (
 type Options struct {
 	Settings
 
-	// Rules reads the rules as they are now, at the start and for each reload.
-	// Required.
+	// Rules reads the rules, at the start and for each reload. Required.
 	Rules func() (*mapping.Ruleset, []mapping.Fault, error)
 	// Source resolves the secrets of a source; nil means ResolveSource.
 	Source func(*mapping.Source) (*handlers.Source, error)
@@ -38,14 +37,14 @@ type Options struct {
 	Service func(*mapping.Target) (trigger.Service, error)
 
 	Logger         *slog.Logger         // required
-	LogLevel       *slog.LevelVar       // of Logger, for the admin API to change; nil if it cannot be
-	LogDropped     func() int64         // lines that Logger lost; nil for none
+	LogLevel       *slog.LevelVar       // of Logger, for the admin API; nil if it cannot be changed
+	LogDropped     func() int64         // lines that Logger has lost; nil if it loses none
 	TracerProvider trace.TracerProvider // nil for no traces
 
 	Version, Revision string // for build_info
 }
 
-// Bridge runs until Stop.
+// Bridge is a running bridge.
 type Bridge struct {
 	o   Options
 	log *slog.Logger
@@ -54,11 +53,11 @@ type Bridge struct {
 	handlers *handlers.Server
 
 	reload  sync.Mutex
-	serving *loaded // nil until the first rules; under reload
+	serving *loaded // in use; nil before the first rules; guarded by reload
 
 	phase  atomic.Int32 // starting, running or stopping
 	failed chan error
-	stop   []func(context.Context) error // newest last
+	stop   []func(context.Context) error // the steps of Stop, last one first
 	loops  sync.WaitGroup
 
 	public, admin *listener
@@ -70,9 +69,9 @@ const (
 	stopping
 )
 
-// Start starts a bridge. It returns when both listeners answer and builds are
-// worked; the context bounds the start alone. What is wrong with the rules, the
-// secrets, the database or the addresses is its error.
+// Start starts a bridge. It returns when both listeners answer and the workers run. ctx is
+// for the start alone. The error says what is wrong with the rules, the secrets, the
+// database or the addresses.
 func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 	switch {
 	case o.Rules == nil:
@@ -113,7 +112,7 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 	registry := prometheus.NewRegistry()
 	promauto.With(registry).NewCounterFunc(prometheus.CounterOpts{
 		Name: "buildbridge_log_lines_dropped_total",
-		Help: "Lines of the log that were not written, because whoever reads it stood still or was gone.",
+		Help: "Log lines that were not written, because nobody read the log fast enough.",
 	}, func() float64 { return float64(o.LogDropped()) })
 	b.trigger, err = trigger.New(trigger.Options{
 		Settings:       o.Trigger,
@@ -139,7 +138,7 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 		return nil, err
 	}
 	b.reload.Lock()
-	b.apply(next) //nolint:contextcheck // what it starts to work lives as long as the bridge
+	b.apply(next) //nolint:contextcheck // the queues it starts live as long as the bridge
 	b.reload.Unlock()
 
 	if b.admin, err = b.listen(ctx, "admin", "--admin-listen", o.AdminListen, o.AdminTLS); err != nil {
@@ -153,13 +152,13 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 	}
 	b.later(b.serve(b.admin, b.handlers.Admin()))
 
-	// The workers live until Stop, not until the start is over.
+	// The workers live until Stop, longer than ctx.
 	if err := b.trigger.Start(context.WithoutCancel(ctx)); err != nil {
 		return nil, err
 	}
 	shutPublic := b.serve(b.public, b.handlers.Public())
 	b.later(func(ctx context.Context) error {
-		// At once: what strangers still send takes no time from calls of RunJob.
+		// Both at the same time: deliveries that are still arriving take no time from RunJob calls.
 		shut := make(chan error, 1)
 		go func() {
 			ctx, cancel := context.WithTimeout(ctx, bodyGrace)
@@ -184,7 +183,7 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 	return b, nil
 }
 
-// databaseName is a database as logs may show it: its URL may hold a password.
+// databaseName is the database for the log. A URL, which may contain a password, is cut.
 func databaseName(database string) string {
 	if scheme, isURL := store.Scheme(database); isURL {
 		return scheme + "://…"
@@ -192,24 +191,23 @@ func databaseName(database string) string {
 	return database
 }
 
-// bodyGrace is how long deliveries under way may take at a stop: as long as one is to
-// take whose body is all there. Bodies that arrive for longer are cut off.
+// bodyGrace is how long deliveries under way may take during a stop. That is enough for
+// those whose body has arrived; the others are cut off.
 const bodyGrace = 5 * time.Second
 
-// startGrace bounds the undoing of a start that failed.
+// startGrace is how long it may take to undo a start that failed.
 const startGrace = 5 * time.Second
 
-// Failed gets an error when a listener ends by itself.
+// Failed receives an error if a listener stops by itself.
 func (b *Bridge) Failed() <-chan error { return b.failed }
 
-// Stop ends the bridge within the grace period: it reports not to be ready, takes
-// no more deliveries and begins no more calls, lets those under way finish, and
-// closes the database. Deliveries have bodyGrace of it, calls all of it. Calls that
-// do not finish in time are cut; what became of them is looked for at the next
-// start. ctx is for its values alone.
+// Stop stops the bridge within the grace period. The bridge is not ready any more, takes no
+// deliveries and begins no calls. Deliveries under way may take bodyGrace, and calls the
+// whole period. Calls that do not end in time are cut, and reconciled after the next start.
+// At the end the database is closed. Stop uses the values of ctx, not its deadline.
 func (b *Bridge) Stop(ctx context.Context, grace time.Duration) error {
 	b.phase.Store(stopping)
-	// The last fifth is for cutting what did not finish.
+	// The last fifth is for cutting calls.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace*4/5)
 	defer cancel()
 	var errs []error
@@ -228,18 +226,18 @@ func (b *Bridge) Stop(ctx context.Context, grace time.Duration) error {
 	return errors.Join(errs...)
 }
 
-// later adds a step to what Stop does.
+// later adds a step to Stop.
 func (b *Bridge) later(step func(context.Context) error) { b.stop = append(b.stop, step) }
 
 func (b *Bridge) stopTrigger(ctx context.Context) error {
 	err := b.trigger.Stop(ctx)
 	if ctx.Err() != nil {
-		b.log.LogAttrs(ctx, slog.LevelWarn, "calls were cut at the end of the grace period, and will be looked for at the next start")
+		b.log.LogAttrs(ctx, slog.LevelWarn, "calls were cut at the end of the grace period, and are reconciled after the next start")
 	}
 	return err
 }
 
-// ready says why deliveries should go elsewhere, nil if they need not.
+// ready returns why the bridge should get no deliveries, or nil.
 func (b *Bridge) ready(ctx context.Context) error {
 	switch b.phase.Load() {
 	case starting:

@@ -14,19 +14,18 @@ import (
 	"buildbridge/handlers"
 )
 
-// listener is an address that is listened on, and how its connections are spoken
-// to.
+// listener is an open address.
 type listener struct {
 	net.Listener
 	name string
 	tls  *tls.Config // nil for HTTP
 }
 
-// PublicURL is where webhooks are taken: http://host:port, with the port that 0
-// became, or https.
+// PublicURL is the address for code hosts, http://host:port or https. It has the port that
+// was taken for port 0.
 func (b *Bridge) PublicURL() string { return b.public.url() }
 
-// AdminURL is where health and metrics are.
+// AdminURL is the address of health, metrics and the admin API.
 func (b *Bridge) AdminURL() string { return b.admin.url() }
 
 func (l *listener) url() string {
@@ -36,8 +35,8 @@ func (l *listener) url() string {
 	return "http://" + l.Addr().String()
 }
 
-// listen listens until Stop, on the address that a flag has. Connections beyond the limit wait in the system's
-// queue until others are closed.
+// listen opens the address of a flag until Stop. Connections beyond the limit wait in the
+// queue of the operating system until others are closed.
 func (b *Bridge) listen(ctx context.Context, name, flag, address string, files certificate.Files) (*listener, error) {
 	l := &listener{name: name}
 	var err error
@@ -63,8 +62,8 @@ func (b *Bridge) listen(ctx context.Context, name, flag, address string, files c
 	return l, nil
 }
 
-// serve answers on a listener until it is shut. To shut it lets calls under way finish
-// until ctx ends.
+// serve answers requests until shut is called. That waits for requests under way, at most
+// until its ctx ends.
 func (b *Bridge) serve(l *listener, handler http.Handler) (shut func(ctx context.Context) error) {
 	server := handlers.NewHTTPServer(handler, b.log)
 	server.TLSConfig = l.tls
@@ -82,7 +81,7 @@ func (b *Bridge) serve(l *listener, handler http.Handler) (shut func(ctx context
 	return func(ctx context.Context) error {
 		err := server.Shutdown(ctx)
 		if errors.Is(err, context.DeadlineExceeded) {
-			err = server.Close() // nothing was acknowledged to whoever is cut off
+			err = server.Close() // whoever is cut off was not answered
 		}
 		if err != nil {
 			return fmt.Errorf("%s listener: %w", l.name, err)

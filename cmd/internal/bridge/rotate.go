@@ -11,13 +11,12 @@ import (
 	"buildbridge/mapping"
 )
 
-// rotateInterval is how often the files that hold secrets of sources are read.
-// They are read rather than looked at: they are short, and how they are replaced
-// (written, renamed, mounted anew, behind a symlink) does not matter then.
+// rotateInterval is how often the files with secrets of sources are read. They are short,
+// so they are read each time, however they are replaced.
 const rotateInterval = 2 * time.Second
 
-// watchSecrets takes up secrets of sources that change in their files, until
-// Stop. Those of targets are read for each call.
+// watchSecrets applies changes of the files with secrets of sources, until Stop. Secrets of
+// targets are read for each call.
 func (b *Bridge) watchSecrets(ctx context.Context) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	b.later(func(context.Context) error {
@@ -27,7 +26,7 @@ func (b *Bridge) watchSecrets(ctx context.Context) {
 	b.loops.Go(func() {
 		ticker := time.NewTicker(rotateInterval)
 		defer ticker.Stop()
-		faults := map[string]string{} // of sources, as they were told
+		faults := map[string]string{} // that are logged already, by source
 		for {
 			select {
 			case <-ticker.C:
@@ -39,8 +38,8 @@ func (b *Bridge) watchSecrets(ctx context.Context) {
 	})
 }
 
-// rotate reads the secrets in files anew. A source whose secrets cannot be read
-// keeps those it has; that is told once.
+// rotate reads the secrets in files again. A source whose secrets cannot be read keeps the
+// old ones; that is logged once.
 func (b *Bridge) rotate(ctx context.Context, faults map[string]string) {
 	b.reload.Lock()
 	defer b.reload.Unlock()
@@ -54,7 +53,7 @@ func (b *Bridge) rotate(ctx context.Context, faults map[string]string) {
 		switch {
 		case err != nil && faults[s.Name] != err.Error():
 			faults[s.Name] = err.Error()
-			b.log.LogAttrs(ctx, slog.LevelError, "secrets cannot be read, the old ones serve on",
+			b.log.LogAttrs(ctx, slog.LevelError, "secrets cannot be read, the old ones stay in use",
 				slog.String("source", s.Name), slog.String("error", err.Error()))
 		case err == nil:
 			delete(faults, s.Name)
@@ -73,7 +72,7 @@ func (b *Bridge) rotate(ctx context.Context, faults map[string]string) {
 	b.log.LogAttrs(ctx, slog.LevelInfo, "secrets changed", slog.Any("sources", changed))
 }
 
-// inFiles tells whether a secret of a source is in a file.
+// inFiles reports whether a secret of a source is in a file.
 func inFiles(s *mapping.Source) bool {
 	file := func(ref mapping.SecretRef) bool { return ref.File != "" }
 	return slices.ContainsFunc(s.Secrets, file) || slices.ContainsFunc(s.SigningTokens, file) ||

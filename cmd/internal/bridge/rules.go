@@ -14,16 +14,15 @@ import (
 	"buildbridge/trigger"
 )
 
-// loaded is one set of rules with all it takes to serve it.
+// loaded is a set of rules with its sources and targets.
 type loaded struct {
 	rules   *mapping.Ruleset
 	sources map[string]*handlers.Source
 	targets []trigger.Target
 }
 
-// load reads the rules and resolves what they refer to. Nothing of the bridge
-// changes. Targets that are as before keep their clients, and so their tokens and
-// connections.
+// load reads the rules and resolves what they refer to. It does not change the bridge.
+// Targets that have not changed keep their clients, with their tokens and connections.
 func (b *Bridge) load(ctx context.Context) (*loaded, error) {
 	rules, warnings, err := b.o.Rules()
 	if err != nil {
@@ -40,7 +39,7 @@ func (b *Bridge) load(ctx context.Context) (*loaded, error) {
 		next.sources[s.Name] = source
 		warn(ctx, b.log, "source", s.Name, source.Doubts)
 		if source.Keys.Insecure {
-			b.log.LogAttrs(ctx, slog.LevelWarn, "source takes deliveries from anybody, as the rules say", slog.String("source", s.Name))
+			b.log.LogAttrs(ctx, slog.LevelWarn, "source is insecure: it accepts deliveries from anybody", slog.String("source", s.Name))
 		}
 	}
 	for _, t := range rules.Targets() {
@@ -64,8 +63,8 @@ func (b *Bridge) load(ctx context.Context) (*loaded, error) {
 	return next, nil
 }
 
-// apply serves by what was loaded from now on: the targets first, so that no
-// build is decided for one that nobody knows yet.
+// apply puts what was loaded into use. The targets come first, so that no build is decided
+// for a target that the trigger does not know yet.
 func (b *Bridge) apply(next *loaded) {
 	b.trigger.SetRules(next.targets, slices.Collect(next.rules.Jobs()))
 	b.handlers.Swap(&handlers.State{Rules: next.rules, Sources: next.sources})
@@ -79,9 +78,8 @@ func (b *Bridge) apply(next *loaded) {
 	b.serving = next
 }
 
-// Reload reads the rules and the secrets of the sources anew. Whatever is wrong
-// with them is logged, and what was served before is served on. Calls wait for
-// each other.
+// Reload reads the rules and the secrets of the sources again. If anything is wrong with
+// them, it is logged, and the old ones stay in use. It is safe for concurrent use.
 func (b *Bridge) Reload(ctx context.Context) {
 	b.reload.Lock()
 	defer b.reload.Unlock()
@@ -94,18 +92,18 @@ func (b *Bridge) Reload(ctx context.Context) {
 			}
 			b.log.LogAttrs(ctx, slog.LevelError, "rules: fault", attrs...)
 		}
-		b.log.LogAttrs(ctx, slog.LevelError, "rules not reloaded, the old ones serve on", slog.Int("rules", b.serving.rules.Len()))
+		b.log.LogAttrs(ctx, slog.LevelError, "rules not reloaded, the old ones stay in use", slog.Int("rules", b.serving.rules.Len()))
 		b.handlers.ReloadFailed()
 		return
 	}
 	before := b.serving
-	b.apply(next) //nolint:contextcheck // what it starts to work lives as long as the bridge
+	b.apply(next) //nolint:contextcheck // the queues it starts live as long as the bridge
 	b.log.LogAttrs(ctx, slog.LevelInfo, "rules reloaded", next.attrs()...)
 	b.warnOfLoss(ctx, before, next)
 }
 
-// warnOfLoss says that a source, a target, or most rules are gone: a file may be there
-// only in part.
+// warnOfLoss logs that a source, a target, or most rules are gone: a file may be
+// incomplete.
 func (b *Bridge) warnOfLoss(ctx context.Context, before, now *loaded) {
 	rules := gone(before.rules.RuleNames(), now.rules.RuleNames())
 	sources := gone(slices.Sorted(maps.Keys(before.sources)), slices.Sorted(maps.Keys(now.sources)))
@@ -125,13 +123,13 @@ func (b *Bridge) warnOfLoss(ctx context.Context, before, now *loaded) {
 			attrs = append(attrs, slog.Any(lost.key, lost.names))
 		}
 	}
-	b.log.LogAttrs(ctx, slog.LevelWarn, "rules reloaded, and much is gone: is every file there, and whole?", attrs...)
+	b.log.LogAttrs(ctx, slog.LevelWarn, "rules reloaded, and much is gone: is every file there, and complete?", attrs...)
 }
 
-// maxGoneNames is how many names a warning has.
+// maxGoneNames is how many names a warning lists.
 const maxGoneNames = 20
 
-// gone gives the names that are there no more.
+// gone returns the names that are in before and not in now.
 func gone(before, now []string) []string {
 	there := make(map[string]bool, len(now))
 	for _, name := range now {
@@ -140,7 +138,7 @@ func gone(before, now []string) []string {
 	return slices.DeleteFunc(slices.Clone(before), func(name string) bool { return there[name] })
 }
 
-// parts takes apart what was found at once.
+// parts splits an error into the faults and errors that it joins.
 func parts(err error) []error {
 	if faults, ok := errors.AsType[mapping.Faults](err); ok {
 		errs := make([]error, len(faults))
@@ -154,8 +152,8 @@ func parts(err error) []error {
 		return []error{err}
 	}
 	var errs []error
-	for _, each := range joined.Unwrap() {
-		errs = append(errs, parts(each)...)
+	for _, part := range joined.Unwrap() {
+		errs = append(errs, parts(part)...)
 	}
 	return errs
 }
@@ -173,7 +171,7 @@ func faultAttrs(f mapping.Fault) []slog.Attr {
 	return attrs
 }
 
-// target finds a target by its name. Nothing is loaded at first.
+// target finds a target by its name. l is nil before the first rules.
 func (l *loaded) target(name string) (trigger.Target, bool) {
 	if l == nil {
 		return trigger.Target{}, false
@@ -185,7 +183,7 @@ func (l *loaded) target(name string) (trigger.Target, bool) {
 	return l.targets[i], true
 }
 
-// attrs say what is served: how many rules, and for whom.
+// attrs are the number of rules, the webhooks and the targets, for the log.
 func (l *loaded) attrs() []slog.Attr {
 	webhooks := make([]string, 0, len(l.sources))
 	for name := range l.sources {
@@ -203,7 +201,7 @@ func (l *loaded) targetNames() []string {
 	return names
 }
 
-// closeIdle closes the idle connections of a client that is not used any more.
+// closeIdle closes the idle connections of a client that is no longer used.
 func closeIdle(service trigger.Service) {
 	if c, ok := service.(interface{ Close() }); ok {
 		c.Close()

@@ -12,8 +12,8 @@ import (
 	"buildbridge/mapping"
 )
 
-// ResolveSource reads the secrets of a source as they are now. The error tells
-// of all that are missing, each with its place in the rules.
+// ResolveSource reads the secrets of a source. The error names all that are missing, each
+// with its field.
 func ResolveSource(s *mapping.Source) (*handlers.Source, error) {
 	r := resolver{place: fmt.Sprintf("source %q", s.Name)}
 	resolved := &handlers.Source{Source: *s, Keys: codehost.Keys{
@@ -42,12 +42,11 @@ func ResolveSource(s *mapping.Source) (*handlers.Source, error) {
 	return resolved, nil
 }
 
-// resolver resolves the secrets of one source or target and collects what is
-// wrong with them.
+// resolver resolves the secrets of one source or target and collects the errors.
 type resolver struct {
 	place  string
 	errs   []error
-	doubts []string // what secret.Read says, with the field
+	doubts []string // the warnings of secret.Read, with the field
 }
 
 func (r *resolver) resolve(field string, ref *mapping.SecretRef) mapping.Secret {
@@ -68,7 +67,7 @@ func (r *resolver) note(field string, err error) {
 	}
 }
 
-// warn logs doubts about the secrets of a source or target.
+// warn logs warnings about the secrets of a source or target.
 func warn(ctx context.Context, log *slog.Logger, kind, name string, doubts []string) {
 	for _, doubt := range doubts {
 		log.LogAttrs(ctx, slog.LevelWarn, "secrets: warning", slog.String(kind, name), slog.String("error", doubt))

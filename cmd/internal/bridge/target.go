@@ -9,9 +9,9 @@ import (
 	"buildbridge/trigger/codearts"
 )
 
-// NewClient makes the client of a target, after checking that its secrets are
-// there; the doubts are what is odd about them. The client reads them anew for each
-// call. No call is made here. log may be nil.
+// NewClient makes the client of a target, after checking that its secrets can be read. The
+// doubts are warnings about them. The client reads them again for each call. NewClient
+// makes no call. log may be nil.
 func NewClient(t *mapping.Target, log *slog.Logger) (_ *codearts.Client, doubts []string, err error) {
 	r := resolver{place: fmt.Sprintf("target %q", t.Name)}
 	c := t.Credentials
@@ -41,7 +41,7 @@ func NewClient(t *mapping.Target, log *slog.Logger) (_ *codearts.Client, doubts 
 	return client, r.doubts, nil
 }
 
-// Endpoint is the address that a target's calls go to.
+// Endpoint is the address of a target's API.
 func Endpoint(t *mapping.Target) string {
 	if t.Endpoint != "" {
 		return t.Endpoint
@@ -78,7 +78,7 @@ func credentialsOf(t *mapping.Target, log *slog.Logger) (codearts.Credentials, e
 	return nil, fmt.Errorf("none are configured")
 }
 
-// now gives a secret as it is at each call; nil where none is configured.
+// now returns a function that reads a secret for each call; nil if none is configured.
 func now(ref *mapping.SecretRef) codearts.SecretFunc {
 	if ref == nil {
 		return nil

@@ -19,25 +19,27 @@ import (
 	"buildbridge/mapping"
 )
 
-// adminFlags say which bridge is asked, and by what right.
+// adminFlags say which bridge to ask, and with which token.
 type adminFlags struct {
-	Admin      string `group:"admin" default:"http://127.0.0.1:8081" env:"BUILDBRIDGE_ADMIN" placeholder:"URL" help:"Admin listener of the bridge."`
-	AdminToken string `group:"admin" env:"BUILDBRIDGE_ADMIN_TOKEN" placeholder:"env:NAME|file:PATH" help:"Where its token is. Default: for a bridge on this machine, the file that serve made beside its database."`
-	Database   string `group:"admin" default:"buildbridge.db" env:"BUILDBRIDGE_DATABASE" placeholder:"PATH" help:"The bridge's database, to find that file."`
+	Admin      string `group:"admin" default:"http://127.0.0.1:8081" env:"BUILDBRIDGE_ADMIN" placeholder:"URL" help:"Admin listener."`
+	AdminToken string `group:"admin" env:"BUILDBRIDGE_ADMIN_TOKEN" placeholder:"env:NAME|file:PATH" help:"Token for it."`
+	Database   string `group:"admin" default:"buildbridge.db" env:"BUILDBRIDGE_DATABASE" placeholder:"PATH" help:"Database of the bridge."`
 	JSON       bool   `name:"json" help:"Print the API's JSON."`
 }
 
-const adminHelp = `It asks the admin API of a bridge that runs. On this machine, reading needs no token unless serve was given one; replaying needs the token that serve made beside its database, or was given.`
+const adminHelp = `Asks the admin API of a running bridge. On the bridge's own machine, reading needs no token unless serve was given
+one. Replaying needs a token: the one that serve was given, or the one in the file that it made beside its database, which is used
+if --admin-token is not given.`
 
 // client asks an admin API.
 type client struct {
 	base  string
 	token mapping.Secret
-	tried string // where the token was looked for
+	tried string // which token was sent, for error messages
 	http  *http.Client
 }
 
-// askTimeout is longer than the bridge works for one request.
+// askTimeout is longer than the bridge may take for one request.
 const askTimeout = time.Minute
 
 func (f *adminFlags) client() (*client, error) {
@@ -65,7 +67,7 @@ func (f *adminFlags) client() (*client, error) {
 	}
 	c.tried = "none was sent: --admin-token says where it is"
 	file := bridge.AdminTokenFile(f.Database)
-	if file == "" || !isLoopback(u.Hostname()) { // a token is for the machine it is on
+	if file == "" || !isLoopback(u.Hostname()) { // the token in the file is for a bridge on this machine
 		return c, nil
 	}
 	token, err := bridge.AdminToken(mapping.SecretRef{File: file})
@@ -85,12 +87,11 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// maxAnswer bounds what is read of an answer, in bytes: the largest body of a
-// delivery, and some.
+// maxAnswer is how many bytes of an answer are read: more than the largest delivery has.
 const maxAnswer = 256 << 20
 
-// ask makes a request and decodes its answer. A filter that the bridge does not
-// take is a mistake of the command line.
+// ask makes a request and decodes the answer. If the bridge refuses a filter, the command
+// line is wrong.
 func (c *client) ask(ctx context.Context, method, path string, query url.Values, answer any) error {
 	address := c.base + path
 	if len(query) > 0 {
@@ -144,18 +145,18 @@ type listFlags struct {
 	All   bool `help:"Show all of them, whatever --limit is."`
 }
 
-// pages asks for a list, page by page. each takes one and says how many rows it
-// had, and the cursor of the next.
-func (f *listFlags) pages(each func(page url.Values) (rows int, next string, err error)) (more bool, err error) {
-	const most = 1000 // rows a page
+// pages asks for a list, page by page. fetch gets the parameters of a page, and returns how
+// many rows it had and the cursor of the next page.
+func (f *listFlags) pages(fetch func(page url.Values) (rows int, next string, err error)) (more bool, err error) {
+	const maxRows = 1000 // of a page
 	page := url.Values{}
 	for got := 0; ; {
-		size := most
+		size := maxRows
 		if !f.All {
-			size = min(most, f.Limit-got)
+			size = min(maxRows, f.Limit-got)
 		}
 		page.Set("limit", strconv.Itoa(size))
-		rows, next, err := each(page)
+		rows, next, err := fetch(page)
 		if err != nil || next == "" {
 			return false, err
 		}
@@ -166,8 +167,8 @@ func (f *listFlags) pages(each func(page url.Values) (rows int, next string, err
 	}
 }
 
-// parameters collects those of a query that are given: an empty one too, which the
-// bridge refuses. A variable of a script that is not set must not widen a filter.
+// parameters are the filters of a query that are given. An empty one is among them, so that
+// the bridge refuses it: an unset variable of a script must not widen the filter.
 type parameters url.Values
 
 func (p parameters) text(name string, value *string) {
@@ -182,8 +183,8 @@ func (p parameters) moment(name string, t time.Time) {
 	}
 }
 
-// with gives both together.
-func with(filter, page url.Values) url.Values {
+// merge returns the parameters of both.
+func merge(filter, page url.Values) url.Values {
 	all := url.Values{}
 	for _, values := range []url.Values{filter, page} {
 		for name := range values {

@@ -21,20 +21,20 @@ import (
 
 type buildsCommand struct {
 	List   buildsList   `cmd:"" help:"List builds, the newest first."`
-	Show   buildsShow   `cmd:"" help:"Show one with every attempt and its RunJob body."`
+	Show   buildsShow   `cmd:"" help:"Show a build with every attempt and its RunJob body."`
 	Replay buildsReplay `cmd:"" help:"Send stored builds again: some by id, or all that match."`
 }
 
-// buildFilter says which builds.
+// buildFilter selects builds.
 type buildFilter struct {
 	State      *string   `group:"filter" placeholder:"STATE" help:"waiting, calling, unknown, started, dead, superseded or dry_run."`
-	Rule       *string   `group:"filter" placeholder:"NAME" help:"Of this rule."`
-	Target     *string   `group:"filter" placeholder:"NAME" help:"Of this target."`
-	JobID      *string   `group:"filter" placeholder:"ID" help:"Of this job."`
-	Repository *string   `group:"filter" placeholder:"NAME" help:"Of this repository, such as acme/shop."`
-	Ref        *string   `group:"filter" placeholder:"REF" help:"Of this branch or tag; in full, such as refs/heads/main, of no other."`
-	Delivery   *string   `group:"filter" placeholder:"ID" help:"Of this delivery."`
-	Since      time.Time `group:"filter" help:"Received since then: how long ago (90m, 7d), or a time (RFC 3339, or a day)."`
+	Rule       *string   `group:"filter" placeholder:"NAME" help:"Of the rule NAME."`
+	Target     *string   `group:"filter" placeholder:"NAME" help:"Of the target NAME."`
+	JobID      *string   `group:"filter" placeholder:"ID" help:"Of the job ID."`
+	Repository *string   `group:"filter" placeholder:"NAME" help:"Of the repository NAME, such as acme/shop."`
+	Ref        *string   `group:"filter" placeholder:"REF" help:"Of this branch or tag; refs/heads/main is the branch only."`
+	Delivery   *string   `group:"filter" placeholder:"ID" help:"Of the delivery ID."`
+	Since      time.Time `group:"filter" help:"Received since then: how long ago (90m, 7d), a time (RFC 3339) or a day."`
 	Until      time.Time `group:"filter" help:"Received before then."`
 }
 
@@ -58,10 +58,9 @@ type buildsList struct {
 	listFlags   `embed:""`
 	buildFilter `embed:""`
 
-	ReplayOf *string `group:"filter" placeholder:"ID" help:"Replays of this build."`
+	ReplayOf *string `group:"filter" placeholder:"ID" help:"Replays of the build ID."`
 }
 
-// Help implements kong.HelpProvider.
 func (buildsList) Help() string {
 	return adminHelp + `
 
@@ -85,7 +84,7 @@ func (c *buildsList) Run(ctx context.Context, env *Environment) error {
 	t := newBuildTable(env.Stdout)
 	more, err := c.pages(func(page url.Values) (int, string, error) {
 		var got admin.BuildPage
-		if err := api.ask(ctx, http.MethodGet, "/builds", with(filter, page), &got); err != nil {
+		if err := api.ask(ctx, http.MethodGet, "/builds", merge(filter, page), &got); err != nil {
 			return 0, "", err
 		}
 		all.Next = got.Next
@@ -108,7 +107,8 @@ func (c *buildsList) Run(ctx context.Context, env *Environment) error {
 	return nil
 }
 
-// afterTable says that there is nothing, or more. Only rows are for other programs.
+// afterTable writes to standard error that there are no rows, or more rows: standard output
+// is for rows.
 func (e *Environment) afterTable(t *table, more bool, what string) {
 	switch {
 	case t.rows == 0:
@@ -118,7 +118,7 @@ func (e *Environment) afterTable(t *table, more bool, what string) {
 	}
 }
 
-// complain writes a line for people beside the output.
+// complain writes a line to standard error.
 func (e *Environment) complain(line string) {
 	_, _ = fmt.Fprintln(e.Stderr, line)
 }
@@ -137,7 +137,8 @@ func (t buildTable) build(b *admin.Build) {
 	if b.SupersededBy != "" {
 		reason = "by " + b.SupersededBy
 	}
-	t.row(local(b.ReceivedAt), b.ID, string(b.State), b.Rule, b.Target, b.Repository, shortRef(b.Ref), t.commit(b.Commit), b.BuildNumber, reason)
+	t.row(local(b.ReceivedAt), b.ID, string(b.State), b.Rule, b.Target, b.Repository,
+		shortRef(b.Ref), t.commit(b.Commit), b.BuildNumber, reason)
 }
 
 type buildsShow struct {
@@ -146,7 +147,6 @@ type buildsShow struct {
 	ID string `arg:"" name:"id" help:"Id of the build."`
 }
 
-// Help implements kong.HelpProvider.
 func (buildsShow) Help() string {
 	return adminHelp + `
 
@@ -203,7 +203,8 @@ func (c *buildsShow) Run(ctx context.Context, env *Environment) error {
 		env.printf("\n")
 		attempts := newTable(env.Stdout, "AT", "TOOK", "WHAT", "THEN", "ERROR")
 		for _, a := range b.Log {
-			attempts.row(local(a.At), time.Duration(a.Duration*float64(time.Millisecond)).Round(time.Millisecond).String(), what(a), string(a.Outcome), a.Error)
+			took := time.Duration(a.Duration * float64(time.Millisecond)).Round(time.Millisecond)
+			attempts.row(local(a.At), took.String(), what(a), string(a.Outcome), a.Error)
 		}
 		if err := attempts.flush(); err != nil {
 			return err
@@ -216,14 +217,14 @@ func (c *buildsShow) Run(ctx context.Context, env *Environment) error {
 	return nil
 }
 
-// next says when a build is looked at next that waits for that, and for what: nothing
-// if it does not wait.
+// next is a field that says when a waiting build is called, or searched for, next. It is
+// empty for a build that does not wait.
 func next(b *admin.Build, now time.Time) (name, when string) {
 	if b.DueAt.IsZero() {
 		return "", ""
 	}
 	name, when = "next try", local(b.DueAt)
-	if b.State != store.Waiting { // of what became of its call
+	if b.State != store.Waiting {
 		name = "next search"
 	}
 	in := b.DueAt.Sub(now).Round(time.Second)
@@ -256,11 +257,16 @@ type buildsReplay struct {
 	ID []string `arg:"" optional:"" name:"id" help:"Ids of builds."`
 }
 
-// Help implements kong.HelpProvider.
 func (buildsReplay) Help() string {
 	return adminHelp + `
 
-Sends the stored RunJob bodies again, as builds of their own. By id, a build is replayed as often as you ask, one replay after the other. By filter, it is every build that matches, the dead ones if no --state is given, and was not replayed with success since: it says how many they are and asks, or needs --yes where there is no terminal. "buildbridge deliveries replay" decides by today's rules instead. The exit code is 1 if one of them could not be replayed.
+Sends the stored RunJob bodies again, as new builds. "buildbridge deliveries replay" decides by the current rules instead.
+
+By id, a build is replayed as often as you ask, one replay after the other. By filter, every build is replayed that matches and
+has no successful replay since; without --state, the dead ones. The command says how many builds these are and asks; without a
+terminal it needs --yes.
+
+The exit code is 1 if one of them could not be replayed.
 
 Examples:
 
@@ -274,11 +280,11 @@ func (c *buildsReplay) Run(ctx context.Context, env *Environment) error {
 	filter := c.values()
 	switch {
 	case len(c.ID) == 0 && len(filter) == 0:
-		return usageError("name builds by their ids, or a filter: --state dead is all that are dead")
+		return usageError("name builds by their ids or by a filter, such as --state dead")
 	case len(c.ID) > 0 && len(filter) > 0:
 		return usageError("name builds by their ids or by a filter, not both")
 	case len(filter) > 0 && !c.Yes && !isTerminal(env.Stdin):
-		return usageError("replaying all builds that match needs --yes where there is no terminal to ask: " + env.command("--yes"))
+		return usageError("replaying all builds that match needs --yes if there is no terminal to ask: " + env.command("--yes"))
 	}
 	api, err := c.client()
 	if err != nil {
@@ -296,7 +302,7 @@ func (c *buildsReplay) Run(ctx context.Context, env *Environment) error {
 		Error    string `json:"error,omitempty"`
 	}
 	all := make([]replayed, 0, len(c.ID))
-	err = each(env, c.JSON, "buildbridge builds replay: build", c.ID, func(id string) error {
+	err = forEach(env, c.JSON, "buildbridge builds replay: build", c.ID, func(id string) error {
 		var b admin.Build
 		err := api.ask(ctx, http.MethodPost, "/builds/"+url.PathEscape(id)+"/replay", nil, &b)
 		r := replayed{ID: b.ID, ReplayOf: id}
@@ -317,8 +323,8 @@ func (c *buildsReplay) Run(ctx context.Context, env *Environment) error {
 	return err
 }
 
-// sure tells how many builds match, and asks whether they are to be replayed. There
-// is nothing to ask where there are none.
+// sure prints how many builds match, and asks whether to replay them. It does not ask if
+// there are none.
 func (c *buildsReplay) sure(ctx context.Context, env *Environment, api *client, filter url.Values) (bool, error) {
 	if c.Yes {
 		return true, nil
@@ -345,7 +351,7 @@ func (c *buildsReplay) matching(ctx context.Context, env *Environment, api *clie
 	var failed error
 	for page := (url.Values{}); ; page.Set("after", all.Next) {
 		var got admin.BuildReplays
-		if failed = api.ask(ctx, http.MethodPost, "/builds/replay", with(filter, page), &got); failed != nil {
+		if failed = api.ask(ctx, http.MethodPost, "/builds/replay", merge(filter, page), &got); failed != nil {
 			if wrong, ok := errors.AsType[usageError](failed); ok {
 				return wrong
 			}

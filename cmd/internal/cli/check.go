@@ -13,12 +13,12 @@ import (
 type checkCommand struct {
 	Rules  []string `env:"BUILDBRIDGE_RULES" placeholder:"PATH" help:"Rules file or directory; can be repeated. Default: rules.yaml here."`
 	JSON   bool     `name:"json" help:"Print JSON."`
-	Online bool     `help:"Also resolve the secrets, and ask each target whether its credentials hold and its jobs exist. Starts no build."`
+	Online bool     `help:"Also read the secrets, and ask each target about its credentials and jobs. Starts no build."`
 }
 
-// Help implements kong.HelpProvider.
 func (checkCommand) Help() string {
-	return `Prints every fault of every file as file:line:column, and warnings about rules that cannot mean what they say. No secret is read, unless --online is given. A warning is not a failure: the exit code is 0.
+	return `Prints every fault of every file as file:line:column, and warnings about rules that are probably not meant so. Secrets are
+read only with --online. A warning is not a failure: the exit code is 0.
 
 Examples:
 
@@ -32,12 +32,12 @@ type report struct {
 	OK       bool            `json:"ok"`
 	Faults   []mapping.Fault `json:"faults"`
 	Warnings []mapping.Fault `json:"warnings"`
-	*counts                  // nil where there are faults: what they hide is not known
+	*counts                  // nil if there are faults, which may hide some
 
 	Online []finding `json:"online,omitempty"`
 }
 
-// counts is how much there is of what the rules define.
+// counts is how many rules, sources and targets there are.
 type counts struct {
 	Rules   int `json:"rules"`
 	Sources int `json:"sources"`
@@ -89,8 +89,7 @@ func (c *checkCommand) Run(ctx context.Context, env *Environment) error {
 	return nil
 }
 
-// warning is a fault that says in its line that it is only a warning, where
-// compilers say so.
+// warning is a fault in a line that calls it a warning, as compilers do.
 func warning(f mapping.Fault) string {
 	place := fmt.Sprintf("%s:%d:%d: ", f.File, f.Line, f.Column)
 	return place + "warning: " + strings.TrimPrefix(f.Error(), place)

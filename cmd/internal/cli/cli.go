@@ -1,5 +1,5 @@
-// Package cli is the command line: one file a command, and [Run], which reads the
-// arguments and gives the exit code.
+// Package cli is the command line: a file for each command, and [Run], which parses the
+// arguments and returns the exit code.
 package cli
 
 import (
@@ -22,24 +22,23 @@ const (
 	exitUsage  = 2 // the command line is wrong
 )
 
-// Environment is what a command gets of the world around it.
+// Environment is what a command gets from the process.
 type Environment struct {
 	Stdin  io.Reader
 	Stdout io.Writer
 	Stderr io.Writer
 
-	Version, Revision string // set when built, "" otherwise
+	Version, Revision string // set when a release is built, else ""
 
 	args []string // of the command line
 }
 
-// printf writes for people. Nobody is told when that does not work: there is
-// nobody left to tell.
+// printf writes to standard output. It ignores errors: there is nowhere to report them.
 func (e *Environment) printf(format string, args ...any) {
 	_, _ = fmt.Fprintf(e.Stdout, format, args...)
 }
 
-// command is the command line with one more argument, as a shell takes it.
+// command is the command line with one more argument, quoted for a shell.
 func (e *Environment) command(more string) string {
 	words := []string{"buildbridge"}
 	for _, arg := range append(slices.Clone(e.args), more) {
@@ -51,21 +50,21 @@ func (e *Environment) command(more string) string {
 	return printable(strings.Join(words, " "))
 }
 
-// plain is what a shell leaves as it is.
+// plain are the characters that need no quotes in a shell.
 const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./:=,@%+"
 
 // grammar is the whole command line.
 type grammar struct {
-	Demo      demoCommand      `cmd:"" group:"try" help:"Show the whole way of a push and a tag: no account, no set-up, no network."`
+	Demo      demoCommand      `cmd:"" group:"try" help:"Show what happens to a push and a tag: no account, no set-up, no network."`
 	Simulator simulatorCommand `cmd:"" group:"try" help:"Run a simulator of CodeArts Build."`
-	Check     checkCommand     `cmd:"" group:"rules" help:"Check rules files and print every fault with its place."`
-	Explain   explainCommand   `cmd:"" group:"rules" help:"Say what a saved delivery would build, and why not."`
-	Serve     serveCommand     `cmd:"" group:"run" help:"Take deliveries and start builds."`
+	Check     checkCommand     `cmd:"" group:"rules" help:"Check rules files and print every fault with file, line and column."`
+	Explain   explainCommand   `cmd:"" group:"rules" help:"Show what a saved delivery would build, and why not."`
+	Serve     serveCommand     `cmd:"" group:"run" help:"Accept deliveries and start builds."`
 	Version   versionCommand   `cmd:"" group:"run" help:"Print the version."`
 
-	Deliveries deliveriesCommand `cmd:"" group:"ask" help:"List, show and replay the deliveries of a bridge that runs."`
-	Builds     buildsCommand     `cmd:"" group:"ask" help:"List, show and replay the builds of a bridge that runs."`
-	LogLevel   logLevelCommand   `cmd:"" group:"ask" help:"Show how much it logs, or change that."`
+	Deliveries deliveriesCommand `cmd:"" group:"ask" help:"List, show and replay the deliveries of a running bridge."`
+	Builds     buildsCommand     `cmd:"" group:"ask" help:"List, show and replay the builds of a running bridge."`
+	LogLevel   logLevelCommand   `cmd:"" group:"ask" help:"Show or change the log level of a running bridge."`
 }
 
 const description = `buildbridge turns pushes and tags on a code host into builds of CodeArts Build.
@@ -74,13 +73,12 @@ Begin with: buildbridge demo
 
 Exit codes: 0 good, 1 the input or the start failed, 2 the command line is wrong.`
 
-// errReported means that everything was said already.
+// errReported means that the error has been printed.
 var errReported = errors.New("reported")
 
-// usageError is a command line that is wrong in a way that the parser cannot see.
+// usageError is an error in the command line that the parser cannot find.
 type usageError string
 
-// Error implements error.
 func (e usageError) Error() string { return string(e) }
 
 // newParser makes the parser of the command line. It calls helped after it has printed help.
@@ -177,7 +175,7 @@ func Run(ctx context.Context, args []string, env Environment) int {
 	return exitFailed
 }
 
-// withoutFlag says how rules are given where somebody gave them as an argument.
+// withoutFlag adds to the error, if rules were given as an argument, how to give them.
 func withoutFlag(command *kong.Command, err error) error {
 	path, unexpected := strings.CutPrefix(err.Error(), "unexpected argument ")
 	if !unexpected || !slices.ContainsFunc(command.Flags, func(f *kong.Flag) bool { return f.Name == "rules" }) {
@@ -191,15 +189,15 @@ func withoutFlag(command *kong.Command, err error) error {
 
 func usage(env *Environment, name string, err error) int {
 	text := err.Error()
-	if _, command, ok := strings.Cut(name, " "); ok { // the parser names it too, at times
+	if _, command, ok := strings.Cut(name, " "); ok { // some errors of the parser name it too
 		text = strings.TrimPrefix(text, command+": ")
 	}
-	_, _ = fmt.Fprintf(env.Stderr, "%s: %s\nRun \"%s --help\" for what it takes, with examples.\n", name, text, name)
+	_, _ = fmt.Fprintf(env.Stderr, "%s: %s\nRun \"%s --help\" for the flags and examples.\n", name, text, name)
 	return exitUsage
 }
 
-// rulesPaths are the paths to use where --rules is optional: those given, each
-// once, else rules.yaml in the current folder.
+// rulesPaths returns the paths for commands with an optional --rules: the given ones without
+// duplicates, else rules.yaml in the current folder.
 func rulesPaths(given []string) ([]string, error) {
 	var paths []string
 	for _, path := range given {

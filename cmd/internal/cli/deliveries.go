@@ -16,24 +16,23 @@ import (
 
 type deliveriesCommand struct {
 	List   deliveriesList   `cmd:"" help:"List deliveries, the newest first."`
-	Show   deliveriesShow   `cmd:"" help:"Show one: why it built nothing, or what it built."`
-	Replay deliveriesReplay `cmd:"" help:"Decide deliveries anew, by the rules as they are now."`
+	Show   deliveriesShow   `cmd:"" help:"Show a delivery: what it built, or why nothing."`
+	Replay deliveriesReplay `cmd:"" help:"Decide deliveries again, by the current rules."`
 }
 
 type deliveriesList struct {
 	adminFlags `embed:""`
 	listFlags  `embed:""`
 
-	Source     *string   `group:"filter" placeholder:"NAME" help:"Of this source."`
+	Source     *string   `group:"filter" placeholder:"NAME" help:"Of the source NAME."`
 	Outcome    *string   `group:"filter" placeholder:"OUTCOME" help:"accepted, ignored or duplicate."`
 	Reason     *string   `group:"filter" placeholder:"REASON" help:"Ignored because of ping, event, deleted, no_rule or no_match."`
-	Repository *string   `group:"filter" placeholder:"NAME" help:"Of this repository, such as acme/shop."`
-	Ref        *string   `group:"filter" placeholder:"REF" help:"Of this branch or tag; in full, such as refs/heads/main, of no other."`
-	Since      time.Time `group:"filter" help:"Received since then: how long ago (90m, 7d), or a time (RFC 3339, or a day)."`
+	Repository *string   `group:"filter" placeholder:"NAME" help:"Of the repository NAME, such as acme/shop."`
+	Ref        *string   `group:"filter" placeholder:"REF" help:"Of this branch or tag; refs/heads/main is the branch only."`
+	Since      time.Time `group:"filter" help:"Received since then: how long ago (90m, 7d), a time (RFC 3339) or a day."`
 	Until      time.Time `group:"filter" help:"Received before then."`
 }
 
-// Help implements kong.HelpProvider.
 func (deliveriesList) Help() string {
 	return adminHelp + `
 
@@ -64,7 +63,7 @@ func (c *deliveriesList) Run(ctx context.Context, env *Environment) error {
 	t.width = terminalWidth(env.Stdout)
 	more, err := c.pages(func(page url.Values) (int, string, error) {
 		var got admin.DeliveryPage
-		if err := api.ask(ctx, http.MethodGet, "/deliveries", with(filter, page), &got); err != nil {
+		if err := api.ask(ctx, http.MethodGet, "/deliveries", merge(filter, page), &got); err != nil {
 			return 0, "", err
 		}
 		all.Next = got.Next
@@ -97,7 +96,6 @@ type deliveriesShow struct {
 	ID string `arg:"" name:"id" help:"Id of the delivery."`
 }
 
-// Help implements kong.HelpProvider.
 func (deliveriesShow) Help() string {
 	return adminHelp + ` The body, without secrets, is in --json.
 
@@ -123,7 +121,8 @@ func (c *deliveriesShow) Run(ctx context.Context, env *Environment) error {
 	t.field("delivery", d.ID)
 	t.field("received", local(d.ReceivedAt))
 	t.field("error", d.Error)
-	t.field("source", d.Source+", "+d.Provider)
+	t.field("source", d.Source)
+	t.field("provider", d.Provider)
 	t.field("host's id", d.HostID)
 	t.field("event", d.Event)
 	t.field("repository", d.Repository)
@@ -132,7 +131,7 @@ func (c *deliveriesShow) Run(ctx context.Context, env *Environment) error {
 	t.field("outcome", outcome(string(d.Outcome), d.Reason, d.Of))
 	t.field("replay of", d.ReplayOf)
 	if len(d.Body) == 0 || string(d.Body) == "null" {
-		t.field("body", "not kept any more: this delivery cannot be replayed")
+		t.field("body", "no longer kept: this delivery cannot be replayed")
 	}
 	if err := t.flush(); err != nil {
 		return err
@@ -175,11 +174,13 @@ type deliveriesReplay struct {
 	ID []string `arg:"" name:"id" help:"Ids of deliveries."`
 }
 
-// Help implements kong.HelpProvider.
 func (deliveriesReplay) Help() string {
 	return adminHelp + `
 
-A replay is a delivery of its own, decided by the rules as they are now. Of two that are asked for at the same time one is a duplicate. "buildbridge builds replay" sends stored builds again instead, whatever the rules say now. The exit code is 1 if one of them could not be decided; that there was nothing to build is no failure.
+A replay is a new delivery, decided by the current rules. Of two replays at the same time, one is a duplicate. "buildbridge builds
+replay" sends stored builds again instead, whatever the rules say now.
+
+The exit code is 1 if one of them could not be decided. It is no failure if there was nothing to build.
 
 Example:
 
@@ -200,7 +201,7 @@ func (c *deliveriesReplay) Run(ctx context.Context, env *Environment) error {
 		return err
 	}
 	all := make([]replayedDelivery, 0, len(c.ID))
-	err = each(env, c.JSON, "buildbridge deliveries replay: delivery", c.ID, func(id string) error {
+	err = forEach(env, c.JSON, "buildbridge deliveries replay: delivery", c.ID, func(id string) error {
 		d := replayedDelivery{}
 		err := api.ask(ctx, http.MethodPost, "/deliveries/"+url.PathEscape(id)+"/replay", nil, &d)
 		if d.ReplayOf = id; err != nil {
@@ -210,7 +211,7 @@ func (c *deliveriesReplay) Run(ctx context.Context, env *Environment) error {
 		if err != nil || c.JSON {
 			return err
 		}
-		env.printf("delivery %s was decided anew as %s: %s\n", id, d.Delivery, outcome(d.Outcome, d.Reason, d.Of))
+		env.printf("delivery %s is replayed as %s: %s\n", id, d.Delivery, outcome(d.Outcome, d.Reason, d.Of))
 		for _, b := range d.Builds {
 			env.printf("  build %s of rule %q, job %s", b.ID, b.Rule, b.JobID)
 			if b.Reason != "" {
@@ -229,15 +230,15 @@ func (c *deliveriesReplay) Run(ctx context.Context, env *Environment) error {
 	return err
 }
 
-// each does something for every id, whatever became of the ones before. Without
-// JSON, which tells of them itself, errors are printed behind what is done to what.
-func each(env *Environment, json bool, what string, ids []string, do func(id string) error) error {
+// forEach calls do for every id, also after errors. It prints the errors behind the prefix
+// and the id, unless they are part of the JSON.
+func forEach(env *Environment, json bool, prefix string, ids []string, do func(id string) error) error {
 	var failed error
 	for _, id := range ids {
 		if err := do(id); err != nil {
 			failed = errReported
 			if !json {
-				env.complain(fmt.Sprintf("%s %s: %s", what, printable(id), strings.TrimSpace(err.Error())))
+				env.complain(fmt.Sprintf("%s %s: %s", prefix, printable(id), strings.TrimSpace(err.Error())))
 			}
 		}
 	}

@@ -10,9 +10,9 @@ type demoCommand struct {
 	Once bool `help:"End when the push and the tag are built, or after a minute without success."`
 }
 
-// Help implements kong.HelpProvider.
 func (demoCommand) Help() string {
-	return `Starts a simulator of CodeArts Build, a bridge with the sample rules and a temporary database, and sends it a signed push and a signed tag by HTTP. Every step is printed. Nothing leaves this machine, and nothing stays on it.
+	return `Starts a simulator of CodeArts Build, and a bridge with the sample rules and a temporary database, and sends it a signed
+push and a signed tag by HTTP. It prints every step, uses no other machine, and leaves no files.
 
 Examples:
 

@@ -17,16 +17,18 @@ import (
 
 type explainCommand struct {
 	Rules  []string `env:"BUILDBRIDGE_RULES" placeholder:"PATH" help:"Rules file or directory; can be repeated. Default: rules.yaml here."`
-	Source string   `required:"" placeholder:"NAME" help:"Name of the source, as in the rules: it says which code host the body is from."`
-	Header []string `short:"H" sep:"none" placeholder:"'NAME: VALUE'" help:"Header of the delivery; can be repeated. Without the one that names the event, it is guessed from the body; so is, without Content-Type, that payload=… is a form."`
-	All    bool     `help:"Say of every rule what it says, those of other repositories too."`
+	Source string   `required:"" placeholder:"NAME" help:"Source of the rules that the body is for."`
+	Header []string `short:"H" sep:"none" placeholder:"'NAME: VALUE'" help:"Header of the delivery; can be repeated."`
+	All    bool     `help:"Show all rules, those of other repositories too."`
 	JSON   bool     `name:"json" help:"Print JSON."`
 	Body   string   `arg:"" name:"body" help:"File with the body of the delivery, or - for standard input."`
 }
 
-// Help implements kong.HelpProvider.
 func (explainCommand) Help() string {
-	return `Says, for the body of a delivery that you saved: which events it holds, which of the rules that name the repository match and which clause of the others does not, and the RunJob bodies that would be sent. It needs no database, network, secret or signature.
+	return `Shows, for the saved body of a delivery: its events, which of the rules that name the repository match and which clause of the
+others does not, and the RunJob bodies that would be sent. It needs no database, network, secret or signature.
+
+The event is guessed from the body if no header names it. Without Content-Type, a body that begins with payload= is a form.
 
 Examples:
 
@@ -37,7 +39,7 @@ Examples:
 GitHub shows the bodies it sent under Settings, Webhooks, Recent Deliveries.`
 }
 
-// maxExplained bounds the body, in bytes: more than any source takes.
+// maxExplained is how large a body may be, in bytes: larger than any source allows.
 const maxExplained = 100 << 20
 
 // Run explains a body.
@@ -76,7 +78,7 @@ func (c *explainCommand) Run(env *Environment) error {
 	return err
 }
 
-// name is that of the body, for errors.
+// name is the name of the body, for errors.
 func (c *explainCommand) name() string {
 	if c.Body == "-" {
 		return "standard input"
@@ -104,7 +106,7 @@ func (c *explainCommand) read(stdin io.Reader) ([]byte, error) {
 	return body, nil
 }
 
-// headerName is what the name of a header may hold: RFC 9110, section 5.6.2.
+// headerName are the characters of header names: RFC 9110, section 5.6.2.
 const headerName = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~"
 
 func parseHeader(lines []string) (http.Header, error) {
@@ -124,13 +126,13 @@ func parseHeader(lines []string) (http.Header, error) {
 
 var missingHeader = regexp.MustCompile(`header (\S+) is missing$`)
 
-// hintEvent says what a body needs whose event could not be guessed.
+// hintEvent says which header to give if the event could not be guessed.
 func hintEvent(err error) string {
 	m := missingHeader.FindStringSubmatch(err.Error())
 	if m == nil {
 		return ""
 	}
-	return fmt.Sprintf(", and the body is neither a push nor a tag that can be recognised without it: give -H '%s: …'", m[1])
+	return fmt.Sprintf(", and without it the body is not recognised as a push or a tag: give -H '%s: …'", m[1])
 }
 
 func noSource(rules *mapping.Ruleset, name string) error {
@@ -147,8 +149,8 @@ func noSource(rules *mapping.Ruleset, name string) error {
 	return fmt.Errorf("no source %q: the rules have %s", name, strings.Join(names, ", "))
 }
 
-// inLines prints faults as they are, one a line, for editors to jump to; any
-// other error is returned.
+// inLines prints faults, one a line, so that editors can jump to them. It returns any other
+// error.
 func inLines(env *Environment, err error) error {
 	faults, ok := errors.AsType[mapping.Faults](err)
 	if !ok {

@@ -14,11 +14,10 @@ type logLevelCommand struct {
 	Level string `arg:"" optional:"" help:"debug, info, warn or error; without one, the level is shown."`
 }
 
-// Help implements kong.HelpProvider.
 func (logLevelCommand) Help() string {
 	return adminHelp + `
 
-The level holds until the next start, for the one process that is asked.
+The new level is for one process, until it stops.
 
 Examples:
 

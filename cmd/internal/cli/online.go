@@ -13,14 +13,14 @@ import (
 	"buildbridge/trigger/codearts"
 )
 
-// finding is what `check --online` found about one source, target or job.
+// finding is the result of `check --online` for one source, target or job.
 type finding struct {
 	Source  string   `json:"source,omitempty"`
 	Target  string   `json:"target,omitempty"`
 	JobID   string   `json:"job_id,omitempty"`
 	Rules   []string `json:"rules,omitempty"` // that run the job
 	OK      bool     `json:"ok"`
-	Skipped bool     `json:"skipped,omitempty"` // nobody was asked: OK says only that nothing failed
+	Skipped bool     `json:"skipped,omitempty"` // the target was not asked: OK means only that nothing failed
 	Message string   `json:"message"`
 
 	Warnings []string `json:"warnings,omitempty"` // about its secrets
@@ -51,15 +51,15 @@ func (f finding) String() string {
 	return strings.Join(lines, "\n")
 }
 
-// atOnce is how many jobs are asked for at the same time.
+// atOnce is how many jobs are checked at the same time.
 const atOnce = 4
 
-// lookBack is how far back the records of a job are asked for. What they are is
-// of no interest, only that the service gives them.
+// lookBack is how far back the records of a job are asked for. The records are not used; the
+// service refuses them without a permission.
 const lookBack = time.Minute
 
-// ask resolves the secrets and asks every target about every job of the rules,
-// one call a job. Nothing is started.
+// ask reads the secrets and asks every target about every job of the rules, with one call
+// for each job. It starts no build.
 func ask(ctx context.Context, rules *mapping.Ruleset) iter.Seq[finding] {
 	return func(yield func(finding) bool) {
 		for _, s := range rules.Sources() {
@@ -78,9 +78,9 @@ func ask(ctx context.Context, rules *mapping.Ruleset) iter.Seq[finding] {
 }
 
 func askSource(s *mapping.Source) finding {
-	f := finding{Source: s.Name, OK: true, Message: "its secrets are there"}
+	f := finding{Source: s.Name, OK: true, Message: "its secrets can be read"}
 	if s.Insecure {
-		f.Message = "insecure: it takes deliveries from anybody"
+		f.Message = "insecure: it accepts deliveries from anybody"
 	}
 	resolved, err := bridge.ResolveSource(s)
 	if err != nil {
@@ -122,7 +122,7 @@ func askTarget(ctx context.Context, t *mapping.Target, jobs []job) []finding {
 	}
 	defer client.Close()
 	if len(jobs) == 0 {
-		return []finding{{Target: t.Name, OK: true, Skipped: true, Message: "no rule uses it; its secrets are there", Warnings: doubts}}
+		return []finding{{Target: t.Name, OK: true, Skipped: true, Message: "no rule uses it; its secrets can be read", Warnings: doubts}}
 	}
 	found := make([]finding, len(jobs))
 	slots := make(chan struct{}, atOnce)
@@ -154,12 +154,12 @@ func askJob(ctx context.Context, client *codearts.Client, t *mapping.Target, j j
 	return f
 }
 
-// oneLine puts joined errors into a line, each without the place that the
-// finding names already.
-func oneLine(err error, place string) string {
+// oneLine puts joined errors into one line, each without the prefix that the finding shows
+// already.
+func oneLine(err error, prefix string) string {
 	lines := strings.Split(err.Error(), "\n")
 	for i, line := range lines {
-		lines[i] = strings.TrimPrefix(line, place)
+		lines[i] = strings.TrimPrefix(line, prefix)
 	}
 	return strings.Join(lines, "; ")
 }

@@ -39,18 +39,19 @@ func (t text[T]) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 // PlaceHolder is the name of the value in the help.
 func (t text[T]) PlaceHolder(*kong.Flag) string { return t.name }
 
-// kinds are the types of settings that kong does not know, and what the type tag names.
+// kinds are the types of flags that kong does not know, by their Go type or their type tag.
 func kinds() []kong.Option {
 	return []kong.Option{
 		kong.NamedMapper("age", text[time.Duration]{"TIME", parseAge}),
 		kong.NamedMapper("size", text[int64]{"SIZE", parseSize}),
 		kong.TypeMapper(reflect.TypeFor[netip.Prefix](), text[netip.Prefix]{"CIDR", parsePrefix}),
 		kong.TypeMapper(reflect.TypeFor[time.Time](), text[time.Time]{"TIME", parseMoment}),
-		// An error would show the value, which may be a token: what is no reference is the
-		// zero value, which Validate finds.
-		kong.TypeMapper(reflect.TypeFor[mapping.SecretRef](), text[mapping.SecretRef]{"env:NAME|file:PATH", func(given string) (mapping.SecretRef, error) {
-			return parseTokenRef(given), nil
-		}}),
+		// kong would print the value with an error, and it may be a token. So an invalid
+		// reference becomes the zero value, and checkTokenRef returns the error.
+		kong.TypeMapper(reflect.TypeFor[mapping.SecretRef](), text[mapping.SecretRef]{
+			name:  "env:NAME|file:PATH",
+			parse: func(given string) (mapping.SecretRef, error) { return parseTokenRef(given), nil },
+		}),
 	}
 }
 
@@ -79,7 +80,7 @@ func parsePrefix(given string) (netip.Prefix, error) {
 // checkAddress returns an error if a flag's value is no address to listen on.
 func checkAddress(flag, given string) error {
 	_, port, err := net.SplitHostPort(given)
-	number, noNumber := strconv.Atoi(port) // it may be a name, such as http
+	number, noNumber := strconv.Atoi(port) // a port can also be a name, such as http
 	if err == nil && port != "" && (noNumber != nil || number >= 0 && number <= math.MaxUint16) {
 		return nil
 	}
@@ -109,10 +110,11 @@ func parseMoment(given string) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%q is neither how long ago, such as 90m or 7d, nor a time such as 2026-01-31T08:00:00Z or 2026-01-31", given)
+	return time.Time{}, fmt.Errorf(
+		"%q is neither how long ago, such as 90m or 7d, nor a time such as 2026-01-31T08:00:00Z or 2026-01-31", given)
 }
 
-// parseSize parses a number of bytes, at least one.
+// parseSize parses a number of bytes, at least one, which may have a unit such as MiB.
 func parseSize(given string) (int64, error) {
 	size, ok := notation.Size(given)
 	if !ok || size == 0 {
@@ -121,8 +123,8 @@ func parseSize(given string) (int64, error) {
 	return size, nil
 }
 
-// parseTokenRef parses where a token is, env:NAME or file:PATH. The result is zero for
-// any other text.
+// parseTokenRef parses a reference to a token, env:NAME or file:PATH. It returns the zero
+// value for any other text.
 func parseTokenRef(given string) mapping.SecretRef {
 	kind, name, _ := strings.Cut(given, ":")
 	switch kind {
@@ -134,8 +136,8 @@ func parseTokenRef(given string) mapping.SecretRef {
 	return mapping.SecretRef{}
 }
 
-// checkTokenRef returns an error for what parseTokenRef did not understand. It does not
-// show the value, which may be the token.
+// checkTokenRef returns an error for a text that parseTokenRef did not understand, without
+// that text, which may be the token.
 func checkTokenRef(flag string, refs ...mapping.SecretRef) error {
 	for _, ref := range refs {
 		if ref == (mapping.SecretRef{}) {

@@ -16,16 +16,16 @@ import (
 
 type simulatorCommand struct {
 	Listen    string `default:"127.0.0.1:8090" placeholder:"ADDR" help:"Address to listen on; port 0 takes a free one."`
-	AccessKey string `and:"keys" placeholder:"AK" help:"Access key that calls may be signed with. Without it and --iam-user everybody is let in."`
+	AccessKey string `and:"keys" placeholder:"AK" help:"Access key that calls are signed with."`
 	SecretKey string `and:"keys" placeholder:"SK" help:"Its secret key."`
 
-	IAMUser     string `name:"iam-user" and:"user" placeholder:"DOMAIN/NAME" help:"IAM user that may log in for a token. Where there is an access key and no user, nobody may."`
+	IAMUser     string `name:"iam-user" and:"user" placeholder:"DOMAIN/NAME" help:"IAM user that may log in for a token."`
 	IAMPassword string `name:"iam-password" and:"user" placeholder:"PASSWORD" help:"The user's password."`
 }
 
-// Help implements kong.HelpProvider.
 func (simulatorCommand) Help() string {
-	return `Answers RunJob and the calls around it as CodeArts Build does, and builds nothing. Everything is in memory. Each build that it starts is printed in a line. It stops on Ctrl-C.
+	return `Answers RunJob and related calls as CodeArts Build does, and builds nothing. It keeps everything in memory, prints a line for
+each build that it starts, and stops on Ctrl-C. Without --access-key and --iam-user it accepts every call.
 
 Examples:
 
@@ -35,12 +35,12 @@ Examples:
     curl -d '{"path":"run","status":500,"code":"CB.00060100","times":2}' http://127.0.0.1:8090/_faults
     curl -d '{"job_id":"f9d6c8466d614a9788e9a0acf6c15f46","commit":"6dcb09b5…"}' http://127.0.0.1:8090/_builds
 
-GET /_runs lists the RunJob bodies it took, POST /_faults makes calls go wrong (GET lists, DELETE mends), POST /_builds starts a build as somebody else would. docs/simulator.md has every field.
+GET /_runs lists the RunJob bodies it received, POST /_faults makes calls fail (GET lists the faults, DELETE removes them), POST
+/_builds starts a build as another user would. docs/simulator.md has every field.
 
-In rules.yaml, a target reaches it by endpoint: http://127.0.0.1:8090, and iam_endpoint of the same address for iam_user.`
+In rules.yaml, give a target endpoint: http://127.0.0.1:8090, and iam_endpoint with the same address for iam_user.`
 }
 
-// Validate implements kong.Validatable.
 func (c *simulatorCommand) Validate() error {
 	if domain, name, ok := strings.Cut(c.IAMUser, "/"); c.IAMUser != "" && (!ok || domain == "" || name == "") {
 		return fmt.Errorf("--iam-user %q is not domain/name", c.IAMUser)
@@ -65,7 +65,7 @@ func (c *simulatorCommand) options(env *Environment) codeartstest.Options {
 	return o
 }
 
-// Run serves until the context ends.
+// Run serves until ctx ends.
 func (c *simulatorCommand) Run(ctx context.Context, env *Environment) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
@@ -76,7 +76,7 @@ func (c *simulatorCommand) Run(ctx context.Context, env *Environment) error {
 	stopped := make(chan error, 1)
 	go func() {
 		<-ctx.Done()
-		stopped <- server.Close() // a delayed answer must not hold it up
+		stopped <- server.Close() // without waiting for delayed answers
 	}()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("simulator: %w", err)
@@ -94,15 +94,15 @@ func (c *simulatorCommand) tell(env *Environment, url string) {
 		who = append(who, "have a token of the IAM user "+c.IAMUser)
 	}
 	if len(who) == 0 {
-		env.printf("Everybody is let in; --access-key or --iam-user make it verify signatures and tokens.\n")
+		env.printf("It accepts every call; with --access-key or --iam-user it verifies signatures or tokens.\n")
 	} else {
-		env.printf("Calls are taken that %s.\n", strings.Join(who, ", or "))
+		env.printf("It accepts calls that %s.\n", strings.Join(who, ", or "))
 	}
 	env.printf(`In rules.yaml:    targets: {simulator: {endpoint: %[1]s, credentials: {…}}}
 What it started:  curl %[1]s/_runs
 Make it fail:     curl -d '{"path":"run","status":500,"code":"CB.00060100","times":2}' %[1]s/_faults
                   curl -d '{"path":"run","drop":"after","delay":"1s","times":1}' %[1]s/_faults
-Mend it:          curl -X DELETE %[1]s/_faults
+Repair it:        curl -X DELETE %[1]s/_faults
 
 `, url)
 }

@@ -9,12 +9,12 @@ import (
 	"unicode/utf8"
 )
 
-// table writes columns for people.
+// table writes aligned columns.
 type table struct {
 	to    io.Writer
-	width int        // of the terminal it is written to, in characters; 0 for none
-	head  []string   // not written yet
-	kept  [][]string // rows that are not written yet
+	width int        // of the terminal, in characters; 0 if it is none
+	head  []string   // the headings, until the first row
+	kept  [][]string // rows not written yet
 	rows  int
 }
 
@@ -31,11 +31,11 @@ func (t *table) row(cells ...string) {
 	t.kept = append(t.kept, cells)
 }
 
-// minLast is what the last column may have of a terminal that is too narrow.
+// minLast is how wide the last column is on a terminal that is too narrow.
 const minLast = 60
 
-// flush writes what was given so far. Columns are aligned between two of them. On a
-// terminal the last one ends where the line does.
+// flush writes the rows so far. Columns are aligned among the rows of one flush. On a
+// terminal the last column is cut at the end of the line.
 func (t *table) flush() error {
 	var widths []int
 	for _, row := range t.kept {
@@ -69,7 +69,7 @@ func (t *table) flush() error {
 // gap is between two columns.
 const gap = "  "
 
-// commit is an id as a table has it: whole, but for a terminal.
+// commit is a commit's id, shortened on a terminal.
 func (t *table) commit(id string) string {
 	const short = 12
 	if t.width > 0 && len(id) > short {
@@ -78,7 +78,7 @@ func (t *table) commit(id string) string {
 	return id
 }
 
-// field is a row of a name and its value, and none without a value.
+// field adds a row with a name and a value, unless the value is empty.
 func (t *table) field(name, value string) {
 	if value != "" {
 		t.row(name, value)
@@ -104,7 +104,7 @@ func clipped(text string, most int) string {
 	return string([]rune(text)[:most-1]) + "…"
 }
 
-// local is a time as the clock on the wall shows it; "" for none.
+// local is a time in the local time zone; "" for the zero time.
 func local(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -112,7 +112,7 @@ func local(t time.Time) string {
 	return t.Local().Format("2006-01-02 15:04:05")
 }
 
-// shortRef is a ref as people say it: a branch by its name.
+// shortRef is the name of a branch, or "tag" and the name of a tag.
 func shortRef(ref string) string {
 	if tag, ok := strings.CutPrefix(ref, "refs/tags/"); ok {
 		return "tag " + tag

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminalWidth is how many characters a line of a terminal has; 0 for what is no
+// terminalWidth is how many characters a line of a terminal has. It is 0 if the stream is no
 // terminal.
 func terminalWidth(stream any) int {
 	f, ok := stream.(*os.File)
@@ -17,7 +17,7 @@ func terminalWidth(stream any) int {
 	if err != nil {
 		return 0
 	}
-	return max(1, int(size.Col)) // one that does not know its size is one all the same
+	return max(1, int(size.Col)) // some terminals say 0
 }
 
 func isTerminal(stream any) bool { return terminalWidth(stream) > 0 }

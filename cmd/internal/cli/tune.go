@@ -8,20 +8,20 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// memoryLimit is in bytes. It is for large bodies: near it, memory is collected as
-// often as it takes.
+// memoryLimit is in bytes. Near it, garbage is collected as often as needed: large bodies
+// need that.
 const memoryLimit = 448 << 20
 
-// tune sets what the environment does not, once in a process: GOMEMLIMIT and GOMAXPROCS
+// tune sets GOMEMLIMIT and GOMAXPROCS for the process, unless the environment does
 // (https://pkg.go.dev/runtime#hdr-Environment_Variables).
 func tune(database string) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
-	// SQLite syncs the disk inside of a system call, in the goroutine that writes. Go
-	// takes the processor away from one only some milliseconds later: without one
-	// more it would stand idle for as long. What Go does by itself when the quota of a
-	// container changes ends with it.
+	// SQLite syncs the disk in a system call of the goroutine that writes. Go gives the
+	// processor of that goroutine to another one only after some milliseconds; one more
+	// processor is used meanwhile. docs/performance.md has the figures. Go does not follow
+	// changes of a container's quota any more after this.
 	if _, isURL := store.Scheme(database); !isURL && os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	}

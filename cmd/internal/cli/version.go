@@ -8,7 +8,6 @@ import (
 
 type versionCommand struct{}
 
-// Help implements kong.HelpProvider.
 func (versionCommand) Help() string {
 	return "Prints the version, the revision it was built from, and the version of Go that built it."
 }
@@ -20,8 +19,8 @@ func (versionCommand) Run(env *Environment) error {
 	return nil
 }
 
-// buildInfo gives the version and the revision of the program: what was set when
-// it was built, else what Go recorded.
+// buildInfo returns the version and the revision of the program: those set when it was
+// built, else those that Go recorded.
 func (e *Environment) buildInfo() (version, revision string) {
 	version, revision = "(devel)", "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok {

@@ -1,5 +1,5 @@
-// Package explain says what a delivery would build, and why not: for the command
-// of that name and for the demo. It needs no secret, database or network.
+// Package explain says what a delivery would build, and why not. The explain command and the
+// demo use it. It needs no secret, database or network.
 package explain
 
 import (
@@ -11,19 +11,19 @@ import (
 	"buildbridge/trigger/codearts"
 )
 
-// Marker is what stands for the id of a build that was not made.
+// Marker stands for the id of a build, which does not exist yet.
 const Marker = "<id of the build>"
 
 // Explanation is what the rules say about one delivery. Its JSON is the contract
 // of `explain --json`.
 type Explanation struct {
-	Event     string `json:"event"` // the host's name of it
+	Event     string `json:"event"` // the host's name for it
 	EventFrom Origin `json:"event_from"`
-	header    string // that names the event, "" where the body does
+	header    string // the header that names the event; "" if the body does
 
 	Events  []Event            `json:"events"`
-	LeftOut []codehost.LeftOut `json:"left_out,omitempty"` // what else the delivery tells of
-	// Ignored is why there is no build, "" if there is one, be it dead.
+	LeftOut []codehost.LeftOut `json:"left_out,omitempty"` // parts of the delivery that are no events
+	// Ignored is why there is no build; "" if there is one, even a dead one.
 	Ignored mapping.Reason `json:"ignored"`
 }
 
@@ -32,20 +32,20 @@ type Origin string
 
 // The origins.
 const (
-	Header  Origin = "header" // one that was given
-	Body    Origin = "body"   // a field of it: the host sends no header
-	Guessed Origin = "guess"  // from the fields that the body has: no header was given
+	Header  Origin = "header" // in a header that was given
+	Body    Origin = "body"   // in a field of the body: the host sends no header for it
+	Guessed Origin = "guess"  // guessed from the fields of the body: no header was given
 )
 
-// Event is one event of the delivery, what the rules say about it, and what would
-// be sent.
+// Event is one event of the delivery, what the rules say about it, and the calls that would
+// be made.
 type Event struct {
 	mapping.Event
 	FilesUnknown  string `json:"files_unknown,omitempty"`  // why files_complete is false
 	CommitUnknown string `json:"commit_unknown,omitempty"` // why commit is empty
 
-	Rules      []mapping.Verdict `json:"rules"`       // that name the repository, or all
-	OtherRules int               `json:"other_rules"` // not among them
+	Rules      []mapping.Verdict `json:"rules"`       // those that name the repository, or all
+	OtherRules int               `json:"other_rules"` // how many are not in Rules
 	RunJob     []RunJob          `json:"run_job"`
 	Dead       []Dead            `json:"dead,omitempty"`
 }
@@ -57,7 +57,7 @@ type RunJob struct {
 	Body   codearts.RunJobRequest `json:"body"`
 }
 
-// Dead is one build that would be dead on arrival: no call is made for it.
+// Dead is one build that would be dead on arrival: no call would be made for it.
 type Dead struct {
 	Rule   string `json:"rule"`
 	Target string `json:"target"`
@@ -68,10 +68,9 @@ type Dead struct {
 // tagCommit is why a tag has no commit.
 const tagCommit = "the host does not say which commit the tag stands for; the build names the tag"
 
-// Delivery explains the body of a delivery. Nobody vouches for it: the signature
-// is not looked at. Where no header names the event, it is guessed from the body,
-// and so is that it is a form. Rules of other repositories are only counted. The
-// error is codehost.ErrMalformed.
+// Delivery explains the body of a delivery. It does not check the signature. If no header
+// names the event, it guesses that from the body, and also whether the body is a form. Rules
+// of other repositories are only counted. The error is codehost.ErrMalformed.
 func Delivery(rules *mapping.Ruleset, source *mapping.Source, header http.Header, body []byte) (*Explanation, error) {
 	message, err := codehost.Saved(source.Provider, header, body)
 	if err != nil {

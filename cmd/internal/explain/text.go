@@ -9,8 +9,8 @@ import (
 	"buildbridge/mapping"
 )
 
-// Text writes the explanation for people. What came with the delivery is quoted:
-// a branch can be called anything.
+// Text is the explanation as text. It quotes what came with the delivery: a branch may have
+// any name.
 func (e *Explanation) Text() string {
 	var b strings.Builder
 	if e.Event != "" {
@@ -34,7 +34,7 @@ func (e *Explanation) Text() string {
 	return b.String()
 }
 
-// origin says where the name of the event was found.
+// origin says where the name of the event is from.
 func (e *Explanation) origin() string {
 	switch e.EventFrom {
 	case Header:
@@ -51,13 +51,13 @@ func meaning(r mapping.Reason) string {
 	case mapping.ReasonPing:
 		return "a test call of the code host"
 	case mapping.ReasonEvent:
-		return "no push of a branch or a tag"
+		return "neither a push of a branch nor a tag"
 	case mapping.ReasonDeleted:
 		return "the branch or tag was deleted"
 	case mapping.ReasonNoRule:
 		return "no rule names the repository"
 	case mapping.ReasonNoMatch:
-		return "of every rule that names the repository, a clause does not match"
+		return "every rule that names the repository has a clause that does not match"
 	}
 	return "unknown reason"
 }
@@ -83,11 +83,12 @@ func (e *Event) write(b *strings.Builder) {
 		b.WriteString(Indent(call.Body, "    "))
 	}
 	for _, dead := range e.Dead {
-		fmt.Fprintf(b, "  job %s for rule %q on target %q is dead on arrival, nothing is sent: %s\n", dead.JobID, dead.Rule, dead.Target, dead.Reason)
+		fmt.Fprintf(b, "  job %s for rule %q on target %q is dead on arrival, nothing is sent: %s\n",
+			dead.JobID, dead.Rule, dead.Target, dead.Reason)
 	}
 }
 
-// headline says in a line what happened.
+// headline describes the event in a line.
 func (e *Event) headline() string {
 	what := fmt.Sprintf("push to branch %q", e.Branch)
 	if e.Kind == mapping.Tag {
@@ -121,8 +122,8 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// Indent writes a value as JSON on lines of its own, each behind the prefix,
-// without escaping what only HTML cares for.
+// Indent writes a value as JSON in several lines, each after the prefix, without the escapes
+// for HTML.
 func Indent(value any, prefix string) string {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)

@@ -1,9 +1,8 @@
-// Package logwriter writes a log that may not hold the program up.
+// Package logwriter writes a log without ever blocking the program.
 //
-// A [Writer] keeps the lines it is given and writes them in the background, in their
-// order. Whoever reads them may stand still, or be gone: then lines are dropped and
-// counted once its memory is full, or cannot be written. A line in their place says
-// how many there were, as soon as one can be written again.
+// A [Writer] keeps lines in memory and writes them in the background, in order. If nobody
+// reads the log fast enough, or at all, lines are dropped and counted. As soon as lines can
+// be written again, one says how many are missing in that place.
 package logwriter
 
 import (
@@ -15,9 +14,9 @@ import (
 )
 
 const (
-	// limit is how many bytes of lines may wait: some 8,000 lines.
+	// limit is how many bytes may wait: about 8,000 lines.
 	limit = 4 << 20
-	// usual is how much of their memory is kept when they have been written.
+	// usual is how many bytes of memory are kept after the lines have been written.
 	usual = 64 << 10
 )
 
@@ -29,14 +28,14 @@ type Writer struct {
 	done    chan struct{}
 
 	mu      sync.Mutex
-	more    sync.Cond // waiting or closed changed
+	more    sync.Cond // signals that waiting or closed has changed
 	waiting []byte
-	behind  int //  lines dropped that would have come behind those waiting
+	behind  int // lines that were dropped after those in waiting
 	closed  bool
 }
 
-// New gives a Writer to an io.Writer. gap gives the line that says how many are not
-// there. The caller closes the Writer.
+// New returns a Writer to an io.Writer. gap returns the line that says how many lines are
+// missing. The caller closes the Writer.
 func New(to io.Writer, gap func(lines int) []byte) *Writer {
 	w := &Writer{to: to, gap: gap, done: make(chan struct{})}
 	w.more.L = &w.mu
@@ -44,8 +43,8 @@ func New(to io.Writer, gap func(lines int) []byte) *Writer {
 	return w
 }
 
-// Write takes a line, or several. It never waits and never fails: lines for which
-// there is no room are dropped.
+// Write takes one or more lines. It never blocks and never fails: lines that do not fit are
+// dropped.
 func (w *Writer) Write(lines []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -58,11 +57,11 @@ func (w *Writer) Write(lines []byte) (int, error) {
 	return len(lines), nil
 }
 
-// Dropped is how many lines were not written, and never will be.
+// Dropped is how many lines were dropped.
 func (w *Writer) Dropped() int64 { return w.dropped.Load() }
 
-// Close writes what waits, and returns when that is done, or a time is over. Lines
-// that come later are dropped.
+// Close writes the lines that wait, for at most the given time. Lines after Close are
+// dropped.
 func (w *Writer) Close(within time.Duration) {
 	w.mu.Lock()
 	w.closed = true
@@ -76,15 +75,15 @@ func (w *Writer) Close(within time.Duration) {
 	}
 }
 
-// drop counts lines that are not written.
+// drop counts lines as dropped.
 func (w *Writer) drop(lines []byte) int {
 	n := bytes.Count(lines, []byte{'\n'})
 	w.dropped.Add(int64(n))
 	return n
 }
 
-// take waits for lines, and gives them and how many were dropped behind them, for
-// memory that is not used any more. There are none at the end.
+// take waits for lines, and returns them and how many were dropped after them; none after
+// Close. It reuses the memory of the lines of the call before.
 func (w *Writer) take(used []byte) (lines []byte, behind int) {
 	if cap(used) > usual {
 		used = nil
@@ -103,8 +102,8 @@ func (w *Writer) take(used []byte) (lines []byte, behind int) {
 func (w *Writer) run() {
 	defer close(w.done)
 	var (
-		missing int  // lines, of which nobody was told
-		torn    bool // the last line has no end
+		missing int  // lines that no line in the log stands for yet
+		torn    bool // whether the last line is incomplete
 	)
 	write := func(text []byte) (left []byte) {
 		n, err := w.to.Write(text)

@@ -1,4 +1,4 @@
-// Package secret resolves the references to secrets that rules hold.
+// Package secret reads the secrets that rules refer to.
 package secret
 
 import (
@@ -13,21 +13,20 @@ import (
 	"buildbridge/mapping"
 )
 
-// maxFile bounds what is read of a file: a secret is short, and a mistyped path
-// may be a disk.
+// maxFile is how many bytes of a file are read: a secret is short, and a mistyped path may
+// be a disk.
 const maxFile = 64 << 10
 
-// Resolve reads a secret as it is now: an environment variable, or a file
-// without one trailing newline. A secret that is missing or empty is an error
-// that names where it should be, never what it is. It is safe for concurrent
-// use.
+// Resolve reads a secret: an environment variable, or a file without one trailing line
+// break. A missing or empty secret is an error. An error names the variable or file, and
+// never contains the secret. Resolve is safe for concurrent use.
 func Resolve(ref mapping.SecretRef) (mapping.Secret, error) {
 	value, _, err := Read(ref)
 	return value, err
 }
 
-// Read is [Resolve], and says what of the secret was hardly meant to be a part of
-// it, where that is, and what to do: "" for nothing.
+// Read is [Resolve] with a warning, doubt, about white space or a byte order mark around the
+// secret, which was probably not meant to be part of it. doubt is "" if there is none.
 func Read(ref mapping.SecretRef) (value mapping.Secret, doubt string, err error) {
 	text, place, end := "", "", "ends in white space"
 	switch {
@@ -49,13 +48,14 @@ func Read(ref mapping.SecretRef) (value mapping.Secret, doubt string, err error)
 	default:
 		return "", "", errors.New("neither an environment variable nor a file is named")
 	}
-	if what := around(text, end); what != "" {
-		doubt = fmt.Sprintf("%s %s, which may be taken for a part of the secret: write it without, as printf %%s does", place, what)
+	if blank := around(text, end); blank != "" {
+		doubt = fmt.Sprintf("%s %s, which counts as part of the secret: write it without, as printf %%s does", place, blank)
 	}
 	return mapping.Secret(text), doubt, nil
 }
 
-// around says what is around a secret; end is for white space behind it.
+// around describes white space or a byte order mark around a secret. end describes white
+// space after it.
 func around(text, end string) string {
 	switch {
 	case slices.ContainsFunc([]string{"\ufeff", "\xff\xfe", "\xfe\xff"}, func(mark string) bool { return strings.HasPrefix(text, mark) }):

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,26 +14,27 @@ import (
 )
 
 const (
-	// faultInterval is how often a fault is logged at the most.
+	// faultInterval is the least time between two faults in the log.
 	faultInterval = time.Minute
-	// maxFault bounds its text, in bytes: a collector may answer with a page.
+	// maxFault is how long the text of a fault may be, in bytes: a collector may answer with
+	// a whole page.
 	maxFault = 500
 )
 
-// faults takes what the SDK reports: as its error handler and as its logger. What
-// it finds wrong until it is started is wrong with the environment.
+// faults receives what the SDK reports, as its error handler and as its logger. What it
+// reports during the start is an error in the environment variables.
 type faults struct {
 	log    *slog.Logger
 	hidden []string
 
 	mu      sync.Mutex
 	running bool
-	before  []error   // running
+	before  []error   // reported during the start
 	next    time.Time // when to log again
-	left    int       // that were not logged since
+	left    int       // how many were not logged since
 }
 
-// started gives what was wrong before.
+// started ends the start, and returns what was reported during it.
 func (f *faults) started() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -40,7 +42,6 @@ func (f *faults) started() error {
 	return errors.Join(f.before...)
 }
 
-// Handle implements otel.ErrorHandler.
 func (f *faults) Handle(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -53,14 +54,15 @@ func (f *faults) Handle(err error) {
 		f.left++
 		return
 	}
-	f.log.Warn("traces cannot be sent, some are lost", "error", f.plain(err).Error(), "not_logged_before", f.left)
+	f.log.LogAttrs(context.Background(), slog.LevelWarn, "traces cannot be sent, some are lost",
+		slog.String("error", f.plain(err).Error()), slog.Int("not_logged_before", f.left))
 	f.next, f.left = now.Add(faultInterval), 0
 }
 
-// plain is an error as it may be shown: of one line, without what is secret.
+// plain is an error in one line and without secrets.
 func (f *faults) plain(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok && u.Op == "parse" {
-		err = u.Err // the URL is a value
+		err = u.Err // without the URL, which may contain a password
 	}
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	for _, secret := range f.hidden {
@@ -74,22 +76,18 @@ func (f *faults) plain(err error) error {
 	return errors.New(text)
 }
 
-// Init implements logr.LogSink.
 func (*faults) Init(logr.RuntimeInfo) {}
 
-// Enabled implements logr.LogSink: the SDK's chatter is not the user's affair.
+// Enabled is false for everything but errors.
 func (*faults) Enabled(int) bool { return false }
 
-// Info implements logr.LogSink.
 func (*faults) Info(int, string, ...any) {}
 
-// Error implements logr.LogSink. The values, which may be secret, are left out.
+// Error leaves out the values, which may be secret.
 func (f *faults) Error(err error, message string, _ ...any) {
 	f.Handle(fmt.Errorf("%s: %w", message, f.plain(err)))
 }
 
-// WithValues implements logr.LogSink.
 func (f *faults) WithValues(...any) logr.LogSink { return f }
 
-// WithName implements logr.LogSink.
 func (f *faults) WithName(string) logr.LogSink { return f }

@@ -7,8 +7,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Logger gives a log whose lines name the trace and the span that they belong to,
-// if that is sampled: what is named can be found. Of nil it is the log itself.
+// Logger returns a log whose lines name their trace and span, if that is sampled. It returns
+// log itself if t is nil.
 func (t *Tracing) Logger(log *slog.Logger) *slog.Logger {
 	if t == nil {
 		return log
@@ -16,9 +16,9 @@ func (t *Tracing) Logger(log *slog.Logger) *slog.Logger {
 	return slog.New(spanned{log.Handler()})
 }
 
+// spanned adds the trace and the span to each line.
 type spanned struct{ slog.Handler }
 
-// Handle implements slog.Handler.
 func (h spanned) Handle(ctx context.Context, r slog.Record) error {
 	if span := trace.SpanContextFromContext(ctx); span.IsSampled() {
 		r = r.Clone()
@@ -27,10 +27,8 @@ func (h spanned) Handle(ctx context.Context, r slog.Record) error {
 	return h.Handler.Handle(ctx, r)
 }
 
-// WithAttrs implements slog.Handler.
 func (h spanned) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return spanned{h.Handler.WithAttrs(attrs)}
 }
 
-// WithGroup implements slog.Handler.
 func (h spanned) WithGroup(name string) slog.Handler { return spanned{h.Handler.WithGroup(name)} }

@@ -1,11 +1,10 @@
-// Package telemetry sends traces to a collector, if the standard environment of
-// OpenTelemetry names one
+// Package telemetry sends traces to a collector, if the standard environment variables of
+// OpenTelemetry name one
 // (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/).
 //
-// [Start] gives nil where it does not: no exporter, no goroutine, and all methods
-// of nil work. Spans wait in a queue of bounded length and are sent in the
-// background; a collector that is slow or away costs spans, and nothing else.
-// [Tracing.Stop] sends what is left.
+// If they do not, [Start] returns nil and starts nothing; all methods work on nil. Spans wait
+// in a queue of limited length and are sent in the background. If a collector is slow or
+// cannot be reached, spans are lost, and nothing else happens. [Tracing.Stop] sends the rest.
 package telemetry
 
 import (
@@ -30,20 +29,20 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// maxText bounds the texts of a span, in bytes, unless the environment does.
+// maxText is how long a text in a span may be, in bytes, unless the environment sets it.
 const maxText = 1000
 
-// Tracing sends traces until Stop. nil sends none.
+// Tracing sends traces until Stop. A nil Tracing sends none.
 type Tracing struct {
 	log      *slog.Logger
 	provider *sdk.TracerProvider
 	exporter sdk.SpanExporter
 }
 
-// Start begins to send traces if the environment names a collector; nil if it does
-// not. A variable that makes no sense is its error, which does not have the value of
-// a URL or of headers: that may be secret. It makes no network call. Errors of
-// sending go to the log, now and then.
+// Start begins to send traces if the environment names a collector, and returns nil if it
+// does not. A variable with an invalid value is an error; it does not contain the value of a
+// URL or of headers, which may be secret. Start makes no network call. Errors of sending are
+// logged, at most one a minute.
 func Start(ctx context.Context, version string, log *slog.Logger) (*Tracing, error) {
 	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
 		return nil, nil
@@ -66,7 +65,7 @@ func Start(ctx context.Context, version string, log *slog.Logger) (*Tracing, err
 	}
 
 	f := &faults{log: log, hidden: secrets(u)}
-	// They are the process's. Without them the SDK writes to standard error.
+	// These are set for the process. By default the SDK writes to standard error.
 	otel.SetErrorHandler(f)
 	otel.SetLogger(logr.New(f))
 
@@ -82,12 +81,12 @@ func Start(ctx context.Context, version string, log *slog.Logger) (*Tracing, err
 			attribute.String("service.version", version),
 			attribute.String("service.instance.id", uuid.NewString()),
 		),
-		resource.WithFromEnv(), // the last one wins
+		resource.WithFromEnv(), // replaces those above
 	)
 	if err != nil {
 		f.Handle(err)
 	}
-	limits := sdk.NewSpanLimits() // of the environment
+	limits := sdk.NewSpanLimits() // reads the environment
 	if limits.AttributeValueLengthLimit < 0 {
 		limits.AttributeValueLengthLimit = maxText
 	}
@@ -99,8 +98,7 @@ func Start(ctx context.Context, version string, log *slog.Logger) (*Tracing, err
 	return t, nil
 }
 
-// newExporter makes the exporter of the protocol that is set. It reads its own
-// variables.
+// newExporter makes the exporter for the protocol, which reads its own variables.
 func newExporter(ctx context.Context) (e sdk.SpanExporter, err error) {
 	switch name, protocol := setting("PROTOCOL"); protocol {
 	case "", "http/protobuf", "http/json":
@@ -116,9 +114,9 @@ func newExporter(ctx context.Context) (e sdk.SpanExporter, err error) {
 	return e, nil
 }
 
-// setting is a setting of the exporter: that for traces, or that for all signals.
-func setting(what string) (name, value string) {
-	for _, name = range []string{"OTEL_EXPORTER_OTLP_TRACES_" + what, "OTEL_EXPORTER_OTLP_" + what} {
+// setting is a setting of the exporter: the one for traces, else the one for all signals.
+func setting(key string) (name, value string) {
+	for _, name = range []string{"OTEL_EXPORTER_OTLP_TRACES_" + key, "OTEL_EXPORTER_OTLP_" + key} {
 		if value = strings.TrimSpace(os.Getenv(name)); value != "" {
 			break
 		}
@@ -126,7 +124,7 @@ func setting(what string) (name, value string) {
 	return name, value
 }
 
-// secrets are what errors of sending could echo: the values of headers, and a
+// secrets are the secrets that an error of sending may contain: the values of headers, and a
 // password in the URL.
 func secrets(endpoint *url.URL) (all []string) {
 	if password, ok := endpoint.User.Password(); ok {
@@ -137,7 +135,7 @@ func secrets(endpoint *url.URL) (all []string) {
 			_, value, _ := strings.Cut(header, "=")
 			all = append(all, strings.TrimSpace(value))
 			if plain, err := url.PathUnescape(value); err == nil {
-				_, token, _ := strings.Cut(strings.TrimSpace(plain), " ") // behind a scheme
+				_, token, _ := strings.Cut(strings.TrimSpace(plain), " ") // after Bearer or Basic
 				all = append(all, strings.TrimSpace(plain), token)
 			}
 		}
@@ -145,7 +143,7 @@ func secrets(endpoint *url.URL) (all []string) {
 	return all
 }
 
-// TracerProvider makes spans; nil if there are none.
+// TracerProvider makes spans. It is nil if t is.
 func (t *Tracing) TracerProvider() trace.TracerProvider {
 	if t == nil {
 		return nil
@@ -153,8 +151,8 @@ func (t *Tracing) TracerProvider() trace.TracerProvider {
 	return t.provider
 }
 
-// Stop sends what is left, but for no longer than that: what is not sent by then is
-// lost. ctx is for its values alone.
+// Stop sends the spans that wait. Those that are not sent in time are lost. Stop uses the
+// values of ctx, not its deadline.
 func (t *Tracing) Stop(ctx context.Context, within time.Duration) {
 	if t == nil {
 		return
@@ -165,10 +163,10 @@ func (t *Tracing) Stop(ctx context.Context, within time.Duration) {
 		if err := t.provider.Shutdown(ctx); err == nil {
 			return
 		}
-		t.log.WarnContext(ctx, "the last traces were not sent in time, and are lost")
+		t.log.LogAttrs(ctx, slog.LevelWarn, "the last traces were not sent in time, and are lost")
 	}
-	// It cuts the request that is under way.
+	// This cuts the request under way.
 	if err := t.exporter.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		t.log.WarnContext(ctx, "the exporter of traces did not stop", "error", err)
+		t.log.LogAttrs(ctx, slog.LevelWarn, "the exporter of traces did not stop", slog.String("error", err.Error()))
 	}
 }

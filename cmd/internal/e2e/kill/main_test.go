@@ -19,15 +19,15 @@ import (
 
 // The scale of the tests. What they default to takes a minute on two cores.
 var (
-	rounds     = flag.Int("rounds", 4, "how often each fleet is killed")                                  //nolint:gochecknoglobals // a flag of the tests
-	deliveries = flag.Int("deliveries", 60, "how many deliveries each test sends that counts deliveries") //nolint:gochecknoglobals // a flag of the tests
-	racy       = flag.Bool("program.race", false, "build the program with the race detector")             //nolint:gochecknoglobals // a flag of the tests
+	rounds     = flag.Int("rounds", 4, "how often each fleet is killed")
+	deliveries = flag.Int("deliveries", 60, "how many deliveries each test sends that counts deliveries")
+	racy       = flag.Bool("program.race", false, "build the program with the race detector")
 )
 
 var (
-	binary string              //nolint:gochecknoglobals // the path of the program, built once
-	shared postgrestest.Server //nolint:gochecknoglobals // one for all tests that leave it alone
-	total  tally               //nolint:gochecknoglobals // of all tests
+	binary string              // the path of the program, built once
+	shared postgrestest.Server // one for all tests that leave it alone
+	total  tally               // of all tests
 )
 
 // tally is what was counted, by the test and by the simulator.

@@ -24,7 +24,7 @@ import (
 const secret = "It's a Secret to Everybody"
 
 // sequence numbers the deliveries of all tests: no two are the same.
-var sequence atomic.Int64 //nolint:gochecknoglobals // one count for all
+var sequence atomic.Int64
 
 // template is a delivery with places for what makes each one its own.
 type template struct {

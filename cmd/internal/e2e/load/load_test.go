@@ -18,7 +18,7 @@ import (
 )
 
 // key is the one that the simulator lets in.
-var key = codeartstest.Key{AccessKey: "AK", SecretKey: "SK"} //nolint:gochecknoglobals // a constant that Go has no word for
+var key = codeartstest.Key{AccessKey: "AK", SecretKey: "SK"}
 
 const jobID = "f9d6c8466d614a9788e9a0acf6c15f46"
 

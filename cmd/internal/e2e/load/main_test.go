@@ -16,17 +16,17 @@ import (
 
 // The scale of the tests. What they default to only shows that they work.
 var (
-	full    = flag.Bool("full", false, "measure: everything at the scale that docs/performance.md gives")          //nolint:gochecknoglobals // a flag of the tests
-	rounds  = flag.Int("rounds", 3, "how often what is compared is measured, in turns; the table has the median")  //nolint:gochecknoglobals // a flag of the tests
-	lasting = flag.Duration("lasting", 10*time.Second, "how long each measurement lasts")                          //nolint:gochecknoglobals // a flag of the tests
-	waiting = flag.Int("waiting", 1_000_000, "builds that wait while acceptance next to a long queue is measured") //nolint:gochecknoglobals // a flag of the tests
-	conns   = flag.Int("connections", 64, "connections of the closed loop")                                        //nolint:gochecknoglobals // a flag of the tests
+	full    = flag.Bool("full", false, "measure: everything at the scale that docs/performance.md gives")
+	rounds  = flag.Int("rounds", 3, "how often what is compared is measured, in turns; the table has the median")
+	lasting = flag.Duration("lasting", 10*time.Second, "how long each measurement lasts")
+	waiting = flag.Int("waiting", 1_000_000, "builds that wait while acceptance next to a long queue is measured")
+	conns   = flag.Int("connections", 64, "connections of the closed loop")
 )
 
 var (
-	binary  string              //nolint:gochecknoglobals // the path of the program, built once
-	server  postgrestest.Server //nolint:gochecknoglobals // one for all tests
-	figures table               //nolint:gochecknoglobals // of all tests
+	binary  string              // the path of the program, built once
+	server  postgrestest.Server // one for all tests
+	figures table               // of all tests
 )
 
 func TestMain(m *testing.M) {

@@ -20,7 +20,7 @@ import (
 
 const dashboards = "../../../../charts/buildbridge/dashboards"
 
-var update = flag.Bool("update", false, "rewrite the dashboards in the form that git keeps, after an export from Grafana") //nolint:gochecknoglobals // a flag of the tests
+var update = flag.Bool("update", false, "rewrite the dashboards in the form that git keeps, after an export from Grafana")
 
 // dashboard is what is read of Grafana's classic JSON.
 type dashboard struct {

@@ -20,10 +20,10 @@ const (
 )
 
 var (
-	server   = flag.String("prometheus", "", "the program prometheus, which TestObserve needs")                      //nolint:gochecknoglobals // a flag of the tests
-	promtool = flag.String("promtool", "", "the program promtool, which it needs too")                               //nolint:gochecknoglobals // a flag of the tests
-	lasting  = flag.Duration("lasting", 25*time.Second, "how long code hosts send")                                  //nolint:gochecknoglobals // a flag of the tests
-	pictures = flag.String("pictures", "", "folder for pictures of the dashboards; none are drawn if it is not set") //nolint:gochecknoglobals // a flag of the tests
+	server   = flag.String("prometheus", "", "the program prometheus, which TestObserve needs")
+	promtool = flag.String("promtool", "", "the program promtool, which it needs too")
+	lasting  = flag.Duration("lasting", 25*time.Second, "how long code hosts send")
+	pictures = flag.String("pictures", "", "folder for pictures of the dashboards; none are drawn if it is not set")
 )
 
 // Everything that is asked by the dashboards and the alerts is asked, of a real
