@@ -1,14 +1,15 @@
 package mapping
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"buildbridge/mapping/printable"
 )
 
-// Fault is one thing wrong in a rules document, at its place.
+// Fault is one thing wrong in a rules document, and where.
 type Fault struct {
 	File    string `json:"file"`    // as given in File.Name
 	Line    int    `json:"line"`    // from 1
@@ -27,33 +28,23 @@ type textFault struct {
 	message string
 }
 
-// Error implements error: file:line:column: rule "x": field: what is wrong.
+// Error gives one line: file:line:column: rule "x": field: what is wrong.
 func (f Fault) Error() string {
-	var b strings.Builder
-	b.WriteString(f.File)
-	b.WriteByte(':')
-	b.WriteString(strconv.Itoa(f.Line))
-	b.WriteByte(':')
-	b.WriteString(strconv.Itoa(f.Column))
-	b.WriteString(": ")
+	line := fmt.Sprintf("%s:%d:%d: ", f.File, f.Line, f.Column)
 	if f.Rule != "" {
-		b.WriteString("rule ")
-		b.WriteString(strconv.Quote(f.Rule))
-		b.WriteString(": ")
+		line += fmt.Sprintf("rule %q: ", f.Rule)
 	}
 	if f.Field != "" {
-		b.WriteString(printable.Text(f.Field))
-		b.WriteString(": ")
+		line += printable.Text(f.Field) + ": "
 	}
-	b.WriteString(printable.Text(f.Message))
-	return b.String()
+	return line + printable.Text(f.Message)
 }
 
-// Faults is the error of [Parse]: every fault of every file at once, sorted by
-// file, in the order the files were given, and by place.
+// Faults is the error of [Parse]: every fault of every file at once, in the order of
+// the files that were given, and in each file in the order of lines and columns.
 type Faults []Fault
 
-// Error implements error: one fault a line.
+// Error gives one fault a line.
 func (fs Faults) Error() string {
 	lines := make([]string, len(fs))
 	for i, f := range fs {
@@ -62,7 +53,7 @@ func (fs Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// sortFaults puts faults in the order of the files, then of their places.
+// sortFaults puts faults in the order of the files, lines and columns.
 func sortFaults(fs []Fault, files []File) {
 	order := make(map[string]int, len(files))
 	for i, f := range files {
@@ -71,13 +62,7 @@ func sortFaults(fs []Fault, files []File) {
 		}
 	}
 	slices.SortStableFunc(fs, func(a, b Fault) int {
-		if c := order[a.File] - order[b.File]; c != 0 {
-			return c
-		}
-		if c := a.Line - b.Line; c != 0 {
-			return c
-		}
-		return a.Column - b.Column
+		return cmp.Or(order[a.File]-order[b.File], a.Line-b.Line, a.Column-b.Column)
 	})
 }
 

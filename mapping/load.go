@@ -50,7 +50,7 @@ func Parse(providers []Provider, files ...File) (*Ruleset, []Fault, error) {
 	for i, r := range l.rules {
 		rules[i] = r.rule
 	}
-	return newRuleset(l.sources, l.targets, rules), l.warnings, nil
+	return newRuleset(l.sources, l.targets.order, rules), l.warnings, nil
 }
 
 // parsedFile is a file that is YAML, or a fault.

@@ -146,3 +146,37 @@ func TestNamesThatWereNotRead(t *testing.T) {
 		})
 	}
 }
+
+// What is in one file may be referred to in another, and the order of files is
+// that of the rules.
+func TestMerge(t *testing.T) {
+	rules := File{Name: "rules.yaml", Data: []byte(`
+version: 1
+rules:
+  - {name: z, source: github, when: {push: }, jobs: [` + goodJob + `, {job_id: 0b7c1d52e0f94c54a1d3f1f7c2a98e60, target: north}]}
+`)}
+	more := File{Name: "more.yaml", Data: []byte("version: 1\nrules: [{name: a, when: {tag: }, jobs: [" + goodJob + "]}]\n")}
+	ends := File{Name: "ends.yaml", Data: []byte("version: 1\n" + goodSources + goodTargets)}
+	rs := mustParse(t, rules, more, ends)
+	if diff := cmp.Diff([]string{"z", "a"}, rs.RuleNames()); diff != "" || rs.Len() != 2 {
+		t.Errorf("names: %s", diff)
+	}
+	var jobs []Job
+	for j := range rs.Jobs() {
+		jobs = append(jobs, j)
+	}
+	want := []Job{{"z", "north", jobA}, {"z", "north", jobB}, {"a", "north", jobA}}
+	if diff := cmp.Diff(want, jobs); diff != "" {
+		t.Errorf("jobs: %s", diff)
+	}
+	for range rs.Jobs() {
+		break // must not go on
+	}
+}
+
+func TestNoFile(t *testing.T) {
+	rs, _, err := Parse(testProviders)
+	if rs != nil || err == nil {
+		t.Errorf("no file is no fault: %v", err)
+	}
+}

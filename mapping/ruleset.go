@@ -13,13 +13,13 @@ type Job struct {
 // all of its methods are safe for concurrent use.
 type Ruleset struct {
 	sources named[*Source]
-	targets named[*Target]
+	targets []*Target
 	rules   []*rule
 	names   []string
 	index   index
 }
 
-func newRuleset(sources named[*Source], targets named[*Target], rules []*rule) *Ruleset {
+func newRuleset(sources named[*Source], targets []*Target, rules []*rule) *Ruleset {
 	rs := &Ruleset{sources: sources, targets: targets, rules: rules, index: newIndex(rules)}
 	rs.names = make([]string, len(rules))
 	for i, r := range rules {
@@ -42,12 +42,9 @@ func (rs *Ruleset) Source(name string) (*Source, bool) { return rs.sources.get(n
 // be changed.
 func (rs *Ruleset) Sources() []*Source { return rs.sources.order }
 
-// Target finds a target by its name.
-func (rs *Ruleset) Target(name string) (*Target, bool) { return rs.targets.get(name) }
-
 // Targets gives all targets, in order. Neither the slice nor its elements may
 // be changed.
-func (rs *Ruleset) Targets() []*Target { return rs.targets.order }
+func (rs *Ruleset) Targets() []*Target { return rs.targets }
 
 // Jobs goes through every job of every rule, in order.
 func (rs *Ruleset) Jobs() iter.Seq[Job] {

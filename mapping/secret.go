@@ -15,13 +15,12 @@ type Secret string
 
 const hidden = "[hidden]"
 
-// String implements fmt.Stringer.
 func (Secret) String() string { return hidden }
 
-// GoString implements fmt.GoStringer, for %#v.
+// GoString is for %#v.
 func (Secret) GoString() string { return hidden }
 
-// LogValue implements slog.LogValuer.
+// LogValue keeps the value out of logs.
 func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
 
 // MarshalText keeps the value out of JSON and YAML.

@@ -139,7 +139,7 @@ func TestDecodeFaults(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
 		"no map":               {"[a]", "1:1 [] : want a map, this is a list"},
 		"a field that is none": {"version: 1\nnope: x", "2:1 [] nope: unknown field; known are version, owner, shelves, labels, offers, open, tags, colour, unit, rate, stop, space, sunday"},
-		"letters swapped":      {"verison: 1", `1:1 [] verison: unknown field; did you mean "version"?`},
+		"letters swapped":      {"vresion: 1", `1:1 [] vresion: unknown field; did you mean "version"?`},
 		"a hint that is a field": {
 			"version: 1\noffers: [{name: tea, on: daily}]", `2:22 [tea] on: unknown field; did you mean "when"?`,
 		},

@@ -14,6 +14,8 @@ func TestSuggest(t *testing.T) {
 		"x":           "",
 		"ab":          `; did you mean "b"?`,
 		"branches":    "",
+		"fi":          `; did you mean "if"?`,
+		"evn":         `; did you mean "env"?`,
 	}
 	for word, want := range tests {
 		if got := Suggest(word, candidates); got != want {
