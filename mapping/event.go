@@ -25,7 +25,7 @@ const (
 // does not apply is the empty string, never null.
 type Event struct {
 	Source   string `json:"source"`   // the name under sources: in the rules
-	Provider string `json:"provider"` // one of [Providers]
+	Provider string `json:"provider"` // the name of its [Provider]
 	Kind     Kind   `json:"kind"`
 
 	Repository string `json:"repository"` // owner and name joined by "/": acme/shop, group/sub/project

@@ -77,7 +77,8 @@ func (s scope) source(name string, doc *sourceDocument) *Source {
 	if provider := s.providers.named(out.Provider); provider != nil {
 		s.checkAuthentication(field, doc, provider)
 	} else if doc.Provider.At.Known() && !doc.Provider.Bad {
-		s.fault(doc.Provider.At, field+".provider", "%q is not %s", clip(out.Provider), yamldoc.OneOf(out.Provider, s.providers.names(anyProvider)))
+		names := s.providers.names(anyProvider)
+		s.fault(doc.Provider.At, field+".provider", "%q is not %s", clip(out.Provider), yamldoc.OneOf(out.Provider, names))
 	}
 	return out
 }

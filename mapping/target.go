@@ -82,7 +82,8 @@ func (s scope) target(name string, doc *targetDocument) *Target {
 	case !region && !endpoint && !doc.MayHave("region", "endpoint"):
 		s.fault(doc.At, field, "want exactly one of region and endpoint")
 	case region && !slices.Contains(Regions(), doc.Region.Value):
-		s.warn(doc.Region.At, field+".region", "%q is not on the list of known regions%s", clip(doc.Region.Value), Suggest(doc.Region.Value, Regions()))
+		s.warn(doc.Region.At, field+".region",
+			"%q is not on the list of known regions%s", clip(doc.Region.Value), Suggest(doc.Region.Value, Regions()))
 	}
 	out := &Target{
 		Name:      name,
