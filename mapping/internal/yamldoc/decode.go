@@ -20,7 +20,7 @@ const (
 
 // Decode fills the struct of a map with the document, and gives all faults of it. What
 // is at fault is left out. It can be called once: the syntax tree is large, and not kept.
-func (f *File) Decode(s *Schema, into interface{ object() *Object }) []Fault {
+func (f *File) Decode(s *Schema, into Document) []Fault {
 	d := &decoder{file: f, schema: s, anchors: map[string]ast.Node{}}
 	d.decode(into)
 	f.root = nil
@@ -29,7 +29,7 @@ func (f *File) Decode(s *Schema, into interface{ object() *Object }) []Fault {
 
 // decode makes a panic a fault of the file: the syntax trees of odd input can have
 // holes.
-func (d *decoder) decode(into interface{ object() *Object }) {
+func (d *decoder) decode(into Document) {
 	defer func() {
 		if r := recover(); r != nil {
 			into.object().partial = true
@@ -99,36 +99,19 @@ func (d *decoder) resolve(n ast.Node) (ast.Node, func(), bool) {
 			d.anchors[m.Name.String()] = m.Value
 			n = m.Value
 		case *ast.AliasNode:
-			name := m.Value.String()
-			to, ok := d.anchors[name]
-			switch {
-			case ok:
-			case strings.ContainsAny(name, "*/.?["):
-				d.fault(at(m), "YAML reads an unquoted * as an alias: quote it, '*%s'", name)
-				return nil, leave, false
-			default:
-				d.fault(at(m), "no anchor &%s before this alias; if it is text, quote it: '*%s'", name, name)
+			name, known := m.Value.String(), false
+			if n, known = d.anchors[name]; !known {
+				if strings.ContainsAny(name, "*/.?[") {
+					d.fault(at(m), "YAML reads an unquoted * as an alias: quote it, '*%s'", name)
+				} else {
+					d.fault(at(m), "no anchor &%s before this alias; if it is text, quote it: '*%s'", name, name)
+				}
 				return nil, leave, false
 			}
 			aliases++
 			d.aliases++
-			n = to
 		case *ast.TagNode:
-			tag := m.Start.Value
-			if strings.HasPrefix(tag, "!!") {
-				d.fault(at(m), "tag %s is not used here: write the value without it", tag)
-				return nil, leave, false
-			}
-			// With nothing behind an unquoted !, the parser takes what follows for the
-			// tagged value: the next fields of this map, or of one around it.
-			if _, scalar := m.Value.(ast.ScalarNode); !scalar {
-				d.taken = append(d.taken, "")
-			}
-			fields, _ := pairs(m.Value)
-			for _, p := range fields {
-				d.taken = append(d.taken, keyText(p))
-			}
-			d.fault(at(m), "YAML reads an unquoted ! as a tag: quote it, '%s'", tag)
+			d.tag(m)
 			return nil, leave, false
 		default:
 			return n, leave, d.aliases == 0 || d.expand(1, n)
@@ -136,6 +119,24 @@ func (d *decoder) resolve(n ast.Node) (ast.Node, func(), bool) {
 	}
 	d.fault(at(n), "an alias leads back to itself")
 	return nil, leave, false
+}
+
+// tag reports a tag. With nothing behind an unquoted !, the parser takes what follows for
+// the tagged value: the next fields of this map, or of one around it.
+func (d *decoder) tag(n *ast.TagNode) {
+	tag := n.Start.Value
+	if strings.HasPrefix(tag, "!!") {
+		d.fault(at(n), "tag %s is not used here: write the value without it", tag)
+		return
+	}
+	if _, scalar := n.Value.(ast.ScalarNode); !scalar {
+		d.taken = append(d.taken, "")
+	}
+	fields, _ := pairs(n.Value)
+	for _, p := range fields {
+		d.taken = append(d.taken, keyText(p))
+	}
+	d.fault(at(n), "YAML reads an unquoted ! as a tag: quote it, '%s'", tag)
 }
 
 // expand counts values that aliases add. False means that there are too many.
@@ -191,7 +192,7 @@ func (d *decoder) structured(n ast.Node, at Position, v reflect.Value, f *Field)
 	case reflect.Pointer:
 		into := reflect.New(v.Type().Elem())
 		if _, null := n.(*ast.NullNode); null && f.Null {
-			into.Interface().(interface{ object() *Object }).object().At = at
+			into.Interface().(Document).object().At = at
 			v.Set(into)
 		} else if d.object(n, at, into.Elem()) {
 			v.Set(into)
@@ -275,7 +276,7 @@ func keyText(p *ast.MappingValueNode) string {
 
 // object decodes a map into its struct. False means that it is no map.
 func (d *decoder) object(n ast.Node, where Position, v reflect.Value) bool {
-	o := v.Addr().Interface().(interface{ object() *Object }).object()
+	o := v.Addr().Interface().(Document).object()
 	o.At = where
 	faults, taken := len(d.faults), len(d.taken)
 	entries, isMap := d.merged(n, 0)

@@ -46,11 +46,8 @@ func (f *File) Inside(t Text, offset int) Position {
 	if !ok || offset < 0 || offset > len(t.Value) {
 		return t.At
 	}
-	begin := skip(first, int(t.At.Column)-1)
-	if begin < 0 {
-		return t.At
-	}
-	head := first[begin:]
+	characters := []rune(first)
+	head := string(characters[min(int(t.At.Column)-1, len(characters)):])
 	if !t.Plain && head != "" && (head[0] == '|' || head[0] == '>') {
 		return f.insideBlock(t, offset)
 	}
@@ -76,18 +73,4 @@ func (f *File) insideBlock(t Text, offset int) Position {
 	}
 	indent := utf8.RuneCountInString(got) - utf8.RuneCountInString(want)
 	return position(line, 1+indent+utf8.RuneCountInString(before[start:]))
-}
-
-// skip gives the offset of the n-th character of s, -1 if s has fewer.
-func skip(s string, n int) int {
-	for i := range s {
-		if n == 0 {
-			return i
-		}
-		n--
-	}
-	if n == 0 {
-		return len(s)
-	}
-	return -1
 }

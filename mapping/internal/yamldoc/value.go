@@ -71,6 +71,11 @@ type Object struct {
 	taken   []string // fields that a tag in it took for its value, of it or of objects around it
 }
 
+// Document is a pointer to a struct that embeds [Object].
+type Document interface{ object() *Object }
+
+func (o *Object) object() *Object { return o }
+
 // MayHave says whether the object may have one of the fields although none was read:
 // the field is at fault, or it may be an unknown one, or among what could not be read.
 func (o *Object) MayHave(fields ...string) bool { return o.lost() || o.Misread(fields...) }
@@ -89,5 +94,3 @@ func (o *Object) lost() bool { return o.partial || len(o.taken) > 0 }
 
 // Sound says whether all of the object was read, without a fault.
 func (o *Object) Sound() bool { return o.At.Known() && !o.lost() && len(o.bad) == 0 }
-
-func (o *Object) object() *Object { return o }
