@@ -41,7 +41,7 @@ func TestIndexFindsAll(t *testing.T) {
 			}
 			rules = append(rules, r)
 		}
-		rs := newRuleset(named[*Source]{}, nil, rules)
+		rs := newRuleset(nil, nil, rules)
 		ev := &Event{Kind: Push, Commit: "c"}
 		ev.SetRepository(name.Draw(t, "repository"))
 		var want, got []string

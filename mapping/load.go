@@ -31,7 +31,7 @@ func Parse(providers []Provider, files ...File) (*Ruleset, []Fault, error) {
 	}
 	l := &loader{
 		report: new(report), language: lang, providers: providers,
-		schema: yamldoc.NewSchema(forms), names: map[string]location{},
+		schema: yamldoc.NewSchema(forms), sourceNames: definitions{}, targetNames: definitions{}, ruleNames: definitions{},
 	}
 	if len(files) == 0 {
 		l.faults = append(l.faults, Fault{Line: 1, Column: 1, File: "rules", Message: "no rules file given"})
@@ -50,7 +50,7 @@ func Parse(providers []Provider, files ...File) (*Ruleset, []Fault, error) {
 	for i, r := range l.rules {
 		rules[i] = r.rule
 	}
-	return newRuleset(l.sources, l.targets.order, rules), l.warnings, nil
+	return newRuleset(l.sources, l.targets, rules), l.warnings, nil
 }
 
 // parsedFile is a file that is YAML, or a fault.
@@ -107,10 +107,11 @@ type loader struct {
 	schema    *yamldoc.Schema
 	unread    bool // some sources or targets may be missing, because they could not be read
 
-	sources named[*Source]
-	targets named[*Target]
+	sources []*Source
+	targets []*Target
 	rules   []draft
-	names   map[string]location // of rules
+
+	sourceNames, targetNames, ruleNames definitions
 }
 
 // draft is a compiled rule, beside the parts of its document that are looked at when all
@@ -166,36 +167,21 @@ type location struct {
 
 func (l location) String() string { return l.file + ":" + l.at.String() }
 
-// named keeps values by name, in order.
-type named[T any] struct {
-	order []T
-	index map[string]int
-	first map[string]location
-	names []string
-}
+// definitions says where each name is defined first.
+type definitions map[string]location
 
-func (n *named[T]) add(name string, at location, v T) {
-	if n.index == nil {
-		n.index, n.first = map[string]int{}, map[string]location{}
+// add says whether the name is new.
+func (ds definitions) add(name string, at location) bool {
+	known := ds.has(name)
+	if !known {
+		ds[name] = at
 	}
-	n.index[name] = len(n.order)
-	n.first[name] = at
-	n.order = append(n.order, v)
-	n.names = append(n.names, name)
+	return !known
 }
 
-func (n *named[T]) has(name string) bool {
-	_, ok := n.index[name]
+func (ds definitions) has(name string) bool {
+	_, ok := ds[name]
 	return ok
-}
-
-func (n *named[T]) get(name string) (T, bool) {
-	i, ok := n.index[name]
-	if !ok {
-		var none T
-		return none, false
-	}
-	return n.order[i], true
 }
 
 // add merges a file.
@@ -217,30 +203,26 @@ func (l *loader) add(file parsedFile) {
 		doc.Sources.Entries == nil && doc.Misread("sources") || doc.Targets.Entries == nil && doc.Misread("targets")
 	for i := range doc.Sources.Entries {
 		e := &doc.Sources.Entries[i]
-		if at, twice := l.sources.first[e.Key.Value]; twice {
-			s.fault(e.Key.At, "sources."+e.Key.Value, "given twice; the first is at %s", at)
+		if name := e.Key.Value; l.sourceNames.add(name, location{file.Name, e.Key.At}) {
+			l.sources = append(l.sources, s.source(name, &e.Value))
 		} else {
-			l.sources.add(e.Key.Value, location{file.Name, e.Key.At}, s.source(e.Key.Value, &e.Value))
+			s.fault(e.Key.At, "sources."+name, "given twice; the first is at %s", l.sourceNames[name])
 		}
 	}
 	for i := range doc.Targets.Entries {
 		e := &doc.Targets.Entries[i]
-		if at, twice := l.targets.first[e.Key.Value]; twice {
-			s.fault(e.Key.At, "targets."+e.Key.Value, "given twice; the first is at %s", at)
+		if name := e.Key.Value; l.targetNames.add(name, location{file.Name, e.Key.At}) {
+			l.targets = append(l.targets, s.target(name, &e.Value))
 		} else {
-			l.targets.add(e.Key.Value, location{file.Name, e.Key.At}, s.target(e.Key.Value, &e.Value))
+			s.fault(e.Key.At, "targets."+name, "given twice; the first is at %s", l.targetNames[name])
 		}
 	}
 	for i := range doc.Rules {
 		r := &doc.Rules[i]
 		in := s
 		in.rule, in.path = r.Label, r.Path
-		if name := r.Name; name.At.Known() {
-			if first, seen := l.names[name.Value]; seen {
-				in.fault(name.At, "name", "another rule has this name, at %s", first)
-			} else {
-				l.names[name.Value] = location{file.Name, name.At}
-			}
+		if name := r.Name; name.At.Known() && !l.ruleNames.add(name.Value, location{file.Name, name.At}) {
+			in.fault(name.At, "name", "another rule has this name, at %s", l.ruleNames[name.Value])
 		}
 		l.rules = append(l.rules, draft{in, in.compile(r), r.Source, r.Jobs})
 	}
@@ -251,33 +233,39 @@ func (l *loader) resolve() {
 	if l.unread {
 		return
 	}
+	var sources, targets []string
+	for _, source := range l.sources {
+		sources = append(sources, source.Name)
+	}
+	for _, target := range l.targets {
+		targets = append(targets, target.Name)
+	}
 	for _, r := range l.rules {
 		for _, t := range r.sources {
-			if t.At.Known() && !l.sources.has(t.Value) {
-				r.fault(t.At, "source", "there is no source %q%s", t.Value, hint(t.Value, l.sources.names, "sources"))
+			if t.At.Known() && !l.sourceNames.has(t.Value) {
+				r.fault(t.At, "source", "there is no source %q%s", t.Value, hint(t.Value, sources, "sources"))
 			}
 		}
 		for i := range r.rule.jobs {
-			l.resolveTarget(r, i)
+			l.resolveTarget(r, i, targets)
 		}
 	}
 }
 
-// resolveTarget finds the target of job i.
-func (l *loader) resolveTarget(r draft, i int) {
-	j, doc, names := &r.rule.jobs[i], &r.jobs[i], l.targets.names
-	field := fmt.Sprintf("jobs[%d].target", i)
+// resolveTarget finds the target of job i among the targets.
+func (l *loader) resolveTarget(r draft, i int, targets []string) {
+	j, doc, field := &r.rule.jobs[i], &r.jobs[i], fmt.Sprintf("jobs[%d].target", i)
 	switch {
-	case j.target != "" && l.targets.has(j.target):
+	case j.target != "" && l.targetNames.has(j.target):
 	case j.target != "":
-		r.fault(doc.Target.At, field, "there is no target %q%s", j.target, hint(j.target, names, "targets"))
-	case len(names) == 1:
-		j.target = names[0]
+		r.fault(doc.Target.At, field, "there is no target %q%s", j.target, hint(j.target, targets, "targets"))
+	case len(targets) == 1:
+		j.target = targets[0]
 	case doc.MayHave("target"):
-	case len(names) == 0:
+	case len(targets) == 0:
 		r.fault(doc.At, field, "no target is defined: a job needs one under targets")
 	default:
-		r.fault(doc.At, field, "required, because there are several: %s", strings.Join(clipList(names, 10), ", "))
+		r.fault(doc.At, field, "required, because there are several: %s", strings.Join(clipList(targets, 10), ", "))
 	}
 }
 

@@ -12,18 +12,22 @@ type Job struct {
 // Ruleset is the merged, checked content of rules documents. It never changes;
 // all of its methods are safe for concurrent use.
 type Ruleset struct {
-	sources named[*Source]
+	sources []*Source
 	targets []*Target
 	rules   []*rule
+	byName  map[string]*Source
 	names   []string
 	index   index
 }
 
-func newRuleset(sources named[*Source], targets []*Target, rules []*rule) *Ruleset {
-	rs := &Ruleset{sources: sources, targets: targets, rules: rules, index: newIndex(rules)}
+func newRuleset(sources []*Source, targets []*Target, rules []*rule) *Ruleset {
+	rs := &Ruleset{sources: sources, targets: targets, byName: map[string]*Source{}, rules: rules, index: newIndex(rules)}
 	rs.names = make([]string, len(rules))
 	for i, r := range rules {
 		rs.names[i] = r.name
+	}
+	for _, s := range sources {
+		rs.byName[s.Name] = s
 	}
 	return rs
 }
@@ -36,11 +40,14 @@ func (rs *Ruleset) Len() int { return len(rs.rules) }
 func (rs *Ruleset) RuleNames() []string { return rs.names }
 
 // Source finds a source by its name, as in POST /webhooks/<name>.
-func (rs *Ruleset) Source(name string) (*Source, bool) { return rs.sources.get(name) }
+func (rs *Ruleset) Source(name string) (*Source, bool) {
+	s, ok := rs.byName[name]
+	return s, ok
+}
 
 // Sources gives all sources, in order. Neither the slice nor its elements may
 // be changed.
-func (rs *Ruleset) Sources() []*Source { return rs.sources.order }
+func (rs *Ruleset) Sources() []*Source { return rs.sources }
 
 // Targets gives all targets, in order. Neither the slice nor its elements may
 // be changed.
