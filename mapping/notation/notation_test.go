@@ -11,7 +11,8 @@ import (
 
 func TestDuration(t *testing.T) {
 	for text, want := range map[string]time.Duration{
-		"30s": 30 * time.Second, "0s": 0, "1d12h": 36 * time.Hour, "1.5d": 36 * time.Hour, "31d": 31 * 24 * time.Hour, "1m30s": 90 * time.Second, "5µs": 5 * time.Microsecond,
+		"30s": 30 * time.Second, "0s": 0, "1m30s": 90 * time.Second,
+		"1d12h": 36 * time.Hour, "1.5d": 36 * time.Hour, "31d": 31 * 24 * time.Hour, "5µs": 5 * time.Microsecond,
 	} {
 		if got, ok := notation.Duration(text); !ok || got != want {
 			t.Errorf("%q is %v %v, want %v", text, got, ok, want)
@@ -26,7 +27,8 @@ func TestDuration(t *testing.T) {
 
 func TestSize(t *testing.T) {
 	for text, want := range map[string]int64{
-		"0": 0, "4096": 4096, "1B": 1, "10kB": 10_000, "10 KB": 10_000, "10MB": 10_000_000, "2GB": 2_000_000_000, "1KiB": 1 << 10, "25MiB": 25 << 20, "3GiB": 3 << 30,
+		"0": 0, "4096": 4096, "1B": 1, "10kB": 10_000, "10 KB": 10_000,
+		"10MB": 10_000_000, "2GB": 2_000_000_000, "1KiB": 1 << 10, "25MiB": 25 << 20, "3GiB": 3 << 30,
 	} {
 		if got, ok := notation.Size(text); !ok || got != want {
 			t.Errorf("%q is %v %v, want %v", text, got, ok, want)

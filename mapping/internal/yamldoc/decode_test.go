@@ -127,7 +127,8 @@ sunday: true
 	if len(s.Labels.Entries) != 2 || s.Labels.Entries[0].Value != (Text{Value: "yes", At: at(6, 13)}) {
 		t.Errorf("labels: %+v", s.Labels)
 	}
-	if o := s.Offers; len(o) != 2 || o[0].Label != "tea" || o[0].When.Value != "daily\n" || len(o[0].Parts) != 1 || o[1].At != at(12, 5) || !o[1].Sound() {
+	if o := s.Offers; len(o) != 2 || o[0].Label != "tea" || o[0].When.Value != "daily\n" || len(o[0].Parts) != 1 ||
+		o[1].At != at(12, 5) || !o[1].Sound() {
 		t.Errorf("offers: %+v", s.Offers)
 	}
 	if s.Open == nil || s.Open.At != at(13, 6) || s.Unit.At.Known() || !s.Sound() {
@@ -137,40 +138,73 @@ sunday: true
 
 func TestDecodeFaults(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
-		"no map":               {"[a]", "1:1 [] : want a map, this is a list"},
-		"a field that is none": {"version: 1\nnope: x", "2:1 [] nope: unknown field; known are version, owner, shelves, labels, offers, open, tags, colour, unit, rate, stop, space, sunday"},
-		"letters swapped":      {"vresion: 1", `1:1 [] vresion: unknown field; did you mean "version"?`},
+		"no map": {"[a]", "1:1 [] : want a map, this is a list"},
+		"a field that is none": {
+			"version: 1\nnope: x",
+			"2:1 [] nope: unknown field; known are version, owner, shelves, labels, offers, open, tags, colour, unit, rate, stop, space, sunday",
+		},
+		"letters swapped": {"vresion: 1", `1:1 [] vresion: unknown field; did you mean "version"?`},
 		"a hint that is a field": {
 			"version: 1\noffers: [{name: tea, on: daily}]", `2:22 [tea] on: unknown field; did you mean "when"?`,
 		},
 		"a hint that is a sentence": {
 			"version: 1\noffers: [{name: tea, when: daily, pieces: leaf}]", "2:35 [tea] pieces: unknown field; it belongs under parts",
 		},
-		"required":                {"version: 1\noffers: [{when: daily}, {name: tea}]", "2:10 [] offers[0].name: required\n2:25 [tea] when: required"},
-		"twice":                   {"version: 1\nversion: 1", "2:1 [] version: given twice; the first is at shop.yaml:1:1"},
-		"a name twice":            {"version: 1\nlabels: {a: x, a: y}", "2:16 [] labels.a: given twice; the first is at shop.yaml:2:10"},
-		"a name that is none":     {"version: 1\nlabels: {A: x, nul: y, 1: z}", "2:10 [] labels.A: \"A\" is not a name of a to z\n2:16 [] labels.nul: this name is taken\n2:24 [] labels.1: the name is a number: quote it"},
-		"a shape":                 {"version: 1\nowner: ann", "2:8 [] owner: a person has a name: write {name: NAME}"},
-		"a list of a shape":       {"version: 1\nshelves: {a: {owners: ann}}", "2:23 [] shelves.a.owners: want a list of {name: NAME}, this is text"},
-		"what may be a secret":    {"version: 1\nowner: {name: hunter2}", "2:15 [] owner.name: this is not in capitals"},
-		"a number of a secret":    {"version: 1\nowner: {name: 12}", "2:15 [] owner.name: this is a number to YAML: quote it"},
-		"an empty list":           {"version: 1\noffers: []", "2:9 [] offers: the list is empty"},
-		"no text in a list":       {"version: 1\ntags: []", "2:7 [] tags: the list is empty: leave the field out to mean all"},
-		"a number for text":       {"version: 1\ntags: 1.0", "2:7 [] tags: 1.0 is a number to YAML: quote it, '1.0'"},
-		"too long":                {"version: 1\ntags: abcdefghi", "2:7 [] tags: at most 8 characters, this has 9"},
-		"yes for a reader":        {"version: 1\nlabels: {a: yes}\ntags: yes", "2:13 [] labels.a: yes is a boolean to YAML: quote it, 'yes'"},
-		"one of two":              {"version: 1\ncolour: gren", `2:9 [] colour: "gren" is not one of red, green; did you mean "green"?`},
-		"one of one":              {"version: 1\nunit: g", `2:7 [] unit: "g" is not "kg"`},
-		"another version":         {"version: 2", "1:10 [] version: want 1, this is 2"},
-		"bounds":                  {"version: 1\nrate: 0\nspace: 2MiB", "2:7 [] rate: 0 is not over 0\n3:8 [] space: 2097152 bytes: want 1KiB to 1MiB"},
-		"no unit":                 {"version: 1\nstop: 5\nspace: 2.5", "2:7 [] stop: 5 has no unit: want a duration such as 30s, 5m, 24h or 1d12h\n3:8 [] space: want a whole number of bytes, or text such as 25MiB, this is 2.5"},
-		"a size without a unit":   {"version: 1\nspace: '2048'", `2:8 [] space: "2048" is not a size: a number of bytes, or text such as 25MiB or 10MB`},
+		"required": {
+			"version: 1\noffers: [{when: daily}, {name: tea}]",
+			"2:10 [] offers[0].name: required\n" +
+				"2:25 [tea] when: required",
+		},
+		"twice":        {"version: 1\nversion: 1", "2:1 [] version: given twice; the first is at shop.yaml:1:1"},
+		"a name twice": {"version: 1\nlabels: {a: x, a: y}", "2:16 [] labels.a: given twice; the first is at shop.yaml:2:10"},
+		"a name that is none": {
+			"version: 1\nlabels: {A: x, nul: y, 1: z}",
+			"2:10 [] labels.A: \"A\" is not a name of a to z\n" +
+				"2:16 [] labels.nul: this name is taken\n" +
+				"2:24 [] labels.1: the name is a number: quote it",
+		},
+		"a shape": {"version: 1\nowner: ann", "2:8 [] owner: a person has a name: write {name: NAME}"},
+		"a list of a shape": {
+			"version: 1\nshelves: {a: {owners: ann}}",
+			"2:23 [] shelves.a.owners: want a list of {name: NAME}, this is text",
+		},
+		"what may be a secret": {"version: 1\nowner: {name: hunter2}", "2:15 [] owner.name: this is not in capitals"},
+		"a number of a secret": {"version: 1\nowner: {name: 12}", "2:15 [] owner.name: this is a number to YAML: quote it"},
+		"an empty list":        {"version: 1\noffers: []", "2:9 [] offers: the list is empty"},
+		"no text in a list":    {"version: 1\ntags: []", "2:7 [] tags: the list is empty: leave the field out to mean all"},
+		"a number for text":    {"version: 1\ntags: 1.0", "2:7 [] tags: 1.0 is a number to YAML: quote it, '1.0'"},
+		"too long":             {"version: 1\ntags: abcdefghi", "2:7 [] tags: at most 8 characters, this has 9"},
+		"yes for a reader":     {"version: 1\nlabels: {a: yes}\ntags: yes", "2:13 [] labels.a: yes is a boolean to YAML: quote it, 'yes'"},
+		"one of two":           {"version: 1\ncolour: gren", `2:9 [] colour: "gren" is not one of red, green; did you mean "green"?`},
+		"one of one":           {"version: 1\nunit: g", `2:7 [] unit: "g" is not "kg"`},
+		"another version":      {"version: 2", "1:10 [] version: want 1, this is 2"},
+		"bounds": {
+			"version: 1\nrate: 0\nspace: 2MiB",
+			"2:7 [] rate: 0 is not over 0\n" +
+				"3:8 [] space: 2097152 bytes: want 1KiB to 1MiB",
+		},
+		"no unit": {
+			"version: 1\nstop: 5\nspace: 2.5",
+			"2:7 [] stop: 5 has no unit: want a duration such as 30s, 5m, 24h or 1d12h\n" +
+				"3:8 [] space: want a whole number of bytes, or text such as 25MiB, this is 2.5",
+		},
+		"a size without a unit": {
+			"version: 1\nspace: '2048'",
+			`2:8 [] space: "2048" is not a size: a number of bytes, or text such as 25MiB or 10MB`,
+		},
 		"a tab":                   {"version: 1\ntags: a\tb", "2:7 [] tags: a tab inside unquoted text: quote it"},
 		"an alias that is a glob": {"version: 1\ntags: *.go", "2:7 [] tags: YAML reads an unquoted * as an alias: quote it, '*.go'"},
 		"an alias of nothing":     {"version: 1\ntags: *go", "2:7 [] tags: no anchor &go before this alias; if it is text, quote it: '*go'"},
 		"a tag":                   {"version: 1\ntags: !go x", "2:7 [] tags: YAML reads an unquoted ! as a tag: quote it, '!go'"},
-		"a merge of a list":       {"version: 1\nshelves: {a: {<<: [[b]]}}", "2:15 [] shelves.a: a merge key takes a map or a list of maps, not a list"},
-		"behind an alias":         {"version: 1\nshelves: {a: &a {height: x}, b: *a}", "2:26 [] shelves.a.height: want a whole number, this is text\n2:26 [] shelves.b.height: want a whole number, this is text"},
+		"a merge of a list": {
+			"version: 1\nshelves: {a: {<<: [[b]]}}",
+			"2:15 [] shelves.a: a merge key takes a map or a list of maps, not a list",
+		},
+		"behind an alias": {
+			"version: 1\nshelves: {a: &a {height: x}, b: *a}",
+			"2:26 [] shelves.a.height: want a whole number, this is text\n" +
+				"2:26 [] shelves.b.height: want a whole number, this is text",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, faults := decodeShop(t, test.text)
@@ -184,7 +218,10 @@ func TestDecodeFaults(t *testing.T) {
 // A merge key gives what a map does not have itself.
 func TestMerge(t *testing.T) {
 	s, _, faults := decodeShop(t, "version: 1\noffers:\n  - &tea {name: tea, when: daily, parts: leaf}\n  - {<<: *tea, name: cake}\n")
-	if faults != nil || len(s.Offers) != 2 || s.Offers[1].Name.Value != "cake" || s.Offers[1].Parts[0].Value != "leaf" || s.Offers[1].Label != "cake" {
+	if faults != nil || len(s.Offers) != 2 {
+		t.Fatalf("%v %+v", faults, s.Offers)
+	}
+	if cake := s.Offers[1]; cake.Name.Value != "cake" || cake.Parts[0].Value != "leaf" || cake.Label != "cake" {
 		t.Errorf("%v %+v", faults, s.Offers)
 	}
 }
@@ -222,7 +259,8 @@ func TestBad(t *testing.T) {
 	for _, tag := range s.Tags {
 		bad = append(bad, tag.Bad)
 	}
-	if diff := cmp.Diff([]bool{false, true, true, true, true, true, true, true}, bad); diff != "" || !s.Colour.Bad || s.Unit.Bad || len(faults) != 8 {
+	diff := cmp.Diff([]bool{false, true, true, true, true, true, true, true}, bad)
+	if diff != "" || !s.Colour.Bad || s.Unit.Bad || len(faults) != 8 {
 		t.Errorf("tags %s, colour %+v, unit %+v, %q", diff, s.Colour, s.Unit, faults)
 	}
 }
