@@ -21,47 +21,51 @@ type eventField struct {
 	get  func(*Event) (any, error)
 }
 
-func eventFields() []eventField {
-	str := func(name string, get func(*Event) string) eventField {
-		return eventField{name, types.StringType, func(e *Event) (any, error) {
-			s := get(e)
-			if len(s) > maxSeen { // a name that is cut would be another name
-				return nil, fmt.Errorf("event.%s has more than %d bytes", name, maxSeen)
-			}
-			return types.String(s), nil
-		}}
-	}
-	flag := func(name string, get func(*Event) bool) eventField {
-		return eventField{name, types.BoolType, func(e *Event) (any, error) { return types.Bool(get(e)), nil }}
-	}
-	return []eventField{
-		str("source", func(e *Event) string { return e.Source }),
-		str("provider", func(e *Event) string { return e.Provider }),
-		str("kind", func(e *Event) string { return string(e.Kind) }),
-		str("repository", func(e *Event) string { return e.Repository }),
-		str("owner", func(e *Event) string { return e.Owner }),
-		str("name", func(e *Event) string { return e.Name }),
-		str("ref", func(e *Event) string { return e.Ref }),
-		str("branch", func(e *Event) string { return e.Branch }),
-		str("tag", func(e *Event) string { return e.Tag }),
-		str("commit", func(e *Event) string { return e.Commit }),
-		str("before", func(e *Event) string { return e.Before }),
-		flag("created", func(e *Event) bool { return e.Created }),
-		flag("forced", func(e *Event) bool { return e.Forced }),
-		str("message", message),
-		str("title", title),
-		str("author", func(e *Event) string { return e.Author }),
-		str("pusher", func(e *Event) string { return e.Pusher }),
-		str("url", func(e *Event) string { return e.URL }),
-		{"files", types.NewListType(types.StringType), func(e *Event) (any, error) {
-			return types.NewStringList(types.DefaultTypeAdapter, e.Files), nil
-		}},
-		flag("files_complete", func(e *Event) bool { return e.FilesComplete }),
-		str("default_branch", func(e *Event) string { return e.DefaultBranch }),
-	}
+// eventFields are the fields of the event, in the order in which messages list them.
+var eventFields = []eventField{
+	stringField("source", func(e *Event) string { return e.Source }),
+	stringField("provider", func(e *Event) string { return e.Provider }),
+	stringField("kind", func(e *Event) string { return string(e.Kind) }),
+	stringField("repository", func(e *Event) string { return e.Repository }),
+	stringField("owner", func(e *Event) string { return e.Owner }),
+	stringField("name", func(e *Event) string { return e.Name }),
+	stringField("ref", func(e *Event) string { return e.Ref }),
+	stringField("branch", func(e *Event) string { return e.Branch }),
+	stringField("tag", func(e *Event) string { return e.Tag }),
+	stringField("commit", func(e *Event) string { return e.Commit }),
+	stringField("before", func(e *Event) string { return e.Before }),
+	boolField("created", func(e *Event) bool { return e.Created }),
+	boolField("forced", func(e *Event) bool { return e.Forced }),
+	stringField("message", message),
+	stringField("title", title),
+	stringField("author", func(e *Event) string { return e.Author }),
+	stringField("pusher", func(e *Event) string { return e.Pusher }),
+	stringField("url", func(e *Event) string { return e.URL }),
+	{"files", types.NewListType(types.StringType), func(e *Event) (any, error) {
+		return types.NewStringList(types.DefaultTypeAdapter, e.Files), nil
+	}},
+	boolField("files_complete", func(e *Event) bool { return e.FilesComplete }),
+	stringField("default_branch", func(e *Event) string { return e.DefaultBranch }),
 }
 
-// message is that of the event, cut after the last character that fits.
+// stringField is a text of at most maxSeen bytes. A longer one is an error: a name that
+// is cut would be another name.
+func stringField(name string, get func(*Event) string) eventField {
+	return eventField{name, types.StringType, func(e *Event) (any, error) {
+		s := get(e)
+		if len(s) > maxSeen {
+			return nil, fmt.Errorf("event.%s has more than %d bytes", name, maxSeen)
+		}
+		return types.String(s), nil
+	}}
+}
+
+func boolField(name string, get func(*Event) bool) eventField {
+	return eventField{name, types.BoolType, func(e *Event) (any, error) { return types.Bool(get(e)), nil }}
+}
+
+// message is the message of the event, cut after the last character that fits in maxSeen
+// bytes.
 func message(e *Event) string {
 	end := min(len(e.Message), maxSeen)
 	for end < len(e.Message) && end > 0 && !utf8.RuneStart(e.Message[end]) {
@@ -70,7 +74,8 @@ func message(e *Event) string {
 	return e.Message[:end]
 }
 
-// title is the first line of the message, fit to be the value of a parameter.
+// title is the first line of the message. It has no control characters, so that it can
+// be the value of a parameter.
 func title(e *Event) string {
 	line, _, _ := strings.Cut(message(e), "\n")
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
@@ -82,8 +87,8 @@ func title(e *Event) string {
 }
 
 func eventFieldNames() []string {
-	var names []string
-	for _, f := range eventFields() {
+	names := make([]string, 0, len(eventFields))
+	for _, f := range eventFields {
 		names = append(names, f.name)
 	}
 	return names
@@ -98,10 +103,10 @@ type eventProvider struct {
 
 func newEventProvider(r *types.Registry) eventProvider {
 	p := eventProvider{r, map[string]*types.FieldType{}}
-	for _, f := range eventFields() {
+	for _, f := range eventFields {
 		p.fields[f.name] = &types.FieldType{
 			Type: f.kind,
-			// Every field is there, always: has(event.x) is true.
+			// An event has all of its fields: has(event.x) is true.
 			IsSet: func(any) bool { return true },
 			GetFrom: func(obj any) (any, error) {
 				e, ok := obj.(*Event)

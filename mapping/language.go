@@ -1,0 +1,130 @@
+package mapping
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/functions"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/ext"
+)
+
+// language compiles expressions, templates and constraints, each text once.
+type language struct {
+	env      *cel.Env
+	names    []string // of functions, for suggestions
+	compiled map[string]*compiled
+
+	templates   map[string]template
+	constraints map[string]*constraint
+}
+
+type compiled struct {
+	expression *expression
+	faults     []textFault
+}
+
+func newLanguage() (*language, error) {
+	registry, err := types.NewRegistry()
+	if err != nil {
+		return nil, err
+	}
+	provider := newEventProvider(registry)
+	env, err := cel.NewEnv(
+		cel.CustomTypeProvider(provider),
+		cel.CustomTypeAdapter(registry),
+		cel.Variable("event", cel.ObjectType(eventTypeName)),
+		ext.Strings(),
+		cel.ASTValidators(cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals()),
+		cel.ParserExpressionSizeLimit(maxExpression),
+		cel.ParserRecursionLimit(100),
+		method("trimPrefix", "string_trim_prefix_string", cel.StringType, trimmed(strings.TrimPrefix)),
+		method("trimSuffix", "string_trim_suffix_string", cel.StringType, trimmed(strings.TrimSuffix)),
+		method("matchesGlob", "string_matches_glob_string", cel.BoolType, matchesGlob),
+	)
+	if err != nil {
+		return nil, err
+	}
+	if env, err = guard(env); err != nil {
+		return nil, err
+	}
+	l := &language{env: env, compiled: map[string]*compiled{}, templates: map[string]template{}, constraints: map[string]*constraint{}}
+	for name := range env.Functions() {
+		if utf8.ValidString(name) && !strings.ContainsAny(name, "_@!-") {
+			l.names = append(l.names, name)
+		}
+	}
+	slices.Sort(l.names)
+	return l, nil
+}
+
+// method declares a function that is called as text.name(text).
+func method(name, overload string, result *cel.Type, call functions.BinaryOp) cel.EnvOption {
+	return cel.Function(name, cel.MemberOverload(overload, []*cel.Type{cel.StringType, cel.StringType}, result, cel.BinaryBinding(call)))
+}
+
+func trimmed(trim func(s, affix string) string) functions.BinaryOp {
+	return func(s, affix ref.Val) ref.Val {
+		return types.String(trim(string(s.(types.String)), string(affix.(types.String))))
+	}
+}
+
+func matchesGlob(s, pattern ref.Val) ref.Val {
+	p := string(pattern.(types.String))
+	if err := checkGlob(p); err != nil {
+		return types.NewErr("matchesGlob: %v", err)
+	}
+	if refused := refuse("matchesGlob", []ref.Val{s, pattern}); refused != nil {
+		return refused
+	}
+	return types.Bool((&glob{pattern: p}).match(string(s.(types.String))))
+}
+
+// guard makes calls of the strings extension fail that would take too long or make too
+// long a text: CEL counts the cost of a call only after it.
+func guard(env *cel.Env) (*cel.Env, error) {
+	var options []cel.EnvOption
+	for _, name := range []string{"indexOf", "lastIndexOf", "replace", "join", "format"} {
+		f := env.Functions()[name]
+		bindings, err := f.Bindings()
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range f.OverloadDecls() {
+			i := slices.IndexFunc(bindings, func(b *functions.Overload) bool { return b.Operator == o.ID() })
+			if i < 0 {
+				return nil, fmt.Errorf("cel: %s has no implementation %s", name, o.ID())
+			}
+			call := bindings[i]
+			options = append(options, cel.Function(name, cel.MemberOverload(o.ID(), o.ArgTypes(), o.ResultType(),
+				cel.FunctionBinding(func(args ...ref.Val) ref.Val {
+					if refused := refuse(name, args); refused != nil {
+						return refused
+					}
+					switch {
+					case call.Unary != nil && len(args) == 1:
+						return call.Unary(args[0])
+					case call.Binary != nil && len(args) == 2:
+						return call.Binary(args[0], args[1])
+					default:
+						return call.Function(args...)
+					}
+				}))))
+		}
+	}
+	return env.Extend(options...)
+}
+
+// compile compiles an expression.
+func (l *language) compile(text string) (*expression, []textFault) {
+	if c, ok := l.compiled[text]; ok {
+		return c.expression, c.faults
+	}
+	e, faults := l.compileNew(text)
+	l.compiled[text] = &compiled{e, faults}
+	return e, faults
+}
