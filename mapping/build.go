@@ -1,13 +1,13 @@
 package mapping
 
-// Parameter is one build parameter of a CodeArts Build job, both strings.
+// Parameter is one build parameter of a CodeArts Build job.
 type Parameter struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
 }
 
-// Build is one job to run because one rule matched one event: everything is
-// resolved, nothing refers to the rules any more.
+// Build is one job to run because one rule matched one event. All of its values are
+// resolved: it does not depend on the rules any more.
 type Build struct {
 	Rule   string // name of the rule
 	Target string // name of the target
@@ -16,7 +16,7 @@ type Build struct {
 	Repository string
 	Ref        string // full ref
 
-	// Exactly one of Tag and Commit is set: a tag is built by name, a push by
+	// Exactly one of Tag and Commit is set: a tag is built by its name, a push by its
 	// commit.
 	Tag    string
 	Commit string
@@ -27,9 +27,9 @@ type Build struct {
 	Marker    string // name of the parameter that gets the build's id; "" for none
 	Newest    bool   // replaces builds of the same rule, repository, ref and job that still wait
 
-	// Dead is why this build can never run (an expression failed, a value is too
-	// long); "" when it can. A dead build is kept and shown, and never called: it
-	// has no Parameters, so that sending it all the same would be a wrong build.
+	// Dead is why this build can never run, for example because an expression failed;
+	// "" if it can run. A dead build is kept and shown, and never sent. It has no
+	// Parameters.
 	Dead string
 }
 
@@ -37,6 +37,6 @@ type Build struct {
 type Verdict struct {
 	Rule    string `json:"rule"`
 	Matched bool   `json:"matched"`
-	// Reason is the clause that did not match, "" if all did.
+	// Reason is why the first clause that failed did, "" if the rule matched.
 	Reason string `json:"reason"`
 }

@@ -16,28 +16,25 @@ import (
 	"buildbridge/mapping/printable"
 )
 
-// Limits of what expressions may cost. They are counted and not measured, so that
-// an event builds or does not wherever it arrives. A unit takes at most 75
-// nanoseconds: BenchmarkWorst. A step of an expression is one, and takes 20 to 40.
+// Limits of the cost of expressions. Costs are counted and not measured, so that whether
+// an event builds does not depend on the machine. A step of an expression costs one unit
+// and takes 20 to 40 nanoseconds. No unit takes more than 75: see BenchmarkWorst.
 const (
 	maxCost  = 600_000 // of one expression
 	maxCosts = 650_000 // of all expressions of one delivery
 
-	maxSeen = 8 << 10  // bytes of a text of the event, as expressions see it
+	maxSeen = 8 << 10  // bytes of a text of the event that expressions see
 	maxText = 32 << 10 // bytes of a text that an expression makes
 )
 
-// Bytes that a unit pays for.
+// How many bytes one unit pays for.
 const (
-	bytesRead   = 2  // that are looked at one by one
-	bytesListed = 16 // of lists that are joined: each part makes it slower to go through
-	bytesPassed = 64 // that are compared, searched or copied as a whole
+	bytesRead   = 2  // bytes that are looked at one by one
+	bytesListed = 16 // bytes of lists that are joined, because a list of many parts is slow
+	bytesPassed = 64 // bytes that are compared, searched or copied together
 )
 
-// tooLong is why an evaluation ends that makes too long a text.
-const tooLong = interpreter.MemoryLimitExceeded
-
-// meter adds up what the expressions of one delivery cost.
+// meter adds up the cost of the expressions of one delivery.
 type meter struct{ spent uint64 }
 
 // evaluation is the cost of one expression.
@@ -47,6 +44,7 @@ type evaluation struct {
 	limit uint64
 }
 
+// eval evaluates an expression. An error is fit to be shown.
 func (m *meter) eval(e *expression, ev *Event) (ref.Val, error) {
 	run := &evaluation{limit: min(maxCost, maxCosts-m.spent)}
 	run.Estimator, run.Limit = prices{}, &run.limit
@@ -64,7 +62,7 @@ func (m *meter) eval(e *expression, ev *Event) (ref.Val, error) {
 	ended, cancelled := errors.AsType[interpreter.EvalCancelledError](err)
 	switch {
 	case !cancelled || ended.Cause != interpreter.CostLimitExceeded:
-		return nil, errors.New(printable.Clip(printable.Text(err.Error()), maxReason)) // it may quote the event, whole
+		return nil, errors.New(printable.Clip(printable.Text(err.Error()), maxReason)) // it may quote the event
 	case run.limit < maxCost:
 		return nil, errors.New("it takes too long: expressions before it took most of what those of one delivery may take together")
 	default:
@@ -72,24 +70,28 @@ func (m *meter) eval(e *expression, ev *Event) (ref.Val, error) {
 	}
 }
 
-// prices are what calls cost. CEL's own leave out some work that grows with the
-// text, and go through a text to find out how long it is. Lengths here are in bytes,
-// which are known.
+// prices says what calls cost. With CEL's own prices, a loop over calls that format,
+// convert, quote or parse a text, or that look up a time zone, takes seconds for the same
+// units: they leave out work that grows with the text.
 type prices struct{}
 
-// CallCost implements cost.ActualCostEstimator. CEL asks after the call.
+// CallCost gives the cost of a call that was made.
 func (prices) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint64 {
 	if length(result) > maxText {
-		panic(interpreter.EvalCancelledError{Cause: tooLong, Message: fmt.Sprintf("a text in it is longer than %d bytes", maxText)})
+		panic(interpreter.EvalCancelledError{
+			Cause:   interpreter.MemoryLimitExceeded,
+			Message: fmt.Sprintf("a text in it is longer than %d bytes", maxText),
+		})
 	}
 	if types.IsError(result) {
-		return new(2 + uint64(max(0, lookPrice(args))))
+		return new(2 + uint64(max(0, failedPrice(args))))
 	}
 	return new(1 + uint64(max(0, price(function, args))))
 }
 
-// lookPrice is for a call that failed: it has looked at its arguments, and may quote them.
-func lookPrice(args []ref.Val) int {
+// failedPrice is the price of a call that failed: it has read its arguments, and its error
+// may quote them.
+func failedPrice(args []ref.Val) int {
 	n := zonePrice(args)
 	for _, a := range args {
 		n += weight(a)/bytesPassed + length(a)
@@ -97,10 +99,10 @@ func lookPrice(args []ref.Val) int {
 	return n
 }
 
-// price is what a call costs on top of the unit that every call does.
+// price is the price of a call beyond the unit that every call costs.
 func price(function string, args []ref.Val) int {
 	switch function {
-	case operators.LogicalNot, operators.NotStrictlyFalse: // of every round of a macro
+	case operators.LogicalNot, operators.NotStrictlyFalse: // part of every round of a macro
 		return 2
 	case operators.Equals, operators.NotEquals, operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals:
 		return min(weight(args[0]), weight(args[1])) / bytesPassed
@@ -112,7 +114,7 @@ func price(function string, args []ref.Val) int {
 		return (weight(args[0]) + weight(args[1])) / bytesPassed
 	case operators.Add:
 		switch args[0].(type) {
-		case traits.MutableLister: // that a macro fills: what is in it is paid for
+		case traits.MutableLister: // a macro fills it: what it holds is paid for
 			return weight(args[1]) / bytesPassed
 		case traits.Lister:
 			return (weight(args[0]) + weight(args[1])) / bytesListed
@@ -123,7 +125,7 @@ func price(function string, args []ref.Val) int {
 		return regexpPrice(args)
 	case "matchesGlob":
 		return globPrice(args[0], args[1])
-	case "indexOf", "lastIndexOf": // compared at every place
+	case "indexOf", "lastIndexOf": // they compare at every position
 		return length(args[0])/bytesRead + times(length(args[0]), length(args[1]))/32
 	case "replace", "join", "format":
 		return made(function, args) / bytesRead
@@ -136,8 +138,8 @@ func price(function string, args []ref.Val) int {
 	}
 }
 
-// made is about how many bytes the result of a call has, where it can have far more
-// than the arguments.
+// made estimates the bytes of the result of a call that can make much more than it is
+// given.
 func made(function string, args []ref.Val) int {
 	n := weight(args[0])
 	switch {
@@ -154,29 +156,20 @@ func made(function string, args []ref.Val) int {
 	return n
 }
 
-// zonePrice is for the name of a time zone, which is looked up in a file at each
-// call: a time and a text are the arguments.
+// zonePrice is the price of a time zone: each call that is given a time and the name of a
+// zone looks it up in a file.
 func zonePrice(args []ref.Val) int {
-	if len(args) != 2 {
-		return 0
+	if len(args) == 2 && args[0].Type() == types.TimestampType && args[1].Type() == types.StringType {
+		return 1500
 	}
-	if _, ok := args[0].(types.Timestamp); !ok {
-		return 0
-	}
-	if _, ok := args[1].(types.String); !ok {
-		return 0
-	}
-	return 1500
+	return 0
 }
 
-// globPrice is what a match may cost: in the worst case, what follows the first * is
-// tried at every byte of the text, in every way through the braces.
+// globPrice is the price of a match in the worst case: what follows the first * is tried
+// at every byte of the text, for every pattern that the braces expand to.
 func globPrice(s, pattern ref.Val) int {
-	text, isText := s.(types.String)
-	p, ok := pattern.(types.String)
-	if !ok || !isText {
-		return 0
-	}
+	text, _ := s.(types.String)
+	p, _ := pattern.(types.String)
 	before := literalPrefix(string(p))
 	if len(text) < len(before) || string(text[:len(before)]) != before {
 		return len(before) / bytesPassed
@@ -185,7 +178,14 @@ func globPrice(s, pattern ref.Val) int {
 	return times(len(text)-len(before), tried)/9 + len(p)
 }
 
-// times multiplies what cannot be negative, up to a very large number.
+// regexpPrice is the price of a match in the worst case. args are the text and the
+// number of instructions.
+func regexpPrice(args []ref.Val) int {
+	size, _ := args[1].(types.Int)
+	return times(length(args[0]), int(size)) / 5
+}
+
+// times multiplies numbers that are not negative, without overflow.
 func times(a, b int) int {
 	if b != 0 && a > math.MaxInt32/b {
 		return math.MaxInt32
@@ -193,7 +193,7 @@ func times(a, b int) int {
 	return a * b
 }
 
-// length of a text, 0 for anything else.
+// length gives the bytes of a text, 0 for any other value.
 func length(v ref.Val) int {
 	switch v := v.(type) {
 	case types.String:
@@ -205,10 +205,10 @@ func length(v ref.Val) int {
 	}
 }
 
-// heaviest is where weight stops to add: more than may be paid.
+// heaviest is the weight at which weight stops to count: nobody can pay for more.
 const heaviest = maxCosts * bytesPassed
 
-// weight is about how many bytes there are in a value, with all that it holds.
+// weight estimates the bytes of a value, with all values in it.
 func weight(v ref.Val) int {
 	switch v := v.(type) {
 	case types.String, types.Bytes:
@@ -231,7 +231,8 @@ func weight(v ref.Val) int {
 	}
 }
 
-// refuse says why a call must not be made: CEL counts it only afterwards.
+// refuse gives an error for a call that must not be made, nil if it may. CEL counts the
+// cost of a call only after it.
 func refuse(function string, args []ref.Val) ref.Val {
 	switch {
 	case (function == "replace" || function == "join" || function == "format") && made(function, args) > maxText:

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Delivery is one authenticated, decoded call of a code host: what handlers
-// hand over to be kept.
+// Delivery is one authenticated and decoded call of a code host. handlers makes it, and
+// trigger keeps it.
 type Delivery struct {
 	ID         string // ours, a UUIDv7
 	Source     string
@@ -15,21 +15,21 @@ type Delivery struct {
 	Event      string // the host's name of the event: "push", "Tag Push Hook"
 	ReceivedAt time.Time
 
-	// DuplicateKey is equal for deliveries that say the same thing: the host's
-	// delivery id, else a digest of the body. DuplicateWindow bounds how long
-	// that holds; 0 means as long as the delivery is kept.
+	// DuplicateKey is equal for deliveries that say the same thing: it is the host's id
+	// of the delivery, else a digest of the body. Two deliveries are duplicates only
+	// within DuplicateWindow; 0 means as long as the first one is kept.
 	DuplicateKey    string
 	DuplicateWindow time.Duration
 
-	// Header and Body are what decides anew when the delivery is replayed: the
-	// headers that name the event, and the JSON without secrets.
+	// Header and Body are decoded again when the delivery is replayed: the headers that
+	// name the event, and the JSON without secrets.
 	Header map[string]string
 	Body   []byte
 
 	Events []Event
 
-	// ReplayOf is the delivery that a person asked to decide anew; "" for one of
-	// a code host. A replay is never a duplicate of what a code host sent.
+	// ReplayOf is the id of the delivery that this one replays because a person asked for
+	// it; "" if a code host sent it. A replay is never a duplicate.
 	ReplayOf string
 }
 
@@ -45,7 +45,7 @@ const (
 	ReasonNoMatch Reason = "no_match" // rules name it, and a clause of each failed
 )
 
-// Receipt is what became of a delivery that matched.
+// Receipt tells what became of a delivery that rules matched.
 type Receipt struct {
 	// DuplicateOf is the id of the delivery whose builds were committed before;
 	// "" if this one's were committed now.

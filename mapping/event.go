@@ -2,60 +2,60 @@ package mapping
 
 import "strings"
 
-// Kind says what a ref is: a branch that was pushed to, or a tag.
+// Kind is the kind of an event: a push to a branch, or a tag.
 type Kind string
 
-// The kinds of event. Deletions are neither: they never become an Event.
+// The kinds of event. A deletion of a ref is not an event.
 const (
 	Push Kind = "push"
 	Tag  Kind = "tag"
 )
 
-// The longest ref and the longest full name of a repository that an event may
-// have, in bytes. Git hosts allow far less, and a database can index no more.
+// The longest ref and the longest full name of a repository that an event may have, in
+// bytes. Git hosts allow less, and PostgreSQL cannot index more.
 const (
 	MaxRef        = 1024
 	MaxRepository = 512
 )
 
-// Event is one change of one ref, as every code host tells it. A delivery may
-// carry several (Bitbucket's push.changes, Azure's refUpdates).
+// Event is one change of one ref, in the form that is the same for all code hosts. A
+// delivery may have several (Bitbucket's push.changes, Azure's refUpdates).
 //
-// The JSON names are the names rules use: event.branch, event.commit. What
-// does not apply is the empty string, never null.
+// Rules use the JSON names: event.branch, event.commit. A field that does not apply is
+// the empty string, never null.
 type Event struct {
 	Source   string `json:"source"`   // the name under sources: in the rules
 	Provider string `json:"provider"` // the name of its [Provider]
 	Kind     Kind   `json:"kind"`
 
 	Repository string `json:"repository"` // owner and name joined by "/": acme/shop, group/sub/project
-	Owner      string `json:"owner"`      // all before the last "/"
-	Name       string `json:"name"`       // all after it
+	Owner      string `json:"owner"`      // the part before the last "/"
+	Name       string `json:"name"`       // the part after it
 
 	Ref    string `json:"ref"`    // the full ref: refs/heads/main, refs/tags/v1
 	Branch string `json:"branch"` // short name; "" for a tag
 	Tag    string `json:"tag"`    // short name; "" for a push
 
-	// Commit is the id of the commit to build. It is "" when the host sent only
-	// the id of a tag object ("unpeeled"), which must never be built as a commit.
+	// Commit is the id of the commit to build. It is "" where the host sent only the id
+	// of a tag object, which must never be built as a commit.
 	Commit string `json:"commit"`
-	Before string `json:"before"` // what the ref was; all zeros or "" when it is new
+	Before string `json:"before"` // the commit of the ref before; all zeros or "" if the ref is new
 
 	Created bool `json:"created"` // the ref is new
-	Forced  bool `json:"forced"`  // history was rewritten, as far as the host tells
+	Forced  bool `json:"forced"`  // the history of the ref was rewritten, as far as the host tells
 
-	Message string `json:"message"` // of the head commit, whole, without line breaks at its end
+	Message string `json:"message"` // the whole message of the head commit, without line breaks at its end
 	Author  string `json:"author"`  // name of the head commit's author
-	Pusher  string `json:"pusher"`  // login of who pushed, or the name where there is no login
+	Pusher  string `json:"pusher"`  // login of the user who pushed, or the name where there is no login
 	URL     string `json:"url"`     // web address of the repository
 
-	// Files are the paths that the push added, modified or removed, each once,
-	// sorted. They are all of them only if FilesComplete says so.
+	// Files are paths that the push added, modified or removed, each once, sorted. The
+	// list has all of them only if FilesComplete is true.
 	Files         []string `json:"files"`
 	FilesComplete bool     `json:"files_complete"`
 
-	// FilesUnknown is why FilesComplete is false, in words that follow "not known:
-	// ", and "" where it is true. It is for people: rules do not see it.
+	// FilesUnknown is why FilesComplete is false, in words that can follow "not known: ";
+	// "" if it is true. It is for people: rules do not see it.
 	FilesUnknown string `json:"-"`
 
 	DefaultBranch string `json:"default_branch"` // "" where the host does not send it

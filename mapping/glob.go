@@ -12,16 +12,16 @@ import (
 	"buildbridge/mapping/internal/yamldoc"
 )
 
-// Limits of one glob: they bound the time of a match.
+// Limits of one glob. They bound the time of a match.
 const (
 	maxGlobLength = 512 // characters
-	maxGlobWays   = 64  // through its braces
+	maxGlobWays   = 64  // patterns that its braces expand to
 )
 
 // glob is one pattern of an ordered list.
 type glob struct {
 	pattern string // without the leading !
-	prefix  string // what every name that matches begins with
+	prefix  string // every name that matches begins with it
 	exclude bool   // begins with !
 	literal bool   // has no special characters
 	misses  bool   // never matches what it is compared with
@@ -56,8 +56,8 @@ func checkGlob(pattern string) error {
 	return nil
 }
 
-// reversedRange finds a range of a class whose end is before its beginning, such
-// as z-a. The pattern is valid otherwise.
+// reversedRange finds a range in a class that ends before it begins, such as z-a. The
+// pattern is valid otherwise.
 func reversedRange(pattern string) string {
 	for i := 0; i < len(pattern); i++ {
 		if pattern[i] == '\\' {
@@ -67,7 +67,7 @@ func reversedRange(pattern string) string {
 		if pattern[i] != '[' {
 			continue
 		}
-		next := func() (r rune, escaped bool) { // of the class, as doublestar reads it
+		next := func() (r rune, escaped bool) { // reads a character of the class as doublestar does
 			i++
 			if escaped = pattern[i] == '\\'; escaped {
 				i++
@@ -96,12 +96,12 @@ func reversedRange(pattern string) string {
 	return ""
 }
 
-// braceWays is an upper bound of the patterns that braces expand to. The pattern
-// is valid: its classes end. What is in a class is no brace.
+// braceWays is an upper bound of the number of patterns that the braces of a valid
+// pattern expand to. Braces in a class are ordinary characters.
 func braceWays(pattern string) int {
 	total := 1
 	class := false
-	var open []int // ways of the braces we are inside of
+	var open []int // ways so far through each pair of braces that is open
 	for i := 0; i < len(pattern); i++ {
 		switch c := pattern[i]; {
 		case c == '\\':
@@ -126,7 +126,7 @@ func braceWays(pattern string) int {
 
 const special = `*?[{\`
 
-// literalPrefix is what every name that matches the pattern begins with.
+// literalPrefix is the text that every name that matches the pattern begins with.
 func literalPrefix(pattern string) string {
 	i := strings.IndexAny(pattern, special)
 	if i < 0 {
@@ -149,8 +149,9 @@ func (g *glob) String() string {
 	return g.pattern
 }
 
-// globs is an ordered list: the last pattern that matches decides. A nil list
-// means all, and one that begins with an exclusion starts from all.
+// globs is an ordered list of patterns. The last pattern that matches a name decides
+// whether the list takes it. A nil list takes every name. A list whose first pattern
+// excludes takes every name that no pattern excludes.
 type globs []glob
 
 func (gs globs) match(name string) bool {
@@ -171,7 +172,7 @@ func (gs globs) decide(name string) (bool, int) {
 
 func (gs globs) startsFromAll() bool { return len(gs) == 0 || gs[0].exclude }
 
-// String prints the list for a message: the first ten patterns of a long one.
+// String prints the list for a message: at most ten patterns.
 func (gs globs) String() string {
 	const most = 10
 	var shown []string

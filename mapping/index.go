@@ -1,15 +1,13 @@
 package mapping
 
-import (
-	"slices"
-)
+import "slices"
 
-// index finds the rules that can name a repository: by a literal name, or by
-// the literal beginning of a glob. A rule is under every pattern of its list
-// that includes; exclusions are left to the rule.
+// index finds the rules that can name a repository, by a literal name or by the literal
+// beginning of a glob. A rule is listed under each pattern of its repository clause that
+// includes. Patterns that exclude are left to the clause.
 type index struct {
-	literal map[string][]int32 // by repository, lower case
-	prefix  map[string][]int32 // by literal beginning, lower case
+	literal map[string][]int32 // rules by repository, in lower case
+	prefix  map[string][]int32 // rules by literal beginning, in lower case
 	lengths []int              // of the keys of prefix, each once, ascending
 }
 
@@ -49,8 +47,8 @@ func (x *index) add(to map[string][]int32, key string, id int32) {
 	to[key] = append(list, id)
 }
 
-// candidates calls yield with every list of rules that can name the repository,
-// given in lower case. Lists are ascending; a rule may be in several.
+// candidates calls yield with every list of rules that can name the repository, which is
+// in lower case. The lists are ascending; a rule may be in several.
 func (x *index) candidates(repository string, yield func([]int32)) {
 	if list := x.literal[repository]; list != nil {
 		yield(list)
@@ -65,13 +63,13 @@ func (x *index) candidates(repository string, yield func([]int32)) {
 	}
 }
 
-// hit is a rule that matches; err is why its condition could not be evaluated.
+// hit is a rule that matches. err is why its condition could not be evaluated, if so.
 type hit struct {
 	rule int32
 	err  error
 }
 
-// matching gives the rules, ascending and each once, for which take is true.
+// matching adds to into the candidates for which take is true, ascending, each once.
 func (x *index) matching(repository string, into []hit, take func(int32) (bool, error)) []hit {
 	x.candidates(repository, func(list []int32) {
 		for _, id := range list {

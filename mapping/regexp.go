@@ -10,8 +10,8 @@ import (
 	"cel.dev/cel-go/interpreter"
 )
 
-// maxRegexp is how many instructions a compiled pattern may have: in the worst case
-// each is tried at each character of the text.
+// maxRegexp is how many instructions a compiled pattern may have. In the worst case a
+// match tries each of them at each character of the text.
 const maxRegexp = 250
 
 func checkRegexp(pattern string) error {
@@ -26,7 +26,8 @@ func checkRegexp(pattern string) error {
 	return nil
 }
 
-// boundRegexp compiles the pattern of a call, and counts a match before it is tried.
+// boundRegexp compiles the pattern of a call once, and makes each call pay for the match
+// before it is tried.
 func boundRegexp(overload string) *interpreter.RegexOptimization {
 	return &interpreter.RegexOptimization{
 		Function: overloads.Matches, OverloadID: overload, RegexIndex: 1,
@@ -49,7 +50,7 @@ type regexpCall struct {
 	size     types.Int // instructions
 }
 
-// Exec implements interpreter.InterpretableV2.
+// Exec evaluates the call in the frame of the whole expression.
 func (c *regexpCall) Exec(frame *interpreter.ExecutionFrame) ref.Val {
 	v := c.Args()[0].Exec(frame)
 	s, ok := v.(types.String)
@@ -62,13 +63,7 @@ func (c *regexpCall) Exec(frame *interpreter.ExecutionFrame) ref.Val {
 	return types.Bool(c.compiled.MatchString(string(s)))
 }
 
-// Eval implements interpreter.Interpretable.
+// Eval evaluates the call alone.
 func (c *regexpCall) Eval(vars interpreter.Activation) ref.Val {
 	return interpreter.EvalActivation(vars, c.Exec)
-}
-
-// regexpPrice is what a match may cost; args are the text and the instructions.
-func regexpPrice(args []ref.Val) int {
-	size, _ := args[1].(types.Int)
-	return times(length(args[0]), int(size)) / 5
 }

@@ -9,8 +9,8 @@ type Job struct {
 	JobID  string
 }
 
-// Ruleset is the merged, checked content of rules documents. It never changes;
-// all of its methods are safe for concurrent use.
+// Ruleset is the merged and checked content of rules documents. It never changes, and all
+// of its methods are safe for concurrent use.
 type Ruleset struct {
 	sources []*Source
 	targets []*Target
@@ -35,8 +35,7 @@ func newRuleset(sources []*Source, targets []*Target, rules []*rule) *Ruleset {
 // Len is the number of rules.
 func (rs *Ruleset) Len() int { return len(rs.rules) }
 
-// RuleNames gives the names of all rules, in order. The slice must not be
-// changed.
+// RuleNames gives the names of all rules, in order. The caller must not change the slice.
 func (rs *Ruleset) RuleNames() []string { return rs.names }
 
 // Source finds a source by its name, as in POST /webhooks/<name>.
@@ -45,15 +44,13 @@ func (rs *Ruleset) Source(name string) (*Source, bool) {
 	return s, ok
 }
 
-// Sources gives all sources, in order. Neither the slice nor its elements may
-// be changed.
+// Sources gives all sources, in order. The caller must not change them or the slice.
 func (rs *Ruleset) Sources() []*Source { return rs.sources }
 
-// Targets gives all targets, in order. Neither the slice nor its elements may
-// be changed.
+// Targets gives all targets, in order. The caller must not change them or the slice.
 func (rs *Ruleset) Targets() []*Target { return rs.targets }
 
-// Jobs goes through every job of every rule, in order.
+// Jobs iterates over every job of every rule, in order.
 func (rs *Ruleset) Jobs() iter.Seq[Job] {
 	return func(yield func(Job) bool) {
 		for _, r := range rs.rules {
@@ -66,8 +63,8 @@ func (rs *Ruleset) Jobs() iter.Seq[Job] {
 	}
 }
 
-// Decider decides the events of one delivery, one after the other. What their
-// expressions may cost is bounded for all of them together.
+// Decider decides the events of one delivery, one after the other. The cost of their
+// expressions is limited for all of them together.
 type Decider struct {
 	rules *Ruleset
 	meter meter
@@ -76,7 +73,7 @@ type Decider struct {
 // Decider begins to decide a delivery.
 func (rs *Ruleset) Decider() Decider { return Decider{rules: rs} }
 
-// Decide gives the builds of an event that is a delivery of its own.
+// Decide gives the builds of the only event of a delivery.
 func (rs *Ruleset) Decide(ev *Event) []Build {
 	d := rs.Decider()
 	return d.Decide(ev)
