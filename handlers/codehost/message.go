@@ -50,9 +50,10 @@ func Authenticate(provider string, keys Keys, h http.Header, raw []byte, now tim
 	}
 	// The JSON is taken out of a form, and stays bytes. That is done before the
 	// authentication only for hosts that sign the JSON, if there is a signature.
-	unwrap := sync.OnceValues(func() ([]byte, error) { return host.unwrap(h, raw) })
+	unwrap := func() ([]byte, error) { return host.unwrap(h, raw) }
 	r := request{keys: keys, header: h, raw: raw, now: now}
 	if host.signsInner {
+		unwrap = sync.OnceValues(unwrap)
 		r.inner = unwrap
 	}
 	key := ""
