@@ -146,16 +146,20 @@ func larger(limit int64) *Refusal {
 	return reject(http.StatusRequestEntityTooLarge, tooLarge, fmt.Sprintf("the body is larger than %d bytes", limit), nil)
 }
 
-// takeSlot waits until a large body may be decoded. A sender that hangs up meanwhile
-// does not stop it: the whole body is there.
-func (s *Server) takeSlot(began time.Time) (free func(), err error) {
+// inSlot decodes a body of a size. A large one waits for a slot first. A sender that hangs
+// up meanwhile does not stop it: the whole body is there.
+func (s *Server) inSlot(size int, began time.Time, decode func() error) error {
+	if size <= largeBody {
+		return decode()
+	}
 	timer := time.NewTimer(timeLeft(began, answerWithin-leastTime, busyWait)) // the commit takes time too
 	defer timer.Stop()
 	select {
 	case s.slots <- struct{}{}:
-		return func() { <-s.slots }, nil
+		defer func() { <-s.slots }()
+		return decode()
 	case <-timer.C:
-		return nil, comeAgain()
+		return comeAgain()
 	}
 }
 

@@ -138,17 +138,7 @@ func (s *Server) receive(c echo.Context, cl *call, now time.Time) (_ Answer, err
 	if err := st.takeToken(cl.source.Name, now); err != nil {
 		return Answer{}, err
 	}
-	if len(body.raw) > largeBody {
-		free, err := s.takeSlot(now)
-		if err != nil {
-			return Answer{}, err
-		}
-		err = cl.decode(message, now)
-		free()
-		if err != nil {
-			return Answer{}, err
-		}
-	} else if err := cl.decode(message, now); err != nil {
+	if err := s.inSlot(len(body.raw), now, func() error { return cl.decode(message, now) }); err != nil {
 		return Answer{}, err
 	}
 	return s.decide(ctx, cl, st.Rules)
