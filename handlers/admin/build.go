@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"sync"
@@ -144,7 +145,7 @@ func (a *api) showBuild(c echo.Context) error {
 	}
 	b, err := a.o.Store.Build(c.Request().Context(), id)
 	if err != nil {
-		return storeError("build", id, err)
+		return a.buildError(c.Request().Context(), id, err)
 	}
 	replays, _, err := a.o.Store.Builds(c.Request().Context(), store.BuildFilter{ReplayOf: id, Limit: 10})
 	if err != nil {
@@ -176,9 +177,19 @@ func (a *api) replayBuild(c echo.Context) error {
 	}
 	b, err := a.o.Builds.Replay(c.Request().Context(), id)
 	if err != nil {
-		return storeError("build", id, err)
+		return a.buildError(c.Request().Context(), id, err)
 	}
 	return handlers.SendJSON(c, http.StatusAccepted, newBuild(b))
+}
+
+// buildError is storeError for a build that was asked for by its id.
+func (a *api) buildError(ctx context.Context, id string, err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		if _, err := a.o.Store.Delivery(ctx, id); err == nil {
+			return fail(http.StatusNotFound, "no build has the id %s: it is the id of a delivery", id)
+		}
+	}
+	return storeError("build", id, err)
 }
 
 // atOnce is how many replays of many are committed together.
