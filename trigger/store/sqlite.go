@@ -130,10 +130,8 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ database,
 		}
 	}
 	// The process that worked these builds has ended: this one owns the file now.
-	now := d.dialect().now
-	freed := `UPDATE builds SET worker = '', due_at = ` + now + ` WHERE due_at > 0 AND due_at > ` + now + `
-		AND worker <> ''` //nolint:gosec // no foreign text
-	if _, err := d.writer.ExecContext(ctx, freed); err != nil {
+	if _, err := d.writer.ExecContext(ctx, `UPDATE builds SET worker = '', due_at = `+sqliteNow+`
+		WHERE due_at > 0 AND due_at > `+sqliteNow+` AND worker <> ''`); err != nil {
 		return nil, fmt.Errorf("take over the queue: %w", err)
 	}
 	d.opened = map[string]os.FileInfo{}
@@ -276,7 +274,7 @@ func (d *sqlite) reader() querier { return d.reads }
 // needs no locks, and sees all transactions.
 func (*sqlite) dialect() dialect {
 	return dialect{
-		now:          `CAST(round(unixepoch('subsec') * 1000000) AS integer)`,
+		now:          sqliteNow,
 		transactions: `0, 0`,
 		among:        func(string) string { return "true" },
 	}
@@ -295,6 +293,8 @@ func (d *sqlite) insertRows(ctx context.Context, tx *tx, r *rows) error {
 func (*sqlite) with(r *rows) (text string, args []any) {
 	return "WITH c (" + strings.Join(r.columns, ", ") + ") AS (" + values(r) + ") ", slices.Clip(r.args)
 }
+
+const sqliteNow = `CAST(round(unixepoch('subsec') * 1000000) AS integer)`
 
 // values are the placeholders of rows.
 func values(r *rows) string {

@@ -16,22 +16,25 @@ type preparedQuerier struct {
 	}
 
 	mu         sync.Mutex
-	statements map[string]*sql.Stmt
+	statements map[string]statement
 }
+
+// statement is one that stays prepared: whoever runs it does not close it.
+type statement struct{ *sql.Stmt }
 
 // statementsMost bounds the statements that stay prepared: there are about a hundred, and
 // those of lists with many combinations of filters.
 const statementsMost = 256
 
-func (q *preparedQuerier) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
+func (q *preparedQuerier) prepare(ctx context.Context, query string) (statement, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if s := q.statements[query]; s != nil {
+	if s, ok := q.statements[query]; ok {
 		return s, nil
 	}
-	s, err := q.conn.PrepareContext(ctx, query)
+	prepared, err := q.conn.PrepareContext(ctx, query)
 	if err != nil {
-		return nil, err
+		return statement{}, err
 	}
 	for other, old := range q.statements {
 		if len(q.statements) < statementsMost {
@@ -41,10 +44,10 @@ func (q *preparedQuerier) prepare(ctx context.Context, query string) (*sql.Stmt,
 		_ = old.Close() // it may still be read to its end
 	}
 	if q.statements == nil {
-		q.statements = map[string]*sql.Stmt{}
+		q.statements = map[string]statement{}
 	}
-	q.statements[query] = s
-	return s, nil
+	q.statements[query] = statement{prepared}
+	return statement{prepared}, nil
 }
 
 func (q *preparedQuerier) exec(ctx context.Context, query string, args ...any) (int64, error) {
