@@ -41,13 +41,13 @@ func (q queue) due(ctx context.Context, tx *tx, worker, target string, n int) (c
 		target, n, worker, Lease.Microseconds())
 }
 
-// postpone makes rows due after a wait and gives them to another worker, "" for nobody.
-// It leaves out the rows that are not the worker's, and those that are saved right now.
+// postpone makes rows of a worker due after a wait. next is their next worker, in SQL. It
+// leaves out the rows that are not the worker's, and those that are saved right now.
 func (q queue) postpone(ctx context.Context, tx *tx, worker string, keys []int64, next string, wait time.Duration) (int64, error) {
 	condition, list := tx.db.oneOf(q.key, keys)
 	return tx.exec(ctx, `WITH mine AS (SELECT `+q.key+` FROM `+q.table+` WHERE `+condition+` AND worker = ? AND due_at > 0`+tx.skipLocked+`)
-		UPDATE `+q.table+` SET worker = ?, due_at = `+tx.now+` + ? WHERE `+q.key+` IN (SELECT `+q.key+` FROM mine)`,
-		list, worker, next, wait.Microseconds())
+		UPDATE `+q.table+` SET worker = `+next+`, due_at = `+tx.now+` + ? WHERE `+q.key+` IN (SELECT `+q.key+` FROM mine)`,
+		list, worker, wait.Microseconds())
 }
 
 // recall makes up to n rows due that are due later than any row may be, because the clock
@@ -96,18 +96,18 @@ func (s *Store) Due(ctx context.Context, target string, n int) (due []*Build, er
 // Renew extends the lease of builds that this process works by another [Lease]. Call it
 // well before the lease ends.
 func (s *Store) Renew(ctx context.Context, seqs []int64) error {
-	return s.postpone(ctx, seqs, s.caller, Lease)
+	return s.postpone(ctx, seqs, "worker", Lease)
 }
 
 // Release gives back builds that this process took and does not work: they are due after a
 // wait.
 func (s *Store) Release(ctx context.Context, seqs []int64, wait time.Duration) error {
-	return s.postpone(ctx, seqs, "", wait)
+	return s.postpone(ctx, seqs, "''", wait)
 }
 
-func (s *Store) postpone(ctx context.Context, seqs []int64, worker string, wait time.Duration) error {
+func (s *Store) postpone(ctx context.Context, seqs []int64, next string, wait time.Duration) error {
 	return s.writeSome(ctx, func(ctx context.Context, tx *tx) (changed int64, err error) {
-		if changed, err = builds.postpone(ctx, tx, s.caller, seqs, worker, wait); err != nil {
+		if changed, err = builds.postpone(ctx, tx, s.caller, seqs, next, wait); err != nil {
 			err = fmt.Errorf("renew or release the lease of builds: %w", err)
 		}
 		return changed, err

@@ -192,8 +192,8 @@ func wakeHeld(ctx context.Context, tx *tx, done []*Build) error {
 		woken = append(woken, `SELECT (SELECT r.seq FROM builds r WHERE `+byRef+nth+from,
 			`SELECT (SELECT m.seq FROM builds m WHERE `+byCommit+nth+from)
 	}
-	targets, err := pairs[string](ctx, tx, c, `UPDATE builds SET due_at = `+tx.now+`, held = 0 WHERE worker = ''
-		AND seq IN (`+strings.Join(woken, " UNION ALL ")+`)
+	targets, err := pairs[string](ctx, tx, c, `UPDATE builds SET due_at = `+tx.now+`, held = 0 WHERE worker = '' AND seq IN (`+
+		strings.Join(woken, " UNION ALL ")+`)
 		RETURNING builds.seq, builds.target`)
 	if err != nil {
 		return fmt.Errorf("wake builds: %w", err)
