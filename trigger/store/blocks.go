@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -127,13 +126,7 @@ func (s *Store) blocks(ctx context.Context, t blockTable, high int64, n int, val
 	if values {
 		columns += ", filter"
 	}
-	rows, err := s.db.reader().query(ctx, `SELECT `+columns+` FROM `+t.table+`_blocks
-		WHERE last_seq <= ? ORDER BY last_seq DESC LIMIT ?`, high, n)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	err = each(ctx, s.db.reader(), func(row scanner) error {
 		var b block
 		into := []any{&b.last, &b.first, &b.earliest, &b.latest}
 		if t.table == "deliveries" {
@@ -142,12 +135,10 @@ func (s *Store) blocks(ctx context.Context, t blockTable, high int64, n int, val
 		if values {
 			into = append(into, (*[]byte)(&b.filter))
 		}
-		if err := rows.Scan(into...); err != nil {
-			return nil, err
-		}
 		blocks = append(blocks, &b)
-	}
-	return blocks, rows.Err()
+		return row.Scan(into...)
+	}, `SELECT `+columns+` FROM `+t.table+`_blocks WHERE last_seq <= ? ORDER BY last_seq DESC LIMIT ?`, high, n)
+	return blocks, err
 }
 
 // blockWriter writes the blocks of a table.
@@ -256,13 +247,7 @@ func (c *blockWriter) advance(newest, xmin, xmax int64) {
 }
 
 // readBlock makes the block that begins at a seq, or nil if there are too few rows.
-func (s *Store) readBlock(ctx context.Context, t blockTable, first, complete int64) (_ *block, err error) {
-	rows, err := s.db.reader().query(ctx, `SELECT seq, received_at, `+strings.Join(t.columns, ", ")+` FROM `+t.table+`
-		WHERE seq BETWEEN ? AND ? AND `+t.only+` ORDER BY seq LIMIT ?`, first, complete, blockRows)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
+func (s *Store) readBlock(ctx context.Context, t blockTable, first, complete int64) (*block, error) {
 	var (
 		b      = &block{span: span{first, first}, earliest: math.MaxInt64, latest: math.MinInt64}
 		seqs   []int64
@@ -274,17 +259,19 @@ func (s *Store) readBlock(ctx context.Context, t blockTable, first, complete int
 	for i := range values {
 		into = append(into, &values[i])
 	}
-	for rows.Next() {
-		if err := rows.Scan(into...); err != nil {
-			return nil, err
+	err := each(ctx, s.db.reader(), func(row scanner) error {
+		if err := row.Scan(into...); err != nil {
+			return err
 		}
 		b.earliest, b.latest = min(b.earliest, at), max(b.latest, at)
 		seqs = append(seqs, b.last)
 		for i, column := range t.columns {
 			keys = append(keys, valueKey(column, values[i]))
 		}
-	}
-	if err := rows.Err(); err != nil {
+		return nil
+	}, `SELECT seq, received_at, `+strings.Join(t.columns, ", ")+` FROM `+t.table+`
+		WHERE seq BETWEEN ? AND ? AND `+t.only+` ORDER BY seq LIMIT ?`, first, complete, blockRows)
+	if err != nil {
 		return nil, err
 	}
 	if len(seqs) < blockRows {

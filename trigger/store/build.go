@@ -148,19 +148,15 @@ func (s *Store) Build(ctx context.Context, id string) (*Build, error) {
 
 // BuildsOf reads the builds of a delivery in the order in which they were committed.
 func (s *Store) BuildsOf(ctx context.Context, delivery string) (builds []*Build, err error) {
-	rows, err := s.db.reader().query(ctx, `SELECT `+buildColumns+` FROM builds WHERE delivery = ? ORDER BY seq`, delivery)
+	err = each(ctx, s.db.reader(), func(row scanner) error {
+		b, err := scanBuild(row)
+		builds = append(builds, b)
+		return err
+	}, `SELECT `+buildColumns+` FROM builds WHERE delivery = ? ORDER BY seq`, delivery)
 	if err != nil {
 		return nil, fmt.Errorf("builds of delivery %s: %w", delivery, err)
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		b, err := scanBuild(rows)
-		if err != nil {
-			return nil, fmt.Errorf("builds of delivery %s: %w", delivery, err)
-		}
-		builds = append(builds, b)
-	}
-	return builds, rows.Err()
+	return builds, nil
 }
 
 // buildColumns are in the order in which scanBuild reads them.

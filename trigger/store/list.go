@@ -181,19 +181,13 @@ func (s *Store) find(ctx context.Context, t blockTable, columns string, w *where
 		order = "seq + 0" // an expression: the rows are found by the other index, and sorted
 	}
 	read := func(sp span) (more bool, err error) {
-		rows, err := s.db.reader().query(ctx, `SELECT `+columns+` FROM `+t.table+` WHERE seq IN (
+		err = each(ctx, s.db.reader(), func(row scanner) error {
+			n--
+			return w.each(row)
+		}, `SELECT `+columns+` FROM `+t.table+` WHERE seq IN (
 				SELECT seq FROM `+t.table+` WHERE `+order+` BETWEEN ? AND ?`+w.String()+` ORDER BY `+order+` DESC LIMIT ?)
 			ORDER BY seq DESC`, slices.Concat([]any{sp.first, sp.last}, w.args, []any{n})...)
-		if err != nil {
-			return false, err
-		}
-		defer func() { err = errors.Join(err, rows.Close()) }()
-		for ; rows.Next(); n-- {
-			if err := w.each(rows); err != nil {
-				return false, err
-			}
-		}
-		return n > 0, rows.Err()
+		return n > 0, err
 	}
 	if byNoBlock := len(w.keys) == 0 && w.since == 0 && w.until == 0; byNoBlock || w.few {
 		_, err := read(span{0, high})

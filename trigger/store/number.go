@@ -44,12 +44,8 @@ func (s *Store) Claimed(ctx context.Context, service, jobID string, numbers []st
 		return nil, nil
 	}
 	condition, list := s.db.oneOf("build_no", numbers)
-	rows, err := s.db.reader().query(ctx, `SELECT build_no FROM builds WHERE service = ? AND job_id = ? AND claimed AND `+condition,
+	found, err := column[string](ctx, s.db.reader(), `SELECT build_no FROM builds WHERE service = ? AND job_id = ? AND claimed AND `+condition,
 		service, jobID, list)
-	if err != nil {
-		return nil, fmt.Errorf("claimed numbers of job %s: %w", jobID, err)
-	}
-	found, err := collect[string](rows)
 	if err != nil {
 		return nil, fmt.Errorf("claimed numbers of job %s: %w", jobID, err)
 	}

@@ -268,25 +268,25 @@ func unnest(r *rows) (text string, columns []any) {
 	for i := range r.columns {
 		switch r.args[i].(type) {
 		case string:
-			columns[i], arrays[i] = column[string](r, i), "?::text[]"
+			columns[i], arrays[i] = values[string](r, i), "?::text[]"
 		case int64:
-			columns[i], arrays[i] = column[int64](r, i), "?::bigint[]"
+			columns[i], arrays[i] = values[int64](r, i), "?::bigint[]"
 		case bool:
-			columns[i], arrays[i] = column[bool](r, i), "?::boolean[]"
+			columns[i], arrays[i] = values[bool](r, i), "?::boolean[]"
 		case []byte:
-			columns[i], arrays[i] = column[[]byte](r, i), "?::bytea[]"
+			columns[i], arrays[i] = values[[]byte](r, i), "?::bytea[]"
 		}
 	}
 	return "unnest(" + strings.Join(arrays, ", ") + ")", columns
 }
 
-// column gives one column of all rows.
-func column[T any](r *rows, i int) []T {
-	values := make([]T, 0, len(r.args)/len(r.columns))
+// values gives one column of all rows.
+func values[T any](r *rows, i int) []T {
+	all := make([]T, 0, len(r.args)/len(r.columns))
 	for ; i < len(r.args); i += len(r.columns) {
-		values = append(values, r.args[i].(T)) //nolint:forcetypeassert // as in the first row
+		all = append(all, r.args[i].(T)) //nolint:forcetypeassert // as in the first row
 	}
-	return values
+	return all
 }
 
 // notifyChannel is where replicas tell each other of targets that got work.
@@ -378,12 +378,8 @@ func (d *postgres) leaseCalls(ctx context.Context, r CallRate, n int, within tim
 // analyze does what the server does once a minute. A queue grows faster than that, and
 // until then statements are planned for a small one.
 func (d *postgres) analyze(ctx context.Context) error {
-	rows, err := d.reader().query(ctx, `SELECT relid::regclass::text FROM pg_stat_user_tables
+	tables, err := column[string](ctx, d.reader(), `SELECT relid::regclass::text FROM pg_stat_user_tables
 		WHERE relid IN (to_regclass('builds'), to_regclass('deliveries')) AND n_mod_since_analyze > 1000 + n_live_tup`)
-	if err != nil {
-		return err
-	}
-	tables, err := collect[string](rows)
 	if err != nil || len(tables) == 0 {
 		return err
 	}

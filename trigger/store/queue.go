@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -32,10 +31,10 @@ const (
 	Poll = 250 * time.Millisecond
 )
 
-// due takes up to n rows of a target that are due, in the order in which they became due.
-// They are the worker's until its lease ends, or they are saved.
-func (q queue) due(ctx context.Context, tx *tx, worker, target string, n int) (cursor, error) {
-	return tx.query(ctx, `WITH due AS (SELECT `+q.key+` FROM `+q.table+` WHERE target = ? AND due_at > 0 AND due_at <= `+tx.now+`
+// due takes up to n rows of a target that are due, in the order in which they became due, and
+// calls do for each. They are the worker's until its lease ends, or they are saved.
+func (q queue) due(ctx context.Context, tx *tx, worker, target string, n int, do func(row scanner) error) error {
+	return each(ctx, tx, do, `WITH due AS (SELECT `+q.key+` FROM `+q.table+` WHERE target = ? AND due_at > 0 AND due_at <= `+tx.now+`
 		ORDER BY due_at LIMIT ?`+tx.skipLocked+`)
 		UPDATE `+q.table+` SET worker = ?, due_at = `+tx.now+` + ? WHERE `+q.key+` IN (SELECT `+q.key+` FROM due) RETURNING `+q.columns,
 		target, n, worker, Lease.Microseconds())
@@ -70,21 +69,20 @@ func (s *Store) Due(ctx context.Context, target string, n int) (due []*Build, er
 	var taken []*Build // not a result: it may still be written after ctx ends
 	err = s.writeSome(ctx, func(ctx context.Context, tx *tx) (changed int64, err error) {
 		taken = nil
-		rows, err := builds.due(ctx, tx, s.caller, target, n)
-		if err != nil {
-			return 0, fmt.Errorf("builds of target %s that are due: %w", target, err)
-		}
-		defer func() { err = errors.Join(err, rows.Close()) }()
-		for rows.Next() {
-			b, err := scanBuild(rows)
+		err = builds.due(ctx, tx, s.caller, target, n, func(row scanner) error {
+			b, err := scanBuild(row)
 			if err != nil {
 				s.log.LogAttrs(ctx, slog.LevelError, "due build cannot be read; it is left out and tried again later",
 					slog.String("target", target), slog.String("error", err.Error()))
-				continue
+				return nil
 			}
 			taken = append(taken, b)
+			return nil
+		})
+		if err != nil {
+			return 0, fmt.Errorf("builds of target %s that are due: %w", target, err)
 		}
-		return int64(len(taken)), rows.Err()
+		return int64(len(taken)), nil
 	})
 	if err != nil {
 		return nil, err

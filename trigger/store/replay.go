@@ -82,7 +82,13 @@ func (s *Store) ToReplay(ctx context.Context, f BuildFilter) (builds []Replayabl
 	}
 	w := f.where()
 	limit := page(f.Limit)
-	rows, err := s.db.reader().query(ctx, `SELECT b.seq, b.id, coalesce((SELECT r.id FROM builds r
+	var all int64
+	err = each(ctx, s.db.reader(), func(row scanner) error {
+		var r Replayable
+		err := row.Scan(&low, &r.ID, &r.Last, &all)
+		builds = append(builds, r)
+		return err
+	}, `SELECT b.seq, b.id, coalesce((SELECT r.id FROM builds r
 			WHERE r.replay_of = m.first AND r.replay_of <> '' ORDER BY r.seq DESC LIMIT 1), ''), count(*) OVER ()
 		FROM (SELECT max(seq) AS last, CASE WHEN replay_of = '' THEN id ELSE replay_of END AS first FROM builds
 			WHERE seq <= ? AND NOT unresolved`+w.String()+` GROUP BY 2) m JOIN builds b ON b.seq = m.last
@@ -92,19 +98,10 @@ func (s *Store) ToReplay(ctx context.Context, f BuildFilter) (builds []Replayabl
 	if err != nil {
 		return nil, 0, "", fmt.Errorf("list builds to replay: %w", err)
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	var all int64
-	for rows.Next() {
-		var r Replayable
-		if err := rows.Scan(&low, &r.ID, &r.Last, &all); err != nil {
-			return nil, 0, "", fmt.Errorf("list builds to replay: %w", err)
-		}
-		builds = append(builds, r)
-	}
 	if left = all - int64(len(builds)); left > 0 {
 		next = fmt.Sprintf("%d-%d", low, high)
 	}
-	return builds, left, next, rows.Err()
+	return builds, left, next, nil
 }
 
 // replayRange reads the cursor of ToReplay: low is the last build of the page before, high

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -116,13 +115,9 @@ func (s *Store) pruneSpan(ctx context.Context, o pruneStep, sp span, before int6
 	if !o.empties() || o.columns == nil {
 		return changed, nil
 	}
-	rows, err := s.db.reader().query(ctx, `SELECT last_seq FROM deliveries_blocks b WHERE last_seq BETWEEN ? AND ? AND NOT emptied
+	seqs, err := column[int64](ctx, s.db.reader(), `SELECT last_seq FROM deliveries_blocks b WHERE last_seq BETWEEN ? AND ? AND NOT emptied
 		AND NOT EXISTS (SELECT 1 FROM deliveries WHERE seq BETWEEN b.first_seq AND b.last_seq AND outcome = 'accepted' AND length(body) > 0)`,
 		sp.first, sp.last)
-	if err != nil {
-		return changed, err
-	}
-	seqs, err := collect[int64](rows)
 	if err != nil || len(seqs) == 0 {
 		return changed, err
 	}
@@ -132,24 +127,17 @@ func (s *Store) pruneSpan(ctx context.Context, o pruneStep, sp span, before int6
 
 // rowsToPrune gives some rows of a span that are to be pruned, the last first.
 func (s *Store) rowsToPrune(ctx context.Context, o pruneStep, sp span, before int64) (seqs []int64, err error) {
-	rows, err := s.db.reader().query(ctx, `SELECT seq, length(body) FROM `+o.table+` WHERE seq BETWEEN ? AND ? AND received_at < ?
-		AND `+o.condition+`
-		ORDER BY seq DESC LIMIT ?`, sp.first, sp.last, before, pruneRows)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for room := int64(pruneBytes); rows.Next(); {
+	room := int64(pruneBytes)
+	err = each(ctx, s.db.reader(), func(row scanner) error {
 		var seq, bytes int64
-		if err := rows.Scan(&seq, &bytes); err != nil {
-			return nil, err
+		err := row.Scan(&seq, &bytes)
+		if room -= bytes; room >= 0 || len(seqs) == 0 {
+			seqs = append(seqs, seq)
 		}
-		if room -= bytes; room < 0 && len(seqs) > 0 {
-			break
-		}
-		seqs = append(seqs, seq)
-	}
-	return seqs, rows.Err()
+		return err
+	}, `SELECT seq, length(body) FROM `+o.table+` WHERE seq BETWEEN ? AND ? AND received_at < ? AND `+o.condition+`
+		ORDER BY seq DESC LIMIT ?`, sp.first, sp.last, before, pruneRows)
+	return seqs, err
 }
 
 // changeRows changes the rows that still meet a condition, and runs also in the same

@@ -39,36 +39,42 @@ func pairs[T any](ctx context.Context, tx *tx, c *rows, statement string, args .
 	all := map[int64]T{}
 	for some := range tx.db.portions(c) {
 		with, values := tx.db.with(some)
-		found, err := tx.query(ctx, with+statement, append(values, args...)...)
-		if err != nil {
-			return nil, err
-		}
-		for found.Next() {
+		if err := each(ctx, tx, func(row scanner) error {
 			var (
 				number int64
 				value  T
 			)
-			if err := found.Scan(&number, &value); err != nil {
-				return nil, errors.Join(err, found.Close())
-			}
+			err := row.Scan(&number, &value)
 			all[number] = value
-		}
-		if err := errors.Join(found.Err(), found.Close()); err != nil {
+			return err
+		}, with+statement, append(values, args...)...); err != nil {
 			return nil, err
 		}
 	}
 	return all, nil
 }
 
-// collect reads rows of one column, and closes them.
-func collect[T any](rows cursor) (all []T, err error) {
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var value T
-		if err := rows.Scan(&value); err != nil {
-			return nil, err
-		}
-		all = append(all, value)
+// each runs a query and calls do for each of its rows.
+func each(ctx context.Context, q querier, do func(row scanner) error, query string, args ...any) error {
+	rows, err := q.query(ctx, query, args...)
+	if err != nil {
+		return err
 	}
-	return all, rows.Err()
+	for rows.Next() {
+		if err := do(rows); err != nil {
+			return errors.Join(err, rows.Close())
+		}
+	}
+	return errors.Join(rows.Err(), rows.Close())
+}
+
+// column reads the rows of a query that has one column.
+func column[T any](ctx context.Context, q querier, query string, args ...any) (all []T, err error) {
+	err = each(ctx, q, func(row scanner) error {
+		var value T
+		err := row.Scan(&value)
+		all = append(all, value)
+		return err
+	}, query, args...)
+	return all, err
 }

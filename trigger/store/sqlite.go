@@ -283,7 +283,7 @@ func (*sqlite) dialect() dialect {
 func (d *sqlite) insertRows(ctx context.Context, tx *tx, r *rows) error {
 	into := "INSERT INTO " + r.table + " (" + strings.Join(r.columns, ", ") + ") "
 	for some := range d.portions(r) {
-		if _, err := tx.exec(ctx, into+values(some), some.args...); err != nil {
+		if _, err := tx.exec(ctx, into+placeholders(some), some.args...); err != nil {
 			return err
 		}
 	}
@@ -291,13 +291,13 @@ func (d *sqlite) insertRows(ctx context.Context, tx *tx, r *rows) error {
 }
 
 func (*sqlite) with(r *rows) (text string, args []any) {
-	return "WITH c (" + strings.Join(r.columns, ", ") + ") AS (" + values(r) + ") ", slices.Clip(r.args)
+	return "WITH c (" + strings.Join(r.columns, ", ") + ") AS (" + placeholders(r) + ") ", slices.Clip(r.args)
 }
 
 const sqliteNow = `CAST(round(unixepoch('subsec') * 1000000) AS integer)`
 
-// values are the placeholders of rows.
-func values(r *rows) string {
+// placeholders are those of rows.
+func placeholders(r *rows) string {
 	row := "(?" + strings.Repeat(", ?", len(r.columns)-1) + ")"
 	return "VALUES " + row + strings.Repeat(", "+row, len(r.args)/len(r.columns)-1)
 }
