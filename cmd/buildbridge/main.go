@@ -1,5 +1,5 @@
-// Command buildbridge turns pushes and tags on a code host into builds of
-// CodeArts Build. `buildbridge --help` says how.
+// Command buildbridge turns pushes and tags on a code host into builds of CodeArts Build:
+// see buildbridge --help.
 package main
 
 import (
@@ -12,8 +12,8 @@ import (
 	"buildbridge/cmd/internal/cli"
 )
 
-// Both are set when a release is built, -ldflags '-X main.version=v1.2.3 -X main.revision=…'.
-// Otherwise they are what Go recorded.
+// A release sets both: -ldflags '-X main.version=v1.2.3 -X main.revision=…'. If they are
+// empty, cli uses what Go recorded.
 var (
 	version  string
 	revision string
@@ -24,8 +24,8 @@ func main() {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
-		// The first signal asks to stop. By the time anybody can see that it does, a
-		// second one finds the default, which ends the process at once.
+		// The first signal stops the program. A second one ends it at once: signal.Reset comes
+		// first, so that it does so as soon as the stop can be seen.
 		<-signals
 		signal.Reset(os.Interrupt, syscall.SIGTERM)
 		stop()

@@ -17,6 +17,7 @@ import (
 	"buildbridge/cmd/internal/bridge"
 	"buildbridge/handlers/admin"
 	"buildbridge/mapping"
+	"buildbridge/mapping/printable"
 )
 
 // adminFlags say which bridge to ask, and with which token.
@@ -129,7 +130,7 @@ func (c *client) refused(status int, address string, body []byte) error {
 	if json.Unmarshal(body, &said) != nil || said.Error == "" {
 		return fmt.Errorf("%s: answered %d %s: is that the admin listener of a bridge?", address, status, http.StatusText(status))
 	}
-	text := printable(said.Error)
+	text := printable.Text(said.Error)
 	switch status {
 	case http.StatusBadRequest:
 		return usageError(text)

@@ -15,7 +15,9 @@ import (
 	"strings"
 	"time"
 
+	"buildbridge/cmd/internal/explain"
 	"buildbridge/handlers/admin"
+	"buildbridge/mapping/printable"
 	"buildbridge/trigger/store"
 )
 
@@ -333,7 +335,7 @@ func (c *buildsReplay) sure(ctx context.Context, env *Environment, api *client, 
 	if err := api.ask(ctx, http.MethodGet, "/builds/replay", filter, &found); err != nil || found.Builds == 0 {
 		return err == nil, err
 	}
-	_, _ = fmt.Fprintf(env.Stderr, "%s: %s. Replay? [y/N] ", count(int(found.Builds), "build"), found.State)
+	_, _ = fmt.Fprintf(env.Stderr, "%s: %s. Replay? [y/N] ", explain.Count(int(found.Builds), "build"), found.State)
 	line, err := bufio.NewReader(env.Stdin).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return false, err
@@ -364,7 +366,7 @@ func (c *buildsReplay) matching(ctx context.Context, env *Environment, api *clie
 		}
 		for _, s := range got.Skipped {
 			if !c.JSON {
-				env.complain(fmt.Sprintf("buildbridge builds replay: build %s: %s", s.ID, printable(s.Reason)))
+				env.complain(fmt.Sprintf("buildbridge builds replay: build %s: %s", s.ID, printable.Text(s.Reason)))
 			}
 		}
 		all.Replayed, all.Skipped = append(all.Replayed, got.Replayed...), append(all.Skipped, got.Skipped...)
@@ -377,7 +379,7 @@ func (c *buildsReplay) matching(ctx context.Context, env *Environment, api *clie
 			return err
 		}
 	} else {
-		env.complain(count(len(all.Replayed), "build") + " replayed")
+		env.complain(explain.Count(len(all.Replayed), "build") + " replayed")
 	}
 	if failed == nil && len(all.Skipped) > 0 {
 		return errReported

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"buildbridge/cmd/internal/explain"
 	"buildbridge/cmd/internal/rulesfile"
 	"buildbridge/mapping"
 )
@@ -97,7 +98,7 @@ func warning(f mapping.Fault) string {
 
 func (r *report) summary() string {
 	if len(r.Faults) > 0 {
-		return count(len(r.Faults), "fault")
+		return explain.Count(len(r.Faults), "fault")
 	}
 	failed, warnings := 0, len(r.Warnings)
 	for _, f := range r.Online {
@@ -106,21 +107,14 @@ func (r *report) summary() string {
 			failed++
 		}
 	}
-	s := fmt.Sprintf("%s, %s, %s: ", count(r.Rules, "rule"), count(r.Sources, "source"), count(r.Targets, "target"))
+	s := fmt.Sprintf("%s, %s, %s: ", explain.Count(r.Rules, "rule"), explain.Count(r.Sources, "source"), explain.Count(r.Targets, "target"))
 	if failed > 0 {
-		s += fmt.Sprintf("%d of %s online failed", failed, count(len(r.Online), "check"))
+		s += fmt.Sprintf("%d of %s online failed", failed, explain.Count(len(r.Online), "check"))
 	} else {
 		s += "ok"
 	}
 	if warnings > 0 {
-		s += ", " + count(warnings, "warning")
+		s += ", " + explain.Count(warnings, "warning")
 	}
 	return s
-}
-
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

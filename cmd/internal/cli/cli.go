@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"buildbridge/mapping/printable"
 )
 
 // The exit codes.
@@ -47,7 +49,7 @@ func (e *Environment) command(more string) string {
 		}
 		words = append(words, arg)
 	}
-	return printable(strings.Join(words, " "))
+	return printable.Text(strings.Join(words, " "))
 }
 
 // plain are the characters that need no quotes in a shell.

@@ -12,6 +12,7 @@ import (
 	"buildbridge/handlers"
 	"buildbridge/handlers/admin"
 	"buildbridge/mapping"
+	"buildbridge/mapping/printable"
 )
 
 type deliveriesCommand struct {
@@ -163,7 +164,7 @@ func (e *Environment) verdicts(rules []mapping.Verdict) {
 		if v.Matched {
 			e.printf("  rule %q matches\n", v.Rule)
 		} else {
-			e.printf("  rule %q does not match: %s\n", v.Rule, printable(v.Reason))
+			e.printf("  rule %q does not match: %s\n", v.Rule, printable.Text(v.Reason))
 		}
 	}
 }
@@ -215,7 +216,7 @@ func (c *deliveriesReplay) Run(ctx context.Context, env *Environment) error {
 		for _, b := range d.Builds {
 			env.printf("  build %s of rule %q, job %s", b.ID, b.Rule, b.JobID)
 			if b.Reason != "" {
-				env.printf(": dead: %s", printable(b.Reason))
+				env.printf(": dead: %s", printable.Text(b.Reason))
 			}
 			env.printf("\n")
 		}
@@ -238,7 +239,7 @@ func forEach(env *Environment, json bool, prefix string, ids []string, do func(i
 		if err := do(id); err != nil {
 			failed = errReported
 			if !json {
-				env.complain(fmt.Sprintf("%s %s: %s", prefix, printable(id), strings.TrimSpace(err.Error())))
+				env.complain(fmt.Sprintf("%s %s: %s", prefix, printable.Text(id), strings.TrimSpace(err.Error())))
 			}
 		}
 	}

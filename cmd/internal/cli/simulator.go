@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"buildbridge/mapping/printable"
 	"buildbridge/trigger/codearts/codeartstest"
 )
 
@@ -52,7 +53,7 @@ func (c *simulatorCommand) options(env *Environment) codeartstest.Options {
 	o := codeartstest.Options{Started: func(run codeartstest.Run) {
 		var line bytes.Buffer // the body may have several
 		if json.Compact(&line, run.Body) == nil {
-			env.printf("build number %s: %s\n", run.BuildNo, printable(line.String()))
+			env.printf("build number %s: %s\n", run.BuildNo, printable.Text(line.String()))
 		}
 	}}
 	if c.AccessKey != "" {

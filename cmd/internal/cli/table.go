@@ -5,8 +5,9 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
+
+	"buildbridge/mapping/printable"
 )
 
 // table writes aligned columns.
@@ -26,7 +27,7 @@ func (t *table) row(cells ...string) {
 	}
 	t.rows++
 	for i, cell := range cells {
-		cells[i] = printable(cell)
+		cells[i] = printable.Text(cell)
 	}
 	t.kept = append(t.kept, cells)
 }
@@ -54,8 +55,8 @@ func (t *table) flush() error {
 			fmt.Fprintf(&line, "%-*s"+gap, widths[i], cell)
 		}
 		last := row[len(row)-1]
-		if t.width > 0 {
-			last = clipped(last, max(minLast, t.width-before))
+		if most := max(minLast, t.width-before); t.width > 0 && utf8.RuneCountInString(last) > most {
+			last = printable.Clip(last, most-1)
 		}
 		line.WriteString(last)
 		if _, err := fmt.Fprintln(t.to, strings.TrimRight(line.String(), " ")); err != nil {
@@ -83,25 +84,6 @@ func (t *table) field(name, value string) {
 	if value != "" {
 		t.row(name, value)
 	}
-}
-
-// printable takes out of a text what a terminal would obey: a branch can be
-// called anything.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || r != ' ' && !unicode.IsGraphic(r) || unicode.Is(unicode.Bidi_Control, r) {
-			return '\uFFFD'
-		}
-		return r
-	}, text)
-}
-
-// clipped bounds a cell of a table, in characters.
-func clipped(text string, most int) string {
-	if utf8.RuneCountInString(text) <= most {
-		return text
-	}
-	return string([]rune(text)[:most-1]) + "…"
 }
 
 // local is a time in the local time zone; "" for the zero time.

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"buildbridge/mapping/printable"
 )
 
 // What a delivery brings along must not reach a terminal as a command.
@@ -12,13 +14,13 @@ func TestPrintable(t *testing.T) {
 	for given, want := range map[string]string{
 		"main":                   "main",
 		"größe/分支":               "größe/分支",
-		"a\x1b[2Jb":              "a\uFFFD[2Jb",
-		"a\tb\nc\rd":             "a\uFFFDb\uFFFDc\uFFFDd",
-		"a\u202eb":               "a\uFFFDb",
-		"a\u009bb":               "a\uFFFDb",
+		"a\x1b[2Jb":              `a\x1b[2Jb`,
+		"a\tb\nc\rd":             `a\tb\nc\rd`,
+		"a\u202eb":               `a\u202eb`,
+		"a\u009bb":               `a\u009bb`,
 		string([]byte{'a', 255}): "a\uFFFD",
 	} {
-		if got := printable(given); got != want {
+		if got := printable.Text(given); got != want {
 			t.Errorf("%q becomes %q, want %q", given, got, want)
 		}
 	}
@@ -32,7 +34,7 @@ func TestTable(t *testing.T) {
 	if err := table.flush(); err != nil {
 		t.Fatal(err)
 	}
-	const want = "NAME         VALUE  REST\na            1\na\uFFFD[0mlonger  2      x\n"
+	const want = "NAME            VALUE  REST\na               1\na\\x1b[0mlonger  2      x\n"
 	if got := out.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

@@ -1,6 +1,5 @@
-// Package demo shows the whole way of a push and of a tag on one machine: a
-// simulator, a bridge with the sample rules, and deliveries signed as GitHub
-// signs them, by real HTTP.
+// Package demo shows what happens to a push and a tag, on one machine. It starts a simulator
+// and a bridge with the sample rules, and sends deliveries signed like GitHub's, by HTTP.
 package demo
 
 import (
@@ -36,23 +35,21 @@ import (
 // Options of a demo.
 type Options struct {
 	Out  io.Writer // the steps
-	Log  io.Writer // what goes wrong
-	Once bool      // end when both are built
+	Log  io.Writer // warnings and errors
+	Once bool      // end when the push and the tag are built
 
 	Version, Revision string
 }
 
 const (
-	// timeout bounds the deliveries and their builds.
-	timeout = time.Minute
-	// stopGrace bounds the end.
-	stopGrace = 5 * time.Second
+	timeout   = time.Minute     // for the deliveries and their builds
+	stopGrace = 5 * time.Second // for the end
 
 	source = "github" // of the sample rules
 )
 
-// Run shows the demo, and then keeps everything running until the context ends,
-// unless it is to show it once. The error says what was not built.
+// Run shows the demo. It then keeps everything running until ctx ends, unless Once is set.
+// The error says what was not built.
 func Run(ctx context.Context, o Options) error {
 	d, err := start(ctx, o)
 	if err != nil {
@@ -69,7 +66,7 @@ func Run(ctx context.Context, o Options) error {
 	return errors.Join(err, d.stop(ctx))
 }
 
-// demo is a bridge and what plays the world around it.
+// demo is a bridge with a simulator.
 type demo struct {
 	o         Options
 	dir       string
@@ -78,7 +75,7 @@ type demo struct {
 	rules     *mapping.Ruleset
 	simulator *codeartstest.Server
 	bridge    *bridge.Bridge
-	unprinted error // the first that printing gave: nobody saw the demo
+	unprinted error // the first error of printing
 }
 
 func start(ctx context.Context, o Options) (_ *demo, err error) {
@@ -130,22 +127,21 @@ func (d *demo) stop(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// source is a source of the sample with the demo's secret in place of its own,
-// from any address.
+// source is a source of the sample with the demo's secret, which allows every address.
 func (d *demo) source(s *mapping.Source) (*handlers.Source, error) {
 	demo := &handlers.Source{Source: *s, Keys: codehost.Keys{Secrets: []mapping.Secret{d.secret}}}
 	demo.AllowFrom, demo.RateLimit = nil, mapping.RateLimit{}
 	return demo, nil
 }
 
-// service is the simulator, whatever the sample names.
+// service is a client of the simulator, for every target of the sample.
 func (d *demo) service(t *mapping.Target) (trigger.Service, error) {
-	is := func(s string) codearts.SecretFunc {
+	fixed := func(s string) codearts.SecretFunc {
 		return func() (mapping.Secret, error) { return mapping.Secret(s), nil }
 	}
 	return codearts.New(codearts.Options{
 		Endpoint:    d.simulator.URL,
-		Credentials: codearts.AccessKey(is(d.keys.AccessKey), is(d.keys.SecretKey), nil),
+		Credentials: codearts.AccessKey(fixed(d.keys.AccessKey), fixed(d.keys.SecretKey), nil),
 		Timeout:     t.Timeout,
 		Transport:   &http.Transport{}, // no proxy: the simulator is on this machine
 	})
@@ -157,10 +153,10 @@ func (d *demo) printf(format string, args ...any) {
 	}
 }
 
-// push is the body of the push that was sent, for those who send one of their own.
+// push is the file with the body of the push, for users who send their own.
 func (d *demo) push() string { return filepath.Join(d.dir, "push.json") }
 
-// invite says where to look, and how to send more.
+// invite prints where to look, and how to send more.
 func (d *demo) invite() {
 	d.printf(`
 Everything keeps running until you press Ctrl-C. Look at it from another terminal:
@@ -177,8 +173,8 @@ And send a push of your own: edit %[5]s, and
 `, d.bridge.PublicURL(), source, d.bridge.AdminURL(), d.simulator.URL, d.push(), string(d.secret), program())
 }
 
-// program is how to run this program from another terminal: by its name, if that is
-// what the name finds.
+// program is how to run this program in another terminal: its name, if a shell finds it by
+// that, else its path.
 func program() string {
 	path, err := os.Executable()
 	if found, missing := exec.LookPath("buildbridge"); err != nil || missing == nil && found == path {
@@ -230,7 +226,7 @@ database are running on this machine. Every secret of the sample is replaced.
 	return nil
 }
 
-// send delivers a change, and waits until all of its builds were started.
+// send delivers a change, and waits until all its builds have started.
 func (d *demo) send(ctx context.Context, change codehosttest.Change, object string) error {
 	header, body := codehosttest.GitHub(uuid.NewString(), change, object)
 	codehost.Sign("github", string(d.secret), header, body)
@@ -290,19 +286,19 @@ func (d *demo) post(ctx context.Context, header http.Header, body []byte) (a han
 	return a, nil
 }
 
-// started waits until the simulator took that many calls more than before.
-func (d *demo) started(ctx context.Context, before, more int) ([]codeartstest.Run, error) {
+// started waits until the simulator has had want more calls than before, and returns those.
+func (d *demo) started(ctx context.Context, before, want int) ([]codeartstest.Run, error) {
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
 	for {
 		runs := d.simulator.Runs()[before:]
-		if more > 0 && len(runs) >= more {
+		if want > 0 && len(runs) >= want {
 			return runs, nil
 		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return runs, fmt.Errorf("%d of %d builds were started: %w", len(runs), more, ctx.Err())
+			return runs, fmt.Errorf("%d of %d builds were started: %w", len(runs), want, ctx.Err())
 		}
 	}
 }

@@ -74,7 +74,7 @@ func (e *Event) write(b *strings.Builder) {
 	}
 	switch {
 	case e.OtherRules > 0:
-		fmt.Fprintf(b, "  left out: %s of other repositories (--all shows all)\n", count(e.OtherRules, "rule"))
+		fmt.Fprintf(b, "  left out: %s of other repositories (--all shows all)\n", Count(e.OtherRules, "rule"))
 	case len(e.Rules) == 0:
 		b.WriteString("  there are no rules\n")
 	}
@@ -107,15 +107,16 @@ func (e *Event) headline() string {
 	case e.Kind != mapping.Push:
 		return line
 	case e.FilesComplete:
-		return line + ", " + count(len(e.Files), "changed file")
+		return line + ", " + Count(len(e.Files), "changed file")
 	case len(e.Files) == 0:
 		return line + ", changed files not known: " + e.FilesUnknown
 	default:
-		return line + ", " + count(len(e.Files), "changed file") + ", perhaps not all: " + e.FilesUnknown
+		return line + ", " + Count(len(e.Files), "changed file") + ", perhaps not all: " + e.FilesUnknown
 	}
 }
 
-func count(n int, noun string) string {
+// Count is a number with its noun: "1 rule", "2 rules".
+func Count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}

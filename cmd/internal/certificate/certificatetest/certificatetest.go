@@ -18,8 +18,8 @@ import (
 	"buildbridge/cmd/internal/certificate"
 )
 
-// New makes a certificate for 127.0.0.1 that holds for an hour, signed by itself,
-// and its key, both PEM. The name is its common name.
+// New makes a self-signed certificate for 127.0.0.1 that is valid for an hour, and its key,
+// both PEM. The name is its common name.
 func New(t testing.TB, name string) (cert, key []byte) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -45,8 +45,7 @@ func New(t testing.TB, name string) (cert, key []byte) {
 		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
 }
 
-// Write puts a new certificate into tls.crt and its key into tls.key of a folder,
-// in place of those that are there.
+// Write writes a new certificate to tls.crt and its key to tls.key in a folder.
 func Write(t testing.TB, dir, name string) certificate.Files {
 	t.Helper()
 	f := certificate.Files{Cert: filepath.Join(dir, "tls.crt"), Key: filepath.Join(dir, "tls.key")}
@@ -57,7 +56,7 @@ func Write(t testing.TB, dir, name string) certificate.Files {
 	return f
 }
 
-// Replace puts a file in the place of another at once, as careful tools do.
+// Replace writes a file by renaming a new one over it.
 func Replace(t testing.TB, path string, content []byte) {
 	t.Helper()
 	if err := os.WriteFile(path+".new", content, 0o600); err != nil {

@@ -1,5 +1,4 @@
-// Package chart checks the Helm chart with the real tools: what each file of
-// charts/buildbridge/ci makes of it is valid for Kubernetes, safe, and accepted by
-// the program. `make chart` runs it, and installs the tools; `go test ./...` alone
-// skips it.
+// Package chart tests the Helm chart with the real tools: with the values of each file in
+// charts/buildbridge/ci its manifests are valid for Kubernetes and safe, and the program
+// accepts its rules. make chart installs the tools and runs the tests; make test skips them.
 package chart

@@ -1,13 +1,11 @@
-// Package kill holds the promises of the bridge against faults, with real
-// processes: the program is built and started, killed, stopped and cut off from
-// its database, while a code host sends deliveries and a simulator counts what
-// was started. It has nothing but tests.
+// Package kill tests the guarantees of the bridge with real processes: they are killed,
+// stopped and cut off from their database, while a code host sends deliveries and a
+// simulator counts the builds that start. It contains only tests.
 //
-// A fleet is one process on SQLite or several on Postgres. The host repeats a
-// delivery until it is acknowledged. At the end the world checks that every
-// acknowledged delivery came to its builds, that the simulator started each of
-// them once and nothing else, and in which order.
+// A fleet is one process on SQLite or several on Postgres. The host repeats a delivery until
+// it is acknowledged. At the end the test checks that every acknowledged delivery has its
+// builds, that the simulator started each of them once and nothing else, and the order.
 //
-// The tests run a few rounds; make kill runs as many as ROUNDS says, and
-// DELIVERIES where it counts deliveries.
+// make test runs a few rounds. make kill runs ROUNDS rounds, with DELIVERIES deliveries in
+// the tests that count them.
 package kill

@@ -1,10 +1,8 @@
-// Package load measures what a durable acknowledgement costs, with real
-// processes: the program as it is released, on a disk that syncs, next to a bare
-// Echo handler that reads, verifies and decodes the same bodies and keeps
-// nothing. It has nothing but tests.
+// Package load measures the cost of a durable acknowledgement with real processes: the
+// program, on a disk that syncs, next to a plain Echo handler that reads, verifies and
+// decodes the same bodies and stores nothing. It contains only tests.
 //
-// make bench-load runs all of it, for minutes, and prints a table: ratios in one
-// run, because machines differ and are noisy. In make test it sends a few
-// deliveries, so that it keeps working; nothing there depends on the time.
-// docs/performance.md has the figures and how they were taken.
+// make bench-load measures for minutes and prints a table. It compares both in one run,
+// because machines differ and are noisy. make test sends a few deliveries, to see that the
+// tests work; it measures nothing. docs/performance.md has the figures.
 package load

@@ -1,5 +1,4 @@
-// Package program builds the program and runs it as a process, for tests that
-// need the real thing: what survives a kill, and what it costs.
+// Package program builds the program and runs it as a process, for end-to-end tests.
 package program
 
 import (
@@ -18,8 +17,8 @@ import (
 	"time"
 )
 
-// Build builds the program into a folder as it is released, or with the race
-// detector, and gives its path. Further flags are those of go build.
+// Build builds the program into a folder, as a release or with the race detector, and
+// returns its path. flags are additional flags of go build.
 func Build(dir string, race bool, flags ...string) (path string, err error) {
 	path = filepath.Join(dir, "buildbridge")
 	args, cgo := []string{"build", "-trimpath", "-o", path}, "CGO_ENABLED=0"
@@ -43,15 +42,14 @@ type Process struct {
 	cmd    *exec.Cmd
 	log    string // a file
 	exited chan struct{}
-	asked  atomic.Bool // to end; ending by itself is a failure
+	asked  atomic.Bool // whether the test ends it; it is a failure if it ends by itself
 }
 
-// patience bounds the wait for a process that begins to serve: far more than that
-// takes.
+// patience is how long to wait for a process to serve: far longer than that takes.
 const patience = 2 * time.Minute
 
-// Serve runs a command, which is serve with its flags, in a folder, and returns
-// when it serves. Its log goes to a file. It is killed with the test.
+// Serve runs a serve command in a folder, and returns when it serves. Its log goes to a
+// file. The end of the test kills it.
 func Serve(t *testing.T, dir, log string, env []string, command ...string) *Process {
 	t.Helper()
 	out, err := os.Create(log) //nolint:gosec // the test's own file
@@ -59,16 +57,17 @@ func Serve(t *testing.T, dir, log string, env []string, command ...string) *Proc
 		t.Fatal(err)
 	}
 	defer out.Close()
-	ctx := context.WithoutCancel(t.Context())                                                                             // Kill ends it, which knows that it was asked to
-	p := &Process{t: t, cmd: exec.CommandContext(ctx, command[0], command[1:]...), log: log, exited: make(chan struct{})} //nolint:gosec // the test's own command
+	// Kill ends the process, not the context: Kill sets asked.
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), command[0], command[1:]...) //nolint:gosec // the test's own command
+	p := &Process{t: t, cmd: cmd, log: log, exited: make(chan struct{})}
 	p.cmd.Dir = dir
 	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = append(os.Environ(), env...), out, out
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // no orphans of a test that is killed itself
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // ends with a test that is killed
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
-		_ = p.cmd.Wait() // what it says is in ProcessState
+		_ = p.cmd.Wait() // the result is in ProcessState
 		close(p.exited)
 		if !p.asked.Load() {
 			t.Errorf("the program ended by itself: %v\n%s", p.cmd.ProcessState, p.Tail())
@@ -93,13 +92,13 @@ func Serve(t *testing.T, dir, log string, env []string, command ...string) *Proc
 	}
 }
 
-// PID names the process to the operating system.
+// PID is the process's id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Kill ends the process at once, wherever it is.
+// Kill ends the process at once.
 func (p *Process) Kill() {
 	p.asked.Store(true)
-	_ = p.cmd.Process.Kill() // it may have ended
+	_ = p.cmd.Process.Kill() // fails if it has ended
 	<-p.exited
 	if text, err := os.ReadFile(p.log); err != nil || bytes.Contains(text, []byte("DATA RACE")) {
 		p.t.Errorf("a race, or no log (%v):\n%s", err, text)
@@ -114,7 +113,7 @@ func (p *Process) Signal(s os.Signal) {
 	}
 }
 
-// Term asks the process to stop, and wants exit code 0.
+// Term asks the process to stop, and checks that the exit code is 0.
 func (p *Process) Term() {
 	p.t.Helper()
 	p.asked.Store(true)
@@ -125,7 +124,7 @@ func (p *Process) Term() {
 	}
 }
 
-// Logged gives the first log line with a message, nil if there is none.
+// Logged returns the first log line with a message, nil if there is none.
 func (p *Process) Logged(message string) map[string]any {
 	f, err := os.Open(p.log)
 	if err != nil {
@@ -142,7 +141,7 @@ func (p *Process) Logged(message string) map[string]any {
 	return nil
 }
 
-// Tail gives the last lines of the log that are not of every day.
+// Tail returns the last lines of the log above the level info.
 func (p *Process) Tail() string {
 	text, err := os.ReadFile(p.log)
 	if err != nil {
