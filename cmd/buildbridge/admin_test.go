@@ -33,7 +33,7 @@ func (w *world) command(b *bridge, args ...string) (stdout, stderr string, code 
 	return out.String(), errs.String(), code
 }
 
-// prints wants a command to succeed, and to print all of these.
+// prints checks that a command succeeds and prints all the texts.
 func (w *world) prints(b *bridge, args []string, want ...string) (stdout string) {
 	w.t.Helper()
 	stdout, stderr, code := w.command(b, args...)
@@ -48,7 +48,7 @@ func (w *world) prints(b *bridge, args []string, want ...string) (stdout string)
 	return stdout
 }
 
-// fails wants a command to exit with a code, and to say these on standard error.
+// fails checks the exit code of a command and the texts on standard error.
 func (w *world) fails(b *bridge, code int, args []string, want ...string) {
 	w.t.Helper()
 	stdout, stderr, got := w.command(b, args...)
@@ -62,7 +62,7 @@ func (w *world) fails(b *bridge, code int, args []string, want ...string) {
 	}
 }
 
-// list gives what a list has, by --json.
+// list returns the entries of a list, by --json.
 func list[T any](w *world, b *bridge, args ...string) (page T) {
 	w.t.Helper()
 	if err := json.Unmarshal([]byte(w.prints(b, append(args, "--json"))), &page); err != nil {
@@ -76,7 +76,7 @@ func (w *world) builds(b *bridge, args ...string) []admin.Build {
 	return list[admin.BuildPage](w, b, append([]string{"builds", "list"}, args...)...).Builds
 }
 
-// Builds that the service refused are sent again when that is mended, each once.
+// Builds that the service refused are sent again after that is fixed, each once.
 func TestReplayBuilds(t *testing.T) {
 	w := newWorld(t, 5*time.Second, codeartstest.Options{})
 	if err := w.simulator.AddFault(codeartstest.Fault{Path: codeartstest.PathRun, Status: http.StatusForbidden, Times: 3}); err != nil {
@@ -102,7 +102,7 @@ func TestReplayBuilds(t *testing.T) {
 	w.fails(b, 2, []string{"builds", "list", "--state", "ded"}, `"ded" is none of waiting, calling`)
 	w.fails(b, 2, []string{"builds", "replay", "--state", "dead", "--rule", "", "--yes"}, "rule: empty")
 
-	// Only the token that serve made lets write.
+	// Only the token that serve made allows writing.
 	w.fails(b, 1, []string{"builds", "replay", oldest, "--admin-token", "env:WRONG"}, "this token is unknown", "the token of env:WRONG was sent")
 	w.fails(b, 1, []string{"builds", "replay", oldest, "--database", "other.db"}, "needs a token", "there is no other.db.admin-token")
 	w.fails(b, 1, []string{"builds", "replay", oldest, "--admin-token", "env:UNSET"}, "UNSET is not set")
@@ -121,7 +121,7 @@ func TestReplayBuilds(t *testing.T) {
 		t.Errorf("the replays of %s are %+v", oldest, replays)
 	}
 
-	// One that cannot be is told of, and does not keep the others back.
+	// One that cannot be replayed is reported, and does not stop the others.
 	w.fails(b, 1, []string{"builds", "replay", "0197f3c2-7d5e-7b0a-9d0e-1f2a3b4c5d6e", oldest}, "no build has the id")
 	eventually(t, "the other is started", func() bool { return w.simulator.RunCount() == 4 })
 
@@ -135,7 +135,7 @@ func TestReplayBuilds(t *testing.T) {
 	b.term()
 }
 
-// Who works a build is named as in its log.
+// The worker of a build has the same name as in its log.
 func TestBuildThatIsWorked(t *testing.T) {
 	w := newWorld(t, time.Minute, codeartstest.Options{})
 	if err := w.simulator.AddFault(codeartstest.Fault{Path: codeartstest.PathRun, Delay: time.Hour}); err != nil {
@@ -156,8 +156,7 @@ func TestBuildThatIsWorked(t *testing.T) {
 	b.wait()
 }
 
-// A delivery that built nothing builds when the rules say so, without being sent
-// again.
+// A delivery that built nothing is built by a replay after the rules have changed.
 func TestReplayDeliveries(t *testing.T) {
 	w := newWorld(t, 5*time.Second, codeartstest.Options{})
 	b := w.serve()
@@ -189,7 +188,7 @@ func TestReplayDeliveries(t *testing.T) {
 	w.prints(b, []string{"deliveries", "show", accepted[0].ID}, "replay of", id, shown.Builds[0].ID)
 	w.fails(b, 1, []string{"deliveries", "replay", "0197f3c2-7d5e-7b0a-9d0e-1f2a3b4c5d6e"}, "no delivery has the id")
 
-	// Its source is gone.
+	// Its source is no longer in the rules.
 	w.write("rules.yaml", strings.ReplaceAll(w.good, "{github: {", "{gitlab: {"))
 	eventually(t, "the replay is refused", func() bool {
 		_, stderr, code := w.command(b, "deliveries", "replay", id)
@@ -207,7 +206,7 @@ func TestAdminTokensOfSettings(t *testing.T) {
 	w.prints(b, []string{"builds", "list", "--admin-token", "file:reader"})
 	w.fails(b, 1, []string{"builds", "replay", "--state", "dead", "--yes", "--admin-token", "file:reader"}, "this token is for reading")
 	w.prints(b, []string{"builds", "replay", "--state", "dead", "--yes", "--admin-token", "file:writer"}, "0 builds replayed")
-	w.write("reader", "rotated\n") // the bridge and the command both read it anew
+	w.write("reader", "rotated\n") // the bridge and the command both read it again
 	w.prints(b, []string{"builds", "list", "--admin-token", "file:reader"})
 	b.term()
 }

@@ -14,9 +14,8 @@ import (
 	"buildbridge/trigger/codearts/codeartstest"
 )
 
-// TestBackup goes by docs/operations.md: a backup that is made while the bridge
-// runs, or a copy of the files of one that is stopped, takes the place of a
-// database that is lost. What came after it is delivered again.
+// TestBackup follows docs/operations.md: a backup of a running bridge, or a copy of the
+// files of a stopped one, replaces a lost database. Later deliveries are sent again.
 func TestBackup(t *testing.T) {
 	for name, backup := range map[string]func(*testing.T, *world, *bridge){
 		".backup, while it runs":     func(_ *testing.T, w *world, _ *bridge) { w.sqlite(".backup backup.db") },
@@ -82,7 +81,7 @@ func TestBackup(t *testing.T) {
 	}
 }
 
-// sqlite runs a command of sqlite3 on the database, and gives what it prints.
+// sqlite runs a command of sqlite3 on the database, and returns its output.
 func (w *world) sqlite(command string) string {
 	w.t.Helper()
 	if _, err := exec.LookPath("sqlite3"); err != nil && os.Getenv("CI") == "" {
@@ -105,9 +104,8 @@ func (w *world) rename(from, to string) {
 	}
 }
 
-// TestRestoreOfAnOldBackup goes by docs/operations.md: what waited when the
-// backup was made may have been started since, so it is set aside, and a person
-// picks what is to run.
+// TestRestoreOfAnOldBackup follows docs/operations.md: builds that waited when the backup
+// was made may have started since, so they become dead builds, and a person replays some.
 func TestRestoreOfAnOldBackup(t *testing.T) {
 	w := newWorld(t, 5*time.Second, codeartstest.Options{})
 	if err := w.simulator.AddFault(codeartstest.Fault{Path: codeartstest.PathRun, Status: 429, RetryAfter: 3, Times: 1}); err != nil {
@@ -139,7 +137,7 @@ func TestRestoreOfAnOldBackup(t *testing.T) {
 	b.term()
 }
 
-// list gives the builds in a state, as the admin API has them.
+// list returns the builds in a state, as the admin API has them.
 func (w *world) list(b *bridge, state string) string {
 	w.t.Helper()
 	status, text := get(w.t, b.admin+"/api/v1/builds?state="+state)

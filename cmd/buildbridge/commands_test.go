@@ -102,7 +102,7 @@ func TestSimulator(t *testing.T) {
 	}
 }
 
-// Each build is printed, in one line whatever the body looks like.
+// Each build is printed in one line, even if its body has several.
 func TestSimulatorPrintsBuilds(t *testing.T) {
 	p := begin(t, t.TempDir(), nil, "simulator", "--listen", "127.0.0.1:0")
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.address("listening on ")+"/v3/jobs/build",
@@ -119,8 +119,7 @@ func TestSimulatorPrintsBuilds(t *testing.T) {
 	})
 }
 
-// A user logs in with its password alone, and nobody does where there are keys
-// and no user.
+// A user can log in only with its password. If there are keys and no user, nobody can.
 func TestSimulatorLogin(t *testing.T) {
 	keys := []string{"--access-key", "AK", "--secret-key", "SK"}
 	user := []string{"--iam-user", "acme/bridge", "--iam-password", "s3cret"}
@@ -151,8 +150,7 @@ func TestSimulatorLogin(t *testing.T) {
 	}
 }
 
-// Without --once the demo runs until it is told to stop, so that one can look
-// around.
+// Without --once the demo runs until it is stopped.
 func TestDemoKeepsRunning(t *testing.T) {
 	p := begin(t, t.TempDir(), nil, "demo")
 	eventually(t, "both are built", func() bool { return strings.Contains(p.output(), "until you press Ctrl-C") })

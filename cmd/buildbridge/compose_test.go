@@ -11,8 +11,8 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// The compose file is for one machine: nothing listens beyond it, images stay what
-// they are, what is mounted is there, and the bridge takes its rules.
+// The compose file is for one machine: it publishes ports on loopback only, pins its images,
+// mounts files that exist, and the bridge accepts its rules.
 func TestCompose(t *testing.T) {
 	t.Parallel()
 	const dir = "../../docs/compose"
@@ -45,7 +45,7 @@ func TestCompose(t *testing.T) {
 		for _, volume := range service.Volumes {
 			source, _, _ := strings.Cut(volume, ":")
 			if !strings.HasPrefix(source, ".") {
-				continue // one that compose makes
+				continue // compose makes it
 			}
 			if _, err := os.Stat(filepath.Join(dir, source)); err != nil {
 				t.Errorf("%s mounts what is not there: %v", name, err)

@@ -14,8 +14,7 @@ import (
 	"buildbridge/trigger/codearts/codeartstest"
 )
 
-// The program goes on, and stops when it is asked to, whatever becomes of who reads
-// its log.
+// The program keeps running, and stops when asked to, even if nobody reads its log.
 func TestReaderOfTheLog(t *testing.T) {
 	for name, test := range map[string]struct {
 		leave   func(t *testing.T, pipe *os.File)
@@ -59,8 +58,8 @@ func TestReaderOfTheLog(t *testing.T) {
 	}
 }
 
-// serveInto runs serve with a log that goes into a pipe, and gives its other end. It
-// was read until the program served.
+// serveInto runs serve with its log in a pipe, and returns the other end of the pipe. The
+// log has been read until the program served.
 func (w *world) serveInto(t *testing.T) (*os.File, *bridge) {
 	t.Helper()
 	pipe, log, err := os.Pipe()
@@ -76,11 +75,11 @@ func (w *world) serveInto(t *testing.T) (*os.File, *bridge) {
 	}
 	_ = log.Close()
 	go func() {
-		_ = p.cmd.Wait() // what it says is in ProcessState
+		_ = p.cmd.Wait() // the result is in ProcessState
 		close(p.exited)
 	}()
 	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill() // it may have ended
+		_ = p.cmd.Process.Kill() // fails if it has ended
 		<-p.exited
 	})
 	b := &bridge{process: p}

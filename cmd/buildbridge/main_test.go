@@ -34,8 +34,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// unwords puts MESSAGE in place of the messages on standard output: their words
-// belong to the package that writes them.
+// unwords replaces the messages on standard output by MESSAGE: the tests of the package that
+// writes them check their words.
 func unwords(ts *testscript.TestScript, _ bool, _ []string) {
 	text := regexp.MustCompile(`"message": ".*"`).ReplaceAllString(ts.ReadFile("stdout"), `"message": "MESSAGE"`)
 	_, err := io.WriteString(ts.Stdout(), text)

@@ -20,8 +20,8 @@ import (
 	"buildbridge/trigger/store/postgrestest"
 )
 
-// TestMoveFromSQLiteToPostgres goes by docs/operations.md: what waits in SQLite
-// is started from Postgres, and nothing twice.
+// TestMoveFromSQLiteToPostgres follows docs/operations.md: builds that wait in SQLite are
+// started from Postgres, and none twice.
 func TestMoveFromSQLiteToPostgres(t *testing.T) {
 	for _, program := range []string{"sqlite3", "psql", "flock"} {
 		if _, err := exec.LookPath(program); err != nil && os.Getenv("CI") == "" {
@@ -64,7 +64,7 @@ func TestMoveFromSQLiteToPostgres(t *testing.T) {
 			t.Fatalf("delivery %d: status %d", n, got)
 		}
 	}
-	push := func(b *bridge, from, to int) { // each has a branch and a commit of its own
+	push := func(b *bridge, from, to int) { // each to its own branch, with its own commit
 		t.Helper()
 		for n := from; n < to; n++ {
 			one(b, n, fmt.Sprint("b", n), commit(n))
@@ -180,7 +180,7 @@ func TestMoveFromSQLiteToPostgres(t *testing.T) {
 	if diff := cmp.Diff(want, built); diff != "" {
 		t.Error("not each was built once: ", diff)
 	}
-	// Bodies were moved whole: a delivery of before can be decided anew.
+	// Bodies were moved completely: a delivery from before the move can be replayed.
 	_, text := get(t, moved.admin+"/api/v1/deliveries?limit=1000")
 	var list struct{ Deliveries []struct{ ID string } }
 	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list.Deliveries) < 20 {
@@ -206,7 +206,7 @@ func (w *world) move(t *testing.T, database, postgres string) (string, error) {
 	return string(out), err
 }
 
-// psql gives what a query selects.
+// psql returns what a query selects.
 func (w *world) psql(postgres, query string) string {
 	w.t.Helper()
 	out, err := exec.CommandContext(w.t.Context(), "psql", "-X", "-A", "-t", "-c", query, postgres).CombinedOutput()
@@ -216,8 +216,8 @@ func (w *world) psql(postgres, query string) string {
 	return string(out)
 }
 
-// rows gives what a table has in SQLite and in Postgres, but for who holds a build and
-// until when.
+// rows returns the rows of a table in SQLite and in Postgres, without the worker of a build
+// and its lease.
 func (w *world) rows(postgres, table string) (was, is string) {
 	w.t.Helper()
 	var there, here []string

@@ -24,10 +24,10 @@ import (
 	"buildbridge/trigger/codearts/codeartstest"
 )
 
-// deadline bounds every wait: far more than any of them takes.
+// deadline is the longest wait: far longer than any of them takes.
 const deadline = 2 * time.Minute
 
-// eventually waits until it is so.
+// eventually waits until a condition holds.
 func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(5 * time.Millisecond)
@@ -39,7 +39,7 @@ func eventually(t *testing.T, what string, so func() bool) {
 	}
 }
 
-// process is the program as a process of its own.
+// process is a running program.
 type process struct {
 	t      *testing.T
 	cmd    *exec.Cmd
@@ -50,7 +50,7 @@ type process struct {
 	lines []string // standard output and standard error
 }
 
-// begin starts the program in a folder with variables added to the environment.
+// begin starts the program in a folder, with additional environment variables.
 func begin(t *testing.T, dir string, env []string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, cmd: exec.CommandContext(t.Context(), "buildbridge", args...), exited: make(chan struct{})}
@@ -73,11 +73,11 @@ func begin(t *testing.T, dir string, env []string, args ...string) *process {
 	}
 	go func() {
 		p.copied.Wait()
-		_ = p.cmd.Wait() // what it says is in ProcessState
+		_ = p.cmd.Wait() // the result is in ProcessState
 		close(p.exited)
 	}()
 	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill() // it may have ended
+		_ = p.cmd.Process.Kill() // fails if it has ended
 		<-p.exited
 		if t.Failed() {
 			t.Logf("buildbridge %s printed:\n%s", strings.Join(args, " "), p.output())
@@ -99,7 +99,7 @@ func (p *process) signal(s os.Signal) {
 	}
 }
 
-// wait waits for the end and gives the state.
+// wait waits for the end and returns the state.
 func (p *process) wait() *os.ProcessState {
 	p.t.Helper()
 	select {
@@ -134,8 +134,7 @@ func (p *process) logged(message string) map[string]any {
 	return found
 }
 
-// address waits for a line that begins with the text, and gives the first URL in
-// it.
+// address waits for a line that begins with the text, and returns the first URL in it.
 func (p *process) address(begin string) string {
 	p.t.Helper()
 	var url string
@@ -176,13 +175,13 @@ func do(t *testing.T, req *http.Request) (int, string) {
 	return res.StatusCode, string(body)
 }
 
-// world is a folder with rules.yaml and a database, and a simulator that lives on
-// while the bridge does not.
+// world is a folder with rules.yaml and a database, and a simulator that outlives the
+// bridge.
 type world struct {
 	t         *testing.T
 	dir       string
 	simulator *codeartstest.Simulator
-	calls     atomic.Int64 // of RunJob, whatever became of them
+	calls     atomic.Int64 // of RunJob, failed ones too
 	good      string       // the rules
 	more      []string     // of the environment
 }
@@ -216,7 +215,7 @@ func newWorld(t *testing.T, timeout time.Duration, options codeartstest.Options)
 		w.simulator.ServeHTTP(rw, r)
 	}))
 	t.Cleanup(func() {
-		server.CloseClientConnections() // a delayed answer is not waited for
+		server.CloseClientConnections() // without waiting for delayed answers
 		server.Close()
 	})
 	w.good = fmt.Sprintf(rules, server.URL, timeout)
@@ -250,7 +249,7 @@ func (w *world) serve(args ...string) *bridge {
 	return b
 }
 
-// push sends a signed push to a repository, with more headers, and gives the status.
+// push sends a signed push to a repository, with additional headers, and returns the status.
 func (b *bridge) push(id, repository string, more ...http.Header) int {
 	b.t.Helper()
 	header, body := codehosttest.GitHub(id, codehosttest.Change{
@@ -270,7 +269,7 @@ func (b *bridge) push(id, repository string, more ...http.Header) int {
 	return status
 }
 
-// metric gives the value of a series as /metrics writes it, "" if it is not there.
+// metric returns the value of a series in /metrics, "" if there is none.
 func (b *bridge) metric(series string) string {
 	b.t.Helper()
 	_, text := get(b.t, b.admin+"/metrics")
@@ -292,7 +291,7 @@ func (b *bridge) accept() {
 	}
 }
 
-// term ends the process as asked, and wants exit code 0.
+// term asks the process to stop, and checks that the exit code is 0.
 func (b *bridge) term() {
 	b.t.Helper()
 	b.signal(syscall.SIGTERM)

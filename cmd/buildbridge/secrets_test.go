@@ -34,10 +34,9 @@ import (
 	"buildbridge/trigger/store/postgrestest"
 )
 
-// TestSecretsAppearNowhere runs every kind of secret through a bridge, right ones
-// and wrong ones, with builds that start and builds that die, a rotation and
-// reloads that fail, and then looks for them in all that the bridge says and
-// keeps.
+// TestSecretsAppearNowhere returns a bridge every kind of secret, right and wrong ones, with
+// builds that start and dead builds, a rotation and failed reloads. Then it searches for the
+// secrets in everything that the bridge prints, answers and stores.
 func TestSecretsAppearNowhere(t *testing.T) {
 	var postgres postgrestest.Server
 	t.Cleanup(func() {
@@ -58,7 +57,7 @@ func TestSecretsAppearNowhere(t *testing.T) {
 	}
 }
 
-// secrets are those of one run, and what was said and kept in it.
+// secrets are the secrets of a run, with its output and data.
 type secrets struct {
 	t   *testing.T
 	dir string
@@ -66,12 +65,12 @@ type secrets struct {
 	env []string
 
 	mu     sync.Mutex
-	values map[string]string // by what they are
+	values map[string]string // by name
 
-	said map[string][]byte // by who said it
+	said map[string][]byte // output and data, by origin
 }
 
-// secret makes a secret, which is in the environment too.
+// secret makes a secret and an environment variable with it.
 func (s *secrets) secret(name string) string {
 	value := "s3cr3t-" + strings.ReplaceAll(strings.ToLower(name), "_", "-") + "-0d9c5b"
 	s.env = append(s.env, name+"="+value)
@@ -89,14 +88,14 @@ func (s *secrets) hide(name, value string) {
 	s.values[name] = value
 }
 
-// value is a secret that was made before.
+// value returns a secret that secret has made.
 func (s *secrets) value(name string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.values[name]
 }
 
-// hear notes what was said.
+// hear adds output or data.
 func (s *secrets) hear(who string, what []byte) {
 	if s.said == nil {
 		s.said = map[string][]byte{}
@@ -104,15 +103,14 @@ func (s *secrets) hear(who string, what []byte) {
 	s.said[who] = append(append(s.said[who], what...), '\n')
 }
 
-// search looks for every secret in all that was said, in the forms a secret
-// takes.
+// search looks for every secret in the output and data, as it is and encoded.
 func (s *secrets) search() {
 	s.t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, value := range s.values {
 		forms := []string{value, hex.EncodeToString([]byte(value)), url.QueryEscape(value)}
-		for skip := range 3 { // wherever it begins within base64
+		for skip := range 3 { // base64 differs with the position
 			encoded := base64.RawStdEncoding.EncodeToString([]byte(strings.Repeat("x", skip) + value))
 			forms = append(forms, encoded[4:len(encoded)-4])
 		}
@@ -192,7 +190,7 @@ func (s *secrets) wires(next http.Handler) http.Handler {
 	})
 }
 
-// echo is a service that tells in its errors what it was sent.
+// echo is a service whose errors repeat the request.
 func echo(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	h := r.Header
@@ -272,7 +270,7 @@ func (s *secrets) run(database string) {
 	}
 }
 
-// command runs the program in the folder. How it ends does not matter.
+// command runs the program in the folder. It may fail.
 func (s *secrets) command(args ...string) string {
 	s.t.Helper()
 	cmd := exec.CommandContext(s.t.Context(), "buildbridge", args...)
@@ -322,7 +320,7 @@ func (s *secrets) explain() {
 	s.command("explain", "--source", "gitee", "-H", "X-Gitee-Token: "+s.value("GITEE_SECRET"), "gitee.json") // lacks the event
 }
 
-// wrongDatabases has serve fail at databases that are not there.
+// wrongDatabases runs serve with databases that do not exist.
 func (s *secrets) wrongDatabases() {
 	password := s.value("WRONG")
 	for _, database := range []string{
@@ -426,8 +424,8 @@ func (s *secrets) api(b *bridge, method, path, token string) (int, []byte) {
 	return status, []byte(text)
 }
 
-// ask waits for the end of all builds, and reads all there is of them and of the
-// deliveries, by the API and by the commands.
+// ask waits for the end of all builds, and reads all data of builds and deliveries, by the
+// API and by the commands.
 func (s *secrets) ask(b *bridge) (deliveries []string) {
 	t := s.t
 	read, write := s.value("ADMIN_READ"), s.value("ADMIN_WRITE")
@@ -501,7 +499,7 @@ func (s *secrets) ask(b *bridge) (deliveries []string) {
 	return deliveries
 }
 
-// reload breaks the rules in several ways, with secrets where none belong.
+// reload breaks the rules in several ways, with secrets in the wrong places.
 func (s *secrets) reload(b *bridge, good string) {
 	literal := s.value("LITERAL")
 	for i, broken := range []string{
@@ -556,7 +554,7 @@ func (s *secrets) metrics(b *bridge) {
 	}
 }
 
-// files reads the files of the database as they are.
+// files reads the files of the database.
 func (s *secrets) files(when string) {
 	s.t.Helper()
 	for _, suffix := range []string{"", "-wal", "-shm"} {
@@ -597,8 +595,7 @@ func (s *secrets) tables(database string) {
 	}
 }
 
-// stored reads every delivery and every build as the program does, bodies
-// included.
+// stored reads every delivery and build, with their bodies, as the program does.
 func (s *secrets) stored(database string, deliveries []string) {
 	t := s.t
 	if !strings.Contains(database, "://") {

@@ -12,8 +12,8 @@ import (
 	"buildbridge/trigger/codearts/codeartstest"
 )
 
-// A process that is killed while a call is on the wire: the next one finds out
-// what became of the call, and every build is started exactly once.
+// A process is killed during a call: the next process reconciles the call, and every build
+// is started exactly once.
 func TestKilledInMidCall(t *testing.T) {
 	for name, test := range map[string]struct {
 		drop  string

@@ -18,8 +18,7 @@ import (
 	"buildbridge/trigger/codearts/codeartstest"
 )
 
-// terminal is a terminal of so many columns: what a program has of it, and what the
-// person before it has.
+// terminal is a pseudoterminal: the side of the program, and the side of the person.
 func terminal(t *testing.T, columns uint16) (program, person *os.File) {
 	t.Helper()
 	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
@@ -42,7 +41,7 @@ func terminal(t *testing.T, columns uint16) (program, person *os.File) {
 	return program, person
 }
 
-// On a terminal, a list fits, and whoever replays many builds is asked first.
+// On a terminal, a list fits, and a replay of many builds asks first.
 func TestTerminal(t *testing.T) {
 	w := newWorld(t, 5*time.Second, codeartstest.Options{})
 	if err := w.simulator.AddFault(codeartstest.Fault{Path: codeartstest.PathRun, Status: http.StatusForbidden, Times: 2}); err != nil {
@@ -88,7 +87,7 @@ func TestTerminal(t *testing.T) {
 		}
 		program.Close()
 		shown, err := io.ReadAll(person)
-		if err != nil && !errors.Is(err, syscall.EIO) { // which is its end
+		if err != nil && !errors.Is(err, syscall.EIO) { // at the end
 			t.Fatal(err)
 		}
 		longest := 0
@@ -110,7 +109,7 @@ func TestTerminal(t *testing.T) {
 		{"no\n", 1, "Nothing was replayed.", 0},
 		{"\x04", 1, "Nothing was replayed.", 0}, // the end of the input
 		{"y\n", 0, "2 builds replayed", 2},
-		{"", 0, "0 builds replayed", 2}, // nothing is left to ask about
+		{"", 0, "0 builds replayed", 2}, // there is nothing to ask
 	} {
 		program, person := terminal(t, 80)
 		if _, err := person.WriteString(test.answer); err != nil {

@@ -13,8 +13,8 @@ import (
 	"buildbridge/trigger/codearts/codeartstest"
 )
 
-// The settings of the listeners and of what is kept reach the bridge, and the
-// commands reach the admin API by TLS.
+// The bridge gets the settings of the listeners and of retention, and the commands reach
+// the admin API by TLS.
 func TestServeByTLS(t *testing.T) {
 	w := newWorld(t, 5*time.Second, codeartstest.Options{})
 	certificatetest.Write(t, w.dir, "bridge")

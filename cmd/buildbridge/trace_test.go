@@ -25,15 +25,15 @@ const (
 	theirSpan    = "00f067aa0ba902b7"
 )
 
-// traced has what the bridge does go to a collector, soon.
+// traced are the variables that send the traces of the bridge to a collector at once.
 func (w *world) traced() *telemetrytest.Collector {
 	c := telemetrytest.New(w.t)
 	w.more = append(w.more, "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL, "OTEL_BSP_SCHEDULE_DELAY=20")
 	return c
 }
 
-// A push is one trace, from the delivery over its commit to the attempt that starts
-// the build, though the process was killed in between.
+// A push is one trace, from the delivery to the attempt that starts the build, even if the
+// process was killed in between.
 func TestTraceAcrossAKill(t *testing.T) {
 	var postgres postgrestest.Server
 	t.Cleanup(func() {
@@ -161,8 +161,8 @@ func traceAcrossAKill(t *testing.T, database string) {
 	}
 }
 
-// exemplars gives the trace ids of a series, and looks at the rest of the answer:
-// the same names as without, and no others.
+// exemplars returns the trace ids of a series. It checks that the answer has the same names
+// as without exemplars.
 func exemplars(t *testing.T, b *bridge, series string) (traces []string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.admin+"/metrics", nil)
@@ -197,8 +197,8 @@ func names(text string) []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// A collector that takes connections and says nothing holds up neither deliveries
-// nor the end, and the log stays a log.
+// A collector that accepts connections and never answers delays neither deliveries nor the
+// end, and does not flood the log.
 func TestCollectorThatIsSilent(t *testing.T) {
 	release := make(chan struct{})
 	silent := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
@@ -251,7 +251,7 @@ func TestNoTracesUnlessAskedFor(t *testing.T) {
 	b.term()
 }
 
-// At three in the morning: why did nothing happen?
+// From a delivery that built nothing to the reason.
 func TestLogLevelWhileItRuns(t *testing.T) {
 	w := newWorld(t, 5*time.Second, codeartstest.Options{})
 	b := w.serve()

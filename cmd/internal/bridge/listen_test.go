@@ -30,7 +30,7 @@ func (w *world) insecurely() {
 	}
 }
 
-// served gives the name of the certificate that an https URL is served with.
+// served returns the name of the certificate that an https URL is served with.
 func (w *world) served(url string, versions ...uint16) (string, error) {
 	config := &tls.Config{InsecureSkipVerify: true}
 	if len(versions) == 1 {

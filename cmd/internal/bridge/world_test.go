@@ -219,7 +219,7 @@ func (w *world) do(req *http.Request) (int, string) {
 	return res.StatusCode, string(body)
 }
 
-// metric gives the value of a series as /metrics writes it, "" if it is not there.
+// metric returns the value of a series in /metrics, "" if there is none.
 func (w *world) metric(series string) string {
 	w.t.Helper()
 	_, text := w.get("/metrics")
@@ -231,10 +231,10 @@ func (w *world) metric(series string) string {
 	return ""
 }
 
-// deadline bounds every wait: far more than any of them takes.
+// deadline is the longest wait: far longer than any of them takes.
 const deadline = 20 * time.Second
 
-// eventually waits until it is so.
+// eventually waits until a condition holds.
 func (w *world) eventually(what string, so func() bool) {
 	w.t.Helper()
 	ticker := time.NewTicker(5 * time.Millisecond)
@@ -253,7 +253,7 @@ func (w *world) finished(rule, outcome string, builds int) {
 	w.eventually(fmt.Sprintf("%s %d", series, builds), func() bool { return w.metric(series) == fmt.Sprint(builds) })
 }
 
-// bodies gives the RunJob bodies that started a build.
+// bodies returns the RunJob bodies that started a build.
 func (w *world) bodies() []string {
 	var bodies []string
 	for _, run := range w.simulator.Runs() {

@@ -109,7 +109,7 @@ func newParser(ctx context.Context, g *grammar, env *Environment, helped func())
 	)...)
 }
 
-// variables gives each flag of serve and simulator its environment variable:
+// variables returns each flag of serve and simulator its environment variable:
 // BUILDBRIDGE_MAX_WAITING for --max-waiting, BUILDBRIDGE_SIMULATOR_LISTEN for --listen.
 func variables(k *kong.Kong) error {
 	prefixes := map[string]string{"serve": "BUILDBRIDGE_", "simulator": "BUILDBRIDGE_SIMULATOR_"}

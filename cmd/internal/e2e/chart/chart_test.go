@@ -42,8 +42,7 @@ func tool(t *testing.T, name string) string {
 	return ""
 }
 
-// run runs a program and gives what it prints on standard output; its error has the
-// rest.
+// run runs a program and returns its standard output. The error has the rest.
 func run(t *testing.T, program string, args ...string) ([]byte, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, args...)
@@ -56,7 +55,7 @@ func run(t *testing.T, program string, args ...string) ([]byte, error) {
 	return out, err
 }
 
-// must is run for what has to work.
+// must is run for a program that must succeed.
 func must(t *testing.T, program string, args ...string) []byte {
 	t.Helper()
 	out, err := run(t, program, args...)
@@ -78,7 +77,7 @@ func (o object) kind() string { return o["kind"].(string) }
 
 func (o object) name() string { return at(map[string]any(o), "metadata", "name").(string) }
 
-// at follows keys; nil where there is nothing.
+// at follows keys; nil if there is nothing.
 func at(value any, keys ...string) any {
 	for _, key := range keys {
 		m, _ := value.(map[string]any)
@@ -105,7 +104,7 @@ func decode(t *testing.T, manifests []byte) []object {
 	}
 }
 
-// modes gives the files of ci/: one for each way to run the chart.
+// modes returns the files of ci/: one for each way to run the chart.
 func modes(t *testing.T) map[string]string {
 	t.Helper()
 	files, err := filepath.Glob(chart + "/ci/*-values.yaml")
@@ -215,7 +214,7 @@ func read(t *testing.T, values string) (v chartValues) {
 	return v
 }
 
-// absent says that no secret of the values is in an object, as it is or in base64.
+// absent checks that no secret of the values is in an object, as it is or in base64.
 func (v *chartValues) absent(t *testing.T, o object) {
 	t.Helper()
 	text, err := json.Marshal(o)
@@ -243,7 +242,7 @@ func accepted(t *testing.T, program string, files map[string]any) {
 	must(t, program, "check", "--rules", dir)
 }
 
-// podSpec gives the pod of a manifest, nil if it makes none.
+// podSpec returns the pod of a manifest, nil if it makes none.
 func podSpec(o object) map[string]any {
 	var spec any
 	switch o.kind() {
@@ -256,8 +255,8 @@ func podSpec(o object) map[string]any {
 	return m
 }
 
-// restricted says what the restricted Pod Security Standard has against a pod, and
-// what this chart promises besides
+// restricted lists where a pod violates the restricted Pod Security Standard, and what else
+// this chart promises
 // (https://kubernetes.io/docs/concepts/security/pod-security-standards/).
 func restricted(spec map[string]any) (faults []string) {
 	want := func(value any, what string, keys ...string) {
@@ -308,8 +307,8 @@ func restricted(spec map[string]any) (faults []string) {
 	return faults
 }
 
-// Values that lose data, start builds twice, show a secret or mean nothing are
-// refused, with a text that says why.
+// Values that lose data, start builds twice, show a secret or have no effect are refused,
+// with a text that says why.
 func TestRefused(t *testing.T) {
 	const postgres = "database.type=postgres,database.url=postgres://u@h/d"
 	for name, test := range map[string]struct{ set, want string }{
@@ -404,7 +403,7 @@ func TestPackage(t *testing.T) {
 	}
 }
 
-// sources gives the files of the chart that match; with CI set there have to be some.
+// sources returns the files of the chart that match; with CI set there have to be some.
 func sources(t *testing.T, pattern string) []string {
 	t.Helper()
 	files, err := filepath.Glob(chart + "/" + pattern)

@@ -11,8 +11,8 @@ import (
 	"buildbridge/trigger/codearts/codeartstest"
 )
 
-// The service starts every build and loses a third of its answers: each delivery
-// still comes to its builds, once.
+// The service starts every build and loses a third of its answers: still every delivery is
+// built once.
 func TestLostAnswers(t *testing.T) {
 	t.Parallel()
 	branch := func() string { return fmt.Sprintf("b%d", rand.N(25)) }
@@ -101,7 +101,7 @@ func TestLostAnswers(t *testing.T) {
 			var killing sync.WaitGroup
 			killing.Go(func() {
 				for range kill {
-					// Calls take a while, so that one is on its way.
+					// Calls are slow, so that one is under way.
 					w.fault(codeartstest.Fault{Path: codeartstest.PathRun, Delay: 200 * time.Millisecond, Drop: codeartstest.DropAfter, Times: 20})
 					calls := w.simulator.RunCount()
 					eventually(t, "calls are on their way", func() bool { return w.simulator.RunCount() > calls })

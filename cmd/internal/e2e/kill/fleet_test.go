@@ -12,7 +12,7 @@ import (
 	"buildbridge/cmd/internal/e2e/program"
 )
 
-// fleet is the processes that share a database.
+// fleet are the processes that share a database.
 type fleet struct {
 	t    *testing.T
 	dir  string
@@ -66,15 +66,15 @@ func (f *fleet) start(place int) *program.Process {
 	return p
 }
 
-// put has deliveries sent to a process.
+// put adds a process, which deliveries are sent to from now on.
 func (f *fleet) put(place int, p *program.Process) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.alive[place], f.url = p, p.Public
 }
 
-// take gives the process at a place, to be ended: nothing more is sent to it
-// unless it is the last.
+// take returns the process at a place, which the caller ends: no deliveries are sent to it
+// any more, unless it is the last one.
 func (f *fleet) take(place int) *program.Process {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -83,14 +83,14 @@ func (f *fleet) take(place int) *program.Process {
 	return p
 }
 
-// kill ends the process at a place at once, wherever it is.
+// kill ends the process at a place at once.
 func (f *fleet) kill(place int) {
 	total.kills.Add(1)
 	f.take(place).Kill()
 }
 
-// public is the URL of any process that lives. Where none does it is that of one
-// that lived: hosts do not know.
+// public is the URL of any running process, or of a former one if none runs: a host does not
+// know.
 func (f *fleet) public() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -21,7 +21,7 @@ import (
 
 const secret = "It's a Secret to Everybody"
 
-// delivery is what the host sends, and what is to come of it.
+// delivery is what the host sends, and the builds it should have.
 type delivery struct {
 	id     string
 	change codehosttest.Change
@@ -37,8 +37,8 @@ func (d *delivery) ref() string {
 	return "refs/heads/" + d.change.Branch
 }
 
-// host plays GitHub, but for one thing: it sends a delivery again until it is
-// acknowledged, under the same id.
+// host acts like GitHub, except that it repeats a delivery, with the same id, until it is
+// acknowledged.
 type host struct {
 	t      *testing.T
 	public func() string // the URL of some process of the fleet
@@ -57,8 +57,8 @@ func newHost(t *testing.T, public func() string) *host {
 	return h
 }
 
-// send delivers until it gets a 2xx, and now and then once more. It reports
-// false if ctx ended before.
+// send repeats a delivery until the answer is 2xx, and sometimes once more. It returns false
+// if ctx ends before.
 func (h *host) send(ctx context.Context, d *delivery) bool {
 	if !h.deliver(ctx, d, false) {
 		return false
@@ -130,8 +130,7 @@ func (h *host) post(ctx context.Context, d *delivery) (status int, outcome strin
 	return res.StatusCode, a.Outcome, nil
 }
 
-// sendAll delivers what comes out of next from many goroutines, until it gives
-// nil.
+// sendAll sends what next returns, from many goroutines, until it returns nil.
 func (h *host) sendAll(ctx context.Context, goroutines int, next func() *delivery) {
 	var wg sync.WaitGroup
 	for range goroutines {
@@ -146,7 +145,7 @@ func (h *host) sendAll(ctx context.Context, goroutines int, next func() *deliver
 	wg.Wait()
 }
 
-// history makes up what is pushed.
+// history generates pushes.
 type history struct {
 	mu      sync.Mutex
 	commits int

@@ -9,18 +9,18 @@ import (
 	"buildbridge/trigger/codearts/codeartstest"
 )
 
-// lagging is a service whose records lag, and lack their commits at first. Both
-// are well within the patience of the rules.
+// lagging is a service whose records come late, and have no commit at first. The rules allow
+// for both.
 func lagging() codeartstest.Options {
 	return codeartstest.Options{RecordLag: 300 * time.Millisecond, CommitLag: 700 * time.Millisecond}
 }
 
-// fleets are what most promises are tried with.
+// fleets are the fleets of most tests.
 func fleets() map[string]int {
 	return map[string]int{"one process on SQLite": 1, "three replicas on Postgres": 3}
 }
 
-// database makes one for that many processes; "" is a SQLite file of the fleet's.
+// database makes a database for that many processes; "" is a SQLite file of the fleet.
 func database(t *testing.T, processes int) string {
 	t.Helper()
 	if processes == 1 {
@@ -29,8 +29,8 @@ func database(t *testing.T, processes int) string {
 	return shared.Database(t)
 }
 
-// Processes are killed at random moments under load, while the service loses a
-// third of its answers and has a bad day besides.
+// Processes are killed at random moments under load, while the service loses a third of its
+// answers and has other faults.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	for phrase, processes := range fleets() {
@@ -52,7 +52,7 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// All replicas are killed at once, and find each other's calls.
+// All replicas are killed at once, and reconcile each other's calls.
 func TestKillAll(t *testing.T) {
 	t.Parallel()
 	const processes = 3

@@ -17,7 +17,7 @@ import (
 	"buildbridge/trigger/store/postgrestest"
 )
 
-// The scale of the tests. What they default to takes a minute on two cores.
+// The scale of the tests. With the defaults they take a minute on two cores.
 var (
 	rounds     = flag.Int("rounds", 4, "how often each fleet is killed")
 	deliveries = flag.Int("deliveries", 60, "how many deliveries each test sends that counts deliveries")
@@ -30,7 +30,7 @@ var (
 	total  tally               // of all tests
 )
 
-// tally is what was counted, by the test and by the simulator.
+// tally are the counts of the tests and of the simulator.
 type tally struct {
 	kills, deliveries, requests, duplicates, builds, adopted atomic.Int64
 }
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	if testing.Short() {
 		*rounds, *deliveries = min(*rounds, 2), min(*deliveries, 30)
 	}
-	// They wait for most of the time, for time itself.
+	// The tests mostly wait for time to pass.
 	err := flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0)))
 	dir, dirErr := os.MkdirTemp("", "buildbridge-kill")
 	err = errors.Join(err, dirErr)
@@ -64,10 +64,10 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// patience bounds every wait: far more than any of them takes.
+// patience is the longest wait: far longer than any of them takes.
 const patience = 2 * time.Minute
 
-// eventually waits until it is so.
+// eventually waits until a condition holds.
 func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(10 * time.Millisecond)

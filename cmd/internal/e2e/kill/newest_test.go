@@ -8,8 +8,8 @@ import (
 	"buildbridge/trigger/codearts/codeartstest"
 )
 
-// A hundred pushes to one branch come one after the other: the last is built, and
-// those that waited are superseded by a later one; settle looks at that.
+// There are a hundred pushes to one branch, one after the other. The last one is built, and
+// those that waited are superseded by a later one. settle checks that.
 func TestNewestOfABurst(t *testing.T) {
 	t.Parallel()
 	const burst = 100
@@ -38,9 +38,9 @@ func TestNewestOfABurst(t *testing.T) {
 	}
 }
 
-// Builds of one line are started in the order of their deliveries, whoever works
-// them and however often they are tried. settle looks at the order; here is but
-// one line, so that all replicas are after the same builds.
+// Builds with one ordering key are started in the order of their deliveries, whichever
+// replica works on them and however often they are tried. settle checks the order. All
+// builds have the same key here, so that all replicas compete.
 func TestOrder(t *testing.T) {
 	t.Parallel()
 	for phrase, processes := range fleets() {

@@ -9,8 +9,8 @@ import (
 	"buildbridge/trigger/store/postgrestest"
 )
 
-// Postgres goes away under load, in several ways: what cannot be stored is
-// answered with 503, and everything goes on by itself afterwards.
+// Postgres fails under load, in several ways: deliveries that cannot be stored are answered
+// with 503, and everything continues by itself afterwards.
 func TestPostgresFaults(t *testing.T) {
 	t.Parallel()
 	var server postgrestest.Server

@@ -15,8 +15,8 @@ import (
 	"buildbridge/trigger/codearts/codeartstest"
 )
 
-// The database of a process under load takes nothing for a while: what cannot be
-// stored is answered with 503, and everything goes on by itself afterwards.
+// The SQLite file cannot be written for a while, under load: deliveries that cannot be stored
+// are answered with 503, and everything continues by itself afterwards.
 func TestSQLiteFaults(t *testing.T) {
 	t.Parallel()
 	for phrase, spoil := range map[string]func(w *world) (mend func()){
@@ -37,8 +37,7 @@ func TestSQLiteFaults(t *testing.T) {
 	}
 }
 
-// outage has the database fail in the middle of load until the host notices, and
-// for a moment more.
+// outage makes the database fail under load until the host notices, and a moment longer.
 func (w *world) outage(spoil func(w *world) (mend func())) {
 	w.t.Helper()
 	w.fault(codeartstest.Fault{Path: codeartstest.PathRun, Delay: 300 * time.Millisecond, Probability: 0.5})
@@ -57,7 +56,7 @@ func (w *world) outage(spoil func(w *world) (mend func())) {
 	}
 }
 
-// moveAway takes the file from its place.
+// moveAway moves the file away.
 func moveAway(w *world) (mend func()) {
 	w.t.Helper()
 	path := w.fleet.path()
@@ -71,7 +70,7 @@ func moveAway(w *world) (mend func()) {
 	return func() { rename(path+".away", path) }
 }
 
-// lock takes the file for another process that writes.
+// lock locks the file, as another process that writes does.
 func lock(w *world) (mend func()) {
 	w.t.Helper()
 	db, err := sql.Open("sqlite", "file:"+w.fleet.path()+"?_pragma=busy_timeout(10000)")
@@ -98,8 +97,8 @@ func lock(w *world) (mend func()) {
 	}
 }
 
-// limitFiles lets the process write no byte of a file beyond the limit, as if the
-// disk had no more room there; with a limit of 0 none at all.
+// limitFiles stops the process from writing beyond the limit in any file, as a full disk
+// does; with a limit of 0 it can write nothing.
 func (w *world) limitFiles(limit uint64) (mend func()) {
 	w.t.Helper()
 	pid := w.fleet.at(0).PID()
@@ -119,7 +118,7 @@ func (w *world) limitFiles(limit uint64) (mend func()) {
 	return func() { set(before) }
 }
 
-// intact wants a file in order.
+// intact checks the integrity of a file.
 func (w *world) intact(path string) {
 	w.t.Helper()
 	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=query_only(ON)")
@@ -133,7 +132,7 @@ func (w *world) intact(path string) {
 	}
 }
 
-// A file system of its own runs full, and has room again.
+// A small file system runs full, and has room again.
 func TestSQLiteOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	if out, err := exec.CommandContext(t.Context(), "unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt").CombinedOutput(); err != nil {
@@ -148,7 +147,7 @@ func TestSQLiteOnAFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer disk.Close() // until then there is the file system
+	defer disk.Close() // unmounts the file system
 	path := fmt.Sprintf("/proc/self/fd/%d/", disk.Fd())
 	w.outage(func(*world) func() {
 		ballast, err := os.Create(path + "ballast")
@@ -158,7 +157,7 @@ func TestSQLiteOnAFullDisk(t *testing.T) {
 		for err == nil {
 			_, err = ballast.Write(make([]byte, 4096))
 		}
-		_ = ballast.Close() // the disk is full, as it has to be
+		_ = ballast.Close() // fails: the disk is full, as intended
 		return func() {
 			if err := os.Remove(path + "ballast"); err != nil {
 				t.Error(err)
@@ -187,7 +186,7 @@ func TestSQLiteOnAFullDisk(t *testing.T) {
 	w.report(all, "on a file system that ran full")
 }
 
-// The program says what is wrong when it cannot begin.
+// The program says why it cannot start.
 func TestSQLiteThatCannotBeOpened(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "", 1, codeartstest.Options{})

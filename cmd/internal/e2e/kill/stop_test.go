@@ -12,8 +12,8 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// SIGTERM in the middle of load: exit code 0 within the grace period, calls under
-// way are finished, and no 2xx is lost.
+// After SIGTERM under load the exit code is 0 within the grace period, calls under way are
+// finished, and no 2xx is lost.
 func TestTerm(t *testing.T) {
 	t.Parallel()
 	const grace = 10 * time.Second
@@ -50,8 +50,8 @@ func TestTerm(t *testing.T) {
 	}
 }
 
-// Calls that do not finish within the grace period are cut, and looked for after
-// the next start.
+// Calls that do not finish within the grace period are cut, and reconciled after the next
+// start.
 func TestTermCutsCalls(t *testing.T) {
 	t.Parallel()
 	for phrase, processes := range fleets() {
@@ -83,8 +83,8 @@ func TestTermCutsCalls(t *testing.T) {
 	}
 }
 
-// A process stands still under load, for so long that others take it for dead, and
-// goes on as if nothing had been.
+// A process is paused under load, for so long that others take it for expired, and then
+// continues.
 func TestStandstill(t *testing.T) {
 	t.Parallel()
 	for phrase, c := range map[string]struct {
@@ -119,8 +119,8 @@ func TestStandstill(t *testing.T) {
 	}
 }
 
-// A replica stands still while it logs in, for so long that another takes it for dead,
-// looks for its call in vain, and calls. When it wakes, it does not send its own.
+// A replica is paused while it logs in, for so long that another takes it for expired, does
+// not find its call, and calls. When the first continues, it does not send its own call.
 func TestStandstillBeforeTheCall(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -141,13 +141,13 @@ func TestStandstillBeforeTheCall(t *testing.T) {
 	w.fleet.start(1)
 	eventually(t, "another calls", func() bool { return w.simulator.RunCount() == 1 })
 	p.Signal(syscall.SIGCONT)
-	w.fleet.take(1).Term() // what comes now is for the one that woke
+	w.fleet.take(1).Term() // the replica that continued gets what comes now
 	w.fleet.put(0, p)
 	w.host.send(t.Context(), w.history.push("acme/shop-0", "main", "cart-0"))
 	w.report(w.settle(), "stood still before the call")
 }
 
-// nothingOnTheWire wants no build of which it is not known whether it was started.
+// nothingOnTheWire checks that no build is calling or unknown.
 func (w *world) nothingOnTheWire() {
 	w.t.Helper()
 	all, err := w.rows(w.t.Context())

@@ -23,7 +23,7 @@ import (
 	"buildbridge/trigger/codearts/codeartstest"
 )
 
-// key is the one that the simulator lets in.
+// key is the key that the simulator accepts.
 var key = codeartstest.Key{AccessKey: "AK", SecretKey: "SK"}
 
 // The jobs that are built.
@@ -71,7 +71,7 @@ rules:
 	return b.String()
 }
 
-// world is a fleet between a host and a simulator.
+// world is a fleet with a host and a simulator.
 type world struct {
 	t         *testing.T
 	simulator *codeartstest.Server
@@ -119,7 +119,7 @@ func (w *world) open(driver, database string) {
 	if w.db, err = sql.Open(driver, database); err != nil {
 		w.t.Fatal(err)
 	}
-	w.db.SetMaxIdleConns(0) // killed processes must find nobody else in the file
+	w.db.SetMaxIdleConns(0) // a connection of the test must not keep the file open
 	w.t.Cleanup(func() {
 		if err := w.db.Close(); err != nil {
 			w.t.Error(err)
@@ -147,7 +147,7 @@ func lostAnswers(after, before float64) (faults []codeartstest.Fault) {
 	return faults
 }
 
-// weather is what a bad day at the service has, lost answers apart.
+// weather are the other faults of a service, besides lost answers.
 func weather() []codeartstest.Fault {
 	return []codeartstest.Fault{
 		{Path: codeartstest.PathRun, Status: 500, Code: "CB.00060100", Done: true, Probability: 0.03},
@@ -166,8 +166,8 @@ func weather() []codeartstest.Fault {
 	}
 }
 
-// anything is a delivery of any kind. A person builds the same commit or tag, of the
-// same job, before it or a little later, in one of three.
+// anything is a delivery of any kind. For a third of them, a person starts a build of the
+// same commit or tag and job, before it or a little later.
 func (w *world) anything() *delivery {
 	d := w.change()
 	if len(d.rules) > 0 && rand.N(3) == 0 {
@@ -176,8 +176,8 @@ func (w *world) anything() *delivery {
 	return d
 }
 
-// meddle starts a build by hand of what is delivered: without parameters, or with those
-// of the bridge in the name of somebody else, or for another ref.
+// meddle starts a build of what is delivered by hand: without parameters, or with those of
+// the bridge as another user, or for another ref.
 func (w *world) meddle(d *delivery) {
 	build := codeartstest.Build{JobID: jobOf(d.rules[0]), Commit: d.change.Commit}
 	if d.change.Tag != "" {
@@ -201,7 +201,7 @@ func (w *world) meddle(d *delivery) {
 	})
 }
 
-// known tells whether some build of a job was surely answered by now: by it the bridge
+// known reports whether some build of a job was surely answered by now: by it the bridge
 // knows in whose name it starts builds.
 func (w *world) known(job string) bool {
 	started := 0
@@ -262,8 +262,8 @@ func (w *world) person(b codeartstest.Build) {
 	}
 }
 
-// load sends deliveries of any kind at the pace of the world, from many goroutines
-// while during runs, and returns when all of them are acknowledged.
+// load sends deliveries of any kind from many goroutines while during runs, and returns when
+// all are acknowledged.
 func (w *world) load(during func()) {
 	w.t.Helper()
 	out, done := make(chan *delivery), make(chan struct{})
@@ -287,7 +287,7 @@ func (w *world) load(during func()) {
 	sending.Wait()
 }
 
-// row is a build as the database has it.
+// row is a build in the database.
 type row struct {
 	seq                                         int64
 	id, host, rule, job, ref, tag, commit       string
@@ -323,8 +323,8 @@ func (w *world) rows(ctx context.Context) (all []*row, err error) {
 	return all, rows.Err()
 }
 
-// drain waits until every build is resolved, as long as some are from time to
-// time, and gives them.
+// drain waits until every build is resolved, as long as there is progress, and returns the
+// builds.
 func (w *world) drain() []*row {
 	w.t.Helper()
 	w.later.Wait()
@@ -379,8 +379,8 @@ func (w *world) started() (keys []string, byNumber map[string]string) {
 
 func buildKey(rule, ref, what string) string { return rule + " " + ref + " " + what }
 
-// difference is what the host was told against what the service did, "" if that
-// is the same: no database is asked.
+// difference compares what the host was answered with what the service did, without the
+// database. It is "" if they agree.
 func (w *world) difference() string {
 	keys, _ := w.started()
 	want, got := map[string]int{}, map[string]int{}
@@ -403,9 +403,8 @@ func (w *world) difference() string {
 	return cmp.Diff(want, got)
 }
 
-// settle drains and checks that every acknowledged delivery came to its builds,
-// each started once, in order, and that nothing else was started. It gives the
-// builds.
+// settle drains, and checks that every acknowledged delivery has its builds, that each was
+// started once and in order, and that nothing else was started. It returns the builds.
 func (w *world) settle() []*row {
 	w.t.Helper()
 	all := w.drain()
@@ -470,8 +469,8 @@ func (w *world) checkRows(all []*row, byNumber map[string]string) {
 	}
 }
 
-// checkOrder wants the builds of each line started in the order they were
-// committed. keys are in the order of the simulator.
+// checkOrder checks that builds with the same ordering key were started in the order in which
+// they were committed. keys are in the order of the simulator.
 func (w *world) checkOrder(all []*row, keys []string) {
 	w.t.Helper()
 	place := map[string]int{}
@@ -499,7 +498,7 @@ func cond(is bool, s string) string {
 	return ""
 }
 
-// report says in one line what was seen.
+// report is a summary in one line.
 func (w *world) report(all []*row, kills string) {
 	w.t.Helper()
 	superseded, calls := 0, 0

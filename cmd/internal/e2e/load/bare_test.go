@@ -16,12 +16,12 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// bareVariable makes this test binary the bare handler: a process of its own, so
-// that what it costs can be told from what the load costs.
+// bareVariable makes this test binary run the bare handler. It is a separate process, so that
+// its cost can be told from the cost of the load.
 const bareVariable = "LOADTEST_BARE"
 
-// serveBare is what a durable acknowledgement is compared with: Echo, and
-// go-playground/webhooks to read, verify and decode the body. It keeps nothing.
+// serveBare is the handler for comparison: Echo, and go-playground/webhooks to read, verify
+// and decode the body. It stores nothing.
 func serveBare() error {
 	hook, err := github.New(github.Options.Secret(secret))
 	if err != nil {
@@ -40,7 +40,7 @@ func serveBare() error {
 	return e.Start(os.Getenv(bareVariable))
 }
 
-// bare starts the bare handler and gives its address.
+// bare starts the bare handler and returns its address.
 func bare(t *testing.T) *measured {
 	t.Helper()
 	free, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // ends at once
@@ -84,7 +84,7 @@ type measured struct {
 // (USER_HZ, proc(5)).
 const ticks = 100
 
-// cpu is what the process has used of all processors.
+// cpu is the processor time that the process has used.
 func (m *measured) cpu(t *testing.T) time.Duration {
 	t.Helper()
 	text := readProc(t, m.pid, "stat")
@@ -100,7 +100,7 @@ func (m *measured) cpu(t *testing.T) time.Duration {
 	return time.Duration(used) * time.Second / ticks
 }
 
-// resident is the memory that the process has, and the most it had, in MiB.
+// resident is the memory of the process and its maximum so far, in MiB.
 func (m *measured) resident(t *testing.T) (now, most float64) {
 	t.Helper()
 	for line := range strings.Lines(readProc(t, m.pid, "status")) {

@@ -23,10 +23,10 @@ import (
 
 const secret = "It's a Secret to Everybody"
 
-// sequence numbers the deliveries of all tests: no two are the same.
+// sequence numbers the deliveries of all tests, so that no two are equal.
 var sequence atomic.Int64
 
-// template is a delivery with places for what makes each one its own.
+// template is a delivery with placeholders for what differs between deliveries.
 type template struct {
 	head, body []byte
 	id         int   // in head: 36 characters
@@ -65,7 +65,7 @@ func places(text []byte, of string) (at []int) {
 	}
 }
 
-// load is what one connection sends: the template, and its own copy of it.
+// load is what one connection sends: the template, and a copy of it.
 type load struct {
 	*template
 	text []byte
@@ -81,7 +81,7 @@ func (t *template) load() *load {
 	return &load{template: t, text: slices.Concat(t.head, t.body), mac: hmac.New(sha256.New, []byte(secret))}
 }
 
-// next is the next delivery: a push to a branch of its own, signed.
+// next is the next delivery: a signed push to a new branch.
 func (l *load) next() []byte {
 	n := sequence.Add(1)
 	body := l.text[len(l.head):]
@@ -99,8 +99,8 @@ func (l *load) next() []byte {
 	return l.text
 }
 
-// connection is one kept alive, without the cost of a client that understands
-// HTTP: the load must not be dearer than what it measures.
+// connection is a connection that is kept alive. It does without an HTTP client, so that the
+// load does not cost more than what it measures.
 type connection struct {
 	conn net.Conn
 	in   *bufio.Reader
@@ -152,7 +152,7 @@ func (c *connection) send() (status int, err error) {
 	return status, err
 }
 
-// result is what became of a load.
+// result is the result of a load.
 type result struct {
 	took  time.Duration
 	waits []time.Duration // of each delivery, in order of length
@@ -168,8 +168,7 @@ func (r *result) within(part float64) time.Duration {
 	return r.waits[min(len(r.waits)-1, int(part*float64(len(r.waits))))]
 }
 
-// connect has that many connections do something, which gives the waits of what
-// was answered.
+// connect runs do on that many connections and collects the waiting times that it returns.
 func connect(t *testing.T, address string, what *template, connections int, do func(c *connection) []time.Duration) *result {
 	t.Helper()
 	var (

@@ -17,12 +17,12 @@ import (
 	"buildbridge/trigger/codearts/codeartstest"
 )
 
-// key is the one that the simulator lets in.
+// key is the key that the simulator accepts.
 var key = codeartstest.Key{AccessKey: "AK", SecretKey: "SK"}
 
 const jobID = "f9d6c8466d614a9788e9a0acf6c15f46"
 
-// gate is a service behind a door: while it is closed, no call is answered.
+// gate is a service that answers no call while it is closed.
 type gate struct {
 	*httptest.Server
 	open    func()         // lets all through
@@ -45,13 +45,13 @@ func newGate(t *testing.T) *gate {
 		g.answers.Add(1)
 	}))
 	t.Cleanup(func() {
-		g.open() // whoever waits must end
+		g.open() // for the calls that wait
 		g.Close()
 	})
 	return g
 }
 
-// newService is one that answers at once.
+// newService is a service that answers at once.
 func newService(t *testing.T) *gate {
 	t.Helper()
 	g := newGate(t)
@@ -91,7 +91,7 @@ func otherRules(from, to int) string {
 	return b.String()
 }
 
-// bridge is the program on a database of its own.
+// bridge is the program with its own database.
 type bridge struct {
 	*program.Process
 	measured
@@ -120,14 +120,14 @@ func serve(t *testing.T, database, rules string, more ...string) *bridge {
 	return b
 }
 
-// databases are what most is measured on.
+// databases are the databases of most measurements.
 func databases(t *testing.T, do func(t *testing.T, name, database string)) {
 	t.Helper()
 	t.Run("SQLite", func(t *testing.T) { do(t, "SQLite", "") })
 	t.Run("Postgres", func(t *testing.T) { do(t, "Postgres", server.Database(t)) })
 }
 
-// eventually waits until it is so, looking often.
+// eventually waits until a condition holds.
 func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Minute); !so(); time.Sleep(2 * time.Millisecond) {
@@ -137,7 +137,7 @@ func eventually(t *testing.T, what string, so func() bool) {
 	}
 }
 
-// side is one of those that are compared.
+// side is one side of a comparison.
 type side struct {
 	name      string
 	at        *measured
@@ -160,8 +160,8 @@ func (s *side) measure(t *testing.T) {
 	s.p99 = append(s.p99, float64(r.within(0.99).Microseconds())/1000)
 }
 
-// Acceptance next to the bare handler, as fast as it goes. The builds wait,
-// behind a service that does not answer: what is measured is the acknowledgement.
+// Acceptance next to the bare handler, as fast as possible. The service does not answer, so
+// that the builds wait and only the acknowledgement is measured.
 func TestAccept(t *testing.T) {
 	shut := newGate(t)
 	matching, unmatched := newTemplate(push(t, "", bodySize)), newTemplate(push(t, "wip/", bodySize))
@@ -269,7 +269,7 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-// A rate limit is kept, by one process and by three that share it.
+// A rate limit holds for one process, and for three that share it.
 func TestRate(t *testing.T) {
 	databases(t, func(t *testing.T, name, database string) {
 		const limit = 50

@@ -14,7 +14,7 @@ import (
 	"buildbridge/trigger/store/postgrestest"
 )
 
-// The scale of the tests. What they default to only shows that they work.
+// The scale of the tests. The defaults only show that they work.
 var (
 	full    = flag.Bool("full", false, "measure: everything at the scale that docs/performance.md gives")
 	rounds  = flag.Int("rounds", 3, "how often what is compared is measured, in turns; the table has the median")

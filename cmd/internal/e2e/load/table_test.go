@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// table is what was measured, next to what is aimed at.
+// table has the measured figures next to the aims.
 type table struct {
 	mu   sync.Mutex
 	rows []row
@@ -17,7 +17,7 @@ type table struct {
 
 type row struct{ what, measured, aim, met string }
 
-// add adds a figure that is judged.
+// add adds a figure with an aim.
 func (t *table) add(what, measured, aim string, met bool) {
 	word := "met"
 	if !met {
@@ -26,7 +26,7 @@ func (t *table) add(what, measured, aim string, met bool) {
 	t.put(row{what, measured, aim, word})
 }
 
-// note adds one that is not.
+// note adds a figure without an aim.
 func (t *table) note(what, measured string) { t.put(row{what: what, measured: measured}) }
 
 func (t *table) put(r row) {
@@ -46,7 +46,7 @@ func (t *table) print(w io.Writer) {
 	_ = out.Flush()
 }
 
-// series are the same figure of several rounds.
+// series has the same figure from several rounds.
 type series []float64
 
 func (s series) median() float64 {

@@ -22,7 +22,7 @@ const dashboards = "../../../../charts/buildbridge/dashboards"
 
 var update = flag.Bool("update", false, "rewrite the dashboards in the form that git keeps, after an export from Grafana")
 
-// dashboard is what is read of Grafana's classic JSON.
+// dashboard is the part of Grafana's classic JSON that is used.
 type dashboard struct {
 	UID, Title, Description string
 	SchemaVersion           int
@@ -84,7 +84,7 @@ type panel struct {
 	}
 }
 
-// field says how values look.
+// field says how to show values.
 type field struct {
 	Unit, NoValue string
 	Decimals      *int
@@ -104,7 +104,7 @@ type step struct {
 	Value *float64
 }
 
-// mapped gives values a text and a color: by the value, or to what is no number.
+// mapped returns values a text and a color: by the value, or to what is no number.
 type mapped struct {
 	Type    string
 	Options map[string]json.RawMessage
@@ -116,7 +116,7 @@ type target struct {
 	Datasource                        struct{ UID string }
 }
 
-// isRow tells whether it is a heading, and shows nothing itself.
+// isRow reports whether it is only a heading.
 func (p *panel) isRow() bool { return p.Type == "row" }
 
 func loadDashboards(t *testing.T) map[string]*dashboard {
@@ -297,7 +297,7 @@ func checkPanel(t *testing.T, p *panel) {
 	}
 }
 
-// checkVariables wants each variable used, and each that is used.
+// checkVariables checks that each variable is used, and that each used one is defined.
 func checkVariables(t *testing.T, d *dashboard) {
 	t.Helper()
 	var used []string

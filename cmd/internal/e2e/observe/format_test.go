@@ -90,7 +90,7 @@ func (f *field) ticks(most float64) []float64 {
 	}
 }
 
-// color is the one of the threshold that a value has reached.
+// color is the color of the threshold that a value has reached.
 func (f *field) color(v float64) string {
 	name := "text"
 	for _, s := range f.Thresholds.Steps {
@@ -101,7 +101,7 @@ func (f *field) color(v float64) string {
 	return name
 }
 
-// mappedTo gives the text and the color for a value that has one of its own.
+// mappedTo returns the text and the color for a value that has its own.
 func mappedTo(mappings []mapped, v float64) (text, color string, ok bool) {
 	key := strconv.FormatFloat(v, 'f', -1, 64)
 	for _, m := range mappings {

@@ -26,8 +26,8 @@ var (
 	pictures = flag.String("pictures", "", "folder for pictures of the dashboards; none are drawn if it is not set")
 )
 
-// Everything that is asked by the dashboards and the alerts is asked, of a real
-// Prometheus that watched the real program.
+// All queries of the dashboards and alerts run on a real Prometheus that has scraped the real
+// program.
 func TestObserve(t *testing.T) {
 	if *server == "" || *promtool == "" {
 		t.Skip("SKIPPED, dashboards and alerts are not tried: make observe does, with a Prometheus")
@@ -38,7 +38,7 @@ func TestObserve(t *testing.T) {
 	s := span{from: time.Now(), scrape: scrape}
 	w.day(*lasting)
 	s.to = time.Now()
-	time.Sleep(2 * scrape) // what happened is scraped
+	time.Sleep(2 * scrape) // until everything has been scraped
 	s.step = max(scrape, (s.to.Sub(s.from) / 100).Truncate(time.Second))
 
 	o := &observed{prometheus: p, span: s, families: w.metrics(t), chosen: map[string]string{}}
@@ -97,7 +97,7 @@ func (w *world) metrics(t *testing.T) map[string]*family {
 	return families
 }
 
-// checkMetrics has promtool look at /metrics.
+// checkMetrics checks /metrics with promtool.
 func checkMetrics(t *testing.T, w *world) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), *promtool, "check", "metrics")
@@ -107,7 +107,7 @@ func checkMetrics(t *testing.T, w *world) {
 	}
 }
 
-// observed is what Prometheus saw, and what is chosen to be shown of it.
+// observed is what Prometheus has scraped, and the values of the variables.
 type observed struct {
 	*prometheus
 	span     span
@@ -115,8 +115,7 @@ type observed struct {
 	chosen   map[string]string // values of the variables, as they get into an expression
 }
 
-// eventful wants the day to have had everything in it that it was made for: else
-// the panels would show less than they could.
+// eventful checks that everything happened that the panels can show.
 func (o *observed) eventful(t *testing.T) {
 	for _, expr := range []string{
 		`max_over_time(buildbridge_deliveries_total{outcome="accepted", source="github"}[1h]) > 0`,
@@ -150,8 +149,8 @@ func (o *observed) eventful(t *testing.T) {
 	}
 }
 
-// alerts wants the rules of the alerts evaluated without a fault, on metrics that
-// exist, and the links of panels to lead to their sections of the runbook.
+// alerts checks that the alerts are evaluated without a fault, on metrics that exist, and
+// that links lead to their sections of the runbook.
 func (o *observed) alerts(t *testing.T) {
 	var answer struct {
 		Groups []struct {
@@ -199,8 +198,7 @@ func (o *observed) alerts(t *testing.T) {
 	}
 }
 
-// exist wants every metric that an expression names to be in /metrics, or made by
-// Prometheus.
+// exist checks that every metric in an expression is in /metrics, or made by Prometheus.
 func (o *observed) exist(t *testing.T, expr string, recorded ...string) {
 	t.Helper()
 	names, err := o.metricsIn(t.Context(), expr)
@@ -249,8 +247,8 @@ func (o *observed) choose(t *testing.T, d *dashboard) (all map[string][]string) 
 	return all
 }
 
-// dashboard asks what each panel and each annotation asks: for all values, where
-// each has to give something, and for one value of each variable at a time.
+// dashboard runs the queries of each panel and annotation: for all values, with which each
+// must return something, and for one value of each variable at a time.
 func (o *observed) dashboard(t *testing.T, d *dashboard) {
 	all := o.choose(t, d)
 	for _, a := range d.Annotations.List {
@@ -287,7 +285,7 @@ func (o *observed) dashboard(t *testing.T, d *dashboard) {
 	}
 }
 
-// hasValue tells whether there is something to be seen.
+// hasValue reports whether there is a value to show.
 func hasValue(list []series) bool {
 	for _, s := range list {
 		for _, p := range s.Points {
@@ -299,8 +297,8 @@ func hasValue(list []series) bool {
 	return false
 }
 
-// documented wants the table of the documentation to have the metrics of ours with
-// their labels, and no others.
+// documented checks that the table of the documentation has our metrics with their labels,
+// and no others.
 func (o *observed) documented(t *testing.T) {
 	text, err := os.ReadFile(table)
 	if err != nil {

@@ -29,7 +29,7 @@ const (
 	textColor, dimColor, gridColor = "#d5d6e0", "#9093a0", "#2c2f36"
 )
 
-// hue gives the colors that Grafana has names for.
+// hue returns the colors that Grafana has names for.
 func hue(name string) string {
 	colors := map[string]string{
 		"green": "#73bf69", "red": "#f2495c", "orange": "#ff9830", "yellow": "#fade2a", "blue": "#5794f2", "purple": "#b877d9", "text": textColor,

@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// prometheus is a server of its own that scrapes one process.
+// prometheus is a Prometheus that scrapes one process.
 type prometheus struct {
 	url string
 }
@@ -75,7 +75,7 @@ scrape_configs:
 	}
 }
 
-// freeAddress is one that nobody listens on, a moment ago.
+// freeAddress is an address that nothing listened on a moment ago.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -55,7 +55,7 @@ const (
 	oldVersion, newVersion = "v0.1.0", "v0.2.0"
 )
 
-// world is the program with what is around it.
+// world is the program with its simulators.
 type world struct {
 	*program.Process
 	t            *testing.T
@@ -66,7 +66,7 @@ type world struct {
 	client       http.Client
 }
 
-// newWorld starts it. So many builds may wait.
+// newWorld starts a world. maxWaiting is how many builds may wait.
 func newWorld(t *testing.T, maxWaiting int) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir()}
@@ -106,7 +106,7 @@ func (w *world) writeRules(text string) {
 	}
 }
 
-// fault has a simulator make calls go wrong, in place of what it did before.
+// fault sets the fault of a simulator, in place of the one before.
 func (w *world) fault(s *codeartstest.Server, faults ...codeartstest.Fault) {
 	w.t.Helper()
 	s.ClearFaults()
@@ -171,9 +171,9 @@ func (w *world) send(ctx context.Context, d delivery) {
 	_ = res.Body.Close() // what was answered is in the metrics, which is what this is about
 }
 
-// day plays the code hosts for so long. It is a bad one: a service throttles and
-// another does not answer, a key is rotated, a rules file has a fault, there is a new
-// version, and a stranger guesses.
+// day sends deliveries for that long. Meanwhile a service throttles and another does not
+// answer, a key is rotated, a rules file has a fault, there is a new version, and a stranger
+// guesses secrets.
 func (w *world) day(lasting time.Duration) {
 	w.t.Helper()
 	ctx := w.t.Context()

@@ -103,7 +103,7 @@ func kinds() map[otlp.Span_SpanKind]string {
 	}
 }
 
-// texts gives attributes with their values as text.
+// texts returns attributes with their values as text.
 func texts(attributes []*common.KeyValue) map[string]string {
 	all := map[string]string{}
 	for _, kv := range attributes {
@@ -119,21 +119,21 @@ func texts(attributes []*common.KeyValue) map[string]string {
 	return all
 }
 
-// Spans gives the spans of a name in the order in which they arrived; all for "".
+// Spans returns the spans of a name in the order in which they arrived; all for "".
 func (c *Collector) Spans(name string) []Span {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(c.spans), func(s Span) bool { return name != "" && s.Name != name })
 }
 
-// Raw gives all that arrived, as it was sent.
+// Raw returns all that arrived, as it was sent.
 func (c *Collector) Raw() []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Concat(c.bodies...)
 }
 
-// Header gives the header of the last request.
+// Header returns the header of the last request.
 func (c *Collector) Header() http.Header {
 	c.mu.Lock()
 	defer c.mu.Unlock()
