@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"buildbridge/mapping/printable"
 )
 
 // clientAddr is the address that a request came from: the peer's or, if the peer is a
@@ -44,7 +46,7 @@ func notAllowed(r *http.Request, trusted []netip.Prefix, client netip.Addr) erro
 			peer = "which is one: the right-most address that is no such proxy counts"
 		}
 		why = fmt.Sprintf("; X-Forwarded-For (%q) counts only from a proxy that --trusted-proxies names; the connection comes from %s, %s",
-			clip(forwarded, maxLoggedName), r.RemoteAddr, peer)
+			printable.Clip(forwarded, maxLoggedName), r.RemoteAddr, peer)
 	}
 	if !client.IsValid() {
 		return errors.New("the address of the client cannot be read" + why)

@@ -18,6 +18,7 @@ import (
 
 	"buildbridge/handlers/codehost"
 	"buildbridge/mapping"
+	"buildbridge/mapping/printable"
 )
 
 const (
@@ -319,12 +320,12 @@ func (cl *call) attrs(a Answer) []slog.Attr {
 	_, provider := cl.labels()
 	attrs := []slog.Attr{
 		slog.String("delivery", cl.delivery.ID),
-		slog.String("source", clip(cl.name, maxLoggedName)),
+		slog.String("source", printable.Clip(cl.name, maxLoggedName)),
 		slog.String("provider", provider),
 		slog.String("host_id", cl.delivery.HostID),
 		slog.String("event", cl.delivery.Event),
-		slog.String("repository", clip(event.Repository, maxLoggedName)),
-		slog.String("ref", clip(event.Ref, maxLoggedName)),
+		slog.String("repository", printable.Clip(event.Repository, maxLoggedName)),
+		slog.String("ref", printable.Clip(event.Ref, maxLoggedName)),
 		slog.String("commit", event.Commit),
 		slog.Int("events", len(cl.delivery.Events)),
 		slog.String("outcome", a.Outcome),
@@ -355,7 +356,7 @@ func (s *Server) log(ctx context.Context, cl *call, a Answer, took time.Duration
 		for _, left := range a.LeftOut {
 			list = append(list, left.String())
 		}
-		attrs = append(attrs, slog.String("left_out", clip(strings.Join(list, "; "), maxLoggedList)))
+		attrs = append(attrs, slog.String("left_out", printable.Clip(strings.Join(list, "; "), maxLoggedList)))
 	}
 	if err != nil {
 		if cl.client.IsValid() {
@@ -379,16 +380,8 @@ func (s *Server) logDetails(ctx context.Context, r *http.Request, cl *call, a An
 	}
 	if a.Outcome == rejected {
 		names := slices.Sorted(maps.Keys(r.Header))
-		s.logger.LogAttrs(ctx, slog.LevelDebug, "delivery is rejected", slog.String("source", clip(cl.name, maxLoggedName)),
+		s.logger.LogAttrs(ctx, slog.LevelDebug, "delivery is rejected", slog.String("source", printable.Clip(cl.name, maxLoggedName)),
 			slog.String("client", cl.client.String()), slog.String("reason", a.Reason), slog.String("method", r.Method),
-			slog.Int64("content_length", r.ContentLength), slog.String("headers", clip(strings.Join(names, " "), maxLoggedList)))
+			slog.Int64("content_length", r.ContentLength), slog.String("headers", printable.Clip(strings.Join(names, " "), maxLoggedList)))
 	}
-}
-
-// clip bounds a text, in bytes, without cutting a character in two.
-func clip(text string, limit int) string {
-	if len(text) <= limit {
-		return text
-	}
-	return strings.ToValidUTF8(text[:limit], "")
 }

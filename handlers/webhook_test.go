@@ -764,7 +764,7 @@ func TestOneLineIsLogged(t *testing.T) {
 		"of a source that does not exist, its name cut": {
 			request: request(strings.Repeat("x", 200), ""),
 			want: fields{
-				"level": "WARN", "msg": "delivery", "source": strings.Repeat("x", 100),
+				"level": "WARN", "msg": "delivery", "source": strings.Repeat("x", 100) + "…",
 				"outcome": "rejected", "reason": "no_source", "status": 404.0, "duration_ms": 0.0, "client": "192.0.2.1",
 				"error": "no source has this name; a webhook is POST /webhooks/{source}, with the name of a source of the rules; there is nothing else here",
 			},
