@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "rewrite golden files and the JSON schema") //nolint:gochecknoglobals // a flag of the tests
+var update = flag.Bool("update", false, "rewrite golden files and the JSON schema")
 
 // TestFaults compares what every file of testdata/faults prints with the golden
 // beside it. A folder is a set of files.

@@ -17,7 +17,7 @@ type LogLevel struct {
 }
 
 // levels are the levels that can be set.
-var levels = map[string]slog.Level{ //nolint:gochecknoglobals // a table that is only read
+var levels = map[string]slog.Level{
 	"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
 }
 

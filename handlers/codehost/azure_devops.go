@@ -12,7 +12,7 @@ import (
 // azureDevOps sends HTTP Basic, or a header that the user chooses, and names event and
 // delivery in the body:
 // https://learn.microsoft.com/en-us/azure/devops/service-hooks/events#git.push
-var azureDevOps = host{ //nolint:gochecknoglobals // a row of hosts
+var azureDevOps = host{
 	Provider:    mapping.Provider{Name: "azure-devops", Basic: true, TokenHeader: true, NeedsTokenHeader: true},
 	eventInBody: true,
 	proof:       azureProof{},

@@ -9,7 +9,7 @@ import (
 
 // bitbucket signs if the webhook has a secret. X-Hook-UUID is no secret:
 // https://support.atlassian.com/bitbucket-cloud/docs/event-payloads/#Push
-var bitbucket = host{ //nolint:gochecknoglobals // a row of hosts
+var bitbucket = host{
 	Provider:     mapping.Provider{Name: "bitbucket"},
 	eventHeaders: []string{"X-Event-Key"},
 	idHeaders:    []string{"X-Request-UUID"},

@@ -9,7 +9,7 @@ import (
 
 // bitbucketServer signs if the webhook has a secret, or sends HTTP Basic:
 // https://confluence.atlassian.com/bitbucketserver/event-payload-938025882.html
-var bitbucketServer = host{ //nolint:gochecknoglobals // a row of hosts
+var bitbucketServer = host{
 	Provider:     mapping.Provider{Name: "bitbucket-server", Basic: true},
 	eventHeaders: []string{"X-Event-Key"},
 	idHeaders:    []string{"X-Request-Id"},

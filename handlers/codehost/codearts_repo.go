@@ -5,7 +5,7 @@ import "buildbridge/mapping"
 // codeArtsRepo sends its token in a header that the user chooses, by default
 // X-Repo-Token, and a body like GitLab's:
 // https://support.huaweicloud.com/intl/en-us/usermanual-codeartsrepo/codeartsrepo_03_0023.html
-var codeArtsRepo = host{ //nolint:gochecknoglobals // a row of hosts
+var codeArtsRepo = host{
 	Provider:     mapping.Provider{Name: "codearts-repo", TokenHeader: true},
 	eventHeaders: []string{"X-Codehub-Event", "X-Devcloud-Event"},
 	eventInBody:  true,

@@ -21,7 +21,7 @@ import (
 	"buildbridge/mapping"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files") //nolint:gochecknoglobals // a flag of the test binary
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // readDelivery reads a delivery in the form of HTTP: headers, an empty line, the body.
 func readDelivery(t testing.TB, path string) (http.Header, []byte) {

@@ -4,7 +4,7 @@ import "buildbridge/mapping"
 
 // forgejo sends what Gitea does, with its own headers; older versions only Gitea's:
 // https://forgejo.org/docs/latest/user/webhooks/
-var forgejo = host{ //nolint:gochecknoglobals // a row of hosts
+var forgejo = host{
 	Provider:     mapping.Provider{Name: "forgejo"},
 	eventHeaders: []string{"X-Forgejo-Event", "X-Gitea-Event"},
 	idHeaders:    []string{"X-Forgejo-Delivery", "X-Gitea-Delivery"},

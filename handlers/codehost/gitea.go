@@ -9,7 +9,7 @@ import (
 // gitea signs the JSON, even if it sends that in a form. It sends a push for branches and
 // tags, and also a create for new ones:
 // https://docs.gitea.com/usage/repository/webhooks
-var gitea = host{ //nolint:gochecknoglobals // a row of hosts
+var gitea = host{
 	Provider:     mapping.Provider{Name: "gitea"},
 	eventHeaders: []string{"X-Gitea-Event"},
 	idHeaders:    []string{"X-Gitea-Delivery"},

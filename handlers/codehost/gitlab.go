@@ -16,7 +16,7 @@ import (
 
 // gitlab sends a token, or signs with a signing token:
 // https://docs.gitlab.com/user/project/integrations/webhooks/
-var gitlab = host{ //nolint:gochecknoglobals // a row of hosts
+var gitlab = host{
 	Provider:     mapping.Provider{Name: "gitlab", SigningTokens: true},
 	eventHeaders: []string{"X-Gitlab-Event"},
 	eventInBody:  true,

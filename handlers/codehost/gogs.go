@@ -9,7 +9,7 @@ import (
 // gogs signs the JSON, even if it sends that in a form. A new tag is a create; a push is for
 // branches:
 // https://github.com/gogs/docs-api/tree/master/Repositories
-var gogs = host{ //nolint:gochecknoglobals // a row of hosts
+var gogs = host{
 	Provider:     mapping.Provider{Name: "gogs"},
 	eventHeaders: []string{"X-Gogs-Event"},
 	idHeaders:    []string{"X-Gogs-Delivery"},

@@ -9,7 +9,7 @@ import (
 
 // hosts are all code hosts. A host that also sends the headers of another comes after it:
 // Forgejo also sends Gitea's, both send Gogs', and all three send GitHub's.
-var hosts = []*host{ //nolint:gochecknoglobals // a table that is only read
+var hosts = []*host{
 	&github,
 	&gogs,
 	&gitea,
