@@ -18,5 +18,5 @@
 //
 // The struct of a map may have two methods. Misnamed gives a hint for a field that it
 // does not have: the name of the field that is meant, or a sentence. Shape says what
-// has to be written in the place of a value that is no map, and why.
+// has to be written instead of a value that is not a map, and why.
 package yamldoc

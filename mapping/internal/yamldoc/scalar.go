@@ -80,7 +80,7 @@ func (d *decoder) check(t *Text, f *form) {
 	}
 }
 
-// OneOf names the words that are allowed in the place of a word, and the one that it
+// OneOf names the words that are allowed instead of a word, and the one that it
 // is likely a misspelling of.
 func OneOf(word string, allowed []string) string {
 	if len(allowed) == 1 {
