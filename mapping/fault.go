@@ -21,8 +21,8 @@ type Fault struct {
 	Warning bool `json:"-"` // the document can still be used
 }
 
-// textFault is something wrong in a text of a document: a template, an expression.
-// Where the text is in the file makes it a [Fault].
+// textFault is something that is wrong in a text of a document, such as a template or an
+// expression. With the position of the text in the file it becomes a [Fault].
 type textFault struct {
 	offset  int // in the text, in bytes
 	message string

@@ -153,10 +153,10 @@ func (s scope) template(t yamldoc.Text, field string) template {
 	if wrong != nil {
 		fault(s.file.Inside(t, wrong.offset), "%s", wrong.message)
 	}
-	literal := "" // all of it, which is part of every value
+	var literals strings.Builder // they are part of every value
 	for i := range parts {
 		p := &parts[i]
-		literal += p.literal
+		literals.WriteString(p.literal)
 		if p.text == "" {
 			continue
 		}
@@ -169,6 +169,7 @@ func (s scope) template(t yamldoc.Text, field string) template {
 		}
 		p.expression = e
 	}
+	literal := literals.String()
 	if n := utf8.RuneCountInString(literal); n > maxValue {
 		fault(t.At, "a value has at most %d characters, this has %d", maxValue, n)
 	}
