@@ -64,9 +64,9 @@ func (m *meter) eval(e *expression, ev *Event) (ref.Val, error) {
 	case !cancelled || ended.Cause != interpreter.CostLimitExceeded:
 		return nil, errors.New(printable.Clip(printable.Text(err.Error()), maxReason)) // it may quote the event
 	case run.limit < maxCost:
-		return nil, errors.New("it takes too long: expressions before it took most of what those of one delivery may take together")
+		return nil, errors.New("it takes too long: the expressions of a delivery share a limit, and those before it used most of it")
 	default:
-		return nil, errors.New("it takes too long: let it go through less text, or fewer files")
+		return nil, errors.New("it takes too long: make it read less text or fewer files")
 	}
 }
 
@@ -80,7 +80,7 @@ func (prices) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint
 	if length(result) > maxText {
 		panic(interpreter.EvalCancelledError{
 			Cause:   interpreter.MemoryLimitExceeded,
-			Message: fmt.Sprintf("a text in it is longer than %d bytes", maxText),
+			Message: fmt.Sprintf("it makes a text longer than %d bytes", maxText),
 		})
 	}
 	if types.IsError(result) {
@@ -238,7 +238,7 @@ func refuse(function string, args []ref.Val) ref.Val {
 	case (function == "replace" || function == "join" || function == "format") && made(function, args) > maxText:
 		return types.NewErr("%s: the result may be longer than %d bytes", function, maxText)
 	case price(function, args) > maxCost:
-		return types.NewErr("%s: it would take too long, the texts are too long", function)
+		return types.NewErr("%s: the texts are too long for this call", function)
 	}
 	return nil
 }

@@ -164,7 +164,7 @@ func BenchmarkWorst(b *testing.B) {
 
 // TestCost checks what is taken of a large event, and what ends with an error.
 func TestCost(t *testing.T) {
-	const limit = "it takes too long: let it go through less text, or fewer files"
+	const limit = "it takes too long: make it read less text or fewer files"
 	all := func(condition string) string { return "event.files.all(f, " + condition + ")" }
 	tests := map[string]struct {
 		condition string
@@ -173,11 +173,11 @@ func TestCost(t *testing.T) {
 		"a loop in a loop":            {all(`event.files.all(g, true)`), limit},
 		"a glob for each file":        {all(`!event.message.matchesGlob("*b")`), limit},
 		"a pattern for each file":     {all(`event.message.matches("^m*$")`), limit},
-		"a search":                    {`event.message.indexOf(event.branch) < 0`, "indexOf: it would take too long, the texts are too long"},
-		"a search backwards":          {`event.message.lastIndexOf(event.branch) < 0`, "lastIndexOf: it would take too long, the texts are too long"},
-		"a glob in many ways":         {`!event.message.matchesGlob("*` + strings.Repeat("{m,m}", 6) + strings.Repeat("m", 300) + `b")`, "matchesGlob: it would take too long, the texts are too long"},
+		"a search":                    {`event.message.indexOf(event.branch) < 0`, "indexOf: the texts are too long for this call"},
+		"a search backwards":          {`event.message.lastIndexOf(event.branch) < 0`, "lastIndexOf: the texts are too long for this call"},
+		"a glob in many ways":         {`!event.message.matchesGlob("*` + strings.Repeat("{m,m}", 6) + strings.Repeat("m", 300) + `b")`, "matchesGlob: the texts are too long for this call"},
 		"a long text":                 {strings.Repeat("event.message + ", 4) + `"" != ""`, ""},
-		"a longer text":               {strings.Repeat("event.message + ", 4) + `"m" != ""`, "a text in it is longer than 32768 bytes"},
+		"a longer text":               {strings.Repeat("event.message + ", 4) + `"m" != ""`, "it makes a text longer than 32768 bytes"},
 		"a long join":                 {`event.files.join() != ""`, "join: the result may be longer than 32768 bytes"},
 		"a long separator":            {`["", "", "", "", "", ""].join(event.message) != ""`, "join: the result may be longer than 32768 bytes"},
 		"a long replacement":          {`event.message.replace("", "12345") != ""`, "replace: the result may be longer than 32768 bytes"},
@@ -228,7 +228,7 @@ func TestDelivery(t *testing.T) {
 		if len(builds) != 2 || builds[1].Dead != "" {
 			t.Fatalf("want one build of each rule, and that of light alive: %+v", builds)
 		}
-		const want = `rule "heavy": if: it takes too long: expressions before it took most of what those of one delivery may take together`
+		const want = `rule "heavy": if: it takes too long: the expressions of a delivery share a limit, and those before it used most of it`
 		switch builds[0].Dead {
 		case "":
 			alive++

@@ -36,7 +36,7 @@ func badPatterns(text string, checked *cel.Ast, function string, written bool, c
 	return faults
 }
 
-var errWritten = errors.New("the pattern has to be written out, as one text: how long it takes is checked when the file is loaded")
+var errWritten = errors.New("write the pattern as one literal text: its size is checked when the file is loaded")
 
 // deepComparisons finds ==, != and in between values that are not flat: lists or maps
 // that hold lists or maps, or values whose type is not known. One such comparison can

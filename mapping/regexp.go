@@ -20,8 +20,8 @@ func checkRegexp(pattern string) error {
 	case err != nil:
 		return err
 	case size > maxRegexp:
-		return fmt.Errorf("the pattern is too large: compiled, it has %d instructions, and at most %d are taken;"+
-			" a count such as {1,100} makes as many copies of what is before it, + and * make none", size, maxRegexp)
+		return fmt.Errorf("the pattern is too large: compiled, it has %d instructions, and at most %d are allowed;"+
+			" a count such as {1,100} copies what is before it that many times, + and * do not", size, maxRegexp)
 	}
 	return nil
 }

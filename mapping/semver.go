@@ -81,7 +81,7 @@ func prefixed(tag string) string {
 			continue
 		}
 		if _, ok := version(tag[i:]); ok {
-			return fmt.Sprintf(": what is before it, %s, is not taken off", clip(tag[:i]))
+			return fmt.Sprintf(": the prefix %s is not removed", clip(tag[:i]))
 		}
 	}
 	return ""

@@ -197,7 +197,7 @@ func (t template) value(m *meter, ev *Event) (string, error) {
 	}
 	v := b.String()
 	if n := utf8.RuneCountInString(v); n > maxValue {
-		return "", fmt.Errorf("the value has %d characters, at most %d are taken", n, maxValue)
+		return "", fmt.Errorf("the value has %d characters, and at most %d are allowed", n, maxValue)
 	}
 	if why := unsendable(v); why != "" {
 		return "", errors.New(why)
