@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
+	"buildbridge/mapping"
 	"buildbridge/trigger/codearts/codeartstest"
 	"buildbridge/trigger/store"
 )
@@ -70,7 +71,7 @@ func TestTraceOfReplays(t *testing.T) {
 		t.Errorf("its attempt: parent %v, %v", started.Parent(), started.Attributes())
 	}
 
-	d := &store.Delivery{ID: "d", Source: "github", ReceivedAt: time.Now()}
+	d := &store.Delivery{Delivery: mapping.Delivery{ID: "d", Source: "github", ReceivedAt: time.Now()}}
 	untraced := &store.Build{ID: "b", Delivery: "d", Rule: "cart", Target: "north", JobID: job2, Commit: commitB, Ref: "refs/heads/x", Body: []byte(`{"job_id":"` + job2 + `"}`), ReceivedAt: time.Now(), Deadline: time.Now().Add(time.Hour)}
 	if _, err := b.store.Accept(t.Context(), d, []*store.Build{untraced}); err != nil {
 		t.Fatal(err)

@@ -217,19 +217,8 @@ func (t *Trigger) Ignore(d mapping.Delivery, reason mapping.Reason, verdicts []m
 }
 
 func newDelivery(d mapping.Delivery) *store.Delivery {
-	row := &store.Delivery{
-		ID:              d.ID,
-		Source:          d.Source,
-		Provider:        d.Provider,
-		HostID:          d.HostID,
-		Event:           d.Event,
-		ReceivedAt:      d.ReceivedAt,
-		DuplicateKey:    d.DuplicateKey,
-		DuplicateWindow: d.DuplicateWindow,
-		Header:          d.Header,
-		Body:            d.Body,
-		ReplayOf:        d.ReplayOf,
-	}
+	row := &store.Delivery{Delivery: d}
+	row.Events = nil // they may be large, and are not stored
 	if len(d.Events) > 0 {
 		first := &d.Events[0]
 		row.Repository, row.Ref, row.Commit = first.Repository, first.Ref, first.Commit

@@ -161,9 +161,12 @@ func (a *api) refused(method, path string, status int) string {
 func (a *api) accept(change ...func(d *store.Delivery, b *store.Build)) (*store.Delivery, *store.Build) {
 	a.t.Helper()
 	d := &store.Delivery{
-		ID: newID(), Source: "github", Provider: "github", HostID: "72d3162e", Event: "push", Repository: "acme/shop", Ref: "refs/heads/main",
-		ReceivedAt: time.Now().UTC().Truncate(time.Microsecond), DuplicateKey: newID(),
-		Header: map[string]string{"X-Github-Event": "push"}, Body: []byte(`{"ref":"refs/heads/main","note":"<&>"}`),
+		Delivery: mapping.Delivery{
+			ID: newID(), Source: "github", Provider: "github", HostID: "72d3162e", Event: "push",
+			ReceivedAt: time.Now().UTC().Truncate(time.Microsecond), DuplicateKey: newID(),
+			Header: map[string]string{"X-Github-Event": "push"}, Body: []byte(`{"ref":"refs/heads/main","note":"<&>"}`),
+		},
+		Repository: "acme/shop", Ref: "refs/heads/main",
 	}
 	b := &store.Build{
 		ID: newID(), Delivery: d.ID, Rule: "cart", Target: "north", JobID: "f9d6", Repository: d.Repository, Ref: d.Ref,
@@ -317,8 +320,8 @@ func TestDeliveryThatBuiltNothing(t *testing.T) {
 		t.Fatal(of, err)
 	}
 	a.store.LogIgnored(&store.Delivery{
-		ID: newID(), Source: "gitee", Provider: "gitee", Outcome: store.Ignored, Reason: "no_match", ReplayOf: first.ID,
-		ReceivedAt: time.Now(), Verdicts: []byte(`[{"rule":"cart","matched":false,"reason":"push.branches: no"}]`),
+		Delivery: mapping.Delivery{ID: newID(), Source: "gitee", Provider: "gitee", ReplayOf: first.ID, ReceivedAt: time.Now()},
+		Outcome:  store.Ignored, Reason: "no_match", Verdicts: []byte(`[{"rule":"cart","matched":false,"reason":"push.branches: no"}]`),
 	})
 	var page admin.DeliveryPage
 	for end := time.Now().Add(10 * time.Second); len(page.Deliveries) < 3; { // the ignored log is written a moment later

@@ -121,11 +121,8 @@ func (a *api) replayDelivery(c echo.Context) error {
 	if d.Unreadable != "" {
 		return fail(http.StatusConflict, "delivery %s cannot be replayed: %s", d.ID, d.Unreadable)
 	}
-	answer := a.o.Deliveries.Replay(c.Request().Context(), mapping.Delivery{
-		ID: d.ID, Source: d.Source, Provider: d.Provider, HostID: d.HostID, Event: d.Event, ReceivedAt: d.ReceivedAt,
-		Header: d.Header, Body: d.Body, ReplayOf: d.ReplayOf,
-		DuplicateKey: "replay:" + d.ID + ":" + d.LastReplay, // the same for two who ask at the same time
-	})
+	d.DuplicateKey = "replay:" + d.ID + ":" + d.LastReplay // the same for two who ask at the same time
+	answer := a.o.Deliveries.Replay(c.Request().Context(), d.Delivery)
 	switch {
 	case answer.Status < http.StatusBadRequest:
 		return handlers.SendJSON(c, answer.Status, answer)

@@ -6,9 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/golang/snappy"
+
+	"buildbridge/mapping"
 )
 
 // Outcome is what became of a delivery that is stored.
@@ -23,25 +24,14 @@ const (
 
 // Delivery is one row of the deliveries table.
 type Delivery struct {
-	ID         string
-	Source     string
-	Provider   string
-	HostID     string
-	Event      string
-	Repository string
-	Ref        string // of its first event
-	Commit     string // of its first event, "" if it has none
-	ReceivedAt time.Time
+	mapping.Delivery // without its events; DuplicateWindow is not stored
+
+	Repository string // of the first event
+	Ref        string // of the first event
+	Commit     string // of the first event, "" if it has none
 	Outcome    Outcome
 	Reason     string // why it was ignored; of a duplicate, the id of the delivery that it repeats
 	Verdicts   []byte // JSON: what each rule said of an ignored delivery
-
-	DuplicateKey    string
-	DuplicateWindow time.Duration // 0 for no end. Not stored
-
-	Header   map[string]string
-	Body     []byte // without secrets
-	ReplayOf string
 
 	Unreadable string // what is wrong with the row, "" for nothing. Not stored
 	LastReplay string // the newest delivery that repeats this one, "" for none. Not stored, and not in lists

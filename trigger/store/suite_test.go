@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/goleak"
 
+	"buildbridge/mapping"
 	"buildbridge/trigger/store"
 	"buildbridge/trigger/store/postgrestest"
 )
@@ -97,9 +98,12 @@ func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
 func delivery(key string) *store.Delivery {
 	return &store.Delivery{
-		ID: newID(), Source: "github", Provider: "github", HostID: key, DuplicateKey: key, Event: "push",
-		Repository: "acme/shop", Ref: "refs/heads/main", ReceivedAt: time.Now().UTC().Truncate(time.Microsecond),
-		Header: map[string]string{"X-Github-Event": "push"}, Body: []byte(`{"ref":"refs/heads/main"}`),
+		Delivery: mapping.Delivery{
+			ID: newID(), Source: "github", Provider: "github", HostID: key, DuplicateKey: key, Event: "push",
+			ReceivedAt: time.Now().UTC().Truncate(time.Microsecond),
+			Header:     map[string]string{"X-Github-Event": "push"}, Body: []byte(`{"ref":"refs/heads/main"}`),
+		},
+		Repository: "acme/shop", Ref: "refs/heads/main",
 	}
 }
 
