@@ -74,8 +74,8 @@ func (s broken) Source(ctx context.Context, jobID, number string) (codearts.Sour
 	return s.Service.Source(ctx, jobID, number)
 }
 
-// A record that cannot be read keeps nobody from finding another. Where there is
-// no other, it may be the one.
+// A record that cannot be read does not prevent a search from finding another one. If there
+// is no other, it may be the one.
 func TestRecordThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	for phrase, c := range map[string]struct {
@@ -122,8 +122,8 @@ func (s flaky) Source(ctx context.Context, jobID, number string) (codearts.Sourc
 	return s.Service.Source(ctx, jobID, number)
 }
 
-// Among many records some cannot be read each time: what was read is remembered, so
-// that a search comes to its end.
+// Some of many records cannot be read each time: those that were read are remembered, so that
+// a search ends.
 func TestSomeRecordsCannotBeReadEachTime(t *testing.T) {
 	t.Parallel()
 	b := newTestTrigger(t, settings{stopped: true})
@@ -144,7 +144,7 @@ func TestSomeRecordsCannotBeReadEachTime(t *testing.T) {
 	}
 }
 
-// lacking is a service that does not give the parameters of a build at first.
+// lacking is a service that gives the parameters of a build only later.
 type lacking struct {
 	trigger.Service
 	asks *atomic.Int32 // still to be answered without
@@ -157,7 +157,7 @@ func (s lacking) HistoryParameters(ctx context.Context, jobID, number string) ([
 	return s.Service.HistoryParameters(ctx, jobID, number)
 }
 
-// That a build has no parameters yet does not say that it is not marked.
+// A build that has no parameters yet may still have the marker.
 func TestMarkerThatIsNotThereYet(t *testing.T) {
 	t.Parallel()
 	b := newTestTrigger(t, settings{stopped: true, sim: codeartstest.Options{BuildTime: time.Hour}})
@@ -186,8 +186,7 @@ func (s contested) Source(ctx context.Context, jobID, number string) (codearts.S
 	return s.Service.Source(ctx, jobID, number)
 }
 
-// A build that another was quicker to adopt is no reason to forget the searches
-// before.
+// If another build adopts a record first, the searches before stay in the log.
 func TestAdoptedBySomebodyElse(t *testing.T) {
 	t.Parallel()
 	b := newTestTrigger(t, settings{stopped: true})
@@ -228,9 +227,8 @@ func TestAdoptedBySomebodyElse(t *testing.T) {
 	}
 }
 
-// A person's build of the same commit, started in other hours, is not ours. Where the
-// service gives but such, it is asked in the wrong zone, and what it does not list
-// may be there.
+// A person's build of the same commit, started at another hour, is not ours. If the service
+// lists only such builds, it was asked in the wrong zone, and may have others.
 func TestWrongTimeZone(t *testing.T) {
 	t.Parallel()
 	var early atomic.Bool
@@ -266,7 +264,7 @@ func TestWrongTimeZone(t *testing.T) {
 	}
 }
 
-// Either form of a record's time is understood, in the zone of the target.
+// Both forms of a record's time are understood, in the zone of the target.
 func TestTimesOfRecords(t *testing.T) {
 	t.Parallel()
 	zone := time.FixedZone("UTC-5", -5*60*60)
@@ -284,11 +282,11 @@ func TestTimesOfRecords(t *testing.T) {
 	}
 }
 
-// minSearches are more than a build is looked for where nothing is in the way.
+// minSearches is more than the searches for a build that can be found.
 const minSearches = 5
 
-// Two targets may lead to one service, with other credentials or another limit. What
-// one of them started is not taken for what the other asked for.
+// Two targets may lead to one service, with different credentials or limits. A build that one
+// of them started is not taken for a build of the other.
 func TestTwoTargetsOfOneService(t *testing.T) {
 	t.Parallel()
 	for phrase, open := range map[string]func(t *testing.T) (north, south *testTrigger){
@@ -327,7 +325,7 @@ func TestTwoTargetsOfOneService(t *testing.T) {
 	}
 }
 
-// A call without an answer is not looked for at a service that it was not made to.
+// A call without an answer is not searched for at a service that it was not sent to.
 func TestTargetThatLeadsElsewhere(t *testing.T) {
 	t.Parallel()
 	b := newTestTrigger(t, settings{})

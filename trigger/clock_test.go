@@ -9,9 +9,8 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// The clock jumps while a call is on its way. What is left of the time before the
-// jump is what was stored, so that is what these tests shift, and the clock of the
-// service; the clock itself stays.
+// The clock jumps while a call is on its way. Only stored times are left of the time before the
+// jump: so these tests shift stored times and the clock of the service, and not the clock.
 func TestClockJumpsDuringACall(t *testing.T) {
 	t.Parallel()
 	for phrase, c := range map[string]struct {
@@ -48,8 +47,8 @@ func TestClockJumpsDuringACall(t *testing.T) {
 	}
 }
 
-// A build was seen in the queue, and left it an hour after the call: its record says
-// that it was started then.
+// A build was seen in the queue of the service, and left it an hour after the call: its record
+// says that it was started then.
 func TestBuildThatWasQueuedForLong(t *testing.T) {
 	t.Parallel()
 	for phrase, c := range map[string]struct {

@@ -89,7 +89,7 @@ func TestCutAfterCommit(t *testing.T) {
 	}
 }
 
-// The connection that hears of work dies without a word: work is found by looking.
+// The connection that listens becomes silent: polling finds the work.
 func TestNotificationsThatEndSilently(t *testing.T) {
 	t.Parallel()
 	proxy := postgrestest.NewProxy(t, server.Database(t))

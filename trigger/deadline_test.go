@@ -10,8 +10,8 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// A deadline passes while nobody looks: the machine is off for three days, or its
-// clock is a day ahead. The build still gets one call, and no more.
+// A deadline passes while no process looks: the machine is off for three days, or its clock is a day ahead. The
+// build still gets one call, and no more.
 func TestDeadlineThatNobodySaw(t *testing.T) {
 	t.Parallel()
 	const off = 72 * time.Hour

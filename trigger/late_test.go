@@ -26,8 +26,8 @@ func (s slow) RunJob(ctx context.Context, body []byte) (string, error) {
 	return number, err
 }
 
-// An answer comes after others took this process for dead and decided on the
-// build: it was started, whatever they made of it.
+// An answer comes after the lease ended, and another process has decided about the build: it was
+// started, whatever that process decided.
 func TestAnswerThatComesLate(t *testing.T) {
 	t.Parallel()
 	for phrase, decide := range map[string]func(change func(state store.State)){
@@ -68,8 +68,8 @@ func TestAnswerThatComesLate(t *testing.T) {
 	}
 }
 
-// A call ends without an answer after others took this process for dead: who went on
-// with the build may have started it a second time, and that is told.
+// A call ends without an answer after the lease ended: the process that went on with the build may
+// have started it a second time, and that is logged.
 func TestCallThatEndsLate(t *testing.T) {
 	t.Parallel()
 	for phrase, c := range map[string]struct {

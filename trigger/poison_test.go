@@ -10,8 +10,8 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// What nobody wrote is in the database: it is dead with a reason or comes to
-// nothing, and holds up no other.
+// The database holds a row that this program cannot have written: the build is dead with a reason,
+// or nothing happens to it, and it delays no other.
 func TestPoison(t *testing.T) {
 	t.Parallel()
 	for phrase, c := range map[string]struct {

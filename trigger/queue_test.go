@@ -51,8 +51,8 @@ func (b *testTrigger) change(t *testing.T, driver, statement string, args ...any
 	}
 }
 
-// The answer to a fetch is lost after it was committed: what the table says is this
-// process's, and it does not have, is free again when the lease ends.
+// The answer to a fetch is lost after the commit: builds that the table gives to this process,
+// without its knowledge, are due again when the lease ends.
 func TestFetchWhoseAnswerIsLost(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s settings, _ string) {
@@ -74,8 +74,8 @@ func TestFetchWhoseAnswerIsLost(t *testing.T) {
 	})
 }
 
-// A lease ends though its holder lives: whoever takes the build looks for the call
-// before it calls, and the answer is believed when it comes.
+// A lease ends though its process lives: the process that takes the build searches for the call
+// before it calls, and the answer counts when it comes.
 func TestLeaseThatEndsWhileItsHolderLives(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s settings, driver string) {
@@ -116,7 +116,7 @@ func (w writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// refusing takes no call as long as it is set.
+// refusing refuses calls as long as it is set.
 type refusing struct {
 	trigger.Service
 	now *atomic.Bool
@@ -129,8 +129,8 @@ func (s refusing) RunJob(ctx context.Context, body []byte) (string, error) {
 	return s.Service.RunJob(ctx, body)
 }
 
-// A build is due again, and taken, while who saved it is not done with it yet: it does
-// not wait for the end of a lease.
+// A build is due again, and is taken, while the goroutine that saved it is not done with it: it
+// does not wait for the end of a lease.
 func TestDueBeforeItIsLeft(t *testing.T) {
 	t.Parallel()
 	var (
@@ -162,7 +162,7 @@ func TestDueBeforeItIsLeft(t *testing.T) {
 	}
 }
 
-// The clock that all go by is set back by an hour: what is due by the old one is due.
+// The clock of the database is set back by an hour: builds that were due by the old time are due.
 func TestClockThatIsSetBack(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s settings, driver string) {

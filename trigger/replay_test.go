@@ -37,7 +37,7 @@ func TestReplaySendsTheStoredBodyAgain(t *testing.T) {
 	if len(r.Parameters) != 2 || r.Parameters[1] != (mapping.Parameter{Name: "BRIDGE", Value: again.ID}) {
 		t.Errorf("got %+v", r)
 	}
-	// A person may repeat what was started, as often as they like.
+	// A person may repeat a build that was started, as often as they like.
 	if again, err = b.Replay(t.Context(), again.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -49,8 +49,7 @@ func TestReplaySendsTheStoredBodyAgain(t *testing.T) {
 	}
 }
 
-// A delivery that a person has decided anew takes nobody's place, and nobody takes
-// its own.
+// A build of a replayed delivery supersedes no other, and is superseded by none.
 func TestReplayOfADeliveryIsOutOfTheOrder(t *testing.T) {
 	t.Parallel()
 	b := newTestTrigger(t, settings{stopped: true})
@@ -90,8 +89,7 @@ func TestReplayOfWhatIsNotResolved(t *testing.T) {
 	}
 }
 
-// Two who replay all that is dead at the same time run each build once, whichever
-// of them comes first.
+// Two people replay all dead builds at the same time: each build runs once, whoever is first.
 func TestReplayOfAllByTwo(t *testing.T) {
 	t.Parallel()
 	shared := codeartstest.NewServer(codeartstest.Options{})

@@ -91,7 +91,7 @@ func TestReplicasShareARateLimit(t *testing.T) {
 	}
 }
 
-// A backlog longer than anybody's patience goes on at the rate of the limit.
+// A backlog that is longer than any build waits for the limit goes on at the rate of the limit.
 func TestBacklogOfARateLimit(t *testing.T) {
 	t.Parallel()
 	limited := patient()
@@ -134,8 +134,8 @@ func TestOneReplicaKeepsTheGauges(t *testing.T) {
 	}
 }
 
-// A replica that called and died does not renew its lease; one that lives may still
-// save its answer.
+// A replica that called and died does not renew its lease. As long as the lease lasts, the replica
+// may still save its answer.
 func TestCallOfADeadReplica(t *testing.T) {
 	t.Parallel()
 	all := replicas(t, settings{stopped: true})

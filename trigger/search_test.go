@@ -16,15 +16,15 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// shifted is the clock of a service: ahead of this machine's, and ahead by more
-// while something is done at another time.
+// shifted is the clock of a service. It is ahead of this machine's clock, by more while something is
+// done at another time.
 type shifted struct{ ahead, more atomic.Int64 }
 
 func (s *shifted) Now() time.Time {
 	return time.Now().Add(time.Duration(s.ahead.Load() + s.more.Load()))
 }
 
-// strict is a patient target with the window that is the default.
+// strict is a patient target with the default window.
 func strict() mapping.Target {
 	target := patient()
 	target.Reconcile.Window = mapping.DefaultWindow
@@ -63,22 +63,22 @@ func other() mapping.Build {
 	return b
 }
 
-// bare is a push without parameters: nothing but time and number tell it apart.
+// bare is a push without parameters: only time and number tell its builds apart.
 func bare() mapping.Build {
 	b := push(commitA)
 	b.Parameters = nil
 	return b
 }
 
-// marked is a push whose job is to have a marker.
+// marked is a push whose job has a marker.
 func marked() mapping.Build {
 	b := push(commitA)
 	b.Marker = "BRIDGE"
 	return b
 }
 
-// A call gets no answer, and a person builds the same commit. Whether the call
-// started a build or none: theirs is never taken for it, and it is started once.
+// A call gets no answer, and a person builds the same commit. Whether or not the call started a
+// build, the person's is not taken for it, and it is started once.
 func TestPersonBuildsTheSameCommit(t *testing.T) {
 	t.Parallel()
 	main := []mapping.Parameter{{Name: "codeBranch", Value: "main"}}
@@ -217,7 +217,7 @@ func TestPersonBuildsTheSameCommit(t *testing.T) {
 	}
 }
 
-// odd is a service whose records are not what they should be.
+// odd is a service with wrong records.
 type odd struct {
 	trigger.Service
 	record     func(r *codearts.Record)
@@ -256,9 +256,9 @@ func (s odd) HistoryParameters(ctx context.Context, jobID, number string) ([]cod
 	return p, err
 }
 
-// A call started a build, and its record cannot be read, or is like that of no build
-// of ours: it is neither taken for ours nor for another's. Nothing is called again,
-// and after the deadline the build is dead, with what is known.
+// A call started a build whose record cannot be read, or differs from all records of our builds: it
+// is taken neither for ours nor for another's. RunJob is not called again, and after the deadline the
+// build is dead, with what is known.
 func TestRecordLeavesItUndecided(t *testing.T) {
 	t.Parallel()
 	for phrase, c := range map[string]struct {
@@ -350,7 +350,7 @@ func TestRecordLeavesItUndecided(t *testing.T) {
 	}
 }
 
-// Who started a build is in its record, whatever the list of builds makes of it.
+// The record of a build says who started it, whatever the list of builds says.
 func TestListWritesExecutorsOtherwise(t *testing.T) {
 	t.Parallel()
 	for phrase, listed := range map[string]func(r *codearts.Record){
@@ -381,8 +381,8 @@ func TestListWritesExecutorsOtherwise(t *testing.T) {
 	}
 }
 
-// A process called before it had ever heard of the service's clock, and ended.
-// Another does not decide by a time that may be wrong.
+// A process called before it knew the service's clock, and ended. Another process does not decide by
+// a time that may be wrong.
 func TestClocksWereNotCompared(t *testing.T) {
 	t.Parallel()
 	for phrase, c := range map[string]struct {

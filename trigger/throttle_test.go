@@ -20,7 +20,7 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// throttling is a service that takes no call before a time.
+// throttling is a service that throttles until a time.
 type throttling struct {
 	trigger.Service
 	until      time.Time
@@ -52,9 +52,9 @@ func (s *throttling) RunJob(_ context.Context, body []byte) (string, error) {
 
 func (s *throttling) Address() string { return fmt.Sprintf("%p", s) }
 
-// A target that is throttled for an hour is asked ever more rarely, its builds are
-// started soon after, and no other target notices. The hour is simulated: the
-// test wakes builds when the queue would.
+// A target that is throttled for an hour is called more and more rarely, its builds are started soon
+// after the hour, and no other target is delayed. The hour is simulated: the test works builds when
+// the queue would.
 func TestThrottledForAnHour(t *testing.T) {
 	t.Parallel()
 	const builds = 20

@@ -26,8 +26,7 @@ func named(spans *tracetest.SpanRecorder, name string) (found []sdk.ReadOnlySpan
 	return found
 }
 
-// ended waits until so many spans of a name have ended: they do after the build is
-// saved.
+// ended waits until n spans of a name have ended: they end after the build is saved.
 func ended(t *testing.T, spans *tracetest.SpanRecorder, name string, n int) []sdk.ReadOnlySpan {
 	t.Helper()
 	until(t, fmt.Sprintf("%d spans %q have ended", n, name), func() bool { return len(named(spans, name)) >= n })
@@ -43,8 +42,8 @@ func text(s sdk.ReadOnlySpan, key string) string {
 	return ""
 }
 
-// A replay is a trace of its own that is linked to the one before; a build that was
-// committed without a trace gets one by its attempt.
+// A replay has a trace of its own, with a link to the one before. A build that was committed without a
+// trace gets one with its attempt.
 func TestTraceOfReplays(t *testing.T) {
 	t.Parallel()
 	spans := tracetest.NewSpanRecorder()

@@ -72,7 +72,7 @@ type settings struct {
 	log        io.Writer // gets the log too
 }
 
-// said is a log to look into.
+// said is a log that a test can search.
 type said struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -90,7 +90,7 @@ func (s *said) has(text string) bool {
 	return strings.Contains(s.text.String(), text)
 }
 
-// patient is a target that loses no time in tests.
+// patient is a target whose tests are quick.
 func patient() mapping.Target {
 	return mapping.Target{
 		Name: "north", Timeout: 5 * time.Second, RetryFor: time.Minute,
@@ -170,7 +170,7 @@ func (b *testTrigger) setTargets(t *testing.T, targets ...mapping.Target) {
 	b.SetRules(at, []mapping.Job{{Rule: "cart", Target: "north", JobID: job}})
 }
 
-// client calls the target; the simulator, if it has no endpoint.
+// client calls the target, or the simulator if the target has no endpoint.
 func (b *testTrigger) client(t *testing.T, target mapping.Target) *codearts.Client {
 	t.Helper()
 	if target.Endpoint == "" {
@@ -325,7 +325,7 @@ func TestPushAndTagAreStarted(t *testing.T) {
 	}
 }
 
-// Each row of the table of fates, as the build sees it.
+// Each row of the table of fates, and what it means for a build.
 func TestFateOfAnswers(t *testing.T) {
 	t.Parallel()
 	for phrase, c := range map[string]struct {
@@ -367,8 +367,8 @@ func TestFateOfAnswers(t *testing.T) {
 	}
 }
 
-// The process dies while RunJob is on its way: another one finds the build in
-// calling and looks for it before it calls.
+// The process dies while RunJob is on its way: another process finds the build in calling, and searches
+// for it before it calls.
 func TestCrashInMidCall(t *testing.T) {
 	t.Parallel()
 	for phrase, c := range map[string]struct {
@@ -599,7 +599,7 @@ func TestTargetThatIsGoneWaits(t *testing.T) {
 	}
 }
 
-// A target that comes to have builds after the start, and is not in the rules.
+// A target that is not in the rules gets builds after the start.
 func TestTargetThatIsGoneGetsItsQueue(t *testing.T) {
 	t.Parallel()
 	b := newTestTrigger(t, settings{})
@@ -710,7 +710,7 @@ func TestRateLimit(t *testing.T) {
 	}
 }
 
-// panics is a service whose client has a fault.
+// panics is a service whose client panics.
 type panics struct{ trigger.Service }
 
 func (panics) RunJob(context.Context, []byte) (string, error) { panic("at the disco") }
@@ -755,7 +755,7 @@ func TestMetricsAreWellFormedAndKnownAtOnce(t *testing.T) {
 	}
 }
 
-// A queue that cannot be counted is not an empty one: its gauges go.
+// A queue that cannot be counted is not empty: its gauges are removed.
 func TestUncountedQueueHasNoGauges(t *testing.T) {
 	t.Parallel()
 	b := newTestTrigger(t, settings{})

@@ -15,8 +15,7 @@ import (
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/core/auth/provider"
 )
 
-// Temporary keys, of which the SDK gets new ones 40 minutes before they expire:
-// any number of calls at once leave that to one of them.
+// The SDK renews temporary keys 40 minutes before they expire. Of all calls at the same time one does that.
 func TestChainRenewsTemporaryKeys(t *testing.T) {
 	var given atomic.Int32
 	var down atomic.Bool
@@ -81,7 +80,7 @@ func TestChainRenewsTemporaryKeys(t *testing.T) {
 		t.Errorf("after a minute: used %s, %d more given", renewed, given.Load()-asked)
 	}
 
-	// What cannot be renewed is used on until it is refused.
+	// Keys that cannot be renewed are used until they are refused.
 	down.Store(true)
 	now.Add(60)
 	last := all()
@@ -101,7 +100,7 @@ func TestChainRenewsTemporaryKeys(t *testing.T) {
 	}
 }
 
-// Where there are no keys, each place that was looked at says why.
+// If there are no keys, the error says for each source why.
 func TestChainNamesThePlaces(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
 	for _, name := range []string{"HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_IDP_ID", "HUAWEICLOUD_SDK_CREDENTIALS_FILE", "HC_CONTAINER_CREDENTIALS_FULL_URI"} {

@@ -78,8 +78,8 @@ func TestText(t *testing.T) {
 	}
 }
 
-// What a service tells of the request it got does not get into an error, however it
-// spells it, and what is cut does not leave half a secret behind.
+// If a service repeats the request that it got, in any spelling, no secret gets into an error, and no half of
+// one.
 func TestAnswerWithoutSecrets(t *testing.T) {
 	const token, password = "MIIPAgYJKoZ/+x==", `pa<s"wor&d\one`
 	reversed := func(s string) string {

@@ -20,7 +20,7 @@ import (
 	"buildbridge/trigger/codearts/codeartstest"
 )
 
-// sequence gives its values one after the other, the last for ever.
+// sequence gives its values one after the other, and then the last one again and again.
 func sequence(values ...string) codearts.SecretFunc {
 	var n atomic.Int32
 	return func() (mapping.Secret, error) {

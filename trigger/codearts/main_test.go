@@ -24,7 +24,7 @@ func secret(value string) codearts.SecretFunc {
 	return func() (mapping.Secret, error) { return mapping.Secret(value), nil }
 }
 
-// newClient makes a client of an endpoint that closes with the test.
+// newClient makes a client that is closed with the test.
 func newClient(t *testing.T, o codearts.Options) *codearts.Client {
 	t.Helper()
 	if o.Timeout == 0 {
@@ -41,7 +41,7 @@ func newClient(t *testing.T, o codearts.Options) *codearts.Client {
 	return client
 }
 
-// serve gives the address of a service that answers everything with handler.
+// serve gives the address of a service that answers all requests with handler.
 func serve(t *testing.T, handler http.HandlerFunc) string {
 	t.Helper()
 	server := httptest.NewServer(handler)

@@ -66,7 +66,7 @@ func TestRecords(t *testing.T) {
 	}
 }
 
-// Builds started while pages are read push others onto the next page.
+// Builds that are started while pages are read push others onto the next page.
 func TestRecordsOfManyPages(t *testing.T) {
 	now := noon()
 	server := codeartstest.NewServer(codeartstest.Options{Now: func() time.Time { return now }, Location: time.UTC})
@@ -103,7 +103,7 @@ func TestRecordsOfManyPages(t *testing.T) {
 	}
 }
 
-// What the service is asked, and how odd answers are taken.
+// The requests for records, and what becomes of odd answers.
 func TestRecordsProtocol(t *testing.T) {
 	page := func(n, total int) string {
 		return `{"result":{"total_record":"` + fmt.Sprint(total) + `","job_build_states":[` +
@@ -245,9 +245,8 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// When summer time ends, a wall clock shows an hour twice. Whichever of the two the
-// service takes it for, it lists all of the window, which does not end before it
-// begins.
+// When summer time ends, a wall clock shows an hour twice. Whichever of the two the service means, it lists
+// the whole window, which does not end before it begins.
 func TestRecordsWhenSummerTimeEnds(t *testing.T) {
 	for name, c := range map[string]struct {
 		zone  string

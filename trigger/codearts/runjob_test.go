@@ -11,7 +11,7 @@ import (
 	"buildbridge/trigger/codearts/codeartstest"
 )
 
-// What is not set is not sent: the service gets neither "" nor null.
+// Fields that are not set are not sent: the service gets neither "" nor null.
 func TestRunJobRequestJSON(t *testing.T) {
 	tests := map[string]struct {
 		request codearts.RunJobRequest
@@ -51,7 +51,7 @@ func TestRunJobRequestJSON(t *testing.T) {
 	}
 }
 
-// A number that is none tells nothing but that the service got the call.
+// A build number that is not one says only that the service got the call.
 func TestBuildNumberThatIsNone(t *testing.T) {
 	for name, number := range map[string]string{
 		"holds NUL":        `1\u0000`,

@@ -61,9 +61,8 @@ func TestPostIsNeverSentTwice(t *testing.T) {
 	}
 }
 
-// A service that closes a connection as soon as it has answered. Whether the
-// client notices before it writes the next request is a race; that a call is
-// counted at most once, and never called unsent when it arrived, is not.
+// A service closes each connection as soon as it has answered. Whether the client notices before it writes the
+// next request is a race; but a call arrives at most once, and a call that arrived never counts as not sent.
 func TestIdleConnectionClosed(t *testing.T) {
 	var requests atomic.Int32
 	url := listen(t, func(conn net.Conn) {
@@ -172,9 +171,8 @@ func TestProxyFromEnvironment(t *testing.T) {
 	}
 }
 
-// Many calls at once leave their connections for the next ones.
-// Proxies and services that speak no proper HTTP are quoted in errors, which go
-// into logs and databases.
+// Many calls at once leave their connections to the next calls.
+// Errors quote proxies, and services that do not speak HTTP, and go into logs and databases.
 func TestErrorsQuoteOthersSafely(t *testing.T) {
 	tests := map[string]struct {
 		answer string // %s is what authorized the request
@@ -253,7 +251,6 @@ type still struct {
 	passed atomic.Bool
 }
 
-// Deadline implements context.Context.
 func (s *still) Deadline() (time.Time, bool) {
 	if s.passed.Load() {
 		return time.Now().Add(-time.Hour), true
@@ -267,7 +264,6 @@ type sleepy struct {
 	sleep func()
 }
 
-// Authorize implements codearts.Credentials.
 func (s sleepy) Authorize(ctx context.Context, req *http.Request, body []byte) error {
 	s.sleep()
 	return s.Credentials.Authorize(ctx, req, body)

@@ -47,8 +47,8 @@ func acceptedIsReadBack(t *testing.T, open func() *store.Store) {
 	}
 }
 
-// Postgres has room for 2,704 bytes in a row of an index. What decoders and the rules
-// let through at the most fits, also where it cannot be compressed.
+// PostgreSQL has room for 2,704 bytes in a row of an index. The longest values that decoders and rules
+// let through fit, even if they cannot be compressed.
 func longestNames(t *testing.T, open func() *store.Store) {
 	s := open()
 	text := func(bytes int) string {

@@ -137,8 +137,7 @@ func BenchmarkAccept(b *testing.B) {
 	}
 }
 
-// processorTime is what this process has used: what a disk that syncs takes is
-// not in it.
+// processorTime is what this process has used. It has no time of a disk that syncs.
 func processorTime(b *testing.B) time.Duration {
 	b.Helper()
 	var used syscall.Rusage

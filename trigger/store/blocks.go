@@ -56,7 +56,7 @@ func (b *block) part(n int64) span {
 // length is how many seqs a part has; the last parts may have fewer.
 func (b *block) length() int64 { return (b.last - b.first + blockParts) / blockParts }
 
-// has tells whether a part may have a row with a value, by its key.
+// has reports whether a part may have a row with a value, by its key.
 func (b *block) has(part int64, key uint64) bool { return b.filter.has(partKey(key, part)) }
 
 // valueKey stands for a value of a column, partKey for a value in one part of a block.

@@ -15,8 +15,8 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// fill accepts so many deliveries with one build each, and closes the blocks. Each is of a
-// repository of its own, received a second after the one before.
+// fill accepts n deliveries with one build each, and writes the blocks. Each has a repository of its own,
+// and is received a second after the one before.
 func fill(t *testing.T, s *store.Store, n int, start time.Time) []*store.Delivery {
 	t.Helper()
 	defer writeBlocks(t, s)
@@ -54,7 +54,7 @@ func writeBlocks(t *testing.T, s *store.Store) {
 	}
 }
 
-// listed gives what a filter lists of both tables by the repositories, in pages.
+// listed gives the repositories of the builds and deliveries that filters list, in pages.
 func listed(t *testing.T, s *store.Store, b store.BuildFilter, d store.DeliveryFilter) (builds, deliveries []string) {
 	t.Helper()
 	b.Limit, d.Limit = store.MaxPage, 300
@@ -84,7 +84,7 @@ func listed(t *testing.T, s *store.Store, b store.BuildFilter, d store.DeliveryF
 	}
 }
 
-// Rows of blocks are listed as the others are, whatever is between them.
+// Rows of blocks are listed like other rows, whatever is between them.
 func listedByBlocks(t *testing.T, open func() *store.Store) {
 	s := open()
 	start := time.Now().Add(-time.Hour).Truncate(time.Second)
@@ -153,7 +153,7 @@ func blockCounts(t *testing.T, s *store.Store) map[string]int64 {
 	return counts
 }
 
-// Blocks of rows that are forgotten go with them: SQLite gives their seqs anew.
+// Blocks are deleted with their rows: SQLite gives the seqs a second time.
 func blocksAreForgotten(t *testing.T, open func() *store.Store) {
 	s := open()
 	for round := range 2 {
@@ -182,7 +182,7 @@ func blocksAreForgotten(t *testing.T, open func() *store.Store) {
 	}
 }
 
-// The clock that was ahead once does not keep what came after.
+// A clock that was ahead does not keep later rows from being pruned.
 func clockWasAhead(t *testing.T, open func() *store.Store) {
 	s := open()
 	fill(t, s, 300, time.Now().Add(1000*time.Hour))
@@ -193,7 +193,7 @@ func clockWasAhead(t *testing.T, open func() *store.Store) {
 	}
 }
 
-// Bodies are forgotten once, and a block that has none is not read for them again.
+// Bodies are pruned once, and a block without bodies is not read for them again.
 func bodiesAreForgottenOnce(t *testing.T, open func() *store.Store) {
 	s := open()
 	all := fill(t, s, 520, time.Now().Add(-100*time.Hour))
@@ -210,7 +210,7 @@ func bodiesAreForgottenOnce(t *testing.T, open func() *store.Store) {
 	}
 }
 
-// Large bodies are forgotten a few a transaction.
+// Of large bodies, each transaction prunes a few.
 func largeBodiesAreForgotten(t *testing.T, open func() *store.Store) {
 	s := open()
 	for range 5 {
@@ -230,7 +230,7 @@ func largeBodiesAreForgotten(t *testing.T, open func() *store.Store) {
 	}
 }
 
-// A row that is committed after those with higher numbers is in the block of them.
+// A row that is committed after rows with higher seqs is in their block.
 func TestBlocksWaitForTransactions(t *testing.T) {
 	t.Parallel()
 	database := server.Database(t)

@@ -94,7 +94,7 @@ func oneCallAtATime(t *testing.T, open func() *store.Store) {
 	}
 }
 
-// leave ends the use of a store: no build is left to be in the way of the next.
+// leave ends the use of a store, and leaves no build that would hold the next one.
 func leave(t *testing.T, s *store.Store, builds ...*store.Build) {
 	t.Helper()
 	for _, b := range builds {
@@ -151,8 +151,8 @@ func lostCallHolds(t *testing.T, open func() *store.Store) {
 	}
 }
 
-// Builds that wait for a call because of its ref and for another because of its
-// commit are woken by one of them, and park again because of the other.
+// Builds that one call holds because of its ref, and another because of its commit, are woken by the
+// first, and held again because of the second.
 func waitsForTwo(t *testing.T, open func() *store.Store) {
 	s := open()
 	now := time.Now()

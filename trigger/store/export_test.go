@@ -11,10 +11,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// SetSession gives a connection the settings of ours.
+// SetSession gives a connection the settings of this program.
 func SetSession(ctx context.Context, c *pgx.Conn) error { return setSession(ctx, c, nil) }
 
-// LockFile takes a lock as opening a SQLite database does.
+// LockFile takes a lock, as opening a SQLite database does.
 func LockFile(path string) (*os.File, bool, error) { return lockFile(path) }
 
 // Statements gives the statements that a SQLite store has run.
@@ -46,7 +46,7 @@ func EachRow(ctx context.Context, s *Store, query string, do func(n int)) (err e
 	return rows.Err()
 }
 
-// PostgresStatements gives what was run on Postgres by this process.
+// PostgresStatements gives the statements that this process has run on PostgreSQL.
 func PostgresStatements() []string {
 	var all []string
 	numberedQueries.Range(func(_, numbered any) bool {
@@ -56,8 +56,7 @@ func PostgresStatements() []string {
 	return all
 }
 
-// WriteBlocks writes the blocks of all that is committed, or as many as that many looks
-// find to write.
+// WriteBlocks writes the blocks of all rows that are committed, or as many as that many looks find.
 func WriteBlocks(ctx context.Context, s *Store, looks int) error {
 	for _, t := range []blockTable{buildBlocks, deliveryBlocks} {
 		var newest int64
@@ -87,14 +86,14 @@ func EmptiedBlocks(ctx context.Context, s *Store) (n int64, err error) {
 	return n, err
 }
 
-// BodiesAtOnce gives how many bodies the first transaction would forget, of all there are.
+// BodiesAtOnce gives how many bodies the first transaction would prune, of all bodies.
 func BodiesAtOnce(ctx context.Context, s *Store) (int, error) {
 	o := (&Retention{Bodies: 1}).pruneSteps()[1]
 	seqs, err := s.rowsToPrune(ctx, o, span{0, math.MaxInt64}, math.MaxInt64)
 	return len(seqs), err
 }
 
-// MakeDue makes a build due, whoever holds it: its wait or its lease is over.
+// MakeDue makes a build due, whoever works it: its wait or its lease is over.
 func MakeDue(ctx context.Context, s *Store, id string) error {
 	return s.write(ctx, nil, func(ctx context.Context, tx *tx) error {
 		_, err := tx.exec(ctx, `UPDATE builds SET due_at = 1 WHERE id = ?`, id)

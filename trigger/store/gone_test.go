@@ -11,7 +11,7 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// Nothing is accepted into a file that is not where it will be looked for.
+// Nothing is accepted into a file that is no longer at its path.
 func TestSQLiteFileThatIsGone(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "test.db")
@@ -44,8 +44,8 @@ func TestSQLiteFileThatIsGone(t *testing.T) {
 	}
 }
 
-// What was committed last is in the files beside the database. When one of them is
-// deleted, nothing more is accepted, and what was acknowledged is saved.
+// The last commits are in the files beside the database. When one of them is deleted, nothing more is
+// accepted, and what was acknowledged is saved.
 func TestSQLiteFileBesideThatIsGone(t *testing.T) {
 	t.Parallel()
 	for _, suffix := range []string{"-wal", "-shm"} {
@@ -88,7 +88,7 @@ func TestSQLiteFileBesideThatIsGone(t *testing.T) {
 	}
 }
 
-// awaitIn waits until a file alone has all of these builds.
+// awaitIn waits until the file of the database alone has all of these builds.
 func awaitIn(t *testing.T, path string, ids []string) {
 	t.Helper()
 	missing := func() (err error) {

@@ -32,8 +32,7 @@ func ignoredIsKept(t *testing.T, open func() *store.Store) {
 	}
 }
 
-// Bodies are compressed in memory that is used again: each delivery has its own
-// all the same.
+// The memory of a body is used again: each delivery has its own body all the same.
 func bodiesAreTheirOwn(t *testing.T, open func() *store.Store) {
 	s := open()
 	want := map[string]string{}

@@ -14,8 +14,8 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// Whatever isolation a server, a database, a role or a URL has for its default: of
-// the same delivery to several replicas at once one builds, and none is refused.
+// Whatever the default isolation of a server, a database, a role or a URL is: if several replicas get the
+// same delivery at once, one of them builds, and none of them fails.
 func TestDefaultIsolation(t *testing.T) {
 	t.Parallel()
 	for phrase, set := range map[string]func(t *testing.T, database, level string) string{
@@ -63,8 +63,7 @@ func TestDefaultIsolation(t *testing.T) {
 	}
 }
 
-// A commit waits for the disk, also where somebody thought otherwise. What waits for
-// more stays.
+// A commit waits for the disk, even if the database is set not to. A setting that waits for more stays.
 func TestSynchronousCommit(t *testing.T) {
 	t.Parallel()
 	database := server.Database(t)
@@ -82,7 +81,7 @@ func TestSynchronousCommit(t *testing.T) {
 	}
 }
 
-// name is that of the database of a URL.
+// name is the name of the database in a URL.
 func name(t *testing.T, database string) string {
 	t.Helper()
 	u, err := url.Parse(database)

@@ -26,7 +26,7 @@ func numberIsClaimedOnce(t *testing.T, open func() *store.Store) {
 	if err != nil || !cmp.Equal(got, map[string]bool{"7": true}) {
 		t.Errorf("got %v, %v", got, err)
 	}
-	// It is claimed whatever target led to the service.
+	// It is claimed, whichever target led to the service.
 	south := accept(t, s, func(b *store.Build) { b.Target = "south" })
 	south.Service = one.Service
 	begin(t, s, south, time.Now())
@@ -42,7 +42,7 @@ func numberIsClaimedOnce(t *testing.T, open func() *store.Store) {
 	other := accept(t, s, func(b *store.Build) { b.JobID = "other" })
 	other.BuildNumber, other.Adopted = "7", true
 	save(t, s, other, store.Started)
-	// The service counts anew: the answer is believed.
+	// The service counts from one again: the answer counts.
 	two.Adopted = false
 	save(t, s, two, store.Started)
 	if got := read(t, s, one.ID); got.State != store.Started || got.BuildNumber != "7" {
@@ -120,7 +120,7 @@ func callKnowsNumbers(t *testing.T, open func() *store.Store) {
 	if got, err := s.Answered(t.Context(), "north", "north", "other"); err != nil || got != nil {
 		t.Errorf("the last answered build of another job is %+v, %v", got, err)
 	}
-	// The service counts anew.
+	// The service counts from one again.
 	see(func(b *store.Build) { b.State, b.BuildNumber = store.Started, "8" })
 	if got := known(nil); got != 8 {
 		t.Errorf("after the service counted anew %d is known, want 8", got)

@@ -10,8 +10,7 @@ import (
 )
 
 // BenchmarkPages commits deliveries of 3 KB with one build each, from 28 goroutines, and
-// says how many pages of SQLite's log each takes: half of the others wait for a commit
-// while it is made.
+// reports how many pages of SQLite's log each takes. While one commit is made, half of the others wait.
 func BenchmarkPages(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "bench.db")
 	s, err := store.Open(b.Context(), store.Options{Database: path, Logger: discard()})
@@ -19,7 +18,7 @@ func BenchmarkPages(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer s.Close()
-	// Whoever reads keeps the log from being begun anew: it has all pages then.
+	// An open read transaction keeps SQLite from starting the log again, so that it has all pages.
 	db, err := sql.Open("sqlite", "file:"+path)
 	if err != nil {
 		b.Fatal(err)

@@ -18,8 +18,8 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// bounded are the indexes by which few rows are found, however long the history is: by
-// this column, or by any where it is "".
+// bounded are the indexes that find few rows, however long the history is: by this column, or by any if it
+// is "".
 var bounded = map[string]string{ //nolint:gochecknoglobals // a table
 	"builds_pkey": "seq", "INTEGER PRIMARY KEY": "rowid",
 	"builds_id_key": "id", "sqlite_autoindex_builds_1": "id",
@@ -29,14 +29,13 @@ var bounded = map[string]string{ //nolint:gochecknoglobals // a table
 	"builds_replays":       "replay_of",
 	"deliveries_duplicate": "duplicate_key",
 	"deliveries_replays":   "replay_of",
-	// They have what is not resolved alone,
+	// These have unresolved builds only,
 	"builds_ref": "", "builds_commit": "", "builds_held": "", "builds_held_commit": "", "builds_due": "",
-	// and the 20,000 deliveries at most that are kept for explaining.
+	// and this one the 20,000 deliveries of the ignored log.
 	"deliveries_ignored": "",
 }
 
-// pages are parts of the statements that read the whole history in the order of an index,
-// and end.
+// pages are parts of statements that may read the whole history, in the order of an index.
 var pages = []string{ //nolint:gochecknoglobals // a table
 	"count(*) OVER ()", // what is to be replayed
 	"coalesce(max(seq), 0)",
@@ -46,10 +45,10 @@ var pages = []string{ //nolint:gochecknoglobals // a table
 	"SELECT (SELECT count(*)", "deliveries_blocks WHERE emptied", // tests ask that
 }
 
-// twoEnds is a run of rows: lists and retention read what blocks leave.
+// twoEnds finds a condition on a run of rows: lists and pruning read the rows that blocks leave.
 var twoEnds = regexp.MustCompile(`(rowid|\w*seq) ?>=? ?[^<]*AND \(?(rowid|\w*seq) ?<`)
 
-// step is how a plan reads a table of ours.
+// step is how a plan reads one of the tables.
 type step struct{ index, by string }
 
 // fault says what is wrong with it, "" for nothing.
@@ -67,8 +66,7 @@ func (p step) fault(statement string) string {
 	return fmt.Sprintf("it reads ever more rows, by %q (%s)", p.index, p.by)
 }
 
-// exercised is what every method of a store does, so that its statements are known. A
-// new method needs an entry.
+// exercised calls every method of a store, so that its statements are known. A new method needs an entry.
 func exercised() map[string]func(t *testing.T, s *store.Store) {
 	fail := func(t *testing.T, err error) {
 		t.Helper()
@@ -191,12 +189,12 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 		},
 		"Recall": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.Recall(t.Context(), "north"))) },
 
-		// These ask for nothing of builds and deliveries.
+		// These read no builds and no deliveries.
 		"Analyze": none, "Caller": none, "Close": none, "Lead": none, "Notified": none, "Ping": none, "Size": none, "LeaseCalls": none,
 	}
 }
 
-// buildFilters are each filter alone, and each two of them.
+// buildFilters are all filters, and all pairs of them.
 func buildFilters() []store.BuildFilter {
 	set := []func(f *store.BuildFilter){
 		func(*store.BuildFilter) {},
@@ -225,8 +223,8 @@ func buildFilters() []store.BuildFilter {
 	return all
 }
 
-// Every statement goes by an index that does not grow with the history, but for those
-// that read pages of it.
+// Every statement uses an index that finds few rows, however long the history is, except for those in
+// pages.
 func TestPlansOfSQLite(t *testing.T) {
 	t.Parallel()
 	methods := exercised()
@@ -307,8 +305,8 @@ func sqlitePlan(t *testing.T, db *sql.DB, statement string) (steps []step) {
 	return steps
 }
 
-// The same on Postgres, by the plans that are made once for all arguments. The table
-// has a history, and a queue of a few.
+// The same on PostgreSQL, with the plans that are made once for all arguments. The table has a history, and
+// a short queue.
 func TestPlansOfPostgres(t *testing.T) {
 	t.Parallel()
 	database := server.Database(t)

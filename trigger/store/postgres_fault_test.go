@@ -15,8 +15,8 @@ import (
 	"buildbridge/trigger/store/postgrestest"
 )
 
-// A process that stands still inside a transaction keeps what it locked. Whoever
-// needs the same waits, and nobody else does.
+// A process that stands still inside a transaction keeps its locks. Only those who need the same locks
+// wait.
 func TestALockHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	database := server.Database(t)
@@ -83,8 +83,8 @@ func TestCallsThatAreFarAreNotLeased(t *testing.T) {
 	}
 }
 
-// What the clock of a server said before it was set back, as by a failover, holds
-// nobody up until that time comes again.
+// Times of a server's clock from before it was set back, as after a failover, delay nobody until they come
+// again.
 func TestStampsFromTheFuture(t *testing.T) {
 	t.Parallel()
 	database := server.Database(t)
@@ -124,8 +124,8 @@ func TestStampsFromTheFuture(t *testing.T) {
 	}
 }
 
-// Connections that fall silent, as after a failover, are left for new ones,
-// however many wait on them.
+// Connections that become silent, as after a failover, are replaced by new ones, however many goroutines
+// wait for them.
 func TestSilentConnectionsAreLeft(t *testing.T) {
 	t.Parallel()
 	proxy := postgrestest.NewProxy(t, server.Database(t))

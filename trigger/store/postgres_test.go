@@ -79,8 +79,8 @@ func TestReplicasStartTogether(t *testing.T) {
 	}
 }
 
-// A replica that starts beside others that write must not wait for their locks,
-// nor they for its: each would wait for the other.
+// A replica that starts beside others that write must not wait for their locks, and they must not wait for
+// its locks.
 func TestReplicaStartsBesideOneThatWrites(t *testing.T) {
 	t.Parallel()
 	database := server.Database(t)
@@ -115,9 +115,8 @@ func TestReplicaStartsBesideOneThatWrites(t *testing.T) {
 	}
 }
 
-// A push of many refs, each with a build, does not run out of locks. While one replica
-// commits it, another takes what comes, and calls nothing that comes behind a build of
-// that push.
+// A push of many refs, each with a build, does not run out of locks. While one replica commits it, another
+// accepts deliveries, and calls no build that comes after a build of that push.
 func TestManyRefs(t *testing.T) {
 	t.Parallel()
 	database := server.Database(t)

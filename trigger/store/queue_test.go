@@ -11,8 +11,7 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// due takes what is due until all of these builds were, and returns every build that
-// was.
+// due takes builds that are due until all of these were taken, and returns all that were.
 func due(t *testing.T, s *store.Store, want ...string) (got []string) {
 	t.Helper()
 	await(t, fmt.Sprintf("%v are due", want), func() bool {
@@ -79,8 +78,8 @@ func queueIsCounted(t *testing.T, open func() *store.Store) {
 	}
 }
 
-// What a build waited for is resolved when the build is taken already: nobody else takes
-// it then. And a call has half a lease at least, however late it begins.
+// If a build is taken when the build that held it is resolved, nobody else takes it. And a call has half a
+// lease at least, however late it begins.
 func leaseStays(t *testing.T, open func() *store.Store) {
 	s := open()
 	now := time.Now()

@@ -57,7 +57,7 @@ func TestSQLiteBelongsToOneProcess(t *testing.T) {
 	}
 }
 
-// Whichever way leads to the file, there is one lock.
+// All paths that lead to a file share one lock.
 func TestSQLiteBehindLinksBelongsToOneProcess(t *testing.T) {
 	t.Parallel()
 	for phrase, there := range map[string]bool{"a file that is there": true, "a file that is new": false} {
@@ -112,8 +112,8 @@ func TestNobodyElseReadsTheFile(t *testing.T) {
 	}
 }
 
-// A file that is no database is left as it was, without a lock beside it; a lock that was
-// there stays.
+// A file that is not a database is left as it was, and no lock file is left beside it. A lock file that was
+// there before stays.
 func TestNoLockIsLeftBeside(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "notes.txt")
@@ -143,7 +143,7 @@ func TestNoLockIsLeftBeside(t *testing.T) {
 	}
 }
 
-// Of those who take, remove and release a lock at the same time, one has it.
+// Of several goroutines that take, remove and release a lock at the same time, one has it.
 func TestLockThatIsRemoved(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "test.db.lock")
@@ -196,7 +196,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// A statement whose rows are still read is not run a second time meanwhile.
+// A query can be run while the rows of the same query are still read.
 func TestStatementInUse(t *testing.T) {
 	t.Parallel()
 	s := opener(t, filepath.Join(t.TempDir(), "test.db"))()
@@ -223,7 +223,7 @@ func TestStatementInUse(t *testing.T) {
 	}
 }
 
-// lockable is a store, and how another process locks its file, until unlock.
+// lockable gives a store, and a function that locks its file as another process would.
 func lockable(t *testing.T) (s *store.Store, lock func() (unlock func())) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "test.db")
@@ -246,7 +246,7 @@ func lockable(t *testing.T) (s *store.Store, lock func() (unlock func())) {
 	}
 }
 
-// While another process holds the lock, deliveries had better go elsewhere.
+// While another process has the lock, a store is not ready.
 func TestLockedFileIsNotReady(t *testing.T) {
 	t.Parallel()
 	s, lock := lockable(t)
@@ -272,7 +272,7 @@ func TestLockedFileIsNotReady(t *testing.T) {
 	}
 }
 
-// What finds nothing to write says nothing of the disk: a write that failed counts still.
+// A change that finds nothing to write does not say that the disk is well: a write that failed still counts.
 func TestFailureStaysUntilSomethingIsWritten(t *testing.T) {
 	t.Parallel()
 	s, lock := lockable(t)
@@ -300,8 +300,8 @@ func TestFailureStaysUntilSomethingIsWritten(t *testing.T) {
 	}
 }
 
-// Who forgets rows waits for that, however soon it is stopped: no block may be written of
-// rows that are about to go.
+// Prune waits for its deletions even if it is stopped: no block may be written of rows that are about to be
+// deleted.
 func TestForgettingIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	s, lock := lockable(t)
@@ -328,7 +328,7 @@ func TestForgettingIsWaitedFor(t *testing.T) {
 	}
 }
 
-// A backup that was put back may be open to all.
+// A backup that was put back may be readable by all.
 func TestFileOpenToAllIsClosedToThem(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
@@ -357,7 +357,7 @@ func TestFileOpenToAllIsClosedToThem(t *testing.T) {
 	}
 }
 
-// Only what was not accepted has a reason: to list by one reads no other deliveries.
+// Accepted deliveries have no reason: a list by reason does not read them.
 func TestListedByReason(t *testing.T) {
 	t.Parallel()
 	s, err := store.Open(t.Context(), store.Options{Database: filepath.Join(t.TempDir(), "test.db"), Logger: logger(t)})

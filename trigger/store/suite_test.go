@@ -28,8 +28,8 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// The suite is what every database has to pass. open gives a store on the same
-// database each time it is called; the one before is closed by then.
+// suite has the tests that every database must pass. open gives a store on the same database each time it is
+// called; the one before is closed by then.
 func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 	t.Helper()
 	for name, test := range map[string]func(t *testing.T, open func() *store.Store){
@@ -115,7 +115,7 @@ func build(d *store.Delivery) *store.Build {
 	}
 }
 
-// accept commits a delivery of its own with one build that change may alter.
+// accept commits a delivery with one build, which change may alter.
 func accept(t *testing.T, s *store.Store, change func(b *store.Build)) *store.Build {
 	t.Helper()
 	d := delivery(newID())

@@ -9,8 +9,7 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// A row that holds what cannot be is shown as far as it can be read, and is in the way
-// of no other.
+// A row with impossible values is shown as far as it can be read, and delays no other.
 func TestUnreadableRow(t *testing.T) {
 	t.Parallel()
 	for phrase, test := range map[string]struct {

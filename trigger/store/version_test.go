@@ -48,7 +48,7 @@ func TestTablesOfAnotherVersionAreRefused(t *testing.T) {
 	}
 }
 
-// Nothing is made among tables of others, nor taken for ours.
+// No table is created among the tables of another program, and none of them is used.
 func TestTablesOfOthersAreRefused(t *testing.T) {
 	t.Parallel()
 	for phrase, statement := range map[string]string{
