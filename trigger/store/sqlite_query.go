@@ -11,16 +11,43 @@ import (
 // preparedQuerier prepares each statement once: parsing and planning one takes longer than
 // running it.
 type preparedQuerier struct {
-	conn interface { // *sql.DB or *sql.Conn
-		PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
-	}
+	conn sqliteConn
 
 	mu         sync.Mutex
 	statements map[string]statement
 }
 
-// statement is one that stays prepared: whoever runs it does not close it.
-type statement struct{ *sql.Stmt }
+// sqliteConn is a *sql.DB or a *sql.Conn.
+type sqliteConn interface {
+	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// statement is a *sql.Stmt that stays prepared, or unprepared.
+type statement interface {
+	ExecContext(ctx context.Context, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, args ...any) *sql.Row
+}
+
+type unprepared struct {
+	conn  sqliteConn
+	query string
+}
+
+func (u unprepared) ExecContext(ctx context.Context, args ...any) (sql.Result, error) {
+	return u.conn.ExecContext(ctx, u.query, args...)
+}
+
+func (u unprepared) QueryContext(ctx context.Context, args ...any) (*sql.Rows, error) {
+	return u.conn.QueryContext(ctx, u.query, args...)
+}
+
+func (u unprepared) QueryRowContext(ctx context.Context, args ...any) *sql.Row {
+	return u.conn.QueryRowContext(ctx, u.query, args...)
+}
 
 // statementsMost bounds the statements that stay prepared: there are about a hundred, and
 // those of lists with many combinations of filters.
@@ -32,22 +59,18 @@ func (q *preparedQuerier) prepare(ctx context.Context, query string) (statement,
 	if s, ok := q.statements[query]; ok {
 		return s, nil
 	}
-	prepared, err := q.conn.PrepareContext(ctx, query)
-	if err != nil {
-		return statement{}, err
+	if len(q.statements) >= statementsMost {
+		return unprepared{q.conn, query}, nil
 	}
-	for other, old := range q.statements {
-		if len(q.statements) < statementsMost {
-			break
-		}
-		delete(q.statements, other)
-		_ = old.Close() // it may still be read to its end
+	s, err := q.conn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
 	}
 	if q.statements == nil {
 		q.statements = map[string]statement{}
 	}
-	q.statements[query] = statement{prepared}
-	return statement{prepared}, nil
+	q.statements[query] = s
+	return s, nil
 }
 
 func (q *preparedQuerier) exec(ctx context.Context, query string, args ...any) (int64, error) {
