@@ -50,7 +50,7 @@ func (b *Bridge) mountAdmin(ctx context.Context, db *store.Store) (err error) {
 		}
 		access.Made = tokens[0]
 	}
-	api, err := admin.New(admin.Options{
+	api, err := admin.New(admin.Options{ //nolint:contextcheck // each request has its own
 		Store: db, Builds: b.trigger, Deliveries: b.handlers, Access: access, Logger: b.log, LogLevel: b.o.LogLevel,
 	})
 	if err != nil {

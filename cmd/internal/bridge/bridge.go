@@ -124,7 +124,7 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 	if err != nil {
 		return nil, err
 	}
-	b.handlers, err = handlers.New(handlers.Options{
+	b.handlers, err = handlers.New(handlers.Options{ //nolint:contextcheck // each request has its own
 		Settings:       o.Handlers,
 		Acceptor:       b.trigger,
 		Registry:       registry,

@@ -41,7 +41,7 @@ func (b *Bridge) listen(ctx context.Context, name, flag, address string, files c
 	l := &listener{name: name}
 	var err error
 	if files != (certificate.Files{}) {
-		if l.tls, err = files.Load(b.log); err != nil {
+		if l.tls, err = files.Load(b.log); err != nil { //nolint:contextcheck // each connection has its own
 			return nil, fmt.Errorf("%s listener: %w", name, err)
 		}
 	}

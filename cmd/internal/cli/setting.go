@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -139,10 +140,8 @@ func parseTokenRef(given string) mapping.SecretRef {
 // checkTokenRef returns an error for a text that parseTokenRef did not understand, without
 // that text, which may be the token.
 func checkTokenRef(flag string, refs ...mapping.SecretRef) error {
-	for _, ref := range refs {
-		if ref == (mapping.SecretRef{}) {
-			return fmt.Errorf("%s takes env:NAME or file:PATH, where the token is, and not the token itself", flag)
-		}
+	if slices.Contains(refs, mapping.SecretRef{}) {
+		return fmt.Errorf("%s takes env:NAME or file:PATH, where the token is, and not the token itself", flag)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package rulesfile
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -74,13 +75,12 @@ func (w *Watcher) run(last string, interval, settle time.Duration) {
 
 // state describes the files that the paths name, and why others cannot be read.
 func state(paths []string) string {
-	var names []string
-	var faults string
+	var names, faults []string
 	for _, e := range list(paths) {
 		names = append(names, e.name)
 		if e.err != nil {
-			faults += e.err.Error() + "\n"
+			faults = append(faults, e.err.Error())
 		}
 	}
-	return filestate.Of(names...) + faults
+	return filestate.Of(names...) + strings.Join(faults, "\n")
 }

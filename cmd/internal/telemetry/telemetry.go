@@ -84,7 +84,7 @@ func Start(ctx context.Context, version string, log *slog.Logger) (*Tracing, err
 		resource.WithFromEnv(), // replaces those above
 	)
 	if err != nil {
-		f.Handle(err)
+		f.Handle(err) //nolint:contextcheck // an error handler of OpenTelemetry gets none
 	}
 	limits := sdk.NewSpanLimits() // reads the environment
 	if limits.AttributeValueLengthLimit < 0 {

@@ -106,7 +106,7 @@ func span(t *testing.T, tracing *telemetry.Tracing) trace.Span {
 	t.Helper()
 	ctx, s := tracing.TracerProvider().Tracer("test").Start(t.Context(), "test")
 	log := &program.Log{}
-	tracing.Logger(logger(log)).With("a", 1).InfoContext(ctx, "in it")
+	tracing.Logger(logger(log)).With(slog.Int("a", 1)).InfoContext(ctx, "in it")
 	want := "trace_id=" + s.SpanContext().TraceID().String() + " span_id=" + s.SpanContext().SpanID().String()
 	if strings.Contains(log.String(), want) != s.SpanContext().IsSampled() {
 		t.Errorf("the log is %s, want %s if it is sampled", log, want)
