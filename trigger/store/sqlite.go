@@ -234,7 +234,11 @@ func lockFile(path string) (_ *os.File, created bool, err error) {
 
 func (d *sqlite) close() error {
 	var errs []error
+	if d.reads != nil {
+		d.reads.close()
+	}
 	if d.writer != nil {
+		d.writes.close()
 		errs = append(errs, d.writer.Close())
 	}
 	for _, pool := range slices.Backward(d.pools) { // the last connection that is closed writes: it empties the log

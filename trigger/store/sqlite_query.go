@@ -14,7 +14,7 @@ type preparedQuerier struct {
 	conn sqliteConn
 
 	mu         sync.Mutex
-	statements map[string]statement
+	statements map[string]*sql.Stmt
 }
 
 // sqliteConn is a *sql.DB or a *sql.Conn.
@@ -53,6 +53,17 @@ func (u unprepared) QueryRowContext(ctx context.Context, args ...any) *sql.Row {
 // those of lists with many combinations of filters.
 const statementsMost = 256
 
+// close closes the prepared statements: a connection that has some stays open, and its log
+// is not emptied.
+func (q *preparedQuerier) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, s := range q.statements {
+		_ = s.Close()
+	}
+	q.statements = nil
+}
+
 func (q *preparedQuerier) prepare(ctx context.Context, query string) (statement, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -67,7 +78,7 @@ func (q *preparedQuerier) prepare(ctx context.Context, query string) (statement,
 		return nil, err
 	}
 	if q.statements == nil {
-		q.statements = map[string]statement{}
+		q.statements = map[string]*sql.Stmt{}
 	}
 	q.statements[query] = s
 	return s, nil
