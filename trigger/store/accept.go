@@ -92,7 +92,7 @@ func findDuplicates(ctx context.Context, tx *tx, all []*acceptance) error {
 		case a.delivery.DuplicateKey != "":
 			keyed = append(keyed, a)
 		case a.again:
-			err := tx.queryRow(ctx, `SELECT id FROM deliveries WHERE id = ?`, a.delivery.ID).Scan(&a.found)
+			err := queryRow(ctx, tx, `SELECT id FROM deliveries WHERE id = ?`, a.delivery.ID).Scan(&a.found)
 			if err != nil && !errors.Is(err, sql.ErrNoRows) {
 				return fmt.Errorf("look for delivery %s: %w", a.delivery.ID, err)
 			}

@@ -174,7 +174,7 @@ func (s *Store) blockLoop() {
 // writeBlocks writes the blocks of the rows that have none.
 func (s *Store) writeBlocks(ctx context.Context, c *blockWriter) error {
 	var newest, xmin, xmax int64
-	if err := s.db.reader().queryRow(ctx, `SELECT coalesce(max(seq), 0), `+s.db.dialect().transactions+` FROM `+c.table).
+	if err := queryRow(ctx, s.db.reader(), `SELECT coalesce(max(seq), 0), `+s.db.dialect().transactions+` FROM `+c.table).
 		Scan(&newest, &xmin, &xmax); err != nil {
 		return err
 	}
@@ -199,7 +199,7 @@ func (s *Store) writeNextBlocks(ctx context.Context, c *blockWriter) (last int64
 	s.pruning.Lock()
 	defer s.pruning.Unlock()
 	var newest int64
-	if err := s.db.reader().queryRow(ctx, `SELECT coalesce((SELECT max(last_seq) FROM `+c.table+`_blocks), 0), coalesce(max(seq), 0)
+	if err := queryRow(ctx, s.db.reader(), `SELECT coalesce((SELECT max(last_seq) FROM `+c.table+`_blocks), 0), coalesce(max(seq), 0)
 		FROM `+c.table).
 		Scan(&last, &newest); err != nil {
 		return 0, false, err

@@ -136,7 +136,7 @@ func (b *Build) Record(a Attempt) {
 
 // Build reads one build. It returns ErrNotFound if there is none.
 func (s *Store) Build(ctx context.Context, id string) (*Build, error) {
-	b, err := scanBuild(s.db.reader().queryRow(ctx, `SELECT `+buildColumns+` FROM builds WHERE id = ?`, id))
+	b, err := scanBuild(queryRow(ctx, s.db.reader(), `SELECT `+buildColumns+` FROM builds WHERE id = ?`, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNotFound
 	}

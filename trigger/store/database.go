@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"iter"
 	"slices"
 	"time"
@@ -71,7 +69,6 @@ type dialect struct {
 type querier interface {
 	exec(ctx context.Context, query string, args ...any) (changed int64, err error)
 	query(ctx context.Context, query string, args ...any) (cursor, error)
-	queryRow(ctx context.Context, query string, args ...any) scanner
 }
 
 type cursor interface {
@@ -97,12 +94,4 @@ func (t *tx) notify(target string) {
 	if !slices.Contains(t.work, target) {
 		t.work = append(t.work, target)
 	}
-}
-
-// joinRollback rolls back because of err.
-func joinRollback(t *tx, err error) error {
-	if undo := t.undo(); undo != nil {
-		return errors.Join(err, fmt.Errorf("roll back: %w", undo))
-	}
-	return err
 }

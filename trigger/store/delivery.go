@@ -46,7 +46,7 @@ func (s *Store) Delivery(ctx context.Context, id string) (*Delivery, error) {
 		zipped           []byte
 		received         int64
 	)
-	err := s.db.reader().queryRow(ctx, `SELECT id, source, provider, host_id, event, repository, ref, commit_id, received_at,
+	err := queryRow(ctx, s.db.reader(), `SELECT id, source, provider, host_id, event, repository, ref, commit_id, received_at,
 		outcome, reason, duplicate_key, verdicts, header, body, replay_of, coalesce((SELECT r.id FROM deliveries r
 			WHERE r.replay_of = d.id AND r.replay_of <> '' ORDER BY r.id DESC LIMIT 1), '') FROM deliveries d WHERE id = ?`, id).
 		Scan(&d.ID, &d.Source, &d.Provider, &d.HostID, &d.Event, &d.Repository, &d.Ref, &d.Commit, &received,

@@ -60,7 +60,7 @@ func PostgresStatements() []string {
 func WriteBlocks(ctx context.Context, s *Store, looks int) error {
 	for _, t := range []blockTable{buildBlocks, deliveryBlocks} {
 		var newest int64
-		if err := s.db.reader().queryRow(ctx, `SELECT coalesce(max(seq), 0) FROM `+t.table).Scan(&newest); err != nil {
+		if err := queryRow(ctx, s.db.reader(), `SELECT coalesce(max(seq), 0) FROM `+t.table).Scan(&newest); err != nil {
 			return err
 		}
 		c := &blockWriter{blockTable: t}
@@ -76,13 +76,13 @@ func WriteBlocks(ctx context.Context, s *Store, looks int) error {
 // BlockCounts gives how many blocks each table has.
 func BlockCounts(ctx context.Context, s *Store) (map[string]int64, error) {
 	var builds, deliveries int64
-	err := s.db.reader().queryRow(ctx, `SELECT (SELECT count(*) FROM builds_blocks), (SELECT count(*) FROM deliveries_blocks)`).Scan(&builds, &deliveries)
+	err := queryRow(ctx, s.db.reader(), `SELECT (SELECT count(*) FROM builds_blocks), (SELECT count(*) FROM deliveries_blocks)`).Scan(&builds, &deliveries)
 	return map[string]int64{"builds": builds, "deliveries": deliveries}, err
 }
 
 // EmptiedBlocks gives how many blocks of deliveries are known to have no bodies.
 func EmptiedBlocks(ctx context.Context, s *Store) (n int64, err error) {
-	err = s.db.reader().queryRow(ctx, `SELECT count(*) FROM deliveries_blocks WHERE emptied`).Scan(&n)
+	err = queryRow(ctx, s.db.reader(), `SELECT count(*) FROM deliveries_blocks WHERE emptied`).Scan(&n)
 	return n, err
 }
 

@@ -26,7 +26,7 @@ const recent = 200
 // service answered: the service's record of that number is certainly of that build. It
 // gives nil if there is none among the last builds of the job.
 func (s *Store) Answered(ctx context.Context, target, service, jobID string) (*Build, error) {
-	b, err := scanBuild(s.db.reader().queryRow(ctx, `SELECT `+buildColumns+` FROM builds WHERE seq IN (
+	b, err := scanBuild(queryRow(ctx, s.db.reader(), `SELECT `+buildColumns+` FROM builds WHERE seq IN (
 			SELECT seq FROM builds WHERE service = ? AND job_id = ? AND seen_no > 0 ORDER BY seen_no DESC LIMIT ?)
 		AND target = ? AND claimed AND NOT adopted ORDER BY seen_no DESC LIMIT 1`, service, jobID, recent, target))
 	if errors.Is(err, sql.ErrNoRows) {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"iter"
@@ -334,7 +335,7 @@ func (d *postgres) listenOnce(ctx context.Context, notified chan<- string) error
 		case err == nil:
 			notify(notified, n.Payload)
 		case ctx.Err() == nil && wait.Err() != nil: // nothing came: is the server still there?
-			if err := (pgxQuerier{conn}).queryRow(ctx, `SELECT 1`).Scan(new(int)); err != nil {
+			if err := queryRow(ctx, pgxQuerier{conn}, `SELECT 1`).Scan(new(int)); err != nil {
 				return err
 			}
 		default:
@@ -363,13 +364,13 @@ func (d *postgres) leaseCalls(ctx context.Context, r CallRate, n int, within tim
 	leased := (time.Duration(n) * r.Gap).Microseconds()
 	latest := (within + statementTimeout).Microseconds() + leased
 	var end int64 // of the leased calls, from now
-	err = d.reader().queryRow(ctx, `INSERT INTO call_rates AS t (target, next_at) VALUES (?, now() + ?::bigint * interval '1 microsecond')
+	err = queryRow(ctx, d.reader(), `INSERT INTO call_rates AS t (target, next_at) VALUES (?, now() + ?::bigint * interval '1 microsecond')
 		ON CONFLICT (target) DO UPDATE SET next_at = CASE WHEN t.next_at > now() + ?::bigint * interval '1 microsecond' THEN excluded.next_at
 			ELSE greatest(t.next_at, now() - ?::bigint * interval '1 microsecond') + ?::bigint * interval '1 microsecond' END
 		WHERE t.next_at NOT BETWEEN now() + ?::bigint * interval '1 microsecond' AND now() + ?::bigint * interval '1 microsecond'
 		RETURNING (extract(epoch FROM t.next_at - now()) * 1000000)::bigint`,
 		r.Target, leased, latest, (time.Duration(r.Burst-1) * r.Gap).Microseconds(), leased, within.Microseconds(), latest).Scan(&end)
-	if errors.Is(err, pgx.ErrNoRows) {
+	if errors.Is(err, sql.ErrNoRows) {
 		return 0, false, nil
 	}
 	return time.Duration(end-leased) * time.Microsecond, err == nil, err

@@ -80,14 +80,6 @@ func (p *pipeline) query(ctx context.Context, query string, args ...any) (cursor
 	return pgxRows{rows, results.Close}, nil
 }
 
-func (p *pipeline) queryRow(ctx context.Context, query string, args ...any) scanner {
-	results, err := p.send(ctx, query, args...)
-	if err != nil {
-		return failedRow{err}
-	}
-	return pgxRow{results.QueryRow(), results.Close}
-}
-
 func (p *pipeline) commit(ctx context.Context) error {
 	tag, err := p.run(ctx, "commit")
 	switch {
@@ -118,7 +110,6 @@ type pgxQuerier struct {
 	conn interface {
 		Exec(ctx context.Context, query string, args ...any) (pgconn.CommandTag, error)
 		Query(ctx context.Context, query string, args ...any) (pgx.Rows, error)
-		QueryRow(ctx context.Context, query string, args ...any) pgx.Row
 	}
 }
 
@@ -142,11 +133,6 @@ func (q pgxQuerier) query(ctx context.Context, query string, args ...any) (curso
 	return pgxRows{rows, func() error { cancel(); return nil }}, nil
 }
 
-func (q pgxQuerier) queryRow(ctx context.Context, query string, args ...any) scanner {
-	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
-	return pgxRow{q.conn.QueryRow(ctx, numbered(query), args...), func() error { cancel(); return nil }}
-}
-
 // pgxRows calls done when they are closed.
 type pgxRows struct {
 	pgx.Rows
@@ -156,17 +142,6 @@ type pgxRows struct {
 func (r pgxRows) Close() error {
 	r.Rows.Close()
 	return r.done()
-}
-
-// pgxRow calls done after it was read.
-type pgxRow struct {
-	row  pgx.Row
-	done func() error
-}
-
-func (r pgxRow) Scan(dest ...any) error {
-	err := r.row.Scan(dest...)
-	return cmp.Or(err, r.done())
 }
 
 // numberedQueries remembers statements in which $1, $2, … stand for ?: there are as many as

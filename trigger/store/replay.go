@@ -36,7 +36,7 @@ func (s *Store) LastReplay(ctx context.Context, b *Build) (string, error) {
 }
 
 func lastReplay(ctx context.Context, q querier, original string) (id string, state State, err error) {
-	err = q.queryRow(ctx, `SELECT id, state FROM builds WHERE replay_of = ? AND replay_of <> '' ORDER BY seq DESC LIMIT 1`,
+	err = queryRow(ctx, q, `SELECT id, state FROM builds WHERE replay_of = ? AND replay_of <> '' ORDER BY seq DESC LIMIT 1`,
 		original).Scan(&id, &state)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", "", nil
@@ -113,7 +113,7 @@ func (s *Store) replayRange(ctx context.Context, cursor string) (low, high int64
 		}
 		return low, high, nil
 	}
-	if err := s.db.reader().queryRow(ctx, `SELECT coalesce(max(seq), 0) FROM builds`).Scan(&high); err != nil {
+	if err := queryRow(ctx, s.db.reader(), `SELECT coalesce(max(seq), 0) FROM builds`).Scan(&high); err != nil {
 		return 0, 0, fmt.Errorf("list builds to replay: %w", err)
 	}
 	return 0, high, nil

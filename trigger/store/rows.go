@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -66,6 +68,29 @@ func each(ctx context.Context, q querier, do func(row scanner) error, query stri
 		}
 	}
 	return errors.Join(rows.Err(), rows.Close())
+}
+
+// queryRow runs a query and gives its first row, whose Scan returns sql.ErrNoRows if there is none.
+func queryRow(ctx context.Context, q querier, query string, args ...any) scanner {
+	rows, err := q.query(ctx, query, args...)
+	return firstRow{rows, err}
+}
+
+type firstRow struct {
+	rows cursor
+	err  error // of the query
+}
+
+func (r firstRow) Scan(dest ...any) error {
+	if r.err != nil {
+		return r.err
+	}
+	err := sql.ErrNoRows
+	if r.rows.Next() {
+		err = r.rows.Scan(dest...)
+	}
+	closed := r.rows.Close() // first: a statement may fail after its first row
+	return cmp.Or(r.rows.Err(), closed, err)
 }
 
 // column reads the rows of a query that has one column.

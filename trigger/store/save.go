@@ -110,7 +110,7 @@ var errOwnerChanged = errors.New("the build that has the number was changed mean
 // is not what is stored, and ErrClaimed if the number stays where it is.
 func (s *Store) claim(ctx context.Context, tx *tx, b *Build) error {
 	var version int64
-	if err := tx.queryRow(ctx, `SELECT version FROM builds WHERE seq = ?`, b.Seq).Scan(&version); err != nil {
+	if err := queryRow(ctx, tx, `SELECT version FROM builds WHERE seq = ?`, b.Seq).Scan(&version); err != nil {
 		if errors.Is(err, sql.ErrNoRows) { // pruned
 			return ErrStale
 		}
@@ -119,7 +119,7 @@ func (s *Store) claim(ctx context.Context, tx *tx, b *Build) error {
 	if version != b.version {
 		return ErrStale
 	}
-	owner, err := scanBuild(tx.queryRow(ctx, `SELECT `+buildColumns+` FROM builds WHERE service = ? AND job_id = ? AND build_no = ?
+	owner, err := scanBuild(queryRow(ctx, tx, `SELECT `+buildColumns+` FROM builds WHERE service = ? AND job_id = ? AND build_no = ?
 		AND claimed`, b.Service, b.JobID, b.BuildNumber))
 	var set string
 	var args []any

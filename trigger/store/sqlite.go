@@ -95,12 +95,12 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ database,
 	if d.writer, err = pool.Conn(ctx); err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
-	d.writes = &preparedQuerier{conn: d.writer}
+	d.writes = newPreparedQuerier(d.writer, true)
 	reader := url.Values{"mode": {"rw"}, "_pragma": {"busy_timeout(5000)", "query_only(ON)", "cache_size(-512)"}}
 	if pool, err = d.openPool(readers, reader); err != nil {
 		return nil, err
 	}
-	d.reads = &preparedQuerier{conn: pool}
+	d.reads = newPreparedQuerier(pool, false)
 
 	var version int64
 	if err := d.writer.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
@@ -349,7 +349,7 @@ func (d *sqlite) ping(ctx context.Context) error {
 	if err := d.checkMoved(); err != nil {
 		return err
 	}
-	return d.reads.queryRow(ctx, `SELECT 1`).Scan(new(int))
+	return queryRow(ctx, d.reads, `SELECT 1`).Scan(new(int))
 }
 
 // badRow goes by the primary result codes (https://www.sqlite.org/rescode.html).

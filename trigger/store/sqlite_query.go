@@ -9,9 +9,12 @@ import (
 )
 
 // preparedQuerier prepares each statement once: parsing and planning one takes longer than
-// running it.
+// running it. On one connection a statement must be read to its end before it runs again.
 type preparedQuerier struct {
 	conn sqliteConn
+	// whole statements are not cut short: the transaction has its lock already, and watching
+	// a context costs the driver a goroutine for each. The context counts before each.
+	whole bool
 
 	mu         sync.Mutex
 	statements map[string]*sql.Stmt
@@ -22,36 +25,15 @@ type sqliteConn interface {
 	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
-// statement is a *sql.Stmt that stays prepared, or unprepared.
-type statement interface {
-	ExecContext(ctx context.Context, args ...any) (sql.Result, error)
-	QueryContext(ctx context.Context, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, args ...any) *sql.Row
-}
-
-type unprepared struct {
-	conn  sqliteConn
-	query string
-}
-
-func (u unprepared) ExecContext(ctx context.Context, args ...any) (sql.Result, error) {
-	return u.conn.ExecContext(ctx, u.query, args...)
-}
-
-func (u unprepared) QueryContext(ctx context.Context, args ...any) (*sql.Rows, error) {
-	return u.conn.QueryContext(ctx, u.query, args...)
-}
-
-func (u unprepared) QueryRowContext(ctx context.Context, args ...any) *sql.Row {
-	return u.conn.QueryRowContext(ctx, u.query, args...)
 }
 
 // statementsMost bounds the statements that stay prepared: there are about a hundred, and
 // those of lists with many combinations of filters.
 const statementsMost = 256
+
+func newPreparedQuerier(conn sqliteConn, whole bool) *preparedQuerier {
+	return &preparedQuerier{conn: conn, whole: whole, statements: map[string]*sql.Stmt{}}
+}
 
 // close closes the prepared statements: a connection that has some stays open, and its log
 // is not emptied.
@@ -61,35 +43,49 @@ func (q *preparedQuerier) close() {
 	for _, s := range q.statements {
 		_ = s.Close()
 	}
-	q.statements = nil
+	clear(q.statements)
 }
 
-func (q *preparedQuerier) prepare(ctx context.Context, query string) (statement, error) {
+// prepare gives a prepared statement, nil if too many are prepared already, and the context
+// to run it with.
+func (q *preparedQuerier) prepare(ctx context.Context, query string) (context.Context, *sql.Stmt, error) {
+	if q.whole {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		ctx = context.WithoutCancel(ctx)
+	}
+	q.mu.Lock()
+	s, prepared := q.statements[query]
+	full := len(q.statements) >= statementsMost
+	q.mu.Unlock()
+	if prepared || full {
+		return ctx, s, nil
+	}
+	s, err := q.conn.PrepareContext(ctx, query) // without the lock, because it may wait for a connection
+	if err != nil {
+		return nil, nil, err
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if s, ok := q.statements[query]; ok {
-		return s, nil
-	}
-	if len(q.statements) >= statementsMost {
-		return unprepared{q.conn, query}, nil
-	}
-	s, err := q.conn.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	if q.statements == nil {
-		q.statements = map[string]*sql.Stmt{}
+	if first, prepared := q.statements[query]; prepared {
+		return ctx, first, s.Close()
 	}
 	q.statements[query] = s
-	return s, nil
+	return ctx, s, nil
 }
 
 func (q *preparedQuerier) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	s, err := q.prepare(ctx, query)
+	ctx, s, err := q.prepare(ctx, query)
 	if err != nil {
 		return 0, err
 	}
-	res, err := s.ExecContext(ctx, args...)
+	var res sql.Result
+	if s == nil {
+		res, err = q.conn.ExecContext(ctx, query, args...)
+	} else {
+		res, err = s.ExecContext(ctx, args...)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -97,25 +93,15 @@ func (q *preparedQuerier) exec(ctx context.Context, query string, args ...any) (
 }
 
 func (q *preparedQuerier) query(ctx context.Context, query string, args ...any) (cursor, error) {
-	s, err := q.prepare(ctx, query)
+	ctx, s, err := q.prepare(ctx, query)
 	if err != nil {
 		return nil, err
 	}
+	if s == nil {
+		return q.conn.QueryContext(ctx, query, args...) //nolint:rowserrcheck // the caller looks at it
+	}
 	return s.QueryContext(ctx, args...) //nolint:rowserrcheck // the caller looks at it
 }
-
-func (q *preparedQuerier) queryRow(ctx context.Context, query string, args ...any) scanner {
-	s, err := q.prepare(ctx, query)
-	if err != nil {
-		return failedRow{err}
-	}
-	return s.QueryRowContext(ctx, args...)
-}
-
-// failedRow is the row of a statement that failed.
-type failedRow struct{ error }
-
-func (r failedRow) Scan(...any) error { return r.error }
 
 // begin begins a transaction of the one connection that writes, which runs the statements of
 // writes. It does not end with ctx: its statements would then run without a transaction.
@@ -128,7 +114,7 @@ func (d *sqlite) begin(ctx context.Context) (*tx, error) {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
 	return &tx{
-		querier: sqliteTx{d.writes},
+		querier: d.writes,
 		dialect: d.dialect(),
 		db:      d,
 		end: func(ctx context.Context) error {
@@ -144,30 +130,4 @@ func (d *sqlite) begin(ctx context.Context) (*tx, error) {
 			return nil
 		},
 	}, nil
-}
-
-// sqliteTx does not cut its statements short: the transaction has its lock already, and
-// watching a context costs the driver a goroutine for each statement. The context counts
-// before each statement.
-type sqliteTx struct{ *preparedQuerier }
-
-func (t sqliteTx) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	if err := ctx.Err(); err != nil {
-		return 0, err
-	}
-	return t.preparedQuerier.exec(context.WithoutCancel(ctx), query, args...)
-}
-
-func (t sqliteTx) query(ctx context.Context, query string, args ...any) (cursor, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	return t.preparedQuerier.query(context.WithoutCancel(ctx), query, args...)
-}
-
-func (t sqliteTx) queryRow(ctx context.Context, query string, args ...any) scanner {
-	if err := ctx.Err(); err != nil {
-		return failedRow{err}
-	}
-	return t.preparedQuerier.queryRow(context.WithoutCancel(ctx), query, args...)
 }

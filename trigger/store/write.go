@@ -195,7 +195,10 @@ func (s *Store) transaction(batch []*write) (err error) {
 		return err
 	}
 	if err := s.writeBatch(ctx, tx, batch); err != nil {
-		return joinRollback(tx, err)
+		if undo := tx.undo(); undo != nil {
+			err = errors.Join(err, fmt.Errorf("roll back: %w", undo))
+		}
+		return err
 	}
 	for _, target := range tx.work {
 		notify(s.notified, target)
