@@ -32,7 +32,7 @@ var bounded = map[string]string{ //nolint:gochecknoglobals // a table
 	// These have unresolved builds only,
 	"builds_ref": "", "builds_commit": "", "builds_held": "", "builds_held_commit": "", "builds_due": "",
 	// and this one the 20,000 deliveries of the ignored log.
-	"deliveries_ignored": "",
+	"deliveries_aside": "",
 }
 
 // pages are parts of statements that may read the whole history, in the order of an index.

@@ -364,7 +364,7 @@ func (d *postgres) leaseCalls(ctx context.Context, r CallRate, n int, within tim
 	leased := (time.Duration(n) * r.Gap).Microseconds()
 	latest := (within + statementTimeout).Microseconds() + leased
 	var end int64 // of the leased calls, from now
-	err = queryRow(ctx, d.reader(), `INSERT INTO call_rates AS t (target, next_at) VALUES (?, now() + ?::bigint * interval '1 microsecond')
+	err = queryRow(ctx, d.reader(), `INSERT INTO turns AS t (target, next_at) VALUES (?, now() + ?::bigint * interval '1 microsecond')
 		ON CONFLICT (target) DO UPDATE SET next_at = CASE WHEN t.next_at > now() + ?::bigint * interval '1 microsecond' THEN excluded.next_at
 			ELSE greatest(t.next_at, now() - ?::bigint * interval '1 microsecond') + ?::bigint * interval '1 microsecond' END
 		WHERE t.next_at NOT BETWEEN now() + ?::bigint * interval '1 microsecond' AND now() + ?::bigint * interval '1 microsecond'

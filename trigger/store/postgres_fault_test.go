@@ -111,11 +111,11 @@ func TestStampsFromTheFuture(t *testing.T) {
 		t.Error("not the first one leads")
 	}
 	lease()
-	runPostgres(t, database, `UPDATE leads SET until = until + interval '1 second'; UPDATE call_rates SET next_at = next_at + interval '10 seconds'`)
+	runPostgres(t, database, `UPDATE leads SET until = until + interval '1 second'; UPDATE turns SET next_at = next_at + interval '10 seconds'`)
 	if first := lease(); leads(other) || first < 8*gap {
 		t.Errorf("what can be from before is not kept: a call in %s", first)
 	}
-	runPostgres(t, database, `UPDATE leads SET until = until + interval '1 hour'; UPDATE call_rates SET next_at = next_at + interval '1 hour'`)
+	runPostgres(t, database, `UPDATE leads SET until = until + interval '1 hour'; UPDATE turns SET next_at = next_at + interval '1 hour'`)
 	if !leads(other) {
 		t.Error("nobody leads for an hour")
 	}

@@ -23,7 +23,7 @@ CREATE TABLE deliveries (
 ) {strict};
 CREATE INDEX deliveries_duplicate ON deliveries (source, duplicate_key, received_at) WHERE outcome = 'accepted'; -- whether it was committed before
 CREATE INDEX deliveries_replays ON deliveries (replay_of, id) WHERE replay_of <> ''; -- the last replay of a delivery
-CREATE INDEX deliveries_ignored ON deliveries (seq, outcome, reason, received_at, source, repository, ref) WHERE outcome <> 'accepted'; -- the ignored log: lists, and its oldest rows
+CREATE INDEX deliveries_aside ON deliveries (seq, outcome, reason, received_at, source, repository, ref) WHERE outcome <> 'accepted'; -- the ignored log: lists, and its oldest rows
 
 CREATE TABLE builds (
     seq           {seq}, -- the order of commit

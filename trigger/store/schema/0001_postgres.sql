@@ -12,7 +12,7 @@ CREATE TABLE leads (
 );
 
 -- When the next call of a rate-limited target may be made, by any replica.
-CREATE TABLE call_rates (
+CREATE TABLE turns (
     target  text PRIMARY KEY,
     next_at timestamptz NOT NULL
 );
