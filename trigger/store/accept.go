@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -13,12 +14,11 @@ import (
 
 // acceptance is a delivery with its builds on their way into the database.
 type acceptance struct {
-	delivery *Delivery
-	header   string // JSON
-	zipped   []byte // the body
-	builds   []*Build
-	again    bool   // it was tried before, and may have been committed
-	found    string // the delivery that committed the same before; "" for none. After a lost answer it may be this one
+	encodedDelivery
+
+	builds []*Build
+	again  bool   // it was tried before, and may have been committed
+	found  string // the delivery that committed the same before; "" for none. After a lost answer it may be this one
 }
 
 // Accept commits a delivery and its builds in one transaction, and returns after they are
@@ -33,8 +33,8 @@ type acceptance struct {
 // committed all the same: the host sends the delivery again, which is then a duplicate.
 func (s *Store) Accept(ctx context.Context, d *Delivery, builds []*Build) (duplicateOf string, err error) {
 	d.Outcome = Accepted
-	a := &acceptance{delivery: d, builds: builds}
-	if a.header, a.zipped, err = d.encode(); err != nil {
+	a := &acceptance{builds: builds}
+	if a.encodedDelivery, err = encode(d); err != nil {
 		return "", err
 	}
 	locks := []int64{lockKey("delivery", d.Source, d.DuplicateKey)}
@@ -69,7 +69,7 @@ func (s *Store) acceptAll(ctx context.Context, tx *tx, writes []*write) error {
 		if a.found != "" {
 			continue
 		}
-		deliveries.addDelivery(a.delivery, a.header, a.zipped)
+		deliveries.addDelivery(a.encodedDelivery)
 		for _, b := range a.builds {
 			if err := insertBuild(ctx, tx, b, builds); err != nil {
 				return err
@@ -85,55 +85,39 @@ func (s *Store) acceptAll(ctx context.Context, tx *tx, writes []*write) error {
 // findDuplicates notes which deliveries were committed before, or come twice in this
 // transaction.
 func findDuplicates(ctx context.Context, tx *tx, all []*acceptance) error {
-	var keyed []*acceptance
-	for _, a := range all {
+	keyed := &rows{columns: []string{"n", "source", "key", "since"}}
+	for i, a := range all {
 		a.found = ""
 		switch {
-		case a.delivery.DuplicateKey != "":
-			keyed = append(keyed, a)
+		case a.DuplicateKey != "":
+			var since int64 // an earlier delivery is out of the window
+			if a.DuplicateWindow > 0 {
+				since = micros(a.ReceivedAt.Add(-a.DuplicateWindow))
+			}
+			keyed.add(int64(i), a.Source, a.DuplicateKey, since)
 		case a.again:
-			err := queryRow(ctx, tx, `SELECT id FROM deliveries WHERE id = ?`, a.delivery.ID).Scan(&a.found)
+			err := queryRow(ctx, tx, `SELECT id FROM deliveries WHERE id = ?`, a.ID).Scan(&a.found)
 			if err != nil && !errors.Is(err, sql.ErrNoRows) {
-				return fmt.Errorf("look for delivery %s: %w", a.delivery.ID, err)
+				return fmt.Errorf("look for delivery %s: %w", a.ID, err)
 			}
 		}
 	}
-	if len(keyed) == 0 {
-		return nil
-	}
-	if err := committedBefore(ctx, tx, keyed); err != nil {
+	before, err := pairs[string](ctx, tx, keyed, `SELECT c.n, coalesce((SELECT id FROM deliveries
+		WHERE source = c.source AND duplicate_key = c.key AND outcome = 'accepted' AND received_at >= c.since LIMIT 1), '') FROM c`)
+	if err != nil {
 		return fmt.Errorf("look for duplicates: %w", err)
 	}
 	first := map[[2]string]string{} // ids by source and key
-	for _, a := range keyed {
-		key := [2]string{a.delivery.Source, a.delivery.DuplicateKey}
-		switch id := first[key]; {
-		case a.found != "":
-		case id != "":
-			a.found = id
-		default:
-			first[key] = a.delivery.ID
+	for i, a := range all {
+		if a.DuplicateKey == "" {
+			continue
+		}
+		key := [2]string{a.Source, a.DuplicateKey}
+		if a.found = cmp.Or(before[int64(i)], first[key]); a.found == "" {
+			first[key] = a.ID
 		}
 	}
 	return nil
-}
-
-// committedBefore notes in each acceptance the delivery that committed the same before.
-func committedBefore(ctx context.Context, tx *tx, all []*acceptance) error {
-	c := &rows{columns: []string{"n", "source", "key", "since"}}
-	for i, a := range all {
-		var since int64 // an earlier delivery is out of the window
-		if window := a.delivery.DuplicateWindow; window > 0 {
-			since = micros(a.delivery.ReceivedAt.Add(-window))
-		}
-		c.add(int64(i), a.delivery.Source, a.delivery.DuplicateKey, since)
-	}
-	found, err := pairs[string](ctx, tx, c, `SELECT c.n, coalesce((SELECT id FROM deliveries
-		WHERE source = c.source AND duplicate_key = c.key AND outcome = 'accepted' AND received_at >= c.since LIMIT 1), '') FROM c`)
-	for n, id := range found {
-		all[n].found = id
-	}
-	return err
 }
 
 // newDeliveries are rows to insert. Columns that are not named get their default.
@@ -151,21 +135,29 @@ func newBuilds() *rows {
 	}}
 }
 
-func (r *rows) addDelivery(d *Delivery, header string, zipped []byte) {
+func (r *rows) addDelivery(d encodedDelivery) {
 	r.add(d.ID, d.Source, d.Provider, d.HostID, d.Event, d.Repository, d.Ref, d.Commit,
-		micros(d.ReceivedAt), string(d.Outcome), d.Reason, d.DuplicateKey, string(d.Verdicts), header, d.ReplayOf, zipped)
+		micros(d.ReceivedAt), string(d.Outcome), d.Reason, d.DuplicateKey, string(d.Verdicts), d.header, d.ReplayOf, d.zipped)
 }
 
-// encode gives the header as JSON, and the body compressed with Snappy: other formats are
-// smaller, but take longer while a code host waits. It keeps nothing of the body, whose
-// memory is used again, and cleans the texts that come from outside.
-func (d *Delivery) encode() (header string, zipped []byte, err error) {
+// encodedDelivery is a delivery with its header as JSON and its body compressed with Snappy:
+// other formats are smaller, but take longer while a code host waits.
+type encodedDelivery struct {
+	*Delivery
+
+	header string
+	zipped []byte
+}
+
+// encode keeps nothing of the body, whose memory is used again. It cleans the texts that come
+// from outside.
+func encode(d *Delivery) (encodedDelivery, error) {
 	clean(&d.HostID, &d.Event, &d.DuplicateKey, &d.Repository, &d.Ref, &d.Commit)
-	text, err := json.Marshal(d.Header)
+	header, err := json.Marshal(d.Header)
 	if err != nil {
-		return "", nil, fmt.Errorf("delivery %s: its header: %w", d.ID, err)
+		return encodedDelivery{}, fmt.Errorf("delivery %s: its header: %w", d.ID, err)
 	}
-	return string(text), snappy.Encode(nil, d.Body), nil
+	return encodedDelivery{d, string(header), snappy.Encode(nil, d.Body)}, nil
 }
 
 // insertBuild adds a build to rows, and supersedes the builds that it replaces.

@@ -21,16 +21,10 @@ const (
 
 // ignoredLog holds the deliveries that built nothing and wait to be written.
 type ignoredLog struct {
-	rows   chan ignoredRow
+	rows   chan encodedDelivery
 	bytes  atomic.Int64  // of the bodies in rows
 	ending chan struct{} // closed when the log is to be written for the last time
 	loop   sync.WaitGroup
-}
-
-type ignoredRow struct {
-	delivery *Delivery
-	header   string
-	zipped   []byte
 }
 
 // LogIgnored keeps a delivery that built nothing, for explaining. It never blocks: when
@@ -42,16 +36,15 @@ func (s *Store) LogIgnored(d *Delivery) {
 	if full {
 		kept.Body = nil
 	}
-	header, zipped, err := kept.encode()
+	r, err := encode(&kept)
 	if err != nil {
-		s.notLogged(&kept, err)
+		s.notLogged(d, err)
 		return
 	}
 	if full {
-		zipped = zipped[:0]
+		r.zipped = r.zipped[:0]
 	}
-	kept.Body = nil
-	r := ignoredRow{&kept, header, bytes.Clone(zipped)} // as short as it is, for as long as it waits
+	kept.Body, r.zipped = nil, bytes.Clone(r.zipped) // as short as it is, for as long as it waits
 	l.bytes.Add(int64(len(r.zipped)))
 	select {
 	case l.rows <- r:
@@ -83,7 +76,7 @@ func (s *Store) ignoredLoop() {
 // writeIgnored writes what waits, a batch in each transaction.
 func (s *Store) writeIgnored() {
 	for {
-		var batch []ignoredRow
+		var batch []encodedDelivery
 		for len(batch) < ignoredBatch {
 			select {
 			case r := <-s.ignored.rows:
@@ -101,19 +94,19 @@ func (s *Store) writeIgnored() {
 			continue
 		}
 		for _, r := range batch { // a bad one fails alone
-			if err := s.insertIgnored([]ignoredRow{r}); err != nil {
-				s.notLogged(r.delivery, err)
+			if err := s.insertIgnored([]encodedDelivery{r}); err != nil {
+				s.notLogged(r.Delivery, err)
 			}
 		}
 	}
 }
 
 // insertIgnored inserts rows, and deletes the oldest of the log.
-func (s *Store) insertIgnored(batch []ignoredRow) error {
+func (s *Store) insertIgnored(batch []encodedDelivery) error {
 	return s.write(context.Background(), nil, func(ctx context.Context, tx *tx) error {
 		rows := newDeliveries()
 		for _, r := range batch {
-			rows.addDelivery(r.delivery, r.header, r.zipped)
+			rows.addDelivery(r)
 		}
 		if err := rows.insert(ctx, tx); err != nil {
 			return err

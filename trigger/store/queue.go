@@ -8,68 +8,29 @@ import (
 	"time"
 )
 
-// queue is a table with rows that have to be looked at later. Each row has a due_at, in
-// microseconds: when to look at it next, 0 for never; and a worker: the replica that works
-// it, whose lease ends at due_at. Saving a row sets both. All times are those of the
-// database.
-type queue struct {
-	table, key string
-	columns    string // that its rows are read by
-}
-
-var builds = queue{table: "builds", key: "seq", columns: buildColumns}
-
+// A build that has to be looked at later has a due_at: when to look at it next, 0 for never;
+// and a worker: the replica that works it, whose lease ends at due_at. Saving a build sets
+// both. All times are those of the database.
 const (
-	// Lease is how long a row stays with the replica that took it, unless the replica
+	// Lease is how long a build stays with the replica that took it, unless the replica
 	// renews the lease. After that it is due again: the replica has died, or does not know
-	// that it took the row.
+	// that it took the build.
 	Lease = 20 * time.Second
-	// longestWait is the longest that a row waits before somebody looks at it again.
+	// longestWait is the longest that a build waits before somebody looks at it again.
 	longestWait = 10 * time.Minute
-	// Poll is how often a queue is looked at without a notification: for rows whose wait
+	// Poll is how often a queue is looked at without a notification: for builds whose wait
 	// is over.
 	Poll = 250 * time.Millisecond
 )
 
-// due takes up to n rows of a target that are due, in the order in which they became due, and
-// calls do for each. They are the worker's until its lease ends, or they are saved.
-func (q queue) due(ctx context.Context, tx *tx, worker, target string, n int, do func(row scanner) error) error {
-	return each(ctx, tx, do, `WITH due AS (SELECT `+q.key+` FROM `+q.table+` WHERE target = ? AND due_at > 0 AND due_at <= `+tx.now+`
-		ORDER BY due_at LIMIT ?`+tx.skipLocked+`)
-		UPDATE `+q.table+` SET worker = ?, due_at = `+tx.now+` + ? WHERE `+q.key+` IN (SELECT `+q.key+` FROM due) RETURNING `+q.columns,
-		target, n, worker, Lease.Microseconds())
-}
-
-// postpone makes rows of a worker due after a wait. next is their next worker, in SQL. It
-// leaves out the rows that are not the worker's, and those that are saved right now.
-func (q queue) postpone(ctx context.Context, tx *tx, worker string, keys []int64, next string, wait time.Duration) (int64, error) {
-	condition, list := tx.db.oneOf(q.key, keys)
-	return tx.exec(ctx, `WITH mine AS (SELECT `+q.key+` FROM `+q.table+` WHERE `+condition+` AND worker = ? AND due_at > 0`+tx.skipLocked+`)
-		UPDATE `+q.table+` SET worker = `+next+`, due_at = `+tx.now+` + ? WHERE `+q.key+` IN (SELECT `+q.key+` FROM mine)`,
-		list, worker, wait.Microseconds())
-}
-
-// recall makes up to n rows due that are due later than any row may be, because the clock
-// was set back. It returns how many there were.
-func (q queue) recall(ctx context.Context, tx *tx, target string, n int) (int64, error) {
-	return tx.exec(ctx, `UPDATE `+q.table+` SET worker = '', due_at = `+tx.now+` WHERE `+q.key+` IN (
-		SELECT `+q.key+` FROM `+q.table+` WHERE target = ? AND due_at > 0 AND due_at > `+tx.now+` + ? LIMIT ?)`,
-		target, (longestWait + Lease).Microseconds(), n)
-}
-
-// waitUntil is how many microseconds from now a row is due that is to be looked at then.
-func waitUntil(at time.Time) int64 {
-	return min(max(0, time.Until(at)), longestWait).Microseconds()
-}
-
-// Due takes up to n builds of a target that are due. They are the caller's until it saves
-// or releases them, or fails to [Store.Renew] their lease in time. A row that cannot be
-// read is logged and left out.
+// Due takes the n builds of a target that have been due for longest. They are the caller's
+// until it saves or releases them, or fails to [Store.Renew] their lease in time. A row that
+// cannot be read is logged and left out.
 func (s *Store) Due(ctx context.Context, target string, n int) (due []*Build, err error) {
 	var taken []*Build // not a result: it may still be written after ctx ends
 	err = s.writeSome(ctx, func(ctx context.Context, tx *tx) (changed int64, err error) {
 		taken = nil
-		err = builds.due(ctx, tx, s.caller, target, n, func(row scanner) error {
+		err = each(ctx, tx, func(row scanner) error {
 			b, err := scanBuild(row)
 			if err != nil {
 				s.log.LogAttrs(ctx, slog.LevelError, "due build cannot be read; it is left out and tried again later",
@@ -78,7 +39,9 @@ func (s *Store) Due(ctx context.Context, target string, n int) (due []*Build, er
 			}
 			taken = append(taken, b)
 			return nil
-		})
+		}, `WITH due AS (SELECT seq FROM builds WHERE target = ? AND due_at > 0 AND due_at <= `+tx.now+` ORDER BY due_at LIMIT ?`+tx.skipLocked+`)
+			UPDATE builds SET worker = ?, due_at = `+tx.now+` + ? WHERE seq IN (SELECT seq FROM due) RETURNING `+buildColumns,
+			target, n, s.caller, Lease.Microseconds())
 		if err != nil {
 			return 0, fmt.Errorf("builds of target %s that are due: %w", target, err)
 		}
@@ -103,9 +66,15 @@ func (s *Store) Release(ctx context.Context, seqs []int64, wait time.Duration) e
 	return s.postpone(ctx, seqs, "''", wait)
 }
 
+// postpone makes builds of this process due after a wait. next is their next worker, in SQL.
+// It leaves out the builds that another process has, and those that are saved right now.
 func (s *Store) postpone(ctx context.Context, seqs []int64, next string, wait time.Duration) error {
 	return s.writeSome(ctx, func(ctx context.Context, tx *tx) (changed int64, err error) {
-		if changed, err = builds.postpone(ctx, tx, s.caller, seqs, next, wait); err != nil {
+		condition, list := s.db.oneOf("seq", seqs)
+		changed, err = tx.exec(ctx, `WITH mine AS (SELECT seq FROM builds WHERE `+condition+` AND worker = ? AND due_at > 0`+tx.skipLocked+`)
+			UPDATE builds SET worker = `+next+`, due_at = `+tx.now+` + ? WHERE seq IN (SELECT seq FROM mine)`,
+			list, s.caller, wait.Microseconds())
+		if err != nil {
 			err = fmt.Errorf("renew or release the lease of builds: %w", err)
 		}
 		return changed, err
@@ -115,13 +84,15 @@ func (s *Store) postpone(ctx context.Context, seqs []int64, next string, wait ti
 // recallBatch is how many rows are made due in one transaction.
 const recallBatch = 1000
 
-// Recall makes the builds of a target due that are due too late, because a clock was set
-// back. It is for the leader, and returns how many there were.
+// Recall makes the builds of a target due that are due later than any build may be, because
+// a clock was set back. It is for the leader, and returns how many there were.
 func (s *Store) Recall(ctx context.Context, target string) (all int64, err error) {
 	for {
 		var n int64 // not a result: it may still be written after ctx ends
 		err := s.writeSome(ctx, func(ctx context.Context, tx *tx) (changed int64, err error) {
-			if n, err = builds.recall(ctx, tx, target, recallBatch); err != nil {
+			if n, err = tx.exec(ctx, `UPDATE builds SET worker = '', due_at = `+tx.now+` WHERE seq IN (
+				SELECT seq FROM builds WHERE target = ? AND due_at > 0 AND due_at > `+tx.now+` + ? LIMIT ?)`,
+				target, (longestWait + Lease).Microseconds(), recallBatch); err != nil {
 				return 0, fmt.Errorf("builds that are due too late: %w", err)
 			}
 			if n > 0 {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 )
 
 // Save writes the state of b and what belongs to it, and makes the builds due that b held.
@@ -83,7 +84,7 @@ func saveRows(ctx context.Context, tx *tx, all []*write) (map[int64]int64, error
 	for _, w := range all {
 		b, wait := w.build, int64(-1)
 		if !b.State.Final() {
-			wait = waitUntil(b.DueAt)
+			wait = min(max(0, time.Until(b.DueAt)), longestWait).Microseconds()
 		}
 		c.add(b.Seq, b.version, string(b.State), b.Reason, int64(b.Attempts), w.log, int64(b.Asked), b.BuildNumber, b.Seen, b.Adopted,
 			micros(b.StartedAt), wait)

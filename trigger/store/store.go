@@ -72,7 +72,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		writes:   make(chan *write, 256),
 		stopped:  make(chan struct{}),
 		notified: make(chan string, 1024),
-		ignored:  ignoredLog{rows: make(chan ignoredRow, ignoredBuffer), ending: make(chan struct{})},
+		ignored:  ignoredLog{rows: make(chan encodedDelivery, ignoredBuffer), ending: make(chan struct{})},
 	}
 	var err error
 	if s.db, err = open(ctx, o.Database, o.Logger); err != nil {
