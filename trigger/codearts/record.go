@@ -22,7 +22,6 @@ type Record struct {
 
 	Executor         string // who started it
 	JobRunningStatus string // Starting, InQueue, Running, Finished
-	State            string // FAILURE, SUCCESS, ABORTED, timeout; compare without case
 	CommitID         string // may be "" while the build is queued
 }
 
@@ -132,7 +131,6 @@ func parseRecord(object map[string]any, loc *time.Location) Record {
 		Number:           text(object, "number", "build_no"),
 		Executor:         text(object, "executor"),
 		JobRunningStatus: text(object, "job_running_status"),
-		State:            text(object, "state"),
 		CommitID:         text(object, "commit_id"),
 	}
 	var again time.Time
@@ -209,17 +207,9 @@ func notBefore(t time.Time, loc *time.Location) time.Time {
 
 // Record reads one build, with what the list of the job has. loc is as in Records.
 func (c *Client) Record(ctx context.Context, jobID, buildNumber string, loc *time.Location) (Record, error) {
-	const op = "read build"
-	if err := checkBuild(op, jobID, buildNumber); err != nil {
-		return Record{}, err
-	}
-	a, err := c.read(ctx, op, "/v1/record/"+jobID+"/"+buildNumber+"/build-info-record", nil)
+	result, err := readBuild[map[string]any](ctx, c, "read build", "record", jobID, buildNumber, "build-info-record")
 	if err != nil {
-		return Record{}, harmless(err)
-	}
-	result, ok := a.object["result"].(map[string]any)
-	if !ok {
-		return Record{}, unreadable(op)
+		return Record{}, err
 	}
 	return parseRecord(result, cmp.Or(loc, time.UTC)), nil
 }
@@ -230,34 +220,16 @@ type Source struct{ Commit, Tag string }
 
 // Source reads what one build builds.
 func (c *Client) Source(ctx context.Context, jobID, buildNumber string) (Source, error) {
-	const op = "read record"
-	if err := checkBuild(op, jobID, buildNumber); err != nil {
-		return Source{}, err
-	}
-	a, err := c.read(ctx, op, "/v1/record/"+jobID+"/"+buildNumber+"/record-info", nil)
-	if err != nil {
-		return Source{}, harmless(err)
-	}
-	result, ok := a.object["result"].(map[string]any)
-	if !ok {
-		return Source{}, unreadable(op)
-	}
-	return Source{Commit: text(result, "commit"), Tag: text(result, "tag")}, nil
+	result, err := readBuild[map[string]any](ctx, c, "read record", "record", jobID, buildNumber, "record-info")
+	return Source{Commit: text(result, "commit"), Tag: text(result, "tag")}, err
 }
 
 // HistoryParameters reads the parameters that one build was started with.
 func (c *Client) HistoryParameters(ctx context.Context, jobID, buildNumber string) ([]Parameter, error) {
 	const op = "read parameters"
-	if err := checkBuild(op, jobID, buildNumber); err != nil {
-		return nil, err
-	}
-	a, err := c.read(ctx, op, "/v1/job/"+jobID+"/"+buildNumber+"/history-parameters", nil)
+	result, err := readBuild[[]any](ctx, c, op, "job", jobID, buildNumber, "history-parameters")
 	if err != nil {
-		return nil, harmless(err)
-	}
-	result, ok := a.object["result"].([]any)
-	if !ok && a.object["result"] != nil {
-		return nil, unreadable(op)
+		return nil, err
 	}
 	parameters := make([]Parameter, 0, len(result))
 	for _, item := range result {
@@ -272,6 +244,25 @@ func (c *Client) HistoryParameters(ctx context.Context, jobID, buildNumber strin
 		parameters = append(parameters, Parameter{Name: text(object, "name"), Value: value})
 	}
 	return parameters, nil
+}
+
+// readBuild reads what the service has of one build. A list may be null, an object may not.
+func readBuild[T map[string]any | []any](ctx context.Context, c *Client, op, kind, jobID, buildNumber, what string) (result T, err error) {
+	if err := checkJob(op, jobID); err != nil {
+		return nil, err
+	}
+	if !buildNumbers.MatchString(buildNumber) {
+		return nil, misused(op, fmt.Sprintf("build number %q is not a number", oneLine(buildNumber, 64)), "")
+	}
+	a, err := c.read(ctx, op, "/v1/"+kind+"/"+jobID+"/"+buildNumber+"/"+what, nil)
+	if err != nil {
+		return nil, harmless(err)
+	}
+	result, ok := a.object["result"].(T)
+	if _, list := any(result).([]any); !ok && !(list && a.object["result"] == nil) {
+		return nil, unreadable(op)
+	}
+	return result, nil
 }
 
 // read does a GET. An answer that is not a JSON object, or reports an error, is an error.
@@ -300,16 +291,6 @@ var (
 func checkJob(op, jobID string) error {
 	if !jobIDs.MatchString(jobID) {
 		return misused(op, fmt.Sprintf("job id %q is not 32 letters and digits", oneLine(jobID, 64)), "")
-	}
-	return nil
-}
-
-func checkBuild(op, jobID, buildNumber string) error {
-	if err := checkJob(op, jobID); err != nil {
-		return err
-	}
-	if !buildNumbers.MatchString(buildNumber) {
-		return misused(op, fmt.Sprintf("build number %q is not a number", oneLine(buildNumber, 64)), "")
 	}
 	return nil
 }

@@ -205,46 +205,6 @@ func TestHistoryParameters(t *testing.T) {
 	}
 }
 
-func TestStop(t *testing.T) {
-	now := noon()
-	server := codeartstest.NewServer(codeartstest.Options{Now: func() time.Time { return now }})
-	defer server.Close()
-	client := newClient(t, codearts.Options{Endpoint: server.URL})
-	codearts.SetClock(client, at(now))
-	for range 2 {
-		if _, err := client.RunJob(t.Context(), runBody(t)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for range 2 { // The second time it has ended.
-		if err := client.Stop(t.Context(), jobID, "1"); err != nil {
-			t.Error(err)
-		}
-	}
-	if record, err := client.Record(t.Context(), jobID, "1", nil); err != nil || record.State != "ABORTED" {
-		t.Errorf("%+v, %v", record, err)
-	}
-	now = now.Add(time.Hour)
-	if err := client.Stop(t.Context(), jobID, "2"); err != nil {
-		t.Error("a build that ended by itself:", err)
-	}
-	if err := client.Stop(t.Context(), jobID, "3"); asError(t, err).Fate != codearts.FateDead {
-		t.Error("a build that is not there:", err)
-	}
-	if err := server.AddFault(codeartstest.Fault{Path: codeartstest.PathStop, Drop: codeartstest.DropAfter}); err != nil {
-		t.Fatal(err)
-	}
-	if err := client.Stop(t.Context(), jobID, "2"); asError(t, err).Fate != codearts.FateRetry {
-		t.Error("no answer:", err)
-	}
-	refusing := newClient(t, codearts.Options{Endpoint: serve(t, func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, `{"result":false}`)
-	})})
-	if err := refusing.Stop(t.Context(), jobID, "2"); asError(t, err).Fate != codearts.FateRetry {
-		t.Error("result false:", err)
-	}
-}
-
 // When summer time ends, a wall clock shows an hour twice. Whichever of the two the service means, it lists
 // the whole window, which does not end before it begins.
 func TestRecordsWhenSummerTimeEnds(t *testing.T) {

@@ -120,8 +120,5 @@ func judge(status int, code string) verdict {
 	return verdict{FateUnknown, otherFailure, "the service reports an error", ""}
 }
 
-// Codes that a single call looks for.
-const (
-	codeEnded     = "DEV.CB.032302" // Stop: the build has ended already
-	codeNoHistory = "CB.00031059"   // the list of records, with a 403: there are none yet
-)
+// codeNoHistory is what the list of records says, with a 403, of a job that has none yet.
+const codeNoHistory = "CB.00031059"
