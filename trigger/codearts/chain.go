@@ -128,26 +128,9 @@ func (c *chainCredentials) cached() (keys, bool) {
 }
 
 func (c *chainCredentials) current(ctx context.Context) (keys, error) {
-	if k, ok := c.cached(); ok {
-		return k, nil
-	}
 	// The SDK takes no context. It gives up by itself: after three seconds for metadata, ten
 	// for a pod identity, and what find sets for OIDC.
-	lookup := c.lookups.DoChan("", func() (any, error) {
-		if k, ok := c.cached(); ok {
-			return k, nil
-		}
-		return c.lookup()
-	})
-	select {
-	case <-ctx.Done():
-		return keys{}, fmt.Errorf("waiting for the credential chain: %w", ctx.Err())
-	case result := <-lookup:
-		if result.Err != nil {
-			return keys{}, result.Err
-		}
-		return result.Val.(keys), nil
-	}
+	return lookUp(ctx, &c.lookups, "the credential chain", c.cached, c.lookup)
 }
 
 func (c *chainCredentials) lookup() (keys, error) {

@@ -2,6 +2,7 @@ package codearts
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -82,16 +83,6 @@ func (c *Client) Clock() (now time.Time, known bool) {
 	age := time.Since(d.came)
 	jumped := c.sender.now().Round(0).Sub(d.clock) - age
 	return d.date.Add(age), age < time.Hour && jumped.Abs() < time.Second
-}
-
-func newHTTPClient(transport http.RoundTripper) *http.Client {
-	if transport == nil {
-		transport = newTransport()
-	}
-	return &http.Client{
-		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
 }
 
 func parseEndpoint(s string) (*url.URL, error) {
@@ -196,8 +187,13 @@ type reply struct {
 // requestID is for the service's support.
 func (r reply) requestID() string { return identifier(r.header.Get("X-Request-Id"), r.secrets) }
 
+// error makes the error of an answer that is not a success.
 func (r reply) error(op string, c content) *Error {
-	e := answered(op, r.status, c, r.requestID(), r.retryAfter)
+	v := judge(r.status, c.code)
+	e := &Error{
+		Op: op, Fate: v.fate, Status: r.status, Code: c.code, Message: c.message,
+		RequestID: cmp.Or(r.requestID(), c.requestID), RetryAfter: r.retryAfter, kind: v.kind, what: v.what, todo: v.todo,
+	}
 	if location := r.header.Get("Location"); location != "" && r.status >= 300 && r.status < 400 && e.Message == "" {
 		if to, err := url.Parse(location); err == nil && to.Host != "" { // the rest may repeat what was sent
 			e.Message = oneLine(hide("to "+to.Scheme+"://"+to.Host, r.secrets), 200)

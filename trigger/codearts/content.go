@@ -2,7 +2,9 @@ package codearts
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -30,24 +32,17 @@ func parseContent(body []byte, secrets ...string) content {
 		}
 		return content{message: "something else than a JSON object"}
 	}
-	c := content{object: object, buildNumber: text(object, "actual_build_number")}
-	if result, ok := object["result"].(map[string]any); ok && c.buildNumber == "" {
-		c.buildNumber = text(result, "actual_build_number")
-	}
+	const number = "actual_build_number"
+	result, _ := object["result"].(map[string]any)
+	c := content{object: object, buildNumber: cmp.Or(text(object, number), text(result, number))}
 	c.code = text(object, "error_code", "err_code", "errorCode")
 	c.message = text(object, "error_msg", "errorMsg", "message")
 	switch e := object["error"].(type) {
 	case map[string]any:
-		if c.code == "" {
-			c.code = text(e, "code", "error_code")
-		}
-		if c.message == "" {
-			c.message = text(e, "message", "reason", "error_msg")
-		}
+		c.code = cmp.Or(c.code, text(e, "code", "error_code"))
+		c.message = cmp.Or(c.message, text(e, "message", "reason", "error_msg"))
 	case string:
-		if c.message == "" {
-			c.message = e
-		}
+		c.message = cmp.Or(c.message, e)
 	}
 	c.code = identifier(c.code, secrets)
 	c.message = oneLine(hide(c.message, secrets), 500)
@@ -60,20 +55,10 @@ func (c content) failed() bool {
 	if c.code != "" || c.object == nil {
 		return true
 	}
-	switch c.object["error"].(type) {
-	case nil:
-	case string:
-		if c.object["error"] != "" {
-			return true
-		}
-	default:
+	if e := c.object["error"]; e != nil && e != "" {
 		return true
 	}
-	switch strings.ToLower(text(c.object, "status")) {
-	case "error", "fail", "failed":
-		return true
-	}
-	return false
+	return slices.Contains([]string{"error", "fail", "failed"}, strings.ToLower(text(c.object, "status")))
 }
 
 // decodeObject decodes a JSON object, or a JSON string that holds one, in up to depth

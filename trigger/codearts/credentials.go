@@ -10,6 +10,7 @@ import (
 
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/core/auth/signer"
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/core/request"
+	"golang.org/x/sync/singleflight"
 
 	"buildbridge/mapping"
 )
@@ -117,6 +118,26 @@ func reveal(name string, secret SecretFunc) (string, error) {
 		return "", fmt.Errorf("%s: contains a line break or another control character", name)
 	}
 	return s, nil
+}
+
+// lookUp gives what is cached, or looks it up: once for all calls that wait at the same time,
+// each until its ctx ends.
+func lookUp[T any](ctx context.Context, lookups *singleflight.Group, what string, cached func() (T, bool), look func() (T, error)) (T, error) {
+	if found, ok := cached(); ok {
+		return found, nil
+	}
+	lookup := lookups.DoChan("", func() (any, error) {
+		if found, ok := cached(); ok {
+			return found, nil
+		}
+		return look()
+	})
+	select {
+	case <-ctx.Done():
+		return *new(T), fmt.Errorf("waiting for %s: %w", what, ctx.Err())
+	case result := <-lookup:
+		return result.Val.(T), result.Err //nolint:forcetypeassert // as look gives it
+	}
 }
 
 // keys are what SDK-HMAC-SHA256 signs with.

@@ -1,7 +1,6 @@
 package codearts
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,15 +113,6 @@ func (e *Error) Reason() string {
 		return ReasonPermission
 	}
 	return ReasonRejected
-}
-
-// answered makes the error of an answer that is not a success.
-func answered(op string, status int, c content, requestID string, retryAfter time.Duration) *Error {
-	v := judge(status, c.code)
-	return &Error{
-		Op: op, Fate: v.fate, Status: status, Code: c.code, Message: c.message,
-		RequestID: cmp.Or(requestID, c.requestID), RetryAfter: retryAfter, kind: v.kind, what: v.what, todo: v.todo,
-	}
 }
 
 // misused makes the error of a call that cannot be made.

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"html"
+	"iter"
 	"net/http"
 	"regexp"
 	"slices"
@@ -64,11 +65,13 @@ func repeats(text string, secrets []string) bool {
 		return false
 	}
 	text = text[:min(len(text), maxRepeated)]
-	pieces := map[characters]bool{}
+	seen := map[characters]bool{}
 	for _, plain := range unescaped(text) {
 		for _, form := range forms(plain) {
 			for _, long := range []int{piece, 2 * piece} {
-				eachPiece(form, long, func(p characters) bool { pieces[p] = true; return true })
+				for p := range pieces(form, long) {
+					seen[p] = true
+				}
 			}
 		}
 	}
@@ -78,8 +81,10 @@ func repeats(text string, secrets []string) bool {
 		}
 		for spelling, long := range spellings(secret) {
 			for _, form := range forms(spelling) {
-				if !eachPiece(form, long, func(p characters) bool { return !pieces[p] }) {
-					return true
+				for p := range pieces(form, long) {
+					if seen[p] {
+						return true
+					}
 				}
 			}
 		}
@@ -121,18 +126,17 @@ func forms(text string) []string {
 // characters are those of a piece.
 type characters [2 * piece]rune
 
-// eachPiece calls do for each piece of a text that is long characters long, until do returns
-// false. It reports whether do never did.
-func eachPiece(text string, long int, do func(characters) bool) bool {
-	runes := []rune(text)
-	for i := 0; i+long <= len(runes); i++ {
-		var p characters
-		copy(p[:], runes[i:i+long])
-		if !do(p) {
-			return false
+// pieces gives the pieces of a text that are long characters long.
+func pieces(text string, long int) iter.Seq[characters] {
+	return func(yield func(characters) bool) {
+		runes := []rune(text)
+		for i := range len(runes) - long + 1 {
+			var p characters
+			if copy(p[:], runes[i:i+long]); !yield(p) {
+				return
+			}
 		}
 	}
-	return true
 }
 
 // unescaped gives a text as it is and without its escapes, three times, because there may be

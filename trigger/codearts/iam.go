@@ -101,37 +101,19 @@ func (u *iamUser) Refresh(_ context.Context, refused *http.Request, _ []byte) (b
 	return true, nil
 }
 
-func (u *iamUser) cached() string {
+func (u *iamUser) cached() (string, bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if !u.sender.now().Before(u.until) {
-		return ""
-	}
-	return u.token
+	return u.token, u.token != "" && u.sender.now().Before(u.until)
 }
 
 func (u *iamUser) current(ctx context.Context) (string, error) {
-	if token := u.cached(); token != "" {
-		return token, nil
-	}
-	login := u.logins.DoChan("", func() (any, error) {
-		if token := u.cached(); token != "" {
-			return token, nil
-		}
+	return lookUp(ctx, &u.logins, "a token", u.cached, func() (string, error) {
 		// The login is for all calls that wait: it must not end with the first of them.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), u.timeout)
 		defer cancel()
 		return u.login(ctx)
 	})
-	select {
-	case <-ctx.Done():
-		return "", fmt.Errorf("waiting for a token: %w", ctx.Err())
-	case result := <-login:
-		if result.Err != nil {
-			return "", result.Err
-		}
-		return result.Val.(string), nil
-	}
 }
 
 const opToken = "get user token"

@@ -30,7 +30,14 @@ func newSender(transport http.RoundTripper, log *slog.Logger) *sender {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &sender{http: newHTTPClient(transport), now: time.Now, log: log}
+	if transport == nil {
+		transport = newTransport()
+	}
+	client := &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return &sender{http: client, now: time.Now, log: log}
 }
 
 // send sends one request. secrets are those in its body; those in its header are known.

@@ -17,13 +17,6 @@ const (
 	FateUnknown
 )
 
-func (f Fate) String() string {
-	if f < FateDead || f > FateUnknown {
-		return "invalid"
-	}
-	return [...]string{"dead", "retry", "throttled", "unknown"}[f]
-}
-
 // kind tells failures apart where something depends on it.
 type kind int
 
