@@ -2,6 +2,7 @@ package trigger
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,10 +37,13 @@ func newLimiter(target string, limit mapping.RateLimit, s *store.Store) limiter 
 	return ownLimiter{rate.NewLimiter(rate.Limit(limit.PerSecond), r.Burst)}
 }
 
-// waitFor waits for a call of a limiter, and reports whether it was granted: not if none is
-// near, which it reports after a while, or if ctx ended first.
-func waitFor(ctx context.Context, l limiter) (granted bool, err error) {
-	at, cancel, granted, err := l.reserve(ctx)
+// waitForLimit waits for a call of a limiter, and reports whether it was granted: not if none
+// is near, which it reports after a while, or if the trigger stops.
+func (t *Trigger) waitForLimit(ctx context.Context, l limiter) (granted bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(t.stopping, cancel)() //nolint:contextcheck // the end of the trigger ends the wait
+	at, giveBack, granted, err := l.reserve(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -53,7 +57,7 @@ func waitFor(ctx context.Context, l limiter) (granted bool, err error) {
 		return granted, nil
 	case <-ctx.Done():
 		if granted {
-			cancel()
+			giveBack()
 		}
 		return false, nil
 	}
@@ -101,11 +105,9 @@ func (l *sharedLimiter) reserve(ctx context.Context) (at time.Time, cancel func(
 		}
 	}
 	at, l.leased = l.leased[0], l.leased[1:]
-	return at, func() { l.giveBack(at) }, true, nil
-}
-
-func (l *sharedLimiter) giveBack(at time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.leased = append([]time.Time{at}, l.leased...)
+	return at, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.leased = slices.Insert(l.leased, 0, at)
+	}, true, nil
 }

@@ -16,15 +16,10 @@ import (
 // metrics of this package. The values of labels come from the rules, from the states, and
 // from HTTP statuses.
 type metrics struct {
-	builds            *prometheus.CounterVec   // rule, target, outcome
-	requests          *prometheus.CounterVec   // target, code
-	failures          *prometheus.CounterVec   // target, reason
-	duration          *prometheus.HistogramVec // target
-	latency           *prometheus.HistogramVec // target
-	queueBuilds       *prometheus.GaugeVec     // target, state
-	queueOldest       *prometheus.GaugeVec     // target
-	databaseBytes     *prometheus.GaugeVec     // no label: a vector, so that it can be absent
-	databaseFreeBytes *prometheus.GaugeVec     // no label: as above
+	builds, requests, failures       *prometheus.CounterVec
+	duration, latency                *prometheus.HistogramVec
+	queueBuilds, queueOldest         *prometheus.GaugeVec
+	databaseBytes, databaseFreeBytes *prometheus.GaugeVec
 
 	mu      sync.Mutex
 	targets map[string]bool // those of the rules, and those that have builds
@@ -33,46 +28,33 @@ type metrics struct {
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return f.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return f.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+	}
+	histogram := func(name, help string, buckets ...float64) *prometheus.HistogramVec {
+		return f.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, []string{"target"})
+	}
 	return &metrics{
 		targets: map[string]bool{},
-		builds: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "buildbridge_builds_total",
-			Help: "Builds by their final state: started, dead, superseded or dry_run.",
-		}, []string{"rule", "target", "outcome"}),
-		requests: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "buildbridge_runjob_requests_total",
-			Help: "RunJob calls by HTTP status, or timeout (sent, and no answer came) or not_sent.",
-		}, []string{"target", "code"}),
-		failures: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "buildbridge_runjob_failures_total",
-			Help: "RunJob calls without a build number in the answer, by reason: credentials, permission, rejected, throttled, unavailable.",
-		}, []string{"target", "reason"}),
-		duration: f.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "buildbridge_runjob_duration_seconds",
-			Help:    "Duration of RunJob calls.",
-			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
-		}, []string{"target"}),
-		latency: f.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "buildbridge_build_start_latency_seconds",
-			Help:    "Time from the delivery to the service's answer with a build number.",
-			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200},
-		}, []string{"target"}),
-		queueBuilds: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "buildbridge_queue_builds",
-			Help: "Unresolved builds, by state.",
-		}, []string{"target", "state"}),
-		queueOldest: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "buildbridge_queue_oldest_waiting_seconds",
-			Help: "Age of the oldest waiting build; 0 if no build waits.",
-		}, []string{"target"}),
-		databaseBytes: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "buildbridge_database_bytes",
-			Help: "Size of the database.",
-		}, nil),
-		databaseFreeBytes: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "buildbridge_database_free_bytes",
-			Help: "Free bytes on the disk of a SQLite database.",
-		}, nil),
+		builds: counter("buildbridge_builds_total",
+			"Builds by their final state: started, dead, superseded or dry_run.", "rule", "target", "outcome"),
+		requests: counter("buildbridge_runjob_requests_total",
+			"RunJob calls by HTTP status, or timeout (sent, and no answer came) or not_sent.", "target", "code"),
+		failures: counter("buildbridge_runjob_failures_total",
+			"RunJob calls without a build number in the answer, by reason: credentials, permission, rejected, throttled, unavailable.",
+			"target", "reason"),
+		duration: histogram("buildbridge_runjob_duration_seconds", "Duration of RunJob calls.",
+			.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60),
+		latency: histogram("buildbridge_build_start_latency_seconds", "Time from the delivery to the service's answer with a build number.",
+			.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200),
+		queueBuilds: gauge("buildbridge_queue_builds", "Unresolved builds, by state.", "target", "state"),
+		queueOldest: gauge("buildbridge_queue_oldest_waiting_seconds", "Age of the oldest waiting build; 0 if no build waits.", "target"),
+		// Vectors without a label, so that they can be absent.
+		databaseBytes:     gauge("buildbridge_database_bytes", "Size of the database."),
+		databaseFreeBytes: gauge("buildbridge_database_free_bytes", "Free bytes on the disk of a SQLite database."),
 	}
 }
 

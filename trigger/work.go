@@ -94,7 +94,7 @@ func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) erro
 		if hold, err := t.store.Hold(ctx, b, now); err != nil || hold != store.NoHold {
 			return t.isHeld(ctx, b, hold, err)
 		}
-		if granted, err := t.waitForLimit(ctx, target); err != nil {
+		if granted, err := t.waitForLimit(ctx, target.limiter); err != nil {
 			return err
 		} else if !granted {
 			return t.wait(ctx, b, b.Reason, time.Second)
@@ -158,15 +158,6 @@ const noticedWithin = time.Minute
 func triedUntilDeadline(b *store.Build, now time.Time) bool {
 	lookedAt := b.Attempts > 0 || b.Reason != ""
 	return b.CalledAt.After(b.Deadline) || lookedAt && now.Sub(b.Deadline) < noticedWithin
-}
-
-// waitForLimit waits for the target's rate limit. A call is not granted if none is near, or
-// the trigger stops.
-func (t *Trigger) waitForLimit(ctx context.Context, target *target) (granted bool, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(t.stopping, cancel)() //nolint:contextcheck // the end of the trigger ends the wait
-	return waitFor(ctx, target.limiter)
 }
 
 // sendWithin is how long a call may take to be stored and sent, even if the timeout of the
