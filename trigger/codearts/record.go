@@ -55,75 +55,68 @@ func (c *Client) Records(ctx context.Context, jobID string, from, to time.Time, 
 		to = t.Add(time.Second)
 	}
 
-	list := recordList{client: c, op: op, jobID: jobID, loc: loc, seen: make(map[string]bool)}
-	for {
+	var records []Record
+	seen := map[string]bool{} // a build that is started meanwhile pushes another one onto the next page
+	page, got := 0, 0         // of the window that begins at from
+	for range maxPages {
 		end := to
 		if end.Sub(from) > maxWindow {
 			end = from.Add(maxWindow)
 		}
-		if err := list.window(ctx, from, end); err != nil {
+		next, total, err := c.recordPage(ctx, op, jobID, from, end, page, loc)
+		if err != nil {
 			return nil, harmless(err)
 		}
-		if !end.Before(to) {
-			return list.records, nil
+		for _, r := range next {
+			if r.Number != "" && !seen[r.Number] {
+				seen[r.Number] = true
+				records = append(records, r)
+			}
 		}
-		from = end
+		page, got = page+1, got+len(next)
+		switch {
+		case len(next) >= pageSize, len(next) > 0 && got < total:
+		case !end.Before(to):
+			return records, nil
+		default:
+			from, page, got = end, 0, 0
+		}
 	}
+	return nil, misused(op, fmt.Sprintf("more than %d records", maxPages*pageSize), "shorten the window")
 }
 
-// recordList collects the pages of one call of Records.
-type recordList struct {
-	client  *Client
-	op      string
-	jobID   string
-	loc     *time.Location
-	pages   int
-	seen    map[string]bool // a build that is started meanwhile pushes another one onto the next page
-	records []Record
-}
-
-func (l *recordList) window(ctx context.Context, from, to time.Time) error {
-	got := 0
-	for page := 0; ; page++ {
-		if l.pages++; l.pages > maxPages {
-			return misused(l.op, fmt.Sprintf("more than %d records", maxPages*pageSize), "shorten the window")
-		}
-		a, err := l.client.read(ctx, l.op, "/v1/record/"+l.jobID+"/list", url.Values{
-			"start_time": {notAfter(from, l.loc).Format(wallClock)},
-			"end_time":   {notBefore(to, l.loc).Format(wallClock)},
-			"page_index": {strconv.Itoa(page)},
-			"page_size":  {strconv.Itoa(pageSize)},
-		})
-		if e, ok := errors.AsType[*Error](err); ok && e.Code == codeNoHistory {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		result, ok := a.object["result"].(map[string]any)
+// recordPage reads a page of the list. total is how many records all pages have.
+func (c *Client) recordPage(ctx context.Context, op, jobID string, from, to time.Time, page int, loc *time.Location,
+) (records []Record, total int, err error) {
+	a, err := c.read(ctx, op, "/v1/record/"+jobID+"/list", url.Values{
+		"start_time": {notAfter(from, loc).Format(wallClock)},
+		"end_time":   {notBefore(to, loc).Format(wallClock)},
+		"page_index": {strconv.Itoa(page)},
+		"page_size":  {strconv.Itoa(pageSize)},
+	})
+	if e, ok := errors.AsType[*Error](err); ok && e.Code == codeNoHistory {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	result, ok := a.object["result"].(map[string]any)
+	if !ok {
+		return nil, 0, unreadable(op)
+	}
+	states, ok := result["job_build_states"].([]any)
+	if !ok && result["job_build_states"] != nil {
+		return nil, 0, unreadable(op)
+	}
+	for _, state := range states {
+		object, ok := state.(map[string]any)
 		if !ok {
-			return unreadable(l.op)
+			return nil, 0, unreadable(op)
 		}
-		states, ok := result["job_build_states"].([]any)
-		if !ok && result["job_build_states"] != nil {
-			return unreadable(l.op)
-		}
-		for _, state := range states {
-			object, ok := state.(map[string]any)
-			if !ok {
-				return unreadable(l.op)
-			}
-			if r := parseRecord(object, l.loc); r.Number != "" && !l.seen[r.Number] {
-				l.seen[r.Number] = true
-				l.records = append(l.records, r)
-			}
-		}
-		got += len(states)
-		total, _ := strconv.Atoi(text(result, "total_record"))
-		if len(states) == 0 || len(states) < pageSize && got >= total {
-			return nil
-		}
+		records = append(records, parseRecord(object, loc))
 	}
+	total, _ = strconv.Atoi(text(result, "total_record"))
+	return records, total, nil
 }
 
 func parseRecord(object map[string]any, loc *time.Location) Record {
