@@ -114,32 +114,32 @@ type call struct {
 // do sends a call and reads its answer. A status other than 2xx is an error; what a 2xx says
 // is for the caller to judge. All errors are [*Error]. If the credentials are refused they are
 // refreshed, and the call is sent once more: nothing happened.
-func (c *Client) do(ctx context.Context, k call) (content, reply, error) {
+func (c *Client) do(ctx context.Context, k call) (reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
 		req, err := c.request(ctx, k)
 		if err != nil {
-			return content{}, reply{}, err
+			return reply{}, err
 		}
 		r, err := c.sender.send(ctx, k.op, req)
 		if err != nil {
-			return content{}, reply{}, err
+			return reply{}, err
 		}
-		a := parseContent(r.body, r.secrets...)
-		if attempt == 1 && a.buildNumber == "" && judge(r.status, a.code).kind == refusedCredentials {
+		r.content = parseContent(r.body, r.secrets...)
+		if attempt == 1 && r.buildNumber == "" && judge(r.status, r.code).kind == refusedCredentials {
 			again, err := c.credentials.Refresh(ctx, req, k.body)
 			if err != nil {
-				return content{}, reply{}, notAuthorized(k.op, err)
+				return reply{}, notAuthorized(k.op, err)
 			}
 			if again {
 				continue
 			}
 		}
 		if r.status < 200 || r.status > 299 {
-			return a, r, r.error(k.op, a)
+			return reply{}, r.error(k.op)
 		}
-		return a, r, nil
+		return r, nil
 	}
 }
 
@@ -177,6 +177,8 @@ func notAuthorized(op string, err error) *Error {
 
 // reply is an HTTP response that was read.
 type reply struct {
+	content // of the body, once it was parsed
+
 	status     int
 	header     http.Header
 	body       []byte
@@ -188,11 +190,11 @@ type reply struct {
 func (r reply) requestID() string { return identifier(r.header.Get("X-Request-Id"), r.secrets) }
 
 // error makes the error of an answer that is not a success.
-func (r reply) error(op string, c content) *Error {
-	v := judge(r.status, c.code)
+func (r reply) error(op string) *Error {
+	v := judge(r.status, r.code)
 	e := &Error{
-		Op: op, Fate: v.fate, Status: r.status, Code: c.code, Message: c.message,
-		RequestID: cmp.Or(r.requestID(), c.requestID), RetryAfter: r.retryAfter, kind: v.kind, what: v.what, todo: v.todo,
+		Op: op, Fate: v.fate, Status: r.status, Code: r.code, Message: r.message,
+		RequestID: cmp.Or(r.requestID(), r.content.requestID), RetryAfter: r.retryAfter, kind: v.kind, what: v.what, todo: v.todo,
 	}
 	if location := r.header.Get("Location"); location != "" && r.status >= 300 && r.status < 400 && e.Message == "" {
 		if to, err := url.Parse(location); err == nil && to.Host != "" { // the rest may repeat what was sent

@@ -24,7 +24,7 @@ func FuzzParseContent(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body string, status int) {
 		a := parseContent([]byte(body))
-		e := reply{status: status}.error("run job", a)
+		e := reply{status: status, content: a}.error("run job")
 		if s := e.Error(); !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) || len(s) > 4<<10 {
 			t.Errorf("error is not one clean, short line: %q", s)
 		}

@@ -159,9 +159,9 @@ func (u *iamUser) login(ctx context.Context) (string, error) {
 }
 
 func (u *iamUser) failed(r reply, password string) *Error {
-	a := parseContent(r.body, r.secrets...)
-	a.message = "" // it may contain a few characters of the password, and says no more than the status
-	e := r.error(opToken, a)
+	r.content = parseContent(r.body, r.secrets...)
+	r.message = "" // it may contain a few characters of the password, and says no more than the status
+	e := r.error(opToken)
 	switch {
 	case r.status == http.StatusUnauthorized || r.status == http.StatusForbidden:
 		e.what = "IAM refused the login"

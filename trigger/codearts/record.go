@@ -260,14 +260,14 @@ func readBuild[T map[string]any | []any](ctx context.Context, c *Client, op, kin
 
 // read does a GET. An answer that is not a JSON object, or reports an error, is an error.
 func (c *Client) read(ctx context.Context, op, path string, query url.Values) (content, error) {
-	a, r, err := c.do(ctx, call{op: op, method: http.MethodGet, path: path, query: query})
+	r, err := c.do(ctx, call{op: op, method: http.MethodGet, path: path, query: query})
 	if err != nil {
 		return content{}, err
 	}
-	if a.failed() {
-		return content{}, r.error(op, a)
+	if r.failed() {
+		return content{}, r.error(op)
 	}
-	return a, nil
+	return r.content, nil
 }
 
 // unreadable makes the error of an answer whose shape is in no edition of the reference.

@@ -44,24 +44,24 @@ const (
 // with [Client.Records] before calling again. The service has no idempotency key.
 func (c *Client) RunJob(ctx context.Context, body []byte) (string, error) {
 	const op = "run job"
-	a, r, err := c.do(ctx, call{op: op, method: http.MethodPost, path: "/v3/jobs/build", body: body})
+	r, err := c.do(ctx, call{op: op, method: http.MethodPost, path: "/v3/jobs/build", body: body})
 	if err != nil {
 		return "", err
 	}
-	if a.buildNumber == "" {
-		e := r.error(op, a)
-		if !a.failed() || a.object == nil {
+	if r.buildNumber == "" {
+		e := r.error(op)
+		if !r.failed() || r.object == nil {
 			e.what = "no build number in the answer"
 		}
 		return "", e
 	}
-	if !isNumber(a.buildNumber) || repeats(a.buildNumber, r.secrets) {
+	if !isNumber(r.buildNumber) || repeats(r.buildNumber, r.secrets) {
 		return "", &Error{
 			Op: op, Fate: FateUnknown, Status: r.status, RequestID: r.requestID(), what: "no proper build number in the answer",
-			Message: strconv.Quote(oneLine(hide(a.buildNumber, r.secrets), 64)),
+			Message: strconv.Quote(oneLine(hide(r.buildNumber, r.secrets), 64)),
 		}
 	}
-	return a.buildNumber, nil
+	return r.buildNumber, nil
 }
 
 // isNumber takes more than the digits that the service documents: no build is to be lost for
