@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/google/uuid"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
@@ -51,10 +50,6 @@ func (t *Trigger) replay(ctx context.Context, old *store.Build, last string) (b 
 	if len(old.Body) == 0 {
 		return nil, fmt.Errorf("build %s: %w %s", old.ID, store.ErrNoBody, old.Delivery)
 	}
-	next, err := uuid.NewV7()
-	if err != nil {
-		return nil, fmt.Errorf("id of a build: %w", err)
-	}
 	now := time.Now()
 	ctx, span := t.span(ctx, "replay build", trace.SpanKindProducer)
 	defer func() { endSpan(span, err) }()
@@ -62,7 +57,7 @@ func (t *Trigger) replay(ctx context.Context, old *store.Build, last string) (b 
 		span.AddLink(trace.Link{SpanContext: before})
 	}
 	b = &store.Build{
-		ID: next.String(), Delivery: old.Delivery, Rule: old.Rule, Target: old.Target, JobID: old.JobID,
+		ID: newID(), Delivery: old.Delivery, Rule: old.Rule, Target: old.Target, JobID: old.JobID,
 		Repository: old.Repository, Ref: old.Ref, Tag: old.Tag, Commit: old.Commit, Marker: old.Marker,
 		ReplayOf: old.Original(), ByHand: true, State: store.Waiting, ReceivedAt: now, Deadline: now.Add(t.retryFor(old.Target)),
 		Trace: store.Trace(ctx),

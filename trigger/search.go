@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"buildbridge/trigger/codearts"
@@ -25,8 +26,9 @@ type candidates struct {
 // search searches the records of the job for the build of b's last call.
 func (t *Trigger) search(ctx context.Context, target *target, b *store.Build) (c candidates, err error) {
 	s := &search{Trigger: t, target: target, build: b}
+	s.certain = sync.OnceValues(func() (certainBuild, error) { return s.findCertain(ctx) })
 	from, to, records, err := s.list(ctx)
-	var claimed map[string]bool
+	var claimed []string
 	defer func() {
 		attrs := buildAttrs(b, slog.Time("from", from), slog.Time("to", to), slog.Time("called_there", s.at), slog.Int("records", len(records)),
 			slog.Int("claimed", len(claimed)), slog.Int("ours", len(c.ours)), slog.String("undecided", c.undecided))
@@ -49,7 +51,7 @@ func (t *Trigger) search(ctx context.Context, target *target, b *store.Build) (c
 	}
 	var errs []error
 	for _, r := range records {
-		if claimed[r.Number] {
+		if slices.Contains(claimed, r.Number) {
 			continue
 		}
 		found, why, err := s.isOurs(ctx, r)
@@ -95,11 +97,7 @@ type search struct {
 	at, late time.Time // as calledThere gives them
 	sure     bool
 
-	// The result of certain, once it was asked for.
-	looked    bool
-	answered  *store.Build
-	record    codearts.Record // of answered
-	recordErr error
+	certain func() (certainBuild, error) // findCertain, which is asked once
 }
 
 // clockMargin is how wrong a clock may be that was not compared with the service's.
@@ -248,12 +246,12 @@ func (s *search) compareStart(ctx context.Context, r codearts.Record) (owner, st
 	case !s.sure && !startedBefore(r, limit.Add(-clockMargin)):
 		return undecided, "it was started at about the time of the call, and nobody had compared the clocks by then", nil
 	}
-	answered, record, err := s.certain(ctx)
-	if err != nil || answered == nil || record.Start.IsZero() {
+	certain, err := s.certain()
+	if err != nil || certain.Build == nil || certain.record.Start.IsZero() {
 		return notOurs, "", err
 	}
-	if at, _, _ := s.calledThere(answered); startedBefore(record, at.Add(-s.target.Reconcile.Window)) {
-		return undecided, "it was started before the call, but the record of build " + answered.BuildNumber +
+	if at, _, _ := s.calledThere(certain.Build); startedBefore(certain.record, at.Add(-s.target.Reconcile.Window)) {
+		return undecided, "it was started before the call, but the record of build " + certain.BuildNumber +
 			", which is ours, says the same of that", nil
 	}
 	return notOurs, "", nil
@@ -300,31 +298,29 @@ func (s *search) compareParameters(ctx context.Context, r codearts.Record) (owne
 	if i := slices.IndexFunc(lost, func(name string) bool { return !isMasked(has, name) }); i < 0 {
 		return undecided, "its parameter " + lost[0] + " is hidden", nil
 	}
-	answered, _, err := s.certain(ctx)
-	if answered == nil {
+	certain, err := s.certain()
+	if certain.Build == nil {
 		return notOurs, "", err
 	}
-	if sent, err = parametersOf(answered); err != nil {
+	if sent, err = parametersOf(certain.Build); err != nil {
 		return notOurs, "", err
 	}
-	if has, err = s.target.Service.HistoryParameters(ctx, answered.JobID, answered.BuildNumber); err != nil {
+	if has, err = s.target.Service.HistoryParameters(ctx, certain.JobID, certain.BuildNumber); err != nil {
 		return notOurs, "", err
 	}
 	lostThere := lostParameters(sent, has)
-	for _, name := range lost {
-		if !slices.Contains(lostThere, name) {
-			return notOurs, "", nil
-		}
+	if slices.ContainsFunc(lost, func(name string) bool { return !slices.Contains(lostThere, name) }) {
+		return notOurs, "", nil
 	}
-	return undecided, "its parameter " + lost[0] + " is not what was sent, but neither is that of build " + answered.BuildNumber +
+	return undecided, "its parameter " + lost[0] + " is not what was sent, but neither is that of build " + certain.BuildNumber +
 		", which is ours", nil
 }
 
 // compareExecutor wants a build that was not started by somebody else, if it is known in
 // whose name our builds are started.
 func (s *search) compareExecutor(ctx context.Context, r codearts.Record) (owner, string, error) {
-	answered, certain, err := s.certain(ctx)
-	if err != nil || answered == nil || certain.Executor == "" {
+	certain, err := s.certain()
+	if err != nil || certain.Build == nil || certain.record.Executor == "" {
 		return ours, "", err
 	}
 	// Not from the list, which may lack it, or write it in another way.
@@ -332,31 +328,31 @@ func (s *search) compareExecutor(ctx context.Context, r codearts.Record) (owner,
 	if err != nil {
 		return notOurs, "", err
 	}
-	return oursIf(record.Executor == "" || record.Executor == certain.Executor), "", nil
+	return oursIf(record.Executor == "" || record.Executor == certain.record.Executor), "", nil
 }
 
 // executorFor is how long a target is expected to start builds in the same name: its
 // credentials may become those of another user.
 const executorFor = 24 * time.Hour
 
-// certain gives the last build of this job that is certainly ours, because the service
+// certainBuild is the last build of a job that is certainly ours, because the service
 // answered its number, and its record; nil if there is none, or only an old one.
-func (s *search) certain(ctx context.Context) (*store.Build, codearts.Record, error) {
-	if s.looked {
-		return s.answered, s.record, s.recordErr
-	}
-	s.looked = true
+type certainBuild struct {
+	*store.Build
+	record codearts.Record
+}
+
+func (s *search) findCertain(ctx context.Context) (certainBuild, error) {
 	b, err := s.store.Answered(ctx, s.build.Target, s.build.Service, s.build.JobID)
-	if err == nil && b != nil && s.build.CalledAt.Sub(b.CalledAt).Abs() < executorFor {
-		s.record, err = s.target.Service.Record(ctx, b.JobID, b.BuildNumber, s.target.Reconcile.TimeZone)
-		old := time.Since(b.StartedAt) > s.target.Reconcile.Patience // else its record may lag behind
-		if e, ok := errors.AsType[*codearts.Error](err); ok && e.Fate == codearts.FateDead && old {
-			b, err = nil, nil // the service has deleted its record
-		}
-		s.answered = b
+	if err != nil || b == nil || s.build.CalledAt.Sub(b.CalledAt).Abs() >= executorFor {
+		return certainBuild{}, err
 	}
-	s.recordErr = err
-	return s.answered, s.record, err
+	record, err := s.target.Service.Record(ctx, b.JobID, b.BuildNumber, s.target.Reconcile.TimeZone)
+	old := time.Since(b.StartedAt) > s.target.Reconcile.Patience // else its record may lag behind
+	if e, ok := errors.AsType[*codearts.Error](err); ok && e.Fate == codearts.FateDead && old {
+		return certainBuild{}, nil // the service has deleted its record
+	}
+	return certainBuild{b, record}, err
 }
 
 // parametersOf gives the parameters that were sent with the last call.

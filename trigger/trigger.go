@@ -227,16 +227,13 @@ func newDelivery(d mapping.Delivery) *store.Delivery {
 }
 
 func (t *Trigger) newBuild(ctx context.Context, d mapping.Delivery, b mapping.Build) (*store.Build, error) {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return nil, fmt.Errorf("id of a build: %w", err)
-	}
-	body, err := encode(Request(b, id.String()))
+	id := newID()
+	body, err := encode(Request(b, id))
 	if err != nil {
 		return nil, fmt.Errorf("rule %q: RunJob body: %w", b.Rule, err)
 	}
 	row := &store.Build{
-		ID:         id.String(),
+		ID:         id,
 		Delivery:   d.ID,
 		Rule:       b.Rule,
 		Target:     b.Target,
@@ -259,6 +256,9 @@ func (t *Trigger) newBuild(ctx context.Context, d mapping.Delivery, b mapping.Bu
 	}
 	return row, nil
 }
+
+// newID gives an id for a build. It cannot fail, because the random source of Go does not.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
 // Request is the RunJob body of a build: with either the tag or the commit, and with the id
 // of the build if the job has a parameter for it.

@@ -56,9 +56,6 @@ func (b *block) part(n int64) span {
 // length is how many seqs a part has; the last parts may have fewer.
 func (b *block) length() int64 { return (b.last - b.first + blockParts) / blockParts }
 
-// has reports whether a part may have a row with a value, by its key.
-func (b *block) has(part int64, key uint64) bool { return b.filter.has(partKey(key, part)) }
-
 // valueKey stands for a value of a column, partKey for a value in one part of a block.
 func valueKey(column, value string) uint64 { return uint64(lockKey(column, value)) } //nolint:gosec // all 64 bits
 
@@ -119,25 +116,19 @@ func (s *Store) spans(ctx context.Context, t blockTable, high, gap int64, values
 
 // blocks reads up to n blocks that end at a seq or before, the newest first.
 func (s *Store) blocks(ctx context.Context, t blockTable, high int64, n int, values bool) (blocks []*block, err error) {
-	columns := "last_seq, first_seq, earliest, latest"
+	emptied, filter := "false", "NULL"
 	if t.table == "deliveries" {
-		columns += ", emptied"
+		emptied = "emptied"
 	}
 	if values {
-		columns += ", filter"
+		filter = "filter"
 	}
 	err = each(ctx, s.db.reader(), func(row scanner) error {
 		var b block
-		into := []any{&b.last, &b.first, &b.earliest, &b.latest}
-		if t.table == "deliveries" {
-			into = append(into, (*flag)(&b.emptied))
-		}
-		if values {
-			into = append(into, (*[]byte)(&b.filter))
-		}
 		blocks = append(blocks, &b)
-		return row.Scan(into...)
-	}, `SELECT `+columns+` FROM `+t.table+`_blocks WHERE last_seq <= ? ORDER BY last_seq DESC LIMIT ?`, high, n)
+		return row.Scan(&b.last, &b.first, &b.earliest, &b.latest, (*flag)(&b.emptied), (*[]byte)(&b.filter))
+	}, `SELECT last_seq, first_seq, earliest, latest, `+emptied+`, `+filter+` FROM `+t.table+`_blocks
+		WHERE last_seq <= ? ORDER BY last_seq DESC LIMIT ?`, high, n)
 	return blocks, err
 }
 

@@ -66,13 +66,7 @@ func (s *Store) Hold(ctx context.Context, b *Build, now time.Time) (Hold, error)
 // calls of one statement do not see each other. Each call begins with a whole lease.
 func (s *Store) callAll(ctx context.Context, tx *tx, all []*write) error {
 	for len(all) > 0 {
-		round, later := disjoint(all, func(w *write) []any {
-			keys := []any{refKey(w.build)}
-			if w.build.Commit != "" {
-				keys = append(keys, commitKey(w.build))
-			}
-			return keys
-		})
+		round, later := disjoint(all, func(w *write) []int64 { return w.locks })
 		begun, err := pairs[int64](ctx, tx, callRows(round), `UPDATE builds
 			SET state = 'calling', reason = '', caller = ?, due_at = `+tx.now+` + ?, worker = ?,
 			service = c.service, called_at = c.now, called_there = c.there, known_no = coalesce((`+highest+`), 0),
@@ -150,11 +144,11 @@ const (
 
 // disjoint takes the writes that share no key with an earlier one, and leaves the others
 // for later.
-func disjoint(all []*write, keys func(w *write) []any) (round, later []*write) {
-	taken := map[any]bool{}
+func disjoint[K comparable](all []*write, keys func(w *write) []K) (round, later []*write) {
+	taken := map[K]bool{}
 	for _, w := range all {
 		its := keys(w)
-		if slices.ContainsFunc(its, func(k any) bool { return taken[k] }) {
+		if slices.ContainsFunc(its, func(k K) bool { return taken[k] }) {
 			later = append(later, w)
 			continue
 		}
@@ -170,12 +164,9 @@ func disjoint(all []*write, keys func(w *write) []any) (round, later []*write) {
 // other, and with them the order of each ordering key. Builds that hold each other have
 // one of them in common. The id of a job is unique among all services.
 func callLock(b *Build) []int64 {
-	locks := []int64{refKey(b)}
+	locks := []int64{lockKey("call", b.JobID, b.Ref)}
 	if b.Commit != "" {
-		locks = append(locks, commitKey(b))
+		locks = append(locks, lockKey("commit", b.JobID, b.Commit))
 	}
 	return locks
 }
-
-func refKey(b *Build) int64    { return lockKey("call", b.JobID, b.Ref) }
-func commitKey(b *Build) int64 { return lockKey("commit", b.JobID, b.Commit) }

@@ -76,19 +76,12 @@ func (s *Store) ignoredLoop() {
 // writeIgnored writes what waits, a batch in each transaction.
 func (s *Store) writeIgnored() {
 	for {
-		var batch []encodedDelivery
-		for len(batch) < ignoredBatch {
-			select {
-			case r := <-s.ignored.rows:
-				s.ignored.bytes.Add(-int64(len(r.zipped)))
-				batch = append(batch, r)
-				continue
-			default:
-			}
-			break
-		}
+		batch := takeWaiting(nil, s.ignored.rows, ignoredBatch)
 		if len(batch) == 0 {
 			return
+		}
+		for _, r := range batch {
+			s.ignored.bytes.Add(-int64(len(r.zipped)))
 		}
 		if err := s.insertIgnored(batch); err == nil {
 			continue

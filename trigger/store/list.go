@@ -163,7 +163,7 @@ func (f *DeliveryFilter) wheres() []*where {
 	case "":
 		switch {
 		case f.Reason != "": // accepted deliveries have none
-		case len(accepted.conditions) == 1:
+		case len(accepted.args) == 0:
 			return []*where{{}} // all rows
 		default:
 			return []*where{accepted, ignored}
@@ -185,7 +185,7 @@ func (s *Store) find(ctx context.Context, t blockTable, columns string, w *where
 			n--
 			return w.each(row)
 		}, `SELECT `+columns+` FROM `+t.table+` WHERE seq IN (
-				SELECT seq FROM `+t.table+` WHERE `+order+` BETWEEN ? AND ?`+w.String()+` ORDER BY `+order+` DESC LIMIT ?)
+				SELECT seq FROM `+t.table+` WHERE `+order+` BETWEEN ? AND ?`+w.conditions+` ORDER BY `+order+` DESC LIMIT ?)
 			ORDER BY seq DESC`, slices.Concat([]any{sp.first, sp.last}, w.args, []any{n})...)
 		return n > 0, err
 	}
@@ -221,7 +221,7 @@ func page(limit int) int {
 
 // where are conditions that must all hold, and what is done with each row.
 type where struct {
-	conditions   []string
+	conditions   string // with an AND before each
 	args         []any
 	keys         [][]uint64 // a block must have one key of each list
 	since, until int64      // when the rows were received: since or later, before until; 0 for any time
@@ -232,7 +232,7 @@ type where struct {
 }
 
 func (w *where) add(condition string, args ...any) {
-	w.conditions = append(w.conditions, condition)
+	w.conditions += " AND " + condition
 	w.args = append(w.args, args...)
 }
 
@@ -278,22 +278,13 @@ func (w *where) between(since, until time.Time) {
 	}
 }
 
-// String is the text of the conditions, with an AND before each.
-func (w *where) String() string {
-	var all strings.Builder
-	for _, c := range w.conditions {
-		all.WriteString(" AND " + c)
-	}
-	return all.String()
-}
-
 // fits reports whether a part of a block may have rows that fit.
 func (w *where) fits(b *block, part int64) bool {
 	if w.since != 0 && b.latest < w.since || w.until != 0 && b.earliest >= w.until {
 		return false
 	}
 	for _, keys := range w.keys {
-		if !slices.ContainsFunc(keys, func(key uint64) bool { return b.has(part, key) }) {
+		if !slices.ContainsFunc(keys, func(key uint64) bool { return b.filter.has(partKey(key, part)) }) {
 			return false
 		}
 	}

@@ -91,7 +91,7 @@ func (s *Store) ToReplay(ctx context.Context, f BuildFilter) (builds []Replayabl
 	}, `SELECT b.seq, b.id, coalesce((SELECT r.id FROM builds r
 			WHERE r.replay_of = m.first AND r.replay_of <> '' ORDER BY r.seq DESC LIMIT 1), ''), count(*) OVER ()
 		FROM (SELECT max(seq) AS last, CASE WHEN replay_of = '' THEN id ELSE replay_of END AS first FROM builds
-			WHERE seq <= ? AND NOT unresolved`+w.String()+` GROUP BY 2) m JOIN builds b ON b.seq = m.last
+			WHERE seq <= ? AND NOT unresolved`+w.conditions+` GROUP BY 2) m JOIN builds b ON b.seq = m.last
 		WHERE m.last > ? AND NOT EXISTS (SELECT 1 FROM builds r WHERE r.replay_of = m.first AND r.replay_of <> '' AND r.seq > m.last
 			AND (r.unresolved OR r.state = 'started'))
 		ORDER BY b.seq LIMIT ?`, slices.Concat([]any{high}, w.args, []any{low, limit})...)

@@ -90,8 +90,11 @@ func (s *Store) pruneStep(ctx context.Context, o pruneStep, before int64) (chang
 // pruneSpan prunes the rows of a span, the last first, and then the blocks without rows, or
 // marks those without bodies.
 func (s *Store) pruneSpan(ctx context.Context, o pruneStep, sp span, before int64) (changed int64, err error) {
-	const endBlocks = `DELETE FROM %[1]s_blocks WHERE last_seq < (SELECT min(seq) FROM %[1]s) OR last_seq > (SELECT coalesce(max(seq), 0)
-		FROM %[1]s)`
+	var endBlocks string
+	if !o.empties() { // new rows may get the seqs of those that are deleted
+		endBlocks = fmt.Sprintf(`DELETE FROM %[1]s_blocks WHERE last_seq < (SELECT min(seq) FROM %[1]s) OR last_seq > (SELECT coalesce(max(seq), 0)
+			FROM %[1]s)`, o.table)
+	}
 	for last := sp.last; ; {
 		seqs, err := s.rowsToPrune(ctx, o, span{sp.first, last}, before)
 		if err != nil {
@@ -100,13 +103,7 @@ func (s *Store) pruneSpan(ctx context.Context, o pruneStep, sp span, before int6
 		if len(seqs) == 0 {
 			break
 		}
-		n, err := s.changeRows(ctx, o.change, "seq", seqs, o.condition, func(ctx context.Context, tx *tx) error {
-			if o.empties() {
-				return nil
-			}
-			_, err := tx.exec(ctx, fmt.Sprintf(endBlocks, o.table)) // new rows may get their seqs
-			return err
-		})
+		n, err := s.changeRows(ctx, o.change, "seq", seqs, o.condition, endBlocks)
 		if changed += n; err != nil {
 			return changed, err
 		}
@@ -121,7 +118,7 @@ func (s *Store) pruneSpan(ctx context.Context, o pruneStep, sp span, before int6
 	if err != nil || len(seqs) == 0 {
 		return changed, err
 	}
-	_, err = s.changeRows(ctx, `UPDATE deliveries_blocks SET emptied = NOT emptied`, "last_seq", seqs, `NOT emptied`, nil)
+	_, err = s.changeRows(ctx, `UPDATE deliveries_blocks SET emptied = NOT emptied`, "last_seq", seqs, `NOT emptied`, "")
 	return changed, err
 }
 
@@ -140,21 +137,19 @@ func (s *Store) rowsToPrune(ctx context.Context, o pruneStep, sp span, before in
 	return seqs, err
 }
 
-// changeRows changes the rows that still meet a condition, and runs also in the same
-// transaction.
-func (s *Store) changeRows(ctx context.Context, change, key string, keys []int64, condition string,
-	also func(ctx context.Context, tx *tx) error,
-) (int64, error) {
+// changeRows changes the rows that still meet a condition, and then runs another statement,
+// unless it is "", in the same transaction.
+func (s *Store) changeRows(ctx context.Context, change, key string, keys []int64, condition, then string) (int64, error) {
 	s.pruning.Lock()
 	defer s.pruning.Unlock()
 	var changed int64
 	// Not cut short by ctx: no block may be written before this is.
 	err := s.write(context.WithoutCancel(ctx), nil, func(ctx context.Context, tx *tx) (err error) {
 		these, list := tx.db.oneOf(key, keys)
-		if changed, err = tx.exec(ctx, change+` WHERE `+these+` AND `+condition, list); err != nil || also == nil {
-			return err
+		if changed, err = tx.exec(ctx, change+` WHERE `+these+` AND `+condition, list); err == nil && then != "" {
+			_, err = tx.exec(ctx, then)
 		}
-		return also(ctx, tx)
+		return err
 	})
 	if err != nil {
 		return 0, err

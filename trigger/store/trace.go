@@ -21,9 +21,6 @@ func Trace(ctx context.Context) string {
 
 // SpanContext gives the span that committed the build. It is not valid if there was none.
 func (b *Build) SpanContext() trace.SpanContext {
-	if b.Trace == "" {
-		return trace.SpanContext{}
-	}
 	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{traceparent: b.Trace})
 	return trace.SpanContextFromContext(ctx)
 }

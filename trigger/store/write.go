@@ -88,36 +88,31 @@ func (s *Store) enqueue(ctx context.Context, w *write) error {
 	}
 }
 
-func (s *Store) writeLoop() {
-	defer close(s.stopped)
-	for {
-		select {
-		case w := <-s.writes:
-			s.commit(s.batch(w))
-		case <-s.life.Done():
-			for { // what was handed over before Close is still written
-				select {
-				case w := <-s.writes:
-					s.commit(s.batch(w))
-				default:
-					return
-				}
-			}
-		}
-	}
-}
-
 // maxBatch bounds how many writes share a transaction, and so how long the first of them
 // waits for the others.
 const maxBatch = 256
 
-// batch is the first write and all that wait behind it.
-func (s *Store) batch(first *write) []*write {
-	batch := []*write{first}
-	for len(batch) < maxBatch {
+func (s *Store) writeLoop() {
+	defer close(s.stopped)
+	for s.life.Err() == nil {
 		select {
 		case w := <-s.writes:
-			batch = append(batch, w)
+			s.commit(takeWaiting([]*write{w}, s.writes, maxBatch))
+		case <-s.life.Done():
+		}
+	}
+	// What was handed over before Close is still written.
+	for batch := takeWaiting(nil, s.writes, maxBatch); len(batch) > 0; batch = takeWaiting(nil, s.writes, maxBatch) {
+		s.commit(batch)
+	}
+}
+
+// takeWaiting appends what waits in a channel to a batch, up to a number.
+func takeWaiting[T any](batch []T, from <-chan T, most int) []T {
+	for len(batch) < most {
+		select {
+		case next := <-from:
+			batch = append(batch, next)
 		default:
 			return batch
 		}
