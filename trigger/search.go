@@ -236,7 +236,7 @@ func (s *search) compareMarker(ctx context.Context, r codearts.Record) (owner, s
 
 // compareStart wants a build that was not started before the call. A late start says
 // nothing: the build may have been queued.
-func (s *search) compareStart(ctx context.Context, r codearts.Record) (owner, string, error) {
+func (s *search) compareStart(_ context.Context, r codearts.Record) (owner, string, error) {
 	limit := s.at.Add(-s.target.Reconcile.Window)
 	switch {
 	case r.Start.IsZero():

@@ -122,7 +122,8 @@ func reveal(name string, secret SecretFunc) (string, error) {
 
 // lookUp gives what is cached, or looks it up: once for all calls that wait at the same time,
 // each until its ctx ends.
-func lookUp[T any](ctx context.Context, lookups *singleflight.Group, what string, cached func() (T, bool), look func() (T, error)) (T, error) {
+func lookUp[T any](ctx context.Context, lookups *singleflight.Group, what string, cached func() (T, bool), look func() (T, error),
+) (T, error) {
 	if found, ok := cached(); ok {
 		return found, nil
 	}

@@ -252,7 +252,7 @@ func readBuild[T map[string]any | []any](ctx context.Context, c *Client, op, kin
 		return nil, harmless(err)
 	}
 	result, ok := a.object["result"].(T)
-	if _, list := any(result).([]any); !ok && !(list && a.object["result"] == nil) {
+	if _, list := any(result).([]any); !ok && (!list || a.object["result"] != nil) {
 		return nil, unreadable(op)
 	}
 	return result, nil

@@ -41,8 +41,8 @@ func (s *Store) Answered(ctx context.Context, target, service, jobID string) (*B
 // Claimed returns which of the build numbers of a service's job belong to builds already.
 func (s *Store) Claimed(ctx context.Context, service, jobID string, numbers []string) ([]string, error) {
 	condition, list := s.db.oneOf("build_no", numbers)
-	claimed, err := column[string](ctx, s.db.reader(), `SELECT build_no FROM builds WHERE service = ? AND job_id = ? AND claimed AND `+condition,
-		service, jobID, list)
+	claimed, err := column[string](ctx, s.db.reader(), `SELECT build_no FROM builds
+		WHERE service = ? AND job_id = ? AND claimed AND `+condition, service, jobID, list)
 	if err != nil {
 		return nil, fmt.Errorf("claimed numbers of job %s: %w", jobID, err)
 	}

@@ -92,8 +92,8 @@ func (s *Store) pruneStep(ctx context.Context, o pruneStep, before int64) (chang
 func (s *Store) pruneSpan(ctx context.Context, o pruneStep, sp span, before int64) (changed int64, err error) {
 	var endBlocks string
 	if !o.empties() { // new rows may get the seqs of those that are deleted
-		endBlocks = fmt.Sprintf(`DELETE FROM %[1]s_blocks WHERE last_seq < (SELECT min(seq) FROM %[1]s) OR last_seq > (SELECT coalesce(max(seq), 0)
-			FROM %[1]s)`, o.table)
+		endBlocks = fmt.Sprintf(`DELETE FROM %[1]s_blocks WHERE last_seq < (SELECT min(seq) FROM %[1]s)
+			OR last_seq > (SELECT coalesce(max(seq), 0) FROM %[1]s)`, o.table)
 	}
 	for last := sp.last; ; {
 		seqs, err := s.rowsToPrune(ctx, o, span{sp.first, last}, before)

@@ -79,13 +79,13 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, fmt.Errorf("database %s: %w", name, err)
 	}
 	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
-	s.loops.Go(s.writeLoop)
-	s.loops.Go(s.blockLoop)
-	s.ignored.loop.Go(s.ignoredLoop)
 	if s.shared, _ = s.db.(sharedDatabase); s.shared != nil {
 		s.singles = make(chan struct{}, minConns/2) // the other connections are for reading
 		s.loops.Go(func() { s.shared.listen(s.life, s.notified) })
 	}
+	s.loops.Go(s.writeLoop)
+	s.loops.Go(s.blockLoop)
+	s.ignored.loop.Go(s.ignoredLoop)
 	return s, nil
 }
 
