@@ -164,20 +164,18 @@ func meanings(t time.Time, loc *time.Location) (first, second time.Time) {
 	begin, end := t.ZoneBounds()
 	if !end.IsZero() {
 		_, next := end.Zone()
-		if again := t.Add(seconds(offset - next)); offset > next && !again.Before(end) {
+		if again := t.Add(time.Duration(offset-next) * time.Second); offset > next && !again.Before(end) {
 			return t, again
 		}
 	}
 	if !begin.IsZero() {
 		_, last := begin.Add(-1).Zone()
-		if before := t.Add(-seconds(last - offset)); last > offset && before.Before(begin) {
+		if before := t.Add(-time.Duration(last-offset) * time.Second); last > offset && before.Before(begin) {
 			return before, t
 		}
 	}
 	return t, t
 }
-
-func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
 
 // notAfter gives t, or an earlier time if the wall clock of t also means a later one: no
 // meaning of the result is after t.

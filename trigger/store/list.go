@@ -103,12 +103,7 @@ func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) (deliveries []
 		return nil, "", err
 	}
 	limit := page(f.Limit)
-	type listed struct {
-		*Delivery
-
-		seq int64
-	}
-	var all []listed
+	seqs := map[*Delivery]int64{}
 	for _, w := range f.wheres() {
 		w.each = func(row scanner) error {
 			var (
@@ -122,7 +117,7 @@ func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) (deliveries []
 			var bad unreadable
 			d.ReceivedAt = bad.time("received_at", received)
 			d.Unreadable = bad.String()
-			all = append(all, listed{&d, seq})
+			deliveries, seqs[&d] = append(deliveries, &d), seq
 			return nil
 		}
 		const columns = "seq, id, source, provider, host_id, event, repository, ref, commit_id, received_at, outcome, reason, replay_of"
@@ -130,13 +125,10 @@ func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) (deliveries []
 			return nil, "", fmt.Errorf("list deliveries: %w", err)
 		}
 	}
-	slices.SortFunc(all, func(a, b listed) int { return cmp.Compare(b.seq, a.seq) })
-	if len(all) > limit {
-		all = all[:limit]
-		next = strconv.FormatInt(all[limit-1].seq, 10)
-	}
-	for _, d := range all {
-		deliveries = append(deliveries, d.Delivery)
+	slices.SortFunc(deliveries, func(a, b *Delivery) int { return cmp.Compare(seqs[b], seqs[a]) })
+	if len(deliveries) > limit {
+		deliveries = deliveries[:limit]
+		next = strconv.FormatInt(seqs[deliveries[limit-1]], 10)
 	}
 	return deliveries, next, nil
 }

@@ -25,12 +25,13 @@ func checkVersion(found int64) error {
 	return nil
 }
 
-// errOtherTables is for a database whose version is right, and whose tables are not.
-var errOtherTables = errors.New("it has tables that this program did not make: give this one a new database, of its own")
-
 // schemaAfter gives the statements that bring tables of a version up to date, "" if they
-// are up to date. words replaces the words in braces; suffixes are the files of a number.
-func schemaAfter(version int64, words *strings.Replacer, suffixes ...string) (string, error) {
+// are up to date. foreign says that the database has tables of another program. words
+// replaces the words in braces; suffixes are the files of a number.
+func schemaAfter(version int64, foreign bool, words *strings.Replacer, suffixes ...string) (string, error) {
+	if foreign {
+		return "", errors.New("it has tables that this program did not make: give this one a new database, of its own")
+	}
 	var all strings.Builder
 	for n := version + 1; n <= schemaVersion; n++ {
 		for _, suffix := range suffixes {

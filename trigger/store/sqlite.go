@@ -109,17 +109,14 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ database,
 	if err := checkVersion(version); err != nil {
 		return nil, err
 	}
-	var others bool
+	var foreign bool
 	if err := d.writer.QueryRowContext(ctx, `SELECT CASE ? WHEN 0 THEN EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table')
-		ELSE NOT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'builds' AND sql LIKE '%due_at%') END`, version).Scan(&others); err != nil {
+		ELSE NOT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'builds' AND sql LIKE '%due_at%') END`, version).Scan(&foreign); err != nil {
 		return nil, fmt.Errorf("its tables: %w", err)
-	}
-	if others {
-		return nil, errOtherTables
 	}
 	words := strings.NewReplacer("bigint", "integer", "{seq}", "integer PRIMARY KEY",
 		"{bytes}", "blob", "{bool}", "integer", "{false}", "0", "{strict}", "STRICT")
-	text, err := schemaAfter(version, words, "")
+	text, err := schemaAfter(version, foreign, words, "")
 	if err != nil {
 		return nil, err
 	}
