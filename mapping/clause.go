@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -16,7 +17,8 @@ type clause interface {
 	why(ev subject) string
 
 	// meets says whether it is plain to see that some event passes both this clause
-	// and other, which has the same type. It finds rules that build the same job twice.
+	// and other. It is true for clauses of different fields. It finds rules that build
+	// the same job twice.
 	meets(other clause) bool
 }
 
@@ -29,44 +31,86 @@ type subject struct {
 
 func newSubject(ev *Event) subject { return subject{ev, strings.ToLower(ev.Repository)} }
 
-// clauses makes the clauses of a rule, in the order in which an event has to pass them.
-// People read why the first one failed.
+// clauses are those of a rule, in the order in which an event has to pass them. People
+// read why the first one failed. The list of a kind of event has all that is asked of it;
+// it is nil if the rule is not for that kind.
+type clauses struct{ every, push, tag []clause }
+
+// clauses makes the clauses of a rule.
 //
-// A new clause has three parts: its field in ruleDocument (document.go), a file with its
-// type and its constructor, and a line in this list. Nothing else knows which clauses
-// there are. For example, `pusher`, a list of globs that is compared with event.pusher,
-// is a type such as [tagsClause] in pusher.go and the line s.pusherClause(doc.Pusher).
-// What is asked of pushes or of tags alone is listed in when.go.
-func (s scope) clauses(doc *ruleDocument) []clause {
-	return present(
-		s.sourceClause(doc.Source),
-		s.repositoryClause(doc.Repository),
-		s.whenClause(doc.When),
-	)
+// A new clause has three parts: its field in ruleDocument (document.go), its constructor,
+// and its place in these lists. Nothing else knows which clauses there are. For example,
+// `pusher`, a list of globs that is compared with event.pusher, is a constructor such as
+// [scope.branchesClause], and is in all three lists.
+func (s scope) clauses(doc *ruleDocument) clauses {
+	source, repository := s.sourceClause(doc.Source), s.repositoryClause(doc.Repository)
+	c := clauses{every: present(source, repository)}
+	when := doc.When
+	if when == nil {
+		return c
+	}
+	if when.Push == nil && when.Tag == nil && !when.MayHave("push", "tag") {
+		s.fault(when.At, "when", "name push, tag or both")
+	}
+	if push := when.Push; push != nil {
+		c.push = present(source, repository, s.branchesClause(push.Branches), s.pathsClause(push))
+	}
+	if tag := when.Tag; tag != nil {
+		c.tag = present(source, repository, s.tagsClause(tag.Tags), s.semverClause(tag.Semver))
+	}
+	return c
 }
 
 // present leaves out the clauses that a rule does not have: they are nil.
-func present(clauses ...clause) []clause {
-	return slices.DeleteFunc(clauses, func(c clause) bool { return c == nil })
+func present(list ...clause) []clause {
+	return slices.DeleteFunc(list, func(c clause) bool { return c == nil })
+}
+
+// of gives what is asked of the events of a kind.
+func (c *clauses) of(kind Kind) []clause {
+	switch kind {
+	case Push:
+		return c.push
+	case Tag:
+		return c.tag
+	default:
+		return nil
+	}
+}
+
+// hold says whether an event passes all clauses.
+func (c *clauses) hold(ev subject) bool {
+	list := c.of(ev.Kind)
+	return list != nil && firstFailed(list, ev) == nil
+}
+
+// why says why an event does not pass, "" if it does.
+func (c *clauses) why(ev subject) string {
+	list := c.of(ev.Kind)
+	if list == nil {
+		list = c.every
+	}
+	if failed := firstFailed(list, ev); failed != nil {
+		return failed.why(ev)
+	}
+	kinds := "push and tag"
+	switch {
+	case c.of(ev.Kind) != nil:
+		return ""
+	case c.tag == nil:
+		kinds = "push"
+	case c.push == nil:
+		kinds = "tag"
+	}
+	return fmt.Sprintf("when: the event is a %s, and the rule has %s only", ev.Kind, kinds)
 }
 
 // firstFailed gives the first clause that does not hold, nil if all hold.
-func firstFailed(clauses []clause, ev subject) clause {
-	for _, c := range clauses {
+func firstFailed(list []clause, ev subject) clause {
+	for _, c := range list {
 		if !c.holds(ev) {
 			return c
 		}
 	}
 	return nil
-}
-
-// find gives the clause of one type, or nil if there is none.
-func find[C clause](clauses []clause) C {
-	for _, c := range clauses {
-		if found, ok := c.(C); ok {
-			return found
-		}
-	}
-	var none C
-	return none
 }

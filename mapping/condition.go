@@ -37,8 +37,11 @@ func (s scope) condition(t yamldoc.Text) *condition {
 }
 
 // holds says whether the condition is true of an event. An error means that nobody can
-// tell.
+// tell: the rule matches, and its builds are dead.
 func (c *condition) holds(m *meter, ev *Event) (bool, error) {
+	if c == nil {
+		return true, nil
+	}
 	v, err := m.eval(c.expression, ev)
 	if err != nil {
 		return false, err

@@ -196,14 +196,6 @@ func (gs globs) excludesAll() bool {
 	return len(gs) > 0 && gs[len(gs)-1].exclude && gs[len(gs)-1].pattern == "**"
 }
 
-// why says why the list does not take name. shown is the name as the host wrote it.
-func (gs globs) why(field, name, shown string) string {
-	if _, i := gs.decide(name); i >= 0 {
-		return fmt.Sprintf("%s: %q is excluded by %q", field, clip(shown), &gs[i])
-	}
-	return fmt.Sprintf("%s: %q matches none of %s", field, clip(shown), gs)
-}
-
 // globs checks an ordered list of patterns. parse makes a glob of a pattern; hint says
 // why a pattern never matches what it is compared with, "" if it may.
 func (s scope) globs(list yamldoc.Texts, field string, parse func(string) (glob, error), hint func(string) string) globs {

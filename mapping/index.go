@@ -1,6 +1,9 @@
 package mapping
 
-import "slices"
+import (
+	"iter"
+	"slices"
+)
 
 // index finds the rules that can name a repository, by a literal name or by the literal
 // beginning of a glob. A rule is listed under each pattern of its repository clause that
@@ -47,37 +50,17 @@ func (x *index) add(to map[string][]int32, key string, id int32) {
 	to[key] = append(list, id)
 }
 
-// candidates calls yield with every list of rules that can name the repository, which is
-// in lower case. The lists are ascending; a rule may be in several.
-func (x *index) candidates(repository string, yield func([]int32)) {
-	if list := x.literal[repository]; list != nil {
-		yield(list)
-	}
-	for _, n := range x.lengths {
-		if n > len(repository) {
-			break
+// candidates gives every list of rules that can name the repository, which is in lower
+// case. The lists are ascending; a rule may be in several.
+func (x *index) candidates(repository string) iter.Seq[[]int32] {
+	return func(yield func([]int32) bool) {
+		if !yield(x.literal[repository]) {
+			return
 		}
-		if list := x.prefix[repository[:n]]; list != nil {
-			yield(list)
-		}
-	}
-}
-
-// hit is a rule that matches. err is why its condition could not be evaluated, if so.
-type hit struct {
-	rule int32
-	err  error
-}
-
-// matching adds to into the candidates for which take is true, ascending, each once.
-func (x *index) matching(repository string, into []hit, take func(int32) (bool, error)) []hit {
-	x.candidates(repository, func(list []int32) {
-		for _, id := range list {
-			if ok, err := take(id); ok {
-				into = append(into, hit{id, err})
+		for _, n := range x.lengths {
+			if n > len(repository) || !yield(x.prefix[repository[:n]]) {
+				return
 			}
 		}
-	})
-	slices.SortFunc(into, func(a, b hit) int { return int(a.rule) - int(b.rule) })
-	return slices.CompactFunc(into, func(a, b hit) bool { return a.rule == b.rule })
+	}
 }

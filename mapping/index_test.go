@@ -3,7 +3,6 @@ package mapping
 import (
 	"fmt"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -35,11 +34,11 @@ func TestIndexFindsAll(t *testing.T) {
 				}
 				repository = append(repository, g)
 			}
-			r := &rule{name: strconv.Itoa(i), clauses: []clause{&whenClause{push: []clause{}}}, jobs: []job{{id: jobA}}}
+			every := []clause{}
 			if repository != nil {
-				r.clauses = slices.Insert(r.clauses, 0, clause(&repositoryClause{repository}))
+				every = append(every, &namesClause{repository, "repository", func(ev subject) (string, string) { return ev.repository, ev.Repository }})
 			}
-			rules = append(rules, r)
+			rules = append(rules, &rule{name: strconv.Itoa(i), clauses: clauses{every: every, push: every}, jobs: []job{{id: jobA}}})
 		}
 		rs := newRuleset(nil, nil, rules)
 		ev := &Event{Kind: Push, Commit: "c"}

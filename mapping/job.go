@@ -22,7 +22,7 @@ type parameter struct {
 }
 
 // job compiles job i of a rule.
-func (s scope) job(doc *jobDocument, i int, when *whenClause) job {
+func (s scope) job(doc *jobDocument, i int, when *clauses) job {
 	j := job{
 		id: doc.JobID.Value, target: doc.Target.Value, buildType: doc.BuildType.Value == "auto", marker: doc.Marker.Value,
 	}
@@ -40,7 +40,7 @@ func (s scope) job(doc *jobDocument, i int, when *whenClause) job {
 }
 
 // warnValue warns of a value that is always empty, or that can have several lines.
-func (s scope) warnValue(value template, at yamldoc.Position, field string, when *whenClause) {
+func (s scope) warnValue(value template, at yamldoc.Position, field string, when *clauses) {
 	reads := func(name string) bool {
 		return value.has(func(e *expression) bool { return e.reads(name) })
 	}

@@ -20,7 +20,7 @@ type language struct {
 	compiled map[string]*compiled
 
 	templates   map[string]template
-	constraints map[string]*constraint
+	constraints map[string]*semverClause
 }
 
 type compiled struct {
@@ -52,7 +52,7 @@ func newLanguage() (*language, error) {
 	if env, err = guard(env); err != nil {
 		return nil, err
 	}
-	l := &language{env: env, compiled: map[string]*compiled{}, templates: map[string]template{}, constraints: map[string]*constraint{}}
+	l := &language{env: env, compiled: map[string]*compiled{}, templates: map[string]template{}, constraints: map[string]*semverClause{}}
 	for name := range env.Functions() {
 		if utf8.ValidString(name) && !strings.ContainsAny(name, "_@!-") {
 			l.names = append(l.names, name)

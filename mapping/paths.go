@@ -93,6 +93,6 @@ func names(files []string) string {
 }
 
 func (c *pathsClause) meets(other clause) bool {
-	o, _ := other.(*pathsClause)
-	return !c.paths.empty() && slices.Equal(c.paths, o.paths) && slices.Equal(c.ignore, o.ignore)
+	o, same := other.(*pathsClause)
+	return !same || !c.paths.empty() && slices.Equal(c.paths, o.paths) && slices.Equal(c.ignore, o.ignore)
 }

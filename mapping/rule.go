@@ -8,8 +8,9 @@ import (
 
 // rule is a checked rule.
 type rule struct {
+	clauses
+
 	name      string
-	clauses   []clause
 	condition *condition // nil means true
 	jobs      []job
 	newest    bool
@@ -22,45 +23,26 @@ func (s scope) compile(doc *ruleDocument) *rule {
 		name: doc.Name.Value, clauses: s.clauses(doc), condition: s.condition(doc.If),
 		newest: doc.Concurrency.Value == "newest",
 	}
-	when := r.when()
 	for i := range doc.Jobs {
-		r.jobs = append(r.jobs, s.job(&doc.Jobs[i], i, when))
+		r.jobs = append(r.jobs, s.job(&doc.Jobs[i], i, &r.clauses))
 	}
-	if r.newest && when.push == nil && when.tag != nil {
+	if r.newest && r.push == nil && r.tag != nil {
 		s.warn(doc.Concurrency.At, "concurrency", "without effect: a build of a tag is never replaced, and this rule is for tags only")
 	}
 	return r
 }
 
-func (r *rule) when() *whenClause { return find[*whenClause](r.clauses) }
-
 // repository gives the patterns of the repository; nil means all.
-func (r *rule) repository() globs {
-	if c := find[*repositoryClause](r.clauses); c != nil {
-		return c.globs
-	}
-	return nil
-}
-
-// matches says whether the rule builds an event. An error is the condition's: the rule
-// matches, and its builds are dead.
-func (r *rule) matches(m *meter, ev subject) (bool, error) {
-	if firstFailed(r.clauses, ev) != nil {
-		return false, nil
-	}
-	if r.condition == nil {
-		return true, nil
-	}
-	ok, err := r.condition.holds(m, ev.Event)
-	return ok || err != nil, err
-}
+func (r *rule) repository() globs { return patterns(r.every, "repository") }
 
 // verdict says whether the rule matches an event, and if not, why.
 func (r *rule) verdict(ev subject) Verdict {
 	v := Verdict{Rule: r.name}
-	if failed := firstFailed(r.clauses, ev); failed != nil {
-		v.Reason = printable.Text(failed.why(ev))
-	} else if v.Matched, _ = r.matches(new(meter), ev); !v.Matched {
+	if why := r.why(ev); why != "" {
+		v.Reason = printable.Text(why)
+	} else if ok, err := r.condition.holds(new(meter), ev.Event); ok || err != nil {
+		v.Matched = true
+	} else {
 		v.Reason = printable.Text(r.condition.why())
 	}
 	return v

@@ -1,6 +1,10 @@
 package mapping
 
-import "iter"
+import (
+	"cmp"
+	"iter"
+	"slices"
+)
 
 // Job is one job that a rule runs on a target.
 type Job struct {
@@ -86,10 +90,24 @@ func (rs *Ruleset) Decide(ev *Event) []Build {
 func (d *Decider) Decide(ev *Event) []Build {
 	s := newSubject(ev)
 	rs := d.rules
+	type hit struct {
+		rule int32
+		err  error // why its condition could not be evaluated, if so
+	}
 	var few [8]hit
-	hits := rs.index.matching(s.repository, few[:0], func(id int32) (bool, error) {
-		return rs.rules[id].matches(&d.meter, s)
-	})
+	hits := few[:0]
+	for list := range rs.index.candidates(s.repository) {
+		for _, id := range list {
+			if !rs.rules[id].hold(s) {
+				continue
+			}
+			if ok, err := rs.rules[id].condition.holds(&d.meter, ev); ok || err != nil {
+				hits = append(hits, hit{id, err})
+			}
+		}
+	}
+	slices.SortFunc(hits, func(a, b hit) int { return cmp.Compare(a.rule, b.rule) })
+	hits = slices.CompactFunc(hits, func(a, b hit) bool { return a.rule == b.rule })
 	var out []Build
 	for _, h := range hits {
 		out = rs.rules[h.rule].builds(&d.meter, ev, h.err, out)
@@ -113,12 +131,19 @@ func (rs *Ruleset) Explain(ev *Event) []Verdict {
 // mean that no rule names the repository.
 func (rs *Ruleset) ExplainRepository(ev *Event, limit int) (verdicts []Verdict, more int) {
 	s := newSubject(ev)
-	hits := rs.index.matching(s.repository, nil, func(id int32) (bool, error) {
-		return rs.rules[id].repository().match(s.repository), nil
-	})
-	shown := hits[:min(max(limit, 0), len(hits))]
-	for _, h := range shown {
-		verdicts = append(verdicts, rs.rules[h.rule].verdict(s))
+	var ids []int32
+	for list := range rs.index.candidates(s.repository) {
+		for _, id := range list {
+			if rs.rules[id].repository().match(s.repository) {
+				ids = append(ids, id)
+			}
+		}
 	}
-	return verdicts, len(hits) - len(shown)
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	shown := ids[:min(max(limit, 0), len(ids))]
+	for _, id := range shown {
+		verdicts = append(verdicts, rs.rules[id].verdict(s))
+	}
+	return verdicts, len(ids) - len(shown)
 }

@@ -12,10 +12,8 @@ import (
 )
 
 // semverClause is `when.tag.semver`: the tag is a version that satisfies a constraint.
-type semverClause struct{ *constraint }
-
-// constraint is a checked constraint, one for all rules that have its text.
-type constraint struct {
+// All rules that have its text share it.
+type semverClause struct {
 	text  string
 	check *semver.Constraints
 }
@@ -24,36 +22,29 @@ func (s scope) semverClause(t yamldoc.Text) clause {
 	if !t.At.Known() || t.Value == "" {
 		return nil
 	}
-	c, err := s.language.constraint(t.Value)
-	if err != nil {
-		s.fault(t.At, "when.tag.semver", "%v", err)
-		return nil
+	if known := s.language.constraints[t.Value]; known != nil {
+		return known
 	}
-	return semverClause{c}
-}
-
-func (l *language) constraint(text string) (*constraint, error) {
-	if c, ok := l.constraints[text]; ok {
-		return c, nil
-	}
-	parsed, err := semver.NewConstraint(text)
+	check, err := semver.NewConstraint(t.Value)
 	switch {
 	case errors.Is(err, semver.ErrTooManyConstraintGroups):
-		return nil, err
+		s.fault(t.At, "when.tag.semver", "%v", err)
+		return nil
 	case err != nil: // whose text repeats the constraint
-		return nil, fmt.Errorf("%q is not a constraint such as >=2.0.0", clip(text))
+		s.fault(t.At, "when.tag.semver", "%q is not a constraint such as >=2.0.0", clip(t.Value))
+		return nil
 	}
-	c := &constraint{text, parsed}
-	l.constraints[text] = c
-	return c, nil
+	c := &semverClause{t.Value, check}
+	s.language.constraints[t.Value] = c
+	return c
 }
 
-func (c semverClause) holds(ev subject) bool {
+func (c *semverClause) holds(ev subject) bool {
 	v, ok := version(ev.Tag)
 	return ok && c.check.Check(v)
 }
 
-func (c semverClause) why(ev subject) string {
+func (c *semverClause) why(ev subject) string {
 	v, ok := version(ev.Tag)
 	switch {
 	case !ok:
@@ -65,7 +56,10 @@ func (c semverClause) why(ev subject) string {
 	}
 }
 
-func (c semverClause) meets(other clause) bool { return c == other }
+func (c *semverClause) meets(other clause) bool {
+	o, same := other.(*semverClause)
+	return !same || c == o
+}
 
 // version reads a tag as a strict version of three parts, without one leading v.
 func version(tag string) (*semver.Version, bool) {
@@ -89,6 +83,6 @@ func prefixed(tag string) string {
 
 // namesPrerelease says whether a version in the constraint is a prerelease. The hyphen of
 // a range, 1.0.0 - 2.0.0, has spaces around it.
-func (c *constraint) namesPrerelease() bool {
+func (c *semverClause) namesPrerelease() bool {
 	return slices.ContainsFunc(strings.Fields(c.text), func(word string) bool { return word != "-" && strings.Contains(word, "-") })
 }

@@ -1,6 +1,10 @@
 package mapping
 
-import "testing"
+import (
+	"testing"
+
+	"buildbridge/mapping/internal/yamldoc"
+)
 
 func TestConstraint(t *testing.T) {
 	tests := map[string]struct {
@@ -20,12 +24,8 @@ func TestConstraint(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			l := &language{constraints: map[string]*constraint{}}
-			c, err := l.constraint(test.constraint)
-			if err != nil {
-				t.Fatal(err)
-			}
-			semver := semverClause{c}
+			s := scope{language: &language{constraints: map[string]*semverClause{}}}
+			semver := s.semverClause(yamldoc.Text{Value: test.constraint, At: yamldoc.Position{Line: 1, Column: 1}})
 			for _, v := range test.takes {
 				if !semver.holds(newSubject(&Event{Tag: v})) {
 					t.Errorf("%s refuses %s", test.constraint, v)

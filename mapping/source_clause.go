@@ -36,6 +36,6 @@ func (c *sourceClause) why(ev subject) string {
 }
 
 func (c *sourceClause) meets(other clause) bool {
-	o, _ := other.(*sourceClause)
-	return slices.ContainsFunc(c.names, func(name string) bool { return slices.Contains(o.names, name) })
+	o, same := other.(*sourceClause)
+	return !same || slices.ContainsFunc(c.names, func(name string) bool { return slices.Contains(o.names, name) })
 }

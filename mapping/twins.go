@@ -2,7 +2,6 @@ package mapping
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 )
 
@@ -46,33 +45,46 @@ func warnTwins(rules []draft) {
 
 // meet names an event that both rules match, "" if none is plain to see.
 func meet(r, o *rule) string {
-	if !agree(r.clauses, o.clauses) || r.condition != nil && o.condition != nil && r.condition.text != o.condition.text {
+	if r.condition != nil && o.condition != nil && r.condition.text != o.condition.text {
 		return ""
 	}
-	repository, ok := common(r.repository(), o.repository())
+	repositories, ok := common(r.repository(), o.repository())
 	if !ok {
 		return ""
 	}
-	of := " of " + repository.name("any repository", "", "a repository that matches ")
-	a, b := r.when(), o.when()
-	if agree(a.push, b.push) {
-		if both, ok := common(a.branches(), b.branches()); ok {
-			return both.name("any push", "a push to ", "a push to a branch that matches ") + of
-		}
-	}
-	if agree(a.tag, b.tag) {
-		if both, ok := common(a.tags(), b.tags()); ok {
-			return both.name("any tag", "the tag ", "a tag that matches ") + of
+	for _, kind := range []struct {
+		r, o                      []clause
+		field, all, literal, list string
+	}{
+		{r.push, o.push, "when.push.branches", "any push", "a push to ", "a push to a branch that matches "},
+		{r.tag, o.tag, "when.tag.tags", "any tag", "the tag ", "a tag that matches "},
+	} {
+		names, ok := common(patterns(kind.r, kind.field), patterns(kind.o, kind.field))
+		if ok && agree(kind.r, kind.o) {
+			return names.describe(kind.all, kind.literal, kind.list) + " of " +
+				repositories.describe("any repository", "", "a repository that matches ")
 		}
 	}
 	return ""
+}
+
+// describe says which names a list takes: all, one, or those that match it.
+func (gs globs) describe(all, literal, list string) string {
+	switch {
+	case gs == nil:
+		return all
+	case len(gs) == 1 && gs[0].literal:
+		return literal + gs[0].pattern
+	default:
+		return list + gs.String()
+	}
 }
 
 // agree says whether it is plain to see that some event passes the clauses of both lists.
 func agree(a, b []clause) bool {
 	for _, c := range a {
 		for _, d := range b {
-			if reflect.TypeOf(c) == reflect.TypeOf(d) && !c.meets(d) {
+			if !c.meets(d) {
 				return false
 			}
 		}
@@ -80,42 +92,25 @@ func agree(a, b []clause) bool {
 	return a != nil && b != nil
 }
 
-// overlap is what two lists both take.
-type overlap struct {
-	literal string // one name, if that is plain to see
-	list    globs  // nil means all
-}
-
-// name describes the overlap: all names, one name, or those that a list takes.
-func (o overlap) name(all, literal, list string) string {
-	switch {
-	case o.literal != "":
-		return literal + o.literal
-	case o.list == nil:
-		return all
-	default:
-		return list + o.list.String()
-	}
-}
-
-// common finds what both lists take.
-func common(a, b globs) (overlap, bool) {
+// common gives a list of names that both lists take: one name, if that is plain to see.
+// False means that there may be none.
+func common(a, b globs) (globs, bool) {
 	if a.empty() || b.empty() {
-		return overlap{}, false
+		return nil, false
 	}
 	for _, pair := range [][2]globs{{a, b}, {b, a}} {
 		for _, g := range pair[0] {
 			// The other list is asked first: usually it does not match.
 			if g.literal && !g.exclude && !g.misses && pair[1].match(g.pattern) && pair[0].match(g.pattern) {
-				return overlap{literal: g.pattern}, true
+				return globs{g}, true
 			}
 		}
 	}
 	switch {
 	case a == nil:
-		return overlap{list: b}, true
+		return b, true
 	case b == nil || slices.Equal(a, b):
-		return overlap{list: a}, true
+		return a, true
 	}
-	return overlap{}, false
+	return nil, false
 }

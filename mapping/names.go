@@ -1,0 +1,112 @@
+package mapping
+
+import (
+	"fmt"
+	"strings"
+
+	"buildbridge/mapping/internal/yamldoc"
+)
+
+// namesClause is a list of globs that a name in the event has to match.
+type namesClause struct {
+	globs
+
+	field string
+	name  func(ev subject) (compared, written string)
+}
+
+// namesClause makes a clause of the patterns of a field, nil if there are none. parse and
+// hint are those of [scope.globs].
+func (s scope) namesClause(
+	list yamldoc.Texts, field string, parse func(string) (glob, error), hint func(string) string, name func(subject) (compared, written string),
+) clause {
+	patterns := s.globs(list, field, parse, hint)
+	if patterns == nil {
+		return nil
+	}
+	return &namesClause{patterns, field, name}
+}
+
+func (c *namesClause) holds(ev subject) bool {
+	name, _ := c.name(ev)
+	return c.match(name)
+}
+
+func (c *namesClause) why(ev subject) string {
+	name, written := c.name(ev)
+	field := strings.TrimPrefix(c.field, "when.")
+	if _, i := c.decide(name); i >= 0 {
+		return fmt.Sprintf("%s: %q is excluded by %q", field, clip(written), &c.globs[i])
+	}
+	return fmt.Sprintf("%s: %q matches none of %s", field, clip(written), c.globs)
+}
+
+func (c *namesClause) meets(other clause) bool {
+	o, same := other.(*namesClause)
+	if !same || o.field != c.field {
+		return true
+	}
+	_, ok := common(c.globs, o.globs)
+	return ok
+}
+
+// patterns gives the globs of a field; nil means all.
+func patterns(list []clause, field string) globs {
+	for _, c := range list {
+		if names, ok := c.(*namesClause); ok && names.field == field {
+			return names.globs
+		}
+	}
+	return nil
+}
+
+// branchesClause compares short names of branches.
+func (s scope) branchesClause(list yamldoc.Texts) clause {
+	return s.namesClause(list, "when.push.branches", newGlob, shortName("branch, without refs/heads/"),
+		func(ev subject) (string, string) { return ev.Branch, ev.Branch })
+}
+
+// tagsClause compares short names of tags.
+func (s scope) tagsClause(list yamldoc.Texts) clause {
+	return s.namesClause(list, "when.tag.tags", newGlob, shortName("tag, without refs/tags/"),
+		func(ev subject) (string, string) { return ev.Tag, ev.Tag })
+}
+
+// shortName hints at patterns of full refs.
+func shortName(of string) (hint func(pattern string) string) {
+	return func(pattern string) string {
+		if strings.HasPrefix(pattern, "refs/") {
+			return "write the short name of the " + of
+		}
+		return ""
+	}
+}
+
+// repositoryClause compares full names of repositories, both in lower case.
+func (s scope) repositoryClause(list yamldoc.Texts) clause {
+	return s.namesClause(list, "repository", newFoldedGlob, noRepository,
+		func(ev subject) (string, string) { return ev.repository, ev.Repository })
+}
+
+// newFoldedGlob makes a glob in lower case.
+func newFoldedGlob(pattern string) (glob, error) {
+	if _, err := newGlob(pattern); err != nil {
+		return glob{}, err
+	}
+	g, err := newGlob(strings.ToLower(pattern))
+	if err != nil {
+		return glob{}, fmt.Errorf("compared without case, %w", err)
+	}
+	return g, nil
+}
+
+// noRepository says why a pattern matches no repository, "" if it may match one.
+func noRepository(pattern string) string {
+	switch {
+	case strings.Contains(pattern, "://") || strings.HasPrefix(pattern, "git@"):
+		return "a repository is owner/name, not an address"
+	case !strings.Contains(pattern, "/") && !strings.Contains(pattern, "**"):
+		return "a repository is owner/name"
+	}
+	return ""
+}
