@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"cmp"
 	"fmt"
 	"unicode"
 	"unicode/utf8"
@@ -17,19 +18,10 @@ func unsendable(s string) string {
 		case c == utf8.RuneError: // bytes that are not UTF-8, or what a decoder wrote in place of them
 			return "the value has a character that was not UTF-8 (U+FFFD)"
 		case unicode.IsControl(c):
-			return fmt.Sprintf("the value has a control character (%s)", controlName(c))
+			return fmt.Sprintf("the value has a control character (%s)", cmp.Or(controlNames[c], fmt.Sprintf("%U", c)))
 		}
 	}
 	return ""
 }
 
-func controlName(c rune) string {
-	switch c {
-	case '\n', '\r':
-		return "a line break"
-	case '\t':
-		return "a tab"
-	default:
-		return fmt.Sprintf("%U", c)
-	}
-}
+var controlNames = map[rune]string{'\n': "a line break", '\r': "a line break", '\t': "a tab"}

@@ -34,6 +34,12 @@ func Duration(s string) (time.Duration, bool) {
 	return d, err == nil
 }
 
+var units = map[string]int64{
+	"": 1, "B": 1,
+	"kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9,
+	"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30,
+}
+
 // Size reads a number of bytes: 1048576, 1024KiB or 1MiB. kB, KB, MB and GB are of a
 // thousand.
 func Size(s string) (int64, bool) {
@@ -41,21 +47,7 @@ func Size(s string) (int64, bool) {
 	if m == nil {
 		return 0, false
 	}
-	unit := int64(1)
-	switch m[2] {
-	case "kB", "KB":
-		unit = 1e3
-	case "MB":
-		unit = 1e6
-	case "GB":
-		unit = 1e9
-	case "KiB":
-		unit = 1 << 10
-	case "MiB":
-		unit = 1 << 20
-	case "GiB":
-		unit = 1 << 30
-	}
+	unit := units[m[2]]
 	n, err := strconv.ParseInt(m[1], 10, 64)
 	return n * unit, err == nil && n <= math.MaxInt64/unit
 }

@@ -20,26 +20,19 @@ const (
 
 // Decode fills the struct of a map with the document, and gives all faults of it. What
 // is at fault is left out. It can be called once: the syntax tree is large, and not kept.
-func (f *File) Decode(s *Schema, into Document) []Fault {
+func (f *File) Decode(s *Schema, into Document) (faults []Fault) {
 	d := &decoder{file: f, schema: s, anchors: map[string]ast.Node{}}
-	d.decode(into)
-	f.root = nil
-	return d.faults
-}
-
-// decode makes a panic a fault of the file: the syntax trees of odd input can have
-// holes.
-func (d *decoder) decode(into Document) {
+	o := into.object()
 	defer func() {
-		if r := recover(); r != nil {
-			into.object().partial = true
+		if r := recover(); r != nil { // the syntax trees of odd input can have holes
+			o.partial = true
 			d.faults = append(d.faults, Fault{At: position(1, 1), Message: fmt.Sprintf("this YAML cannot be read: %v", r)})
 		}
+		f.root, faults = nil, d.faults
 	}()
-	d.value(d.file.root, reflect.ValueOf(into).Elem(), &Field{})
-	if o := into.object(); !o.At.Known() {
-		o.partial = true
-	}
+	d.value(f.root, reflect.ValueOf(into).Elem(), &Field{})
+	o.partial = o.partial || !o.At.Known()
+	return nil
 }
 
 // decoder goes on after a fault, so that it finds all of them.
@@ -291,7 +284,7 @@ func (d *decoder) object(n ast.Node, where Position, v reflect.Value) bool {
 		return false
 	}
 	sh := d.schema.of(v.Type())
-	defer d.enter(o, labelOf(sh, entries), sh.label != nil)()
+	defer d.enter(o, sh.label, entries)()
 	first := make([]Position, v.NumField()) // of each field
 	var meant []string                      // fields that are likely there, misspelt
 	for _, p := range entries {
@@ -344,32 +337,20 @@ func (d *decoder) field(p *ast.MappingValueNode, v reflect.Value, f *Field, o *O
 
 // enter makes the label of an object the beginning of the paths of faults, until the
 // function it gives is called.
-func (d *decoder) enter(o *Object, label string, labelled bool) (leave func()) {
-	if label == "" {
-		if labelled {
-			o.Path = strings.Join(d.path, "")
-		}
+func (d *decoder) enter(o *Object, label *Field, entries []*ast.MappingValueNode) (leave func()) {
+	if label == nil {
 		return func() {}
 	}
 	path, outer := d.path, d.label
-	o.Label, d.label, d.path = label, label, nil
-	return func() { d.path, d.label = path, outer }
-}
-
-// labelOf finds the label of an object before the rest of it is decoded.
-func labelOf(sh *shape, entries []*ast.MappingValueNode) string {
-	if sh.label == nil {
-		return ""
-	}
 	for _, p := range entries {
-		if keyText(p) != sh.label.Name {
-			continue
-		}
-		if s, ok := p.Value.(*ast.StringNode); ok && (sh.label.Form == nil || utf8.RuneCountInString(s.Value) <= sh.label.Form.Max) {
-			return s.Value
+		s, ok := p.Value.(*ast.StringNode)
+		if ok && s.Value != "" && keyText(p) == label.Name && (label.Form == nil || utf8.RuneCountInString(s.Value) <= label.Form.Max) {
+			o.Label, d.label, d.path = s.Value, s.Value, nil
+			return func() { d.path, d.label = path, outer }
 		}
 	}
-	return ""
+	o.Path = strings.Join(path, "")
+	return func() {}
 }
 
 // misnamed says what an unknown field may mean, and which field of the object that is,
@@ -439,11 +420,11 @@ func (d *decoder) names(n ast.Node, where Position, into anyMap, f *Field) {
 			d.fault(key.At, insideTab)
 		case twice:
 			d.fault(key.At, "given twice; the first is at %s:%v", d.file.Name, before)
-		case !isText(p.Key):
+		case kindOf(p.Key) != "text":
 			d.fault(key.At, "the name is %s: quote it", kindOf(p.Key))
 		default:
 			first[key.Value] = key.At
-			d.check(&key, f.keys)
+			d.check(&key, f.Keys)
 			e := out.Index(kept)
 			e.Field(0).Set(reflect.ValueOf(key))
 			d.value(p.Value, e.Field(1), &Field{Strict: f.Strict})
@@ -455,11 +436,6 @@ func (d *decoder) names(n ast.Node, where Position, into anyMap, f *Field) {
 	if len(d.taken) > taken {
 		into.partial()
 	}
-}
-
-func isText(k ast.MapKeyNode) bool {
-	s, ok := k.(*ast.StringNode)
-	return ok && (!isPlain(s) || plainKind(s.Value, false) == "")
 }
 
 // list decodes a list of maps.

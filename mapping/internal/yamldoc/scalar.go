@@ -18,7 +18,7 @@ import (
 func (d *decoder) text(n ast.Node, at Position, into *Text, f *Field) {
 	faults := len(d.faults)
 	defer func() { into.Bad = len(d.faults) > faults }()
-	hide := f.form != nil && f.form.Secret
+	hide := f.Form != nil && f.Form.Secret
 	misread := func(text, kind string) {
 		if hide {
 			d.fault(at, "this is %s to YAML: quote it", kind)
@@ -52,11 +52,11 @@ func (d *decoder) text(n ast.Node, at Position, into *Text, f *Field) {
 		d.fault(at, "%q is not %s", clip(into.Value), OneOf(into.Value, f.Enum))
 		return
 	}
-	d.check(into, f.form)
+	d.check(into, f.Form)
 }
 
 // check says what is wrong with the form of a text.
-func (d *decoder) check(t *Text, f *form) {
+func (d *decoder) check(t *Text, f *Form) {
 	if f == nil {
 		return
 	}

@@ -15,6 +15,8 @@ type Form struct {
 	Min, Max int    // bounds of the length in characters; 0 is none
 	Secret   bool   // the text may be a secret that was pasted there: no fault shows it
 	Not      []Not  // texts that fit and are refused
+
+	whole *regexp.Regexp // of Pattern, nil for any text
 }
 
 // Not is texts that are refused, and why.
@@ -34,27 +36,20 @@ func (f *Form) Refused() []string {
 
 // Schema knows what the tags of structs say. It is not safe for concurrent use.
 type Schema struct {
-	forms  map[string]*form
+	forms  map[string]*Form
 	shapes map[reflect.Type]*shape
 }
 
 // NewSchema makes the schema of structs that use these forms.
 func NewSchema(forms map[string]Form) *Schema {
-	s := &Schema{map[string]*form{}, map[reflect.Type]*shape{}}
+	s := &Schema{map[string]*Form{}, map[reflect.Type]*shape{}}
 	for name, f := range forms {
-		compiled := &form{Form: f}
 		if f.Pattern != "" {
-			compiled.whole = regexp.MustCompile("^(?:" + f.Pattern + ")$")
+			f.whole = regexp.MustCompile("^(?:" + f.Pattern + ")$")
 		}
-		s.forms[name] = compiled
+		s.forms[name] = &f
 	}
 	return s
-}
-
-type form struct {
-	Form
-
-	whole *regexp.Regexp // nil for any text
 }
 
 // Field is what the tags of one field say. Form and Keys are nil where the field has
@@ -71,8 +66,6 @@ type Field struct {
 	Keys     *Form
 
 	Min, Max, Above *float64
-
-	form, keys *form
 }
 
 type shape struct {
@@ -100,16 +93,10 @@ func (s *Schema) of(t reflect.Type) *shape {
 			Name: options[0], Index: i, Default: tag.Get("default"),
 			Required: slices.Contains(options, "required"), Null: slices.Contains(options, "null"), Strict: slices.Contains(options, "strict"),
 			Min: bound(tag.Get("min")), Max: bound(tag.Get("max")), Above: bound(tag.Get("above")),
-			form: s.forms[tag.Get("form")], keys: s.forms[tag.Get("keys")],
+			Form: s.forms[tag.Get("form")], Keys: s.forms[tag.Get("keys")],
 		}
 		if enum := tag.Get("enum"); enum != "" {
 			f.Enum = strings.Split(enum, "|")
-		}
-		if f.form != nil {
-			f.Form = &f.form.Form
-		}
-		if f.keys != nil {
-			f.Keys = &f.keys.Form
 		}
 		if slices.Contains(options, "label") {
 			sh.label = f
