@@ -3,6 +3,7 @@ package mapping
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -17,8 +18,22 @@ const eventTypeName = "Event"
 // eventField is a field of the event as expressions see it.
 type eventField struct {
 	name string
-	kind *types.Type
-	get  func(*Event) (any, error)
+	*types.FieldType
+}
+
+func newEventField(name string, kind *types.Type, get func(*Event) (any, error)) eventField {
+	return eventField{name, &types.FieldType{
+		Type: kind,
+		// An event has all of its fields: has(event.x) is true.
+		IsSet: func(any) bool { return true },
+		GetFrom: func(obj any) (any, error) {
+			e, ok := obj.(*Event)
+			if !ok {
+				return nil, fmt.Errorf("%s of %T", name, obj)
+			}
+			return get(e)
+		},
+	}}
 }
 
 // eventFields are the fields of the event, in the order in which messages list them.
@@ -41,9 +56,9 @@ var eventFields = []eventField{
 	stringField("author", func(e *Event) string { return e.Author }),
 	stringField("pusher", func(e *Event) string { return e.Pusher }),
 	stringField("url", func(e *Event) string { return e.URL }),
-	{"files", types.NewListType(types.StringType), func(e *Event) (any, error) {
+	newEventField("files", types.NewListType(types.StringType), func(e *Event) (any, error) {
 		return types.NewStringList(types.DefaultTypeAdapter, e.Files), nil
-	}},
+	}),
 	boolField("files_complete", func(e *Event) bool { return e.FilesComplete }),
 	stringField("default_branch", func(e *Event) string { return e.DefaultBranch }),
 }
@@ -51,17 +66,17 @@ var eventFields = []eventField{
 // stringField is a text of at most maxSeen bytes. A longer one is an error: a name that
 // is cut would be another name.
 func stringField(name string, get func(*Event) string) eventField {
-	return eventField{name, types.StringType, func(e *Event) (any, error) {
+	return newEventField(name, types.StringType, func(e *Event) (any, error) {
 		s := get(e)
 		if len(s) > maxSeen {
 			return nil, fmt.Errorf("event.%s has more than %d bytes", name, maxSeen)
 		}
 		return types.String(s), nil
-	}}
+	})
 }
 
 func boolField(name string, get func(*Event) bool) eventField {
-	return eventField{name, types.BoolType, func(e *Event) (any, error) { return types.Bool(get(e)), nil }}
+	return newEventField(name, types.BoolType, func(e *Event) (any, error) { return types.Bool(get(e)), nil })
 }
 
 // message is the message of the event, cut after the last character that fits in maxSeen
@@ -95,30 +110,7 @@ func eventFieldNames() []string {
 }
 
 // eventProvider tells CEL the type of the event.
-type eventProvider struct {
-	*types.Registry
-
-	fields map[string]*types.FieldType
-}
-
-func newEventProvider(r *types.Registry) eventProvider {
-	p := eventProvider{r, map[string]*types.FieldType{}}
-	for _, f := range eventFields {
-		p.fields[f.name] = &types.FieldType{
-			Type: f.kind,
-			// An event has all of its fields: has(event.x) is true.
-			IsSet: func(any) bool { return true },
-			GetFrom: func(obj any) (any, error) {
-				e, ok := obj.(*Event)
-				if !ok {
-					return nil, fmt.Errorf("%s of %T", f.name, obj)
-				}
-				return f.get(e)
-			},
-		}
-	}
-	return p
-}
+type eventProvider struct{ *types.Registry }
 
 func (p eventProvider) FindStructType(name string) (*types.Type, bool) {
 	if name == eventTypeName {
@@ -127,19 +119,15 @@ func (p eventProvider) FindStructType(name string) (*types.Type, bool) {
 	return p.Registry.FindStructType(name)
 }
 
-func (p eventProvider) FindStructFieldNames(name string) ([]string, bool) {
-	if name == eventTypeName {
-		return eventFieldNames(), true
-	}
-	return p.Registry.FindStructFieldNames(name)
-}
-
 func (p eventProvider) FindStructFieldType(name, field string) (*types.FieldType, bool) {
-	if name == eventTypeName {
-		f, ok := p.fields[field]
-		return f, ok
+	if name != eventTypeName {
+		return p.Registry.FindStructFieldType(name, field)
 	}
-	return p.Registry.FindStructFieldType(name, field)
+	i := slices.IndexFunc(eventFields, func(f eventField) bool { return f.name == field })
+	if i < 0 {
+		return nil, false
+	}
+	return eventFields[i].FieldType, true
 }
 
 // eventValue is an event as a CEL value.

@@ -28,7 +28,10 @@ type expression struct {
 	lines   bool     // its value contains the whole message of the event
 }
 
-func (l *language) compileNew(text string) (_ *expression, faults []textFault) {
+func (l *language) compile(text string) (_ *expression, faults []textFault) {
+	if known := l.expressions[text]; known != nil {
+		return known, nil
+	}
 	defer func() {
 		if r := recover(); r != nil {
 			faults = []textFault{{0, fmt.Sprintf("the expression cannot be read: %v", r)}}
@@ -57,6 +60,7 @@ func (l *language) compileNew(text string) (_ *expression, faults []textFault) {
 	}
 	e := &expression{text: text, program: program, result: checked.OutputType(), fields: fieldsOf(checked)}
 	e.lines = passesMessage(checked.NativeRep().Expr())
+	l.expressions[text] = e
 	return e, nil
 }
 

@@ -77,7 +77,7 @@ func FuzzParameter(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, value, branch, message string) {
-		clear(lang.compiled)
+		clear(lang.expressions)
 		clear(lang.templates)
 		s := scope{report: new(report), language: lang, file: &yamldoc.File{Name: "a.yaml"}}
 		parsed := s.template(yamldoc.Text{Value: value, At: yamldoc.Position{Line: 1, Column: 1}}, "p")

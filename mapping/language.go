@@ -15,17 +15,12 @@ import (
 
 // language compiles expressions, templates and constraints, each text once.
 type language struct {
-	env      *cel.Env
-	names    []string // of functions, for suggestions
-	compiled map[string]*compiled
+	env   *cel.Env
+	names []string // of functions, for suggestions
 
+	expressions map[string]*expression
 	templates   map[string]template
 	constraints map[string]*semverClause
-}
-
-type compiled struct {
-	expression *expression
-	faults     []textFault
 }
 
 func newLanguage() (*language, error) {
@@ -33,9 +28,8 @@ func newLanguage() (*language, error) {
 	if err != nil {
 		return nil, err
 	}
-	provider := newEventProvider(registry)
 	env, err := cel.NewEnv(
-		cel.CustomTypeProvider(provider),
+		cel.CustomTypeProvider(eventProvider{registry}),
 		cel.CustomTypeAdapter(registry),
 		cel.Variable("event", cel.ObjectType(eventTypeName)),
 		ext.Strings(),
@@ -52,7 +46,7 @@ func newLanguage() (*language, error) {
 	if env, err = guard(env); err != nil {
 		return nil, err
 	}
-	l := &language{env: env, compiled: map[string]*compiled{}, templates: map[string]template{}, constraints: map[string]*semverClause{}}
+	l := &language{env: env, expressions: map[string]*expression{}, templates: map[string]template{}, constraints: map[string]*semverClause{}}
 	for name := range env.Functions() {
 		if utf8.ValidString(name) && !strings.ContainsAny(name, "_@!-") {
 			l.names = append(l.names, name)
@@ -117,14 +111,4 @@ func guard(env *cel.Env) (*cel.Env, error) {
 		}
 	}
 	return env.Extend(options...)
-}
-
-// compile compiles an expression.
-func (l *language) compile(text string) (*expression, []textFault) {
-	if c, ok := l.compiled[text]; ok {
-		return c.expression, c.faults
-	}
-	e, faults := l.compileNew(text)
-	l.compiled[text] = &compiled{e, faults}
-	return e, faults
 }
