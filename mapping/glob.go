@@ -174,15 +174,11 @@ func (gs globs) startsFromAll() bool { return len(gs) == 0 || gs[0].exclude }
 
 // String prints the list for a message: at most ten patterns.
 func (gs globs) String() string {
-	const most = 10
-	var shown []string
-	for _, g := range gs[:min(len(gs), most)] {
-		shown = append(shown, clip(g.String()))
+	patterns := make([]string, len(gs))
+	for i := range gs {
+		patterns[i] = gs[i].String()
 	}
-	if len(gs) > most {
-		shown = append(shown, "…")
-	}
-	return "[" + strings.Join(shown, ", ") + "]"
+	return "[" + firstOf(patterns, 10) + "]"
 }
 
 // empty says whether it is plain to see that the list takes no name: its last pattern

@@ -3,7 +3,6 @@ package mapping
 import (
 	"fmt"
 	"runtime"
-	"slices"
 	"strings"
 
 	"buildbridge/mapping/internal/yamldoc"
@@ -30,7 +29,7 @@ func Parse(providers []Provider, files ...File) (*Ruleset, []Fault, error) {
 		return nil, nil, fmt.Errorf("rules language: %w", err)
 	}
 	l := &loader{
-		report: new(report), language: lang, providers: providers,
+		scope:  scope{report: new(report), language: lang, providers: providers},
 		schema: yamldoc.NewSchema(forms), sourceNames: definitions{}, targetNames: definitions{}, ruleNames: definitions{},
 	}
 	if len(files) == 0 {
@@ -100,12 +99,10 @@ func parseFile(f File) parsedFile {
 
 // loader merges documents. It lives for one Parse.
 type loader struct {
-	*report
+	scope // of no file
 
-	language  *language
-	providers providers
-	schema    *yamldoc.Schema
-	unread    bool // some sources or targets may be missing, because they could not be read
+	schema *yamldoc.Schema
+	unread bool // some sources or targets may be missing, because they could not be read
 
 	sources []*Source
 	targets []*Target
@@ -159,34 +156,25 @@ func (s scope) make(at yamldoc.Position, field, format string, args []any) Fault
 	}
 }
 
-// location is a position in a file.
-type location struct {
-	file string
-	at   yamldoc.Position
-}
-
-func (l location) String() string { return l.file + ":" + l.at.String() }
-
 // definitions says where each name is defined first.
-type definitions map[string]location
+type definitions map[string]string
 
-// add says whether the name is new.
-func (ds definitions) add(name string, at location) bool {
-	known := ds.has(name)
-	if !known {
-		ds[name] = at
+// define says whether a name is new. If it is not, that is a fault, and its message ends
+// with the place of the first.
+func (s scope) define(in definitions, name yamldoc.Text, field, message string) bool {
+	first := in[name.Value]
+	if first != "" {
+		s.fault(name.At, field, "%s %s", message, first)
+	} else {
+		in[name.Value] = s.file.Name + ":" + name.At.String()
 	}
-	return !known
-}
-
-func (ds definitions) has(name string) bool {
-	_, ok := ds[name]
-	return ok
+	return first == ""
 }
 
 // add merges a file.
 func (l *loader) add(file parsedFile) {
-	s := scope{report: l.report, language: l.language, providers: l.providers, file: file.File}
+	s := l.scope
+	s.file = file.File
 	if file.fault != nil {
 		l.unread = true
 		s.fault(file.fault.At, "", "%s", file.fault.Message)
@@ -203,26 +191,22 @@ func (l *loader) add(file parsedFile) {
 		doc.Sources.Entries == nil && doc.Misread("sources") || doc.Targets.Entries == nil && doc.Misread("targets")
 	for i := range doc.Sources.Entries {
 		e := &doc.Sources.Entries[i]
-		if name := e.Key.Value; l.sourceNames.add(name, location{file.Name, e.Key.At}) {
-			l.sources = append(l.sources, s.source(name, &e.Value))
-		} else {
-			s.fault(e.Key.At, "sources."+name, "given twice; the first is at %s", l.sourceNames[name])
+		if field := "sources." + e.Key.Value; s.define(l.sourceNames, e.Key, field, "given twice; the first is at") {
+			l.sources = append(l.sources, s.source(e.Key.Value, &e.Value))
 		}
 	}
 	for i := range doc.Targets.Entries {
 		e := &doc.Targets.Entries[i]
-		if name := e.Key.Value; l.targetNames.add(name, location{file.Name, e.Key.At}) {
-			l.targets = append(l.targets, s.target(name, &e.Value))
-		} else {
-			s.fault(e.Key.At, "targets."+name, "given twice; the first is at %s", l.targetNames[name])
+		if field := "targets." + e.Key.Value; s.define(l.targetNames, e.Key, field, "given twice; the first is at") {
+			l.targets = append(l.targets, s.target(e.Key.Value, &e.Value))
 		}
 	}
 	for i := range doc.Rules {
 		r := &doc.Rules[i]
 		in := s
 		in.rule, in.path = r.Label, r.Path
-		if name := r.Name; name.At.Known() && !l.ruleNames.add(name.Value, location{file.Name, name.At}) {
-			in.fault(name.At, "name", "another rule has this name, at %s", l.ruleNames[name.Value])
+		if r.Name.At.Known() {
+			in.define(l.ruleNames, r.Name, "name", "another rule has this name, at")
 		}
 		l.rules = append(l.rules, draft{in, in.compile(r), r.Source, r.Jobs})
 	}
@@ -242,7 +226,7 @@ func (l *loader) resolve() {
 	}
 	for _, r := range l.rules {
 		for _, t := range r.sources {
-			if t.At.Known() && !l.sourceNames.has(t.Value) {
+			if t.At.Known() && l.sourceNames[t.Value] == "" {
 				r.fault(t.At, "source", "there is no source %q%s", t.Value, hint(t.Value, sources, "sources"))
 			}
 		}
@@ -256,7 +240,7 @@ func (l *loader) resolve() {
 func (l *loader) resolveTarget(r draft, i int, targets []string) {
 	j, doc, field := &r.rule.jobs[i], &r.jobs[i], fmt.Sprintf("jobs[%d].target", i)
 	switch {
-	case j.target != "" && l.targetNames.has(j.target):
+	case j.target != "" && l.targetNames[j.target] != "":
 	case j.target != "":
 		r.fault(doc.Target.At, field, "there is no target %q%s", j.target, hint(j.target, targets, "targets"))
 	case len(targets) == 1:
@@ -265,7 +249,7 @@ func (l *loader) resolveTarget(r draft, i int, targets []string) {
 	case len(targets) == 0:
 		r.fault(doc.At, field, "no target is defined: a job needs one under targets")
 	default:
-		r.fault(doc.At, field, "required, because there are several: %s", strings.Join(clipList(targets, 10), ", "))
+		r.fault(doc.At, field, "required, because there are several: %s", firstOf(targets, 10))
 	}
 }
 
@@ -276,16 +260,21 @@ func hint(name string, names []string, field string) string {
 	if len(names) == 0 {
 		return ": nothing is under " + field
 	}
-	return "; known are " + strings.Join(clipList(names, 10), ", ")
+	return "; known are " + firstOf(names, 10)
 }
 
 // Suggest gives `; did you mean "x"?` for the candidate that word is likely a
 // misspelling of, or "".
 func Suggest(word string, candidates []string) string { return yamldoc.Suggest(word, candidates) }
 
-func clipList(list []string, limit int) []string {
-	if len(list) <= limit {
-		return list
+// firstOf prints the first texts of a list for a message.
+func firstOf(list []string, most int) string {
+	var shown []string
+	for _, s := range list[:min(len(list), most)] {
+		shown = append(shown, clip(s))
 	}
-	return append(slices.Clone(list[:limit]), "…")
+	if len(list) > most {
+		shown = append(shown, "…")
+	}
+	return strings.Join(shown, ", ")
 }

@@ -72,24 +72,12 @@ func (c *pathsClause) why(ev subject) string {
 	case len(left) == 0:
 		return fmt.Sprintf("push.paths_ignore: all %d changed files are ignored by %s", all, c.ignore)
 	case one:
-		return fmt.Sprintf("push.paths: the one changed file does not match %s: %s", c.paths, names(left))
+		return fmt.Sprintf("push.paths: the one changed file does not match %s: %s", c.paths, firstOf(left, 3))
 	case len(left) < all:
-		return fmt.Sprintf("push.paths: none of %d changed files that are not ignored matches %s: %s", len(left), c.paths, names(left))
+		return fmt.Sprintf("push.paths: none of %d changed files that are not ignored matches %s: %s", len(left), c.paths, firstOf(left, 3))
 	default:
-		return fmt.Sprintf("push.paths: none of %d changed files matches %s: %s", all, c.paths, names(left))
+		return fmt.Sprintf("push.paths: none of %d changed files matches %s: %s", all, c.paths, firstOf(left, 3))
 	}
-}
-
-// names lists the first three files.
-func names(files []string) string {
-	shown := make([]string, 0, 3)
-	for _, file := range files[:min(len(files), cap(shown))] {
-		shown = append(shown, clip(file))
-	}
-	if len(files) > len(shown) {
-		shown = append(shown, "…")
-	}
-	return strings.Join(shown, ", ")
 }
 
 func (c *pathsClause) meets(other clause) bool {

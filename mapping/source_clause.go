@@ -3,7 +3,6 @@ package mapping
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"buildbridge/mapping/internal/yamldoc"
 )
@@ -32,7 +31,7 @@ func (c *sourceClause) why(ev subject) string {
 	if len(c.names) == 1 {
 		return fmt.Sprintf("source: %q is not %s", clip(ev.Source), c.names[0])
 	}
-	return fmt.Sprintf("source: %q is none of [%s]", clip(ev.Source), strings.Join(clipList(c.names, 10), ", "))
+	return fmt.Sprintf("source: %q is none of [%s]", clip(ev.Source), firstOf(c.names, 10))
 }
 
 func (c *sourceClause) meets(other clause) bool {
