@@ -43,7 +43,14 @@ func Parse(providers []Provider, files ...File) (*Ruleset, []Fault, error) {
 		sortFaults(l.faults, files)
 		return nil, nil, Faults(l.faults)
 	}
-	l.warn(files)
+	if len(l.rules) == 0 {
+		l.warnings = append(l.warnings, Fault{
+			File: files[0].Name, Line: 1, Column: 1, Field: "rules", Warning: true,
+			Message: "there is no rule: nothing will ever be built",
+		})
+	}
+	warnTwins(l.rules)
+	warnMarkers(l.rules)
 	sortFaults(l.warnings, files)
 	rules := make([]*rule, len(l.rules))
 	for i, r := range l.rules {

@@ -1,9 +1,6 @@
 package mapping
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // Provider is what the rules have to know of a code host: what a source of it may be
 // configured with. [Parse] is given all that there are.
@@ -35,14 +32,6 @@ func (p *Provider) keys() string {
 
 // providers are the code hosts that a set of rules may name.
 type providers []Provider
-
-// named finds a provider, nil if there is none of that name.
-func (ps providers) named(name string) *Provider {
-	if i := slices.IndexFunc(ps, func(p Provider) bool { return p.Name == name }); i >= 0 {
-		return &ps[i]
-	}
-	return nil
-}
 
 // names gives the names of the providers that have a property.
 func (ps providers) names(has func(*Provider) bool) []string {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"buildbridge/mapping/internal/yamldoc"
@@ -74,8 +75,8 @@ func (s scope) source(name string, doc *sourceDocument) *Source {
 		}
 		out.AllowFrom = append(out.AllowFrom, prefix)
 	}
-	if provider := s.providers.named(out.Provider); provider != nil {
-		s.checkAuthentication(field, doc, provider)
+	if i := slices.IndexFunc(s.providers, func(p Provider) bool { return p.Name == out.Provider }); i >= 0 {
+		s.checkAuthentication(field, doc, &s.providers[i])
 	} else if doc.Provider.At.Known() && !doc.Provider.Bad {
 		names := s.providers.names(anyProvider)
 		s.fault(doc.Provider.At, field+".provider", "%q is not %s", clip(out.Provider), yamldoc.OneOf(out.Provider, names))

@@ -2,18 +2,6 @@ package mapping
 
 import "fmt"
 
-// warn looks for what is odd about the set as a whole.
-func (l *loader) warn(files []File) {
-	if len(l.rules) == 0 {
-		l.warnings = append(l.warnings, Fault{
-			File: files[0].Name, Line: 1, Column: 1, Field: "rules", Warning: true,
-			Message: "there is no rule: nothing will ever be built",
-		})
-	}
-	warnTwins(l.rules)
-	warnMarkers(l.rules)
-}
-
 // warnMarkers recommends a marker for jobs whose builds look like those that a person
 // starts, but for their time: one warning for all of them.
 func warnMarkers(rules []draft) {
