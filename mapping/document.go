@@ -35,7 +35,7 @@ type sourceDocument struct {
 	// Accepts deliveries from anybody. Only without any secret.
 	Insecure yamldoc.Boolean `yaml:"insecure" default:"false"`
 	// Largest body taken: bytes, or text such as 25MiB. 1 KiB to 100 MiB.
-	MaxBody yamldoc.Size `yaml:"max_body" min:"1024" max:"104857600" default:"\"25MiB\""`
+	MaxBody yamldoc.Size `yaml:"max_body" min:"1KiB" max:"100MiB" default:"\"25MiB\""`
 	// IP addresses or CIDRs that may call. Everybody if absent.
 	AllowFrom yamldoc.Texts `yaml:"allow_from" form:"network"`
 	// Deliveries a second. No limit if absent.
@@ -85,9 +85,9 @@ type targetDocument struct {
 	// RunJob calls a second. No limit if absent.
 	RateLimit *rateDocument `yaml:"rate_limit"`
 	// Of one call. 100ms to 10m.
-	Timeout yamldoc.Duration `yaml:"timeout" default:"\"30s\""`
+	Timeout yamldoc.Duration `yaml:"timeout" min:"100ms" max:"10m" default:"\"30s\""`
 	// From acceptance until a build that could not be started is given up. 1s to 31d.
-	RetryFor yamldoc.Duration `yaml:"retry_for" default:"\"24h\""`
+	RetryFor yamldoc.Duration `yaml:"retry_for" min:"1s" max:"31d" default:"\"24h\""`
 	// How a build is looked for when its start got no answer.
 	Reconcile *reconcileDocument `yaml:"reconcile"`
 }
@@ -96,9 +96,9 @@ type reconcileDocument struct {
 	yamldoc.Object
 
 	// By how much the service's own clocks may differ: records from this long before the call count. 0s to 24h.
-	Window yamldoc.Duration `yaml:"window" default:"\"3s\""`
+	Window yamldoc.Duration `yaml:"window" min:"0s" max:"24h" default:"\"3s\""`
 	// Not found for this long after the call: it did not start. 0s to 24h.
-	Patience yamldoc.Duration `yaml:"patience" default:"\"2m\""`
+	Patience yamldoc.Duration `yaml:"patience" min:"0s" max:"24h" default:"\"2m\""`
 	// IANA name of the time zone of the service's record times.
 	TimeZone yamldoc.Text `yaml:"time_zone" form:"zone" default:"\"Asia/Shanghai\""`
 }

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common"
 	"cel.dev/cel-go/common/overloads"
 	"cel.dev/cel-go/common/types"
 )
@@ -43,7 +44,7 @@ func (l *language) compile(text string) (_ *expression, faults []textFault) {
 	checked, issues := l.env.Compile(text)
 	if issues.Err() != nil {
 		for _, e := range issues.Errors() {
-			faults = append(faults, l.explain(text, byteOffset(text, e.Location.Line(), e.Location.Column()), e.Message))
+			faults = append(faults, l.explain(text, byteOffset(text, e.Location), e.Message))
 		}
 		return nil, faults
 	}
@@ -64,23 +65,11 @@ func (l *language) compile(text string) (_ *expression, faults []textFault) {
 	return e, nil
 }
 
-// byteOffset turns a line, from 1, and a column, from 0 in characters, into an offset.
-func byteOffset(text string, line, column int) int {
-	offset := 0
-	for ; line > 1; line-- {
-		i := strings.IndexByte(text[offset:], '\n')
-		if i < 0 {
-			break
-		}
-		offset += i + 1
-	}
-	for i := range text[offset:] {
-		if column <= 0 {
-			return offset + i
-		}
-		column--
-	}
-	return len(text)
+// byteOffset turns a location, which counts characters, into an offset in bytes.
+func byteOffset(text string, at common.Location) int {
+	characters := []rune(text)
+	offset, _ := common.NewTextSource(text).LocationOffset(at)
+	return len(string(characters[:min(max(0, int(offset)), len(characters))]))
 }
 
 var (

@@ -29,8 +29,8 @@ func badPatterns(text string, checked *cel.Ast, function string, written bool, c
 			continue
 		}
 		if err != nil {
-			at := native.SourceInfo().GetStartLocation(arg.ID())
-			faults = append(faults, textFault{byteOffset(text, at.Line(), at.Column()), function + ": " + err.Error()})
+			at := byteOffset(text, native.SourceInfo().GetStartLocation(arg.ID()))
+			faults = append(faults, textFault{at, function + ": " + err.Error()})
 		}
 	}
 	return faults
@@ -53,9 +53,8 @@ func deepComparisons(text string, checked *cel.Ast) []textFault {
 			flat = isFlat(native.GetType(args[0].ID()), 0) || isFlat(native.GetType(args[1].ID()), 1)
 		}
 		if !flat {
-			at := native.SourceInfo().GetStartLocation(c.ID())
 			faults = append(faults, textFault{
-				byteOffset(text, at.Line(), at.Column()),
+				byteOffset(text, native.SourceInfo().GetStartLocation(c.ID())),
 				"only texts, numbers, and lists or maps of them can be compared, and their types have to be known when the file is loaded",
 			})
 		}
@@ -80,9 +79,8 @@ func fieldsOf(checked *cel.Ast) []string {
 	var fields []string
 	selects := ast.MatchDescendants(ast.NavigateAST(checked.NativeRep()), ast.KindMatcher(ast.SelectKind))
 	for _, s := range selects {
-		sel := s.AsSelect()
-		if op := sel.Operand(); op.Kind() == ast.IdentKind && op.AsIdent() == "event" && !slices.Contains(fields, sel.FieldName()) {
-			fields = append(fields, sel.FieldName())
+		if name, ok := fieldName(s); ok && !slices.Contains(fields, name) {
+			fields = append(fields, name)
 		}
 	}
 	return fields
@@ -90,7 +88,7 @@ func fieldsOf(checked *cel.Ast) []string {
 
 // fieldName gives the field of the event that e is, if it is one.
 func fieldName(e ast.Expr) (string, bool) {
-	if e.Kind() != ast.SelectKind || e.AsSelect().IsTestOnly() {
+	if e.Kind() != ast.SelectKind {
 		return "", false
 	}
 	of := e.AsSelect().Operand()
@@ -101,7 +99,7 @@ func fieldName(e ast.Expr) (string, bool) {
 // all of its lines.
 func passesMessage(e ast.Expr) bool {
 	if name, ok := fieldName(e); ok {
-		return name == "message"
+		return name == "message" && !e.AsSelect().IsTestOnly()
 	}
 	if e.Kind() != ast.CallKind {
 		return false

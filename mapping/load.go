@@ -83,25 +83,20 @@ func parseAhead(files []File) <-chan chan parsedFile {
 }
 
 func parseFile(f File) parsedFile {
-	failed := func(at yamldoc.Position, message string) parsedFile {
-		return parsedFile{&yamldoc.File{Name: f.Name}, &yamldoc.Fault{At: at, Message: message}}
-	}
-	start := yamldoc.Position{Line: 1, Column: 1}
+	fault := &yamldoc.Fault{At: yamldoc.Position{Line: 1, Column: 1}}
+	file := &yamldoc.File{Name: f.Name}
 	switch {
 	case f.Err != nil:
-		return failed(start, f.Err.Error())
+		fault.Message = f.Err.Error()
 	case len(f.Data) > MaxFile:
-		return failed(start, fmt.Sprintf("the file is larger than %d MiB: split it into several files of one folder", MaxFile>>20))
-	}
-	file, fault := yamldoc.Parse(f.Name, f.Data)
-	switch {
-	case fault == nil:
-		return parsedFile{file, nil}
-	case fault.Message == yamldoc.Empty:
-		return failed(fault.At, fault.Message+": a rules file begins with version: 1")
+		fault.Message = fmt.Sprintf("the file is larger than %d MiB: split it into several files of one folder", MaxFile>>20)
 	default:
-		return failed(fault.At, fault.Message)
+		file, fault = yamldoc.Parse(f.Name, f.Data)
+		if fault != nil && fault.Message == yamldoc.Empty {
+			fault.Message += ": a rules file begins with version: 1"
+		}
 	}
+	return parsedFile{file, fault}
 }
 
 // loader merges documents. It lives for one Parse.

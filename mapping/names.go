@@ -46,7 +46,7 @@ func (c *namesClause) meets(other clause) bool {
 	if !same || o.field != c.field {
 		return true
 	}
-	_, ok := common(c.globs, o.globs)
+	_, ok := both(c.globs, o.globs)
 	return ok
 }
 

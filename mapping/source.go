@@ -53,7 +53,7 @@ func (s scope) source(name string, doc *sourceDocument) *Source {
 		SigningTokens: s.secrets(doc.SigningTokens, field+".signing_tokens"),
 		TokenHeader:   doc.TokenHeader.Value,
 		Insecure:      doc.Insecure.Value,
-		MaxBody:       DefaultMaxBody,
+		MaxBody:       int64(doc.MaxBody.Or(DefaultMaxBody)),
 		RateLimit:     rateLimit(doc.RateLimit),
 	}
 	for i := range doc.Basic {
@@ -61,9 +61,6 @@ func (s scope) source(name string, doc *sourceDocument) *Source {
 		if ref := s.secret(b.Password, indexed(field+".basic", i)+".password"); ref != nil {
 			out.Basic = append(out.Basic, BasicRef{Username: b.Username.Value, Password: *ref})
 		}
-	}
-	if doc.MaxBody.At.Known() {
-		out.MaxBody = int64(doc.MaxBody.Value)
 	}
 	for i, t := range doc.AllowFrom {
 		if t.Bad {

@@ -90,8 +90,8 @@ func (s scope) target(name string, doc *targetDocument) *Target {
 		Region:    doc.Region.Value,
 		Endpoint:  s.address(doc.Endpoint, field+".endpoint"),
 		RateLimit: rateLimit(doc.RateLimit),
-		Timeout:   s.within(doc.Timeout, field+".timeout", DefaultTimeout, 100*time.Millisecond, 10*time.Minute),
-		RetryFor:  s.within(doc.RetryFor, field+".retry_for", DefaultRetryFor, time.Second, 31*24*time.Hour),
+		Timeout:   doc.Timeout.Or(DefaultTimeout),
+		RetryFor:  doc.RetryFor.Or(DefaultRetryFor),
 	}
 	if doc.Credentials != nil {
 		out.Credentials = s.credentials(doc.Credentials, field+".credentials", region)
@@ -101,37 +101,11 @@ func (s scope) target(name string, doc *targetDocument) *Target {
 		reconcile = new(reconcileDocument)
 	}
 	out.Reconcile = Reconcile{
-		Window:   s.within(reconcile.Window, field+".reconcile.window", DefaultWindow, 0, 24*time.Hour),
-		Patience: s.within(reconcile.Patience, field+".reconcile.patience", DefaultPatience, 0, 24*time.Hour),
+		Window:   reconcile.Window.Or(DefaultWindow),
+		Patience: reconcile.Patience.Or(DefaultPatience),
 		TimeZone: s.timeZone(reconcile.TimeZone, field+".reconcile.time_zone"),
 	}
 	return out
-}
-
-// within gives a duration, and the default where none is written.
-func (s scope) within(d yamldoc.Duration, field string, fallback, lowest, highest time.Duration) time.Duration {
-	if !d.At.Known() {
-		return fallback
-	}
-	if d.Value < lowest || d.Value > highest {
-		s.fault(d.At, field, "%s is out of bounds: want %s to %s", short(d.Value), short(lowest), short(highest))
-	}
-	return d.Value
-}
-
-// short prints a duration as docs/rules.md does.
-func short(d time.Duration) string {
-	const day = 24 * time.Hour
-	switch {
-	case d > day && d%day == 0:
-		return strconv.Itoa(int(d/day)) + "d"
-	case d > 0 && d%time.Hour == 0:
-		return strconv.Itoa(int(d/time.Hour)) + "h"
-	case d > 0 && d%time.Minute == 0:
-		return strconv.Itoa(int(d/time.Minute)) + "m"
-	default:
-		return d.String()
-	}
 }
 
 func (s scope) timeZone(t yamldoc.Text, field string) *time.Location {

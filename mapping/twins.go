@@ -48,7 +48,7 @@ func meet(r, o *rule) string {
 	if r.condition != nil && o.condition != nil && r.condition.text != o.condition.text {
 		return ""
 	}
-	repositories, ok := common(r.repository(), o.repository())
+	repositories, ok := both(r.repository(), o.repository())
 	if !ok {
 		return ""
 	}
@@ -59,7 +59,7 @@ func meet(r, o *rule) string {
 		{r.push, o.push, "when.push.branches", "any push", "a push to ", "a push to a branch that matches "},
 		{r.tag, o.tag, "when.tag.tags", "any tag", "the tag ", "a tag that matches "},
 	} {
-		names, ok := common(patterns(kind.r, kind.field), patterns(kind.o, kind.field))
+		names, ok := both(patterns(kind.r, kind.field), patterns(kind.o, kind.field))
 		if ok && agree(kind.r, kind.o) {
 			return names.describe(kind.all, kind.literal, kind.list) + " of " +
 				repositories.describe("any repository", "", "a repository that matches ")
@@ -92,9 +92,9 @@ func agree(a, b []clause) bool {
 	return a != nil && b != nil
 }
 
-// common gives a list of names that both lists take: one name, if that is plain to see.
+// both gives a list of names that both lists take: one name, if that is plain to see.
 // False means that there may be none.
-func common(a, b globs) (globs, bool) {
+func both(a, b globs) (globs, bool) {
 	if a.empty() || b.empty() {
 		return nil, false
 	}

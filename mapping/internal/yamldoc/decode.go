@@ -170,7 +170,7 @@ func (d *decoder) value(n ast.Node, v reflect.Value, f *Field) {
 	case *Boolean:
 		d.boolean(n, where, into)
 	case *Duration:
-		d.duration(n, where, into)
+		d.duration(n, where, into, f)
 	case *Size:
 		d.size(n, where, into, f)
 	case anyMap:

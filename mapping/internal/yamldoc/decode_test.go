@@ -24,7 +24,7 @@ type shop struct {
 	Unit    Text       `yaml:"unit" enum:"kg"`
 	Rate    Number     `yaml:"rate" above:"0" max:"10"`
 	Stop    Duration   `yaml:"stop"`
-	Space   Size       `yaml:"space" min:"1024" max:"1048576"`
+	Space   Size       `yaml:"space" min:"1KiB" max:"1MiB"`
 	Sunday  Boolean    `yaml:"sunday" default:"false"`
 }
 

@@ -13,7 +13,8 @@
 //	form       the name of the [Form] of a text
 //	keys       the name of the Form of the names of a Map
 //	enum       the texts that are allowed, separated by |
-//	min, max   bounds of a number, or of the length of a list; above is an open bound
+//	min, max   bounds of a number, a size, a duration, or of the length of a list; above
+//	           is an open bound
 //	default    what absence means, as JSON; for a schema
 //
 // The struct of a map may have two methods. Misnamed gives a hint for a field that it

@@ -44,17 +44,16 @@ type File struct {
 // Parse reads a file of one document. The name is for faults that name another
 // position. The caller bounds the size: time and memory can grow faster than it.
 func Parse(name string, data []byte) (*File, *Fault) {
+	f := &File{Name: name}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if !utf8.Valid(data) {
-		return nil, &Fault{At: firstBadByte(data), Message: "the file is not UTF-8"}
+		return f, &Fault{At: firstBadByte(data), Message: "the file is not UTF-8"}
 	}
 	// The parser counts lines wrongly where they end in \r\n.
-	text := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(data))
-	root, fault := parse(text)
-	if fault != nil {
-		return nil, fault
-	}
-	return &File{Name: name, text: text, root: root}, nil
+	f.text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(data))
+	var fault *Fault
+	f.root, fault = parse(f.text)
+	return f, fault
 }
 
 func firstBadByte(data []byte) Position {

@@ -150,7 +150,7 @@ func wholeNumber(n ast.Node) (int64, bool) {
 	return int64(v), true
 }
 
-func (d *decoder) duration(n ast.Node, at Position, into *Duration) {
+func (d *decoder) duration(n ast.Node, at Position, into *Duration, f *Field) {
 	if kindOf(n) == "a number" {
 		d.fault(at, "%s has no unit: want a duration such as 30s, 5m, 24h or 1d12h", written(n))
 		return
@@ -163,6 +163,9 @@ func (d *decoder) duration(n ast.Node, at Position, into *Duration) {
 	if !ok {
 		d.fault(at, "%q is not a duration such as 30s, 5m, 24h or 1d12h", clip(t.Value))
 		return
+	}
+	if f.Min != nil && (float64(v) < *f.Min || float64(v) > *f.Max) {
+		d.fault(at, "%s is out of bounds: want %s", t.Value, f.bounds)
 	}
 	*into = Duration{v, at}
 }
@@ -188,22 +191,11 @@ func (d *decoder) size(n ast.Node, at Position, into *Size, f *Field) {
 			return
 		}
 	}
-	if low, high := Bytes(*f.Min), Bytes(*f.Max); Bytes(v) < low || Bytes(v) > high {
-		d.fault(at, "%d bytes: want %v to %v", v, low, high)
+	if float64(v) < *f.Min || float64(v) > *f.Max {
+		d.fault(at, "%d bytes: want %s", v, f.bounds)
 		return
 	}
 	*into = Size{Bytes(v), at}
-}
-
-func (b Bytes) String() string {
-	switch {
-	case b >= 1<<20 && b%(1<<20) == 0:
-		return strconv.FormatInt(int64(b>>20), 10) + "MiB"
-	case b >= 1<<10 && b%(1<<10) == 0:
-		return strconv.FormatInt(int64(b>>10), 10) + "KiB"
-	default:
-		return strconv.FormatInt(int64(b), 10) + "B"
-	}
 }
 
 // clip shortens text for a message.

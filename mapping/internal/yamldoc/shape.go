@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"buildbridge/mapping/notation"
 )
 
 // Form is what a text has to look like.
@@ -66,6 +68,8 @@ type Field struct {
 	Keys     *Form
 
 	Min, Max, Above *float64
+
+	bounds string // from Min to Max, as the tags have them
 }
 
 type shape struct {
@@ -95,6 +99,7 @@ func (s *Schema) of(t reflect.Type) *shape {
 			Min: bound(tag.Get("min")), Max: bound(tag.Get("max")), Above: bound(tag.Get("above")),
 			Form: s.forms[tag.Get("form")], Keys: s.forms[tag.Get("keys")],
 		}
+		f.bounds = tag.Get("min") + " to " + tag.Get("max")
 		if enum := tag.Get("enum"); enum != "" {
 			f.Enum = strings.Split(enum, "|")
 		}
@@ -111,9 +116,14 @@ func bound(tag string) *float64 {
 	if tag == "" {
 		return nil
 	}
-	v, err := strconv.ParseFloat(tag, 64)
-	if err != nil {
-		panic("yamldoc: bad bound in a tag: " + tag)
+	if v, err := strconv.ParseFloat(tag, 64); err == nil {
+		return &v
 	}
-	return &v
+	if size, ok := notation.Size(tag); ok {
+		return new(float64(size))
+	}
+	if d, ok := notation.Duration(tag); ok {
+		return new(float64(d))
+	}
+	panic("yamldoc: bad bound in a tag: " + tag)
 }

@@ -40,6 +40,14 @@ type (
 // Bytes is a number of bytes.
 type Bytes int64
 
+// Or gives the value, or fallback where nothing is written.
+func (s Scalar[T]) Or(fallback T) T {
+	if s.At.Known() {
+		return s.Value
+	}
+	return fallback
+}
+
 // Map is a map with names of the user's choice, in the order of the file.
 type Map[T any] struct {
 	Entries []Entry[T]
