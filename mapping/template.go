@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"cel.dev/cel-go/common/types"
@@ -100,20 +101,10 @@ func expressionLength(s string) (int, *textFault) {
 
 // isRaw says whether a string literal that follows the text before is raw: r"…", br"…".
 func isRaw(before string) bool {
-	word := len(before)
-	for word > 0 && isWord(before[word-1]) {
-		word--
-	}
-	switch strings.ToLower(before[word:]) {
-	case "r", "br", "rb":
-		return true
-	default:
-		return false
-	}
-}
-
-func isWord(c byte) bool {
-	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+	rest := strings.TrimRightFunc(before, func(r rune) bool {
+		return r == '_' || r <= unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r))
+	})
+	return slices.Contains([]string{"r", "br", "rb"}, strings.ToLower(before[len(rest):]))
 }
 
 // stringLength is the length of the string literal at the beginning of s, quotes
@@ -144,14 +135,10 @@ func (s scope) template(t yamldoc.Text, field string) template {
 	if known, ok := s.language.templates[t.Value]; ok || !t.At.Known() {
 		return known
 	}
-	sound := true
-	fault := func(at yamldoc.Position, format string, args ...any) {
-		s.fault(at, field, format, args...)
-		sound = false
-	}
+	before := len(s.faults)
 	parts, wrong := splitTemplate(t.Value)
 	if wrong != nil {
-		fault(s.file.Inside(t, wrong.offset), "%s", wrong.message)
+		s.fault(s.file.Inside(t, wrong.offset), field, "%s", wrong.message)
 	}
 	var literals strings.Builder // they are part of every value
 	for i := range parts {
@@ -162,21 +149,21 @@ func (s scope) template(t yamldoc.Text, field string) template {
 		}
 		e, faults := s.language.compile(p.text)
 		for _, f := range faults {
-			fault(s.file.Inside(t, p.offset+f.offset), "%s", f.message)
+			s.fault(s.file.Inside(t, p.offset+f.offset), field, "%s", f.message)
 		}
 		if e != nil && !e.mayBe(types.StringKind, types.IntKind, types.UintKind, types.BoolKind) {
-			fault(s.file.Inside(t, p.offset), "the result is %s, not a string, an integer or a boolean", e.result)
+			s.fault(s.file.Inside(t, p.offset), field, "the result is %s, not a string, an integer or a boolean", e.result)
 		}
 		p.expression = e
 	}
 	literal := literals.String()
 	if n := utf8.RuneCountInString(literal); n > maxValue {
-		fault(t.At, "a value has at most %d characters, this has %d", maxValue, n)
+		s.fault(t.At, field, "a value has at most %d characters, this has %d", maxValue, n)
 	}
 	if why := unsendable(literal); why != "" {
-		fault(t.At, "%s; in YAML, write long text as a folded block (>-)", why)
+		s.fault(t.At, field, "%s; in YAML, write long text as a folded block (>-)", why)
 	}
-	if sound {
+	if len(s.faults) == before {
 		s.language.templates[t.Value] = parts
 	}
 	return parts

@@ -61,8 +61,6 @@ func (d *decoder) push(name string) {
 	d.path = append(d.path, name)
 }
 
-func (d *decoder) pushIndex(i int) { d.path = append(d.path, "["+strconv.Itoa(i)+"]") }
-
 func (d *decoder) pop() { d.path = d.path[:len(d.path)-1] }
 
 // at is where a node begins.
@@ -453,13 +451,7 @@ func (d *decoder) list(n ast.Node, where Position, v reflect.Value, f *Field) {
 		d.fault(where, "the list is empty")
 		return
 	}
-	out := reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values))
-	for i, e := range seq.Values {
-		d.pushIndex(i)
-		d.value(e, out.Index(i), &Field{})
-		d.pop()
-	}
-	v.Set(out)
+	d.elements(seq, v, &Field{})
 }
 
 func (d *decoder) texts(n ast.Node, where Position, into *Texts, f *Field) {
@@ -473,10 +465,14 @@ func (d *decoder) texts(n ast.Node, where Position, into *Texts, f *Field) {
 		d.fault(where, "the list is empty: leave the field out to mean all")
 		return
 	}
-	*into = make(Texts, len(seq.Values))
-	for i, e := range seq.Values {
-		d.pushIndex(i)
-		d.value(e, reflect.ValueOf(&(*into)[i]).Elem(), f)
+	d.elements(seq, reflect.ValueOf(into).Elem(), f)
+}
+
+func (d *decoder) elements(list *ast.SequenceNode, v reflect.Value, f *Field) {
+	v.Set(reflect.MakeSlice(v.Type(), len(list.Values), len(list.Values)))
+	for i, e := range list.Values {
+		d.path = append(d.path, "["+strconv.Itoa(i)+"]")
+		d.value(e, v.Index(i), f)
 		d.pop()
 	}
 }

@@ -37,7 +37,7 @@ type File struct {
 	Name string // as given to Parse
 
 	text  string
-	lines []int // offset of each line; filled at the first use
+	lines []string // of text; filled at the first use
 	root  ast.Node
 }
 

@@ -24,18 +24,12 @@ func position(line, column int) Position {
 // line gives a line of the file, counted from 1, without its end.
 func (f *File) line(n int) (string, bool) {
 	if f.lines == nil {
-		f.lines = []int{0}
-		for i := range len(f.text) {
-			if f.text[i] == '\n' {
-				f.lines = append(f.lines, i+1)
-			}
-		}
+		f.lines = strings.Split(f.text, "\n")
 	}
 	if n < 1 || n > len(f.lines) {
 		return "", false
 	}
-	line, _, _ := strings.Cut(f.text[f.lines[n-1]:], "\n")
-	return line, true
+	return f.lines[n-1], true
 }
 
 // Inside gives the position of the byte at offset of a text. Where the file has the
