@@ -18,20 +18,19 @@ func (s scope) condition(t yamldoc.Text) *condition {
 	if !t.At.Known() || t.Value == "" {
 		return nil
 	}
-	const field = "if"
 	if strings.HasPrefix(t.Value, "${") {
-		s.fault(t.At, field, "this is an expression already: write it without ${…}")
+		s.fault(t.At, "if", "this is an expression already: write it without ${…}")
 		return nil
 	}
 	e, faults := s.language.compile(t.Value)
 	for _, f := range faults {
-		s.fault(s.file.Inside(t, f.offset), field, "%s", f.message)
+		s.fault(s.file.Inside(t, f.offset), "if", "%s", f.message)
 	}
 	if e == nil {
 		return nil
 	}
 	if !e.mayBe(types.BoolKind) {
-		s.fault(t.At, field, "the result is %s, not a boolean", e.result)
+		s.fault(t.At, "if", "the result is %s, not a boolean", e.result)
 	}
 	return &condition{e}
 }

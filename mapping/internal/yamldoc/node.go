@@ -2,6 +2,7 @@ package yamldoc
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -86,17 +87,12 @@ func hasTab(n ast.Node) bool {
 	if t == nil || !strings.Contains(t.Origin, "\t") {
 		return false
 	}
-	switch t.Type {
-	case token.SingleQuoteType, token.DoubleQuoteType, token.LiteralType, token.FoldedType:
+	if slices.Contains([]token.Type{token.SingleQuoteType, token.DoubleQuoteType, token.LiteralType, token.FoldedType}, t.Type) {
 		return false
-	default:
 	}
-	for line := range strings.SplitSeq(t.Origin, "\n") {
-		if strings.Contains(strings.TrimSpace(line), "\t") { // a tab around the text does no harm
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(strings.Split(t.Origin, "\n"), func(line string) bool {
+		return strings.Contains(strings.TrimSpace(line), "\t") // a tab around the text does no harm
+	})
 }
 
 // written is a scalar as the file has it, even if YAML reads it as something other
