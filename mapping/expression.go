@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -107,8 +106,6 @@ func (l *language) explain(text string, offset int, message string) textFault {
 	return textFault{offset, message}
 }
 
-func (e *expression) reads(field string) bool { return slices.Contains(e.fields, field) }
-
 // mayBe says whether the result can be of one of the kinds. The kind of a dyn is known
 // only when the expression is evaluated.
 func (e *expression) mayBe(kinds ...types.Kind) bool {
@@ -125,12 +122,8 @@ func (m *meter) format(e *expression, ev *Event) (string, error) {
 	switch v := v.(type) {
 	case types.String:
 		return string(v), nil
-	case types.Int:
-		return strconv.FormatInt(int64(v), 10), nil
-	case types.Uint:
-		return strconv.FormatUint(uint64(v), 10), nil
-	case types.Bool:
-		return strconv.FormatBool(bool(v)), nil
+	case types.Int, types.Uint, types.Bool:
+		return fmt.Sprint(v.Value()), nil
 	default:
 		return "", fmt.Errorf("the result is %s, not a string, an integer or a boolean", v.Type().TypeName())
 	}

@@ -42,7 +42,7 @@ func (s scope) job(doc *jobDocument, i int, when *clauses) job {
 // warnValue warns of a value that is always empty, or that can have several lines.
 func (s scope) warnValue(value template, at yamldoc.Position, field string, when *clauses) {
 	reads := func(name string) bool {
-		return value.has(func(e *expression) bool { return e.reads(name) })
+		return value.has(func(e *expression) bool { return slices.Contains(e.fields, name) })
 	}
 	if value.has(func(e *expression) bool { return e.lines }) {
 		s.warn(at, field, "event.message may have several lines, and a value with a line break is not sent: event.title is the first line")

@@ -18,7 +18,7 @@ type namesClause struct {
 // namesClause makes a clause of the patterns of a field, nil if there are none. parse and
 // hint are those of [scope.globs].
 func (s scope) namesClause(
-	list yamldoc.Texts, field string, parse func(string) (glob, error), hint func(string) string, name func(subject) (compared, written string),
+	list yamldoc.Texts, field string, parse func(string) (glob, error), hint func(string) string, name func(subject) (string, string),
 ) clause {
 	patterns := s.globs(list, field, parse, hint)
 	if patterns == nil {
