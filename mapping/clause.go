@@ -38,7 +38,7 @@ type clauses struct{ every, push, tag []clause }
 
 // clauses makes the clauses of a rule.
 //
-// A new clause has three parts: its field in ruleDocument (document.go), its constructor,
+// A new clause has three parts: its field in ruleDocument (document.go), its constructor in a file of its own,
 // and its place in these lists. Nothing else knows which clauses there are. For example,
 // `pusher`, a list of globs that is compared with event.pusher, is a constructor such as
 // [scope.branchesClause], and is in all three lists.

@@ -60,18 +60,6 @@ func patterns(list []clause, field string) globs {
 	return nil
 }
 
-// branchesClause compares short names of branches.
-func (s scope) branchesClause(list yamldoc.Texts) clause {
-	return s.namesClause(list, "when.push.branches", newGlob, shortName("branch, without refs/heads/"),
-		func(ev subject) (string, string) { return ev.Branch, ev.Branch })
-}
-
-// tagsClause compares short names of tags.
-func (s scope) tagsClause(list yamldoc.Texts) clause {
-	return s.namesClause(list, "when.tag.tags", newGlob, shortName("tag, without refs/tags/"),
-		func(ev subject) (string, string) { return ev.Tag, ev.Tag })
-}
-
 // shortName hints at patterns of full refs.
 func shortName(of string) (hint func(pattern string) string) {
 	return func(pattern string) string {
@@ -80,33 +68,4 @@ func shortName(of string) (hint func(pattern string) string) {
 		}
 		return ""
 	}
-}
-
-// repositoryClause compares full names of repositories, both in lower case.
-func (s scope) repositoryClause(list yamldoc.Texts) clause {
-	return s.namesClause(list, "repository", newFoldedGlob, noRepository,
-		func(ev subject) (string, string) { return ev.repository, ev.Repository })
-}
-
-// newFoldedGlob makes a glob in lower case.
-func newFoldedGlob(pattern string) (glob, error) {
-	if _, err := newGlob(pattern); err != nil {
-		return glob{}, err
-	}
-	g, err := newGlob(strings.ToLower(pattern))
-	if err != nil {
-		return glob{}, fmt.Errorf("compared without case, %w", err)
-	}
-	return g, nil
-}
-
-// noRepository says why a pattern matches no repository, "" if it may match one.
-func noRepository(pattern string) string {
-	switch {
-	case strings.Contains(pattern, "://") || strings.HasPrefix(pattern, "git@"):
-		return "a repository is owner/name, not an address"
-	case !strings.Contains(pattern, "/") && !strings.Contains(pattern, "**"):
-		return "a repository is owner/name"
-	}
-	return ""
 }

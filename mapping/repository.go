@@ -1,0 +1,37 @@
+package mapping
+
+import (
+	"fmt"
+	"strings"
+
+	"buildbridge/mapping/internal/yamldoc"
+)
+
+// repositoryClause is `repository`: it compares full names of repositories in lower case.
+func (s scope) repositoryClause(list yamldoc.Texts) clause {
+	return s.namesClause(list, "repository", newFoldedGlob, noRepository,
+		func(ev subject) (string, string) { return ev.repository, ev.Repository })
+}
+
+// newFoldedGlob makes a glob in lower case.
+func newFoldedGlob(pattern string) (glob, error) {
+	if _, err := newGlob(pattern); err != nil {
+		return glob{}, err
+	}
+	g, err := newGlob(strings.ToLower(pattern))
+	if err != nil {
+		return glob{}, fmt.Errorf("compared without case, %w", err)
+	}
+	return g, nil
+}
+
+// noRepository says why a pattern matches no repository, "" if it may match one.
+func noRepository(pattern string) string {
+	switch {
+	case strings.Contains(pattern, "://") || strings.HasPrefix(pattern, "git@"):
+		return "a repository is owner/name, not an address"
+	case !strings.Contains(pattern, "/") && !strings.Contains(pattern, "**"):
+		return "a repository is owner/name"
+	}
+	return ""
+}
