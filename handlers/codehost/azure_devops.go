@@ -1,7 +1,6 @@
 package codehost
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -15,20 +14,8 @@ import (
 var azureDevOps = host{
 	Provider:    mapping.Provider{Name: "azure-devops", Basic: true, TokenHeader: true, NeedsTokenHeader: true},
 	eventInBody: true,
-	proof:       azureProof{},
+	proof:       proof{check: token("").check}.or(basic),
 	decode:      decodeAzureDevOps,
-}
-
-// azureProof is HTTP Basic, or a secret in the configured header.
-type azureProof struct{ basic }
-
-func (p azureProof) check(r request) (string, error) {
-	return either(r, func(r request) (string, error) {
-		if r.keys.TokenHeader == "" {
-			return "", errors.New("no token_header is configured")
-		}
-		return token{header: r.keys.TokenHeader}.check(r)
-	}, p.basic.check)
 }
 
 // azurePush is the resource of a git.push.

@@ -14,14 +14,10 @@ var bitbucket = host{
 	eventHeaders: []string{"X-Event-Key"},
 	idHeaders:    []string{"X-Request-UUID"},
 	ownHeaders:   []string{"X-Hook-UUID"},
-	proof:        signature{prefix: "sha256=", headers: []string{"X-Hub-Signature"}},
+	proof:        signature("sha256=", "X-Hub-Signature"),
+	events:       map[string]LeftOut{bitbucketPushEvent: {}, bitbucketPing: testCall},
 	decode:       decodeBitbucket,
-	guess: func(f topFields) string {
-		if f.has("push") {
-			return bitbucketPushEvent
-		}
-		return ""
-	},
+	guesses:      []guess{{bitbucketPushEvent, "push"}},
 }
 
 // The values of X-Event-Key.
@@ -101,14 +97,6 @@ type bitbucketUser struct {
 }
 
 func decodeBitbucket(d *Delivery, body []byte) error {
-	switch d.Event {
-	case bitbucketPushEvent:
-	case bitbucketPing:
-		return d.leaveOutAll(body, mapping.ReasonPing, whyPing)
-	default:
-		return d.leaveOutEvent(body, d.Event)
-	}
-
 	var p bitbucketPush
 	if err := unmarshal(body, &p); err != nil {
 		return err
@@ -124,7 +112,7 @@ func decodeBitbucket(d *Delivery, body []byte) error {
 			old = c.Old.v
 		}
 		if c.New == nil {
-			d.leaveOut(bitbucketFullRef(string(old.Type), string(old.Name)), mapping.ReasonDeleted, whyDeleted)
+			d.leaveOut(bitbucketFullRef(string(old.Type), string(old.Name)), refDeleted)
 			continue
 		}
 		at := fmt.Sprintf("push.changes[%d].new", i)

@@ -14,28 +14,10 @@ var bitbucketServer = host{
 	eventHeaders: []string{"X-Event-Key"},
 	idHeaders:    []string{"X-Request-Id"},
 	ownHeaders:   []string{"X-Event-Key"},
-	proof:        bitbucketServerProof{signature{prefix: "sha256=", headers: []string{"X-Hub-Signature"}}},
+	proof:        signature("sha256=", "X-Hub-Signature").or(basic),
+	events:       map[string]LeftOut{bitbucketServerPushEvent: {}, bitbucketPing: testCall},
 	decode:       decodeBitbucketServer,
-	guess:        guessBitbucketServer,
-}
-
-func guessBitbucketServer(f topFields) string {
-	switch {
-	case f.text("eventKey") != "":
-		return f.text("eventKey")
-	case f.has("changes"):
-		return bitbucketServerPushEvent
-	case f.has("test"):
-		return bitbucketPing
-	}
-	return ""
-}
-
-// bitbucketServerProof is the signature, or HTTP Basic.
-type bitbucketServerProof struct{ signature }
-
-func (p bitbucketServerProof) check(r request) (string, error) {
-	return either(r, p.signature.check, basic{}.check)
+	guesses:      []guess{{"", "eventKey"}, {bitbucketServerPushEvent, "changes"}, {bitbucketPing, "test"}},
 }
 
 type bitbucketServerPush struct {
@@ -72,14 +54,6 @@ type bitbucketServerUser struct {
 }
 
 func decodeBitbucketServer(d *Delivery, body []byte) error {
-	switch d.Event {
-	case bitbucketServerPushEvent:
-	case bitbucketPing:
-		return d.leaveOutAll(body, mapping.ReasonPing, whyPing)
-	default:
-		return d.leaveOutEvent(body, d.Event)
-	}
-
 	var p bitbucketServerPush
 	if err := unmarshal(body, &p); err != nil {
 		return err

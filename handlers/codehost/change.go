@@ -35,10 +35,10 @@ type fieldNames struct{ ref, after, repository string }
 func (d *Delivery) add(c change) error {
 	switch {
 	case !c.deleted && isZeroID(c.before) && isZeroID(c.after): // a test of Gitea, or of Gogs for an empty repository
-		d.leaveOut(c.ref, mapping.ReasonPing, whyPing)
+		d.leaveOut(c.ref, testCall)
 		return nil
 	case c.deleted || isZeroID(c.after):
-		d.leaveOut(c.ref, mapping.ReasonDeleted, whyDeleted)
+		d.leaveOut(c.ref, refDeleted)
 		return nil
 	}
 	if c.ref == "" {
@@ -60,7 +60,7 @@ func (d *Delivery) add(c change) error {
 	tag, isTag := strings.CutPrefix(c.ref, tagPrefix)
 	switch {
 	case !isBranch && !isTag:
-		d.leaveOut(c.ref, mapping.ReasonEvent, whyNoRef)
+		d.leaveOut(c.ref, noBranchOrTag)
 		return nil
 	case branch == "" || tag == "":
 		return malformed("%s %q names nothing", c.names.ref, c.ref)

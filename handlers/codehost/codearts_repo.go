@@ -11,16 +11,9 @@ var codeArtsRepo = host{
 	eventInBody:  true,
 	idOfPush:     true, // it is not documented whether each ref has its own uuid
 	ownHeaders:   []string{"X-Codehub-Event", "X-Devcloud-Event"},
-	proof:        codeArtsProof{token{header: "X-Repo-Token"}},
+	proof:        token("X-Repo-Token"),
 	decode:       decodeCodeArtsRepo,
-	guess:        guessGitLab,
-}
-
-// codeArtsProof is the token, in the configured header if there is one.
-type codeArtsProof struct{ token }
-
-func (p codeArtsProof) check(r request) (string, error) {
-	return token{header: firstOf(r.keys.TokenHeader, p.header)}.check(r)
+	guesses:      gitlabGuesses,
 }
 
 func decodeCodeArtsRepo(d *Delivery, body []byte) error {

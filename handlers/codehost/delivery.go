@@ -58,35 +58,37 @@ func (l LeftOut) String() string {
 	return fmt.Sprintf("%q: %s", l.Ref, l.Why)
 }
 
-// Why something is left out, in words that several hosts share.
-const (
-	whyDeleted = "the ref was deleted"
-	whyPing    = "a test call"
-	whyPushed  = "a push says the same"
-	whyNoRef   = "neither a branch nor a tag"
+// What is left out, as several hosts have it.
+var (
+	refDeleted    = LeftOut{Reason: mapping.ReasonDeleted, Why: "the ref was deleted"}
+	testCall      = LeftOut{Reason: mapping.ReasonPing, Why: "a test call"}
+	pushedToo     = LeftOut{Reason: mapping.ReasonEvent, Why: "a push says the same"}
+	noBranchOrTag = LeftOut{Reason: mapping.ReasonEvent, Why: "neither a branch nor a tag"}
 )
 
-// leaveOut adds why a change has no event.
-func (d *Delivery) leaveOut(ref string, reason mapping.Reason, why string) {
-	d.LeftOut = append(d.LeftOut, LeftOut{clip(ref, mapping.MaxRef), reason, why})
+// leaveOut adds why the change of a ref has no event.
+func (d *Delivery) leaveOut(ref string, what LeftOut) {
+	what.Ref = clip(ref, mapping.MaxRef)
+	d.LeftOut = append(d.LeftOut, what)
 }
 
 // leaveOutAll adds why a delivery is no push. Of its body it reads only the ref, if it names
 // one.
-func (d *Delivery) leaveOutAll(body []byte, reason mapping.Reason, why string) error {
+func (d *Delivery) leaveOutAll(body []byte, what LeftOut) error {
 	var about struct {
 		Ref loose `json:"ref"`
 	}
 	if err := unmarshal(body, &about); err != nil {
 		return err
 	}
-	d.leaveOut(string(about.Ref), reason, why)
+	d.leaveOut(string(about.Ref), what)
 	return nil
 }
 
 // leaveOutEvent is leaveOutAll for an event that is no push, by its name.
 func (d *Delivery) leaveOutEvent(body []byte, name string) error {
-	return d.leaveOutAll(body, mapping.ReasonEvent, fmt.Sprintf("the event %q is neither a push nor a tag", clip(name, maxEvent)))
+	why := fmt.Sprintf("the event %q is neither a push nor a tag", clip(name, maxEvent))
+	return d.leaveOutAll(body, LeftOut{Reason: mapping.ReasonEvent, Why: why})
 }
 
 // clip bounds a text, in bytes, without cutting a character in two.
@@ -101,7 +103,7 @@ func clip(text string, limit int) string {
 func (d *Delivery) finish(h *host, body []byte) {
 	if len(d.Events) == 0 {
 		if len(d.LeftOut) == 0 {
-			d.leaveOut("", mapping.ReasonEvent, "the push changes no branch or tag")
+			d.leaveOut("", LeftOut{Reason: mapping.ReasonEvent, Why: "the push changes no branch or tag"})
 		}
 		d.Ignored = d.LeftOut[0].Reason
 		for _, l := range d.LeftOut {

@@ -153,7 +153,7 @@ func TestDecode(t *testing.T) {
 				if kind := header.Get("Content-Type"); kind != "" {
 					bare.Set("Content-Type", kind)
 				}
-				guessed, err := Trust(provider, withEvent(provider, bare, raw), raw)
+				guessed, err := Saved(provider, bare, raw)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -13,7 +13,8 @@ var forgejo = host{
 	forms:        true,
 	signsInner:   true,
 	secretFields: []string{"secret"},
-	proof:        signature{headers: []string{"X-Forgejo-Signature", "X-Gitea-Signature"}},
+	proof:        signature("", "X-Forgejo-Signature", "X-Gitea-Signature"),
+	events:       giteaEvents,
 	decode:       decodeGitea,
-	guess:        guessGitea,
+	guesses:      giteaGuesses,
 }

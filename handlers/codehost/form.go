@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"mime"
-	"net/http"
 )
 
 const formType = "application/x-www-form-urlencoded"
@@ -14,12 +13,12 @@ const formType = "application/x-www-form-urlencoded"
 // unwrap gives the JSON of a body: the body itself, or the field payload of a form. A body
 // is a form if its Content-Type says so and it is no JSON object: curl calls every body a
 // form by default.
-func (h *host) unwrap(header http.Header, raw []byte) ([]byte, error) {
+func (h *host) unwrap(contentType string, raw []byte) ([]byte, error) {
 	if isObject(raw) {
 		return raw, nil
 	}
 	// It gives the type even if a parameter after it is wrong.
-	if kind, _, _ := mime.ParseMediaType(header.Get("Content-Type")); kind != formType {
+	if kind, _, _ := mime.ParseMediaType(contentType); kind != formType {
 		return raw, nil
 	}
 	if !h.forms {

@@ -2,7 +2,6 @@ package codehost
 
 import (
 	"bytes"
-	"net/http"
 	"net/url"
 	"testing"
 )
@@ -20,7 +19,7 @@ func TestUnwrapTakesAnObjectForWhatItIs(t *testing.T) {
 	} {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
-			got, err := github.unwrap(http.Header{"Content-Type": {c.kind}}, []byte(c.body))
+			got, err := github.unwrap(c.kind, []byte(c.body))
 			if err != nil || string(got) != c.want {
 				t.Errorf("got %q, %v, want %q", got, err, c.want)
 			}

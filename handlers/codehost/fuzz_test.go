@@ -31,7 +31,7 @@ func FuzzDecode(f *testing.F) {
 		if form {
 			header.Set("Content-Type", formType)
 		}
-		withEvent(host.Name, nil, body)
+		_, _ = Saved(host.Name, nil, body)
 		m, err := Trust(host.Name, header, body)
 		if err != nil {
 			if !errors.Is(err, ErrMalformed) {

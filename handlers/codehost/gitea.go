@@ -17,22 +17,22 @@ var gitea = host{
 	forms:        true,
 	signsInner:   true,
 	secretFields: []string{"secret"},
-	proof:        signature{headers: []string{"X-Gitea-Signature"}},
+	proof:        signature("", "X-Gitea-Signature"),
+	events:       giteaEvents,
 	decode:       decodeGitea,
-	guess:        guessGitea,
+	guesses:      giteaGuesses,
 }
 
-// guessGitea is for Forgejo and Gogs too.
-func guessGitea(f topFields) string {
-	switch {
-	case f.has("after") && f.has("ref"):
-		return string(webhook.PushEvent)
-	case f.has("ref_type") && f.has("pusher_type"):
-		return string(webhook.DeleteEvent)
-	case f.has("ref_type"):
-		return string(webhook.CreateEvent)
-	}
-	return ""
+// giteaEvents are those of Forgejo too.
+var giteaEvents = map[string]LeftOut{
+	string(webhook.PushEvent): {}, string(webhook.DeleteEvent): refDeleted, string(webhook.CreateEvent): pushedToo,
+}
+
+// giteaGuesses are for Forgejo and Gogs too.
+var giteaGuesses = []guess{
+	{string(webhook.PushEvent), "after ref"},
+	{string(webhook.DeleteEvent), "ref_type pusher_type"},
+	{string(webhook.CreateEvent), "ref_type"},
 }
 
 // giteaPush is the library's payload, with the total that it lacks, and without decoding the
@@ -60,16 +60,6 @@ type giteaUser struct {
 }
 
 func decodeGitea(d *Delivery, body []byte) error {
-	switch webhook.Event(d.Event) {
-	case webhook.PushEvent:
-	case webhook.DeleteEvent:
-		return d.leaveOutAll(body, mapping.ReasonDeleted, whyDeleted)
-	case webhook.CreateEvent:
-		return d.leaveOutAll(body, mapping.ReasonEvent, whyPushed)
-	default:
-		return d.leaveOutEvent(body, d.Event)
-	}
-
 	var p giteaPush
 	if err := unmarshal(body, &p); err != nil {
 		return err

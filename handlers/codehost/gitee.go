@@ -21,27 +21,15 @@ var gitee = host{
 	ownHeaders:   []string{"X-Gitee-Event"},
 	forms:        true,
 	secretFields: []string{"password", "sign"},
-	proof:        giteeProof{token{header: "X-Gitee-Token"}},
+	proof:        token("X-Gitee-Token").or(proof{check: giteeSignature}),
+	events:       map[string]LeftOut{giteePushHook: {}, giteeTagPushHook: {}},
 	decode:       decodeGitee,
-	guess:        guessGitee,
+	guesses: []guess{
+		{giteePushHook, "hook_name=push_hooks"},
+		{giteeTagPushHook, "hook_name=tag_push_hooks"},
+		{giteePushHook, "after ref"},
+	},
 }
-
-func guessGitee(f topFields) string {
-	switch {
-	case f.text("hook_name") == "push_hooks":
-		return giteePushHook
-	case f.text("hook_name") == "tag_push_hooks":
-		return giteeTagPushHook
-	case f.has("after") && f.has("ref"):
-		return giteePushHook
-	}
-	return ""
-}
-
-// giteeProof is the password, or a signature of the time.
-type giteeProof struct{ token }
-
-func (p giteeProof) check(r request) (string, error) { return either(r, p.token.check, giteeSignature) }
 
 // The values of X-Gitee-Event.
 const (
@@ -67,7 +55,7 @@ func giteeSignature(r request) (string, error) {
 	if err != nil {
 		return "", errors.New("header X-Gitee-Timestamp is no number of milliseconds")
 	}
-	if !within(r.now, time.UnixMilli(millis), giteeSkew) {
+	if r.now.Sub(time.UnixMilli(millis)).Abs() > giteeSkew {
 		return "", fmt.Errorf("header X-Gitee-Timestamp is more than %s away", giteeSkew)
 	}
 	// PathUnescape keeps the + of base64, so it can also be used if nothing is encoded.
@@ -116,12 +104,6 @@ type giteePusher struct {
 }
 
 func decodeGitee(d *Delivery, body []byte) error {
-	switch d.Event {
-	case giteePushHook, giteeTagPushHook:
-	default:
-		return d.leaveOutEvent(body, d.Event)
-	}
-
 	var p giteePush
 	if err := unmarshal(body, &p); err != nil {
 		return err

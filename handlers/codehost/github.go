@@ -16,23 +16,18 @@ var github = host{
 	idHeaders:    []string{"X-GitHub-Delivery"},
 	ownHeaders:   []string{"X-GitHub-Event"},
 	forms:        true,
-	proof:        signature{prefix: "sha256=", headers: []string{"X-Hub-Signature-256"}},
-	decode:       decodeGitHub,
-	guess:        guessGitHub,
-}
-
-func guessGitHub(f topFields) string {
-	switch {
-	case f.has("after") && f.has("ref"):
-		return string(webhook.PushEvent)
-	case f.has("zen"):
-		return string(webhook.PingEvent)
-	case f.has("ref_type") && f.has("master_branch"):
-		return string(webhook.CreateEvent)
-	case f.has("ref_type"):
-		return string(webhook.DeleteEvent)
-	}
-	return ""
+	proof:        signature("sha256=", "X-Hub-Signature-256"),
+	events: map[string]LeftOut{
+		string(webhook.PushEvent): {}, string(webhook.PingEvent): testCall,
+		string(webhook.DeleteEvent): refDeleted, string(webhook.CreateEvent): pushedToo,
+	},
+	decode: decodeGitHub,
+	guesses: []guess{
+		{string(webhook.PushEvent), "after ref"},
+		{string(webhook.PingEvent), "zen"},
+		{string(webhook.CreateEvent), "ref_type master_branch"},
+		{string(webhook.DeleteEvent), "ref_type"},
+	},
 }
 
 // From these numbers on GitHub may leave something out, and does not say so.
@@ -107,18 +102,6 @@ func (r *githubRepository) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 }
 
 func decodeGitHub(d *Delivery, body []byte) error {
-	switch webhook.Event(d.Event) {
-	case webhook.PushEvent:
-	case webhook.PingEvent:
-		return d.leaveOutAll(body, mapping.ReasonPing, whyPing)
-	case webhook.DeleteEvent:
-		return d.leaveOutAll(body, mapping.ReasonDeleted, whyDeleted)
-	case webhook.CreateEvent:
-		return d.leaveOutAll(body, mapping.ReasonEvent, whyPushed)
-	default:
-		return d.leaveOutEvent(body, d.Event)
-	}
-
 	var p githubPush
 	if err := unmarshal(body, &p); err != nil {
 		return err

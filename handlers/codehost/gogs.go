@@ -17,9 +17,10 @@ var gogs = host{
 	forms:        true,
 	signsInner:   true,
 	secretFields: []string{"secret"},
-	proof:        signature{headers: []string{"X-Gogs-Signature"}},
+	proof:        signature("", "X-Gogs-Signature"),
+	events:       map[string]LeftOut{"push": {}, "create": {}, "delete": refDeleted},
 	decode:       decodeGogs,
-	guess:        guessGitea,
+	guesses:      giteaGuesses,
 }
 
 // gogsPayload has the fields of a push and of a create.
@@ -40,14 +41,6 @@ type gogsPayload struct {
 }
 
 func decodeGogs(d *Delivery, body []byte) error {
-	switch d.Event {
-	case "push", "create":
-	case "delete":
-		return d.leaveOutAll(body, mapping.ReasonDeleted, whyDeleted)
-	default:
-		return d.leaveOutEvent(body, d.Event)
-	}
-
 	var p gogsPayload
 	if err := unmarshal(body, &p); err != nil {
 		return err
@@ -74,7 +67,7 @@ func decodeGogs(d *Delivery, body []byte) error {
 		case "":
 			return missing("ref_type")
 		default: // a branch, for which there is a push too
-			d.leaveOut(p.Ref, mapping.ReasonEvent, whyPushed)
+			d.leaveOut(p.Ref, pushedToo)
 			return nil
 		}
 	}
@@ -83,7 +76,7 @@ func decodeGogs(d *Delivery, body []byte) error {
 		c.head = head.about()
 	}
 	if strings.HasPrefix(p.Ref, tagPrefix) && !isZeroID(p.After) { // there is a create too
-		d.leaveOut(p.Ref, mapping.ReasonEvent, "the create of the tag says the same")
+		d.leaveOut(p.Ref, LeftOut{Reason: mapping.ReasonEvent, Why: "the create of the tag says the same"})
 		return nil
 	}
 	return d.add(c)

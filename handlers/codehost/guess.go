@@ -2,9 +2,11 @@ package codehost
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -21,53 +23,44 @@ func Saved(provider string, h http.Header, body []byte) (*Message, error) {
 	if bytes.HasPrefix(body, []byte("\x1f\x8b")) {
 		return nil, fmt.Errorf("%s: %w", provider, malformed("the body is compressed by gzip, which no host does; unpack it"))
 	}
-	if h.Get("Content-Type") == "" && bytes.HasPrefix(body, []byte("payload=")) {
-		h = with(h, "Content-Type", formType)
+	contentType := h.Get("Content-Type")
+	if contentType == "" && bytes.HasPrefix(body, []byte("payload=")) {
+		contentType = formType
 	}
-	payload, err := host.unwrap(h, body)
+	payload, err := host.unwrap(contentType, body)
 	if err != nil {
 		return nil, err
 	}
 	if err := ignoreBody(payload); err != nil {
 		return nil, fmt.Errorf("%s: %w", provider, err)
 	}
-	return newMessage(host, "", withEvent(provider, h, body), payload), nil
-}
-
-// with gives a copy of the headers with one more.
-func with(h http.Header, name, value string) http.Header {
-	if h = h.Clone(); h == nil {
-		h = make(http.Header)
+	m := newMessage(host, "", h, payload)
+	var fields topFields
+	if m.event != "" || decodeJSON(payload, &fields) != nil {
+		return m, nil
 	}
-	h.Set(name, value)
-	return h
-}
-
-// withEvent adds the header that names the event, if there is none and the body tells the
-// event. It is for explaining, never for a delivery from the network: its host names the
-// event.
-func withEvent(provider string, h http.Header, body []byte) http.Header {
-	host, err := hostOf(provider)
-	if err != nil || len(host.eventHeaders) == 0 {
-		return h
-	}
-	for _, name := range host.eventHeaders {
-		if h.Get(name) != "" {
-			return h
+	for _, g := range host.guesses {
+		if m.event = g.eventOf(fields); m.event != "" {
+			m.header[http.CanonicalHeaderKey(host.eventHeaders[0])] = m.event
+			break
 		}
 	}
-	payload, err := host.unwrap(h, body)
-	if err != nil {
-		return h
+	return m, nil
+}
+
+// guess is an event, and the fields at the top that a body of it has, apart by spaces: a
+// name, or name=text. Without an event, the text of the field names it.
+type guess struct{ event, fields string }
+
+// eventOf is the event, "" if the guess does not fit.
+func (g guess) eventOf(body topFields) string {
+	for field := range strings.FieldsSeq(g.fields) {
+		name, want, hasText := strings.Cut(field, "=")
+		if _, ok := body[name]; !ok || hasText && body.text(name) != want {
+			return ""
+		}
 	}
-	var fields topFields
-	if decodeJSON(payload, &fields) != nil {
-		return h
-	}
-	if event := host.guess(fields); event != "" {
-		return with(h, host.eventHeaders[0], event)
-	}
-	return h
+	return cmp.Or(g.event, body.text(g.fields))
 }
 
 // mistaken says for the log that the headers are those of another host: most often the
@@ -85,12 +78,6 @@ func (h *host) mistaken(header http.Header) string {
 		}
 	}
 	return ""
-}
-
-// has reports whether there is a field.
-func (f topFields) has(name string) bool {
-	_, ok := f[name]
-	return ok
 }
 
 // text is the text of a field, "" if it is none.

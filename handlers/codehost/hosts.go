@@ -53,12 +53,14 @@ type host struct {
 
 	proof proof // how it proves who it is
 
+	// events are those that the headers may name, and why one is left out: nothing for those
+	// that decode takes. They are nil if eventInBody.
+	events map[string]LeftOut
+
 	// decode decodes a body into a delivery, which has Event and HostID of the headers.
 	decode func(d *Delivery, body []byte) error
 
-	// guess names the event of a body that was saved without its headers, by fields that
-	// only this event has; "" if there are none. It is nil if no header names the event.
-	guess func(topFields) string
+	guesses []guess // the first that fits names the event of a body without headers
 }
 
 // hostOf finds a host by the name of its provider.

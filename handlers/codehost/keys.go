@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -115,107 +116,112 @@ func (r request) matchSecret(equal func(mapping.Secret) bool) (string, error) {
 // several different values is an error.
 func (r request) value(names ...string) (name, value string, err error) {
 	for _, name := range names {
-		values := r.header.Values(name)
-		if len(values) == 0 {
-			continue
-		}
-		for _, other := range values[1:] {
-			if other != values[0] {
-				return name, "", fmt.Errorf("header %s has several values", name)
-			}
-		}
-		if values[0] == "" {
+		switch values := r.header.Values(name); {
+		case len(values) == 0:
+		case slices.ContainsFunc(values, func(other string) bool { return other != values[0] }):
+			return name, "", fmt.Errorf("header %s has several values", name)
+		case values[0] == "":
 			return name, "", fmt.Errorf("header %s is empty", name)
+		default:
+			return name, values[0], nil
 		}
-		return name, values[0], nil
 	}
 	return "", "", fmt.Errorf("header %s is missing", strings.Join(names, " or "))
 }
 
 // proof is how a host proves who it is.
-type proof interface {
+type proof struct {
 	// check gives the place of the key that matched.
-	check(r request) (key string, err error)
-	// sign adds to the headers what a host that has the secret sends.
-	sign(secret string, h http.Header, body []byte)
+	check func(request) (key string, err error)
+	// sign adds to the headers what a host that has the secret sends; nil if another proof
+	// of the host does.
+	sign func(secret string, h http.Header, body []byte)
+}
+
+// or is two proofs, of which one is enough. It always checks both.
+func (p proof) or(other proof) proof {
+	check := func(r request) (string, error) {
+		key, err := p.check(r)
+		otherKey, otherErr := other.check(r)
+		switch {
+		case err == nil:
+			return key, nil
+		case otherErr == nil:
+			return otherKey, nil
+		}
+		return "", fmt.Errorf("%w; %w", err, otherErr)
+	}
+	if p.sign == nil {
+		return proof{check, other.sign}
+	}
+	return proof{check, p.sign}
 }
 
 // signature is the HMAC-SHA256 of what the host signs, in hexadecimal after the prefix, in
 // the first of the headers that is there.
-type signature struct {
-	prefix  string
-	headers []string
+func signature(prefix string, headers ...string) proof {
+	return proof{
+		func(r request) (string, error) {
+			name, value, err := r.value(headers...)
+			if err != nil {
+				return "", err
+			}
+			digits, ok := strings.CutPrefix(value, prefix)
+			if !ok {
+				return "", fmt.Errorf("header %s does not begin with %s", name, prefix)
+			}
+			got, err := hex.DecodeString(digits)
+			if err != nil || len(got) != sha256.Size {
+				return "", fmt.Errorf("header %s holds no SHA-256 in hexadecimal", name)
+			}
+			signed := r.signed()
+			return r.matchSecret(func(s mapping.Secret) bool {
+				return hmac.Equal(sum([]byte(s), signed), got)
+			})
+		},
+		func(secret string, h http.Header, body []byte) {
+			h.Set(headers[0], prefix+hex.EncodeToString(sum([]byte(secret), body)))
+		},
+	}
 }
 
-func (s signature) sign(secret string, h http.Header, body []byte) {
-	h.Set(s.headers[0], s.prefix+hex.EncodeToString(sum([]byte(secret), body)))
-}
-
-func (s signature) check(r request) (string, error) {
-	name, value, err := r.value(s.headers...)
-	if err != nil {
-		return "", err
+// token is a secret sent as it is, in the header that is configured or else in this one.
+func token(header string) proof {
+	return proof{
+		func(r request) (string, error) {
+			name := firstOf(r.keys.TokenHeader, header)
+			if name == "" {
+				return "", errors.New("no token_header is configured")
+			}
+			_, value, err := r.value(name)
+			if err != nil {
+				return "", err
+			}
+			return r.matchSecret(func(s mapping.Secret) bool { return equal(string(s), value) })
+		},
+		func(secret string, h http.Header, _ []byte) { h.Set(header, secret) },
 	}
-	digits, ok := strings.CutPrefix(value, s.prefix)
-	if !ok {
-		return "", fmt.Errorf("header %s does not begin with %s", name, s.prefix)
-	}
-	got, err := hex.DecodeString(digits)
-	if err != nil || len(got) != sha256.Size {
-		return "", fmt.Errorf("header %s holds no SHA-256 in hexadecimal", name)
-	}
-	signed := r.signed()
-	return r.matchSecret(func(s mapping.Secret) bool {
-		return hmac.Equal(sum([]byte(s), signed), got)
-	})
-}
-
-// token is a secret sent as it is.
-type token struct{ header string }
-
-func (t token) sign(secret string, h http.Header, _ []byte) { h.Set(t.header, secret) }
-
-func (t token) check(r request) (string, error) {
-	_, value, err := r.value(t.header)
-	if err != nil {
-		return "", err
-	}
-	return r.matchSecret(func(s mapping.Secret) bool { return equal(string(s), value) })
 }
 
 // basic is HTTP Basic (RFC 7617).
-type basic struct{}
-
-func (basic) sign(secret string, h http.Header, _ []byte) {
-	h.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("buildbridge:"+secret)))
-}
-
-func (basic) check(r request) (string, error) {
-	_, value, err := r.value("Authorization")
-	if err != nil {
-		return "", err
-	}
-	username, password, ok := (&http.Request{Header: http.Header{"Authorization": {value}}}).BasicAuth()
-	if !ok {
-		return "", errors.New("header Authorization holds no Basic credentials")
-	}
-	return match("basic", r.keys.Basic, func(b Basic) bool {
-		name, secret := equal(b.Username, username), equal(string(b.Password), password)
-		return name && secret && b.Password != ""
-	})
-}
-
-// either checks two proofs, of which one is enough. It always checks both.
-func either(r request, one, other func(request) (string, error)) (string, error) {
-	key, err := one(r)
-	otherKey, otherErr := other(r)
-	switch {
-	case err == nil:
-		return key, nil
-	case otherErr == nil:
-		return otherKey, nil
-	}
-	return "", fmt.Errorf("%w; %w", err, otherErr)
+var basic = proof{
+	func(r request) (string, error) {
+		_, value, err := r.value("Authorization")
+		if err != nil {
+			return "", err
+		}
+		username, password, ok := (&http.Request{Header: http.Header{"Authorization": {value}}}).BasicAuth()
+		if !ok {
+			return "", errors.New("header Authorization holds no Basic credentials")
+		}
+		return match("basic", r.keys.Basic, func(b Basic) bool {
+			name, secret := equal(b.Username, username), equal(string(b.Password), password)
+			return name && secret && b.Password != ""
+		})
+	},
+	func(secret string, h http.Header, _ []byte) {
+		h.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("buildbridge:"+secret)))
+	},
 }
 
 // equal compares in a time that depends neither on the content of the strings nor, because

@@ -50,7 +50,7 @@ func Authenticate(provider string, keys Keys, h http.Header, raw []byte, now tim
 	}
 	// The JSON is taken out of a form, and stays bytes. That is done before the
 	// authentication only for hosts that sign the JSON, if there is a signature.
-	unwrap := func() ([]byte, error) { return host.unwrap(h, raw) }
+	unwrap := func() ([]byte, error) { return host.unwrap(h.Get("Content-Type"), raw) }
 	r := request{keys: keys, header: h, raw: raw, now: now}
 	if host.signsInner {
 		unwrap = sync.OnceValues(unwrap)
@@ -77,7 +77,7 @@ func Trust(provider string, h http.Header, raw []byte) (*Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	payload, err := host.unwrap(h, raw)
+	payload, err := host.unwrap(h.Get("Content-Type"), raw)
 	if err != nil {
 		return nil, err
 	}
@@ -163,9 +163,17 @@ func (m *Message) Decode() (Delivery, error) {
 func (m *Message) decode(d *Delivery) error {
 	switch {
 	case m.host.pingHeader != "" && m.header[m.host.pingHeader] == "true": // of an invented push
-		return d.leaveOutAll(m.payload, mapping.ReasonPing, whyPing)
-	case d.Event == "" && !m.host.eventInBody:
+		return d.leaveOutAll(m.payload, testCall)
+	case m.host.eventInBody:
+		return m.host.decode(d, m.payload)
+	case d.Event == "":
 		return missing("header " + m.host.eventHeaders[0])
+	}
+	switch what, ok := m.host.events[d.Event]; {
+	case !ok:
+		return d.leaveOutEvent(m.payload, d.Event)
+	case what.Why != "":
+		return d.leaveOutAll(m.payload, what)
 	}
 	return m.host.decode(d, m.payload)
 }
