@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -222,10 +223,15 @@ func (w written) decodedList() (l list[string], err error) {
 	return l, err
 }
 
+// field is a field of an object, and what it is read into.
+type field struct {
+	name string
+	into json.UnmarshalerFrom
+}
+
 // object reads an object of which few fields are needed, at half the cost of a struct.
-// field gives the destination of the field with a name, nil for a field that is not
-// needed. It must not keep the name. null changes nothing.
-func object(d *jsontext.Decoder, field func(name []byte) json.UnmarshalerFrom) error {
+// null changes nothing.
+func object(d *jsontext.Decoder, fields ...field) error {
 	if d.PeekKind() != jsontext.KindBeginObject {
 		return json.UnmarshalDecode(d, &struct{}{})
 	}
@@ -242,8 +248,8 @@ func object(d *jsontext.Decoder, field func(name []byte) json.UnmarshalerFrom) e
 		} else if name, err = jsontext.AppendUnquote(nil, name); err != nil {
 			name = nil
 		}
-		if into := field(name); into != nil {
-			err = into.UnmarshalJSONFrom(d)
+		if i := slices.IndexFunc(fields, func(f field) bool { return f.name == string(name) }); i >= 0 {
+			err = fields[i].into.UnmarshalJSONFrom(d)
 		} else {
 			err = d.SkipValue()
 		}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -19,35 +18,15 @@ type pushedCommit struct {
 }
 
 func (c *pushedCommit) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	return object(d, func(name []byte) json.UnmarshalerFrom {
-		switch string(name) {
-		case "id":
-			return &c.ID
-		case "message":
-			return &c.Message
-		case "author":
-			return &c.Author
-		case "added":
-			return &c.Added
-		case "removed":
-			return &c.Removed
-		case "modified":
-			return &c.Modified
-		}
-		return nil
-	})
+	return object(d, field{"id", &c.ID}, field{"message", &c.Message}, field{"author", &c.Author},
+		field{"added", &c.Added}, field{"removed", &c.Removed}, field{"modified", &c.Modified})
 }
 
 // person is the author of a commit, or another object with a name.
 type person struct{ Name loose }
 
 func (p *person) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	return object(d, func(name []byte) json.UnmarshalerFrom {
-		if string(name) == "name" {
-			return &p.Name
-		}
-		return nil
-	})
+	return object(d, field{"name", &p.Name})
 }
 
 // name names the commit for people.

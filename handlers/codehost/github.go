@@ -1,7 +1,6 @@
 package codehost
 
 import (
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	webhook "github.com/go-playground/webhooks/v6/github"
 
@@ -50,31 +49,10 @@ type githubPush struct {
 }
 
 func (p *githubPush) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	return object(d, func(name []byte) json.UnmarshalerFrom {
-		switch string(name) {
-		case "ref":
-			return &p.ref
-		case "before":
-			return &p.before
-		case "after":
-			return &p.after
-		case "created":
-			return &p.created
-		case "deleted":
-			return &p.deleted
-		case "forced":
-			return &p.forced
-		case "commits":
-			return &p.commits
-		case "head_commit":
-			return &p.head
-		case "repository":
-			return &p.repository
-		case "pusher":
-			return &p.pusher
-		}
-		return nil
-	})
+	return object(d, field{"ref", &p.ref}, field{"before", &p.before}, field{"after", &p.after},
+		field{"created", &p.created}, field{"deleted", &p.deleted}, field{"forced", &p.forced},
+		field{"commits", &p.commits}, field{"head_commit", &p.head},
+		field{"repository", &p.repository}, field{"pusher", &p.pusher})
 }
 
 type githubRepository struct {
@@ -86,19 +64,8 @@ func (r *githubRepository) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	if d.PeekKind() == jsontext.KindNull {
 		*r = githubRepository{}
 	}
-	return object(d, func(name []byte) json.UnmarshalerFrom {
-		switch string(name) {
-		case "full_name":
-			return &r.fullName
-		case "html_url":
-			return &r.htmlURL
-		case "default_branch":
-			return &r.defaultBranch
-		case "master_branch":
-			return &r.masterBranch
-		}
-		return nil
-	})
+	return object(d, field{"full_name", &r.fullName}, field{"html_url", &r.htmlURL},
+		field{"default_branch", &r.defaultBranch}, field{"master_branch", &r.masterBranch})
 }
 
 func decodeGitHub(d *Delivery, body []byte) error {
