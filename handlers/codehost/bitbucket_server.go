@@ -13,7 +13,6 @@ var bitbucketServer = host{
 	Provider:     mapping.Provider{Name: "bitbucket-server", Basic: true},
 	eventHeaders: []string{"X-Event-Key"},
 	idHeaders:    []string{"X-Request-Id"},
-	ownHeaders:   []string{"X-Event-Key"},
 	proof:        signature("sha256=", "X-Hub-Signature").or(basic),
 	events:       map[string]LeftOut{bitbucketServerPushEvent: {}, bitbucketPing: testCall},
 	decode:       decodeBitbucketServer,

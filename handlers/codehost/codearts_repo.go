@@ -10,7 +10,6 @@ var codeArtsRepo = host{
 	eventHeaders: []string{"X-Codehub-Event", "X-Devcloud-Event"},
 	eventInBody:  true,
 	idOfPush:     true, // it is not documented whether each ref has its own uuid
-	ownHeaders:   []string{"X-Codehub-Event", "X-Devcloud-Event"},
 	proof:        token("X-Repo-Token"),
 	decode:       decodeCodeArtsRepo,
 	guesses:      gitlabGuesses,

@@ -2,6 +2,7 @@ package codehost
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -64,22 +65,12 @@ func joinPointer(pointer jsontext.Pointer) string {
 	return path
 }
 
-func kindName(kind jsontext.Kind) string {
-	switch kind {
-	case jsontext.KindString:
-		return "string"
-	case jsontext.KindNumber:
-		return "number"
-	case jsontext.KindTrue, jsontext.KindFalse:
-		return "bool"
-	case jsontext.KindBeginObject:
-		return "object"
-	case jsontext.KindBeginArray:
-		return "array"
-	default:
-		return kind.String()
-	}
+// kindNames are the names of the kinds whose String is no word.
+var kindNames = map[jsontext.Kind]string{
+	jsontext.KindTrue: "bool", jsontext.KindFalse: "bool", jsontext.KindBeginObject: "object", jsontext.KindBeginArray: "array",
 }
+
+func kindName(kind jsontext.Kind) string { return cmp.Or(kindNames[kind], kind.String()) }
 
 // ignoreBody checks that a body is a JSON object.
 func ignoreBody(body []byte) error { return unmarshal(body, &struct{}{}) }
@@ -105,18 +96,15 @@ func (unread) UnmarshalJSONFrom(d *jsontext.Decoder) error { return d.SkipValue(
 type loose string
 
 func (l *loose) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	switch d.PeekKind() {
-	case jsontext.KindString, jsontext.KindNumber:
-		token, err := d.ReadToken()
-		if err != nil {
-			return err
-		}
-		*l = loose(token.String())
-		return nil
-	default:
-		*l = ""
+	*l = ""
+	if kind := d.PeekKind(); kind != jsontext.KindString && kind != jsontext.KindNumber {
 		return d.SkipValue()
 	}
+	token, err := d.ReadToken()
+	if err == nil {
+		*l = loose(token.String())
+	}
+	return err
 }
 
 // optional is an object that no build depends on. Any other value is taken for none.
@@ -153,12 +141,10 @@ const maxElements = 20_000
 
 func (l *list[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	*l = list[T]{}
-	switch kind := d.PeekKind(); kind {
-	case jsontext.KindBeginArray:
-	case jsontext.KindNull:
-		return d.SkipValue()
-	default:
-		l.odd = kind
+	if kind := d.PeekKind(); kind != jsontext.KindBeginArray {
+		if kind != jsontext.KindNull {
+			l.odd = kind
+		}
 		return d.SkipValue()
 	}
 	if _, err := d.ReadToken(); err != nil {
@@ -171,8 +157,7 @@ func (l *list[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 			}
 			continue
 		}
-		var zero T
-		l.kept = append(l.kept, zero)
+		l.kept = append(l.kept, *new(T))
 		if err := decodeNext(d, &l.kept[len(l.kept)-1]); err != nil {
 			return err
 		}

@@ -1,11 +1,9 @@
 package codehost
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -150,7 +148,6 @@ func bodyDigest(body []byte) string {
 		fields = nil
 		digest.Write(body)
 	}
-	var value bytes.Buffer
 	write := func(b []byte) {
 		digest.Write(binary.BigEndian.AppendUint64(nil, uint64(len(b))))
 		digest.Write(b)
@@ -160,12 +157,11 @@ func bodyDigest(body []byte) string {
 		case "timestamp", "sign", "password":
 			continue
 		}
+		value := fields[name]
 		write([]byte(name))
-		value.Reset()
-		if json.Compact(&value, fields[name]) != nil { // never: it was just decoded
-			continue
+		if value.Compact() == nil { // always: it was just decoded
+			write(value)
 		}
-		write(value.Bytes())
 	}
 	return hex.EncodeToString(digest.Sum(nil))
 }

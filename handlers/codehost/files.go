@@ -1,6 +1,7 @@
 package codehost
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -70,9 +71,9 @@ func (f *files) unknown() string {
 	return f.left
 }
 
-// read adds the paths of the commits of a push, and finds the commit with an id: nil if it
-// is not there or the id is "".
-func (f *files) read(commits *list[optional[pushedCommit]], id string) (found *pushedCommit) {
+// read adds the paths of the commits of a push, and finds the commit with an id, unless the
+// id is "".
+func (f *files) read(commits *list[optional[pushedCommit]], id string) (found commit) {
 	f.sent = true
 	switch {
 	case commits.odd != 0:
@@ -86,20 +87,23 @@ func (f *files) read(commits *list[optional[pushedCommit]], id string) (found *p
 		c := &commits.kept[i].v
 		f.add(c)
 		if id != "" && string(c.ID) == id {
-			found = c
+			found = c.about()
 		}
 	}
 	return found
 }
 
-// headOf is read for a host whose body has the head commit or, in old versions, only its
-// id.
-func (f *files) headOf(commits *list[optional[pushedCommit]], head *pushedCommit, after string) *pushedCommit {
+// headOf is read for Gitea and Gitee, whose bodies have the head commit or, in old
+// versions, only its id.
+func (f *files) headOf(commits *list[optional[pushedCommit]], head *pushedCommit, after string) commit {
 	found := f.read(commits, after)
-	if head.ID != "" || found == nil {
-		return head
+	if f.bare {
+		f.leave(whyBare)
 	}
-	return found
+	if head.ID != "" {
+		return head.about()
+	}
+	return cmp.Or(found, head.about())
 }
 
 // add adds the paths of one commit. If all three lists are absent, the host did not look

@@ -13,7 +13,6 @@ var gitea = host{
 	Provider:     mapping.Provider{Name: "gitea"},
 	eventHeaders: []string{"X-Gitea-Event"},
 	idHeaders:    []string{"X-Gitea-Delivery"},
-	ownHeaders:   []string{"X-Gitea-Event"},
 	forms:        true,
 	signsInner:   true,
 	secretFields: []string{"secret"},
@@ -67,9 +66,6 @@ func decodeGitea(d *Delivery, body []byte) error {
 	var touched files
 	p.TotalCommits.compare(p.Commits.n, &touched)
 	head := touched.headOf(&p.Commits, &p.HeadCommit.v, p.After)
-	if touched.bare {
-		touched.leave(whyBare)
-	}
 	return d.add(change{
 		ref:           p.Ref,
 		before:        string(p.Before),
@@ -79,7 +75,7 @@ func decodeGitea(d *Delivery, body []byte) error {
 		url:           string(p.Repo.HTMLURL),
 		defaultBranch: string(p.Repo.DefaultBranch),
 		pusher:        firstOf(p.Pusher.v.Login, p.Pusher.v.Username),
-		head:          head.about(),
+		head:          head,
 		files:         touched,
 		names:         fieldNames{"ref", "after", "repository.full_name"},
 	})

@@ -18,7 +18,6 @@ var gitee = host{
 	Provider:     mapping.Provider{Name: "gitee"},
 	eventHeaders: []string{"X-Gitee-Event"},
 	pingHeader:   "X-Gitee-Ping",
-	ownHeaders:   []string{"X-Gitee-Event"},
 	forms:        true,
 	secretFields: []string{"password", "sign"},
 	proof:        token("X-Gitee-Token").or(proof{check: giteeSignature}),
@@ -114,9 +113,6 @@ func decodeGitee(d *Delivery, body []byte) error {
 		touched.leave("there may be more commits than were sent")
 	}
 	head := touched.headOf(&p.Commits, &p.HeadCommit.v, p.After)
-	if touched.bare {
-		touched.leave(whyBare)
-	}
 	project, pusher := p.Project.v, p.Pusher.v
 	return d.add(change{
 		ref:           p.Ref,
@@ -129,7 +125,7 @@ func decodeGitee(d *Delivery, body []byte) error {
 		url:           firstOf(p.Repository.HTMLURL, project.HTMLURL),
 		defaultBranch: firstOf(p.Repository.DefaultBranch, project.DefaultBranch),
 		pusher:        firstOf(pusher.Username, pusher.UserName, pusher.Name, p.UserName),
-		head:          head.about(),
+		head:          head,
 		files:         touched,
 		names:         fieldNames{"ref", "after", "repository.path_with_namespace"},
 	})

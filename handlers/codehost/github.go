@@ -13,7 +13,6 @@ var github = host{
 	Provider:     mapping.Provider{Name: "github"},
 	eventHeaders: []string{"X-GitHub-Event"},
 	idHeaders:    []string{"X-GitHub-Delivery"},
-	ownHeaders:   []string{"X-GitHub-Event"},
 	forms:        true,
 	proof:        signature("sha256=", "X-Hub-Signature-256"),
 	events: map[string]LeftOut{

@@ -21,11 +21,10 @@ var gitlab = host{
 	eventHeaders: []string{"X-Gitlab-Event"},
 	eventInBody:  true,
 	// X-Gitlab-Webhook-UUID is another one for each attempt.
-	idHeaders:  []string{"Webhook-Id", "Idempotency-Key"},
-	ownHeaders: []string{"X-Gitlab-Event"},
-	proof:      proof{checkGitLab, gitlabToken.sign},
-	decode:     decodeGitLab,
-	guesses:    gitlabGuesses,
+	idHeaders: []string{"Webhook-Id", "Idempotency-Key"},
+	proof:     proof{checkGitLab, gitlabToken.sign},
+	decode:    decodeGitLab,
+	guesses:   gitlabGuesses,
 }
 
 var gitlabToken = token("X-Gitlab-Token")
@@ -182,13 +181,9 @@ func (d *Delivery) addGitLabPush(body []byte) error {
 	}
 	var touched files
 	p.TotalCommits.compare(p.Commits.n, &touched)
-	at := touched.read(&p.Commits, firstOf(string(p.CheckoutSHA), p.After))
+	head := touched.read(&p.Commits, firstOf(string(p.CheckoutSHA), p.After))
 	if touched.added {
 		touched.leave(whyAdded)
-	}
-	var head commit
-	if at != nil {
-		head = at.about()
 	}
 	return d.add(change{
 		ref:           p.Ref,

@@ -13,7 +13,6 @@ var gogs = host{
 	Provider:     mapping.Provider{Name: "gogs"},
 	eventHeaders: []string{"X-Gogs-Event"},
 	idHeaders:    []string{"X-Gogs-Delivery"},
-	ownHeaders:   []string{"X-Gogs-Event"},
 	forms:        true,
 	signsInner:   true,
 	secretFields: []string{"secret"},
@@ -72,9 +71,7 @@ func decodeGogs(d *Delivery, body []byte) error {
 		}
 	}
 	c.files.leave("Gogs sends at most 5 commits, and not how many there are")
-	if head := c.files.read(&p.Commits, p.After); head != nil {
-		c.head = head.about()
-	}
+	c.head = c.files.read(&p.Commits, p.After)
 	if strings.HasPrefix(p.Ref, tagPrefix) && !isZeroID(p.After) { // there is a create too
 		d.leaveOut(p.Ref, LeftOut{Reason: mapping.ReasonEvent, Why: "the create of the tag says the same"})
 		return nil

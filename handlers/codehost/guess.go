@@ -67,7 +67,7 @@ func (g guess) eventOf(body topFields) string {
 // source has the wrong provider. It is "" if they may be those of this host.
 func (h *host) mistaken(header http.Header) string {
 	for _, sender := range slices.Backward(hosts) {
-		for _, name := range sender.ownHeaders {
+		for _, name := range sender.own() {
 			switch {
 			case header.Get(name) == "":
 			case sender == h, sender.Name == h.formerly:

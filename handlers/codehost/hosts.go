@@ -41,9 +41,7 @@ type host struct {
 	idOfPush     bool     // the id may be that of a push, which is sent as a delivery for each ref
 	pingHeader   string   // "true" in it means a test call; its canonical name, "" for none
 
-	// ownHeaders are those by which a delivery of this host is recognised: no host before it
-	// in the table sends them.
-	ownHeaders []string
+	ownHeaders []string // see own; nil if they are the eventHeaders
 	// formerly is the provider whose headers the older versions of this host send.
 	formerly string
 
@@ -61,6 +59,15 @@ type host struct {
 	decode func(d *Delivery, body []byte) error
 
 	guesses []guess // the first that fits names the event of a body without headers
+}
+
+// own are the headers by which a delivery of this host is recognised: no host before it in
+// the table sends them.
+func (h *host) own() []string {
+	if h.ownHeaders == nil {
+		return h.eventHeaders
+	}
+	return h.ownHeaders
 }
 
 // hostOf finds a host by the name of its provider.

@@ -97,8 +97,8 @@ func TestTheWrongHostIsNamed(t *testing.T) {
 		header, body := readDelivery(t, filepath.Join("testdata", sender.Name, "push.http"))
 		for _, host := range hosts {
 			provider, want := host.Name, ""
-			if sender != host && len(sender.ownHeaders) > 0 && sender.Name != host.formerly {
-				want = fmt.Sprintf("; %s came: is the provider %s?", sender.ownHeaders[0], sender.Name)
+			if sender != host && len(sender.own()) > 0 && sender.Name != host.formerly {
+				want = fmt.Sprintf("; %s came: is the provider %s?", sender.own()[0], sender.Name)
 			}
 			_, err := Authenticate(provider, keysOf(provider, "a secret"), header, body, testNow())
 			if !errors.Is(err, ErrUnauthenticated) || !strings.HasSuffix(err.Error(), want) || strings.Contains(err.Error(), " came: ") != (want != "") {

@@ -20,16 +20,7 @@ func isZeroID(id string) bool {
 
 // isObjectID reports whether a string is a whole id of SHA-1 or of SHA-256.
 func isObjectID(id string) bool {
-	if len(id) != 40 && len(id) != 64 {
-		return false
-	}
-	for i := range len(id) {
-		c := id[i]
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
-			return false
-		}
-	}
-	return true
+	return (len(id) == 40 || len(id) == 64) && strings.Trim(id, "0123456789abcdefABCDEF") == ""
 }
 
 // checkRef says what is wrong with the full name of a branch or a tag. Git forbids such
