@@ -15,11 +15,8 @@ import (
 
 	"buildbridge/handlers/codehost"
 	"buildbridge/mapping"
+	"buildbridge/mapping/observe"
 )
-
-// maxRuleSeries is how many rules have a series before they match: the first ones of the
-// rules files.
-const maxRuleSeries = 1000
 
 // metrics of deliveries and of the rules. Every label comes from the rules or from a
 // closed set, never from a delivery.
@@ -134,7 +131,7 @@ func (m *metrics) loaded(old, now *State, at time.Time) {
 	kept := make(map[string]bool, now.Rules.Len())
 	for i, rule := range now.Rules.RuleNames() {
 		kept[rule] = true
-		if i < maxRuleSeries {
+		if i < observe.MaxRules {
 			m.matches.WithLabelValues(rule)
 		}
 	}

@@ -6,11 +6,11 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
+
+	"buildbridge/mapping/observe"
 )
 
 // tracerName is the scope of this package's spans.
@@ -44,10 +44,8 @@ func (s *Server) beginTrace(ctx context.Context, cl *call, r *http.Request, bega
 			attribute.String("provider", cl.source.Provider),
 		),
 	}
-	const traceparent = "traceparent" // https://www.w3.org/TR/trace-context/
-	if values := r.Header.Values(traceparent); len(values) == 1 {
-		sent := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{traceparent: values[0]})
-		if theirs := trace.SpanContextFromContext(sent); theirs.IsValid() {
+	if values := r.Header.Values("Traceparent"); len(values) == 1 {
+		if theirs := observe.SpanContext(values[0]); theirs.IsValid() { //nolint:contextcheck // the sender's span, not that of ctx
 			options = append(options, trace.WithLinks(trace.Link{SpanContext: theirs}))
 		}
 	}
@@ -98,14 +96,4 @@ func (cl *call) endTrace(a Answer, err error) {
 		cl.span.SetAttributes(attribute.String("error.type", a.Reason))
 		cl.span.SetStatus(codes.Error, err.Error())
 	}
-}
-
-// observe adds a time to a histogram, with the trace of the context as its exemplar.
-func observe(ctx context.Context, o prometheus.Observer, seconds float64) {
-	span := trace.SpanContextFromContext(ctx)
-	if exemplars, ok := o.(prometheus.ExemplarObserver); ok && span.IsSampled() {
-		exemplars.ObserveWithExemplar(seconds, prometheus.Labels{"trace_id": span.TraceID().String()})
-		return
-	}
-	o.Observe(seconds)
 }

@@ -18,6 +18,7 @@ import (
 
 	"buildbridge/handlers/codehost"
 	"buildbridge/mapping"
+	"buildbridge/mapping/observe"
 	"buildbridge/mapping/printable"
 )
 
@@ -80,7 +81,7 @@ func (s *Server) webhook(c echo.Context) error {
 	source, provider := cl.labels()
 	s.metrics.deliveries.WithLabelValues(source, provider, a.Outcome, a.Reason).Inc()
 	ctx := cl.traced(c.Request().Context())
-	observe(ctx, s.metrics.duration.WithLabelValues(source), took.Seconds())
+	observe.Duration(ctx, s.metrics.duration.WithLabelValues(source), took)
 	if a.Outcome == accepted {
 		for _, rule := range cl.rules {
 			s.metrics.matches.WithLabelValues(rule).Inc()

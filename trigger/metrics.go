@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"buildbridge/mapping"
+	"buildbridge/mapping/observe"
 	"buildbridge/trigger/codearts"
 	"buildbridge/trigger/store"
 )
@@ -58,9 +59,6 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 }
 
-// maxRules bounds the rules whose series exist before they have builds.
-const maxRules = 1000
-
 // unresolved are the states that the queue is counted by.
 var unresolved = []store.State{store.Waiting, store.Calling, store.Unknown}
 
@@ -79,7 +77,7 @@ func (m *metrics) addSeries(targets []string, jobs []mapping.Job) {
 	m.setTargets(targets)
 	rules := map[string]bool{}
 	for _, j := range jobs {
-		if rules[j.Rule] = true; len(rules) > maxRules {
+		if rules[j.Rule] = true; len(rules) > observe.MaxRules {
 			return
 		}
 		for _, s := range store.States() {

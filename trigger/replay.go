@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"buildbridge/mapping"
+	"buildbridge/mapping/observe"
 	"buildbridge/trigger/codearts"
 	"buildbridge/trigger/store"
 )
@@ -53,14 +54,14 @@ func (t *Trigger) replay(ctx context.Context, old *store.Build, last string) (b 
 	now := time.Now()
 	ctx, span := t.span(ctx, "replay build", trace.SpanKindProducer)
 	defer func() { endSpan(span, err) }()
-	if before := old.SpanContext(); before.IsValid() { //nolint:contextcheck // the stored span, not that of ctx
+	if before := observe.SpanContext(old.Trace); before.IsValid() { //nolint:contextcheck // the stored span, not that of ctx
 		span.AddLink(trace.Link{SpanContext: before})
 	}
 	b = &store.Build{
 		ID: newID(), Delivery: old.Delivery, Rule: old.Rule, Target: old.Target, JobID: old.JobID,
 		Repository: old.Repository, Ref: old.Ref, Tag: old.Tag, Commit: old.Commit, Marker: old.Marker,
 		ReplayOf: old.Original(), ByHand: true, State: store.Waiting, ReceivedAt: now, Deadline: now.Add(t.retryFor(old.Target)),
-		Trace: store.Trace(ctx),
+		Trace: observe.Traceparent(ctx),
 	}
 	if span.IsRecording() {
 		span.SetAttributes(append(spanAttrs(b), attribute.String("replay_of", b.ReplayOf))...)

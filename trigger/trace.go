@@ -3,13 +3,13 @@ package trigger
 import (
 	"context"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"buildbridge/mapping"
+	"buildbridge/mapping/observe"
 	"buildbridge/trigger/store"
 )
 
@@ -44,7 +44,7 @@ func (t *Trigger) attempt(ctx context.Context, name string, b *store.Build) (con
 		),
 		trace.WithAttributes(spanAttrs(b)...),
 	}
-	if commit := b.SpanContext(); commit.IsValid() {
+	if commit := observe.SpanContext(b.Trace); commit.IsValid() {
 		ctx = trace.ContextWithRemoteSpanContext(ctx, commit)
 		options = append(options, trace.WithLinks(trace.Link{SpanContext: commit}))
 	}
@@ -93,14 +93,4 @@ func endSpan(span trace.Span, err error) {
 		span.SetStatus(codes.Error, err.Error())
 	}
 	span.End()
-}
-
-// observe records a duration, with the trace that it was measured in as an exemplar.
-func observe(ctx context.Context, o prometheus.Observer, seconds float64) {
-	span := trace.SpanContextFromContext(ctx)
-	if exemplars, ok := o.(prometheus.ExemplarObserver); ok && span.IsSampled() {
-		exemplars.ObserveWithExemplar(seconds, prometheus.Labels{"trace_id": span.TraceID().String()})
-		return
-	}
-	o.Observe(seconds)
 }

@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"buildbridge/mapping"
+	"buildbridge/mapping/observe"
 	"buildbridge/trigger/codearts"
 	"buildbridge/trigger/store"
 )
@@ -249,7 +250,7 @@ func (t *Trigger) newBuild(ctx context.Context, d mapping.Delivery, b mapping.Bu
 		State:      store.Waiting,
 		ReceivedAt: d.ReceivedAt,
 		Deadline:   d.ReceivedAt.Add(t.retryFor(b.Target)),
-		Trace:      store.Trace(ctx),
+		Trace:      observe.Traceparent(ctx),
 	}
 	if b.Dead != "" { // its parameters are missing, so nothing may be sent
 		row.State, row.Reason, row.Body = store.Dead, b.Dead, []byte{}

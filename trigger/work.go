@@ -11,6 +11,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"buildbridge/mapping/observe"
 	"buildbridge/trigger/codearts"
 	"buildbridge/trigger/store"
 )
@@ -178,7 +179,7 @@ func (t *Trigger) runJob(ctx context.Context, target *target, b *store.Build) (s
 		t.metrics.failures.WithLabelValues(b.Target, reason).Inc()
 	}
 	t.metrics.requests.WithLabelValues(b.Target, code).Inc()
-	observe(ctx, t.metrics.duration.WithLabelValues(b.Target), took.Seconds())
+	observe.Duration(ctx, t.metrics.duration.WithLabelValues(b.Target), took)
 	return number, took, err
 }
 
@@ -292,7 +293,7 @@ func (t *Trigger) finish(ctx context.Context, b *store.Build, a store.Attempt) e
 	level, message := slog.LevelWarn, "build is not started yet"
 	switch b.State {
 	case store.Started:
-		observe(ctx, t.metrics.latency.WithLabelValues(b.Target), b.StartedAt.Sub(b.ReceivedAt).Seconds())
+		observe.Duration(ctx, t.metrics.latency.WithLabelValues(b.Target), b.StartedAt.Sub(b.ReceivedAt))
 		level, message = slog.LevelInfo, "build started"
 	case store.DryRun:
 		level, message = slog.LevelInfo, "build would have started"

@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"buildbridge/handlers"
+	"buildbridge/mapping/observe"
 	"buildbridge/trigger/store"
 )
 
@@ -152,7 +153,7 @@ func (a *api) showBuild(c echo.Context) error {
 		return storeError("build", id, err)
 	}
 	detail := BuildDetail{Build: newBuild(b), Log: make([]Attempt, len(b.Log)), Body: raw(b.Body)}
-	if span := b.SpanContext(); span.IsValid() {
+	if span := observe.SpanContext(b.Trace); span.IsValid() {
 		detail.TraceID = span.TraceID().String()
 	}
 	for i, at := range b.Log {

@@ -94,8 +94,7 @@ type Build struct {
 	Adopted     bool  // the number was found by a search, and not answered
 	StartedAt   time.Time
 
-	// Trace is the span that committed the build, as W3C Trace Context writes it in
-	// traceparent; "" for none.
+	// Trace is the span that committed the build; see observe.Traceparent. "" for none.
 	Trace string
 
 	Unreadable string // what is wrong with the row, "" for nothing. Not stored
