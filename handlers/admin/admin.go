@@ -153,11 +153,12 @@ func bounded(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// id is the id in the path, of a delivery or of a build.
-func id(c echo.Context, kind string) (string, error) {
+// onlyID is the id in the path, of a delivery or of a build. It refuses parameters.
+func onlyID(c echo.Context, kind string) (string, error) {
 	id, err := uuid.Parse(c.Param("id"))
 	if err != nil {
 		return "", fail(http.StatusNotFound, "no %s has the id %q: an id is a UUID", kind, c.Param("id"))
 	}
-	return id.String(), nil
+	_, err = parameters{}.read(c.Request())
+	return id.String(), err
 }

@@ -120,6 +120,11 @@ func newBuild(b *store.Build) Build {
 	}
 }
 
+func newAttempt(at store.Attempt) Attempt {
+	took := float64(at.Took.Microseconds()) / 1000
+	return Attempt{At: at.At, Duration: took, Search: at.Search, Times: at.Times, Outcome: at.Outcome, Error: at.Error}
+}
+
 func (a *api) listBuilds(c echo.Context) error {
 	var f store.BuildFilter
 	if _, err := buildParameters(&f).read(c.Request()); err != nil {
@@ -129,19 +134,12 @@ func (a *api) listBuilds(c echo.Context) error {
 	if err != nil {
 		return storeError("build", "", err)
 	}
-	page := BuildPage{Builds: make([]Build, len(builds)), Next: next}
-	for i, b := range builds {
-		page.Builds[i] = newBuild(b)
-	}
-	return handlers.SendJSON(c, http.StatusOK, page)
+	return handlers.SendJSON(c, http.StatusOK, BuildPage{Builds: shown(builds, newBuild), Next: next})
 }
 
 func (a *api) showBuild(c echo.Context) error {
-	id, err := id(c, "build")
+	id, err := onlyID(c, "build")
 	if err != nil {
-		return err
-	}
-	if _, err := (parameters{}).read(c.Request()); err != nil {
 		return err
 	}
 	b, err := a.o.Store.Build(c.Request().Context(), id)
@@ -152,15 +150,9 @@ func (a *api) showBuild(c echo.Context) error {
 	if err != nil {
 		return storeError("build", id, err)
 	}
-	detail := BuildDetail{Build: newBuild(b), Log: make([]Attempt, len(b.Log)), Body: raw(b.Body)}
+	detail := BuildDetail{Build: newBuild(b), Log: shown(b.Log, newAttempt), Body: raw(b.Body)}
 	if span := observe.SpanContext(b.Trace); span.IsValid() {
 		detail.TraceID = span.TraceID().String()
-	}
-	for i, at := range b.Log {
-		detail.Log[i] = Attempt{
-			At: at.At, Duration: float64(at.Took.Microseconds()) / 1000, Search: at.Search, Times: at.Times,
-			Outcome: at.Outcome, Error: at.Error,
-		}
 	}
 	for _, r := range replays {
 		detail.Replays = append(detail.Replays, Replay{ID: r.ID, State: r.State, BuildNumber: r.BuildNumber})
@@ -169,11 +161,8 @@ func (a *api) showBuild(c echo.Context) error {
 }
 
 func (a *api) replayBuild(c echo.Context) error {
-	id, err := id(c, "build")
+	id, err := onlyID(c, "build")
 	if err != nil {
-		return err
-	}
-	if _, err := (parameters{}).read(c.Request()); err != nil {
 		return err
 	}
 	b, err := a.o.Builds.Replay(c.Request().Context(), id)

@@ -49,14 +49,14 @@ type DeliveryPage struct {
 }
 
 func newDelivery(d *store.Delivery) Delivery {
-	shown := Delivery{
+	view := Delivery{
 		ID: d.ID, ReceivedAt: d.ReceivedAt, Source: d.Source, Provider: d.Provider, HostID: d.HostID, Event: d.Event,
 		Repository: d.Repository, Ref: d.Ref, Commit: d.Commit, Outcome: d.Outcome, Reason: d.Reason, ReplayOf: d.ReplayOf, Error: d.Unreadable,
 	}
 	if d.Outcome == store.Duplicate {
-		shown.Reason, shown.Of = "", d.Reason
+		view.Reason, view.Of = "", d.Reason
 	}
-	return shown
+	return view
 }
 
 func (a *api) listDeliveries(c echo.Context) error {
@@ -68,11 +68,7 @@ func (a *api) listDeliveries(c echo.Context) error {
 	if err != nil {
 		return storeError("delivery", "", err)
 	}
-	page := DeliveryPage{Deliveries: make([]Delivery, len(deliveries)), Next: next}
-	for i, d := range deliveries {
-		page.Deliveries[i] = newDelivery(d)
-	}
-	return handlers.SendJSON(c, http.StatusOK, page)
+	return handlers.SendJSON(c, http.StatusOK, DeliveryPage{Deliveries: shown(deliveries, newDelivery), Next: next})
 }
 
 func (a *api) showDelivery(c echo.Context) error {
@@ -84,10 +80,7 @@ func (a *api) showDelivery(c echo.Context) error {
 	if err != nil {
 		return storeError("delivery", d.ID, err)
 	}
-	detail := DeliveryDetail{Delivery: newDelivery(d), Builds: make([]Build, len(builds)), Header: d.Header, Body: raw(d.Body)}
-	for i, b := range builds {
-		detail.Builds[i] = newBuild(b)
-	}
+	detail := DeliveryDetail{Delivery: newDelivery(d), Builds: shown(builds, newBuild), Header: d.Header, Body: raw(d.Body)}
 	if len(d.Verdicts) > 0 {
 		if err := json.Unmarshal(d.Verdicts, &detail.Rules); err != nil {
 			detail.Error = strings.TrimPrefix(detail.Error+"; verdicts cannot be read: "+err.Error(), "; ")
@@ -96,13 +89,10 @@ func (a *api) showDelivery(c echo.Context) error {
 	return handlers.SendJSON(c, http.StatusOK, detail)
 }
 
-// delivery reads the delivery that the path names. It refuses parameters.
+// delivery reads the delivery that the path names.
 func (a *api) delivery(c echo.Context) (*store.Delivery, error) {
-	id, err := id(c, "delivery")
+	id, err := onlyID(c, "delivery")
 	if err != nil {
-		return nil, err
-	}
-	if _, err := (parameters{}).read(c.Request()); err != nil {
 		return nil, err
 	}
 	d, err := a.o.Store.Delivery(c.Request().Context(), id)
@@ -132,6 +122,15 @@ func (a *api) replayDelivery(c echo.Context) error {
 	return fail(answer.Status, "%s", cmp.Or(answer.Detail, http.StatusText(answer.Status)))
 }
 
+// shown is a list as the API shows it, never null.
+func shown[S, V any](stored []S, view func(S) V) []V {
+	list := make([]V, len(stored))
+	for i, s := range stored {
+		list[i] = view(s)
+	}
+	return list
+}
+
 // raw is stored JSON as it is: null for nothing, and a string for text that is no JSON.
 func raw(stored []byte) json.RawMessage {
 	switch {
@@ -140,9 +139,6 @@ func raw(stored []byte) json.RawMessage {
 	case json.Valid(stored):
 		return stored
 	}
-	text, err := json.Marshal(string(stored))
-	if err != nil { // never: invalid UTF-8 is replaced
-		return nil
-	}
+	text, _ := json.Marshal(string(stored)) // no error: invalid UTF-8 is replaced
 	return text
 }

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -16,11 +15,6 @@ type LogLevel struct {
 	Level string `json:"level"`
 }
 
-// levels are the levels that can be set.
-var levels = map[string]slog.Level{
-	"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
-}
-
 func levelName(l slog.Level) string { return strings.ToLower(l.String()) }
 
 func (a *api) showLogLevel(c echo.Context) error {
@@ -33,24 +27,18 @@ func (a *api) showLogLevel(c echo.Context) error {
 // setLogLevel changes the level until the next start. It logs that, even if one of the two
 // levels is above info.
 func (a *api) setLogLevel(c echo.Context) error {
-	var level slog.Level
-	given, err := parameters{"level": func(value string) error {
-		var known bool
-		if level, known = levels[value]; !known {
-			return fmt.Errorf("%q is none of debug, info, warn, error", value)
-		}
-		return nil
-	}}.read(c.Request())
-	if err != nil {
+	var name string
+	if _, err := (parameters{"level": oneOf(&name, "debug", "info", "warn", "error")}).read(c.Request()); err != nil {
 		return err
 	}
-	if !given.Has("level") {
+	var level slog.Level
+	if level.UnmarshalText([]byte(name)) != nil { // of those names only "" is none
 		return fail(http.StatusBadRequest, "level: missing: one of debug, info, warn, error")
 	}
 	before := a.o.LogLevel.Level()
 	a.o.LogLevel.Set(min(before, level, slog.LevelInfo))
 	a.log.LogAttrs(c.Request().Context(), slog.LevelInfo, "log level changed",
-		slog.String("level", levelName(level)), slog.String("before", levelName(before)), slog.String("client", c.Request().RemoteAddr))
+		slog.String("level", name), slog.String("before", levelName(before)), slog.String("client", c.Request().RemoteAddr))
 	a.o.LogLevel.Set(level)
-	return handlers.SendJSON(c, http.StatusOK, LogLevel{Level: levelName(level)})
+	return handlers.SendJSON(c, http.StatusOK, LogLevel{Level: name})
 }
