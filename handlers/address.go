@@ -59,10 +59,7 @@ func forwardedAddr(entry string) netip.Addr {
 	if withPort, err := netip.ParseAddrPort(entry); err == nil {
 		return plain(withPort.Addr())
 	}
-	addr, err := netip.ParseAddr(strings.Trim(entry, "[]"))
-	if err != nil {
-		return netip.Addr{}
-	}
+	addr, _ := netip.ParseAddr(strings.Trim(entry, "[]")) // the zero Addr if it cannot be read
 	return plain(addr)
 }
 

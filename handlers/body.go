@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,12 +65,8 @@ func (s *Server) readBody(c echo.Context, source *Source) (b requestBody, err er
 			return b, reject(http.StatusUnsupportedMediaType, encoding, "send the body without Content-Encoding", nil)
 		}
 	}
-	limit := source.MaxBody
-	if limit <= 0 {
-		limit = mapping.DefaultMaxBody
-	}
 	// A body for which there can never be memory is too large: no use to come again.
-	limit = min(limit, s.options.MaxBodyMemory-1)
+	limit := min(cmp.Or(source.MaxBody, mapping.DefaultMaxBody), s.options.MaxBodyMemory-1)
 	if r.ContentLength > limit {
 		return b, larger(limit)
 	}

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -32,13 +33,9 @@ type metrics struct {
 }
 
 func newMetrics(reg *prometheus.Registry, version, revision string) (*metrics, error) {
-	for _, c := range []prometheus.Collector{
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	} {
-		if err := reg.Register(c); err != nil {
-			return nil, fmt.Errorf("handlers: Options.Registry: %w", err)
-		}
+	process := collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})
+	if err := errors.Join(reg.Register(collectors.NewGoCollector()), reg.Register(process)); err != nil {
+		return nil, fmt.Errorf("handlers: Options.Registry: %w", err)
 	}
 	auto := promauto.With(reg)
 	m := &metrics{

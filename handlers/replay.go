@@ -6,6 +6,9 @@ import (
 	"net/http"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
 	"buildbridge/handlers/codehost"
 	"buildbridge/mapping"
 )
@@ -28,7 +31,10 @@ const replayWindow = time.Minute
 func (s *Server) Replay(ctx context.Context, old mapping.Delivery) Answer {
 	began := time.Now()
 	cl := &call{name: old.Source}
-	ctx = s.beginReplayTrace(ctx, cl, began)
+	if s.tracer != nil {
+		ctx, cl.span = s.tracer.Start(ctx, "replay delivery", trace.WithTimestamp(began),
+			trace.WithAttributes(attribute.String("source", cl.name)))
+	}
 	a, err := s.replay(ctx, cl, old, began)
 	if err != nil {
 		a = answerTo(err)

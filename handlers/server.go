@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,6 +60,15 @@ type Source struct {
 type State struct {
 	Rules   *mapping.Ruleset
 	Sources map[string]*Source
+}
+
+// Settings are the options of a [Server] that the command line has as flags. Each field
+// declares its default, its limit (min) and its help. The zero value trusts no proxy and
+// sets no limit.
+type Settings struct {
+	TrustedProxies []netip.Prefix `placeholder:"CIDR" help:"Proxy whose X-Forwarded-For is trusted: an address or a CIDR; can be repeated."`
+
+	MaxBodyMemory int64 `type:"size" default:"256MiB" min:"1MiB" help:"Memory for all bodies at a time; a delivery beyond it gets a 503."`
 }
 
 // Options of a [Server].

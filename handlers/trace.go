@@ -45,30 +45,12 @@ func (s *Server) beginTrace(ctx context.Context, cl *call, r *http.Request, bega
 		),
 	}
 	if values := r.Header.Values("Traceparent"); len(values) == 1 {
-		if theirs := observe.SpanContext(values[0]); theirs.IsValid() { //nolint:contextcheck // the sender's span, not that of ctx
+		if theirs := observe.SpanContext(values[0]); theirs.IsValid() {
 			options = append(options, trace.WithLinks(trace.Link{SpanContext: theirs}))
 		}
 	}
 	ctx, cl.span = s.tracer.Start(ctx, "POST "+webhooks+"{source}", options...)
 	return ctx
-}
-
-// beginReplayTrace begins the span of a replay, if there is a tracer.
-func (s *Server) beginReplayTrace(ctx context.Context, cl *call, began time.Time) context.Context {
-	if s.tracer == nil {
-		return ctx
-	}
-	ctx, cl.span = s.tracer.Start(ctx, "replay delivery", trace.WithTimestamp(began),
-		trace.WithAttributes(attribute.String("source", cl.name)))
-	return ctx
-}
-
-// traced is a context with the span of the call, if it has one.
-func (cl *call) traced(ctx context.Context) context.Context {
-	if cl.span == nil {
-		return ctx
-	}
-	return trace.ContextWithSpan(ctx, cl.span)
 }
 
 // endTrace ends the span of the call, if it has one.

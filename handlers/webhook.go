@@ -80,7 +80,10 @@ func (s *Server) webhook(c echo.Context) error {
 	took := time.Since(began)
 	source, provider := cl.labels()
 	s.metrics.deliveries.WithLabelValues(source, provider, a.Outcome, a.Reason).Inc()
-	ctx := cl.traced(c.Request().Context())
+	ctx := c.Request().Context()
+	if cl.span != nil {
+		ctx = trace.ContextWithSpan(ctx, cl.span)
+	}
 	observe.Duration(ctx, s.metrics.duration.WithLabelValues(source), took)
 	if a.Outcome == accepted {
 		for _, rule := range cl.rules {
@@ -149,8 +152,7 @@ func (s *Server) receive(c echo.Context, cl *call, now time.Time) (_ Answer, err
 // checkRate refuses a call if the source has a token bucket and that is empty. It takes
 // no token.
 func (st *state) checkRate(source string, now time.Time) error {
-	bucket := st.limiters[source]
-	if bucket == nil || bucket.TokensAt(now) >= 1 {
+	if bucket := st.limiters[source]; bucket == nil || bucket.TokensAt(now) >= 1 {
 		return nil
 	}
 	return st.takeToken(source, now) // says how long to wait

@@ -99,16 +99,17 @@ func (d *Delivery) add(c change) error {
 
 // filesUnknown says why the changed files of a push are not known, "" if they are known.
 func (c *change) filesUnknown(created bool) string {
-	unknown := c.files.unknown()
 	switch {
 	case created:
 		return "a new branch"
 	case c.forced:
 		return "the push was forced"
-	case unknown == "" && !isObjectID(c.before):
+	case !c.files.sent:
+		return "the host sends no files"
+	case c.files.left == "" && !isObjectID(c.before):
 		return "the host did not say what the branch was before"
 	}
-	return unknown
+	return c.files.left
 }
 
 // firstOf gives the first text that is not "".

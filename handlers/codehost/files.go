@@ -63,14 +63,6 @@ func (f *files) leave(format string, args ...any) {
 	}
 }
 
-// unknown says why paths may be missing, "" if none are.
-func (f *files) unknown() string {
-	if !f.sent {
-		return "the host sends no files"
-	}
-	return f.left
-}
-
 // read adds the paths of the commits of a push, and finds the commit with an id, unless the
 // id is "".
 func (f *files) read(commits *list[optional[pushedCommit]], id string) (found commit) {

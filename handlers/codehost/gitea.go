@@ -42,14 +42,17 @@ type giteaPush struct {
 	Before       loose                        `json:"before"`
 	Commits      list[optional[pushedCommit]] `json:"commits"`
 	HeadCommit   optional[pushedCommit]       `json:"head_commit"`
-	Repo         struct {
-		FullName      string `json:"full_name"`
-		HTMLURL       loose  `json:"html_url"`
-		DefaultBranch loose  `json:"default_branch"`
-	} `json:"repository"`
-	Pusher     optional[giteaUser] `json:"pusher"`
-	CompareURL unread              `json:"compare_url"`
-	Sender     unread              `json:"sender"`
+	Repo         giteaRepository              `json:"repository"`
+	Pusher       optional[giteaUser]          `json:"pusher"`
+	CompareURL   unread                       `json:"compare_url"`
+	Sender       unread                       `json:"sender"`
+}
+
+// giteaRepository is a repository of Gitea, Forgejo or Gogs.
+type giteaRepository struct {
+	FullName      string `json:"full_name"`
+	HTMLURL       loose  `json:"html_url"`
+	DefaultBranch loose  `json:"default_branch"`
 }
 
 // giteaUser is a user of Gitea, Forgejo or Gogs. The oldest versions send no login.

@@ -24,19 +24,14 @@ var gogs = host{
 
 // gogsPayload has the fields of a push and of a create.
 type gogsPayload struct {
-	Ref     string                       `json:"ref"`
-	RefType string                       `json:"ref_type"` // of a create
-	Before  loose                        `json:"before"`
-	After   string                       `json:"after"`
-	Commits list[optional[pushedCommit]] `json:"commits"`
-
-	Repository struct {
-		FullName      string `json:"full_name"`
-		HTMLURL       loose  `json:"html_url"`
-		DefaultBranch loose  `json:"default_branch"`
-	} `json:"repository"`
-	Pusher optional[giteaUser] `json:"pusher"` // of a push
-	Sender optional[giteaUser] `json:"sender"`
+	Ref        string                       `json:"ref"`
+	RefType    string                       `json:"ref_type"` // of a create
+	Before     loose                        `json:"before"`
+	After      string                       `json:"after"`
+	Commits    list[optional[pushedCommit]] `json:"commits"`
+	Repository giteaRepository              `json:"repository"`
+	Pusher     optional[giteaUser]          `json:"pusher"` // of a push
+	Sender     optional[giteaUser]          `json:"sender"`
 }
 
 func decodeGogs(d *Delivery, body []byte) error {
