@@ -3,8 +3,6 @@ package handlers
 import (
 	"errors"
 	"fmt"
-	"log/slog"
-	"net/http"
 	"runtime"
 	"slices"
 	"time"
@@ -12,7 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"buildbridge/handlers/codehost"
 	"buildbridge/mapping"
@@ -78,15 +75,6 @@ func newMetrics(reg *prometheus.Registry, version, revision string) (*metrics, e
 	m.deliveries.WithLabelValues("", "", rejected, method)
 	m.duration.WithLabelValues("")
 	return m, nil
-}
-
-// handler serves the registry.
-func (m *metrics) handler(reg *prometheus.Registry, logger *slog.Logger) http.Handler {
-	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{
-		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelError),
-		// The format in which histograms have exemplars.
-		EnableOpenMetrics: true,
-	})
 }
 
 // loaded reports a successful load of the rules. It deletes the series of sources, keys

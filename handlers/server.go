@@ -23,6 +23,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
@@ -144,11 +145,15 @@ func New(o Options) (*Server, error) {
 	public.RouteNotFound(webhooks+"*", s.webhook)
 	s.public = lingering(public)
 
+	metricsHandler := promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{
+		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelError),
+		EnableOpenMetrics: true, // the format in which histograms have exemplars
+	})
 	s.admin = NewAdminRouter(s.logger)
 	for path, handler := range map[string]echo.HandlerFunc{
 		"/healthz": s.healthz,
 		"/readyz":  s.readyz,
-		"/metrics": echo.WrapHandler(m.handler(o.Registry, s.logger)),
+		"/metrics": echo.WrapHandler(metricsHandler),
 	} {
 		s.admin.Match([]string{http.MethodGet, http.MethodHead}, path, handler)
 	}

@@ -218,17 +218,15 @@ func notDecoded(err error) error {
 
 // decide asks the rules what the decoded delivery of a call builds, and has it kept.
 func (s *Server) decide(ctx context.Context, cl *call, rules *mapping.Ruleset) (Answer, error) {
-	if reason := cl.delivery.Ignored; reason != "" {
-		return s.ignore(cl, reason, nil), nil
+	reason, verdicts, more := cl.delivery.Ignored, []mapping.Verdict(nil), 0
+	if reason == "" {
+		if cl.match(rules); len(cl.builds) > 0 {
+			return s.accept(ctx, cl)
+		}
+		reason, verdicts, more = explain(rules, cl.delivery.Events)
 	}
-	cl.match(rules)
-	if len(cl.builds) == 0 {
-		reason, verdicts, more := explain(rules, cl.delivery.Events)
-		a := s.ignore(cl, reason, verdicts)
-		a.RulesLeftOut = more
-		return a, nil
-	}
-	return s.accept(ctx, cl)
+	s.options.Acceptor.Ignore(cl.delivery.Delivery, reason, verdicts)
+	return cl.answer(Answer{Status: http.StatusOK, Outcome: ignored, Reason: string(reason), Rules: verdicts, RulesLeftOut: more}), nil
 }
 
 // match finds the builds of each event.
@@ -263,12 +261,6 @@ func explain(rules *mapping.Ruleset, events []mapping.Event) (reason mapping.Rea
 		return mapping.ReasonNoRule, nil, 0
 	}
 	return mapping.ReasonNoMatch, verdicts, more
-}
-
-// ignore answers a delivery that builds nothing.
-func (s *Server) ignore(cl *call, reason mapping.Reason, verdicts []mapping.Verdict) Answer {
-	s.options.Acceptor.Ignore(cl.delivery.Delivery, reason, verdicts)
-	return cl.answer(Answer{Status: http.StatusOK, Outcome: ignored, Reason: string(reason), Rules: verdicts})
 }
 
 // accept has the delivery and its builds committed. A sender that hangs up meanwhile

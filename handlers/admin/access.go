@@ -46,9 +46,7 @@ func (a *api) authorized(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		challenge, err := a.authorize(c.Request())
 		if err != nil {
-			if challenge != "" {
-				c.Response().Header().Set(echo.HeaderWWWAuthenticate, challenge)
-			}
+			c.Response().Header().Set(echo.HeaderWWWAuthenticate, challenge)
 			return err
 		}
 		return next(c)

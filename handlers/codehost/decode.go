@@ -220,6 +220,17 @@ func object(d *jsontext.Decoder, fields ...field) error {
 	if d.PeekKind() != jsontext.KindBeginObject {
 		return json.UnmarshalDecode(d, &struct{}{})
 	}
+	return members(d, func(name []byte) error {
+		i := slices.IndexFunc(fields, func(f field) bool { return f.name == string(name) })
+		if i < 0 {
+			return d.SkipValue()
+		}
+		return fields[i].into.UnmarshalJSONFrom(d)
+	})
+}
+
+// members reads an object. value reads the value of a name, which it must not keep.
+func members(d *jsontext.Decoder, value func(name []byte) error) error {
 	if _, err := d.ReadToken(); err != nil {
 		return err
 	}
@@ -233,12 +244,7 @@ func object(d *jsontext.Decoder, fields ...field) error {
 		} else if name, err = jsontext.AppendUnquote(nil, name); err != nil {
 			name = nil
 		}
-		if i := slices.IndexFunc(fields, func(f field) bool { return f.name == string(name) }); i >= 0 {
-			err = fields[i].into.UnmarshalJSONFrom(d)
-		} else {
-			err = d.SkipValue()
-		}
-		if err != nil {
+		if err := value(name); err != nil {
 			return err
 		}
 	}
@@ -286,15 +292,9 @@ func (f *topFields) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	if kind := d.PeekKind(); kind != jsontext.KindBeginObject {
 		return malformed("want an object, this is %s", kindName(kind))
 	}
-	if _, err := d.ReadToken(); err != nil {
-		return err
-	}
-	for *f = (topFields{}); d.PeekKind() == jsontext.KindString; {
-		name, err := d.ReadToken()
-		if err != nil {
-			return err
-		}
-		key := name.String()
+	*f = topFields{}
+	return members(d, func(name []byte) error {
+		key := string(name)
 		value, err := d.ReadValue()
 		if err != nil {
 			return err
@@ -302,9 +302,8 @@ func (f *topFields) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 		if (*f)[key] = value.Clone(); len(*f) > maxFields {
 			return malformed("more than %d fields", maxFields)
 		}
-	}
-	_, err := d.ReadToken()
-	return err
+		return nil
+	})
 }
 
 // all gives the elements of a list of changes. Each may be a build: a list that is not
