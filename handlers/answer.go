@@ -101,7 +101,6 @@ func (r *Refusal) Error() string {
 
 func (r *Refusal) Unwrap() error { return r.Err }
 
-// reject refuses a delivery.
 func reject(status int, reason, detail string, err error) *Refusal {
 	return &Refusal{Answer: Answer{Status: status, Outcome: rejected, Reason: reason, Detail: detail}, Err: err}
 }
@@ -174,7 +173,6 @@ func NewAdminRouter(logger *slog.Logger) *echo.Echo {
 	return e
 }
 
-// paths lists the paths of a router.
 func paths(e *echo.Echo) string {
 	var list []string
 	for _, route := range e.Routes() {
@@ -184,7 +182,6 @@ func paths(e *echo.Echo) string {
 	return strings.Join(slices.Compact(list), ", ")
 }
 
-// sendAnswer writes the answer to a delivery.
 func sendAnswer(c echo.Context, a Answer) error {
 	if a.RetryAfter > 0 {
 		seconds := int(math.Ceil(a.RetryAfter.Seconds()))
@@ -206,7 +203,6 @@ func SendJSON(c echo.Context, status int, body any) error {
 	return c.JSONBlob(status, text.Bytes())
 }
 
-// panicError is a panic as an error.
 type panicError struct {
 	value any
 	stack []byte

@@ -138,7 +138,6 @@ func (b *requestBody) grow(ctx context.Context, until time.Time, most int64) err
 	return nil
 }
 
-// larger rejects a body.
 func larger(limit int64) *Refusal {
 	return reject(http.StatusRequestEntityTooLarge, tooLarge, fmt.Sprintf("the body is larger than %d bytes", limit), nil)
 }

@@ -13,8 +13,7 @@ import (
 	"buildbridge/mapping"
 )
 
-// noBody is the reason why a delivery cannot be replayed.
-const noBody = "no_body"
+const noBody = "no_body" // the reason why a delivery cannot be replayed
 
 // replayWindow is how long a second replay of a delivery counts as a duplicate: far longer
 // than two people who replay it at the same time are apart.

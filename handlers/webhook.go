@@ -193,7 +193,6 @@ func (s *Server) authenticate(cl *call, header http.Header, raw []byte, now time
 	return message, nil
 }
 
-// decode decodes a message into the delivery of the call.
 func (cl *call) decode(message *codehost.Message, now time.Time) error {
 	decoded, err := message.Decode()
 	if err != nil {
@@ -229,7 +228,6 @@ func (s *Server) decide(ctx context.Context, cl *call, rules *mapping.Ruleset) (
 	return cl.answer(Answer{Status: http.StatusOK, Outcome: ignored, Reason: string(reason), Rules: verdicts, RulesLeftOut: more}), nil
 }
 
-// match finds the builds of each event.
 func (cl *call) match(rules *mapping.Ruleset) {
 	decider := rules.Decider()
 	for i := range cl.delivery.Events {
@@ -336,7 +334,6 @@ func (cl *call) attrs(a Answer) []slog.Attr {
 	})
 }
 
-// log writes the one line of a call.
 func (s *Server) log(ctx context.Context, cl *call, a Answer, took time.Duration, err error) {
 	level := slog.LevelInfo
 	switch a.Outcome {

@@ -105,7 +105,6 @@ func (a *api) rightOf(r *http.Request, token string) right {
 	return may
 }
 
-// configured says whether there is a configured token.
 func (a *Access) configured() bool { return len(a.Read)+len(a.Write) > 0 }
 
 // open says whether this machine may read without a token.

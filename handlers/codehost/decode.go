@@ -208,7 +208,6 @@ func (w written) decodedList() (l list[string], err error) {
 	return l, err
 }
 
-// field is a field of an object, and what it is read into.
 type field struct {
 	name string
 	into json.UnmarshalerFrom

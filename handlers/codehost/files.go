@@ -30,7 +30,6 @@ func (p *person) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return object(d, field{"name", &p.Name})
 }
 
-// name names the commit for people.
 func (c *pushedCommit) name() string {
 	if !isObjectID(string(c.ID)) {
 		return "a commit"

@@ -70,7 +70,6 @@ func (h *host) own() []string {
 	return h.ownHeaders
 }
 
-// hostOf finds a host by the name of its provider.
 func hostOf(provider string) (*host, error) {
 	for _, h := range hosts {
 		if h.Name == provider {

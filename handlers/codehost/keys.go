@@ -69,7 +69,6 @@ func signingKey(token mapping.Secret) ([]byte, error) {
 	return key, nil
 }
 
-// request is a request to authenticate.
 type request struct {
 	keys   Keys
 	header http.Header
