@@ -14,7 +14,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"buildbridge/handlers/codehost"
 	"buildbridge/handlers/codehost/codehosttest"
 	"buildbridge/trigger/codearts/codeartstest"
 	"buildbridge/trigger/store/postgrestest"
@@ -49,7 +48,7 @@ func TestMoveFromSQLiteToPostgres(t *testing.T) {
 			Repository: "acme/shop", Branch: branch, Commit: commit, Pusher: "ann",
 			Message: "It's \"quoted\", with a comma,\na line and a \\backslash", Files: []string{"cart.go"},
 		}, "")
-		codehost.Sign("github", secret, header, body)
+		codehosttest.Sign("github", secret, header, body)
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.public+"/webhooks/github", bytes.NewReader(body))
 		if err != nil {
 			t.Fatal(err)

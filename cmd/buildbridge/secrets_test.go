@@ -27,7 +27,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"buildbridge/cmd/internal/telemetry/telemetrytest"
-	"buildbridge/handlers/codehost"
 	"buildbridge/handlers/codehost/codehosttest"
 	"buildbridge/trigger/codearts/codeartstest"
 	"buildbridge/trigger/store"
@@ -344,10 +343,10 @@ func (s *secrets) deliver(b *bridge) {
 		sign     func(h http.Header, body []byte, wrong bool)
 	}{
 		"github": {"github", func(h http.Header, body []byte, bad bool) {
-			codehost.Sign("github", s.pick("GITHUB_OLD", bad), h, body)
+			codehosttest.Sign("github", s.pick("GITHUB_OLD", bad), h, body)
 		}},
 		"gitlab": {"gitlab", func(h http.Header, body []byte, bad bool) {
-			codehost.Sign("gitlab", s.pick("GITLAB_TOKEN", bad), h, body)
+			codehosttest.Sign("gitlab", s.pick("GITLAB_TOKEN", bad), h, body)
 		}},
 		"signed": {"gitlab", func(h http.Header, body []byte, bad bool) {
 			token := s.value("GITLAB_SIGNING")
@@ -360,7 +359,7 @@ func (s *secrets) deliver(b *bridge) {
 			codehosttest.SignGitee(s.pick("GITEE_SECRET", bad), now, h)
 		}},
 		"gogs": {"gogs", func(h http.Header, body []byte, bad bool) {
-			codehost.Sign("gogs", s.pick("GOGS_SECRET", bad), h, body)
+			codehosttest.Sign("gogs", s.pick("GOGS_SECRET", bad), h, body)
 		}},
 		"datacenter": {"bitbucket-server", func(h http.Header, _ []byte, bad bool) {
 			codehosttest.SignBasic("bridge", s.pick("DATACENTER_PASSWORD", bad), h)
@@ -532,7 +531,7 @@ func (s *secrets) rotate(b *bridge) {
 	b.logged("secrets cannot be read, the old ones stay in use")
 	header, body := s.recorded("github")
 	header.Set("X-Github-Delivery", "another")
-	codehost.Sign("github", s.value("ROTATED"), header, body)
+	codehosttest.Sign("github", s.value("ROTATED"), header, body)
 	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, b.public+"/webhooks/github", bytes.NewReader(body))
 	if err != nil {
 		s.t.Fatal(err)

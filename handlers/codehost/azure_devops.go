@@ -14,7 +14,7 @@ import (
 var azureDevOps = host{
 	Provider:    mapping.Provider{Name: "azure-devops", Basic: true, TokenHeader: true, NeedsTokenHeader: true},
 	eventInBody: true,
-	proof:       proof{check: token("").check}.or(basic),
+	proof:       token("").or(basic),
 	decode:      decodeAzureDevOps,
 }
 

@@ -2,7 +2,6 @@ package codehost
 
 import (
 	"fmt"
-	"net/http"
 
 	"buildbridge/mapping"
 )
@@ -77,19 +76,4 @@ func hostOf(provider string) (*host, error) {
 		}
 	}
 	return nil, fmt.Errorf("unknown provider %q", provider)
-}
-
-// Sign adds to the headers of a delivery the proof that the host sends, for tests and for
-// the demo: a signature of the body, or the secret. If a host has several proofs, it is
-// the one without a time: GitLab's token, Gitee's password. For CodeArts Repo it is the
-// default header, and for Azure DevOps Basic with the user name "buildbridge".
-//
-// The body is the one that the host signs: for Gitea, Forgejo and Gogs it is the JSON,
-// even if that is sent in a form.
-func Sign(provider, secret string, h http.Header, body []byte) {
-	host, err := hostOf(provider)
-	if err != nil {
-		panic("codehost: " + err.Error())
-	}
-	host.proof.sign(secret, h, body)
 }

@@ -128,20 +128,14 @@ func (r request) value(names ...string) (name, value string, err error) {
 	return "", "", fmt.Errorf("header %s is missing", strings.Join(names, " or "))
 }
 
-// proof is how a host proves who it is.
-type proof struct {
-	// check gives the place of the key that matched.
-	check func(request) (key string, err error)
-	// sign adds to the headers what a host that has the secret sends; nil if another proof
-	// of the host does.
-	sign func(secret string, h http.Header, body []byte)
-}
+// proof is how a host proves who it is. It gives the place of the key that matched.
+type proof func(request) (key string, err error)
 
 // or is two proofs, of which one is enough. It always checks both.
 func (p proof) or(other proof) proof {
-	check := func(r request) (string, error) {
-		key, err := p.check(r)
-		otherKey, otherErr := other.check(r)
+	return func(r request) (string, error) {
+		key, err := p(r)
+		otherKey, otherErr := other(r)
 		switch {
 		case err == nil:
 			return key, nil
@@ -150,77 +144,60 @@ func (p proof) or(other proof) proof {
 		}
 		return "", fmt.Errorf("%w; %w", err, otherErr)
 	}
-	if p.sign == nil {
-		return proof{check, other.sign}
-	}
-	return proof{check, p.sign}
 }
 
 // signature is the HMAC-SHA256 of what the host signs, in hexadecimal after the prefix, in
 // the first of the headers that is there.
 func signature(prefix string, headers ...string) proof {
-	return proof{
-		func(r request) (string, error) {
-			name, value, err := r.value(headers...)
-			if err != nil {
-				return "", err
-			}
-			digits, ok := strings.CutPrefix(value, prefix)
-			if !ok {
-				return "", fmt.Errorf("header %s does not begin with %s", name, prefix)
-			}
-			got, err := hex.DecodeString(digits)
-			if err != nil || len(got) != sha256.Size {
-				return "", fmt.Errorf("header %s holds no SHA-256 in hexadecimal", name)
-			}
-			signed := r.signed()
-			return r.matchSecret(func(s mapping.Secret) bool {
-				return hmac.Equal(sum([]byte(s), signed), got)
-			})
-		},
-		func(secret string, h http.Header, body []byte) {
-			h.Set(headers[0], prefix+hex.EncodeToString(sum([]byte(secret), body)))
-		},
+	return func(r request) (string, error) {
+		name, value, err := r.value(headers...)
+		if err != nil {
+			return "", err
+		}
+		digits, ok := strings.CutPrefix(value, prefix)
+		if !ok {
+			return "", fmt.Errorf("header %s does not begin with %s", name, prefix)
+		}
+		got, err := hex.DecodeString(digits)
+		if err != nil || len(got) != sha256.Size {
+			return "", fmt.Errorf("header %s holds no SHA-256 in hexadecimal", name)
+		}
+		signed := r.signed()
+		return r.matchSecret(func(s mapping.Secret) bool {
+			return hmac.Equal(sum([]byte(s), signed), got)
+		})
 	}
 }
 
 // token is a secret sent as it is, in the header that is configured or else in this one.
 func token(header string) proof {
-	return proof{
-		func(r request) (string, error) {
-			name := firstOf(r.keys.TokenHeader, header)
-			if name == "" {
-				return "", errors.New("no token_header is configured")
-			}
-			_, value, err := r.value(name)
-			if err != nil {
-				return "", err
-			}
-			return r.matchSecret(func(s mapping.Secret) bool { return equal(string(s), value) })
-		},
-		func(secret string, h http.Header, _ []byte) { h.Set(header, secret) },
+	return func(r request) (string, error) {
+		name := firstOf(r.keys.TokenHeader, header)
+		if name == "" {
+			return "", errors.New("no token_header is configured")
+		}
+		_, value, err := r.value(name)
+		if err != nil {
+			return "", err
+		}
+		return r.matchSecret(func(s mapping.Secret) bool { return equal(string(s), value) })
 	}
 }
 
 // basic is HTTP Basic (RFC 7617).
-var basic = proof{
-	func(r request) (string, error) {
-		_, value, err := r.value("Authorization")
-		if err != nil {
-			return "", err
-		}
-		username, password, ok := (&http.Request{Header: http.Header{"Authorization": {value}}}).BasicAuth()
-		if !ok {
-			return "", errors.New("header Authorization holds no Basic credentials")
-		}
-		return match("basic", r.keys.Basic, func(b Basic) bool {
-			name, secret := equal(b.Username, username), equal(string(b.Password), password)
-			return name && secret && b.Password != ""
-		})
-	},
-	func(secret string, h http.Header, _ []byte) {
-		h.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("buildbridge:"+secret)))
-	},
+func basic(r request) (string, error) {
+	_, value, err := r.value("Authorization")
+	if err != nil {
+		return "", err
+	}
+	username, password, ok := (&http.Request{Header: http.Header{"Authorization": {value}}}).BasicAuth()
+	if !ok {
+		return "", errors.New("header Authorization holds no Basic credentials")
+	}
+	return match("basic", r.keys.Basic, func(b Basic) bool {
+		name, secret := equal(b.Username, username), equal(string(b.Password), password)
+		return name && secret && b.Password != ""
+	})
 }
 
 // equal compares in a time that depends neither on the content of the strings nor, because

@@ -50,7 +50,7 @@ func keysOf(provider string, secrets ...mapping.Secret) Keys {
 func proofHeaders() []string {
 	header := http.Header{}
 	for _, provider := range providerNames() {
-		Sign(provider, "a secret", header, nil)
+		codehosttest.Sign(provider, "a secret", header, nil)
 	}
 	return slices.Collect(maps.Keys(header))
 }
@@ -116,7 +116,7 @@ func sendsForms(provider string) bool {
 
 func signed(provider, secret string, body []byte) http.Header {
 	h := http.Header{}
-	Sign(provider, secret, h, body)
+	codehosttest.Sign(provider, secret, h, body)
 	return h
 }
 

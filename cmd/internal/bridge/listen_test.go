@@ -16,7 +16,6 @@ import (
 
 	"buildbridge/cmd/internal/bridge"
 	"buildbridge/cmd/internal/certificate/certificatetest"
-	"buildbridge/handlers/codehost"
 	"buildbridge/handlers/codehost/codehosttest"
 	"buildbridge/trigger/codearts/codeartstest"
 )
@@ -327,7 +326,7 @@ func TestSecretFilesAreWatched(t *testing.T) {
 	status := func(secret string) int {
 		n++
 		header, body := codehosttest.GitHub(fmt.Sprint(n), push(), "")
-		codehost.Sign("github", secret, header, body)
+		codehosttest.Sign("github", secret, header, body)
 		return w.post("/webhooks/github", header, body).status
 	}
 	expect := func(secret string, want int) {

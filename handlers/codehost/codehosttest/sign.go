@@ -1,17 +1,51 @@
 // Package codehosttest plays the code hosts, for tests and for the demo: it has a body as
-// GitHub sends it, and signs in the ways that codehost.Sign does not.
+// GitHub sends it, and signs as each host does.
 package codehosttest
 
 import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 )
+
+// Sign adds to the headers of a delivery the proof that the host sends: a signature of the
+// body, or the secret. If a host has several proofs, it is the one without a time:
+// GitLab's token, Gitee's password. For CodeArts Repo it is the default header, and for
+// Azure DevOps Basic with the user name "buildbridge".
+//
+// The body is the one that the host signs: for Gitea, Forgejo and Gogs it is the JSON,
+// even if that is sent in a form.
+func Sign(provider, secret string, h http.Header, body []byte) {
+	signature := hex.EncodeToString(mac([]byte(secret), body))
+	switch provider {
+	case "github":
+		h.Set("X-Hub-Signature-256", "sha256="+signature)
+	case "bitbucket", "bitbucket-server":
+		h.Set("X-Hub-Signature", "sha256="+signature)
+	case "gitea":
+		h.Set("X-Gitea-Signature", signature)
+	case "forgejo":
+		h.Set("X-Forgejo-Signature", signature)
+	case "gogs":
+		h.Set("X-Gogs-Signature", signature)
+	case "gitlab":
+		h.Set("X-Gitlab-Token", secret)
+	case "gitee":
+		h.Set("X-Gitee-Token", secret)
+	case "codearts-repo":
+		h.Set("X-Repo-Token", secret)
+	case "azure-devops":
+		SignBasic("buildbridge", secret, h)
+	default:
+		panic(fmt.Sprintf("codehosttest: unknown provider %q", provider))
+	}
+}
 
 // SignGitLab adds the signature of a GitLab webhook with a signing token,
 // "whsec_…", under the delivery id and the time given.

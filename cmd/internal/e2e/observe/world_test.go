@@ -18,7 +18,6 @@ import (
 	"github.com/google/uuid"
 
 	"buildbridge/cmd/internal/e2e/program"
-	"buildbridge/handlers/codehost"
 	"buildbridge/handlers/codehost/codehosttest"
 	"buildbridge/trigger/codearts/codeartstest"
 )
@@ -156,7 +155,7 @@ func (w *world) send(ctx context.Context, d delivery) {
 	if d.secret != "" {
 		secret = d.secret
 	}
-	codehost.Sign(provider, secret, header, body)
+	codehosttest.Sign(provider, secret, header, body)
 	req, err := http.NewRequestWithContext(ctx, method, w.Public+"/webhooks/"+source, bytes.NewReader(body))
 	if err != nil {
 		w.t.Error(err)
