@@ -56,7 +56,7 @@ func (a *api) authorized(next echo.HandlerFunc) echo.HandlerFunc {
 // authorize gives nil, or why the request is refused and its WWW-Authenticate (RFC 6750).
 func (a *api) authorize(r *http.Request) (challenge string, err error) {
 	const scheme = `Bearer realm="buildbridge"`
-	access := &a.o.Access
+	access := &a.Access
 	need := writing
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		need = reading
@@ -85,7 +85,7 @@ func (a *api) rightOf(r *http.Request, token string) right {
 	try := func(right right, token Token) {
 		value, err := token()
 		if err != nil || value == "" {
-			a.log.LogAttrs(r.Context(), slog.LevelWarn, "an admin token cannot be read, and lets nobody in", slog.Any("error", err))
+			a.Logger.LogAttrs(r.Context(), slog.LevelWarn, "an admin token cannot be read, and lets nobody in", slog.Any("error", err))
 			return
 		}
 		digest := sha256.Sum256([]byte(value))
@@ -93,14 +93,14 @@ func (a *api) rightOf(r *http.Request, token string) right {
 			may = max(may, right)
 		}
 	}
-	for _, known := range a.o.Access.Read {
+	for _, known := range a.Access.Read {
 		try(reading, known)
 	}
-	for _, known := range a.o.Access.Write {
+	for _, known := range a.Access.Write {
 		try(writing, known)
 	}
-	if a.o.Access.Made != nil {
-		try(writing, a.o.Access.Made)
+	if a.Access.Made != nil {
+		try(writing, a.Access.Made)
 	}
 	return may
 }

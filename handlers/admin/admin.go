@@ -63,8 +63,7 @@ type Options struct {
 }
 
 type api struct {
-	o    Options
-	log  *slog.Logger
+	Options
 	bulk sync.Mutex // held while many builds are replayed
 }
 
@@ -81,8 +80,8 @@ func New(o Options) (http.Handler, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &api{o: o, log: o.Logger}
-	e := handlers.NewAdminRouter(a.log)
+	a := &api{Options: o}
+	e := handlers.NewAdminRouter(o.Logger)
 	e.Use(a.logged, a.authorized, bounded)
 	g := e.Group(Prefix)
 	g.GET("/deliveries", a.listDeliveries)
@@ -135,7 +134,7 @@ func (a *api) logged(next echo.HandlerFunc) echo.HandlerFunc {
 		if err := next(c); err != nil {
 			c.Error(err)
 		}
-		a.log.LogAttrs(c.Request().Context(), slog.LevelDebug, "admin request",
+		a.Logger.LogAttrs(c.Request().Context(), slog.LevelDebug, "admin request",
 			slog.String("method", c.Request().Method), slog.String("path", c.Path()),
 			slog.Int("status", c.Response().Status), slog.String("client", c.Request().RemoteAddr),
 			slog.Float64("duration_ms", float64(time.Since(began).Microseconds())/1000))

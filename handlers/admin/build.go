@@ -130,7 +130,7 @@ func (a *api) listBuilds(c echo.Context) error {
 	if _, err := buildParameters(&f).read(c.Request()); err != nil {
 		return err
 	}
-	builds, next, err := a.o.Store.Builds(c.Request().Context(), f)
+	builds, next, err := a.Store.Builds(c.Request().Context(), f)
 	if err != nil {
 		return storeError("build", "", err)
 	}
@@ -142,11 +142,11 @@ func (a *api) showBuild(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	b, err := a.o.Store.Build(c.Request().Context(), id)
+	b, err := a.Store.Build(c.Request().Context(), id)
 	if err != nil {
 		return a.buildError(c.Request().Context(), id, err)
 	}
-	replays, _, err := a.o.Store.Builds(c.Request().Context(), store.BuildFilter{ReplayOf: id, Limit: 10})
+	replays, _, err := a.Store.Builds(c.Request().Context(), store.BuildFilter{ReplayOf: id, Limit: 10})
 	if err != nil {
 		return storeError("build", id, err)
 	}
@@ -165,7 +165,7 @@ func (a *api) replayBuild(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	b, err := a.o.Builds.Replay(c.Request().Context(), id)
+	b, err := a.Builds.Replay(c.Request().Context(), id)
 	if err != nil {
 		return a.buildError(c.Request().Context(), id, err)
 	}
@@ -175,7 +175,7 @@ func (a *api) replayBuild(c echo.Context) error {
 // buildError is storeError for a build that was asked for by its id.
 func (a *api) buildError(ctx context.Context, id string, err error) error {
 	if errors.Is(err, store.ErrNotFound) {
-		if _, err := a.o.Store.Delivery(ctx, id); err == nil {
+		if _, err := a.Store.Delivery(ctx, id); err == nil {
 			return fail(http.StatusNotFound, "no build has the id %s: it is the id of a delivery", id)
 		}
 	}
@@ -197,7 +197,7 @@ func (a *api) replayBuilds(c echo.Context) error {
 	}
 	defer a.bulk.Unlock()
 	ctx := c.Request().Context()
-	builds, left, next, err := a.o.Store.ToReplay(ctx, f)
+	builds, left, next, err := a.Store.ToReplay(ctx, f)
 	if err != nil {
 		return storeError("build", "", err)
 	}
@@ -217,7 +217,7 @@ func (a *api) countReplays(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	ids, left, _, err := a.o.Store.ToReplay(c.Request().Context(), f)
+	ids, left, _, err := a.Store.ToReplay(c.Request().Context(), f)
 	if err != nil {
 		return storeError("build", "", err)
 	}
@@ -251,7 +251,7 @@ func (a *api) replayAll(ctx context.Context, builds []store.Replayable, answer *
 		errs  = make([]error, len(builds))
 	)
 	for i, b := range builds {
-		wg.Go(func() { again[i], errs[i] = a.o.Builds.ReplayListed(ctx, b) })
+		wg.Go(func() { again[i], errs[i] = a.Builds.ReplayListed(ctx, b) })
 	}
 	wg.Wait()
 	var broken error

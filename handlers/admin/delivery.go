@@ -64,7 +64,7 @@ func (a *api) listDeliveries(c echo.Context) error {
 	if _, err := deliveryParameters(&f).read(c.Request()); err != nil {
 		return err
 	}
-	deliveries, next, err := a.o.Store.Deliveries(c.Request().Context(), f)
+	deliveries, next, err := a.Store.Deliveries(c.Request().Context(), f)
 	if err != nil {
 		return storeError("delivery", "", err)
 	}
@@ -76,7 +76,7 @@ func (a *api) showDelivery(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	builds, err := a.o.Store.BuildsOf(c.Request().Context(), d.ID)
+	builds, err := a.Store.BuildsOf(c.Request().Context(), d.ID)
 	if err != nil {
 		return storeError("delivery", d.ID, err)
 	}
@@ -95,7 +95,7 @@ func (a *api) delivery(c echo.Context) (*store.Delivery, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := a.o.Store.Delivery(c.Request().Context(), id)
+	d, err := a.Store.Delivery(c.Request().Context(), id)
 	if err != nil {
 		return nil, storeError("delivery", id, err)
 	}
@@ -112,7 +112,7 @@ func (a *api) replayDelivery(c echo.Context) error {
 		return fail(http.StatusConflict, "delivery %s cannot be replayed: %s", d.ID, d.Unreadable)
 	}
 	d.DuplicateKey = "replay:" + d.ID + ":" + d.LastReplay // the same for two who ask at the same time
-	answer := a.o.Deliveries.Replay(c.Request().Context(), d.Delivery)
+	answer := a.Deliveries.Replay(c.Request().Context(), d.Delivery)
 	switch {
 	case answer.Status < http.StatusBadRequest:
 		return handlers.SendJSON(c, answer.Status, answer)

@@ -21,7 +21,7 @@ func (a *api) showLogLevel(c echo.Context) error {
 	if _, err := (parameters{}).read(c.Request()); err != nil {
 		return err
 	}
-	return handlers.SendJSON(c, http.StatusOK, LogLevel{Level: levelName(a.o.LogLevel.Level())})
+	return handlers.SendJSON(c, http.StatusOK, LogLevel{Level: levelName(a.LogLevel.Level())})
 }
 
 // setLogLevel changes the level until the next start. It logs that, even if one of the two
@@ -35,10 +35,10 @@ func (a *api) setLogLevel(c echo.Context) error {
 	if level.UnmarshalText([]byte(name)) != nil { // of those names only "" is none
 		return fail(http.StatusBadRequest, "level: missing: one of debug, info, warn, error")
 	}
-	before := a.o.LogLevel.Level()
-	a.o.LogLevel.Set(min(before, level, slog.LevelInfo))
-	a.log.LogAttrs(c.Request().Context(), slog.LevelInfo, "log level changed",
+	before := a.LogLevel.Level()
+	a.LogLevel.Set(min(before, level, slog.LevelInfo))
+	a.Logger.LogAttrs(c.Request().Context(), slog.LevelInfo, "log level changed",
 		slog.String("level", name), slog.String("before", levelName(before)), slog.String("client", c.Request().RemoteAddr))
-	a.o.LogLevel.Set(level)
+	a.LogLevel.Set(level)
 	return handlers.SendJSON(c, http.StatusOK, LogLevel{Level: name})
 }

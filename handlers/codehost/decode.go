@@ -72,9 +72,6 @@ var kindNames = map[jsontext.Kind]string{
 
 func kindName(kind jsontext.Kind) string { return cmp.Or(kindNames[kind], kind.String()) }
 
-// ignoreBody checks that a body is a JSON object.
-func ignoreBody(body []byte) error { return unmarshal(body, &struct{}{}) }
-
 func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
 }

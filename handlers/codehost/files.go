@@ -89,7 +89,11 @@ func (f *files) read(commits *list[optional[pushedCommit]], id string) (found co
 func (f *files) headOf(commits *list[optional[pushedCommit]], head *pushedCommit, after string) commit {
 	found := f.read(commits, after)
 	if f.bare {
-		f.leave(whyBare)
+		// Gitea lists files that were added, deleted or modified, but not those whose type
+		// changed, such as a file that became a link (parseCommitFileStatus). For a merge its
+		// older versions list files that differ from all parents; a body does not say that a
+		// commit is a merge.
+		f.leave("a commit without files may have changed the type of some, which is not sent")
 	}
 	if head.ID != "" {
 		return head.about()
@@ -131,18 +135,6 @@ func (f *files) add(c *pushedCommit) {
 	f.bare = f.bare || n == 0
 	f.widest = max(f.widest, n)
 }
-
-// Why paths may be missing, in words that several hosts share.
-const (
-	// GitLab lists a renamed file with its new path only, as added (repo_changes in its
-	// app/models/commit.rb). Hosts that were made from it may do the same.
-	whyAdded = "a renamed file may be sent as added alone"
-	// Gitea lists files that were added, deleted or modified, but not those whose type
-	// changed, such as a file that became a link (parseCommitFileStatus). For a merge its
-	// older versions list files that differ from all parents; a body does not say that a
-	// commit is a merge.
-	whyBare = "a commit without files may have changed the type of some, which is not sent"
-)
 
 func (f *files) sorted() []string {
 	if len(f.paths) == 0 {

@@ -181,7 +181,9 @@ func (d *Delivery) addGitLabPush(body []byte) error {
 	p.TotalCommits.compare(p.Commits.n, &touched)
 	head := touched.read(&p.Commits, firstOf(string(p.CheckoutSHA), p.After))
 	if touched.added {
-		touched.leave(whyAdded)
+		// GitLab lists a renamed file with its new path only, as added (repo_changes in its
+		// app/models/commit.rb). CodeArts Repo may do the same.
+		touched.leave("a renamed file may be sent as added alone")
 	}
 	return d.add(change{
 		ref:           p.Ref,

@@ -31,7 +31,7 @@ func Saved(provider string, h http.Header, body []byte) (*Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := ignoreBody(payload); err != nil {
+	if err := unmarshal(payload, &struct{}{}); err != nil {
 		return nil, fmt.Errorf("%s: %w", provider, err)
 	}
 	m := newMessage(host, "", h, payload)

@@ -275,6 +275,10 @@ func TestMessagesEndWithoutLineBreaks(t *testing.T) {
 
 func TestFilesComplete(t *testing.T) {
 	const (
+		whyAdded = "a renamed file may be sent as added alone"
+		whyBare  = "a commit without files may have changed the type of some, which is not sent"
+	)
+	const (
 		before = "2222222222222222222222222222222222222222"
 		after  = "1111111111111111111111111111111111111111"
 		pushed = `{"before":"` + before + `","after":"` + after + `","ref":"refs/heads/main","object_kind":"push",` +
