@@ -32,7 +32,7 @@ func TestCostsOfADelivery(t *testing.T) {
 		alive += len(event.RunJob)
 		for _, build := range event.Dead {
 			dead++
-			if want := "expressions before it took most of what those of one delivery may take together"; !strings.HasSuffix(build.Reason, want) {
+			if want := "the expressions of a delivery share a limit, and those before it used most of it"; !strings.HasSuffix(build.Reason, want) {
 				t.Errorf("dead because %s", build.Reason)
 			}
 		}
