@@ -114,7 +114,7 @@ func (m *metrics) setQueue(stats []store.QueueStat, now time.Time) {
 	}
 }
 
-// removeQueue removes the gauges of the queue: no number is better than a wrong one.
+// removeQueue removes the gauges of the queue, so that nobody reads old numbers.
 func (m *metrics) removeQueue() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

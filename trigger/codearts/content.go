@@ -98,7 +98,7 @@ func text(object map[string]any, names ...string) string {
 
 // oneLine makes the text of others fit to be logged and shown: printable, on one line, with
 // at most limit characters. Unlike printable.Text it drops what does not print: these are
-// sentences, of which nobody needs the escapes.
+// sentences, which read better without escapes.
 func oneLine(s string, limit int) string {
 	var b strings.Builder
 	n, space := 0, false

@@ -211,7 +211,7 @@ func page(limit int) int {
 	return min(limit, MaxPage)
 }
 
-// where are conditions that must all hold, and what is done with each row.
+// where is what a list asks for: conditions that must all hold, and what reads each row.
 type where struct {
 	conditions   string // with an AND before each
 	args         []any

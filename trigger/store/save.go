@@ -14,7 +14,7 @@ import (
 
 // Save writes the state of b and what belongs to it, and makes the builds due that b held.
 // A build that is not resolved is due at b.DueAt, or in ten minutes if that is earlier.
-// Until then nobody works it.
+// It is not taken before.
 //
 // Save returns ErrStale if the row was changed since b was read. A number that was found
 // by a search is claimed once: Save returns ErrClaimed if it belongs to another build. A

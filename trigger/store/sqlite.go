@@ -221,8 +221,8 @@ func lockFile(path string) (_ *os.File, created bool, err error) {
 		if now, err := os.Stat(path); err == nil && os.SameFile(locked, now) {
 			return f, created, nil
 		}
-		// The process that had the lock removed the file meanwhile: locking a removed file
-		// keeps nobody out.
+		// The process that had the lock removed the file meanwhile: a lock on a
+		// removed file has no effect.
 		if err := f.Close(); err != nil {
 			return nil, false, err
 		}
