@@ -141,8 +141,8 @@ func (c *chainCredentials) lookup() (keys, error) {
 	if err != nil && last.access == "" {
 		return keys{}, err
 	}
-	// Keys that cannot be renewed are valid for a while, because the SDK renews early. When
-	// they are no longer, a 401 drops them, and the next lookup returns the error.
+	// Keys that cannot be renewed are valid for a while, because the SDK renews early. Once
+	// they have expired, a 401 drops them, and the next lookup returns the error.
 	k := last
 	if err == nil {
 		k = keys{access: c.found.AK, secret: c.found.SK, securityToken: c.found.SecurityToken, project: c.found.ProjectId}
