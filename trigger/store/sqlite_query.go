@@ -69,14 +69,14 @@ func (q *preparedQuerier) prepare(ctx context.Context, query string) (context.Co
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if first, prepared := q.statements[query]; prepared {
-		return ctx, first, s.Close()
+		return ctx, first, s.Close() //nolint:sqlclosecheck // the other one stays open
 	}
 	q.statements[query] = s
 	return ctx, s, nil
 }
 
 func (q *preparedQuerier) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	ctx, s, err := q.prepare(ctx, query)
+	ctx, s, err := q.prepare(ctx, query) //nolint:sqlclosecheck // it stays open until close
 	if err != nil {
 		return 0, err
 	}
@@ -93,7 +93,7 @@ func (q *preparedQuerier) exec(ctx context.Context, query string, args ...any) (
 }
 
 func (q *preparedQuerier) query(ctx context.Context, query string, args ...any) (cursor, error) {
-	ctx, s, err := q.prepare(ctx, query)
+	ctx, s, err := q.prepare(ctx, query) //nolint:sqlclosecheck // it stays open until close
 	if err != nil {
 		return nil, err
 	}
