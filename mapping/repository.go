@@ -7,9 +7,11 @@ import (
 	"buildbridge/mapping/internal/yamldoc"
 )
 
+const repositoryField = "repository"
+
 // repositoryClause is `repository`: it compares full names of repositories in lower case.
 func (s scope) repositoryClause(list yamldoc.Texts) clause {
-	return s.namesClause(list, "repository", newFoldedGlob, noRepository,
+	return s.namesClause(list, repositoryField, newFoldedGlob, noRepository,
 		func(ev subject) (string, string) { return ev.repository, ev.Repository })
 }
 

@@ -33,7 +33,7 @@ func (s scope) compile(doc *ruleDocument) *rule {
 }
 
 // repository gives the patterns of the repository; nil means all.
-func (r *rule) repository() globs { return patterns(r.every, "repository") }
+func (r *rule) repository() globs { return patterns(r.every, repositoryField) }
 
 // verdict says whether the rule matches an event, and if not, why.
 func (r *rule) verdict(ev subject) Verdict {

@@ -5,19 +5,38 @@ import (
 	"slices"
 )
 
-// maxTwins bounds the patterns of repositories that are compared to find twins.
+// maxTwins bounds the patterns of repositories that are compared in one group of rules.
 const maxTwins = 1_000_000
+
+// twinKey is what the rules of a group share: the job that they run, and a repository
+// that each of them names, or anyRepository or namedRepository.
+type twinKey struct{ target, job, repository string }
+
+const (
+	anyRepository   = ""  // rules with a glob, or without patterns
+	namedRepository = "*" // all other rules: they only name repositories
+)
+
+// twinGroup is the rules of a [twinKey].
+type twinGroup struct {
+	rules []*rule
+	left  int // of maxTwins
+}
 
 // warnTwins finds jobs that two rules, or two entries of one rule, run for the same
 // event, where that is plain to see.
 func warnTwins(rules []draft) {
-	left := maxTwins
-	type target struct{ name, job string }
-	groups := map[target][]*rule{}
+	groups := map[twinKey]*twinGroup{}
 	for _, d := range rules {
 		r := d.rule
 		if meet(r, r) == "" {
-			continue // it never matches, and its patterns were told already
+			continue // it never matches: a warning of its patterns says so
+		}
+		// A rule that only names repositories is compared with rules that name one of
+		// them, and with rules for any repository. Those are compared with all rules.
+		compared, member := []string{anyRepository, namedRepository}, []string{anyRepository}
+		if names := r.repository().names(); names != nil {
+			compared, member = append(slices.Clone(names), anyRepository), append(names, namedRepository)
 		}
 		for i := range r.jobs {
 			j := &r.jobs[i]
@@ -25,31 +44,81 @@ func warnTwins(rules []draft) {
 			if k := slices.IndexFunc(r.jobs[:i], func(earlier job) bool { return j.sameBuild(&earlier) }); k >= 0 {
 				d.warn(d.jobs[i].At, field, "jobs[%d] runs the same job with the same parameters: every event makes two builds", k)
 			}
-			key := target{j.target, j.id}
-			for _, other := range groups[key] {
-				if left -= 1 + len(r.repository())*len(other.repository()); left < 0 {
-					return
-				}
-				if other == r {
-					continue
-				}
-				if event := meet(r, other); event != "" {
+			for _, repository := range compared {
+				if other, event := groups[twinKey{j.target, j.id, repository}].find(r, repository); other != nil {
 					d.warn(d.jobs[i].At, field, "rule %q runs the same job for %s: that makes two builds", other.name, event)
 					break
 				}
 			}
-			groups[key] = append(groups[key], r)
+			for _, repository := range member {
+				key := twinKey{j.target, j.id, repository}
+				if groups[key] == nil {
+					groups[key] = &twinGroup{left: maxTwins}
+				}
+				groups[key].rules = append(groups[key].rules, r)
+			}
 		}
 	}
 }
 
+// find gives the first rule of the group that matches an event that r matches too, and
+// names the event. repository is that of the group's key.
+func (g *twinGroup) find(r *rule, repository string) (other *rule, event string) {
+	if g == nil {
+		return nil, ""
+	}
+	for _, other := range g.rules {
+		if other == r {
+			continue
+		}
+		if repository != anyRepository && repository != namedRepository {
+			g.left--
+			event = meetIn(globs{{pattern: repository, literal: true}}, r, other)
+		} else if g.left -= 1 + len(r.repository())*len(other.repository()); g.left >= 0 {
+			event = meet(r, other)
+		}
+		if g.left < 0 {
+			break
+		}
+		if event != "" {
+			return other, event
+		}
+	}
+	return nil, ""
+}
+
+// names gives the names that the list takes, nil if it may take others: it has a glob, or
+// takes all names that it does not exclude.
+func (gs globs) names() []string {
+	if gs.startsFromAll() {
+		return nil
+	}
+	excludes := slices.ContainsFunc(gs, func(g glob) bool { return g.exclude })
+	var names []string
+	for _, g := range gs {
+		switch {
+		case g.exclude || g.misses || g.literal && excludes && !gs.match(g.pattern):
+		case g.literal:
+			names = append(names, g.pattern)
+		default:
+			return nil
+		}
+	}
+	return names
+}
+
 // meet names an event that both rules match, "" if none is plain to see.
 func meet(r, o *rule) string {
-	if r.condition != nil && o.condition != nil && r.condition.text != o.condition.text {
-		return ""
-	}
 	repositories, ok := both(r.repository(), o.repository())
 	if !ok {
+		return ""
+	}
+	return meetIn(repositories, r, o)
+}
+
+// meetIn is meet where both rules take the repositories.
+func meetIn(repositories globs, r, o *rule) string {
+	if r.condition != nil && o.condition != nil && r.condition.text != o.condition.text {
 		return ""
 	}
 	for _, kind := range []struct {
@@ -80,9 +149,13 @@ func (gs globs) describe(all, literal, list string) string {
 	}
 }
 
-// agree says whether it is plain to see that some event passes the clauses of both lists.
+// agree says whether it is plain to see that some event of a repository that both lists
+// take passes the other clauses of both.
 func agree(a, b []clause) bool {
 	for _, c := range a {
+		if names, ok := c.(*namesClause); ok && names.field == repositoryField {
+			continue
+		}
 		for _, d := range b {
 			if !c.meets(d) {
 				return false
