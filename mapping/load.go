@@ -2,7 +2,6 @@ package mapping
 
 import (
 	"fmt"
-	"runtime"
 	"strings"
 
 	"buildbridge/mapping/internal/yamldoc"
@@ -66,11 +65,11 @@ type parsedFile struct {
 	fault *yamldoc.Fault
 }
 
-// parseAhead parses on every processor, and gives the results in order: most of the
-// time of a load goes into it. It is not far ahead: a syntax tree takes fifty times the
-// size of the text.
+// parseAhead parses the next file while one is read, and gives the results in order.
+// Only two files are in memory as syntax trees, each of which takes fifty times the size
+// of its text.
 func parseAhead(files []File) <-chan chan parsedFile {
-	ahead := make(chan chan parsedFile, runtime.GOMAXPROCS(0)-1)
+	ahead := make(chan chan parsedFile, 1)
 	go func() {
 		defer close(ahead)
 		for _, f := range files {
@@ -92,7 +91,7 @@ func parseFile(f File) parsedFile {
 		fault.Message = fmt.Sprintf("the file is larger than %d MiB: split it into several files of one folder", MaxFile>>20)
 	default:
 		file, fault = yamldoc.Parse(f.Name, f.Data)
-		if fault != nil && fault.Message == yamldoc.Empty {
+		if fault != nil && fault.Empty {
 			fault.Message += ": a rules file begins with version: 1"
 		}
 	}

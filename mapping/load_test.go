@@ -5,8 +5,11 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -172,6 +175,36 @@ rules:
 	for range rs.Jobs() {
 		break // must not go on
 	}
+}
+
+// counted is a reason that a file could not be read. It counts how often it is asked for.
+type counted struct{ calls *atomic.Int32 }
+
+func (c counted) Error() string {
+	c.calls.Add(1)
+	return "cannot be read"
+}
+
+// A syntax tree is large: on many processors too, only the file that is merged and the
+// next one have one.
+func TestParsesOneFileAhead(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8))
+	synctest.Test(t, func(t *testing.T) {
+		var parsed atomic.Int32
+		var files []File
+		for range 20 {
+			files = append(files, File{Err: counted{&parsed}})
+		}
+		merged := int32(0)
+		for file := range parseAhead(files) {
+			<-file
+			merged++
+			synctest.Wait()
+			if got, want := parsed.Load(), min(merged+1, 20); got != want {
+				t.Errorf("%d files are parsed when %d are merged, want %d", got, merged, want)
+			}
+		}
+	})
 }
 
 func TestNoFile(t *testing.T) {

@@ -21,15 +21,13 @@ const (
 	maxEntries = 10_000 // of a map
 )
 
-// Empty is the message of the fault of a file with nothing in it.
-const Empty = "the file is empty"
-
 // Fault is one thing wrong in a file.
 type Fault struct {
 	At      Position
 	Label   string // of the object that it is in, "" if that has none
 	Path    string // of the value: inside of the labelled object if there is one
 	Message string
+	Empty   bool // the file has nothing in it
 }
 
 // File is the text of a file that is YAML.
@@ -100,7 +98,7 @@ func parse(text string) (root ast.Node, fault *Fault) {
 	}
 	switch root.(type) {
 	case nil, *ast.CommentGroupNode, *ast.NullNode:
-		return nil, &Fault{At: position(1, 1), Message: Empty}
+		return nil, &Fault{At: position(1, 1), Message: "the file is empty", Empty: true}
 	}
 	return root, nil
 }
