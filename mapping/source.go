@@ -37,7 +37,7 @@ type BasicRef struct {
 	Password SecretRef
 }
 
-// RateLimit is a token bucket. The zero value is no limit.
+// RateLimit is a token bucket. The zero value does not limit anything.
 type RateLimit struct {
 	PerSecond float64
 	Burst     int // at least 1 where PerSecond is set
@@ -63,8 +63,8 @@ func (s scope) source(name string, doc *sourceDocument) *Source {
 		}
 	}
 	for i, t := range doc.AllowFrom {
-		if t.Bad {
-			continue
+		if !t.At.Known() || t.Bad {
+			continue // reported by the decoder
 		}
 		prefix, ok := notation.Prefix(t.Value)
 		if !ok {
