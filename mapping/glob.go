@@ -181,19 +181,25 @@ func (gs globs) String() string {
 	return "[" + firstOf(patterns, 10) + "]"
 }
 
-// empty says whether it is plain to see that the list takes no name: its last pattern
-// excludes all, or no pattern that includes can match.
+// empty says whether it is plain to see that the list takes no name: every pattern that
+// includes never matches, or is excluded by the same pattern or ** after it.
 func (gs globs) empty() bool {
-	taken := func(g glob) bool { return !g.exclude && !g.misses }
-	return gs.excludesAll() || !gs.startsFromAll() && !slices.ContainsFunc(gs, taken)
-}
-
-func (gs globs) excludesAll() bool {
-	return len(gs) > 0 && gs[len(gs)-1].exclude && gs[len(gs)-1].pattern == "**"
+	excluded := map[string]bool{}
+	for _, g := range slices.Backward(gs) {
+		switch {
+		case g.exclude && g.pattern == "**":
+			return true
+		case g.exclude:
+			excluded[g.pattern] = true
+		case !g.misses && !excluded[g.pattern]:
+			return false
+		}
+	}
+	return !gs.startsFromAll()
 }
 
 // globs checks an ordered list of patterns. parse makes a glob of a pattern; hint says
-// why a pattern never matches what it is compared with, "" if it may.
+// why a pattern never matches what it is compared with, "" if it may; it can be nil.
 func (s scope) globs(list yamldoc.Texts, field string, parse func(string) (glob, error), hint func(string) string) globs {
 	var out globs
 	hinted := false
@@ -210,14 +216,20 @@ func (s scope) globs(list yamldoc.Texts, field string, parse func(string) (glob,
 			s.fault(t.At, at, "%v", err)
 			continue
 		}
-		if why := hint(g.pattern); why != "" {
-			s.warn(t.At, at, "this never matches: %s", why)
-			g.misses, hinted = true, true
+		if hint != nil {
+			if why := hint(g.pattern); why != "" {
+				s.warn(t.At, at, "this never matches: %s", why)
+				g.misses, hinted = true, true
+			}
 		}
 		out = append(out, g)
 	}
-	if out.excludesAll() && !hinted {
-		s.warn(list[len(list)-1].At, field, "no name can match %s: the last pattern excludes all", out)
+	if out.empty() && !hinted {
+		why := "every pattern is excluded by a later one"
+		if out[len(out)-1].pattern == "**" {
+			why = "the last pattern excludes all"
+		}
+		s.warn(list[len(list)-1].At, field, "no name can match %s: %s", out, why)
 	}
 	return out
 }

@@ -126,6 +126,13 @@ func TestEmpty(t *testing.T) {
 		"exclusions alone":             {[]string{"!main"}, false},
 		"an exclusion of all":          {[]string{"!**"}, true},
 		"an exclusion of all, then an": {[]string{"!**", "main"}, false},
+		"the same, excluded":           {[]string{"x/*", "!x/*"}, true},
+		"each excluded by its own":     {[]string{"a", "b", "!b", "!a"}, true},
+		"excluded, then added":         {[]string{"a", "!a", "a"}, false},
+		"all but one excluded":         {[]string{"a", "b", "!a"}, false},
+		"another pattern excluded":     {[]string{"x/*", "!x/**"}, false},
+		"first an exclusion":           {[]string{"!a", "b", "!b"}, false},
+		"all excluded, then one more":  {[]string{"!**", "b", "!b"}, true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
