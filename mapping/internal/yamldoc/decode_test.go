@@ -293,3 +293,35 @@ func TestInside(t *testing.T) {
 		t.Errorf("behind the text: %v", got)
 	}
 }
+
+// FuzzInside checks that every position inside of a text is in the file, and shows the
+// character of the text that was asked for, unless it is the position of the text.
+func FuzzInside(f *testing.F) {
+	for _, s := range []string{
+		"añb c", "'a b'", `"a b"`, `"\x61 b"`, "a\n    b", "|\n    a\n    b c", ">-\n    a\n\n    b", "|2\n     a\n", "'it''s'", "|+\n    a\n\n\n",
+		"&x |\n    a", "!!str a", "\"a\\\n    b\"", "|-  # a comment\n    a", "'|a'", "a\r\n    b", "\ufeffa",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, written string) {
+		file, fault := Parse("shop.yaml", []byte("version: 1\nlabels:\n  a: "+written+"\n"))
+		if fault != nil || len(written) > 1000 {
+			return // every position of a long text would take long
+		}
+		s := new(shop)
+		file.Decode(shopSchema(), s)
+		for _, label := range s.Labels.Entries {
+			text := label.Value
+			for offset, r := range text.Value {
+				got := file.Inside(text, offset)
+				line, known := file.line(int(got.Line))
+				if got != text.At && (!known || r != '\n' && !strings.HasPrefix(string([]rune(line)[got.Column-1:]), string(r))) {
+					t.Errorf("offset %d of %q, which is at %v, is at %v", offset, text.Value, text.At, got)
+				}
+			}
+			for _, offset := range []int{-1, len(text.Value), len(text.Value) + 1} {
+				file.Inside(text, offset)
+			}
+		}
+	})
+}
