@@ -38,10 +38,10 @@ type clauses struct{ every, push, tag []clause }
 
 // clauses makes the clauses of a rule.
 //
-// A new clause has three parts: its field in ruleDocument (document.go), its constructor in a file of its own,
-// and its place in these lists. Nothing else knows which clauses there are. For example,
-// `pusher`, a list of globs that is compared with event.pusher, is a constructor such as
-// [scope.branchesClause], and is in all three lists.
+// A clause is one file, with its type and its constructor. A new one also needs its field
+// in ruleDocument (document.go), and its place in these lists: `pusher`, for example, a
+// list of globs that is compared with event.pusher, is in all three. Nothing else knows
+// which clauses there are.
 func (s scope) clauses(doc *ruleDocument) clauses {
 	source, repository := s.sourceClause(doc.Source), s.repositoryClause(doc.Repository)
 	c := clauses{every: present(source, repository)}

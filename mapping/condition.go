@@ -35,8 +35,8 @@ func (s scope) condition(t yamldoc.Text) *condition {
 	return &condition{e}
 }
 
-// holds says whether the condition is true of an event. An error means that nobody can
-// tell: the rule matches, and its builds are dead.
+// holds says whether the condition is true of an event. An error means that it
+// could not be evaluated: the rule matches, and its builds are dead.
 func (c *condition) holds(m *meter, ev *Event) (bool, error) {
 	if c == nil {
 		return true, nil

@@ -205,7 +205,7 @@ func length(v ref.Val) int {
 	}
 }
 
-// heaviest is the weight at which weight stops to count: nobody can pay for more.
+// heaviest is the largest weight: a value of this weight costs more than is allowed.
 const heaviest = maxCosts * bytesPassed
 
 // weight estimates the bytes of a value, with all values in it.

@@ -21,7 +21,7 @@ func checkRegexp(pattern string) error {
 		return err
 	case size > maxRegexp:
 		return fmt.Errorf("the pattern is too large: compiled, it has %d instructions, and at most %d are allowed;"+
-			" a count such as {1,100} copies what is before it that many times, + and * do not", size, maxRegexp)
+			" a count such as {1,100} repeats the part before it that many times; + and * do not", size, maxRegexp)
 	}
 	return nil
 }

@@ -67,8 +67,8 @@ func version(tag string) (*semver.Version, bool) {
 	return v, err == nil
 }
 
-// prefixed says that a tag would be a version without what is before its last / or its
-// first digit, "" if it would not.
+// prefixed names the prefix of a tag that is a version otherwise: the text before its last
+// / or its first digit. It gives "" if there is none.
 func prefixed(tag string) string {
 	for _, i := range []int{strings.LastIndexByte(tag, '/') + 1, strings.IndexAny(tag, "0123456789")} {
 		if i <= 0 {

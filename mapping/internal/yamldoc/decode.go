@@ -14,7 +14,7 @@ import (
 // Limits of aliases and merge keys in one file.
 const (
 	maxExpanded = 1_000_000 // values that they add
-	maxAliases  = 32        // that lead to one another
+	maxAliases  = 32        // in a chain: an alias of an alias
 	maxMerges   = 10        // merge keys inside of what is merged
 )
 
@@ -140,8 +140,8 @@ func (d *decoder) expand(values int, n ast.Node) bool {
 	return d.expanded <= maxExpanded
 }
 
-// value decodes one node into v. A fault of the value that an alias stands for is told
-// at the alias.
+// value decodes one node into v. A fault of the value that an alias stands for is
+// reported at the alias.
 func (d *decoder) value(n ast.Node, v reflect.Value, f *Field) {
 	where := at(n)
 	n, leave, ok := d.resolve(n)
@@ -198,7 +198,7 @@ func (d *decoder) structured(n ast.Node, at Position, v reflect.Value, f *Field)
 }
 
 // merged gives the entries of a map and those of its merge keys, which come last and
-// give way to the map's own. False means that it is no map.
+// give way to the map's own. False means that it is not a map.
 func (d *decoder) merged(n ast.Node, depth int) ([]*ast.MappingValueNode, bool) {
 	all, ok := pairs(n)
 	if !ok || !slices.ContainsFunc(all, isMerge) {
@@ -265,7 +265,7 @@ func keyText(p *ast.MappingValueNode) string {
 	return written(p.Key)
 }
 
-// object decodes a map into its struct. False means that it is no map.
+// object decodes a map into its struct. False means that it is not a map.
 func (d *decoder) object(n ast.Node, where Position, v reflect.Value) bool {
 	o := v.Addr().Interface().(Document).object()
 	o.At = where

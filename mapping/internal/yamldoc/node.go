@@ -9,8 +9,8 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// Scalars that readers take for something other than text: those of YAML 1.2 take
-// what is like a number, those of YAML 1.1 (Helm's, PyYAML) the rest as well.
+// Unquoted scalars that are not text. Every reader takes numberLike for a number. Readers
+// of YAML 1.1 (Helm's, PyYAML) also take base60Like for a number and dateLike for a date.
 var (
 	numberLike = regexp.MustCompile(`^[-+]?([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9][0-9_]*)([eE][-+]?[0-9]+)?$` +
 		`|^0[xX][0-9a-fA-F_]+$|^0[oO][0-7_]+$|^0[bB][01_]+$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$`)

@@ -17,8 +17,8 @@ type Text struct {
 // Texts is one text, or a list of them.
 type Texts []Text
 
-// Scalar is a value that is not text. At is not known where nothing is written or
-// what is written is at fault.
+// Scalar is a value that is not text. At is not known if the field is missing or at
+// fault.
 type Scalar[T any] struct {
 	Value T
 	At    Position
