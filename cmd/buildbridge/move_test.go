@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"buildbridge/handlers/codehost"
 	"buildbridge/handlers/codehost/codehosttest"
 	"buildbridge/trigger/codearts/codeartstest"
 	"buildbridge/trigger/store/postgrestest"
@@ -48,7 +49,7 @@ func TestMoveFromSQLiteToPostgres(t *testing.T) {
 			Repository: "acme/shop", Branch: branch, Commit: commit, Pusher: "ann",
 			Message: "It's \"quoted\", with a comma,\na line and a \\backslash", Files: []string{"cart.go"},
 		}, "")
-		codehosttest.Sign("github", secret, header, body)
+		codehost.Sign("github", secret, header, body)
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.public+"/webhooks/github", bytes.NewReader(body))
 		if err != nil {
 			t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"buildbridge/handlers/codehost"
 	"buildbridge/handlers/codehost/codehosttest"
 	"buildbridge/trigger/codearts/codeartstest"
 )
@@ -255,7 +256,7 @@ func (b *bridge) push(id, repository string, more ...http.Header) int {
 		Repository: repository, Branch: "main", Before: "9049f1265b7d61be4a8904a9a27120d2064dab3b",
 		Commit: "6dcb09b5b57875f334f61aebed695e2e4193db5e", Message: "Count twice", Files: []string{"cart.go"}, Pusher: "ann",
 	}, "")
-	codehosttest.Sign("github", secret, header, body)
+	codehost.Sign("github", secret, header, body)
 	req, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, b.public+"/webhooks/github", bytes.NewReader(body))
 	if err != nil {
 		b.t.Fatal(err)

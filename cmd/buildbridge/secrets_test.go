@@ -27,6 +27,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"buildbridge/cmd/internal/telemetry/telemetrytest"
+	"buildbridge/handlers/codehost"
 	"buildbridge/handlers/codehost/codehosttest"
 	"buildbridge/trigger/codearts/codeartstest"
 	"buildbridge/trigger/store"
@@ -343,10 +344,10 @@ func (s *secrets) deliver(b *bridge) {
 		sign     func(h http.Header, body []byte, wrong bool)
 	}{
 		"github": {"github", func(h http.Header, body []byte, bad bool) {
-			codehosttest.Sign("github", s.pick("GITHUB_OLD", bad), h, body)
+			codehost.Sign("github", s.pick("GITHUB_OLD", bad), h, body)
 		}},
 		"gitlab": {"gitlab", func(h http.Header, body []byte, bad bool) {
-			codehosttest.Sign("gitlab", s.pick("GITLAB_TOKEN", bad), h, body)
+			codehost.Sign("gitlab", s.pick("GITLAB_TOKEN", bad), h, body)
 		}},
 		"signed": {"gitlab", func(h http.Header, body []byte, bad bool) {
 			token := s.value("GITLAB_SIGNING")
@@ -359,7 +360,7 @@ func (s *secrets) deliver(b *bridge) {
 			codehosttest.SignGitee(s.pick("GITEE_SECRET", bad), now, h)
 		}},
 		"gogs": {"gogs", func(h http.Header, body []byte, bad bool) {
-			codehosttest.Sign("gogs", s.pick("GOGS_SECRET", bad), h, body)
+			codehost.Sign("gogs", s.pick("GOGS_SECRET", bad), h, body)
 		}},
 		"datacenter": {"bitbucket-server", func(h http.Header, _ []byte, bad bool) {
 			codehosttest.SignBasic("bridge", s.pick("DATACENTER_PASSWORD", bad), h)
@@ -531,7 +532,7 @@ func (s *secrets) rotate(b *bridge) {
 	b.logged("secrets cannot be read, the old ones stay in use")
 	header, body := s.recorded("github")
 	header.Set("X-Github-Delivery", "another")
-	codehosttest.Sign("github", s.value("ROTATED"), header, body)
+	codehost.Sign("github", s.value("ROTATED"), header, body)
 	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, b.public+"/webhooks/github", bytes.NewReader(body))
 	if err != nil {
 		s.t.Fatal(err)

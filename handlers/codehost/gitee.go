@@ -20,7 +20,7 @@ var gitee = host{
 	pingHeader:   "X-Gitee-Ping",
 	forms:        true,
 	secretFields: []string{"password", "sign"},
-	proof:        token("X-Gitee-Token").or(giteeSignature),
+	proof:        token("X-Gitee-Token").or(proof{check: giteeSignature}),
 	events:       map[string]LeftOut{giteePushHook: {}, giteeTagPushHook: {}},
 	decode:       decodeGitee,
 	guesses: []guess{

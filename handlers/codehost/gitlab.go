@@ -22,7 +22,7 @@ var gitlab = host{
 	eventInBody:  true,
 	// X-Gitlab-Webhook-UUID is another one for each attempt.
 	idHeaders: []string{"Webhook-Id", "Idempotency-Key"},
-	proof:     checkGitLab,
+	proof:     proof{checkGitLab, gitlabToken.sign},
 	decode:    decodeGitLab,
 	guesses:   gitlabGuesses,
 }
@@ -35,13 +35,15 @@ var gitlabGuesses = []guess{
 	{string(webhook.PushEvents), "after"},
 }
 
+var gitlabToken = token("X-Gitlab-Token")
+
 // checkGitLab wants the signature if a signing token is configured: a token that leaked from one
 // request must not be enough then.
 func checkGitLab(r request) (string, error) {
 	if len(r.keys.SigningTokens) > 0 {
 		return webhookSignature(r)
 	}
-	return token("X-Gitlab-Token")(r)
+	return gitlabToken.check(r)
 }
 
 // signatureSkew is by how much the time of a signature may differ from now.

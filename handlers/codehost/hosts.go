@@ -48,7 +48,7 @@ type host struct {
 	signsInner   bool     // signs the JSON in the form, not the form
 	secretFields []string // fields at the top of its JSON that hold secrets
 
-	proof proof // how it proves who it is
+	proof proof // how it proves who it is; it has to sign too
 
 	// events are those that the headers may name, and why one is left out: nothing for those
 	// that decode takes. They are nil if eventInBody.

@@ -128,14 +128,37 @@ func (r request) value(names ...string) (name, value string, err error) {
 	return "", "", fmt.Errorf("header %s is missing", strings.Join(names, " or "))
 }
 
-// proof is how a host proves who it is. It gives the place of the key that matched.
-type proof func(request) (key string, err error)
+// Sign adds to the headers of a delivery the proof that the host sends: a signature of the
+// body, or the secret. It is for tests and for the demo. If a host has several proofs, it
+// is the one without a time: GitLab's token, Gitee's password. For CodeArts Repo it is the
+// default header, and for Azure DevOps Basic with the user name "buildbridge".
+//
+// The body is the one that the host signs: for Gitea, Forgejo and Gogs it is the JSON,
+// even if that is sent in a form.
+func Sign(provider, secret string, h http.Header, body []byte) {
+	host, err := hostOf(provider)
+	if err != nil {
+		panic("codehost: " + err.Error())
+	}
+	host.proof.sign(secret, h, body)
+}
 
-// or is two proofs, of which one is enough. It always checks both.
+// proof is how a host proves who it is.
+type proof struct {
+	check func(request) (key string, err error) // gives the place of the key that matched
+	sign  func(secret string, h http.Header, body []byte)
+}
+
+// or is two proofs, of which one is enough. It always checks both. It signs by the first
+// that can sign.
 func (p proof) or(other proof) proof {
-	return func(r request) (string, error) {
-		key, err := p(r)
-		otherKey, otherErr := other(r)
+	sign := p.sign
+	if sign == nil {
+		sign = other.sign
+	}
+	return proof{sign: sign, check: func(r request) (string, error) {
+		key, err := p.check(r)
+		otherKey, otherErr := other.check(r)
 		switch {
 		case err == nil:
 			return key, nil
@@ -143,13 +166,13 @@ func (p proof) or(other proof) proof {
 			return otherKey, nil
 		}
 		return "", fmt.Errorf("%w; %w", err, otherErr)
-	}
+	}}
 }
 
 // signature is the HMAC-SHA256 of what the host signs, in hexadecimal after the prefix, in
 // the first of the headers that is there.
 func signature(prefix string, headers ...string) proof {
-	return func(r request) (string, error) {
+	check := func(r request) (string, error) {
 		name, value, err := r.value(headers...)
 		if err != nil {
 			return "", err
@@ -167,11 +190,15 @@ func signature(prefix string, headers ...string) proof {
 			return hmac.Equal(sum([]byte(s), signed), got)
 		})
 	}
+	return proof{check, func(secret string, h http.Header, body []byte) {
+		h.Set(headers[0], prefix+hex.EncodeToString(sum([]byte(secret), body)))
+	}}
 }
 
 // token is a secret sent as it is, in the header that is configured or else in this one.
+// It cannot sign if this one is "".
 func token(header string) proof {
-	return func(r request) (string, error) {
+	p := proof{check: func(r request) (string, error) {
 		name := firstOf(r.keys.TokenHeader, header)
 		if name == "" {
 			return "", errors.New("no token_header is configured")
@@ -181,11 +208,19 @@ func token(header string) proof {
 			return "", err
 		}
 		return r.matchSecret(func(s mapping.Secret) bool { return equal(string(s), value) })
+	}}
+	if header != "" {
+		p.sign = func(secret string, h http.Header, _ []byte) { h.Set(header, secret) }
 	}
+	return p
 }
 
 // basic is HTTP Basic (RFC 7617).
-func basic(r request) (string, error) {
+var basic = proof{checkBasic, func(secret string, h http.Header, _ []byte) {
+	(&http.Request{Header: h}).SetBasicAuth("buildbridge", secret)
+}}
+
+func checkBasic(r request) (string, error) {
 	_, value, err := r.value("Authorization")
 	if err != nil {
 		return "", err

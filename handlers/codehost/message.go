@@ -58,7 +58,7 @@ func Authenticate(provider string, keys Keys, h http.Header, raw []byte, now tim
 	}
 	key := ""
 	if !keys.Insecure || !keys.empty() {
-		if key, err = host.proof(r); err != nil {
+		if key, err = host.proof.check(r); err != nil {
 			return nil, fmt.Errorf("%s: %w: %w%s", provider, ErrUnauthenticated, err, host.mistaken(h))
 		}
 	}

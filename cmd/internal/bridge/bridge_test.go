@@ -111,7 +111,7 @@ func TestRejected(t *testing.T) {
 	w := newWorld(t)
 	signed := func(body string) (http.Header, []byte) {
 		header, _ := codehosttest.GitHub("1", push(), "")
-		codehosttest.Sign("github", secret, header, []byte(body))
+		codehost.Sign("github", secret, header, []byte(body))
 		return header, []byte(body)
 	}
 	for name, test := range map[string]struct {
@@ -124,7 +124,7 @@ func TestRejected(t *testing.T) {
 		"a wrong secret learns nothing": {
 			request: func() (http.Header, []byte) {
 				header, body := codehosttest.GitHub("1", push(), "")
-				codehosttest.Sign("github", "guessed", header, body)
+				codehost.Sign("github", "guessed", header, body)
 				return header, body
 			},
 			status: 401, reason: "not_authenticated", answer: `{"outcome":"rejected","reason":"not_authenticated"}`,
@@ -381,7 +381,7 @@ func TestSecretFilesRotate(t *testing.T) {
 	w.Reload(t.Context())
 	status := func(secret string) int {
 		header, body := codehosttest.GitHub(secret, push(), "")
-		codehosttest.Sign("github", secret, header, body)
+		codehost.Sign("github", secret, header, body)
 		return w.post("/webhooks/github", header, body).status
 	}
 	if got := status("old"); got != http.StatusAccepted {
@@ -430,7 +430,7 @@ func TestSecretFilesWithMoreInThem(t *testing.T) {
 	}
 	status := func(secret string) int {
 		header, body := codehosttest.GitHub(secret, push(), "")
-		codehosttest.Sign("github", secret, header, body)
+		codehost.Sign("github", secret, header, body)
 		return w.post("/webhooks/github", header, body).status
 	}
 	if got := status("s3cret"); got != http.StatusUnauthorized || !logged(`"msg":"delivery"`, `"status":401`, space) {

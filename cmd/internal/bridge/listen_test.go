@@ -16,6 +16,7 @@ import (
 
 	"buildbridge/cmd/internal/bridge"
 	"buildbridge/cmd/internal/certificate/certificatetest"
+	"buildbridge/handlers/codehost"
 	"buildbridge/handlers/codehost/codehosttest"
 	"buildbridge/trigger/codearts/codeartstest"
 )
@@ -326,7 +327,7 @@ func TestSecretFilesAreWatched(t *testing.T) {
 	status := func(secret string) int {
 		n++
 		header, body := codehosttest.GitHub(fmt.Sprint(n), push(), "")
-		codehosttest.Sign("github", secret, header, body)
+		codehost.Sign("github", secret, header, body)
 		return w.post("/webhooks/github", header, body).status
 	}
 	expect := func(secret string, want int) {

@@ -144,7 +144,7 @@ func push() codehosttest.Change {
 // delivery is a signed delivery of GitHub.
 func delivery(id string, c codehosttest.Change, tagObject string) (http.Header, []byte) {
 	header, body := codehosttest.GitHub(id, c, tagObject)
-	codehosttest.Sign("github", secret, header, body)
+	codehost.Sign("github", secret, header, body)
 	return header, body
 }
 

@@ -229,7 +229,7 @@ database are running on this machine. Every secret of the sample is replaced.
 // send delivers a change, and waits until all its builds have started.
 func (d *demo) send(ctx context.Context, change codehosttest.Change, object string) error {
 	header, body := codehosttest.GitHub(uuid.NewString(), change, object)
-	codehosttest.Sign("github", string(d.secret), header, body)
+	codehost.Sign("github", string(d.secret), header, body)
 	if change.Branch != "" {
 		if err := os.WriteFile(d.push(), body, 0o600); err != nil {
 			return err

@@ -64,7 +64,7 @@ func TestGitHub(t *testing.T) {
 			change := test.change
 			change.Repository, change.Commit, change.Message, change.Pusher = "acme/shop", commit, "Charge once", "ada"
 			header, body := codehosttest.GitHub("delivery-1", change, test.object)
-			codehosttest.Sign("github", "s", header, body)
+			codehost.Sign("github", "s", header, body)
 			keys := codehost.Keys{Secrets: []mapping.Secret{"s"}}
 			m, err := codehost.Authenticate("github", keys, header, body, time.Time{})
 			if err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"buildbridge/handlers/codehost"
 	"buildbridge/handlers/codehost/codehosttest"
 )
 
@@ -105,7 +106,7 @@ func (h *host) deliver(ctx context.Context, d *delivery, again bool) bool {
 
 func (h *host) post(ctx context.Context, d *delivery) (status int, outcome string, err error) {
 	header, body := codehosttest.GitHub(d.id, d.change, d.object)
-	codehosttest.Sign("github", secret, header, body)
+	codehost.Sign("github", secret, header, body)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.public()+"/webhooks/github", bytes.NewReader(body))
 	if err != nil {
 		return 0, "", err

@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"buildbridge/cmd/internal/e2e/program"
+	"buildbridge/handlers/codehost"
 	"buildbridge/handlers/codehost/codehosttest"
 	"buildbridge/trigger/codearts/codeartstest"
 )
@@ -155,7 +156,7 @@ func (w *world) send(ctx context.Context, d delivery) {
 	if d.secret != "" {
 		secret = d.secret
 	}
-	codehosttest.Sign(provider, secret, header, body)
+	codehost.Sign(provider, secret, header, body)
 	req, err := http.NewRequestWithContext(ctx, method, w.Public+"/webhooks/"+source, bytes.NewReader(body))
 	if err != nil {
 		w.t.Error(err)
