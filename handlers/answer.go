@@ -64,7 +64,7 @@ const (
 // delivery. The outcome decides which fields it has.
 type Answer struct {
 	Delivery string `json:"delivery,omitempty"` // the id that buildbridge gave it; "" if it was not decoded
-	Outcome  string `json:"outcome,omitempty"`  // never "" for a delivery
+	Outcome  string `json:"outcome"`
 	Reason   string `json:"reason,omitempty"`
 	Detail   string `json:"detail,omitempty"` // what the sender can fix
 

@@ -23,8 +23,8 @@ type Settings struct {
 	MaxConnections int `group:"listeners" default:"1024" min:"1" placeholder:"N" help:"Connections at a time, on each listener; others wait."`
 
 	// TLS and AdminTLS are for the public and the admin listener; without them it is HTTP.
-	TLS      certificate.Files `group:"listeners" embed:"" prefix:"tls-"`
-	AdminTLS certificate.Files `group:"listeners" embed:"" prefix:"admin-tls-"`
+	TLS      certificate.Files `group:"listeners" embed:"" prefix:"tls-" set:"listener=--listen"`
+	AdminTLS certificate.Files `group:"listeners" embed:"" prefix:"admin-tls-" set:"listener=--admin-listen"`
 
 	Handlers handlers.Settings `group:"listeners" embed:""`
 

@@ -19,10 +19,10 @@ import (
 const interval = 2 * time.Second
 
 // Files is a certificate, with the chain behind it, and its private key, both PEM. The
-// zero value means no TLS. The tags are for the command line.
+// zero value means no TLS. The tags are for the command line, which sets listener.
 type Files struct {
-	Cert string `placeholder:"PATH" help:"Certificate of the listener with its chain, PEM. Read again when it changes."`
-	Key  string `placeholder:"PATH" help:"Its private key, PEM."`
+	Cert string `placeholder:"PATH" help:"Certificate for ${listener}, with its chain, PEM. Read again when it changes."`
+	Key  string `placeholder:"PATH" help:"Private key of the certificate for ${listener}, PEM."`
 }
 
 // Load reads the files and returns a server's configuration: TLS 1.2 and above, HTTP/1.1.

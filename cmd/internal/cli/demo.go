@@ -3,6 +3,9 @@ package cli
 import (
 	"context"
 
+	"github.com/alecthomas/kong"
+
+	"buildbridge/cmd/internal/bridge"
 	"buildbridge/cmd/internal/demo"
 )
 
@@ -22,8 +25,12 @@ Examples:
 
 // Run shows the demo.
 func (c *demoCommand) Run(ctx context.Context, env *Environment) error {
+	var settings bridge.Settings
+	if err := kong.ApplyDefaults(&settings, kinds()...); err != nil {
+		return err
+	}
 	version, revision := env.buildInfo()
 	return demo.Run(ctx, demo.Options{
-		Out: env.Stdout, Log: env.Stderr, Once: c.Once, Version: version, Revision: revision,
+		Out: env.Stdout, Log: env.Stderr, Once: c.Once, Settings: settings, Version: version, Revision: revision,
 	})
 }

@@ -38,6 +38,8 @@ type Options struct {
 	Log  io.Writer // warnings and errors
 	Once bool      // end when the push and the tag are built
 
+	Settings bridge.Settings // of the bridge; the demo has a database and addresses of its own
+
 	Version, Revision string
 }
 
@@ -97,12 +99,10 @@ func start(ctx context.Context, o Options) (_ *demo, err error) {
 		return nil, err
 	}
 	d.simulator = codeartstest.NewServer(codeartstest.Options{Keys: []codeartstest.Key{d.keys}}) //nolint:contextcheck // it lives until stop
+	settings := o.Settings
+	settings.Database, settings.Listen, settings.AdminListen = filepath.Join(d.dir, "buildbridge.db"), "127.0.0.1:0", "127.0.0.1:0"
 	d.bridge, err = bridge.Start(ctx, bridge.Options{
-		Settings: bridge.Settings{
-			Database:    filepath.Join(d.dir, "buildbridge.db"),
-			Listen:      "127.0.0.1:0",
-			AdminListen: "127.0.0.1:0",
-		},
+		Settings: settings,
 		Rules:    func() (*mapping.Ruleset, []mapping.Fault, error) { return d.rules, nil, nil },
 		Source:   d.source,
 		Service:  d.service,
