@@ -67,7 +67,7 @@ BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w $(if $(VERSION),-X m
 build: ## Build ./buildbridge, static; VERSION=v1.2.3 names the version
 	$(BUILD) -o buildbridge ./cmd/buildbridge
 
-# What is called docker, podman or buildah: their build takes the same flags.
+# The first of docker, podman and buildah that is installed: their build commands take the same flags.
 ENGINE     ?= $(firstword $(foreach e,docker podman buildah,$(shell command -v $(e) >/dev/null && echo $(e))))
 IMAGE      ?= registry.example.com/buildbridge
 IMAGEFLAGS ?=

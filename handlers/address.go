@@ -12,7 +12,7 @@ import (
 )
 
 // clientAddr is the address that a request came from: the peer's or, if the peer is a
-// trusted proxy, the right-most entry of X-Forwarded-For that is no trusted proxy. The
+// trusted proxy, the right-most entry of X-Forwarded-For that is not a trusted proxy. The
 // client may have written what stands left of that. An address that cannot be read is
 // the zero Addr, which is in no list. Empty entries do not count (RFC 9110, section
 // 5.6.1).
@@ -43,7 +43,7 @@ func notAllowed(r *http.Request, trusted []netip.Prefix, client netip.Addr) erro
 	if forwarded := strings.Join(r.Header.Values("X-Forwarded-For"), ", "); forwarded != "" {
 		peer := "which is none"
 		if addr, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && contains(trusted, plain(addr.Addr())) {
-			peer = "which is one: the right-most address that is no such proxy counts"
+			peer = "which is one: the right-most address that is not such a proxy counts"
 		}
 		why = fmt.Sprintf("; X-Forwarded-For (%q) counts only from a proxy that --trusted-proxies names; the connection comes from %s, %s",
 			printable.Clip(forwarded, maxLoggedName), r.RemoteAddr, peer)

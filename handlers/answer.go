@@ -101,12 +101,13 @@ func (r *Refusal) Error() string {
 
 func (r *Refusal) Unwrap() error { return r.Err }
 
-func reject(status int, reason, detail string, err error) *Refusal {
+// refuse gives the refusal of a delivery. Its outcome is rejected.
+func refuse(status int, reason, detail string, err error) *Refusal {
 	return &Refusal{Answer: Answer{Status: status, Outcome: rejected, Reason: reason, Detail: detail}, Err: err}
 }
 
 // answerTo turns an error into the answer of the public listener. It tells nothing of
-// an error that is no [Refusal].
+// an error that is not a [Refusal].
 func answerTo(err error) Answer {
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
 		return refusal.Answer

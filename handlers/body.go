@@ -47,7 +47,7 @@ type requestBody struct {
 	held   int64 // bytes of the memory
 }
 
-// free gives the memory back. Nobody may have kept a part of the body.
+// free gives the memory back. The body must not be used after it.
 func (b *requestBody) free() {
 	if cap(b.raw) == smallBody {
 		b.memory.small.Put((*[smallBody]byte)(b.raw[:smallBody]))
@@ -62,10 +62,10 @@ func (s *Server) readBody(c echo.Context, source *Source) (b requestBody, err er
 	r := c.Request()
 	for coding := range strings.SplitSeq(strings.Join(r.Header.Values("Content-Encoding"), ","), ",") {
 		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
-			return b, reject(http.StatusUnsupportedMediaType, encoding, "send the body without Content-Encoding", nil)
+			return b, refuse(http.StatusUnsupportedMediaType, encoding, "send the body without Content-Encoding", nil)
 		}
 	}
-	// A body for which there can never be memory is too large: no use to come again.
+	// A body that is larger than all the memory is too large: sending it again is no use.
 	limit := min(cmp.Or(source.MaxBody, mapping.DefaultMaxBody), s.options.MaxBodyMemory-1)
 	if r.ContentLength > limit {
 		return b, larger(limit)
@@ -104,7 +104,7 @@ func (s *Server) readBody(c echo.Context, source *Source) (b requestBody, err er
 			if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 				return b, larger(limit)
 			}
-			return b, reject(http.StatusBadRequest, malformed, "the body ended early or came too slowly", err)
+			return b, refuse(http.StatusBadRequest, malformed, "the body ended early or came too slowly", err)
 		}
 	}
 	keepConnection(c)
@@ -139,7 +139,7 @@ func (b *requestBody) grow(ctx context.Context, until time.Time, most int64) err
 }
 
 func larger(limit int64) *Refusal {
-	return reject(http.StatusRequestEntityTooLarge, tooLarge, fmt.Sprintf("the body is larger than %d bytes", limit), nil)
+	return refuse(http.StatusRequestEntityTooLarge, tooLarge, fmt.Sprintf("the body is larger than %d bytes", limit), nil)
 }
 
 // inSlot decodes a body of a size. A large one waits for a slot first. A sender that hangs

@@ -47,7 +47,7 @@ func lingering(next http.Handler) http.Handler {
 		if connection.SetReadDeadline(until) != nil || connection.Flush() != nil {
 			return
 		}
-		_, _ = io.CopyN(io.Discard, r.Body, lingerBytes) // nobody needs the body, or how it ended
+		_, _ = io.CopyN(io.Discard, r.Body, lingerBytes) // the body is not used, and an error changes nothing
 	})
 }
 

@@ -240,7 +240,7 @@ func TestReadingOnIsBounded(t *testing.T) {
 			_ = held[0].Close()
 			synctest.Wait()
 			if took := closed(t, p.refused(t, short)); took != 2*time.Second {
-				t.Errorf("one that comes when a place is free again is read on for %s, want 2s", took)
+				t.Errorf("one that comes when a slot is free again is read on for %s, want 2s", took)
 			}
 			for _, connection := range held {
 				_ = connection.Close()

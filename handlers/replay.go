@@ -21,7 +21,7 @@ const replayWindow = time.Minute
 
 // Replay decides a stored delivery again, by the rules of now, and gives the answer that
 // its webhook would have. The replay is a delivery of its own, which names the one that
-// it repeats, and is no call of the webhook for the metrics.
+// it repeats, and the metrics do not count it as a call of the webhook.
 //
 // Of the stored delivery it takes ID, Source, Provider, Header and Body, and
 // DuplicateKey: the replay is a duplicate of another with the same key, which somebody
@@ -47,10 +47,10 @@ func (s *Server) Replay(ctx context.Context, old mapping.Delivery) Answer {
 func (s *Server) replay(ctx context.Context, cl *call, old mapping.Delivery, now time.Time) (Answer, error) {
 	st := s.state.Load()
 	if cl.source = st.Sources[old.Source]; cl.source == nil {
-		return Answer{}, reject(http.StatusConflict, noSource, fmt.Sprintf("the rules have no source %q any more", old.Source), nil)
+		return Answer{}, refuse(http.StatusConflict, noSource, fmt.Sprintf("the rules have no source %q any more", old.Source), nil)
 	}
 	if len(old.Body) == 0 {
-		return Answer{}, reject(http.StatusConflict, noBody,
+		return Answer{}, refuse(http.StatusConflict, noBody,
 			"the body of this delivery is not kept any more: have the code host send it again", nil)
 	}
 	header := make(http.Header, len(old.Header))

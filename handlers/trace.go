@@ -74,7 +74,7 @@ func (cl *call) endTrace(a Answer, err error) {
 		return
 	}
 	cl.span.RecordError(err)
-	if a.Status >= http.StatusInternalServerError { // for a server, others are no errors
+	if a.Status >= http.StatusInternalServerError { // for a server, others are not errors
 		cl.span.SetAttributes(attribute.String("error.type", a.Reason))
 		cl.span.SetStatus(codes.Error, err.Error())
 	}

@@ -60,8 +60,8 @@ type call struct {
 	span     trace.Span // nil for none
 }
 
-// labels are source and provider for the metrics. The name in the path is no label: a
-// stranger may have chosen it.
+// labels are source and provider for the metrics. The name in the path is not a
+// label: a stranger may have chosen it.
 func (cl *call) labels() (source, provider string) {
 	if cl.source == nil {
 		return "", ""
@@ -117,13 +117,13 @@ func (s *Server) receive(c echo.Context, cl *call, now time.Time) (_ Answer, err
 	cl.client = clientAddr(r, s.options.TrustedProxies)
 	cl.source = st.Sources[cl.name]
 	if r.Method != http.MethodPost {
-		return Answer{}, reject(http.StatusMethodNotAllowed, method, "this address is for a webhook: it wants a POST, from a code host", nil)
+		return Answer{}, refuse(http.StatusMethodNotAllowed, method, "this address is for a webhook: it wants a POST, from a code host", nil)
 	}
 	if cl.source == nil {
-		return Answer{}, reject(http.StatusNotFound, noSource, "no source has this name; "+whatIsThere, nil)
+		return Answer{}, refuse(http.StatusNotFound, noSource, "no source has this name; "+whatIsThere, nil)
 	}
 	if allowed := cl.source.AllowFrom; len(allowed) > 0 && !contains(allowed, cl.client) {
-		return Answer{}, reject(http.StatusForbidden, address, "this source does not take calls from your address",
+		return Answer{}, refuse(http.StatusForbidden, address, "this source does not take calls from your address",
 			notAllowed(r, s.options.TrustedProxies, cl.client))
 	}
 	if err := st.checkRate(cl.source.Name, now); err != nil {
@@ -170,7 +170,7 @@ func (st *state) takeToken(source string, now time.Time) error {
 		return nil
 	}
 	reserved.CancelAt(now)
-	refusal := reject(http.StatusTooManyRequests, rateLimit, "this source takes fewer deliveries per second", nil)
+	refusal := refuse(http.StatusTooManyRequests, rateLimit, "this source takes fewer deliveries per second", nil)
 	refusal.RetryAfter = wait
 	return refusal
 }
@@ -182,7 +182,7 @@ func (s *Server) authenticate(cl *call, header http.Header, raw []byte, now time
 		if len(cl.source.Doubts) > 0 {
 			err = fmt.Errorf("%w; %s", err, strings.Join(cl.source.Doubts, "; "))
 		}
-		return nil, reject(http.StatusUnauthorized, unauthenticated, "", err)
+		return nil, refuse(http.StatusUnauthorized, unauthenticated, "", err)
 	}
 	if err != nil {
 		return nil, notDecoded(err)
@@ -210,7 +210,7 @@ func (cl *call) decode(message *codehost.Message, now time.Time) error {
 // notDecoded tells the sender what is malformed, and nothing of other errors.
 func notDecoded(err error) error {
 	if errors.Is(err, codehost.ErrMalformed) {
-		return reject(http.StatusBadRequest, malformed, err.Error(), err)
+		return refuse(http.StatusBadRequest, malformed, err.Error(), err)
 	}
 	return err
 }

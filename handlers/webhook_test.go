@@ -822,7 +822,7 @@ func TestTheLogHasTheAddressOfARefusal(t *testing.T) {
 	proxies := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 	const taken = "the address of the client is %s, which is not in allow_from of the source"
 	const forwarded = `; X-Forwarded-For (%q) counts only from a proxy that --trusted-proxies names; the connection comes from %s, which is `
-	const none, one = forwarded + "none", forwarded + "one: the right-most address that is no such proxy counts"
+	const none, one = forwarded + "none", forwarded + "one: the right-most address that is not such a proxy counts"
 	for name, test := range map[string]struct {
 		peer, header string
 		client, want string

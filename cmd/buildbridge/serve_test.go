@@ -131,7 +131,7 @@ func TestReload(t *testing.T) {
 	w.write("rules.yaml", w.good)
 	eventually(t, successful, func() bool { return b.metric(successful) == "1" })
 	if got := b.push("3", "acme/web"); got != http.StatusOK {
-		t.Errorf("after the file was mended, acme/web gives %d", got)
+		t.Errorf("after the file was fixed, acme/web gives %d", got)
 	}
 	b.term()
 }

@@ -19,7 +19,7 @@ import (
 type Token func() (mapping.Secret, error)
 
 // Access says who may read and who may write. A token for writing is also one for
-// reading. The zero value lets nobody in.
+// reading. The zero value refuses everybody.
 type Access struct {
 	// Read and Write are the configured tokens, any one of which is enough. Without any,
 	// this machine may read without a token if Loopback says that only this machine
@@ -82,15 +82,15 @@ func (a *api) authorize(r *http.Request) (challenge string, err error) {
 func (a *api) rightOf(r *http.Request, token string) right {
 	given := sha256.Sum256([]byte(token))
 	may := nothing
-	try := func(right right, token Token) {
-		value, err := token()
+	try := func(granted right, known Token) {
+		value, err := known()
 		if err != nil || value == "" {
-			a.Logger.LogAttrs(r.Context(), slog.LevelWarn, "an admin token cannot be read, and lets nobody in", slog.Any("error", err))
+			a.Logger.LogAttrs(r.Context(), slog.LevelWarn, "an admin token cannot be read, and is not accepted", slog.Any("error", err))
 			return
 		}
 		digest := sha256.Sum256([]byte(value))
 		if subtle.ConstantTimeCompare(given[:], digest[:]) == 1 {
-			may = max(may, right)
+			may = max(may, granted)
 		}
 	}
 	for _, known := range a.Access.Read {

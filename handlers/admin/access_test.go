@@ -69,7 +69,7 @@ func TestAccess(t *testing.T) {
 		"one token for both writes":           {admin.Access{Read: []admin.Token{token("x")}, Write: []admin.Token{token("x")}}, "x", nil, 200, 404, ""},
 		"a token that cannot be read is none": {admin.Access{Read: []admin.Token{gone, empty}}, "x", nil, 401, 401, ""},
 		"the others still are":                {admin.Access{Write: []admin.Token{gone, token("x")}}, "x", nil, 200, 404, ""},
-		"the zero value lets nobody in":       {admin.Access{}, "x", nil, 401, 401, ""},
+		"the zero value refuses everybody":    {admin.Access{}, "x", nil, 401, 401, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newAPI(t, db, test.access)

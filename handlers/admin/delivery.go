@@ -131,7 +131,7 @@ func shown[S, V any](stored []S, view func(S) V) []V {
 	return list
 }
 
-// raw is stored JSON as it is: null for nothing, and a string for text that is no JSON.
+// raw is stored JSON as it is: null for nothing, and a string for text that is not JSON.
 func raw(stored []byte) json.RawMessage {
 	switch {
 	case len(stored) == 0:

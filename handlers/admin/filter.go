@@ -71,7 +71,11 @@ func text(to *string) func(string) error {
 func oneOf[T ~string](to *string, choice ...T) func(string) error {
 	return func(value string) error {
 		if !slices.Contains(choice, T(value)) {
-			return fmt.Errorf("%q is none of %s", value, strings.Trim(strings.ReplaceAll(fmt.Sprint(choice), " ", ", "), "[]"))
+			names := make([]string, len(choice))
+			for i, name := range choice {
+				names[i] = string(name)
+			}
+			return fmt.Errorf("%q is none of %s", value, strings.Join(names, ", "))
 		}
 		*to = value
 		return nil
@@ -81,7 +85,7 @@ func oneOf[T ~string](to *string, choice ...T) func(string) error {
 func moment(to *time.Time) func(string) error {
 	return func(value string) (err error) {
 		if *to, err = time.Parse(time.RFC3339, value); err != nil {
-			return fmt.Errorf("%q is no time such as 2026-01-31T08:00:00Z (RFC 3339)", value)
+			return fmt.Errorf("%q is not a time such as 2026-01-31T08:00:00Z (RFC 3339)", value)
 		}
 		return nil
 	}
@@ -90,7 +94,7 @@ func moment(to *time.Time) func(string) error {
 func limit(to *int) func(string) error {
 	return func(value string) (err error) {
 		if *to, err = strconv.Atoi(value); err != nil || *to < 1 || *to > store.MaxPage {
-			return fmt.Errorf("%q is no number from 1 to %d", value, store.MaxPage)
+			return fmt.Errorf("%q is not a number from 1 to %d", value, store.MaxPage)
 		}
 		return nil
 	}

@@ -124,7 +124,7 @@ func TestParametersThatAreWrong(t *testing.T) {
 		"one that a database cannot hold": {"GET", "/builds?rule=a%00", "rule: not text"},
 		"a time without a zone":           {"GET", "/builds?since=2026-01-31T08:00:00", "since: |RFC 3339"},
 		"a time that is none":             {"GET", "/deliveries?until=now", "until: |RFC 3339"},
-		"no rows":                         {"GET", "/builds?limit=0", `limit: "0" is no number from 1 to 1000`},
+		"no rows":                         {"GET", "/builds?limit=0", `limit: "0" is not a number from 1 to 1000`},
 		"too many rows":                   {"GET", "/deliveries?limit=1001", "limit: "},
 		"a page of another list":          {"GET", "/builds?after=x", "after: this is not the next of an earlier page"},
 		"another":                         {"GET", "/deliveries?after=01234567-89ab-cdef-0123-456789abcdef", "after: this is not the next of an earlier page"},

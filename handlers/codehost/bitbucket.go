@@ -7,7 +7,7 @@ import (
 	"buildbridge/mapping"
 )
 
-// bitbucket signs if the webhook has a secret. X-Hook-UUID is no secret:
+// bitbucket signs if the webhook has a secret. X-Hook-UUID is not a secret:
 // https://support.atlassian.com/bitbucket-cloud/docs/event-payloads/#Push
 var bitbucket = host{
 	Provider:     mapping.Provider{Name: "bitbucket"},
@@ -86,7 +86,7 @@ func bitbucketFullRef(kind, name string) string {
 	case kind == "tag", kind == "annotated_tag":
 		return tagPrefix + name
 	}
-	return kind + " " + name // the space shows that it is no ref
+	return kind + " " + name // the space shows that it is not a ref
 }
 
 // bitbucketUser is a person or an app. Only older bodies have a username.

@@ -32,7 +32,7 @@ func decodeCodeArtsRepo(d *Delivery, body []byte) error {
 	case "Push Hook", "Tag Push Hook":
 		push, err = push || err != nil, nil // err: the body has no object_kind
 	default:
-		err = nil // the header names an event that is no push
+		err = nil // the header names an event that is not a push
 	}
 	switch {
 	case err != nil:

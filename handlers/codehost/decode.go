@@ -24,7 +24,7 @@ func unmarshal(body []byte, v any) error {
 	case bytes.HasPrefix(trimmed, []byte("\xff\xfe")), bytes.HasPrefix(trimmed, []byte("\xfe\xff")):
 		return malformed("the body begins with the byte order mark of UTF-16: send UTF-8")
 	case trimmed[0] != '{':
-		return malformed("the body is no JSON object")
+		return malformed("the body is not a JSON object")
 	}
 	return decodeJSON(body, v)
 }
@@ -65,7 +65,7 @@ func joinPointer(pointer jsontext.Pointer) string {
 	return path
 }
 
-// kindNames are the names of the kinds whose String is no word.
+// kindNames are the names of the kinds whose String is not a word.
 var kindNames = map[jsontext.Kind]string{
 	jsontext.KindTrue: "bool", jsontext.KindFalse: "bool", jsontext.KindBeginObject: "object", jsontext.KindBeginArray: "array",
 }
@@ -82,14 +82,14 @@ func wrongKind(field string, kind jsontext.Kind) error {
 
 func missing(field string) error { return malformed("%s is missing", field) }
 
-// unread replaces a field of the webhooks library that nobody here reads, and whatever its
-// value is takes it: a date in another form must not cost a build.
+// unread replaces a field of the webhooks library that this package does not read. It takes
+// any value: a date in another form must not cost a build.
 type unread struct{}
 
 func (unread) UnmarshalJSONFrom(d *jsontext.Decoder) error { return d.SkipValue() }
 
-// loose is text that no build depends on. A number is taken as it is written, any other
-// value as "".
+// loose is text that no build depends on. It keeps the digits of a number as they were sent,
+// and is "" for any other value.
 type loose string
 
 func (l *loose) UnmarshalJSONFrom(d *jsontext.Decoder) error {
@@ -104,7 +104,7 @@ func (l *loose) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return err
 }
 
-// optional is an object that no build depends on. Any other value is taken for none.
+// optional is an object that no build depends on. It is empty for any other value.
 type optional[T any] struct{ v T }
 
 func (o *optional[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
@@ -130,7 +130,7 @@ func (f *looseBool) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 type list[T any] struct {
 	kept []T           // nil if it is null, absent or no array
 	n    int           // number of elements, including those that are not kept
-	odd  jsontext.Kind // its kind if it is no array, else 0
+	odd  jsontext.Kind // its kind if it is not an array, else 0
 }
 
 // maxElements is more than any host sends.

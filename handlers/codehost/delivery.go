@@ -70,8 +70,8 @@ func (d *Delivery) leaveOut(ref string, what LeftOut) {
 	d.LeftOut = append(d.LeftOut, what)
 }
 
-// leaveOutAll adds why a delivery is no push. Of its body it reads only the ref, if it names
-// one.
+// leaveOutAll adds why a delivery is not a push. It reads only the ref of its body, if there
+// is one.
 func (d *Delivery) leaveOutAll(body []byte, what LeftOut) error {
 	var about struct {
 		Ref loose `json:"ref"`
@@ -83,7 +83,7 @@ func (d *Delivery) leaveOutAll(body []byte, what LeftOut) error {
 	return nil
 }
 
-// leaveOutEvent is leaveOutAll for an event that is no push, by its name.
+// leaveOutEvent is leaveOutAll for an event that is not a push, by its name.
 func (d *Delivery) leaveOutEvent(body []byte, name string) error {
 	why := fmt.Sprintf("the event %q is neither a push nor a tag", clip(name, maxEvent))
 	return d.leaveOutAll(body, LeftOut{Reason: mapping.ReasonEvent, Why: why})

@@ -68,7 +68,7 @@ func (f *files) read(commits *list[optional[pushedCommit]], id string) (found co
 	f.sent = true
 	switch {
 	case commits.odd != 0:
-		f.leave("the commits are no list")
+		f.leave("the commits are not a list")
 	case commits.n == 0:
 		f.leave("the push has no commits")
 	case commits.n > len(commits.kept):
@@ -112,7 +112,7 @@ func (f *files) add(c *pushedCommit) {
 		}
 		paths, err := text.list()
 		if err != nil || paths.odd != 0 {
-			f.leave("%s has a list of files that is none", c.name())
+			f.leave("%s has a malformed list of files", c.name())
 		}
 		looked = looked || paths.kept != nil
 		f.added = f.added || i == 0 && paths.n > 0
@@ -196,7 +196,7 @@ func unquoted(path string) (string, bool) {
 }
 
 // isUTF8 reports whether a text was UTF-8 when it was sent. The decoder and some hosts
-// replace what is not by U+FFFD.
+// replace bytes that are not by U+FFFD.
 func isUTF8(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsRune(s, utf8.RuneError)
 }

@@ -11,7 +11,7 @@ import (
 const formType = "application/x-www-form-urlencoded"
 
 // unwrap gives the JSON of a body: the body itself, or the field payload of a form. A body
-// is a form if its Content-Type says so and it is no JSON object: curl calls every body a
+// is a form if its Content-Type says so and it is not a JSON object: curl calls every body a
 // form by default.
 func (h *host) unwrap(contentType string, raw []byte) ([]byte, error) {
 	if isObject(raw) {

@@ -52,7 +52,7 @@ func giteeSignature(r request) (string, error) {
 	}
 	millis, err := strconv.ParseInt(stamp, 10, 64)
 	if err != nil {
-		return "", errors.New("header X-Gitee-Timestamp is no number of milliseconds")
+		return "", errors.New("header X-Gitee-Timestamp is not a number of milliseconds")
 	}
 	if r.now.Sub(time.UnixMilli(millis)).Abs() > giteeSkew {
 		return "", fmt.Errorf("header X-Gitee-Timestamp is more than %s away", giteeSkew)

@@ -66,7 +66,7 @@ func webhookSignature(r request) (string, error) {
 	}
 	seconds, err := strconv.ParseInt(stamp, 10, 64)
 	if err != nil {
-		return "", errors.New("header Webhook-Timestamp is no number of seconds")
+		return "", errors.New("header Webhook-Timestamp is not a number of seconds")
 	}
 	if r.now.Sub(time.Unix(seconds, 0)).Abs() > signatureSkew {
 		return "", fmt.Errorf("header Webhook-Timestamp is more than %s away", signatureSkew)

@@ -13,7 +13,7 @@ import (
 
 // Saved is [Trust] for a body that was saved, perhaps without its headers. It takes a body
 // that begins as a form for a form, and guesses the event from the fields of the body if
-// no header names it. The error for a body that is no JSON object is [ErrMalformed],
+// no header names it. The error for a body that is not a JSON object is [ErrMalformed],
 // which says so, and does not ask for a header.
 func Saved(provider string, h http.Header, body []byte) (*Message, error) {
 	host, err := hostOf(provider)
@@ -80,7 +80,7 @@ func (h *host) mistaken(header http.Header) string {
 	return ""
 }
 
-// text is the text of a field, "" if it is none.
+// text is the text of a field, "" if it is not text.
 func (f topFields) text(name string) string {
 	var text loose
 	if decodeJSON(f[name], &text) != nil || f[name].Kind() != jsontext.KindString {

@@ -18,13 +18,13 @@ func TestSavedNamesWhatIsWrongWithTheBody(t *testing.T) {
 	}{
 		"empty":                 {body: "", want: "the body is empty"},
 		"cut short":             {body: `{"ref":`, want: "not JSON at byte 7"},
-		"text":                  {body: "hello", want: "the body is no JSON object"},
-		"an array":              {body: "[]", want: "the body is no JSON object"},
+		"text":                  {body: "hello", want: "the body is not a JSON object"},
+		"an array":              {body: "[]", want: "the body is not a JSON object"},
 		"gzip":                  {body: "\x1f\x8b\x08\x00", want: "compressed by gzip"},
 		"a form":                {body: object, want: "a form body", forms: true},
 		"a form that is none":   {body: "payload=%7", want: "malformed delivery"},
 		"a form of another":     {body: "payload=hello", want: "malformed delivery"},
-		"a form called JSON":    {kind: "application/json", body: object, want: "the body is no JSON object"},
+		"a form called JSON":    {kind: "application/json", body: object, want: "the body is not a JSON object"},
 		"a form without a body": {kind: formType, body: "a=b", want: "malformed delivery"},
 	} {
 		for _, provider := range providerNames() {

@@ -122,7 +122,7 @@ const redacted = "[hidden]"
 
 // stored is the payload without the secrets that some hosts put into it: the password
 // and sign of Gitee, the secret of Gogs and of older Giteas. It is nil for a body that may
-// hold one and is no JSON object.
+// hold one and is not a JSON object.
 func (m *Message) stored() []byte {
 	if !slices.ContainsFunc(m.host.secretFields, func(name string) bool {
 		return bytes.Contains(m.payload, []byte(`"`+name+`"`))

@@ -33,7 +33,7 @@ func checkRef(ref string) error {
 	case !isUTF8(ref):
 		return errors.New("is not UTF-8")
 	}
-	forbidden := func(part string) error { return fmt.Errorf("is no name that Git allows: it has %s", part) }
+	forbidden := func(part string) error { return fmt.Errorf("is not a name that Git allows: it has %s", part) }
 	for _, c := range ref {
 		switch {
 		case c < ' ', c == 0x7f:

@@ -87,7 +87,7 @@ func TestTLS(t *testing.T) {
 		return strings.Contains(w.logs.String(), "certificate not reloaded")
 	})
 	certificatetest.Write(t, admin, "admin again")
-	w.eventually("the mended certificate is served", func() bool {
+	w.eventually("the fixed certificate is served", func() bool {
 		got, err := w.served(w.AdminURL())
 		return err == nil && got == "admin again"
 	})

@@ -58,7 +58,7 @@ func TestReload(t *testing.T) {
 				f.ok(os.Rename(filepath.Join(f.dir, "later"), filepath.Join(f.dir, "tls.key")))
 			}, want: "second", logged: "certificate reloaded"},
 		},
-		"by something broken, and mended": {
+		"by something broken, and fixed": {
 			{do: func(f folder) { f.write("tls.crt", []byte("oops")) }, want: "first", logged: "certificate not reloaded"},
 			{do: func(f folder) { f.both("second") }, want: "second", logged: "certificate reloaded"},
 		},

@@ -109,7 +109,7 @@ func newParser(ctx context.Context, g *grammar, env *Environment, helped func())
 	)...)
 }
 
-// variables returns each flag of serve and simulator its environment variable:
+// variables gives each flag of serve and simulator its environment variable:
 // BUILDBRIDGE_MAX_WAITING for --max-waiting, BUILDBRIDGE_SIMULATOR_LISTEN for --listen.
 func variables(k *kong.Kong) error {
 	prefixes := map[string]string{"serve": "BUILDBRIDGE_", "simulator": "BUILDBRIDGE_SIMULATOR_"}
@@ -134,7 +134,7 @@ func helpOfValue(value *kong.Value) string {
 }
 
 // Run runs the command line and returns the exit code. Some commands run until ctx ends;
-// that is no failure.
+// that is not a failure.
 func Run(ctx context.Context, args []string, env Environment) int {
 	var g grammar
 	helped := false

@@ -181,7 +181,7 @@ func (deliveriesReplay) Help() string {
 A replay is a new delivery, decided by the current rules. Of two replays at the same time, one is a duplicate. "buildbridge builds
 replay" sends stored builds again instead, whatever the rules say now.
 
-The exit code is 1 if one of them could not be decided. It is no failure if there was nothing to build.
+The exit code is 1 if one of them could not be decided. It is not a failure if there was nothing to build.
 
 Example:
 

@@ -78,7 +78,7 @@ func parsePrefix(given string) (netip.Prefix, error) {
 	return prefix, nil
 }
 
-// checkAddress returns an error if a flag's value is no address to listen on.
+// checkAddress returns an error if a flag's value is not an address to listen on.
 func checkAddress(flag, given string) error {
 	_, port, err := net.SplitHostPort(given)
 	number, noNumber := strconv.Atoi(port) // a port can also be a name, such as http
@@ -89,14 +89,14 @@ func checkAddress(flag, given string) error {
 	if _, err := strconv.ParseUint(given, 10, 16); err == nil {
 		example = ":" + given
 	}
-	return fmt.Errorf("%s: %q is no address to listen on: want host:port, such as %s", flag, given, example)
+	return fmt.Errorf("%s: %q is not an address to listen on: want host:port, such as %s", flag, given, example)
 }
 
 // parseAge parses a duration that may be given in days.
 func parseAge(given string) (time.Duration, error) {
 	age, ok := notation.Duration(given)
 	if !ok && given != "0" {
-		return 0, fmt.Errorf("%q is no time to keep something: want days or hours, such as 30d or 36h, or 0 for ever", given)
+		return 0, fmt.Errorf("%q is not a time to keep something: want days or hours, such as 30d or 36h, or 0 for ever", given)
 	}
 	return age, nil
 }
@@ -119,7 +119,7 @@ func parseMoment(given string) (time.Time, error) {
 func parseSize(given string) (int64, error) {
 	size, ok := notation.Size(given)
 	if !ok || size == 0 {
-		return 0, fmt.Errorf("%q is no size: want bytes, or text such as 256MiB", given)
+		return 0, fmt.Errorf("%q is not a size: want bytes, or text such as 256MiB", given)
 	}
 	return size, nil
 }

@@ -9,12 +9,12 @@ func TestCheckAddress(t *testing.T) {
 	const other = `: want host:port, such as 127.0.0.1:8080 or :8080`
 	for text, want := range map[string]string{
 		":8080": "", "127.0.0.1:0": "", "[::1]:8080": "", "localhost:http": "", "host:65535": "",
-		"22021":        `--listen: "22021" is no address to listen on: want host:port, such as :22021`,
-		"localhost":    `--listen: "localhost" is no address to listen on` + other,
-		"127.0.0.1:":   `--listen: "127.0.0.1:" is no address to listen on` + other,
-		"::1:8080":     `--listen: "::1:8080" is no address to listen on` + other,
-		"host:65536":   `--listen: "host:65536" is no address to listen on` + other,
-		"http://x:80/": `--listen: "http://x:80/" is no address to listen on` + other,
+		"22021":        `--listen: "22021" is not an address to listen on: want host:port, such as :22021`,
+		"localhost":    `--listen: "localhost" is not an address to listen on` + other,
+		"127.0.0.1:":   `--listen: "127.0.0.1:" is not an address to listen on` + other,
+		"::1:8080":     `--listen: "::1:8080" is not an address to listen on` + other,
+		"host:65536":   `--listen: "host:65536" is not an address to listen on` + other,
+		"http://x:80/": `--listen: "http://x:80/" is not an address to listen on` + other,
 	} {
 		got := ""
 		if err := checkAddress("--listen", text); err != nil {

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminalWidth is how many characters a line of a terminal has. It is 0 if the stream is no
+// terminalWidth is how many characters a line of a terminal has. It is 0 if the stream is not a
 // terminal.
 func terminalWidth(stream any) int {
 	f, ok := stream.(*os.File)

@@ -22,7 +22,7 @@ type Explanation struct {
 	header    string // the header that names the event; "" if the body does
 
 	Events  []Event            `json:"events"`
-	LeftOut []codehost.LeftOut `json:"left_out,omitempty"` // parts of the delivery that are no events
+	LeftOut []codehost.LeftOut `json:"left_out,omitempty"` // parts of the delivery that are not events
 	// Ignored is why there is no build; "" if there is one, even a dead one.
 	Ignored mapping.Reason `json:"ignored"`
 }

@@ -19,7 +19,7 @@ import (
 // are answered with 503, and everything continues by itself afterwards.
 func TestSQLiteFaults(t *testing.T) {
 	t.Parallel()
-	for phrase, spoil := range map[string]func(w *world) (mend func()){
+	for phrase, spoil := range map[string]func(w *world) (fix func()){
 		"locked by another process":         lock,
 		"moved away":                        moveAway,
 		"on a disk that is full":            func(w *world) func() { return w.limitFiles(64 << 10) },
@@ -38,16 +38,16 @@ func TestSQLiteFaults(t *testing.T) {
 }
 
 // outage makes the database fail under load until the host notices, and a moment longer.
-func (w *world) outage(spoil func(w *world) (mend func())) {
+func (w *world) outage(spoil func(w *world) (fix func())) {
 	w.t.Helper()
 	w.fault(codeartstest.Fault{Path: codeartstest.PathRun, Delay: 300 * time.Millisecond, Probability: 0.5})
 	w.load(func() {
 		eventually(w.t, "deliveries are accepted", func() bool { return w.host.accepted.Load() > 20 })
-		mend := spoil(w)
+		fix := spoil(w)
 		refused := w.host.unavailable.Load()
 		eventually(w.t, "deliveries are refused", func() bool { return w.host.unavailable.Load() > refused+10 })
 		time.Sleep(time.Second) // calls are answered, and cannot be saved
-		mend()
+		fix()
 		accepted := w.host.accepted.Load()
 		eventually(w.t, "deliveries are accepted again", func() bool { return w.host.accepted.Load() > accepted+20 })
 	})
@@ -57,7 +57,7 @@ func (w *world) outage(spoil func(w *world) (mend func())) {
 }
 
 // moveAway moves the file away.
-func moveAway(w *world) (mend func()) {
+func moveAway(w *world) (fix func()) {
 	w.t.Helper()
 	path := w.fleet.path()
 	rename := func(from, to string) {
@@ -71,7 +71,7 @@ func moveAway(w *world) (mend func()) {
 }
 
 // lock locks the file, as another process that writes does.
-func lock(w *world) (mend func()) {
+func lock(w *world) (fix func()) {
 	w.t.Helper()
 	db, err := sql.Open("sqlite", "file:"+w.fleet.path()+"?_pragma=busy_timeout(10000)")
 	if err != nil {
@@ -99,7 +99,7 @@ func lock(w *world) (mend func()) {
 
 // limitFiles stops the process from writing beyond the limit in any file, as a full disk
 // does; with a limit of 0 it can write nothing.
-func (w *world) limitFiles(limit uint64) (mend func()) {
+func (w *world) limitFiles(limit uint64) (fix func()) {
 	w.t.Helper()
 	pid := w.fleet.at(0).PID()
 	var before syscall.Rlimit

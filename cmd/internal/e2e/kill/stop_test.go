@@ -92,13 +92,13 @@ func TestStandstill(t *testing.T) {
 		still     time.Duration
 	}{
 		"one process on SQLite, beyond the timeout":      {1, 6 * time.Second},
-		"three replicas on Postgres, taken for dead":     {3, store.Lease + 8*time.Second},
+		"three replicas on Postgres, expired":            {3, store.Lease + 8*time.Second},
 		"three replicas on Postgres, beyond the timeout": {3, 6 * time.Second},
 	} {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
 			if testing.Short() && c.still > store.Lease {
-				t.Skip("it takes as long as it takes to be taken for dead")
+				t.Skip("it takes longer than a replica takes to expire")
 			}
 			w := newWorld(t, database(t, c.processes), c.processes, lagging())
 			w.pace = 60 * time.Millisecond
@@ -124,7 +124,7 @@ func TestStandstill(t *testing.T) {
 func TestStandstillBeforeTheCall(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("it takes as long as it takes to be taken for dead")
+		t.Skip("it takes longer than a replica takes to expire")
 	}
 	w := &world{t: t, history: newHistory()}
 	w.simulate(codeartstest.Options{Users: []codeartstest.User{{Domain: "acme", Name: "bridge", Password: key.SecretKey}}})
