@@ -3,6 +3,7 @@ package bridge_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"buildbridge/cmd/internal/bridge"
 	"buildbridge/mapping"
@@ -44,7 +45,9 @@ func TestNewClientCredentials(t *testing.T) {
 		"none":          {error: "none are configured"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client, _, err := bridge.NewClient(&mapping.Target{Name: "north", Endpoint: simulator.URL, Credentials: test.credentials}, nil)
+			client, _, err := bridge.NewClient(&mapping.Target{
+				Name: "north", Endpoint: simulator.URL, Credentials: test.credentials, Timeout: time.Minute,
+			}, nil)
 			if err == nil {
 				defer client.Close()
 				_, err = client.RunJob(t.Context(), []byte(`{"job_id":"`+pushJob+`"}`))
