@@ -5,7 +5,6 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"buildbridge/cmd/internal/bridge"
 	"buildbridge/cmd/internal/demo"
 )
 
@@ -25,12 +24,16 @@ Examples:
 
 // Run shows the demo.
 func (c *demoCommand) Run(ctx context.Context, env *Environment) error {
-	var settings bridge.Settings
-	if err := kong.ApplyDefaults(&settings, kinds()...); err != nil {
+	o, err := c.options(env)
+	if err != nil {
 		return err
 	}
+	return demo.Run(ctx, o)
+}
+
+// options are those of the demo. Its bridge has the default settings of serve.
+func (c *demoCommand) options(env *Environment) (demo.Options, error) {
 	version, revision := env.buildInfo()
-	return demo.Run(ctx, demo.Options{
-		Out: env.Stdout, Log: env.Stderr, Once: c.Once, Settings: settings, Version: version, Revision: revision,
-	})
+	o := demo.Options{Out: env.Stdout, Log: env.Stderr, Once: c.Once, Version: version, Revision: revision}
+	return o, kong.ApplyDefaults(&o.Settings, kinds()...)
 }
