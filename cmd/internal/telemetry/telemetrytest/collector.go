@@ -51,7 +51,7 @@ func New(t *testing.T) *Collector {
 	return c
 }
 
-// ServeHTTP implements http.Handler: POST /v1/traces.
+// ServeHTTP takes POST /v1/traces.
 func (c *Collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil || r.URL.Path != "/v1/traces" || r.Header.Get("Content-Type") != "application/x-protobuf" {
