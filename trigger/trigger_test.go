@@ -523,7 +523,7 @@ func TestOrderUnderRetries(t *testing.T) {
 func TestNewestReplacesWhatWaits(t *testing.T) {
 	t.Parallel()
 	b := newTestTrigger(t, settings{})
-	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Delay: 300 * time.Millisecond, Times: 1})
+	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Delay: 5 * time.Second, Times: 1})
 	first := push(fmt.Sprintf("%040x", 1))
 	first.Newest = true
 	ids := b.deliver(t, first)
