@@ -188,8 +188,8 @@ func (w *world) day(lasting time.Duration) {
 		{0.2, func() {
 			w.fault(w.north, codeartstest.Fault{Path: codeartstest.PathRun, Status: http.StatusTooManyRequests, Code: "APIG.0308", RetryAfter: 2})
 		}},
+		{0.45, func() { w.writeRules(strings.Replace(w.rules, "branches: [main]", "branchs: [main]", 1)) }}, // seen once it stood still for 2 s
 		{0.5, func() { w.fault(w.north, codeartstest.Fault{Path: codeartstest.PathRun, Delay: 40 * time.Millisecond}) }},
-		{0.55, func() { w.writeRules(strings.Replace(w.rules, "branches: [main]", "branchs: [main]", 1)) }},
 		{0.65, func() { w.writeRules(w.rules) }},
 		{0.68, func() {
 			sent.Wait()
