@@ -238,15 +238,7 @@ func checkDelivery(t testing.TB, provider string, d Delivery) {
 func TestDuplicateKey(t *testing.T) {
 	decode := func(t *testing.T, provider string, header http.Header, body string) Delivery {
 		t.Helper()
-		m, err := Trust(provider, header, []byte(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		d, err := m.Decode()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return d
+		return decodeBody(t, provider, header, []byte(body))
 	}
 	gitee := http.Header{"X-Gitee-Event": {"Issue Hook"}}
 	first := decode(t, "gitee", gitee, `{"a":1,"timestamp":"1","sign":"x","password":"p"}`)
