@@ -1,5 +1,7 @@
 package mapping
 
+import "time"
+
 // Parameter is one build parameter of a CodeArts Build job.
 type Parameter struct {
 	Name  string `json:"name"`
@@ -21,17 +23,42 @@ type Build struct {
 	Tag    string
 	Commit string
 
+	// TagCommit is the commit that Tag is on; "" where the host named only a tag object.
+	TagCommit string
+
 	Parameters []Parameter // in the order of the rules file
 
 	BuildType bool   // send scm.build_type as well
 	Marker    string // name of the parameter that gets the build's id; "" for none
-	Newest    bool   // replaces builds of the same rule, repository, ref and job that still wait
+
+	Concurrency Concurrency // the zero value for a tag
+
+	// Context names the status of this build on its commit at the code host; "" for no status.
+	Context string
 
 	// Dead is why this build can never run, for example because an expression failed;
 	// "" if it can run. A dead build is kept and shown, and never sent. It has no
 	// Parameters.
 	Dead string
 }
+
+// Concurrency says what the builds of one rule, repository, ref and job do to each other.
+// The zero value means nothing but their order.
+type Concurrency struct {
+	Replace    Replace
+	MaxRunning int           // more of them wait until one ends; 0 for no limit
+	Settle     time.Duration // how long a build waits for a newer push
+}
+
+// Replace says which earlier builds of pushes a newer one replaces.
+type Replace string
+
+// The values of Replace.
+const (
+	ReplaceNone    Replace = ""
+	ReplaceWaiting Replace = "waiting" // those that still wait
+	ReplaceRunning Replace = "running" // these, and those that run are stopped after the newer one was started
+)
 
 // Verdict is what one rule says about one event.
 type Verdict struct {

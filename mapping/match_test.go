@@ -175,9 +175,9 @@ func TestDecide(t *testing.T) {
 		{
 			Rule: "both", Target: "north", JobID: jobA, Repository: "acme/shop", Ref: push.Ref, Commit: push.Commit,
 			Parameters: []Parameter{{"codeBranch", "$(reboot);x"}, {"version", "shop-"}, {"money", "${x}"}, {"empty", ""}, {"created", "false 2"}},
-			BuildType:  true, Marker: "build", Newest: true,
+			BuildType:  true, Marker: "build", Concurrency: Concurrency{Replace: ReplaceWaiting},
 		},
-		{Rule: "both", Target: "north", JobID: jobB, Repository: "acme/shop", Ref: push.Ref, Commit: push.Commit, Newest: true},
+		{Rule: "both", Target: "north", JobID: jobB, Repository: "acme/shop", Ref: push.Ref, Commit: push.Commit, Concurrency: Concurrency{Replace: ReplaceWaiting}},
 		{Rule: "all", Target: "north", JobID: jobB, Repository: "acme/shop", Ref: push.Ref, Commit: push.Commit},
 	}
 	if diff := cmp.Diff(want, rs.Decide(push)); diff != "" {

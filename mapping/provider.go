@@ -13,6 +13,11 @@ type Provider struct {
 	// TokenHeader: a source may have token_header. NeedsTokenHeader: its secrets are
 	// sent in that header alone, so that neither makes sense without the other.
 	TokenHeader, NeedsTokenHeader bool
+
+	Statuses bool // the host takes statuses on commits
+	// PublicURL is the root of the provider's public service; "" if there is none, so that a
+	// source with api needs a url.
+	PublicURL string
 }
 
 // keys says which fields of a source hold its keys.

@@ -57,12 +57,14 @@ func (r *rule) builds(m *meter, ev *Event, failed error, out []Build) []Build {
 			Rule: r.name, Target: j.target, JobID: j.id,
 			Repository: ev.Repository, Ref: ev.Ref,
 			BuildType: j.buildType, Marker: j.marker,
-			Newest: r.newest && ev.Kind == Push,
 		}
 		if ev.Kind == Tag {
-			b.Tag = ev.Tag
+			b.Tag, b.TagCommit = ev.Tag, ev.Commit
 		} else {
 			b.Commit = ev.Commit
+			if r.newest {
+				b.Concurrency.Replace = ReplaceWaiting
+			}
 		}
 		dead := ""
 		switch {

@@ -29,6 +29,19 @@ type Source struct {
 	MaxBody   int64          // bytes; DefaultMaxBody if not set
 	AllowFrom []netip.Prefix // client addresses; empty means all
 	RateLimit RateLimit      // of deliveries; the zero value means no limit
+
+	API    *API // how to ask and tell this host; nil if that is not configured
+	Report bool // statuses on commits, where a rule says nothing else; only with API
+}
+
+// API is how the API of a code host is reached.
+type API struct {
+	// URL is the root of a self-hosted host, such as https://git.example.com/sub, without a
+	// slash at its end: the addresses of its API and of clones follow from it. "" means the
+	// provider's public service.
+	URL      string
+	Username string // where Basic needs one; "" for the provider's default
+	Token    SecretRef
 }
 
 // BasicRef is one pair of HTTP Basic credentials.

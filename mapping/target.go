@@ -21,6 +21,11 @@ type Target struct {
 	Timeout     time.Duration // of one call; DefaultTimeout if not set
 	RetryFor    time.Duration // from acceptance to the deadline; DefaultRetryFor if not set
 	Reconcile   Reconcile
+
+	Follow bool // whether builds are followed to their end
+	// ConsoleURL is the address of a build in the console, with {region}, {project_id},
+	// {job_id}, {build_no} and {record_id}; "" if it is not known.
+	ConsoleURL string
 }
 
 // Defaults of a target.
@@ -92,6 +97,7 @@ func (s scope) target(name string, doc *targetDocument) *Target {
 		RateLimit: rateLimit(doc.RateLimit),
 		Timeout:   doc.Timeout.Or(DefaultTimeout),
 		RetryFor:  doc.RetryFor.Or(DefaultRetryFor),
+		Follow:    true,
 	}
 	if doc.Credentials != nil {
 		out.Credentials = s.credentials(doc.Credentials, field+".credentials", region)

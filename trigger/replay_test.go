@@ -55,7 +55,7 @@ func TestReplayOfADeliveryIsOutOfTheOrder(t *testing.T) {
 	b := newTestTrigger(t, settings{stopped: true})
 	newest := func(commit string) mapping.Build {
 		p := push(commit)
-		p.Newest = true
+		p.Concurrency.Replace = mapping.ReplaceWaiting
 		return p
 	}
 	waiting := b.deliver(t, newest(commitA))[0]

@@ -245,7 +245,7 @@ func (t *Trigger) newBuild(ctx context.Context, d mapping.Delivery, b mapping.Bu
 		Commit:     b.Commit,
 		Marker:     b.Marker,
 		Body:       body,
-		Newest:     b.Newest,
+		Newest:     b.Concurrency.Replace != mapping.ReplaceNone,
 		ByHand:     d.ReplayOf != "",
 		State:      store.Waiting,
 		ReceivedAt: d.ReceivedAt,

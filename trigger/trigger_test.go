@@ -525,7 +525,7 @@ func TestNewestReplacesWhatWaits(t *testing.T) {
 	b := newTestTrigger(t, settings{})
 	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Delay: 5 * time.Second, Times: 1})
 	first := push(fmt.Sprintf("%040x", 1))
-	first.Newest = true
+	first.Concurrency.Replace = mapping.ReplaceWaiting
 	ids := b.deliver(t, first)
 	b.await(t, ids[0], store.Calling)
 	v := tag("v1")
@@ -533,7 +533,7 @@ func TestNewestReplacesWhatWaits(t *testing.T) {
 	ids = append(ids, b.deliver(t, v)...)
 	for i := range 98 {
 		p := push(fmt.Sprintf("%040x", i+2))
-		p.Newest = true
+		p.Concurrency.Replace = mapping.ReplaceWaiting
 		ids = append(ids, b.deliver(t, p)...)
 	}
 	last := b.await(t, ids[len(ids)-1], store.Started)

@@ -1,0 +1,69 @@
+// Package hostapi tells code hosts what became of a build: it sets statuses on commits.
+// Each family of hosts is one file; they share one way to send a request (send.go).
+package hostapi
+
+import (
+	"fmt"
+	"time"
+)
+
+// State is the state of a status on a commit.
+type State string
+
+// The states of a status. A host that has no word for one shows the nearest it has.
+const (
+	Pending  State = "pending"  // accepted, and not started by the service yet
+	Running  State = "running"  // told to hosts of which SaysRunning is true
+	Success  State = "success"  // the build succeeded
+	Failure  State = "failure"  // the build failed, or took too long
+	Error    State = "error"    // the build was not started, or its end is not known
+	Canceled State = "canceled" // a newer build took its place, or a person stopped it
+)
+
+// Status is what is to be said on a commit.
+type Status struct {
+	Repository string // full name, as in the event: acme/shop, group/sub/project
+	Commit     string // the id of a commit, not of a tag object
+	Ref        string // full ref
+	Context    string // the same for all builds of a rule, or job, on a branch or a tag
+
+	State       State
+	Description string // one line; a client cuts it to what its host takes
+	TargetURL   string // where people read more; "" for nowhere. A client drops one that is too long
+
+	// Previous is what Post returned for the status before of the same build; "" for none.
+	Previous string
+	// Begun and Ended are when the build was started and when it ended; zero if it was or did not.
+	Begun, Ended time.Time
+}
+
+// Fate says what to do about a status that could not be set.
+type Fate int
+
+// The fates.
+const (
+	FateAgain  Fate = iota // try again, after Refusal.After
+	FateFinal              // the host will never take it
+	FateSource             // try again later; until then no status of this source will be taken
+)
+
+// Refusal is why a status was not set. Its text says what is wrong and what to do about it,
+// and has neither the token nor more of the answer than one line.
+type Refusal struct {
+	Fate  Fate
+	After time.Duration // what the host asked for, at most an hour; 0 if it asked for nothing
+	// Code is the HTTP status as text, "timeout" (sent, and no answer came) or "not_sent".
+	Code   string
+	Reason string
+	Err    error // of the network; nil if the host answered
+}
+
+func (r *Refusal) Error() string {
+	if r.Err != nil {
+		return fmt.Sprintf("%s: %v", r.Reason, r.Err)
+	}
+	return r.Reason
+}
+
+// Unwrap gives the error of the network.
+func (r *Refusal) Unwrap() error { return r.Err }
