@@ -88,7 +88,7 @@ func TestRecordThatCannotBeRead(t *testing.T) {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
 			b := newTestTrigger(t, settings{stopped: true})
-			b.SetRules([]trigger.Target{{Target: patient(), Service: broken{b.client(t, patient()), "1"}}}, nil)
+			b.SetRules([]trigger.Target{{Target: patient(), Service: broken{b.client(t, patient()), "1"}}}, nil, nil)
 			if _, err := b.sim.StartBuild(codeartstest.Build{JobID: job, Tag: "v0"}); err != nil { // number 1, a person's
 				t.Fatal(err)
 			}
@@ -127,7 +127,7 @@ func (s flaky) Source(ctx context.Context, jobID, number string) (codearts.Sourc
 func TestSomeRecordsCannotBeReadEachTime(t *testing.T) {
 	t.Parallel()
 	b := newTestTrigger(t, settings{stopped: true})
-	b.SetRules([]trigger.Target{{Target: patient(), Service: flaky{b.client(t, patient()), new(atomic.Int32)}}}, nil)
+	b.SetRules([]trigger.Target{{Target: patient(), Service: flaky{b.client(t, patient()), new(atomic.Int32)}}}, nil, nil)
 	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropBefore, Times: 1})
 	id := b.deliver(t, tag("v1"))[0]
 	for range 15 { // of persons
@@ -163,7 +163,7 @@ func TestMarkerThatIsNotThereYet(t *testing.T) {
 	b := newTestTrigger(t, settings{stopped: true, sim: codeartstest.Options{BuildTime: time.Hour}})
 	asks := new(atomic.Int32)
 	asks.Store(minSearches)
-	b.SetRules([]trigger.Target{{Target: patient(), Service: lacking{b.client(t, patient()), asks}}}, nil)
+	b.SetRules([]trigger.Target{{Target: patient(), Service: lacking{b.client(t, patient()), asks}}}, nil, nil)
 	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropAfter, Times: 1})
 	if err := b.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -206,7 +206,7 @@ func TestAdoptedBySomebodyElse(t *testing.T) {
 		if err := b.store.Save(t.Context(), quicker); err != nil {
 			t.Error(err)
 		}
-	}}}}, nil)
+	}}}}, nil, nil)
 	row := b.await(t, ids[0], store.Waiting)
 	row.Service = strings.TrimPrefix(b.sim.URL, "http://")
 	if _, err := b.store.BeginCall(t.Context(), row, time.Now()); err != nil {

@@ -41,7 +41,7 @@ func TestCutAfterCommit(t *testing.T) {
 			b := newTestTrigger(t, settings{path: proxy.URL, stopped: true})
 			gate := make(chan struct{})
 			if c.slow {
-				b.SetRules([]trigger.Target{{Target: patient(), Service: slow{b.client(t, patient()), gate}}}, nil)
+				b.SetRules([]trigger.Target{{Target: patient(), Service: slow{b.client(t, patient()), gate}}}, nil, nil)
 			}
 			var cut <-chan struct{}
 			if phrase == "accepting" {

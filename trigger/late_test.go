@@ -40,7 +40,7 @@ func TestAnswerThatComesLate(t *testing.T) {
 			t.Parallel()
 			b := newTestTrigger(t, settings{stopped: true})
 			gate := make(chan struct{})
-			b.SetRules([]trigger.Target{{Target: patient(), Service: slow{b.client(t, patient()), gate}}}, nil)
+			b.SetRules([]trigger.Target{{Target: patient(), Service: slow{b.client(t, patient()), gate}}}, nil, nil)
 			id := b.deliver(t, push(commitA))[0]
 			var work sync.WaitGroup
 			work.Go(func() {
@@ -85,7 +85,7 @@ func TestCallThatEndsLate(t *testing.T) {
 			b := newTestTrigger(t, settings{stopped: true, log: log})
 			b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropAfter})
 			gate := make(chan struct{})
-			b.SetRules([]trigger.Target{{Target: patient(), Service: slow{b.client(t, patient()), gate}}}, nil)
+			b.SetRules([]trigger.Target{{Target: patient(), Service: slow{b.client(t, patient()), gate}}}, nil, nil)
 			id := b.deliver(t, push(commitA))[0]
 			var work sync.WaitGroup
 			work.Go(func() {
@@ -115,7 +115,7 @@ func TestAnswerThatComesLateAmongChanges(t *testing.T) {
 	t.Parallel()
 	b := newTestTrigger(t, settings{stopped: true})
 	gate := make(chan struct{})
-	b.SetRules([]trigger.Target{{Target: patient(), Service: slow{b.client(t, patient()), gate}}}, nil)
+	b.SetRules([]trigger.Target{{Target: patient(), Service: slow{b.client(t, patient()), gate}}}, nil, nil)
 	id := b.deliver(t, push(commitA))[0]
 	var work sync.WaitGroup
 	work.Go(func() {

@@ -14,12 +14,16 @@ import (
 // slots is how many builds of a target are worked at the same time.
 const slots = 50
 
-// queue works the builds of one target: it takes those that are due while slots are free. A
-// target that is slow or down uses the slots of no other.
+// queue works what is due of one kind: the builds of a target, the jobs of a target that
+// are followed, the statuses of a source. A target or source that is slow or down uses the
+// slots of no other.
 type queue struct {
-	target string
-	wake   chan struct{} // a build may be due
-	ended  chan struct{} // a slot is free again
+	slots int
+	poll  time.Duration // how often it looks without being woken
+	// take takes up to n things that are due, and returns what works each of them.
+	take  func(ctx context.Context, n int) (works []func(), err error)
+	wake  chan struct{} // something may be due
+	ended chan struct{} // a slot is free again
 }
 
 // workedBuilds are the builds that this process works, by their seqs.
@@ -67,20 +71,24 @@ func (w *workedBuilds) seqs() []int64 {
 func (t *Trigger) startQueues(stats []store.QueueStat) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.queues == nil || t.stopping.Err() != nil {
-		return
-	}
 	names := slices.Collect(maps.Keys(t.targets))
 	for _, q := range stats {
 		names = append(names, q.Target)
 	}
 	for _, name := range names {
-		if t.queues[name] == nil {
-			q := &queue{target: name, wake: make(chan struct{}, 1), ended: make(chan struct{}, slots)}
-			t.queues[name] = q
-			t.loops.Go(func() { t.workQueue(q) })
-		}
+		t.startQueue(name, slots, store.Poll, func(ctx context.Context, n int) ([]func(), error) { return t.takeBuilds(ctx, name, n) })
 	}
+}
+
+// startQueue starts a queue, unless one with this key runs. The key is what the store
+// notifies. t.mu must be locked.
+func (t *Trigger) startQueue(key string, slots int, poll time.Duration, take func(ctx context.Context, n int) ([]func(), error)) {
+	if t.queues == nil || t.stopping.Err() != nil || t.queues[key] != nil {
+		return
+	}
+	q := &queue{slots: slots, poll: poll, take: take, wake: make(chan struct{}, 1), ended: make(chan struct{}, slots)}
+	t.queues[key] = q
+	t.loops.Go(func() { t.workQueue(q) })
 }
 
 func (t *Trigger) queueNames() []string {
@@ -109,13 +117,26 @@ func (t *Trigger) forwardNotifications() {
 	}
 }
 
-// workQueue takes the builds that are due, until the trigger stops.
+// workQueue takes what is due, and works each thing in a goroutine of its own, until the
+// trigger stops.
 func (t *Trigger) workQueue(q *queue) {
-	poll := time.NewTicker(store.Poll)
+	poll := time.NewTicker(q.poll)
 	defer poll.Stop()
-	for free := slots; t.stopping.Err() == nil; {
+	for free := q.slots; t.stopping.Err() == nil; {
 		if free > 0 {
-			free -= t.takeDue(q, free)
+			// Not cut short when the trigger stops: what was taken without an answer would wait
+			// for the end of its lease.
+			works, err := q.take(context.WithoutCancel(t.stopping), free)
+			if err != nil {
+				t.logUnlessStopping("taking what is due failed", err)
+			}
+			free -= len(works)
+			for _, work := range works {
+				t.works.Go(func() {
+					defer func() { q.ended <- struct{}{} }()
+					work()
+				})
+			}
 		}
 		var wake <-chan struct{}
 		var tick <-chan time.Time
@@ -136,29 +157,24 @@ func (t *Trigger) workQueue(q *queue) {
 	}
 }
 
-// takeDue takes up to n builds, works each in a goroutine of its own, and returns how many.
-func (t *Trigger) takeDue(q *queue, n int) (taken int) {
-	// Not cut short when the trigger stops: builds that were taken without an answer would
-	// wait for the end of their lease.
-	due, err := t.store.Due(context.WithoutCancel(t.stopping), q.target, n)
+// takeBuilds takes up to n builds of a target that are due.
+func (t *Trigger) takeBuilds(ctx context.Context, target string, n int) (works []func(), err error) {
+	due, err := t.store.Due(ctx, target, n)
 	if err != nil {
-		t.logUnlessStopping("taking the due builds failed", err)
-		return 0
+		return nil, err
 	}
 	for _, b := range due {
 		if !t.working.add(b.Seq) {
 			continue // it was saved or its lease ended, and it is still being worked
 		}
-		taken++
-		t.works.Go(func() {
-			defer func() { q.ended <- struct{}{} }()
+		works = append(works, func() {
 			t.work(b)
 			for !t.working.remove(b.Seq) {
 				t.release(t.calls, b, 0)
 			}
 		})
 	}
-	return taken
+	return works, nil
 }
 
 // workTimeout is far longer than the longest call takes: the timeout of a target, and the

@@ -82,7 +82,7 @@ func TestLeaseThatEndsWhileItsHolderLives(t *testing.T) {
 		t.Helper()
 		b := newTestTrigger(t, s)
 		gate := make(chan struct{})
-		b.SetRules([]trigger.Target{{Target: patient(), Service: slow{b.client(t, patient()), gate}}}, nil)
+		b.SetRules([]trigger.Target{{Target: patient(), Service: slow{b.client(t, patient()), gate}}}, nil, nil)
 		id := b.deliver(t, push(commitA))[0]
 		if err := b.Start(t.Context()); err != nil {
 			t.Fatal(err)
@@ -145,7 +145,7 @@ func TestDueBeforeItIsLeft(t *testing.T) {
 			<-left
 		}
 	})})
-	b.SetRules([]trigger.Target{{Target: patient(), Service: refusing{b.client(t, patient()), &refuse}}}, nil)
+	b.SetRules([]trigger.Target{{Target: patient(), Service: refusing{b.client(t, patient()), &refuse}}}, nil, nil)
 	id := b.deliver(t, push(commitA))[0]
 	if err := b.Start(t.Context()); err != nil {
 		t.Fatal(err)

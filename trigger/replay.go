@@ -60,6 +60,7 @@ func (t *Trigger) replay(ctx context.Context, old *store.Build, last string) (b 
 	b = &store.Build{
 		ID: newID(), Delivery: old.Delivery, Rule: old.Rule, Target: old.Target, JobID: old.JobID,
 		Repository: old.Repository, Ref: old.Ref, Tag: old.Tag, Commit: old.Commit, Marker: old.Marker,
+		TagCommit: old.TagCommit, Context: old.Context,
 		ReplayOf: old.Original(), ByHand: true, State: store.Waiting, ReceivedAt: now, Deadline: now.Add(t.retryFor(old.Target)),
 		Trace: observe.Traceparent(ctx),
 	}

@@ -321,7 +321,7 @@ func TestRecordLeavesItUndecided(t *testing.T) {
 			target.RetryFor = 3 * time.Second
 			b := newTestTrigger(t, settings{stopped: true, target: target, sim: c.sim})
 			c.service.Service = b.client(t, target)
-			b.SetRules([]trigger.Target{{Target: target, Service: c.service}}, nil)
+			b.SetRules([]trigger.Target{{Target: target, Service: c.service}}, nil, nil)
 			if err := b.Start(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -362,7 +362,7 @@ func TestListWritesExecutorsOtherwise(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, ours was started: %t", phrase, started), func(t *testing.T) {
 				t.Parallel()
 				s := &scene{testTrigger: newTestTrigger(t, settings{stopped: true, target: strict()}), clock: new(shifted)}
-				s.SetRules([]trigger.Target{{Target: strict(), Service: odd{Service: s.client(t, strict()), listed: listed}}}, nil)
+				s.SetRules([]trigger.Target{{Target: strict(), Service: odd{Service: s.client(t, strict()), listed: listed}}}, nil, nil)
 				if err := s.Start(t.Context()); err != nil {
 					t.Fatal(err)
 				}

@@ -88,7 +88,7 @@ func TestThrottledForAnHour(t *testing.T) {
 				target.RetryFor = c.retryFor
 				other := target
 				other.Name = "south"
-				tr.SetRules([]trigger.Target{{Target: target, Service: north}, {Target: other, Service: south}}, nil)
+				tr.SetRules([]trigger.Target{{Target: target, Service: north}, {Target: other, Service: south}}, nil, nil)
 				begin := time.Now()
 				var working sync.WaitGroup
 				for i := range 2 * builds {

@@ -31,6 +31,10 @@ type Options struct {
 	Registerer     prometheus.Registerer // required
 	Logger         *slog.Logger          // required
 	TracerProvider trace.TracerProvider  // nil for no traces
+
+	// FollowEvery says how long to wait before the service is asked again for a build that was
+	// started this long ago; nil means what docs/delivery-guarantee.md says.
+	FollowEvery func(age time.Duration) time.Duration
 }
 
 // Trigger is safe for concurrent use.
@@ -44,7 +48,8 @@ type Trigger struct {
 
 	mu      sync.RWMutex
 	targets map[string]*target
-	queues  map[string]*queue // by the names of targets; nil before Start
+	hosts   map[string]Host   // by the names of sources
+	queues  map[string]*queue // by their keys; nil before Start
 
 	// stopping ends when no more builds are taken, calls when the calls that run are cut
 	// off.
@@ -82,15 +87,20 @@ func New(o Options) (*Trigger, error) {
 	return t, nil
 }
 
-// SetRules takes the targets and jobs of the rules after they were loaded. Builds of a
-// target that is no longer there wait for it until their deadline.
-func (t *Trigger) SetRules(targets []Target, jobs []mapping.Job) {
+// SetRules takes the targets, the code hosts and the jobs of the rules after they were
+// loaded. Builds of a target that is no longer there wait for it until their deadline, and
+// statuses of a source that is no longer there wait for it too.
+func (t *Trigger) SetRules(targets []Target, hosts []Host, jobs []mapping.Job) {
 	t.mu.Lock()
 	now := make(map[string]*target, len(targets))
 	for _, c := range targets {
 		now[c.Name] = newTarget(c, t.targets[c.Name], t.store)
 	}
 	t.targets = now
+	t.hosts = make(map[string]Host, len(hosts))
+	for _, h := range hosts {
+		t.hosts[h.Source] = h
+	}
 	t.mu.Unlock()
 	t.metrics.addSeries(slices.Collect(maps.Keys(now)), jobs)
 	t.startQueues(nil)
@@ -245,12 +255,18 @@ func (t *Trigger) newBuild(ctx context.Context, d mapping.Delivery, b mapping.Bu
 		Commit:     b.Commit,
 		Marker:     b.Marker,
 		Body:       body,
+		TagCommit:  b.TagCommit,
+		Context:    b.Context,
 		Newest:     b.Concurrency.Replace != mapping.ReplaceNone,
+		MaxRunning: b.Concurrency.MaxRunning,
+		Settle:     b.Concurrency.Settle,
 		ByHand:     d.ReplayOf != "",
 		State:      store.Waiting,
 		ReceivedAt: d.ReceivedAt,
 		Deadline:   d.ReceivedAt.Add(t.retryFor(b.Target)),
 		Trace:      observe.Traceparent(ctx),
+
+		ReplaceRunning: b.Concurrency.Replace == mapping.ReplaceRunning,
 	}
 	if b.Dead != "" { // its parameters are missing, so nothing may be sent
 		row.State, row.Reason, row.Body = store.Dead, b.Dead, []byte{}

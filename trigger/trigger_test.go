@@ -167,7 +167,7 @@ func (b *testTrigger) setTargets(t *testing.T, targets ...mapping.Target) {
 	for _, target := range targets {
 		at = append(at, trigger.Target{Target: target, Service: b.client(t, target)})
 	}
-	b.SetRules(at, []mapping.Job{{Rule: "cart", Target: "north", JobID: job}})
+	b.SetRules(at, nil, []mapping.Job{{Rule: "cart", Target: "north", JobID: job}})
 }
 
 // client calls the target, or the simulator if the target has no endpoint.
@@ -718,7 +718,7 @@ func (panics) RunJob(context.Context, []byte) (string, error) { panic("at the di
 func TestPanicEndsTheBuild(t *testing.T) {
 	t.Parallel()
 	b := newTestTrigger(t, settings{})
-	b.SetRules([]trigger.Target{{Target: patient(), Service: panics{b.client(t, patient())}}}, nil)
+	b.SetRules([]trigger.Target{{Target: patient(), Service: panics{b.client(t, patient())}}}, nil, nil)
 	id := b.deliver(t, push(commitA))[0]
 	b.await(t, id, store.Calling, store.Unknown, store.Dead) // not waiting: on the wire it must be looked for
 	b.setTargets(t, patient())

@@ -39,7 +39,7 @@ func (s *Store) Accept(ctx context.Context, d *Delivery, builds []*Build) (dupli
 	}
 	locks := []int64{lockKey("delivery", d.Source, d.DuplicateKey)}
 	for _, b := range builds {
-		clean(&b.Repository, &b.Ref, &b.Tag, &b.Commit, &b.Reason)
+		clean(&b.Repository, &b.Ref, &b.Tag, &b.Commit, &b.TagCommit, &b.Context, &b.Reason)
 		locks = append(locks, callLock(b)...)
 	}
 	if err := s.enqueue(ctx, &write{kind: writeAcceptance, locks: locks, acceptance: a}); err != nil {
@@ -132,6 +132,7 @@ func newBuilds() *rows {
 	return &rows{table: "builds", columns: []string{
 		"id", "delivery", "rule", "target", "job_id", "repository", "ref", "tag", "commit_id", "marker",
 		"body", "newest", "replay_of", "by_hand", "state", "due_at", "reason", "received_at", "deadline", "trace",
+		"tag_commit", "context", "replace_running", "max_running",
 	}}
 }
 
@@ -182,10 +183,11 @@ func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 	}
 	var due int64
 	if !b.State.Final() {
-		due = micros(time.Now().Truncate(time.Millisecond)) // SQLite's clock counts no less
+		due = micros(time.Now().Truncate(time.Millisecond).Add(b.Settle)) // SQLite's clock counts no less
 		tx.notify(b.Target)
 	}
 	into.add(b.ID, b.Delivery, b.Rule, b.Target, b.JobID, b.Repository, b.Ref, b.Tag, b.Commit, b.Marker,
-		b.Body, b.Newest, b.ReplayOf, b.ByHand, string(b.State), due, b.Reason, micros(b.ReceivedAt), micros(b.Deadline), b.Trace)
+		b.Body, b.Newest, b.ReplayOf, b.ByHand, string(b.State), due, b.Reason, micros(b.ReceivedAt), micros(b.Deadline), b.Trace,
+		b.TagCommit, b.Context, b.ReplaceRunning, int64(b.MaxRunning))
 	return nil
 }

@@ -36,6 +36,26 @@ func (s State) Final() bool {
 	return s == Started || s == Dead || s == Superseded || s == DryRun
 }
 
+// Result is what became of a started build at the service.
+type Result string
+
+// The results of a build. All but Running are final.
+const (
+	NoResult Result = ""        // not started, or not followed
+	Running  Result = "running" // queued by the service, or running there
+	Success  Result = "success"
+	Failure  Result = "failure"
+	Aborted  Result = "aborted" // stopped, by buildbridge or by a person
+	Timeout  Result = "timeout" // stopped by the service, because it took too long
+	Lost     Result = "lost"    // it cannot be found out
+)
+
+// Results lists the results, the one that is not final first.
+func Results() []Result { return []Result{Running, Success, Failure, Aborted, Timeout, Lost} }
+
+// Final reports whether the build has ended, as far as anybody will know.
+func (r Result) Final() bool { return r != NoResult && r != Running }
+
 // Errors of changing a build.
 var (
 	// ErrStale means that the row was changed since it was read.
@@ -60,8 +80,15 @@ type Build struct {
 	Commit     string
 	Marker     string // name of the parameter that carries ID; "" for none
 	Body       []byte // the RunJob body, resolved, as it is sent
+	TagCommit  string // the commit that Tag is on, "" if that is not known
+	Context    string // of its status on the commit, "" for no status
 	Newest     bool   // supersedes the builds of its ordering key that wait
-	ReplayOf   string // the build that this one repeats, which is no replay itself
+	// ReplaceRunning is whether the builds of its ordering key that run are stopped after this one
+	// was started.
+	ReplaceRunning bool
+	MaxRunning     int           // it waits while so many builds of its ordering key run; 0 for any number
+	Settle         time.Duration // how long it waits for a newer push before it is due. Not stored
+	ReplayOf       string        // the build that this one repeats, which is no replay itself
 	// ByHand is whether a person asked for the build, by a replay of it or of its
 	// delivery. It waits for no earlier build, supersedes none and is superseded by none.
 	ByHand bool
@@ -93,6 +120,16 @@ type Build struct {
 	Seen        int64 // the highest number of the job that it saw: its own, or in the service's records
 	Adopted     bool  // the number was found by a search, and not answered
 	StartedAt   time.Time
+
+	Result    Result
+	RunningAt time.Time // since when the service runs it; zero while it is queued there
+	EndedAt   time.Time
+	Message   string // what the service says of its end, or why its end is not known
+	Step      string // the step that failed
+	RecordID  string // the service's names of the record and of the project, for the console's address
+	ProjectID string
+	Stop      string    // why it is to be stopped; "" if it is not
+	StoppedAt time.Time // when the service took the stop; zero before
 
 	// Trace is the span that committed the build; see observe.Traceparent. "" for none.
 	Trace string
@@ -162,7 +199,9 @@ func (s *Store) BuildsOf(ctx context.Context, delivery string) (builds []*Build,
 const buildColumns = `seq, id, delivery, rule, target, job_id, repository, ref, tag, commit_id, marker, body, newest, replay_of, by_hand,
 	state, reason, superseded_by, due_at, worker, received_at, deadline, attempts, log,
 	caller, service, called_at, called_there, known_no, asked,
-	build_no, seen_no, adopted, started_at, version, trace`
+	build_no, seen_no, adopted, started_at, version, trace,
+	tag_commit, context, replace_running, max_running,
+	result, running_at, ended_at, message, step, record_id, project_id, stop, stopped_at`
 
 type scanner interface{ Scan(dest ...any) error }
 
@@ -171,12 +210,15 @@ func scanBuild(row scanner) (*Build, error) {
 		b                                                         Build
 		log                                                       string
 		due, received, deadline, calledAt, calledThere, startedAt int64
+		runningAt, endedAt, stoppedAt                             int64
 	)
 	err := row.Scan(&b.Seq, &b.ID, &b.Delivery, &b.Rule, &b.Target, &b.JobID, &b.Repository, &b.Ref, &b.Tag, &b.Commit,
 		&b.Marker, &b.Body, (*flag)(&b.Newest), &b.ReplayOf, (*flag)(&b.ByHand),
 		&b.State, &b.Reason, &b.SupersededBy, &due, &b.Worker, &received, &deadline, &b.Attempts, &log,
 		&b.Caller, &b.Service, &calledAt, &calledThere, &b.Known, &b.Asked,
-		&b.BuildNumber, &b.Seen, (*flag)(&b.Adopted), &startedAt, &b.version, &b.Trace)
+		&b.BuildNumber, &b.Seen, (*flag)(&b.Adopted), &startedAt, &b.version, &b.Trace,
+		&b.TagCommit, &b.Context, (*flag)(&b.ReplaceRunning), &b.MaxRunning,
+		&b.Result, &runningAt, &endedAt, &b.Message, &b.Step, &b.RecordID, &b.ProjectID, &b.Stop, &stoppedAt)
 	if err != nil {
 		return nil, err
 	}
@@ -184,6 +226,7 @@ func scanBuild(row scanner) (*Build, error) {
 	b.ReceivedAt, b.Deadline = bad.time("received_at", received), bad.time("deadline", deadline)
 	b.CalledAt, b.CalledThere = bad.time("called_at", calledAt), bad.time("called_there", calledThere)
 	b.StartedAt, b.DueAt = bad.time("started_at", startedAt), bad.time("due_at", due)
+	b.RunningAt, b.EndedAt, b.StoppedAt = bad.time("running_at", runningAt), bad.time("ended_at", endedAt), bad.time("stopped_at", stoppedAt)
 	b.Unreadable = bad.String()
 	if log != "" {
 		if err := json.Unmarshal([]byte(log), &b.Log); err != nil {

@@ -111,10 +111,14 @@ func holdAll(ctx context.Context, tx *tx, all []*write) error {
 	if err != nil {
 		return fmt.Errorf("hold builds: %w", err)
 	}
+	var reported []*Build
 	for _, w := range all {
 		w.hold = []Hold{NoHold, HoldOrder, HoldCall}[held[w.build.Seq]]
+		if w.hold != NoHold && w.build.Context != "" {
+			reported = append(reported, w.build)
+		}
 	}
-	return nil
+	return reportBuilds(ctx, tx, reported)
 }
 
 // callRows are what a statement has to know of the builds that are to be called.

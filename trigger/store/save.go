@@ -49,7 +49,7 @@ func (s *Store) saveAll(ctx context.Context, tx *tx, all []*write) error {
 		if err != nil {
 			return err
 		}
-		var done []*Build
+		var done, reported []*Build
 		for _, w := range round {
 			if _, ok := saved[w.build.Seq]; !ok { // it was changed meanwhile, or another build has its number
 				switch err := s.claim(ctx, tx, w.build); {
@@ -66,8 +66,14 @@ func (s *Store) saveAll(ctx context.Context, tx *tx, all []*write) error {
 			if w.build.State != Calling && w.build.State != Unknown {
 				done = append(done, w.build)
 			}
+			if w.build.Context != "" {
+				reported = append(reported, w.build)
+			}
 		}
 		if err := wakeHeld(ctx, tx, done); err != nil {
+			return err
+		}
+		if err := reportBuilds(ctx, tx, reported); err != nil {
 			return err
 		}
 		all = later

@@ -4,17 +4,18 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 )
 
 // schema is the tables as numbered files. A change of the tables is a new file. Both
-// databases run 0001.sql, and PostgreSQL then 0001_postgres.sql.
+// databases run 0001.sql, and PostgreSQL then 0001_postgres.sql if there is one.
 //
 //go:embed schema
 var schema embed.FS
 
 // schemaVersion is the number of the last file. A new database has version 0.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // checkVersion returns an error if another version of this program made the tables.
 func checkVersion(found int64) error {
@@ -36,6 +37,9 @@ func schemaAfter(version int64, foreign bool, words *strings.Replacer, suffixes 
 	for n := version + 1; n <= schemaVersion; n++ {
 		for _, suffix := range suffixes {
 			text, err := schema.ReadFile(fmt.Sprintf("schema/%04d%s.sql", n, suffix))
+			if errors.Is(err, fs.ErrNotExist) && suffix != "" {
+				continue
+			}
 			if err != nil {
 				return "", err
 			}

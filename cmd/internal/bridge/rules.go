@@ -66,7 +66,7 @@ func (b *Bridge) load(ctx context.Context) (*loaded, error) {
 // apply puts what was loaded into use. The targets come first, so that no build is decided
 // for a target that the trigger does not know yet.
 func (b *Bridge) apply(next *loaded) {
-	b.trigger.SetRules(next.targets, slices.Collect(next.rules.Jobs()))
+	b.trigger.SetRules(next.targets, nil, slices.Collect(next.rules.Jobs()))
 	b.handlers.Swap(&handlers.State{Rules: next.rules, Sources: next.sources})
 	if b.serving != nil {
 		for _, before := range b.serving.targets {
