@@ -1,5 +1,5 @@
-// Package codearts calls CodeArts Build: it starts builds with RunJob, and reads the records
-// that show what became of a call without an answer.
+// Package codearts calls CodeArts Build: it starts builds with RunJob, stops them, and reads the
+// records that show what became of a call without an answer, and of a build ([Outcome]).
 //
 // The flow of a call: the request is built, authorized ([Credentials]) and sent once over
 // HTTP/1.1, and its answer becomes a result or an [*Error]. After a 401 the credentials are

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -113,6 +114,17 @@ func (e *Error) Reason() string {
 		return ReasonPermission
 	}
 	return ReasonRejected
+}
+
+// NoSuchJob reports whether the service says that the job does not exist: it was deleted, or is
+// in another region.
+func (e *Error) NoSuchJob() bool { return e.kind == noSuchJob }
+
+// NoSuchBuild reports whether the service says of a job that it has no build with this number.
+// Soon after RunJob that is lag, later the record was deleted. It means nothing of RunJob, whose
+// errors have the same code.
+func (e *Error) NoSuchBuild() bool {
+	return e.Code == codeBadNumber || e.Status == http.StatusNotFound && e.kind == otherFailure
 }
 
 // misused makes the error of a call that cannot be made.

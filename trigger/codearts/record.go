@@ -21,7 +21,8 @@ type Record struct {
 	Start, StartAgain time.Time
 
 	Executor         string // who started it
-	JobRunningStatus string // Starting, InQueue, Running, Finished
+	JobRunningStatus string // Starting, InQueue, Running, Finished, in whatever case; see Outcome, Queued
+	State            string // SUCCESS, FAILURE, ABORTED, timeout, in whatever case; see Outcome
 	CommitID         string // may be "" while the build is queued
 }
 
@@ -41,48 +42,100 @@ const (
 // is not FateUnknown: nothing is started.
 func (c *Client) Records(ctx context.Context, jobID string, from, to time.Time, loc *time.Location) ([]Record, error) {
 	const op = "list records"
-	if err := checkJob(op, jobID); err != nil {
+	var records []Record
+	seen := map[string]bool{} // a build that is started meanwhile pushes another one onto the next page
+	complete, err := c.eachRecord(ctx, op, jobID, from, to, loc, maxPages, func(r Record) bool {
+		if !seen[r.Number] {
+			seen[r.Number] = true
+			records = append(records, r)
+		}
+		return true
+	})
+	if err == nil && !complete {
+		err = misused(op, fmt.Sprintf("more than %d records", maxPages*pageSize), "shorten the window")
+	}
+	if err != nil {
 		return nil, err
 	}
+	return records, nil
+}
+
+// followPages is how many pages Following reads.
+const followPages = 10
+
+// Following reads what has become of builds of a job: the records with these numbers, by
+// number, of builds that were started between from and to; loc is as in Records. It reads no
+// page of the list after all were found, so that it takes one request if all are among the
+// newest hundred of that window, and at most ten.
+//
+// A build may be missing: the list may lag behind RunJob, may lack a build that is queued, and
+// goes by a wall clock. That is no error; [Client.Record] tells more. So it is if the job has no
+// builds. The fate of an error is not FateUnknown.
+func (c *Client) Following(ctx context.Context, jobID string, from, to time.Time, loc *time.Location, numbers []string,
+) (map[string]Record, error) {
+	wanted := make(map[string]bool, len(numbers))
+	for _, number := range numbers {
+		wanted[number] = true
+	}
+	found := make(map[string]Record, len(wanted))
+	if len(wanted) == 0 {
+		return found, nil
+	}
+	_, err := c.eachRecord(ctx, "list records", jobID, from, to, loc, followPages, func(r Record) bool {
+		if wanted[r.Number] {
+			delete(wanted, r.Number)
+			found[r.Number] = r
+		}
+		return len(wanted) > 0
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// eachRecord calls each with the records of a window that have a number, until it returns
+// false. A record may come twice. complete is false if the window has more pages than most.
+func (c *Client) eachRecord(ctx context.Context, op, jobID string, from, to time.Time, loc *time.Location, most int,
+	each func(Record) bool,
+) (complete bool, err error) {
+	if err := checkJob(op, jobID); err != nil {
+		return false, err
+	}
 	if to.Before(from) {
-		return nil, misused(op, "the window ends before it begins", "")
+		return false, misused(op, "the window ends before it begins", "")
 	}
-	if loc == nil {
-		loc = time.UTC
-	}
+	loc = cmp.Or(loc, time.UTC)
 	from = from.Truncate(time.Second)
 	if t := to.Truncate(time.Second); t.Before(to) {
 		to = t.Add(time.Second)
 	}
 
-	var records []Record
-	seen := map[string]bool{} // a build that is started meanwhile pushes another one onto the next page
-	page, got := 0, 0         // of the window that begins at from
-	for range maxPages {
+	page, got := 0, 0 // of the window that begins at from
+	for range most {
 		end := to
 		if end.Sub(from) > maxWindow {
 			end = from.Add(maxWindow)
 		}
 		next, total, err := c.recordPage(ctx, op, jobID, from, end, page, loc)
 		if err != nil {
-			return nil, harmless(err)
+			return false, harmless(err)
 		}
 		for _, r := range next {
-			if r.Number != "" && !seen[r.Number] {
-				seen[r.Number] = true
-				records = append(records, r)
+			if r.Number != "" && !each(r) {
+				return true, nil
 			}
 		}
 		page, got = page+1, got+len(next)
 		switch {
 		case len(next) >= pageSize, len(next) > 0 && got < total:
 		case !end.Before(to):
-			return records, nil
+			return true, nil
 		default:
 			from, page, got = end, 0, 0
 		}
 	}
-	return nil, misused(op, fmt.Sprintf("more than %d records", maxPages*pageSize), "shorten the window")
+	return false, nil
 }
 
 // recordPage reads a page of the list. total is how many records all pages have.
@@ -123,7 +176,8 @@ func parseRecord(object map[string]any, loc *time.Location) Record {
 	r := Record{
 		Number:           text(object, "number", "build_no"),
 		Executor:         text(object, "executor"),
-		JobRunningStatus: text(object, "job_running_status"),
+		JobRunningStatus: oneLine(text(object, "job_running_status"), 64),
+		State:            oneLine(text(object, "state"), 64),
 		CommitID:         text(object, "commit_id"),
 	}
 	var again time.Time
@@ -196,23 +250,14 @@ func notBefore(t time.Time, loc *time.Location) time.Time {
 	return t.In(loc)
 }
 
-// Record reads one build, with what the list of the job has. loc is as in Records.
+// Record reads one build, with what the list of the job has. loc is as in Records. The record may
+// lag behind RunJob: see [Error.NoSuchBuild].
 func (c *Client) Record(ctx context.Context, jobID, buildNumber string, loc *time.Location) (Record, error) {
 	result, err := readBuild[map[string]any](ctx, c, "read build", "record", jobID, buildNumber, "build-info-record")
 	if err != nil {
 		return Record{}, err
 	}
 	return parseRecord(result, cmp.Or(loc, time.UTC)), nil
-}
-
-// Source is what a build builds: a commit, and its tag if it is the build of a tag. Both may
-// be "" while the build is queued.
-type Source struct{ Commit, Tag string }
-
-// Source reads what one build builds.
-func (c *Client) Source(ctx context.Context, jobID, buildNumber string) (Source, error) {
-	result, err := readBuild[map[string]any](ctx, c, "read record", "record", jobID, buildNumber, "record-info")
-	return Source{Commit: text(result, "commit"), Tag: text(result, "tag")}, err
 }
 
 // HistoryParameters reads the parameters that one build was started with.
@@ -237,23 +282,30 @@ func (c *Client) HistoryParameters(ctx context.Context, jobID, buildNumber strin
 	return parameters, nil
 }
 
-// readBuild reads what the service has of one build. A list may be null, an object may not.
+// readBuild reads what the service has of one build under "result". A list may be null, an
+// object may not.
 func readBuild[T map[string]any | []any](ctx context.Context, c *Client, op, kind, jobID, buildNumber, what string) (result T, err error) {
-	if err := checkJob(op, jobID); err != nil {
-		return nil, err
-	}
-	if !buildNumbers.MatchString(buildNumber) {
-		return nil, misused(op, fmt.Sprintf("build number %q is not a number", oneLine(buildNumber, 64)), "")
-	}
-	a, err := c.read(ctx, op, "/v1/"+kind+"/"+jobID+"/"+buildNumber+"/"+what, nil)
+	a, err := c.readOne(ctx, op, "/v1/"+kind, jobID, buildNumber, what)
 	if err != nil {
-		return nil, harmless(err)
+		return nil, err
 	}
 	result, ok := a.object["result"].(T)
 	if _, list := any(result).([]any); !ok && (!list || a.object["result"] != nil) {
 		return nil, unreadable(op)
 	}
 	return result, nil
+}
+
+// readOne does a GET of /root/{job_id}/{build_no}/what.
+func (c *Client) readOne(ctx context.Context, op, root, jobID, buildNumber, what string) (content, error) {
+	if err := checkBuild(op, jobID, buildNumber); err != nil {
+		return content{}, err
+	}
+	a, err := c.read(ctx, op, root+"/"+jobID+"/"+buildNumber+"/"+what, nil)
+	if e, ok := errors.AsType[*Error](err); ok && e.NoSuchBuild() {
+		e.what, e.todo = "no such build", ""
+	}
+	return a, harmless(err)
 }
 
 // read does a GET. An answer that is not a JSON object, or reports an error, is an error.
@@ -275,13 +327,24 @@ func unreadable(op string) *Error {
 
 var (
 	jobIDs       = regexp.MustCompile(`^[0-9a-zA-Z]{32}$`)
-	buildNumbers = regexp.MustCompile(`^[0-9]{1,18}$`)
+	buildNumbers = regexp.MustCompile(`^[1-9][0-9]{0,17}$`)
 )
 
 // checkJob returns an error for anything but a job id, which becomes part of a path.
 func checkJob(op, jobID string) error {
 	if !jobIDs.MatchString(jobID) {
 		return misused(op, fmt.Sprintf("job id %q is not 32 letters and digits", oneLine(jobID, 64)), "")
+	}
+	return nil
+}
+
+// checkBuild returns an error for anything but a job id and the number of a build.
+func checkBuild(op, jobID, buildNumber string) error {
+	if err := checkJob(op, jobID); err != nil {
+		return err
+	}
+	if !buildNumbers.MatchString(buildNumber) {
+		return misused(op, fmt.Sprintf("build number %q is not a number", oneLine(buildNumber, 64)), "")
 	}
 	return nil
 }

@@ -27,6 +27,8 @@ const (
 	refusedCredentials      // fresh ones may be accepted
 	wrongClock              // of this machine
 	noPermission
+	noSuchPath
+	noSuchJob
 )
 
 // verdict is what a failure means, to people and to the caller.
@@ -59,7 +61,7 @@ var verdicts = map[string]verdict{
 	"CB.00060200":    badParameter,
 	"CB.00060201":    badParameter,
 	"DEV.CB.032000":  badParameter,
-	"DEV.CB.032011":  badParameter,
+	codeBadNumber:    badParameter,
 	"DEVCB.00030000": {FateDead, otherFailure, "the service refused to start the build", "start the job by hand in the console to see why"},
 }
 
@@ -73,9 +75,9 @@ var (
 	clockOff = verdict{
 		FateDead, wrongClock, "clock off", "set the clock of this machine: a signature is valid for 15 minutes around its time",
 	}
-	noPath = verdict{FateDead, otherFailure, "no such path", "check the region or endpoint of the target"}
+	noPath = verdict{FateDead, noSuchPath, "no such path", "check the region or endpoint of the target"}
 	noJob  = verdict{
-		FateDead, otherFailure, "no such job",
+		FateDead, noSuchJob, "no such job",
 		"check job_id: it is the end of the job's address in the console, and belongs to the target's region",
 	}
 	badParameter = verdict{FateDead, otherFailure, "bad parameter or job id", "correct the rule, then replay the build"}
@@ -113,5 +115,9 @@ func judge(status int, code string) verdict {
 	return verdict{FateUnknown, otherFailure, "the service reports an error", ""}
 }
 
-// codeNoHistory is what the list of records says, with a 403, of a job that has none yet.
-const codeNoHistory = "CB.00031059"
+// Codes that a single call looks for.
+const (
+	codeNoHistory = "CB.00031059"   // of the list of records, with a 403: the job has none yet
+	codeBadNumber = "DEV.CB.032011" // of calls about one build: it is not there
+	codeEnded     = "DEV.CB.032302" // of Stop: the build has ended already
+)
