@@ -1,23 +1,33 @@
 // Package codeartstest is a simulator of CodeArts Build, for tests, demonstrations and load. It
-// has the calls that buildbridge makes, and runs nothing.
+// has the calls that buildbridge makes. It runs nothing: a build is queued, runs and ends by the
+// clock, as an [Outcome] says.
 //
 // [NewServer] starts one on a free port, as httptest does; [New] gives its handler. It has the
 // service's own paths, names and JSON types for
 //
 //	POST /v3/jobs/build                                  RunJob
 //	POST /v1/job/execute                                 its older twin
-//	POST /v3/jobs/stop
+//	POST /v1/job/{job_id}/stop
+//	POST /v3/jobs/stop                                   its predecessors
+//	POST /v3/jobs/{job_id}/{build_no}/stop
 //	GET  /v1/record/{job_id}/list
 //	GET  /v1/record/{job_id}/{build_no}/record-info
 //	GET  /v1/record/{job_id}/{build_no}/build-info-record
+//	GET  /v1/job/{job_id}/{build_no}/build-info
 //	GET  /v1/job/{job_id}/{build_no}/history-parameters
+//	GET  /v1/job/{job_id}/status
+//	GET  /v3/jobs/{job_id}/{build_no}/history-details
 //	POST /v3/auth/tokens                                 IAM: a user token
 //
 // and calls of its own:
 //
-//	GET    /_runs     every RunJob body taken, as [{"build_no","body"}], oldest first
-//	POST   /_builds   start a build by hand: {"job_id","commit"|"tag","branch","parameter","executor"}
-//	POST   /_faults   add a [Fault], or several in an array; GET lists, DELETE removes them
+//	GET    /_runs      every RunJob body taken, as [{"build_no","body"}], oldest first
+//	GET    /_builds    how every build does, as [BuildState]
+//	POST   /_builds    start a build by hand: {"job_id","commit"|"tag","branch","parameter","executor"}
+//	POST   /_outcomes  say how builds to come do, an [Outcome], or several in an array; GET lists, DELETE removes them
+//	POST   /_faults    add a [Fault], or several in an array; GET lists, DELETE removes them
+//	GET    /_requests  how many requests came for each call: {"run":1,"list":20,…}
+//	DELETE /_jobs/{job_id}  delete a job with its builds
 //
 // If [Options] has keys, users or tokens, signatures (SDK-HMAC-SHA256) and tokens are verified;
 // otherwise every caller is let in. Faults come before that, as those of a gateway do.
@@ -25,5 +35,6 @@
 // Sources: the API references of CodeArts Build and IAM, and the types of the official Go SDK
 // v0.1.207, whose client works with the simulator. Guessed are: what the service does with a
 // body that is wrong in two ways, the texts of its messages, and the values of trigger_type and
-// build_type. Nothing was compared with the live service.
+// build_type, of status in record-info and in the status of a job, the states of a build that
+// is queued, and what a stop without a number does. Nothing was compared with the live service.
 package codeartstest

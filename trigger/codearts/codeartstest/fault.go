@@ -10,7 +10,9 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,14 +20,21 @@ import (
 
 // The calls that a [Fault] can be about.
 const (
-	PathRun        = "run" // RunJob and its v1 twin
-	PathStop       = "stop"
-	PathList       = "list"
-	PathRecordInfo = "record-info"
-	PathBuildInfo  = "build-info-record"
-	PathParameters = "history-parameters"
-	PathToken      = "token" // IAM
+	PathRun         = "run"  // RunJob and its v1 twin
+	PathStop        = "stop" // all three
+	PathList        = "list"
+	PathRecordInfo  = "record-info"
+	PathBuildInfo   = "build-info-record"
+	PathBuildResult = "build-info"
+	PathStatus      = "status"
+	PathSteps       = "history-details"
+	PathParameters  = "history-parameters"
+	PathToken       = "token" // IAM
 )
+
+var paths = []string{
+	PathRun, PathStop, PathList, PathRecordInfo, PathBuildInfo, PathBuildResult, PathStatus, PathSteps, PathParameters, PathToken,
+}
 
 // The ways to drop a connection.
 const (
@@ -73,25 +82,38 @@ type wireFault struct {
 func (f *Fault) UnmarshalJSON(b []byte) error {
 	*f = Fault{}
 	w := wireFault{plain: (*plain)(f)}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&w); err != nil {
+	if err := strict(b, &w); err != nil {
 		return err
 	}
-	switch v := w.Delay.(type) {
-	case nil:
-	case float64:
-		f.Delay = time.Duration(v * float64(time.Second))
-	case string:
-		delay, err := time.ParseDuration(v)
-		if err != nil {
-			return fmt.Errorf("delay: %w", err)
-		}
-		f.Delay = delay
-	default:
-		return errors.New("delay is neither a duration nor a number of seconds")
+	var err error
+	if f.Delay, err = duration("delay", w.Delay); err != nil {
+		return err
 	}
 	return f.check()
+}
+
+// strict decodes JSON without unknown members.
+func strict(b []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	return d.Decode(into)
+}
+
+// duration reads a member that is a Go duration or a number of seconds; nil is 0.
+func duration(name string, value any) (time.Duration, error) {
+	switch v := value.(type) {
+	case nil:
+		return 0, nil
+	case float64:
+		return time.Duration(v * float64(time.Second)), nil
+	case string:
+		d, err := time.ParseDuration(v)
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", name, err)
+		}
+		return d, nil
+	}
+	return 0, fmt.Errorf("%s is neither a duration nor a number of seconds", name)
 }
 
 // MarshalJSON writes what UnmarshalJSON reads.
@@ -104,10 +126,8 @@ func (f Fault) MarshalJSON() ([]byte, error) {
 }
 
 func (f Fault) check() error {
-	switch f.Path {
-	case "", PathRun, PathStop, PathList, PathRecordInfo, PathBuildInfo, PathParameters, PathToken:
-	default:
-		return fmt.Errorf("path %q is not run, stop, list, record-info, build-info-record, history-parameters or token", f.Path)
+	if f.Path != "" && !slices.Contains(paths, f.Path) {
+		return fmt.Errorf("path %q is none of %s", f.Path, strings.Join(paths, ", "))
 	}
 	switch {
 	case f.Drop != "" && f.Drop != DropBefore && f.Drop != DropAfter:
@@ -277,23 +297,28 @@ func jobOf(body []byte) string {
 }
 
 func (s *Simulator) serveAddFaults(w http.ResponseWriter, r *http.Request) {
+	serveAdd(s, w, r, s.faults.add)
+}
+
+// serveAdd reads one T, or several in an array, and adds them.
+func serveAdd[T any](s *Simulator, w http.ResponseWriter, r *http.Request, add func(...T)) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		s.write(w, gatewayError(413, codeBadBody, err.Error()))
 		return
 	}
-	var added []Fault
+	var added []T
 	if trimmed := bytes.TrimSpace(body); len(trimmed) > 0 && trimmed[0] == '[' {
 		err = json.Unmarshal(body, &added)
 	} else {
-		added = make([]Fault, 1)
+		added = make([]T, 1)
 		err = json.Unmarshal(body, &added[0])
 	}
 	if err != nil {
 		s.write(w, gatewayError(400, codeBadBody, err.Error()))
 		return
 	}
-	s.faults.add(added...)
+	add(added...)
 	s.write(w, jsonResponse(201, added))
 }
 

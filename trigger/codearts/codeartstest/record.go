@@ -1,13 +1,15 @@
 package codeartstest
 
 import (
-	"crypto/sha1" //nolint:gosec // a commit id, not a secret
+	"cmp"
+	"crypto/sha1" //nolint:gosec // for ids, not secrets
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"buildbridge/mapping"
@@ -23,9 +25,37 @@ const (
 type view struct {
 	commit, tag, branch, buildType string
 	parameters                     []mapping.Parameter
-	running, state, trigger        string
-	finished                       time.Time // zero while it runs
+	trigger                        string
+	progress
 }
+
+// progress is how far a run is.
+type progress struct {
+	running, state  string
+	began, finished time.Time // zero before that
+	asPlanned       bool      // it ended, and not because of a stop
+}
+
+func (s *Simulator) progress(r *run, stopped, now time.Time) progress {
+	p := progress{running: "Finished", state: r.outcome.state(), asPlanned: true}
+	p.began = r.at.Add(r.outcome.Queued)
+	p.finished = p.began.Add(r.outcome.After)
+	if end := stopped.Add(s.o.StopLag); !stopped.IsZero() && end.Before(p.finished) {
+		p.state, p.finished, p.asPlanned = "ABORTED", end, false
+		if end.Before(p.began) {
+			p.began = time.Time{}
+		}
+	}
+	switch {
+	case !now.Before(p.finished):
+		return p
+	case now.Before(r.at.Add(r.outcome.Queued)):
+		return progress{running: "InQueue"}
+	}
+	return progress{running: "Running", began: p.began}
+}
+
+func (p progress) ended() bool { return !p.finished.IsZero() }
 
 func (s *Simulator) view(r *run, stopped, now time.Time) view {
 	v := view{branch: "master", buildType: "branch", trigger: "OpenAPI", parameters: []mapping.Parameter{}}
@@ -48,8 +78,7 @@ func (s *Simulator) view(r *run, stopped, now time.Time) view {
 		}
 	}
 	// The head of a branch or of a tag is made up, and the same each time.
-	head := sha1.Sum([]byte(r.jobID + strconv.Itoa(r.no))) //nolint:gosec // as above
-	v.commit = hex.EncodeToString(head[:])
+	v.commit = hexID(r.jobID, strconv.Itoa(r.no))
 	if b.SCM != nil {
 		switch {
 		case b.SCM.Commit != nil:
@@ -67,22 +96,11 @@ func (s *Simulator) view(r *run, stopped, now time.Time) view {
 	if now.Before(r.at.Add(s.o.CommitLag)) {
 		v.commit, v.tag = "", ""
 	}
-	v.running = "Running"
-	switch end := r.at.Add(s.o.BuildTime); {
-	case !stopped.IsZero():
-		v.running, v.state, v.finished = "Finished", "ABORTED", stopped
-	case !now.Before(end):
-		v.running, v.state, v.finished = "Finished", "SUCCESS", end
-	}
+	v.progress = s.progress(r, stopped, now)
 	return v
 }
 
-func (v view) status() string {
-	if v.state != "" {
-		return v.state
-	}
-	return v.running
-}
+func (p progress) status() string { return cmp.Or(p.state, p.running) }
 
 func (s *Simulator) wall(t time.Time) string {
 	if t.IsZero() {
@@ -97,7 +115,7 @@ func (s *Simulator) record(r *run, v view) map[string]any {
 		"number":             r.no,
 		"daily_build_number": r.daily,
 		"start_time":         r.at.UnixMilli(),
-		"build_time":         s.o.BuildTime.Milliseconds(),
+		"build_time":         r.outcome.After.Milliseconds(),
 		"job_running_status": v.running,
 		"state":              v.state,
 		"trigger_type":       v.trigger,
@@ -107,6 +125,9 @@ func (s *Simulator) record(r *run, v view) map[string]any {
 	}
 	if s.o.TextTimes {
 		out["start_time"] = s.wall(r.at)
+	}
+	if s.o.QueuedNoStart && v.running == "InQueue" {
+		delete(out, "start_time")
 	}
 	if v.commit != "" {
 		out["commit_id"] = v.commit
@@ -152,16 +173,17 @@ func (s *Simulator) list(r *http.Request, _ []byte) response {
 	}
 	var found []*run
 	for _, r := range slices.Backward(runs) {
-		if !r.at.Before(from) && r.at.Before(to) && s.visible(r, now) {
-			found = append(found, r)
+		if r.at.Before(from) || !r.at.Before(to) || !s.visible(r, now) {
+			continue
 		}
+		if s.o.QueuedUnlisted && s.progress(r, s.stopped(r), now).running == "InQueue" {
+			continue
+		}
+		found = append(found, r)
 	}
 	states := []any{}
 	for _, r := range found[min(page*size, len(found)):min((page+1)*size, len(found))] {
-		s.mu.RLock()
-		stopped := r.stopped
-		s.mu.RUnlock()
-		states = append(states, s.record(r, s.view(r, stopped, now)))
+		states = append(states, s.record(r, s.view(r, s.stopped(r), now)))
 	}
 	return serviceResult(map[string]any{
 		"health_score":     "100",
@@ -181,6 +203,13 @@ func number(s string, otherwise int) (int, error) {
 	return int(n), err
 }
 
+// stopped is when a stop of the run was asked for.
+func (s *Simulator) stopped(r *run) time.Time {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return r.stopped
+}
+
 func (s *Simulator) visible(r *run, now time.Time) bool {
 	return r.manual || !now.Before(r.at.Add(s.o.RecordLag))
 }
@@ -190,21 +219,46 @@ func (s *Simulator) recordInfo(r *http.Request, _ []byte) response {
 	if bad != nil {
 		return *bad
 	}
-	return serviceResult(map[string]any{
-		"codeci_job_id":   found.jobID,
-		"build_no":        found.no,
-		"daily_build_num": found.daily,
-		"branch":          v.branch,
-		"tag":             v.tag,
-		"commit":          v.commit,
-		"trigger_type":    v.trigger,
-		"build_type":      v.buildType,
-		"status":          v.status(),
-		"create_time":     s.wall(found.at),
-		"start_time":      s.wall(found.at),
-		"finish_time":     s.wall(v.finished),
-		"err_msg":         "",
-	})
+	info := map[string]any{
+		"codeci_job_id":       found.jobID,
+		"build_no":            found.no,
+		"build_record_id":     hexID(found.jobID, strconv.Itoa(found.no), "record")[:32],
+		"build_project_id":    hexID(found.jobID, "build project")[:32],
+		"devcloud_project_id": ProjectID,
+		"region":              Region,
+		"daily_build_num":     found.daily,
+		"branch":              v.branch,
+		"tag":                 v.tag,
+		"commit":              v.commit,
+		"trigger_type":        v.trigger,
+		"build_type":          v.buildType,
+		"status":              v.status(),
+		"record_status":       v.status(),
+		"create_time":         s.wall(found.at),
+		"start_time":          s.wall(found.at),
+		"runnable_time":       s.wall(v.began),
+		"finish_time":         s.wall(v.finished),
+		"err_msg":             "",
+	}
+	if v.ended() {
+		info["duration"] = v.finished.Sub(found.at).Milliseconds()
+	}
+	if v.asPlanned {
+		info["err_msg"] = found.outcome.Message
+	}
+	return serviceResult(info)
+}
+
+// What record-info says of every build.
+const (
+	ProjectID = "41b2a8e65b0c4b2fa0f6a3d1c9e87d52" // devcloud_project_id
+	Region    = "cn-north-4"
+)
+
+// hexID makes up an id of 40 hexadecimal digits, the same each time.
+func hexID(of ...string) string {
+	sum := sha1.Sum([]byte(strings.Join(of, ""))) //nolint:gosec // an id, not a secret
+	return hex.EncodeToString(sum[:])
 }
 
 func (s *Simulator) buildInfo(r *http.Request, _ []byte) response {
@@ -225,13 +279,16 @@ func (s *Simulator) parameters(r *http.Request, _ []byte) response {
 
 // find gives the build that a path names.
 func (s *Simulator) find(r *http.Request) (*run, view, *response) {
-	jobID := r.PathValue("job")
+	return s.findNumber(r.PathValue("job"), r.PathValue("no"))
+}
+
+func (s *Simulator) findNumber(jobID, no string) (*run, view, *response) {
 	if bad := s.checkJob(jobID); bad != nil {
 		return nil, view{}, bad
 	}
 	now := s.o.Now()
 	s.mu.RLock()
-	found := s.lookup(jobID, r.PathValue("no"))
+	found := s.lookup(jobID, no)
 	var stopped time.Time
 	if found != nil {
 		stopped = found.stopped
@@ -253,6 +310,16 @@ func (s *Simulator) lookup(jobID, no string) *run {
 	return nil
 }
 
+// newest is the number of the newest build of a job, "0" if it has none.
+func (s *Simulator) newest(jobID string) string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if j := s.jobs[jobID]; j != nil {
+		return strconv.Itoa(len(j.runs))
+	}
+	return "0"
+}
+
 func (s *Simulator) checkJob(jobID string) *response {
 	var bad response
 	switch {
@@ -264,29 +331,4 @@ func (s *Simulator) checkJob(jobID string) *response {
 		return nil
 	}
 	return &bad
-}
-
-func (s *Simulator) stop(r *http.Request, body []byte) response {
-	var b struct {
-		JobID   string `json:"job_id"`
-		BuildNo string `json:"build_no"`
-	}
-	if !isJSON(r) || json.Unmarshal(body, &b) != nil || !jobIDs.MatchString(b.JobID) {
-		return gatewayError(400, codeBadBody, "job_id and build_no are needed, both strings")
-	}
-	if !s.exists(b.JobID) {
-		return gatewayError(404, codeNoJob, "the job does not exist")
-	}
-	now := s.o.Now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	found := s.lookup(b.JobID, b.BuildNo)
-	if found == nil {
-		return gatewayError(400, codeBadNumber, "the build does not exist")
-	}
-	if s.view(found, found.stopped, now).state != "" {
-		return gatewayError(400, codeEnded, "the build has ended")
-	}
-	found.stopped = now
-	return jsonResponse(200, map[string]bool{"result": true})
 }

@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -30,7 +32,8 @@ type run struct {
 	no      int
 	daily   string
 	at      time.Time
-	stopped time.Time // zero if it was not stopped
+	outcome Outcome   // how it does, with all defaults filled in
+	stopped time.Time // when a stop was asked for; zero if none was
 	body    []byte    // as received; of a build started by hand, as it would have been
 	manual  bool
 	by      string // executor
@@ -178,7 +181,23 @@ func (s *Simulator) accept(r *http.Request, body []byte) (*run, string, error) {
 }
 
 func (s *Simulator) exists(jobID string) bool {
-	return len(s.jobNames) == 0 || s.jobNames[jobID]
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return !s.deleted[jobID] && (len(s.jobNames) == 0 || s.jobNames[jobID])
+}
+
+// DeleteJob deletes a job, with its builds and their records. Its builds stay in
+// [Simulator.Runs].
+func (s *Simulator) DeleteJob(jobID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deleted[jobID] = true
+	delete(s.jobs, jobID)
+}
+
+func (s *Simulator) serveDeleteJob(w http.ResponseWriter, r *http.Request) {
+	s.DeleteJob(r.PathValue("job"))
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // start records a build and gives it the next number of its job.
@@ -198,7 +217,7 @@ func (s *Simulator) start(jobID string, body []byte, by string, manual bool) *ru
 	j.today++
 	started := &run{
 		jobID: jobID, no: len(j.runs) + 1, daily: day + "." + strconv.Itoa(j.today),
-		at: now, body: bytes.Clone(body), manual: manual, by: by,
+		at: now, outcome: s.nextOutcome(jobID), body: bytes.Clone(body), manual: manual, by: by,
 	}
 	j.runs = append(j.runs, started)
 	if !manual {
@@ -294,6 +313,37 @@ func (s *Simulator) StartBuild(b Build) (string, error) {
 	return strconv.Itoa(s.start(b.JobID, raw, cmp.Or(b.Executor, "person"), true).no), nil
 }
 
+// BuildState is how a build does, as its record says once it has come.
+type BuildState struct {
+	JobID   string `json:"job_id"`
+	BuildNo string `json:"build_no"`
+	Running string `json:"job_running_status"`
+	State   string `json:"state"`
+	Stopped bool   `json:"stopped"` // a stop was asked for, be it too late
+	ByHand  bool   `json:"by_hand"` // by StartBuild
+}
+
+// Builds lists the builds of all jobs that were not deleted, by job, the oldest first.
+func (s *Simulator) Builds() []BuildState {
+	now := s.o.Now()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	list := []BuildState{}
+	for _, jobID := range slices.Sorted(maps.Keys(s.jobs)) {
+		for _, r := range s.jobs[jobID].runs {
+			p := s.progress(r, r.stopped, now)
+			list = append(list, BuildState{
+				JobID: jobID, BuildNo: strconv.Itoa(r.no), Running: p.running, State: p.state, Stopped: !r.stopped.IsZero(), ByHand: r.manual,
+			})
+		}
+	}
+	return list
+}
+
+func (s *Simulator) serveBuilds(w http.ResponseWriter, _ *http.Request) {
+	s.write(w, jsonResponse(200, s.Builds()))
+}
+
 func (s *Simulator) serveStart(w http.ResponseWriter, r *http.Request) {
 	var b Build
 	if err := decode(w, r, &b); err != nil {
@@ -310,7 +360,9 @@ func (s *Simulator) serveStart(w http.ResponseWriter, r *http.Request) {
 
 // decode reads the body of a request to the simulator itself.
 func decode(w http.ResponseWriter, r *http.Request, into any) error {
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
-	d.DisallowUnknownFields()
-	return d.Decode(into)
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		return err
+	}
+	return strict(body, into)
 }

@@ -24,8 +24,17 @@ type Options struct {
 
 	// Jobs are the job ids that exist; empty means all that are well-formed.
 	Jobs []string
-	// BuildTime is how long a build runs; a minute if not set.
+	// BuildTime is how long a build runs, unless an [Outcome] says otherwise; a minute if not
+	// set.
 	BuildTime time.Duration
+	// StopLag is how long a stop takes. A build that ends within that time ends as it would.
+	StopLag time.Duration
+	// OldStop leaves out POST /v1/job/{job_id}/stop, as if it was not published.
+	OldStop bool
+	// QueuedUnlisted leaves builds out of the list of records as long as they are queued.
+	QueuedUnlisted bool
+	// QueuedNoStart leaves start_time out of the records of builds that are queued.
+	QueuedNoStart bool
 	// RecordLag is how long a build is missing from the records after RunJob answered.
 	RecordLag time.Duration
 	// CommitLag is how long a record lacks its commit and tag.
@@ -61,15 +70,18 @@ type Simulator struct {
 	secrets  map[string]Key
 	jobNames map[string]bool
 	mux      *http.ServeMux
-	requests atomic.Uint64
-	prefix   string // of request ids
+	answers  atomic.Uint64
+	prefix   string                   // of request ids
+	requests map[string]*atomic.Int64 // by the paths of calls
 
 	faults faults
 	tokens tokens
 
-	mu   sync.RWMutex
-	jobs map[string]*job
-	runs []*run // of all jobs, oldest first
+	mu       sync.RWMutex
+	jobs     map[string]*job
+	deleted  map[string]bool // jobs
+	runs     []*run          // that RunJob started, oldest first
+	outcomes []Outcome       // of builds to come
 }
 
 // New makes a simulator.
@@ -92,7 +104,12 @@ func New(o Options) *Simulator {
 		jobNames: make(map[string]bool, len(o.Jobs)),
 		mux:      http.NewServeMux(),
 		prefix:   strconv.FormatUint(rand.Uint64()|1<<63, 16), //nolint:gosec // an id, not a secret
+		requests: make(map[string]*atomic.Int64, len(paths)),
 		jobs:     make(map[string]*job),
+		deleted:  make(map[string]bool),
+	}
+	for _, path := range paths {
+		s.requests[path] = new(atomic.Int64)
 	}
 	for _, key := range o.Keys {
 		s.secrets[key.AccessKey] = key
@@ -111,18 +128,31 @@ func New(o Options) *Simulator {
 func (s *Simulator) routes() {
 	s.call("POST /v3/jobs/build", PathRun, s.runJob)
 	s.call("POST /v1/job/execute", PathRun, s.executeJob)
-	s.call("POST /v3/jobs/stop", PathStop, s.stop)
+	s.call("POST /v3/jobs/stop", PathStop, s.stopJob)
+	s.call("POST /v3/jobs/{job}/{no}/stop", PathStop, s.stopBuildJob)
+	if !s.o.OldStop {
+		s.call("POST /v1/job/{job}/stop", PathStop, s.stopTheJob)
+	}
 	s.call("GET /v1/record/{job}/list", PathList, s.list)
 	s.call("GET /v1/record/{job}/{no}/record-info", PathRecordInfo, s.recordInfo)
 	s.call("GET /v1/record/{job}/{no}/build-info-record", PathBuildInfo, s.buildInfo)
 	s.call("GET /v1/job/{job}/{no}/history-parameters", PathParameters, s.parameters)
+	s.call("GET /v1/job/{job}/{no}/build-info", PathBuildResult, s.buildResult)
+	s.call("GET /v1/job/{job}/status", PathStatus, s.status)
+	s.call("GET /v3/jobs/{job}/{no}/history-details", PathSteps, s.steps)
 	s.call("POST /v3/auth/tokens", PathToken, s.login)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		s.write(w, gatewayError(404, "APIGW.0101", "The API does not exist or has not been published in the environment"))
 	})
 
 	s.mux.HandleFunc("GET /_runs", s.serveRuns)
+	s.mux.HandleFunc("GET /_builds", s.serveBuilds)
 	s.mux.HandleFunc("POST /_builds", s.serveStart)
+	s.mux.HandleFunc("POST /_outcomes", s.serveAddOutcomes)
+	s.mux.HandleFunc("GET /_outcomes", s.serveOutcomes)
+	s.mux.HandleFunc("DELETE /_outcomes", s.serveClearOutcomes)
+	s.mux.HandleFunc("GET /_requests", s.serveRequests)
+	s.mux.HandleFunc("DELETE /_jobs/{job}", s.serveDeleteJob)
 	s.mux.HandleFunc("POST /_faults", s.serveAddFaults)
 	s.mux.HandleFunc("GET /_faults", s.serveFaults)
 	s.mux.HandleFunc("DELETE /_faults", s.serveClearFaults)
@@ -144,6 +174,7 @@ type response struct {
 // call registers a call of the service: faults come first, then authentication, then the work.
 func (s *Simulator) call(pattern, path string, work func(r *http.Request, body []byte) response) {
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		s.requests[path].Add(1)
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 		if err != nil {
 			s.write(w, gatewayError(413, "APIGW.0201", "Request entity too large"))
@@ -170,11 +201,31 @@ func (s *Simulator) call(pattern, path string, work func(r *http.Request, body [
 	})
 }
 
+// Requests is how many requests have come for a call, such as [PathList], those that a fault was
+// applied to included; "" means all calls of the service.
+func (s *Simulator) Requests(path string) int {
+	n := 0
+	for name, count := range s.requests {
+		if path == "" || path == name {
+			n += int(count.Load())
+		}
+	}
+	return n
+}
+
+func (s *Simulator) serveRequests(w http.ResponseWriter, _ *http.Request) {
+	counts := make(map[string]int64, len(paths))
+	for _, path := range paths {
+		counts[path] = s.requests[path].Load()
+	}
+	s.write(w, jsonResponse(200, counts))
+}
+
 func (s *Simulator) write(w http.ResponseWriter, r response) {
 	h := w.Header()
 	h["Content-Type"] = []string{"application/json"}
 	h["Date"] = []string{s.o.Now().UTC().Format(http.TimeFormat)}
-	h["X-Request-Id"] = []string{s.prefix + strconv.FormatUint(s.requests.Add(1), 16)}
+	h["X-Request-Id"] = []string{s.prefix + strconv.FormatUint(s.answers.Add(1), 16)}
 	for name, value := range r.header {
 		h.Set(name, value)
 	}
