@@ -267,3 +267,50 @@ func TestRecordsWhenSummerTimeEnds(t *testing.T) {
 		})
 	}
 }
+
+// Following reads no more pages than it needs.
+func TestFollowing(t *testing.T) {
+	now := noon()
+	server := codeartstest.NewServer(codeartstest.Options{Now: func() time.Time { return now }, Location: time.UTC})
+	defer server.Close()
+	client := newClient(t, codearts.Options{Endpoint: server.URL})
+	if found, err := client.Following(t.Context(), jobID, now, now, nil, []string{"1"}); err != nil || len(found) != 0 {
+		t.Errorf("of a job without builds: %v, %v", found, err)
+	}
+	for range 1150 {
+		if _, err := server.StartBuild(codeartstest.Build{JobID: jobID}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	numbers := func(from, to int) (all []string) {
+		for no := from; no <= to; no++ {
+			all = append(all, fmt.Sprint(no))
+		}
+		return all
+	}
+	for name, test := range map[string]struct {
+		numbers      []string
+		count, pages int
+	}{
+		"none":                         {},
+		"the newest hundred":           {numbers: numbers(1051, 1150), count: 100, pages: 1},
+		"one, twice":                   {numbers: []string{"1100", "1100"}, count: 1, pages: 1},
+		"some on the third page":       {numbers: numbers(930, 945), count: 16, pages: 3},
+		"one that is not listed":       {numbers: []string{"1150", "1151"}, count: 1, pages: 10},
+		"some beyond the tenth page":   {numbers: numbers(149, 152), count: 2, pages: 10},
+		"one that is no number at all": {numbers: []string{"x"}, pages: 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := server.Requests(codeartstest.PathList)
+			found, err := client.Following(t.Context(), jobID, now, now, nil, test.numbers)
+			if pages := server.Requests(codeartstest.PathList) - before; err != nil || len(found) != test.count || pages != test.pages {
+				t.Errorf("%d records on %d pages, %v, want %d on %d", len(found), pages, err, test.count, test.pages)
+			}
+			for no, r := range found {
+				if r.Number != no || r.JobRunningStatus != "Running" {
+					t.Errorf("%s is %+v", no, r)
+				}
+			}
+		})
+	}
+}
