@@ -3,6 +3,7 @@ package codeartstest_test
 import (
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/core/auth/basic"
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/core/config"
@@ -82,11 +83,82 @@ func TestOfficialClient(t *testing.T) {
 			if err != nil || *record.Result.Number != 1 || *record.Result.CommitId != commit || *record.Result.StartTime == 0 {
 				t.Errorf("record: %v, %v", record, err)
 			}
-			stopped, err := client.StopJob(&model.StopJobRequest{Body: &model.StopJobRequestBody{JobId: jobID, BuildNo: "1"}})
-			if err != nil || stopped.Result == nil || !*stopped.Result {
+			no := int32(1)
+			stopped, err := client.StopTheJob(&model.StopTheJobRequest{JobId: jobID, BuildNo: &no})
+			if err != nil || stopped.Status == nil || *stopped.Status != "success" {
 				t.Errorf("stop: %v, %v", stopped, err)
 			}
 		})
+	}
+}
+
+// The official client follows builds to their ends, and stops them by all three calls.
+func TestOfficialClientFollows(t *testing.T) {
+	t.Setenv("HOME", t.TempDir()) // as above
+	now := time.Now()
+	server := codeartstest.NewServer(codeartstest.Options{
+		Keys: []codeartstest.Key{{AccessKey: "AK", SecretKey: "SK"}}, Now: func() time.Time { return now }, Location: time.UTC,
+	})
+	defer server.Close()
+	for _, o := range []codeartstest.Outcome{
+		{Result: codeartstest.ResultFailure, After: time.Second, Step: "Test", Message: "exit 1", Times: 1}, {After: time.Minute},
+	} {
+		if err := server.AddOutcome(o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client := officialClient(t, server.URL, "AK", "SK", "")
+	for range 4 {
+		if _, err := client.RunJob(&model.RunJobRequest{Body: &model.RunJobRequestBody{JobId: jobID}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now = now.Add(time.Second)
+
+	record, err := client.ShowBuildInfoRecord(&model.ShowBuildInfoRecordRequest{JobId: jobID, BuildNo: 1})
+	if err != nil || *record.Result.JobRunningStatus != "Finished" || *record.Result.State != "FAILURE" {
+		t.Errorf("record: %v, %v", record, err)
+	}
+	page, size := int32(0), int32(100)
+	list, err := client.ListBuildInfoRecordByJobId(&model.ListBuildInfoRecordByJobIdRequest{
+		JobId: jobID, StartTime: now.UTC().Add(-time.Hour).Format(time.DateTime), EndTime: now.UTC().Format(time.DateTime),
+		PageIndex: &page, PageSize: &size,
+	})
+	if err != nil || len(*list.Result.JobBuildStates) != 4 {
+		t.Errorf("list: %v, %v", list, err)
+	} else if newest := (*list.Result.JobBuildStates)[0]; *newest.JobRunningStatus != "Running" {
+		t.Errorf("list: %v", newest)
+	}
+	info, err := client.ShowJobBuildRecordDetail(&model.ShowJobBuildRecordDetailRequest{JobId: jobID, BuildNo: 1})
+	if err != nil || len(*info.Result.BuildRecordId) != 32 || *info.Result.DevcloudProjectId != codeartstest.ProjectID ||
+		*info.Result.Region != codeartstest.Region || *info.Result.ErrMsg != "exit 1" || *info.Result.FinishTime == "" || *info.Result.Duration != 1000 {
+		t.Errorf("record info: %v, %v", info, err)
+	}
+	build, err := client.ShowBuildDetails(&model.ShowBuildDetailsRequest{JobId: jobID, BuildNo: 1})
+	if err != nil || *build.Result.Building || *build.Result.BuildResult != "FAILURE" {
+		t.Errorf("build info: %v, %v", build, err)
+	}
+	details, err := client.ShowHistoryDetails(&model.ShowHistoryDetailsRequest{JobId: jobID, BuildNumber: 1})
+	if err != nil || len(*details.BuildSteps) != 3 || *(*details.BuildSteps)[1].Name != "Test" || *(*details.BuildSteps)[1].Status != "error" {
+		t.Errorf("history details: %v, %v", details, err)
+	}
+
+	two := int32(2)
+	if stopped, err := client.StopTheJob(&model.StopTheJobRequest{JobId: jobID, BuildNo: &two}); err != nil || *stopped.Status != "success" {
+		t.Errorf("stop of 2: %v, %v", stopped, err)
+	}
+	body := &model.StopJobRequestBody{JobId: jobID, BuildNo: "3"}
+	if stopped, err := client.StopJob(&model.StopJobRequest{Body: body}); err != nil || !*stopped.Result {
+		t.Errorf("stop of 3: %v, %v", stopped, err)
+	}
+	if stopped, err := client.StopBuildJob(&model.StopBuildJobRequest{JobId: jobID, BuildNo: 4}); err != nil || !*stopped.Success {
+		t.Errorf("stop of 4: %v, %v", stopped, err)
+	}
+	for no := int32(2); no <= 4; no++ {
+		status, err := client.ShowJobStepStatus(&model.ShowJobStepStatusRequest{JobId: jobID, BuildNo: &no})
+		if err != nil || *status.Result.Status != "aborted" || *status.Result.AbortStatus != "aborted" {
+			t.Errorf("status of %d: %v, %v", no, status, err)
+		}
 	}
 }
 

@@ -33,7 +33,7 @@ func (s *Simulator) status(r *http.Request, _ []byte) response {
 	return serviceResult(result)
 }
 
-// steps has the form of the v3 calls. A build has a step before and one after the one that an
+// steps has the form of the v3 calls, but for its errors. A build has a step before and one after the one that an
 // [Outcome] names.
 func (s *Simulator) steps(r *http.Request, _ []byte) response {
 	found, v, bad := s.find(r)
