@@ -156,6 +156,11 @@ func (d *decoder) value(n ast.Node, v reflect.Value, f *Field) {
 		d.fault(where, insideTab)
 		return
 	}
+	d.resolved(n, where, v, f)
+}
+
+// resolved decodes one node that is neither an anchor nor an alias.
+func (d *decoder) resolved(n ast.Node, where Position, v reflect.Value, f *Field) {
 	switch into := v.Addr().Interface().(type) {
 	case *Text:
 		d.text(n, where, into, f)
@@ -265,23 +270,23 @@ func keyText(p *ast.MappingValueNode) string {
 	return written(p.Key)
 }
 
-// object decodes a map into its struct. False means that it is not a map.
+// object decodes a map, or the scalar that may stand in place of it, into its struct.
+// False means that it is neither.
 func (d *decoder) object(n ast.Node, where Position, v reflect.Value) bool {
 	o := v.Addr().Interface().(Document).object()
 	o.At = where
 	faults, taken := len(d.faults), len(d.taken)
 	entries, isMap := d.merged(n, 0)
 	o.partial = len(d.faults) > faults
+	sh := d.schema.of(v.Type())
 	if !isMap {
-		o.bad = []string{""}
-		if form, why := shapeOf(v); form != "" {
-			d.fault(where, "%s: write %s", why, form)
-		} else {
-			d.fault(where, "want a map, this is %s", kindOf(n))
+		d.scalar(n, where, v, sh.scalar)
+		if len(d.faults) == faults {
+			return true
 		}
+		o.bad = []string{""}
 		return false
 	}
-	sh := d.schema.of(v.Type())
 	defer d.enter(o, sh.label, entries)()
 	first := make([]Position, v.NumField()) // of each field
 	var meant []string                      // fields that are likely there, misspelt
@@ -310,6 +315,20 @@ func (d *decoder) object(n ast.Node, where Position, v reflect.Value) bool {
 		}
 	}
 	return true
+}
+
+// scalar decodes what stands in place of a map. f is nil if nothing may.
+func (d *decoder) scalar(n ast.Node, where Position, v reflect.Value, f *Field) {
+	switch form, why := shapeOf(v); {
+	case f != nil && kindOf(n) == f.kind:
+		d.resolved(n, where, v.Field(f.Index), f)
+	case f != nil:
+		d.fault(where, "want %s or a map, this is %s", strings.Join(f.words(), ", "), kindOf(n))
+	case form != "":
+		d.fault(where, "%s: write %s", why, form)
+	default:
+		d.fault(where, "want a map, this is %s", kindOf(n))
+	}
 }
 
 // field decodes one field of an object; first is where it is written first.

@@ -26,6 +26,22 @@ type shop struct {
 	Stop    Duration   `yaml:"stop"`
 	Space   Size       `yaml:"space" min:"1KiB" max:"1MiB"`
 	Sunday  Boolean    `yaml:"sunday" default:"false"`
+	Late    *late      `yaml:"late"`
+	Box     *box       `yaml:"box"`
+}
+
+type late struct {
+	Object
+
+	Always Boolean `yaml:",scalar"`
+	Until  Text    `yaml:"until,required"`
+}
+
+type box struct {
+	Object
+
+	Word   Text    `yaml:",scalar" enum:"small|large"`
+	Height Integer `yaml:"height"`
 }
 
 type person struct {
@@ -141,7 +157,7 @@ func TestDecodeFaults(t *testing.T) {
 		"no map": {"[a]", "1:1 [] : want a map, this is a list"},
 		"a field that is none": {
 			"version: 1\nnope: x",
-			"2:1 [] nope: unknown field; known are version, owner, shelves, labels, offers, open, tags, colour, unit, rate, stop, space, sunday",
+			"2:1 [] nope: unknown field; known are version, owner, shelves, labels, offers, open, tags, colour, unit, rate, stop, space, sunday, late, box",
 		},
 		"letters swapped": {"vresion: 1", `1:1 [] vresion: unknown field; did you mean "version"?`},
 		"a hint that is a field": {
@@ -210,6 +226,48 @@ func TestDecodeFaults(t *testing.T) {
 			_, _, faults := decodeShop(t, test.text)
 			if diff := cmp.Diff(test.want, strings.Join(faults, "\n")); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// In place of a map stands a scalar where its struct has a field for it.
+func TestScalarOrMap(t *testing.T) {
+	at := func(line, column int32) Position { return Position{line, column} }
+	s, _, faults := decodeShop(t, "version: 1\nlate: true\nbox: small\n")
+	if faults != nil || s.Late.Always != (Boolean{true, at(2, 7)}) || s.Late.Until.At.Known() || !s.Late.Sound() || s.Late.At != at(2, 7) ||
+		s.Box.Word != (Text{Value: "small", At: at(3, 6), Plain: true}) || !s.Box.Sound() {
+		t.Errorf("scalars: %v %+v %+v", faults, s.Late, s.Box)
+	}
+	s, _, faults = decodeShop(t, "version: 1\nlate: {until: nine}\nbox: {}\n")
+	if faults != nil || s.Late.Always.At.Known() || s.Late.Until.Value != "nine" || !s.Box.Sound() || s.Box.Word.At.Known() {
+		t.Errorf("maps: %v %+v %+v", faults, s.Late, s.Box)
+	}
+	s, _, faults = decodeShop(t, "version: 1\nlate: &a true\nbox: &b large\nshelves: {c: {}}\n")
+	if faults != nil || !s.Late.Always.Value || s.Box.Word.Value != "large" {
+		t.Errorf("anchors: %v %+v %+v", faults, s.Late, s.Box)
+	}
+	for name, test := range map[string]struct{ fields, want string }{
+		"text for a boolean":    {"late: always", "2:7 [] late: want true, false or a map, this is text"},
+		"yes for a boolean":     {"late: yes", "2:7 [] late: want true, false or a map, this is text"},
+		"nothing":               {"late:", "2:7 [] late: want true, false or a map, this is nothing"},
+		"a list":                {"box: [small]", "2:6 [] box: want small, large or a map, this is a list"},
+		"a number for a word":   {"box: 5", "2:6 [] box: want small, large or a map, this is a number"},
+		"another word":          {"box: smal", `2:6 [] box: "smal" is not one of small, large; did you mean "small"?`},
+		"a map without a field": {"late: {}", "2:7 [] late.until: required"},
+		"an unknown field":      {"box: {hight: 1}", `2:7 [] box.hight: unknown field; did you mean "height"?`},
+		"behind an alias": {
+			"late: &a on\nbox: *a",
+			"2:10 [] late: want true, false or a map, this is text\n" + `3:6 [] box: "on" is not one of small, large`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _, faults := decodeShop(t, "version: 1\n"+test.fields)
+			if diff := cmp.Diff(test.want, strings.Join(faults, "\n")); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			if !s.Misread("late", "box") {
+				t.Errorf("the document does not know of it: %+v", s)
 			}
 		})
 	}

@@ -44,6 +44,12 @@ func plainKind(s string, strict bool) string {
 	return ""
 }
 
+// Kinds of nodes that are compared.
+const (
+	kindBoolean = "a boolean"
+	kindText    = "text"
+)
+
 // kindOf names what a node is, for faults.
 func kindOf(n ast.Node) string {
 	switch n := n.(type) {
@@ -56,16 +62,16 @@ func kindOf(n ast.Node) string {
 	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
 		return "a number"
 	case *ast.BoolNode:
-		return "a boolean"
+		return kindBoolean
 	case *ast.StringNode:
 		if isPlain(n) {
 			if k := plainKind(n.Value, false); k != "" {
 				return k
 			}
 		}
-		return "text"
+		return kindText
 	case *ast.LiteralNode:
-		return "text"
+		return kindText
 	default:
 		return "something else"
 	}

@@ -70,6 +70,15 @@ type Field struct {
 	Min, Max, Above *float64
 
 	bounds string // from Min to Max, as the tags have them
+	kind   string // of node, of a scalar in place of a map; else ""
+}
+
+// words are what a scalar in place of a map may be.
+func (f *Field) words() []string {
+	if f.kind == kindBoolean {
+		return []string{"true", "false"}
+	}
+	return f.Enum
 }
 
 type shape struct {
@@ -77,10 +86,14 @@ type shape struct {
 	names  []string
 	byName map[string]*Field
 	label  *Field // nil if there is none
+	scalar *Field // in place of the map; nil if that is not allowed
 }
 
 // Fields gives the fields of the struct of a map, in order.
 func (s *Schema) Fields(t reflect.Type) []*Field { return s.of(t).fields }
+
+// Scalar gives what may be written in place of the map of a struct, nil for nothing.
+func (s *Schema) Scalar(t reflect.Type) *Field { return s.of(t).scalar }
 
 func (s *Schema) of(t reflect.Type) *shape {
 	if known, ok := s.shapes[t]; ok {
@@ -90,7 +103,8 @@ func (s *Schema) of(t reflect.Type) *shape {
 	for i := range t.NumField() {
 		tag := t.Field(i).Tag
 		options := strings.Split(tag.Get("yaml"), ",")
-		if options[0] == "" {
+		scalar := slices.Contains(options, "scalar")
+		if options[0] == "" && !scalar {
 			continue
 		}
 		f := &Field{
@@ -106,10 +120,27 @@ func (s *Schema) of(t reflect.Type) *shape {
 		if slices.Contains(options, "label") {
 			sh.label = f
 		}
+		if scalar {
+			f.kind = scalarKind(t.Field(i).Type, f)
+			sh.scalar = f
+			continue
+		}
 		sh.fields, sh.names, sh.byName[f.Name] = append(sh.fields, f), append(sh.names, f.Name), f
 	}
 	s.shapes[t] = sh
 	return sh
+}
+
+// scalarKind gives the kind of nodes that a field takes in place of a map.
+func scalarKind(t reflect.Type, f *Field) string {
+	switch {
+	case t == reflect.TypeFor[Boolean]():
+		return kindBoolean
+	case t == reflect.TypeFor[Text]() && f.Enum != nil:
+		return kindText
+	default:
+		panic("yamldoc: in place of a map stands a boolean, or a text of an enum, not " + t.String())
+	}
 }
 
 func bound(tag string) *float64 {
