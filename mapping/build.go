@@ -1,7 +1,5 @@
 package mapping
 
-import "time"
-
 // Parameter is one build parameter of a CodeArts Build job.
 type Parameter struct {
 	Name  string `json:"name"`
@@ -33,7 +31,8 @@ type Build struct {
 
 	Concurrency Concurrency // the zero value for a tag
 
-	// Context names the status of this build on its commit at the code host; "" for no status.
+	// Context names the status of this build on its commit at the code host; "" for no status,
+	// as where there is neither Commit nor TagCommit. It has at most 255 bytes.
 	Context string
 
 	// Dead is why this build can never run, for example because an expression failed;
@@ -41,24 +40,6 @@ type Build struct {
 	// Parameters.
 	Dead string
 }
-
-// Concurrency says what the builds of one rule, repository, ref and job do to each other.
-// The zero value means nothing but their order.
-type Concurrency struct {
-	Replace    Replace
-	MaxRunning int           // more of them wait until one ends; 0 for no limit
-	Settle     time.Duration // how long a build waits for a newer push
-}
-
-// Replace says which earlier builds of pushes a newer one replaces.
-type Replace string
-
-// The values of Replace.
-const (
-	ReplaceNone    Replace = ""
-	ReplaceWaiting Replace = "waiting" // those that still wait
-	ReplaceRunning Replace = "running" // these, and those that run are stopped after the newer one was started
-)
 
 // Verdict is what one rule says about one event.
 type Verdict struct {

@@ -40,6 +40,30 @@ type sourceDocument struct {
 	AllowFrom yamldoc.Texts `yaml:"allow_from" form:"network"`
 	// Deliveries a second. No limit if absent.
 	RateLimit *rateDocument `yaml:"rate_limit"`
+	// How buildbridge may ask and tell this host.
+	API *apiDocument `yaml:"api"`
+	// Sets statuses on the commits that are built, where a rule says nothing else. Needs api.
+	Report yamldoc.Boolean `yaml:"report" default:"false"`
+}
+
+func (*sourceDocument) Misnamed(field string) string {
+	switch field {
+	case "token", "url", "username":
+		return "it belongs under api"
+	default:
+		return ""
+	}
+}
+
+type apiDocument struct {
+	yamldoc.Object
+
+	// Where the token is that the host's API takes.
+	Token *secretDocument `yaml:"token,required"`
+	// The root of a self-hosted host: http or https, host, port and path. The provider's public service if absent.
+	URL yamldoc.Text `yaml:"url" form:"root"`
+	// User name, where the host takes the token with one.
+	Username yamldoc.Text `yaml:"username" form:"user"`
 }
 
 type secretDocument struct {
@@ -90,6 +114,10 @@ type targetDocument struct {
 	RetryFor yamldoc.Duration `yaml:"retry_for" min:"1s" max:"31d" default:"\"24h\""`
 	// How a build is looked for when its start got no answer.
 	Reconcile *reconcileDocument `yaml:"reconcile"`
+	// Asks what became of each build that was started.
+	Follow yamldoc.Boolean `yaml:"follow" default:"true"`
+	// Address of a build in the console, with {region}, {project_id}, {job_id}, {build_no} and {record_id}.
+	ConsoleURL yamldoc.Text `yaml:"console_url" form:"console"`
 }
 
 type reconcileDocument struct {
@@ -151,8 +179,10 @@ type ruleDocument struct {
 	If yamldoc.Text `yaml:"if" form:"any"`
 	// What to run.
 	Jobs []jobDocument `yaml:"jobs,required" min:"1"`
-	// newest: a newer push replaces one that still waits. Never tags.
-	Concurrency yamldoc.Text `yaml:"concurrency" enum:"newest"`
+	// What builds of pushes to one branch do to each other: newest, or a map. Never tags.
+	Concurrency *concurrencyDocument `yaml:"concurrency"`
+	// Statuses on the commits that are built: true, false, or a map with their context. As the source says if absent.
+	Report *reportDocument `yaml:"report"`
 }
 
 func (*ruleDocument) Misnamed(field string) string {
@@ -165,9 +195,35 @@ func (*ruleDocument) Misnamed(field string) string {
 		return "it belongs under when.tag"
 	case "job_id", "parameters", "target", "build_type", "marker":
 		return "it belongs under jobs"
+	case "replace", "max_running", "settle":
+		return "it belongs under concurrency"
+	case "context":
+		return "it belongs under report"
 	default:
 		return ""
 	}
+}
+
+type concurrencyDocument struct {
+	yamldoc.Object
+
+	// The same as {replace: waiting}.
+	Word yamldoc.Text `yaml:",scalar" enum:"newest"`
+	// What a newer push replaces: builds that wait, or also those that run, which are stopped.
+	Replace yamldoc.Text `yaml:"replace" enum:"waiting|running"`
+	// The most that run at once; the others wait. No limit if absent.
+	MaxRunning yamldoc.Integer `yaml:"max_running" min:"1" max:"1000000"`
+	// How long a push waits for a newer one. 1s to 10m.
+	Settle yamldoc.Duration `yaml:"settle" min:"1s" max:"10m"`
+}
+
+type reportDocument struct {
+	yamldoc.Object
+
+	// Whether statuses are set.
+	On yamldoc.Boolean `yaml:",scalar"`
+	// Name of the statuses; buildbridge/<rule> if absent.
+	Context yamldoc.Text `yaml:"context,required" form:"context"`
 }
 
 type whenDocument struct {
@@ -206,6 +262,8 @@ type jobDocument struct {
 
 	// The end of the job's URL in the console: 32 characters of a-z and 0-9.
 	JobID yamldoc.Text `yaml:"job_id,required" form:"job"`
+	// Names the job in statuses; unique in the rule.
+	Name yamldoc.Text `yaml:"name" form:"title"`
 	// A name under targets; optional where there is exactly one.
 	Target yamldoc.Text `yaml:"target" form:"any"`
 	// Build parameters: text with ${…}, which is CEL.
@@ -217,6 +275,9 @@ type jobDocument struct {
 }
 
 const (
+	printablePattern = `[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?`
+	printableIs      = "printable text without a space at either end"
+
 	addressPattern = `https?://[^/?#@\s]+/?`
 	addressIs      = "an http or https address of scheme, host and port alone"
 )
@@ -232,10 +293,17 @@ var forms = map[string]yamldoc.Form{
 		Pattern: `[A-Za-z0-9][A-Za-z0-9._-]*`, Max: 64,
 		Is: "a name: letters, digits, '.', '_' and '-', the first a letter or a digit",
 	},
-	"rule": {
-		Pattern: `[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?`, Min: 1, Max: 128,
-		Is: "printable text without a space at either end",
+	"root": {
+		Pattern: `https?://[^/?#@\s]+(/[^?#@\s]*)?`, Max: 2048,
+		Is: "an http or https address of scheme, host, port and path alone",
 	},
+	"console": {
+		Pattern: `https?://[^/?#@\s]+([/?#]\S*)?`, Max: 2048,
+		Is: "an http or https address",
+	},
+	"rule":    {Pattern: printablePattern, Is: printableIs, Min: 1, Max: 128},
+	"title":   {Pattern: printablePattern, Is: printableIs, Min: 1, Max: 64},
+	"context": {Pattern: printablePattern, Is: printableIs, Min: 1, Max: maxContext},
 	"header": {
 		Pattern: `[A-Za-z0-9-]+`, Min: 1, Max: 64,
 		Is: "a header name: letters, digits and '-'",

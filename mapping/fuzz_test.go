@@ -79,7 +79,7 @@ func FuzzParameter(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value, branch, message string) {
 		clear(lang.expressions)
 		clear(lang.templates)
-		s := scope{report: new(report), language: lang, file: &yamldoc.File{Name: "a.yaml"}}
+		s := scope{findings: new(findings), language: lang, file: &yamldoc.File{Name: "a.yaml"}}
 		parsed := s.template(yamldoc.Text{Value: value, At: yamldoc.Position{Line: 1, Column: 1}}, "p")
 		for _, fault := range s.faults {
 			if fault.Line < 1 || fault.Column < 1 || fault.Message == "" {

@@ -10,7 +10,9 @@ import (
 // job is a checked job of a rule.
 type job struct {
 	id         string
+	name       string // "" if it has none
 	target     string
+	contexts   contexts
 	parameters []parameter
 	buildType  bool
 	marker     string
@@ -24,7 +26,8 @@ type parameter struct {
 // job compiles job i of a rule.
 func (s scope) job(doc *jobDocument, i int, when *clauses) job {
 	j := job{
-		id: doc.JobID.Value, target: doc.Target.Value, buildType: doc.BuildType.Value == "auto", marker: doc.Marker.Value,
+		id: doc.JobID.Value, name: doc.Name.Value, target: doc.Target.Value,
+		buildType: doc.BuildType.Value == "auto", marker: doc.Marker.Value,
 	}
 	for k := range doc.Parameters.Entries {
 		p := &doc.Parameters.Entries[k]

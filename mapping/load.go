@@ -28,7 +28,7 @@ func Parse(providers []Provider, files ...File) (*Ruleset, []Fault, error) {
 		return nil, nil, fmt.Errorf("rules language: %w", err)
 	}
 	l := &loader{
-		scope:  scope{report: new(report), language: lang, providers: providers},
+		scope:  scope{findings: new(findings), language: lang, providers: providers},
 		schema: yamldoc.NewSchema(forms), sourceNames: definitions{}, targetNames: definitions{}, ruleNames: definitions{},
 	}
 	if len(files) == 0 {
@@ -117,18 +117,21 @@ type loader struct {
 type draft struct {
 	scope
 
-	rule    *rule
-	sources yamldoc.Texts
-	jobs    []jobDocument
+	rule        *rule
+	name        yamldoc.Position
+	sources     yamldoc.Texts
+	jobs        []jobDocument
+	concurrency *concurrencyDocument
+	report      *reportDocument
 }
 
-// report collects faults and warnings.
-type report struct{ faults, warnings []Fault }
+// findings collects faults and warnings.
+type findings struct{ faults, warnings []Fault }
 
 // scope is what a part of a file is checked with: where faults go, the language of
 // expressions, the providers that there are, and the file and the rule it is in.
 type scope struct {
-	*report
+	*findings
 
 	language  *language
 	providers providers
@@ -209,7 +212,7 @@ func (l *loader) add(file parsedFile) {
 		if r.Name.At.Known() {
 			in.define(l.ruleNames, r.Name, "name", "another rule has this name, at")
 		}
-		l.rules = append(l.rules, draft{in, in.compile(r), r.Source, r.Jobs})
+		l.rules = append(l.rules, draft{in, in.compile(r), r.Name.At, r.Source, r.Jobs, r.Concurrency, r.Report})
 	}
 }
 
@@ -222,9 +225,12 @@ func (l *loader) resolve() {
 	for _, source := range l.sources {
 		sources = append(sources, source.Name)
 	}
+	byName := map[string]*Target{}
 	for _, target := range l.targets {
 		targets = append(targets, target.Name)
+		byName[target.Name] = target
 	}
+	from := l.reporters()
 	for _, r := range l.rules {
 		for _, t := range r.sources {
 			if t.At.Known() && l.sourceNames[t.Value] == "" {
@@ -234,6 +240,8 @@ func (l *loader) resolve() {
 		for i := range r.rule.jobs {
 			l.resolveTarget(r, i, targets)
 		}
+		r.checkConcurrency(byName)
+		l.resolveReport(r, from)
 	}
 }
 

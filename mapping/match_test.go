@@ -187,11 +187,11 @@ func TestDecide(t *testing.T) {
 	tag := tagEvent("v2.1.0")
 	want = []Build{
 		{
-			Rule: "both", Target: "north", JobID: jobA, Repository: "acme/shop", Ref: tag.Ref, Tag: "v2.1.0",
+			Rule: "both", Target: "north", JobID: jobA, Repository: "acme/shop", Ref: tag.Ref, Tag: "v2.1.0", TagCommit: tag.Commit,
 			Parameters: []Parameter{{"codeBranch", ""}, {"version", "shop-2.1.0"}, {"money", "${x}"}, {"empty", ""}, {"created", "false 0"}},
 			BuildType:  true, Marker: "build",
 		},
-		{Rule: "both", Target: "north", JobID: jobB, Repository: "acme/shop", Ref: tag.Ref, Tag: "v2.1.0"},
+		{Rule: "both", Target: "north", JobID: jobB, Repository: "acme/shop", Ref: tag.Ref, Tag: "v2.1.0", TagCommit: tag.Commit},
 	}
 	if diff := cmp.Diff(want, rs.Decide(tag)); diff != "" {
 		t.Errorf("tag: -want +got:\n%s", diff)

@@ -1,6 +1,9 @@
 package mapping
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Provider is what the rules have to know of a code host: what a source of it may be
 // configured with. [Parse] is given all that there are.
@@ -14,10 +17,11 @@ type Provider struct {
 	// sent in that header alone, so that neither makes sense without the other.
 	TokenHeader, NeedsTokenHeader bool
 
-	Statuses bool // the host takes statuses on commits
-	// PublicURL is the root of the provider's public service; "" if there is none, so that a
-	// source with api needs a url.
-	PublicURL string
+	Statuses  bool   // the host takes statuses on commits
+	PublicURL string // the root of the provider's public service; "" if there is not one for all
+	// URLForm is how the url of a source with api looks, for people, where it is required;
+	// "" if it may be left out.
+	URLForm string
 }
 
 // keys says which fields of a source hold its keys.
@@ -37,6 +41,14 @@ func (p *Provider) keys() string {
 
 // providers are the code hosts that a set of rules may name.
 type providers []Provider
+
+// find gives the provider of a name, nil if there is none.
+func (ps providers) find(name string) *Provider {
+	if i := slices.IndexFunc(ps, func(p Provider) bool { return p.Name == name }); i >= 0 {
+		return &ps[i]
+	}
+	return nil
+}
 
 // names gives the names of the providers that have a property.
 func (ps providers) names(has func(*Provider) bool) []string {

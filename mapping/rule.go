@@ -13,22 +13,23 @@ type rule struct {
 	name      string
 	condition *condition // nil means true
 	jobs      []job
-	newest    bool
+
+	concurrency Concurrency     // of builds of pushes
+	reports     map[string]bool // names of the sources whose commits get statuses; shared by rules
 }
 
 // compile checks a rule as a whole. What it refers to is resolved when all files are
 // read.
 func (s scope) compile(doc *ruleDocument) *rule {
-	r := &rule{
-		name: doc.Name.Value, clauses: s.clauses(doc), condition: s.condition(doc.If),
-		newest: doc.Concurrency.Value == "newest",
-	}
+	r := &rule{name: doc.Name.Value, clauses: s.clauses(doc), condition: s.condition(doc.If)}
+	names := definitions{}
 	for i := range doc.Jobs {
 		r.jobs = append(r.jobs, s.job(&doc.Jobs[i], i, &r.clauses))
+		if name := doc.Jobs[i].Name; name.At.Known() {
+			s.define(names, name, fmt.Sprintf("jobs[%d].name", i), "another job of this rule has this name, at")
+		}
 	}
-	if r.newest && r.push == nil && r.tag != nil {
-		s.warn(doc.Concurrency.At, "concurrency", "without effect: a build of a tag is never replaced, and this rule is for tags only")
-	}
+	r.concurrency = s.concurrency(doc.Concurrency, &r.clauses)
 	return r
 }
 
@@ -51,6 +52,7 @@ func (r *rule) verdict(ev subject) Verdict {
 // builds adds the builds of an event that the rule matches. failed is why the condition
 // could not be evaluated, nil if it could.
 func (r *rule) builds(m *meter, ev *Event, failed error, out []Build) []Build {
+	report := r.reports[ev.Source] && ev.Commit != ""
 	for i := range r.jobs {
 		j := &r.jobs[i]
 		b := Build{
@@ -61,10 +63,10 @@ func (r *rule) builds(m *meter, ev *Event, failed error, out []Build) []Build {
 		if ev.Kind == Tag {
 			b.Tag, b.TagCommit = ev.Tag, ev.Commit
 		} else {
-			b.Commit = ev.Commit
-			if r.newest {
-				b.Concurrency.Replace = ReplaceWaiting
-			}
+			b.Commit, b.Concurrency = ev.Commit, r.concurrency
+		}
+		if report {
+			b.Context = j.contexts.of(ev.Kind)
 		}
 		dead := ""
 		switch {

@@ -144,7 +144,12 @@ func (g generator) ref(t reflect.Type) *jsonschema.Schema {
 	name := definitionName(t)
 	if _, ok := g.defs[name]; !ok {
 		g.defs[name] = nil // a type may contain itself
-		g.defs[name] = g.object(t)
+		def := g.object(t)
+		if f := g.schema.Scalar(t); f != nil { // in place of the map
+			def = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{g.value(t.Field(f.Index).Type, f), def}}
+			def.AnyOf[0].Description = g.comments[t.Name()+"."+t.Field(f.Index).Name]
+		}
+		g.defs[name] = def
 	}
 	return &jsonschema.Schema{Ref: "#/$defs/" + name}
 }
@@ -242,7 +247,20 @@ func refine(t reflect.Type, s *jsonschema.Schema) {
 				If:   onlyWith(func(p *Provider) bool { return p.NeedsTokenHeader }),
 				Then: &jsonschema.Schema{DependentRequired: map[string][]string{"secrets": {"token_header"}, "token_header": {"secrets"}}},
 			},
+			{
+				If:   onlyWith(func(p *Provider) bool { return p.URLForm != "" }),
+				Then: &jsonschema.Schema{Properties: map[string]*jsonschema.Schema{"api": required("url")}},
+			},
+			{
+				If: &jsonschema.Schema{Required: []string{"report"}, Properties: only("report", true).Properties},
+				Then: &jsonschema.Schema{
+					Required:   []string{"api"},
+					Properties: onlyWith(func(p *Provider) bool { return p.Statuses }).Properties,
+				},
+			},
 		}
+	case reflect.TypeFor[concurrencyDocument]():
+		s.MinProperties = new(1)
 	case reflect.TypeFor[targetDocument]():
 		s.OneOf = eachRequired("region", "endpoint")
 		s.If = required("endpoint")

@@ -53,6 +53,11 @@ func targetWith(fields string) string {
 	return "version: 1\ntargets: {a: {" + fields + "}}\nrules: [{name: r, when: {push: }, jobs: [" + goodJob + "]}]\n"
 }
 
+func sourceRule(fields string) string {
+	return "version: 1\nsources: {a: {provider: github, insecure: true, api: {token: {env: T}}}}\n" + goodTargets +
+		"rules: [{name: r, when: {push: }, jobs: [" + goodJob + "], " + fields + "}]\n"
+}
+
 func jobWith(fields string) string {
 	return ruleWith("name: a, when: {push: }, jobs: [{job_id: f9d6c8466d614a9788e9a0acf6c15f46, " + fields + "}]")
 }
@@ -66,7 +71,10 @@ func TestSchemaAgrees(t *testing.T) {
 	}{
 		"smallest":                           {"version: 1\n", true},
 		"a rule":                             {ruleWith("name: a, when: {push: }, jobs: [" + goodJob + "]"), true},
-		"every field of a rule":              {ruleWith("name: a, source: [github], repository: ['acme/*', '!acme/x'], when: {push: {branches: main, paths: [a], paths_ignore: b, unknown_paths: skip}, tag: {tags: 'v*', semver: '>=1.0.0'}}, if: event.forced, jobs: [{job_id: f9d6c8466d614a9788e9a0acf6c15f46, target: north, parameters: {a: '', b: '${event.tag}'}, build_type: auto, marker: m}], concurrency: newest"), true},
+		"every field of a rule":              {ruleWith("name: a, source: [github], repository: ['acme/*', '!acme/x'], when: {push: {branches: main, paths: [a], paths_ignore: b, unknown_paths: skip}, tag: {tags: 'v*', semver: '>=1.0.0'}}, if: event.forced, jobs: [{job_id: f9d6c8466d614a9788e9a0acf6c15f46, target: north, parameters: {a: '', b: '${event.tag}'}, build_type: auto, marker: m, name: 'a job'}], concurrency: newest, report: false"), true},
+		"concurrency as a map":               {ruleWith("name: a, when: {push: }, jobs: [" + goodJob + "], concurrency: {replace: running, max_running: 1, settle: 10s}"), true},
+		"a report":                           {sourceRule("report: {context: ci/cart}"), true},
+		"a report that is only true":         {sourceRule("report: true"), true},
 		"every field of a source":            {sourceWith("provider: gitlab, secrets: [{env: A}, {file: /b}], signing_tokens: [{env: C}], max_body: 10MB, allow_from: [10.0.0.0/8, '::1'], rate_limit: {per_second: 0.5, burst: 3}"), true},
 		"a source without secrets":           {sourceWith("provider: gitea, insecure: true, max_body: 4096, allow_from: 10.0.0.1"), true},
 		"basic":                              {sourceWith("provider: azure-devops, basic: [{username: a, password: {env: P}}]"), true},
@@ -185,6 +193,37 @@ func TestSchemaAgrees(t *testing.T) {
 		"an unknown build type":              {jobWith("build_type: tag"), false},
 		"a marker with a hyphen":             {jobWith("marker: a-b"), false},
 		"a predefined marker":                {jobWith("marker: WORKSPACE"), false},
+		"a concurrency that is empty":        {ruleWith("name: a, when: {push: }, jobs: [" + goodJob + "], concurrency: {}"), false},
+		"a concurrency that is null":         {ruleWith("name: a, when: {push: }, jobs: [" + goodJob + "], concurrency: "), false},
+		"a concurrency that is a list":       {ruleWith("name: a, when: {push: }, jobs: [" + goodJob + "], concurrency: [newest]"), false},
+		"an unknown field of a concurrency":  {ruleWith("name: a, when: {push: }, jobs: [" + goodJob + "], concurrency: {max: 1}"), false},
+		"an unknown replace":                 {ruleWith("name: a, when: {push: }, jobs: [" + goodJob + "], concurrency: {replace: newest}"), false},
+		"no build may run":                   {ruleWith("name: a, when: {push: }, jobs: [" + goodJob + "], concurrency: {max_running: 0}"), false},
+		"a settle without a unit":            {ruleWith("name: a, when: {push: }, jobs: [" + goodJob + "], concurrency: {settle: 10}"), false},
+		"a report that is text":              {sourceRule("report: ci/cart"), false},
+		"a report that is empty":             {sourceRule("report: {}"), false},
+		"a report without a context":         {sourceRule("report: {context: }"), false},
+		"a context with a space at its end":  {sourceRule("report: {context: 'a '}"), false},
+		"a context that is too long":         {sourceRule("report: {context: " + strings.Repeat("a", 256) + "}"), false},
+		"a job name that is too long":        {jobWith("name: " + strings.Repeat("a", 65)), false},
+		"a job name that is empty":           {jobWith("name: ''"), false},
+		"an api":                             {sourceWith("provider: github, insecure: true, api: {token: {env: T}, username: bot, url: 'https://git.example.com:8443/sub/'}, report: true"), true},
+		"an api of one's own server":         {sourceWith("provider: gogs, insecure: true, api: {token: {file: t}, url: https://git.example.com}, report: false"), true},
+		"an api without a url of its own":    {sourceWith("provider: gitea, insecure: true, api: {token: {env: T}}"), false},
+		"an api without a token":             {sourceWith("provider: github, insecure: true, api: {url: https://git.example.com}"), false},
+		"an api with a literal token":        {sourceWith("provider: github, insecure: true, api: {token: x}"), false},
+		"an api with a query":                {sourceWith("provider: github, insecure: true, api: {token: {env: T}, url: 'https://git.example.com?a=b'}"), false},
+		"an api with a user in its url":      {sourceWith("provider: github, insecure: true, api: {token: {env: T}, url: 'https://a@git.example.com'}"), false},
+		"an unknown field of an api":         {sourceWith("provider: github, insecure: true, api: {token: {env: T}, key: a}"), false},
+		"a report without an api":            {sourceWith("provider: github, insecure: true, report: true"), false},
+		"no report without an api":           {sourceWith("provider: github, insecure: true, report: false"), true},
+		"a report of Gogs":                   {sourceWith("provider: gogs, insecure: true, api: {token: {env: T}, url: https://git.example.com}, report: true"), false},
+		"a report of CodeArts Repo":          {sourceWith("provider: codearts-repo, insecure: true, api: {token: {env: T}}, report: true"), false},
+		"a report of a source as a map":      {sourceWith("provider: github, insecure: true, api: {token: {env: T}}, report: {context: a}"), false},
+		"a console":                          {targetWith("region: cn-north-4, credentials: {chain: true}, follow: false, console_url: 'https://a.example/{job_id}'"), true},
+		"a console without a scheme":         {targetWith("region: cn-north-4, credentials: {chain: true}, console_url: 'a.example/{job_id}'"), false},
+		"a console that is too long":         {targetWith("region: cn-north-4, credentials: {chain: true}, console_url: 'https://a.example/" + strings.Repeat("a", 2048) + "'"), false},
+		"follow as text":                     {targetWith("region: cn-north-4, credentials: {chain: true}, follow: 'no'"), false},
 		"an unknown concurrency":             {ruleWith("name: a, when: {push: }, jobs: [" + goodJob + "], concurrency: oldest"), false},
 		"a source that is a map":             {ruleWith("name: a, source: {github: }, when: {push: }, jobs: [" + goodJob + "]"), false},
 		"no source in the list":              {ruleWith("name: a, source: [], when: {push: }, jobs: [" + goodJob + "]"), false},

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"buildbridge/mapping/internal/yamldoc"
@@ -34,16 +33,6 @@ type Source struct {
 	Report bool // statuses on commits, where a rule says nothing else; only with API
 }
 
-// API is how the API of a code host is reached.
-type API struct {
-	// URL is the root of a self-hosted host, such as https://git.example.com/sub, without a
-	// slash at its end: the addresses of its API and of clones follow from it. "" means the
-	// provider's public service.
-	URL      string
-	Username string // where Basic needs one; "" for the provider's default
-	Token    SecretRef
-}
-
 // BasicRef is one pair of HTTP Basic credentials.
 type BasicRef struct {
 	Username string
@@ -68,6 +57,7 @@ func (s scope) source(name string, doc *sourceDocument) *Source {
 		Insecure:      doc.Insecure.Value,
 		MaxBody:       int64(doc.MaxBody.Or(DefaultMaxBody)),
 		RateLimit:     rateLimit(doc.RateLimit),
+		Report:        doc.Report.Value,
 	}
 	for i := range doc.Basic {
 		b := &doc.Basic[i]
@@ -85,8 +75,10 @@ func (s scope) source(name string, doc *sourceDocument) *Source {
 		}
 		out.AllowFrom = append(out.AllowFrom, prefix)
 	}
-	if i := slices.IndexFunc(s.providers, func(p Provider) bool { return p.Name == out.Provider }); i >= 0 {
-		s.checkAuthentication(field, doc, &s.providers[i])
+	provider := s.providers.find(out.Provider)
+	out.API = s.api(doc, field, provider)
+	if provider != nil {
+		s.checkAuthentication(field, doc, provider)
 	} else if doc.Provider.At.Known() && !doc.Provider.Bad {
 		names := s.providers.names(anyProvider)
 		s.fault(doc.Provider.At, field+".provider", "%q is not %s", clip(out.Provider), yamldoc.OneOf(out.Provider, names))

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"errors"
 	"net/url"
 	"slices"
 	"strconv"
@@ -97,8 +98,9 @@ func (s scope) target(name string, doc *targetDocument) *Target {
 		RateLimit: rateLimit(doc.RateLimit),
 		Timeout:   doc.Timeout.Or(DefaultTimeout),
 		RetryFor:  doc.RetryFor.Or(DefaultRetryFor),
-		Follow:    true,
+		Follow:    doc.Follow.Or(true),
 	}
+	out.ConsoleURL = s.console(doc.ConsoleURL, field+".console_url")
 	if doc.Credentials != nil {
 		out.Credentials = s.credentials(doc.Credentials, field+".credentials", region)
 	}
@@ -130,7 +132,7 @@ func (s scope) timeZone(t yamldoc.Text, field string) *time.Location {
 	return nil
 }
 
-// address checks the host and the port of an address, and drops a / at its end.
+// address checks an address, and drops slashes at its end.
 func (s scope) address(t yamldoc.Text, field string) string {
 	if !t.At.Known() || t.Bad {
 		return ""
@@ -142,10 +144,12 @@ func (s scope) address(t yamldoc.Text, field string) string {
 			err = url.InvalidHostError(u.Host)
 		}
 	}
-	if err != nil {
+	if escape, ok := errors.AsType[url.EscapeError](err); ok {
+		s.fault(t.At, field, "%q is not an address: %v", clip(t.Value), escape)
+	} else if err != nil {
 		s.fault(t.At, field, "%q is not an address: its host or port is wrong", clip(t.Value))
 	}
-	return strings.TrimSuffix(t.Value, "/")
+	return strings.TrimRight(t.Value, "/")
 }
 
 func (s scope) credentials(doc *credentialsDocument, field string, region bool) Credentials {

@@ -21,7 +21,9 @@ targets:
     timeout: 10s
     retry_for: 1d12h
     reconcile: {window: 1m30s, patience: 0s, time_zone: UTC}
-  token: {region: tr-west-1, credentials: {token: {file: t}}}
+    follow: true
+    console_url: 'https://devcloud.{region}.example/{project_id}/detail/history/{job_id}/{build_no}?record={record_id}#log'
+  token: {region: tr-west-1, credentials: {token: {file: t}}, follow: false}
   chain: {region: cn-north-1, credentials: {chain: true}}
 `)})
 	shanghai := rs.Targets()[0].Reconcile.TimeZone
@@ -33,7 +35,7 @@ targets:
 		{
 			Name: "north", Region: "cn-north-4",
 			Credentials: Credentials{AccessKey: &SecretRef{Env: "A"}, SecretKey: &SecretRef{Env: "B"}, SecurityToken: &SecretRef{Env: "C"}},
-			Timeout:     30 * time.Second, RetryFor: 24 * time.Hour, Reconcile: usual,
+			Timeout:     30 * time.Second, RetryFor: 24 * time.Hour, Reconcile: usual, Follow: true,
 		},
 		{
 			Name: "private", Endpoint: "https://build.example:8443",
@@ -43,10 +45,11 @@ targets:
 			},
 			RateLimit: RateLimit{PerSecond: 5, Burst: 10},
 			Timeout:   10 * time.Second, RetryFor: 36 * time.Hour,
-			Reconcile: Reconcile{Window: 90 * time.Second, TimeZone: time.UTC},
+			Reconcile: Reconcile{Window: 90 * time.Second, TimeZone: time.UTC}, Follow: true,
+			ConsoleURL: "https://devcloud.{region}.example/{project_id}/detail/history/{job_id}/{build_no}?record={record_id}#log",
 		},
 		{Name: "token", Region: "tr-west-1", Credentials: Credentials{Token: &SecretRef{File: "t"}}, Timeout: 30 * time.Second, RetryFor: 24 * time.Hour, Reconcile: usual},
-		{Name: "chain", Region: "cn-north-1", Credentials: Credentials{Chain: true}, Timeout: 30 * time.Second, RetryFor: 24 * time.Hour, Reconcile: usual},
+		{Name: "chain", Region: "cn-north-1", Credentials: Credentials{Chain: true}, Timeout: 30 * time.Second, RetryFor: 24 * time.Hour, Reconcile: usual, Follow: true},
 	}
 	if diff := cmp.Diff(want, rs.Targets(), cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

@@ -8,9 +8,9 @@ import (
 // maxTwins bounds the patterns of repositories that are compared in one group of rules.
 const maxTwins = 1_000_000
 
-// twinKey is what the rules of a group share: the job that they run, and a repository
-// that each of them names, or anyRepository or namedRepository.
-type twinKey struct{ target, job, repository string }
+// twinKey is what the rules of a group share: the job that they run or the context of their
+// statuses, and a repository that each of them names, or anyRepository or namedRepository.
+type twinKey struct{ target, job, context, repository string }
 
 const (
 	anyRepository   = ""  // rules with a glob, or without patterns
@@ -23,13 +23,20 @@ type twinGroup struct {
 	left  int // of maxTwins
 }
 
+// meeting names something that concerns both rules, "" if nothing is plain to see. Both
+// take the repositories.
+type meeting func(repositories globs, r, o *rule) string
+
+// twins are the rules that were seen, in groups.
+type twins map[twinKey]*twinGroup
+
 // warnTwins finds jobs that two rules, or two entries of one rule, run for the same
-// event, where that is plain to see.
+// event, and statuses of two rules that hide each other, where that is plain to see.
 func warnTwins(rules []draft) {
-	groups := map[twinKey]*twinGroup{}
+	seen := twins{}
 	for _, d := range rules {
 		r := d.rule
-		if meet(r, r) == "" {
+		if meet(r, r, sameEvent) == "" {
 			continue // it never matches: a warning of its patterns says so
 		}
 		// A rule that only names repositories is compared with rules that name one of
@@ -44,26 +51,57 @@ func warnTwins(rules []draft) {
 			if k := slices.IndexFunc(r.jobs[:i], func(earlier job) bool { return j.sameBuild(&earlier) }); k >= 0 {
 				d.warn(d.jobs[i].At, field, "jobs[%d] runs the same job with the same parameters: every event makes two builds", k)
 			}
-			for _, repository := range compared {
-				if other, event := groups[twinKey{j.target, j.id, repository}].find(r, repository); other != nil {
-					d.warn(d.jobs[i].At, field, "rule %q runs the same job for %s: that makes two builds", other.name, event)
-					break
-				}
+			if other, event := seen.find(r, twinKey{target: j.target, job: j.id}, compared, sameEvent); other != nil {
+				d.warn(d.jobs[i].At, field, "rule %q runs the same job for %s: that makes two builds", other.name, event)
 			}
-			for _, repository := range member {
-				key := twinKey{j.target, j.id, repository}
-				if groups[key] == nil {
-					groups[key] = &twinGroup{left: maxTwins}
-				}
-				groups[key].rules = append(groups[key].rules, r)
+			seen.add(r, twinKey{target: j.target, job: j.id}, member)
+		}
+		d.warnContexts(seen, compared, member)
+	}
+}
+
+// warnContexts finds a rule whose statuses hide those of the rule, or are hidden by them.
+func (r draft) warnContexts(seen twins, compared, member []string) {
+	if r.rule.reports == nil {
+		return
+	}
+	warned := false
+	for i := range r.rule.jobs {
+		for _, context := range r.rule.contexts(&r.rule.jobs[i]) {
+			key := twinKey{context: foldContext(context)}
+			if other, commit := seen.find(r.rule, key, compared, sameCommit); other != nil && !warned {
+				at, field := r.contextPlace()
+				r.warn(at, field, "rule %q sets statuses of the context %q too, on %s: one hides the other", other.name, clip(context), commit)
+				warned = true
 			}
+			seen.add(r.rule, key, member)
 		}
 	}
 }
 
-// find gives the first rule of the group that matches an event that r matches too, and
-// names the event. repository is that of the group's key.
-func (g *twinGroup) find(r *rule, repository string) (other *rule, event string) {
+// find gives the first rule of the groups of the repositories that meets r, and what they
+// meet in.
+func (t twins) find(r *rule, key twinKey, repositories []string, meets meeting) (other *rule, what string) {
+	for _, key.repository = range repositories {
+		if other, what = t[key].find(r, key.repository, meets); other != nil {
+			break
+		}
+	}
+	return other, what
+}
+
+func (t twins) add(r *rule, key twinKey, repositories []string) {
+	for _, key.repository = range repositories {
+		if t[key] == nil {
+			t[key] = &twinGroup{left: maxTwins}
+		}
+		t[key].rules = append(t[key].rules, r)
+	}
+}
+
+// find gives the first rule of the group that meets r, and what they meet in. repository is
+// that of the group's key.
+func (g *twinGroup) find(r *rule, repository string, meets meeting) (other *rule, what string) {
 	if g == nil {
 		return nil, ""
 	}
@@ -73,15 +111,15 @@ func (g *twinGroup) find(r *rule, repository string) (other *rule, event string)
 		}
 		if repository != anyRepository && repository != namedRepository {
 			g.left--
-			event = meetIn(globs{{pattern: repository, literal: true}}, r, other)
+			what = meets(globs{{pattern: repository, literal: true}}, r, other)
 		} else if g.left -= 1 + len(r.repository())*len(other.repository()); g.left >= 0 {
-			event = meet(r, other)
+			what = meet(r, other, meets)
 		}
 		if g.left < 0 {
 			break
 		}
-		if event != "" {
-			return other, event
+		if what != "" {
+			return other, what
 		}
 	}
 	return nil, ""
@@ -107,17 +145,26 @@ func (gs globs) names() []string {
 	return names
 }
 
-// meet names an event that both rules match, "" if none is plain to see.
-func meet(r, o *rule) string {
+// meet names what both rules meet in, "" if nothing is plain to see.
+func meet(r, o *rule, meets meeting) string {
 	repositories, ok := both(r.repository(), o.repository())
 	if !ok {
 		return ""
 	}
-	return meetIn(repositories, r, o)
+	return meets(repositories, r, o)
 }
 
-// meetIn is meet where both rules take the repositories.
-func meetIn(repositories globs, r, o *rule) string {
+// sameCommit is the meeting of rules that both may build one commit, at different branches
+// or tags too.
+func sameCommit(repositories globs, r, o *rule) string {
+	if !agree(r.every, o.every) {
+		return ""
+	}
+	return "a commit of " + repositories.describe("any repository", "", "a repository that matches ")
+}
+
+// sameEvent is the meeting of rules that both match one event.
+func sameEvent(repositories globs, r, o *rule) string {
 	if r.condition != nil && o.condition != nil && r.condition.text != o.condition.text {
 		return ""
 	}

@@ -12,7 +12,10 @@ import (
 // delivery in the body:
 // https://learn.microsoft.com/en-us/azure/devops/service-hooks/events#git.push
 var azureDevOps = host{
-	Provider:    mapping.Provider{Name: "azure-devops", Basic: true, TokenHeader: true, NeedsTokenHeader: true},
+	Provider: mapping.Provider{
+		Name: "azure-devops", Basic: true, TokenHeader: true, NeedsTokenHeader: true, Statuses: true,
+		URLForm: "https://dev.azure.com/ORGANISATION, https://ORGANISATION.visualstudio.com or https://HOST/ROOT/COLLECTION",
+	},
 	eventInBody: true,
 	proof:       token("").or(basic),
 	decode:      decodeAzureDevOps,

@@ -10,7 +10,7 @@ import (
 // bitbucketServer signs if the webhook has a secret, or sends HTTP Basic:
 // https://confluence.atlassian.com/bitbucketserver/event-payload-938025882.html
 var bitbucketServer = host{
-	Provider:     mapping.Provider{Name: "bitbucket-server", Basic: true},
+	Provider:     mapping.Provider{Name: "bitbucket-server", Basic: true, Statuses: true, URLForm: ownServer},
 	eventHeaders: []string{"X-Event-Key"},
 	idHeaders:    []string{"X-Request-Id"},
 	proof:        signature("sha256=", "X-Hub-Signature").or(basic),

@@ -3,7 +3,7 @@ package codehost
 import "buildbridge/mapping"
 
 // codeArtsRepo sends its token in a header that the user chooses, by default
-// X-Repo-Token, and a body like GitLab's:
+// X-Repo-Token, and a body like GitLab's. Its API has an address for each region:
 // https://support.huaweicloud.com/intl/en-us/usermanual-codeartsrepo/codeartsrepo_03_0023.html
 var codeArtsRepo = host{
 	Provider:     mapping.Provider{Name: "codearts-repo", TokenHeader: true},

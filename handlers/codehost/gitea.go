@@ -10,7 +10,7 @@ import (
 // tags, and also a create for new ones:
 // https://docs.gitea.com/usage/repository/webhooks
 var gitea = host{
-	Provider:     mapping.Provider{Name: "gitea"},
+	Provider:     mapping.Provider{Name: "gitea", Statuses: true, URLForm: ownServer},
 	eventHeaders: []string{"X-Gitea-Event"},
 	idHeaders:    []string{"X-Gitea-Delivery"},
 	forms:        true,

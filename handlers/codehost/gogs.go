@@ -10,7 +10,7 @@ import (
 // branches:
 // https://github.com/gogs/docs-api/tree/master/Repositories
 var gogs = host{
-	Provider:     mapping.Provider{Name: "gogs"},
+	Provider:     mapping.Provider{Name: "gogs", URLForm: ownServer},
 	eventHeaders: []string{"X-Gogs-Event"},
 	idHeaders:    []string{"X-Gogs-Delivery"},
 	forms:        true,

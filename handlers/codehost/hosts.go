@@ -21,6 +21,9 @@ var hosts = []*host{
 	&codeArtsRepo,
 }
 
+// ownServer is the URLForm of hosts that people run themselves.
+const ownServer = "the address of the server, such as https://git.example.com"
+
 // Providers gives what the rules have to know of the code hosts, for [mapping.Parse].
 func Providers() []mapping.Provider {
 	providers := make([]mapping.Provider, len(hosts))
