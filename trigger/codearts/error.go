@@ -150,10 +150,21 @@ type foreignError struct {
 func (e foreignError) Error() string { return e.text }
 func (e foreignError) Unwrap() error { return e.error }
 
-// harmless turns unknown into retry, for calls that start nothing.
+// harmless turns unknown into retry, for calls that start nothing, and advice about starting
+// builds into one that fits.
 func harmless(err error) error {
-	if e, ok := errors.AsType[*Error](err); ok && e.Fate == FateUnknown {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		return err
+	}
+	if e.Fate == FateUnknown {
 		e.Fate = FateRetry
+	}
+	switch {
+	case e.kind == noPermission:
+		e.todo = "give the user or agency the permission to see and to stop the builds of this job"
+	case e.kind == badRequest:
+		e.todo = ""
 	}
 	return err
 }

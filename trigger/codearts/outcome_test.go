@@ -3,6 +3,7 @@ package codearts_test
 import (
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -132,6 +133,7 @@ func TestFollowingFails(t *testing.T) {
 		"the job is gone, in a 200": {answer: `{"error":{"code":"CB.00031006"},"status":"error"}`, fate: codearts.FateDead, noJob: true},
 		"no such build":             {status: 400, answer: `{"error":{"code":"DEV.CB.032011"}}`, fate: codearts.FateDead, noOne: true},
 		"not found":                 {status: 404, answer: `{"error":{"code":"DEV.CB.1"}}`, fate: codearts.FateDead, noOne: true},
+		"refused":                   {status: 400, fate: codearts.FateDead},
 		"no permission":             {status: 403, fate: codearts.FateDead},
 		"a path that is not there":  {status: 404, answer: `{"error_code":"APIGW.0101"}`, fate: codearts.FateDead},
 	} {
@@ -149,6 +151,9 @@ func TestFollowingFails(t *testing.T) {
 				e := asError(t, do(t, client, "7"))
 				if e.Fate != test.fate || e.NoSuchJob() != test.noJob || e.NoSuchBuild() != test.noOne || e.RetryAfter != test.asked {
 					t.Errorf("%s: fate %v, no job %t, no build %t, retry after %s: %v", call, e.Fate, e.NoSuchJob(), e.NoSuchBuild(), e.RetryAfter, e)
+				}
+				if text := e.Error(); strings.Contains(text, "replay") || strings.Contains(text, "to run") {
+					t.Errorf("%s: what to do about a start: %s", call, text)
 				}
 			}
 		})

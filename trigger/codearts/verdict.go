@@ -27,6 +27,7 @@ const (
 	refusedCredentials      // fresh ones may be accepted
 	wrongClock              // of this machine
 	noPermission
+	badRequest
 	noSuchPath
 	noSuchJob
 )
@@ -80,7 +81,7 @@ var (
 		FateDead, noSuchJob, "no such job",
 		"check job_id: it is the end of the job's address in the console, and belongs to the target's region",
 	}
-	badParameter = verdict{FateDead, otherFailure, "bad parameter or job id", "correct the rule, then replay the build"}
+	badParameter = verdict{FateDead, badRequest, "bad parameter or job id", "correct the rule, then replay the build"}
 )
 
 // judge gives the verdict on an answer that is not a success.
@@ -106,7 +107,7 @@ func judge(status int, code string) verdict {
 			"set the target's endpoint to the address of the service itself; redirects are not followed",
 		}
 	case status >= 400 && status < 500:
-		return verdict{FateDead, otherFailure, "refused", "correct the rule or the build job, then replay the build"}
+		return verdict{FateDead, badRequest, "refused", "correct the rule or the build job, then replay the build"}
 	case status == 504: // APIGW.0201, which comes with other statuses too
 		return verdict{FateUnknown, otherFailure, "the gateway got no answer in time", ""}
 	case status >= 500:
