@@ -60,7 +60,7 @@ func (s scope) unable(source *Source) string {
 }
 
 // resolveReport finds the sources whose commits get statuses of a rule, and names these.
-func (l *loader) resolveReport(r draft, from reporters) {
+func (l *loader) resolveReport(r draft, from reporters, targets map[string]*Target) {
 	reports := from.asked
 	if doc := r.report; doc != nil {
 		if doc.On.At.Known() && !doc.On.Value {
@@ -74,6 +74,17 @@ func (l *loader) resolveReport(r draft, from reporters) {
 	if len(r.sources) == 0 && len(reports) > 0 || slices.ContainsFunc(r.sources, func(t yamldoc.Text) bool { return reports[t.Value] }) {
 		r.rule.reports = reports
 		r.nameContexts()
+		r.warnUnfollowed(targets)
+	}
+}
+
+// warnUnfollowed finds jobs with statuses whose builds are not followed.
+func (r draft) warnUnfollowed(targets map[string]*Target) {
+	for i := range r.rule.jobs {
+		if target := targets[r.rule.jobs[i].target]; target != nil && !target.Follow {
+			r.warn(r.jobs[i].At, fmt.Sprintf("jobs[%d].target", i),
+				"target %q has follow: false: statuses on commits never say how builds of this job ended", target.Name)
+		}
 	}
 }
 

@@ -241,7 +241,7 @@ func (l *loader) resolve() {
 			l.resolveTarget(r, i, targets)
 		}
 		r.checkConcurrency(byName)
-		l.resolveReport(r, from)
+		l.resolveReport(r, from, byName)
 	}
 }
 
