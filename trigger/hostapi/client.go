@@ -1,0 +1,129 @@
+package hostapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"buildbridge/mapping"
+)
+
+// Options of a client. Provider and Token are required.
+type Options struct {
+	Provider string // as in the rules: github, bitbucket-server
+	// URL is the root of the host, as in [mapping.API]; "" for the provider's public service.
+	URL      string
+	Username string // for Basic; "" for the provider's default
+	// Token is asked before each request, because a token rotates.
+	Token func() (mapping.Secret, error)
+
+	// Transport sends the requests; nil for one of the client's own, with the proxies of the
+	// environment. It must not follow redirects.
+	Transport http.RoundTripper
+	Logger    *slog.Logger // a line at debug for each request; nil for none
+	// Requests is told of each request: its call ([CallStatus], [CallCheckRuns]), and its code as
+	// in [Refusal]. It may be nil.
+	Requests func(call, code string)
+}
+
+// The calls that a client makes.
+const (
+	CallStatus    = "status"     // sets a status
+	CallCheckRuns = "check_runs" // lists what Gitee has of a commit
+)
+
+// Client is a client of one code host. It is safe for concurrent use. It keeps no state but
+// connections: what the next status of a build needs is in what Post returns.
+type Client struct {
+	host host
+	root string // of the host, for people
+	base string // of its API
+	o    Options
+	own  *http.Transport // nil if the transport was given
+}
+
+// host is what a client has to know of a code host.
+type host struct {
+	public string                     // the root of the public service; "" if there is none
+	api    func(root *url.URL) string // the address of the API
+	header func(username, token string) (name, value string)
+	scope  string // what the token has to be allowed
+	// running: the host has a word for a build that runs.
+	running bool
+	limit   mapping.RateLimit
+	post    func(ctx context.Context, c *Client, s Status) (ref string, err error)
+}
+
+// hosts are the code hosts that take statuses. Each names its source.
+var hosts = map[string]host{
+	"github":  gitHub,
+	"gitea":   gitea,
+	"forgejo": gitea,
+}
+
+// New makes a client. It sends nothing. The caller must close it.
+func New(o Options) (*Client, error) {
+	h, ok := hosts[o.Provider]
+	if !ok {
+		return nil, fmt.Errorf("provider %q takes no statuses; these do: %s", o.Provider, strings.Join(slices.Sorted(maps.Keys(hosts)), ", "))
+	}
+	if o.Token == nil {
+		return nil, errors.New("Options.Token is missing")
+	}
+	if o.URL == "" {
+		o.URL = h.public
+	}
+	root, err := url.Parse(o.URL)
+	switch {
+	case o.URL == "":
+		return nil, fmt.Errorf("provider %s has no public service: its URL is missing", o.Provider)
+	case err != nil:
+		return nil, errors.New("the URL of the code host is not a URL")
+	case root.Scheme != "http" && root.Scheme != "https", root.Host == "":
+		return nil, errors.New("the URL of the code host does not begin with https://HOST or http://HOST")
+	case root.User != nil, root.RawQuery != "", root.Fragment != "":
+		return nil, errors.New("the URL of the code host has more than a scheme, a host and a path")
+	}
+	c := &Client{host: h, root: strings.TrimRight(root.String(), "/"), o: o}
+	c.base = strings.TrimRight(h.api(root), "/")
+	if c.o.Logger == nil {
+		c.o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.o.Transport == nil {
+		c.own = newTransport()
+		c.o.Transport = c.own
+	}
+	return c, nil
+}
+
+// Post sets a status. It gives what the next status of the same build has to have as Previous;
+// "" if the host needs nothing. It takes at most 10 s for each request, of which a host needs
+// one, or three where an answer was lost or its version is old. The error is a *[Refusal].
+//
+// To post a status twice does no harm.
+func (c *Client) Post(ctx context.Context, s Status) (ref string, err error) {
+	if s.Commit == "" || s.Context == "" {
+		return "", &Refusal{Fate: FateFinal, Code: codeNotSent, Reason: "a status needs a commit and a context"}
+	}
+	return c.host.post(ctx, c, s)
+}
+
+// SaysRunning reports whether the host has a word for a build that runs.
+func (c *Client) SaysRunning() bool { return c.host.running }
+
+// Limit is how many statuses the host takes; the zero value means that it has no such limit, or
+// none that is known.
+func (c *Client) Limit() mapping.RateLimit { return c.host.limit }
+
+// Close closes the connections that are not in use.
+func (c *Client) Close() {
+	if c.own != nil {
+		c.own.CloseIdleConnections()
+	}
+}
