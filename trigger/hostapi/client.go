@@ -62,9 +62,14 @@ type host struct {
 
 // hosts are the code hosts that take statuses. Each names its source.
 var hosts = map[string]host{
-	"github":  gitHub,
-	"gitea":   gitea,
-	"forgejo": gitea,
+	"github":           gitHub,
+	"gitlab":           gitLab,
+	"gitee":            gitee,
+	"gitea":            gitea,
+	"forgejo":          gitea,
+	"bitbucket":        bitbucket,
+	"bitbucket-server": bitbucketServer,
+	"azure-devops":     azureDevOps,
 }
 
 // New makes a client. It sends nothing. The caller must close it.

@@ -74,13 +74,14 @@ func postGitHub(ctx context.Context, c *Client, s Status) (string, error) {
 	case a.status == http.StatusUnprocessableEntity && a.says("No commit found"):
 		return "", a.refuse(FateFinal, "the repository has no such commit", "it was pushed away, or it is the id of a tag")
 	case a.status == http.StatusUnprocessableEntity && a.says("maximum number of statuses"):
-		return "", a.refuse(FateFinal, "the commit has 1000 statuses with this context, and takes no more", "a new commit, or another report.context, does")
+		return "", a.refuse(FateFinal, "the commit takes no more statuses with this context, after 1000",
+			"a new commit, or another report.context, does")
 	case a.status == http.StatusUnprocessableEntity && a.says("context is too long"):
 		return "", a.refuse(FateFinal, "the context of the status is too long", "give a shorter one to report.context")
 	case a.status == http.StatusUnprocessableEntity && a.says("description is too long"):
 		return "", a.refuse(FateFinal, "the description of the status is too long", "the host takes less than GitHub's 140 characters")
 	case a.status == http.StatusNotFound && a.isJSON():
-		return "", a.refuse(FateFinal, "the repository is not there, or the token may not set statuses in it, which GitHub does not tell apart", c.host.scope)
+		return "", a.refuse(FateFinal, "the repository is not there, or the token may not set statuses in it", c.host.scope)
 	}
 	return "", c.refusal(a)
 }

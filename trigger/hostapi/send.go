@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -146,9 +147,7 @@ func (c *Client) httpRequest(ctx context.Context, r request, token string) (*htt
 	if err != nil {
 		return nil, nil, errors.New("its address is not a URL")
 	}
-	for name, values := range r.header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, r.header)
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "buildbridge")
 	if kind != "" {
@@ -241,7 +240,7 @@ func (c *Client) redirected(a *answer) *Refusal {
 	case to.Scheme == a.url.Scheme && to.Host == a.url.Host:
 		return a.refuse(FateFinal, "the repository has another name now", "redirects are not followed; name it as the code host does")
 	}
-	return a.refuse(FateSource, "the code host redirects to another address, where the token is not sent", "check api.url, the root of the host")
+	return a.refuse(FateSource, "the code host redirects to another address, and the token is not sent there", "check api.url, its root")
 }
 
 // limited reports whether a 403 is about rates.
