@@ -79,7 +79,7 @@ func postBitbucketServer(ctx context.Context, c *Client, s Status) (string, erro
 		return "", nil
 	case a.status == http.StatusBadRequest && a.says("commit hash"):
 		return "", a.refuse(FateFinal, "the repository has no such commit", "it was pushed away")
-	case a.status == http.StatusUnauthorized && a.says("permission"):
+	case a.status == http.StatusUnauthorized && a.says("permission", "permitted"): // the token itself is good
 		return "", a.refuse(FateFinal, "the token may not see the repository", c.host.scope)
 	}
 	return "", c.refusal(a)

@@ -1,6 +1,7 @@
 package hostapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -32,7 +33,7 @@ type giteeCheckRun struct {
 	CompletedAt string `json:"completed_at"`
 }
 
-// postGitee: https://gitee.com/api/v5/swagger (check-runs). Gitee has no statuses; a check run
+// postGitee: https://help.gitee.com/base/pullrequest/ci-check. Gitee has no statuses; a check run
 // is the nearest. It cannot change once it is completed, so each build needs one of its own.
 // What it returns is the id of the check run.
 func postGitee(ctx context.Context, c *Client, s Status) (string, error) {
@@ -62,7 +63,7 @@ func postGitee(ctx context.Context, c *Client, s Status) (string, error) {
 		case a.status != http.StatusBadRequest && a.status != http.StatusNotFound && a.status != http.StatusUnprocessableEntity:
 			return "", c.refusal(a)
 		}
-		// It is completed, or gone.
+		// It is completed, or gone; the text that says so is not documented.
 		if run, done := giteeFind(ctx, c, s, form, owner, name); done {
 			return run, nil
 		}
@@ -85,7 +86,7 @@ func postGitee(ctx context.Context, c *Client, s Status) (string, error) {
 // giteeForm is what creates and changes a check run alike.
 func giteeForm(s Status) url.Values {
 	words := giteeWords[s.State]
-	description := oneLine(s.Description, maxDescription)
+	description := cmp.Or(oneLine(s.Description, maxDescription), s.Context) // both outputs are required
 	form := url.Values{
 		"name": {shorten(s.Context, 100)}, "status": {words[0]},
 		"output[title]": {description}, "output[summary]": {description},
@@ -110,7 +111,9 @@ func giteeForm(s Status) url.Values {
 // It finds nothing if the host does not let it look.
 func giteeFind(ctx context.Context, c *Client, s Status, form url.Values, owner, name string) (id string, done bool) {
 	a, err := c.send(ctx, request{
-		call: CallCheckRuns, method: http.MethodGet, path: at("repos", owner, name, "commits", s.Commit, "check-runs") + "?per_page=100",
+		call: CallCheckRuns, method: http.MethodGet,
+		path: at("repos", owner, name, "commits", s.Commit, "check-runs") + "?" +
+			url.Values{"check_name": {form.Get("name")}, "per_page": {"100"}}.Encode(),
 	})
 	if err != nil || !a.is(http.StatusOK) {
 		return "", false
