@@ -86,7 +86,7 @@ func postGitee(ctx context.Context, c *Client, s Status) (string, error) {
 // giteeForm is what creates and changes a check run alike.
 func giteeForm(s Status) url.Values {
 	words := giteeWords[s.State]
-	description := cmp.Or(oneLine(s.Description, maxDescription), s.Context) // both outputs are required
+	description := cmp.Or(oneLine(s.Description, maxDescription), oneLine(s.Context, maxDescription)) // both outputs are required
 	form := url.Values{
 		"name": {shorten(s.Context, 100)}, "status": {words[0]},
 		"output[title]": {description}, "output[summary]": {description},

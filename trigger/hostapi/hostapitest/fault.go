@@ -25,6 +25,7 @@ const (
 // faults for a call, the first one that wins its Probability is applied.
 type Fault struct {
 	Provider string `json:"provider,omitempty"` // which host; "" means all
+	Method   string `json:"method,omitempty"`   // of which requests; "" means all
 
 	Status     int               `json:"status,omitempty"`
 	Message    string            `json:"message,omitempty"`
@@ -165,11 +166,11 @@ func (f *faults) left() []Fault {
 }
 
 // pick gives the fault for a call, nil for none.
-func (f *faults) pick(provider string) *Fault {
+func (f *faults) pick(provider, method string) *Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i, fault := range f.list {
-		if fault.Provider != "" && fault.Provider != provider ||
+		if fault.Provider != "" && fault.Provider != provider || fault.Method != "" && fault.Method != method ||
 			fault.Probability > 0 && rand.Float64() >= fault.Probability { //nolint:gosec // not a secret
 			continue
 		}

@@ -204,7 +204,7 @@ func (s *Simulator) call(pattern, provider string, work func(*call) response) {
 			}
 			return work(c)
 		}
-		fault := s.faults.pick(provider)
+		fault := s.faults.pick(provider, r.Method)
 		if fault == nil {
 			write(w, do())
 			return
