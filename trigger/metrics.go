@@ -18,7 +18,9 @@ import (
 // from HTTP statuses.
 type metrics struct {
 	builds, requests, failures       *prometheus.CounterVec
-	duration, latency                *prometheus.HistogramVec
+	results, followRequests          *prometheus.CounterVec
+	duration, latency, buildDuration *prometheus.HistogramVec
+	running                          *prometheus.GaugeVec
 	queueBuilds, queueOldest         *prometheus.GaugeVec
 	databaseBytes, databaseFreeBytes *prometheus.GaugeVec
 
@@ -51,6 +53,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60),
 		latency: histogram("buildbridge_build_start_latency_seconds", "Time from the delivery to the service's answer with a build number.",
 			.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200),
+		results: counter("buildbridge_build_results_total",
+			"Builds that have ended, by their result: success, failure, aborted, timeout, or lost (it could not be found out).",
+			"rule", "target", "result"),
+		followRequests: counter("buildbridge_follow_requests_total",
+			"Requests about builds that run, by HTTP status, or timeout (sent, and no answer came) or not_sent.", "target", "code"),
+		buildDuration: histogram("buildbridge_build_duration_seconds", "Time from the start of a build to its end, its time in the service's queue included.",
+			1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400),
+		running:     gauge("buildbridge_builds_running", "Builds that were started and whose end is not known, those in the service's queue included.", "target"),
 		queueBuilds: gauge("buildbridge_queue_builds", "Unresolved builds, by state.", "target", "state"),
 		queueOldest: gauge("buildbridge_queue_oldest_waiting_seconds", "Age of the oldest waiting build; 0 if no build waits.", "target"),
 		// Vectors without a label, so that they can be absent.
@@ -67,7 +77,9 @@ func (m *metrics) addSeries(targets []string, jobs []mapping.Job) {
 	for _, t := range targets {
 		m.duration.WithLabelValues(t)
 		m.latency.WithLabelValues(t)
+		m.buildDuration.WithLabelValues(t)
 		for _, code := range []string{"200", "timeout", "not_sent"} {
+			m.followRequests.WithLabelValues(t, code)
 			m.requests.WithLabelValues(t, code)
 		}
 		for _, reason := range codearts.Reasons {
@@ -83,6 +95,11 @@ func (m *metrics) addSeries(targets []string, jobs []mapping.Job) {
 		for _, s := range store.States() {
 			if s.Final() {
 				m.builds.WithLabelValues(j.Rule, j.Target, string(s))
+			}
+		}
+		for _, r := range store.Results() {
+			if r.Final() {
+				m.results.WithLabelValues(j.Rule, j.Target, string(r))
 			}
 		}
 	}
@@ -114,6 +131,18 @@ func (m *metrics) setQueue(stats []store.QueueStat, now time.Time) {
 	}
 }
 
+// setRunning sets the gauge of builds that run, as the leader does.
+func (m *metrics) setRunning(running map[string]int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for t := range running {
+		m.targets[t] = true
+	}
+	for t := range m.targets {
+		m.running.WithLabelValues(t).Set(float64(running[t]))
+	}
+}
+
 // removeQueue removes the gauges of the queue, so that nobody reads old numbers.
 func (m *metrics) removeQueue() {
 	m.mu.Lock()
@@ -126,6 +155,7 @@ func (m *metrics) removeQueue() {
 // removeLeader removes all gauges that the leader sets, which is another process.
 func (m *metrics) removeLeader() {
 	m.removeQueue()
+	m.running.Reset()
 	m.databaseBytes.Reset()
 	m.databaseFreeBytes.Reset()
 }
@@ -148,6 +178,7 @@ func (m *metrics) setTargets(targets []string) {
 			delete(m.targets, target)
 			m.queueBuilds.DeletePartialMatch(prometheus.Labels{"target": target})
 			m.queueOldest.DeleteLabelValues(target)
+			m.running.DeleteLabelValues(target)
 		}
 	}
 	for _, target := range targets {
@@ -156,6 +187,7 @@ func (m *metrics) setTargets(targets []string) {
 			continue
 		}
 		m.queueOldest.WithLabelValues(target)
+		m.running.WithLabelValues(target)
 		for _, s := range unresolved {
 			m.queueBuilds.WithLabelValues(target, string(s))
 		}

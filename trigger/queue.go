@@ -66,18 +66,27 @@ func (w *workedBuilds) seqs() []int64 {
 	return slices.Collect(maps.Keys(w.takenAgain))
 }
 
-// startQueues starts the queues of the rules' targets, and of targets that are not in the
-// rules but have builds.
-func (t *Trigger) startQueues(stats []store.QueueStat) {
+// startQueues starts the queues of the rules' targets, and of these targets, which may not be
+// in the rules but have builds.
+func (t *Trigger) startQueues(targets []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	names := slices.Collect(maps.Keys(t.targets))
-	for _, q := range stats {
-		names = append(names, q.Target)
-	}
-	for _, name := range names {
+	for _, name := range slices.AppendSeq(slices.Clip(targets), maps.Keys(t.targets)) {
 		t.startQueue(name, slots, store.Poll, func(ctx context.Context, n int) ([]func(), error) { return t.takeBuilds(ctx, name, n) })
+		if !t.settings.DryRun {
+			t.startQueue(store.FollowQueue(name), followSlots, followPoll,
+				func(ctx context.Context, n int) ([]func(), error) { return t.takeFollows(ctx, name, n) })
+		}
 	}
+}
+
+// targetsOf are the targets that have builds which are not resolved, or run.
+func targetsOf(stats []store.QueueStat, running map[string]int64) []string {
+	targets := slices.Collect(maps.Keys(running))
+	for _, q := range stats {
+		targets = append(targets, q.Target)
+	}
+	return targets
 }
 
 // startQueue starts a queue, unless one with this key runs. The key is what the store

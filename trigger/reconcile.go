@@ -63,6 +63,7 @@ func (t *Trigger) reconcile(ctx context.Context, target *target, b *store.Build)
 		adopted, started := *b, attempt
 		adopted.Log, started.Outcome = slices.Clone(b.Log), store.Started
 		setStarted(&adopted, number, time.Now(), true)
+		t.setFollowed(target, &adopted)
 		if err := t.finish(ctx, &adopted, started); !errors.Is(err, store.ErrClaimed) {
 			return err
 		}

@@ -19,7 +19,12 @@ type Service interface {
 	Records(ctx context.Context, jobID string, from, to time.Time, zone *time.Location) ([]codearts.Record, error)
 	Record(ctx context.Context, jobID, buildNumber string, zone *time.Location) (codearts.Record, error)
 	Source(ctx context.Context, jobID, buildNumber string) (codearts.Source, error)
+	Following(ctx context.Context, jobID string, from, to time.Time, zone *time.Location, numbers []string) (map[string]codearts.Record, error)
 	HistoryParameters(ctx context.Context, jobID, buildNumber string) ([]codearts.Parameter, error)
+	BuildInfo(ctx context.Context, jobID, buildNumber string) (codearts.BuildInfo, error)
+	Details(ctx context.Context, jobID, buildNumber string, zone *time.Location) (codearts.Details, error)
+	FailedStep(ctx context.Context, jobID, buildNumber string) (string, error)
+	Stop(ctx context.Context, jobID, buildNumber string) error
 	Clock() (now time.Time, known bool)
 }
 

@@ -32,18 +32,18 @@ func (t *Trigger) span(ctx context.Context, name string, kind trace.SpanKind) (c
 // attempt begins the span of an attempt: a call of RunJob, a search, or the end of a build
 // without either. Its parent is the span that committed the build, however long ago and in
 // whichever process that was, and it has a link to it.
-func (t *Trigger) attempt(ctx context.Context, name string, b *store.Build) (context.Context, trace.Span) {
+func (t *Trigger) attempt(ctx context.Context, name string, b *store.Build, more ...trace.SpanStartOption) (context.Context, trace.Span) {
 	if t.tracer == nil {
 		return ctx, noop.Span{}
 	}
-	options := []trace.SpanStartOption{
+	options := append(more,
 		trace.WithSpanKind(trace.SpanKindConsumer),
 		trace.WithAttributes(messagingSystem,
 			attribute.String("messaging.operation.type", "process"),
 			attribute.String("messaging.destination.name", b.Target),
 		),
 		trace.WithAttributes(spanAttrs(b)...),
-	}
+	)
 	if commit := observe.SpanContext(b.Trace); commit.IsValid() {
 		ctx = trace.ContextWithRemoteSpanContext(ctx, commit)
 		options = append(options, trace.WithLinks(trace.Link{SpanContext: commit}))
@@ -85,6 +85,21 @@ func setAttempt(span trace.Span, b *store.Build, a store.Attempt) {
 	if a.Error != "" && (!a.Search || a.Outcome == store.Dead) {
 		span.SetStatus(codes.Error, a.Error)
 	}
+}
+
+// traceBuild makes the span of a build that has ended, from its start to its end. ctx gets it,
+// for exemplars.
+func (t *Trigger) traceBuild(ctx context.Context, b *store.Build) context.Context {
+	ctx, span := t.attempt(ctx, "build", b, trace.WithTimestamp(b.StartedAt))
+	span.SetAttributes(attribute.String("result", string(b.Result)), attribute.String("build_number", b.BuildNumber))
+	if b.Step != "" {
+		span.SetAttributes(attribute.String("step", b.Step))
+	}
+	if b.Result != store.Success {
+		span.SetStatus(codes.Error, b.Message)
+	}
+	span.End(trace.WithTimestamp(b.EndedAt))
+	return ctx
 }
 
 func endSpan(span trace.Span, err error) {

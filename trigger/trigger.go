@@ -46,6 +46,8 @@ type Trigger struct {
 	tracer   trace.Tracer // nil for none
 	waiting  atomic.Int64 // unresolved builds: counted every watchInterval, plus those accepted since
 
+	followEvery func(age time.Duration) time.Duration // as in Options
+
 	mu      sync.RWMutex
 	targets map[string]*target
 	hosts   map[string]Host   // by the names of sources
@@ -78,6 +80,9 @@ func New(o Options) (*Trigger, error) {
 		log:      o.Logger,
 		metrics:  newMetrics(o.Registerer),
 		targets:  map[string]*target{},
+	}
+	if t.followEvery = o.FollowEvery; t.followEvery == nil {
+		t.followEvery = followStep
 	}
 	if o.TracerProvider != nil {
 		t.tracer = o.TracerProvider.Tracer(tracerName)
@@ -126,10 +131,9 @@ func (t *Trigger) Start(ctx context.Context) error {
 	t.mu.Lock()
 	t.queues = map[string]*queue{}
 	t.mu.Unlock()
-	t.startQueues(stats) //nolint:contextcheck // they live as long as the trigger
 	t.loops.Go(t.forwardNotifications)
 	t.renewal.Go(t.renewLeases)
-	t.look(ctx)
+	t.look(ctx) // it starts the queues
 	t.loops.Go(t.watch)
 	t.loops.Go(t.prune)
 	return nil

@@ -46,19 +46,19 @@ func (t *Trigger) lead(ctx context.Context) {
 	if err := t.store.Analyze(ctx); err != nil {
 		t.logUnlessStopping("updating the statistics of the database's planner failed", err)
 	}
-	for _, target := range t.queueNames() {
-		n, err := t.store.Recall(ctx, target)
+	for _, queue := range t.queueNames() {
+		n, err := t.store.Recall(ctx, queue)
 		if err != nil {
-			t.logUnlessStopping("looking for builds that are due too late failed", err)
+			t.logUnlessStopping("looking for what is due too late failed", err)
 		}
 		if n > 0 {
-			t.log.LogAttrs(ctx, slog.LevelWarn, "the clock was set back: builds that were due too late are due now",
-				slog.String("target", target), slog.Int64("builds", n))
+			t.log.LogAttrs(ctx, slog.LevelWarn, "the clock was set back: what was due too late is due now",
+				slog.String("queue", queue), slog.Int64("rows", n))
 		}
 	}
 }
 
-// look counts the queue, starts the queues of targets that have builds, and reports whether
+// look counts the queue and the builds that run, starts the queues of targets that have builds, and reports whether
 // this process leads. The leader sets the gauges.
 func (t *Trigger) look(ctx context.Context) (leads bool) {
 	stats, uncounted := t.store.Queue(ctx)
@@ -66,8 +66,12 @@ func (t *Trigger) look(ctx context.Context) (leads bool) {
 		t.logUnlessStopping("counting the queue failed", uncounted)
 	} else {
 		t.count(stats)
-		t.startQueues(stats) //nolint:contextcheck // as in Start
 	}
+	running, notRunning := t.store.Running(ctx)
+	if notRunning != nil {
+		t.logUnlessStopping("counting the builds that run failed", notRunning)
+	}
+	t.startQueues(targetsOf(stats, running)) //nolint:contextcheck // as in Start
 	leads, err := t.store.Lead(ctx)
 	if err != nil {
 		t.logUnlessStopping("asking for the lead failed", err)
@@ -80,6 +84,9 @@ func (t *Trigger) look(ctx context.Context) (leads bool) {
 		t.metrics.removeQueue()
 	} else {
 		t.metrics.setQueue(stats, time.Now())
+	}
+	if notRunning == nil {
+		t.metrics.setRunning(running)
 	}
 	if used, free, err := t.store.Size(ctx); err != nil {
 		t.logUnlessStopping("measuring the database failed", err)

@@ -189,6 +189,7 @@ func (t *Trigger) applyAnswer(ctx context.Context, target *target, b *store.Buil
 	attempt := store.Attempt{At: b.CalledAt, Took: took}
 	if callErr == nil {
 		setStarted(b, number, b.CalledAt.Add(took), false)
+		t.setFollowed(target, b)
 		attempt.Outcome = store.Started
 		err := t.finish(ctx, b, attempt)
 		if errors.Is(err, store.ErrStale) {
@@ -268,6 +269,7 @@ func (t *Trigger) saveLateAnswer(ctx context.Context, b *store.Build, attempt st
 			return nil
 		}
 		setStarted(now, b.BuildNumber, b.StartedAt, false)
+		now.Result, now.FollowIn = b.Result, b.FollowIn
 		if err := t.finish(ctx, now, attempt); !errors.Is(err, store.ErrStale) {
 			return err
 		}
@@ -289,6 +291,10 @@ func (t *Trigger) finish(ctx context.Context, b *store.Build, a store.Attempt) e
 	setAttempt(trace.SpanFromContext(ctx), b, a)
 	if b.State.Final() {
 		t.metrics.builds.WithLabelValues(b.Rule, b.Target, string(b.State)).Inc()
+	}
+	if b.Replaced > 0 {
+		t.log.LogAttrs(ctx, slog.LevelInfo, "build replaces those that run, which are to be stopped",
+			buildAttrs(b, slog.Int64("replaced", b.Replaced))...)
 	}
 	level, message := slog.LevelWarn, "build is not started yet"
 	switch b.State {

@@ -183,7 +183,8 @@ func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 	}
 	var due int64
 	if !b.State.Final() {
-		due = micros(time.Now().Truncate(time.Millisecond).Add(b.Settle)) // SQLite's clock counts no less
+		// SQLite's clock counts no less. A later due_at would be called back (Recall).
+		due = micros(time.Now().Truncate(time.Millisecond).Add(min(b.Settle, longestWait)))
 		tx.notify(b.Target)
 	}
 	into.add(b.ID, b.Delivery, b.Rule, b.Target, b.JobID, b.Repository, b.Ref, b.Tag, b.Commit, b.Marker,

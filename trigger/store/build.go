@@ -119,6 +119,7 @@ type Build struct {
 	BuildNumber string
 	Seen        int64 // the highest number of the job that it saw: its own, or in the service's records
 	Adopted     bool  // the number was found by a search, and not answered
+	Claimed     bool  // no other build has the number
 	StartedAt   time.Time
 
 	Result    Result
@@ -130,12 +131,15 @@ type Build struct {
 	ProjectID string
 	Stop      string    // why it is to be stopped; "" if it is not
 	StoppedAt time.Time // when the service took the stop; zero before
+	// FollowIn is when the service is asked first about a build that was started. Not stored.
+	FollowIn time.Duration
 
 	// Trace is the span that committed the build; see observe.Traceparent. "" for none.
 	Trace string
 
 	Unreadable string // what is wrong with the row, "" for nothing. Not stored
 	Superseded int64  // how many waiting builds it superseded when it was accepted. Not stored
+	Replaced   int64  // how many running builds are to be stopped since it was started. Not stored
 
 	version int64
 }
@@ -199,7 +203,7 @@ func (s *Store) BuildsOf(ctx context.Context, delivery string) (builds []*Build,
 const buildColumns = `seq, id, delivery, rule, target, job_id, repository, ref, tag, commit_id, marker, body, newest, replay_of, by_hand,
 	state, reason, superseded_by, due_at, worker, received_at, deadline, attempts, log,
 	caller, service, called_at, called_there, known_no, asked,
-	build_no, seen_no, adopted, started_at, version, trace,
+	build_no, seen_no, adopted, claimed, started_at, version, trace,
 	tag_commit, context, replace_running, max_running,
 	result, running_at, ended_at, message, step, record_id, project_id, stop, stopped_at`
 
@@ -216,7 +220,7 @@ func scanBuild(row scanner) (*Build, error) {
 		&b.Marker, &b.Body, (*flag)(&b.Newest), &b.ReplayOf, (*flag)(&b.ByHand),
 		&b.State, &b.Reason, &b.SupersededBy, &due, &b.Worker, &received, &deadline, &b.Attempts, &log,
 		&b.Caller, &b.Service, &calledAt, &calledThere, &b.Known, &b.Asked,
-		&b.BuildNumber, &b.Seen, (*flag)(&b.Adopted), &startedAt, &b.version, &b.Trace,
+		&b.BuildNumber, &b.Seen, (*flag)(&b.Adopted), (*flag)(&b.Claimed), &startedAt, &b.version, &b.Trace,
 		&b.TagCommit, &b.Context, (*flag)(&b.ReplaceRunning), &b.MaxRunning,
 		&b.Result, &runningAt, &endedAt, &b.Message, &b.Step, &b.RecordID, &b.ProjectID, &b.Stop, &stoppedAt)
 	if err != nil {

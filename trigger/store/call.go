@@ -15,6 +15,8 @@ const (
 	NoHold    Hold = ""
 	HoldOrder Hold = "an earlier build of the same rule, repository, ref and job is not resolved"
 	HoldCall  Hold = "another call for the same job, and ref or commit, is not resolved"
+	// HoldRunning lasts until one of them ends.
+	HoldRunning Hold = "max_running: earlier builds of the same rule, repository, ref and job run"
 )
 
 // HoldFor is the longest that an unresolved build holds its successors, counted from its
@@ -32,7 +34,9 @@ const lookAgain = 15 * time.Second
 //   - an unresolved call of b.Service for the same job, and ref or commit, whichever
 //     target made it: if both calls got no answer, neither could tell which of them
 //     started a build of the service. A call for another commit of the ref can be told
-//     apart as soon as the service says what it builds, and holds for HoldFor at most.
+//     apart as soon as the service says what it builds, and holds for HoldFor at most;
+//   - b.MaxRunning or more builds of its ordering key that run, unless it was asked for by
+//     hand. Those that it will replace do not count.
 //
 // With the call it stores CalledThere, and the highest number that any build of the job
 // has seen: the number of this call will be higher.
@@ -72,22 +76,22 @@ func (s *Store) callAll(ctx context.Context, tx *tx, all []*write) error {
 			service = c.service, called_at = c.now, called_there = c.there, known_no = coalesce((`+highest+`), 0),
 			attempts = builds.attempts + 1, asked = 0, held = 0, version = builds.version + 1
 			FROM c WHERE builds.seq = c.seq AND `+tx.among("builds.seq")+` AND builds.version = c.version
-			AND NOT (`+heldByOrder+` OR `+heldByCall+`) RETURNING builds.seq, 0`,
+			AND NOT (`+held+`) RETURNING builds.seq, 0`,
 			s.caller, Lease.Microseconds(), s.caller)
 		if err != nil {
 			return fmt.Errorf("begin calls: %w", err)
 		}
-		var held []*write
+		var waiting []*write
 		for _, w := range round {
 			w.hold = NoHold
 			if _, ok := begun[w.build.Seq]; !ok {
-				held = append(held, w)
+				waiting = append(waiting, w)
 			}
 		}
-		if err := holdAll(ctx, tx, held); err != nil {
+		if err := holdAll(ctx, tx, waiting); err != nil {
 			return err
 		}
-		for _, w := range held {
+		for _, w := range waiting {
 			if w.hold == NoHold { // else it would have been called
 				w.err = ErrStale
 			}
@@ -98,22 +102,23 @@ func (s *Store) callAll(ctx context.Context, tx *tx, all []*write) error {
 }
 
 // holdAll is Hold for all that share a transaction. A build is due again when the first of
-// the earlier ones has held it for HoldFor.
+// the earlier ones has held it for HoldFor; an end of those that run wakes it.
 func holdAll(ctx context.Context, tx *tx, all []*write) error {
 	const first = `(` + earlier + ` ORDER BY e.seq LIMIT 1)`
-	held, err := pairs[int64](ctx, tx, callRows(all), `UPDATE builds SET service = c.service, worker = '',
-		held = CASE WHEN `+heldByOrder+` THEN 1 ELSE 2 END, reason = CASE WHEN `+heldByOrder+` THEN ? ELSE ? END,
-		due_at = `+tx.now+` + CASE WHEN NOT `+heldByOrder+` THEN ? WHEN `+first+` - c.since < ? THEN `+first+` - c.since
-		ELSE ? END, version = builds.version + 1
+	holding, err := pairs[int64](ctx, tx, callRows(all), `UPDATE builds SET service = c.service, worker = '',
+		held = CASE WHEN `+heldByOrder+` THEN 1 WHEN `+heldByCall+` THEN 2 ELSE 3 END,
+		reason = CASE WHEN `+heldByOrder+` THEN ? WHEN `+heldByCall+` THEN ? ELSE ? END,
+		due_at = `+tx.now+` + CASE WHEN `+heldByOrder+` AND `+first+` > c.since AND `+first+` - c.since < ? THEN `+first+` - c.since
+		WHEN `+heldByCall+` AND NOT `+heldByOrder+` THEN ? ELSE ? END, version = builds.version + 1
 		FROM c WHERE builds.seq = c.seq AND `+tx.among("builds.seq")+` AND builds.version = c.version
-		AND (`+heldByOrder+` OR `+heldByCall+`) RETURNING builds.seq, builds.held`,
-		string(HoldOrder), string(HoldCall), lookAgain.Microseconds(), longestWait.Microseconds(), longestWait.Microseconds())
+		AND (`+held+`) RETURNING builds.seq, builds.held`,
+		string(HoldOrder), string(HoldCall), string(HoldRunning), longestWait.Microseconds(), lookAgain.Microseconds(), longestWait.Microseconds())
 	if err != nil {
 		return fmt.Errorf("hold builds: %w", err)
 	}
 	var reported []*Build
 	for _, w := range all {
-		w.hold = []Hold{NoHold, HoldOrder, HoldCall}[held[w.build.Seq]]
+		w.hold = []Hold{NoHold, HoldOrder, HoldCall, HoldRunning}[holding[w.build.Seq]]
 		if w.hold != NoHold && w.build.Context != "" {
 			reported = append(reported, w.build)
 		}
@@ -132,15 +137,21 @@ func callRows(all []*write) *rows {
 
 // Conditions of a build that has a row in c.
 const (
-	// earlier are the earlier builds of its ordering key that hold it.
+	held = heldByOrder + ` OR ` + heldByCall + ` OR ` + heldByRunning
+	// earlier are the earlier builds of its ordering key that hold it: one that waits for the
+	// end of others may do so for longer than HoldFor, and stays before it.
 	earlier = `SELECT e.received_at FROM builds e WHERE e.ref = builds.ref AND e.job_id = builds.job_id AND e.target = builds.target
 		AND e.rule = builds.rule AND e.repository = builds.repository
-		AND e.seq < c.seq AND e.unresolved AND NOT e.by_hand AND e.received_at > c.since`
+		AND e.seq < c.seq AND e.unresolved AND NOT e.by_hand AND (e.received_at > c.since OR e.held = 3)`
 	heldByOrder = `(NOT builds.by_hand AND EXISTS (` + earlier + `))`
-	heldByCall  = `EXISTS (SELECT 1 FROM builds r WHERE r.ref = builds.ref AND r.job_id = builds.job_id AND r.service = c.service
+	heldByCall  = `(EXISTS (SELECT 1 FROM builds r WHERE r.ref = builds.ref AND r.job_id = builds.job_id AND r.service = c.service
 			AND r.unresolved AND r.state <> 'waiting' AND r.seq <> c.seq AND (r.received_at > c.since OR r.tag <> '' OR r.commit_id = ''))
 		OR EXISTS (SELECT 1 FROM builds m WHERE m.commit_id = builds.commit_id AND m.job_id = builds.job_id AND m.service = c.service
-			AND m.commit_id <> '' AND m.unresolved AND m.state <> 'waiting' AND m.seq <> c.seq)`
+			AND m.commit_id <> '' AND m.unresolved AND m.state <> 'waiting' AND m.seq <> c.seq))`
+	heldByRunning = `(builds.max_running > 0 AND NOT builds.by_hand AND (SELECT count(*) FROM builds o
+		WHERE o.ref = builds.ref AND o.job_id = builds.job_id AND o.target = builds.target AND o.rule = builds.rule
+		AND o.repository = builds.repository AND o.result = 'running'
+		AND (NOT builds.replace_running OR o.by_hand OR o.tag <> '')) >= builds.max_running)`
 	// highest is the highest number that was seen of its job.
 	highest = `SELECT s.seen_no FROM builds s WHERE s.service = c.service AND s.job_id = builds.job_id AND s.seen_no > 0
 		ORDER BY s.seen_no DESC LIMIT 1`

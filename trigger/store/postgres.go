@@ -238,9 +238,12 @@ func (*postgres) lock(tx *tx, keys []int64) {
 
 func (*postgres) insertRows(_ context.Context, tx *tx, r *rows) error {
 	names := strings.Join(r.columns, ", ")
-	// The clock of this replica may be ahead of the server's.
-	values := strings.Replace(names, "due_at", "least(due_at, "+postgresNow+")", 1)
 	arrays, args := unnest(r)
+	values := names
+	if slices.Contains(r.columns, "due_at") { // by this replica's clock, which may differ from the server's: the wait counts
+		values = strings.Replace(names, "due_at", "CASE WHEN due_at > 0 THEN due_at - ?::bigint + "+postgresNow+" ELSE 0 END", 1)
+		args = slices.Insert(args, 0, any(time.Now().UnixMicro()))
+	}
 	sendLater(tx, "INSERT INTO "+r.table+" ("+names+") SELECT "+values+" FROM "+arrays+" AS r ("+names+")", args...)
 	return nil
 }

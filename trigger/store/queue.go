@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -84,19 +85,29 @@ func (s *Store) postpone(ctx context.Context, seqs []int64, next string, wait ti
 // recallBatch is how many rows are made due in one transaction.
 const recallBatch = 1000
 
-// Recall makes the builds of a target due that are due later than any build may be, because
-// a clock was set back. It is for the leader, and returns how many there were.
-func (s *Store) Recall(ctx context.Context, target string) (all int64, err error) {
+// queueTable gives the rows of a queue: those of a table that have a name in a column. Builds
+// are of a queue that is called like their target.
+func queueTable(queue string) (table, column, name string) {
+	if target, found := strings.CutPrefix(queue, followPrefix); found {
+		return "follows", "target", target
+	}
+	return "builds", "target", queue
+}
+
+// Recall makes the rows of a queue due that are due later than any row may be, because a
+// clock was set back. It is for the leader, and returns how many there were.
+func (s *Store) Recall(ctx context.Context, queue string) (all int64, err error) {
+	table, column, name := queueTable(queue)
 	for {
 		var n int64 // not a result: it may still be written after ctx ends
 		err := s.writeSome(ctx, func(ctx context.Context, tx *tx) (changed int64, err error) {
-			if n, err = tx.exec(ctx, `UPDATE builds SET worker = '', due_at = `+tx.now+` WHERE seq IN (
-				SELECT seq FROM builds WHERE target = ? AND due_at > 0 AND due_at > `+tx.now+` + ? LIMIT ?)`,
-				target, (longestWait + Lease).Microseconds(), recallBatch); err != nil {
-				return 0, fmt.Errorf("builds that are due too late: %w", err)
+			if n, err = tx.exec(ctx, `UPDATE `+table+` SET worker = '', due_at = `+tx.now+` WHERE seq IN (
+				SELECT seq FROM `+table+` WHERE `+column+` = ? AND due_at > 0 AND due_at > `+tx.now+` + ? LIMIT ?)`,
+				name, (longestWait + Lease).Microseconds(), recallBatch); err != nil {
+				return 0, fmt.Errorf("what is due too late in queue %s: %w", queue, err)
 			}
 			if n > 0 {
-				tx.notify(target)
+				tx.notify(queue)
 			}
 			return n, nil
 		})

@@ -14,7 +14,7 @@ type Retention struct {
 	// Deliveries is also how long duplicates are known. Those that built something stay at
 	// least as long as their builds.
 	Deliveries time.Duration `type:"age" default:"30d" help:"How long to keep deliveries; those with builds stay as long as these."`
-	// Builds is for resolved builds. Unresolved builds stay.
+	// Builds is for builds that are resolved and do not run.
 	Builds time.Duration `type:"age" default:"90d" help:"How long to keep builds; those that still wait stay."`
 }
 
@@ -52,7 +52,7 @@ func (r *Retention) pruneSteps() []pruneStep {
 	}
 	const empty = `UPDATE deliveries SET body = substr(body, 1, 0)`
 	return []pruneStep{
-		{buildBlocks, r.Builds, `DELETE FROM builds`, `NOT unresolved`},
+		{buildBlocks, r.Builds, `DELETE FROM builds`, `NOT unresolved AND result <> 'running'`},
 		{deliveryBlocks, r.Bodies, empty, `outcome = 'accepted' AND length(body) > 0
 			AND NOT EXISTS (SELECT 1 FROM builds WHERE delivery = deliveries.id AND unresolved)`},
 		{deliveryBlocks, built, `DELETE FROM deliveries`, `outcome = 'accepted'

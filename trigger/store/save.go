@@ -27,11 +27,19 @@ func (s *Store) Save(ctx context.Context, b *Build) error {
 	if err != nil {
 		return fmt.Errorf("build %s: its log: %w", b.ID, err)
 	}
-	if err := s.enqueue(ctx, &write{kind: writeSave, locks: callLock(b), build: b, log: string(log)}); err != nil {
+	if err := s.enqueue(ctx, &write{kind: writeSave, locks: saveLocks(b), build: b, log: string(log)}); err != nil {
 		return fmt.Errorf("build %s: %w", b.ID, err)
 	}
 	b.version++
 	return nil
+}
+
+func saveLocks(b *Build) []int64 {
+	locks := callLock(b)
+	if b.State == Started {
+		locks = append(locks, followLock(b.Target, b.JobID))
+	}
+	return locks
 }
 
 // saveAll is Save for all that share a transaction. They go in rounds, so that the builds
@@ -49,7 +57,7 @@ func (s *Store) saveAll(ctx context.Context, tx *tx, all []*write) error {
 		if err != nil {
 			return err
 		}
-		var done, reported []*Build
+		var done, started, reported []*Build
 		for _, w := range round {
 			if _, ok := saved[w.build.Seq]; !ok { // it was changed meanwhile, or another build has its number
 				switch err := s.claim(ctx, tx, w.build); {
@@ -66,11 +74,17 @@ func (s *Store) saveAll(ctx context.Context, tx *tx, all []*write) error {
 			if w.build.State != Calling && w.build.State != Unknown {
 				done = append(done, w.build)
 			}
+			if w.build.State == Started {
+				started = append(started, w.build)
+			}
 			if w.build.Context != "" {
 				reported = append(reported, w.build)
 			}
 		}
 		if err := wakeHeld(ctx, tx, done); err != nil {
+			return err
+		}
+		if err := startedBuilds(ctx, tx, started); err != nil {
 			return err
 		}
 		if err := reportBuilds(ctx, tx, reported); err != nil {
@@ -85,7 +99,7 @@ func (s *Store) saveAll(ctx context.Context, tx *tx, all []*write) error {
 // those whose number another build has.
 func saveRows(ctx context.Context, tx *tx, all []*write) (map[int64]int64, error) {
 	c := &rows{columns: []string{
-		"seq", "version", "state", "reason", "attempts", "log", "asked", "build_no", "seen_no", "adopted", "started_at", "wait",
+		"seq", "version", "state", "reason", "attempts", "log", "asked", "build_no", "seen_no", "adopted", "started_at", "result", "wait",
 	}}
 	for _, w := range all {
 		b, wait := w.build, int64(-1)
@@ -93,12 +107,12 @@ func saveRows(ctx context.Context, tx *tx, all []*write) (map[int64]int64, error
 			wait = min(max(0, time.Until(b.DueAt)), longestWait).Microseconds()
 		}
 		c.add(b.Seq, b.version, string(b.State), b.Reason, int64(b.Attempts), w.log, int64(b.Asked), b.BuildNumber, b.Seen, b.Adopted,
-			micros(b.StartedAt), wait)
+			micros(b.StartedAt), string(b.Result), wait)
 	}
 	saved, err := pairs[int64](ctx, tx, c, `UPDATE builds
 		SET state = c.state, reason = c.reason, attempts = c.attempts, log = c.log, asked = c.asked,
 		build_no = c.build_no, seen_no = c.seen_no, adopted = c.adopted, claimed = c.build_no <> '',
-		started_at = c.started_at, held = 0, worker = '',
+		started_at = c.started_at, result = c.result, held = 0, worker = '',
 		due_at = CASE WHEN c.wait >= 0 THEN `+tx.now+` + c.wait ELSE 0 END, version = builds.version + 1
 		FROM c WHERE builds.seq = c.seq AND `+tx.among("builds.seq")+` AND builds.version = c.version
 		AND NOT EXISTS (SELECT 1 FROM builds o WHERE o.service = builds.service AND o.job_id = builds.job_id AND o.build_no = c.build_no
@@ -147,7 +161,9 @@ func (s *Store) claim(ctx context.Context, tx *tx, b *Build) error {
 		}
 		set, args = `claimed = ?`, []any{false}
 	default:
-		set = `state = 'unknown', due_at = ` + tx.now + `, build_no = '', adopted = ?, claimed = ?, started_at = 0, reason = ?`
+		set = `state = 'unknown', due_at = ` + tx.now + `, build_no = '', adopted = ?, claimed = ?, started_at = 0,
+			result = '', running_at = 0, ended_at = 0, message = '', step = '', record_id = '', project_id = '', stop = '', stopped_at = 0,
+			superseded_by = '', reason = ?`
 		args = []any{false, false, "the build it was taken for turned out to be that of build " + b.ID}
 		tx.notify(owner.Target)
 	}

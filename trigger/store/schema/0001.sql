@@ -45,7 +45,7 @@ CREATE TABLE builds (
     unresolved    {bool} NOT NULL GENERATED ALWAYS AS (state IN ('waiting', 'calling', 'unknown')) STORED,
     due_at        bigint NOT NULL, -- when to look at it next, 0 for never; if a replica works it, when its lease ends
     worker        text NOT NULL DEFAULT '', -- the replica that works it
-    held          bigint NOT NULL DEFAULT 0, -- 1: by an earlier build, 2: by the call of another; it is due as soon as that is resolved
+    held          bigint NOT NULL DEFAULT 0, -- 1: by an earlier build, 2: by the call of another, 3: by those of its ordering key that run; it is due as soon as that is resolved, or ends
     reason        text NOT NULL,
     superseded_by text NOT NULL DEFAULT '',
     received_at   bigint NOT NULL,

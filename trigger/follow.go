@@ -1,0 +1,498 @@
+package trigger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"buildbridge/mapping/observe"
+	"buildbridge/mapping/printable"
+	"buildbridge/trigger/codearts"
+	"buildbridge/trigger/store"
+)
+
+const (
+	// followSlots is how many jobs of a target are asked about at the same time.
+	followSlots = 10
+	followPoll  = time.Second
+	// followWithin bounds one look at a job: no other process takes it meanwhile.
+	followWithin = store.Lease * 3 / 4
+	// followSingles is how many records one look reads by themselves, followStops how many
+	// builds it stops. The next look goes on.
+	followSingles = 20
+	followStops   = 20
+	// followFailures is how often in a row the service cannot be asked before a build is lost
+	// whose cap is over: no process may have run until then.
+	followFailures = 3
+)
+
+// The caps on following: after that a build is lost.
+const (
+	followRunning = 24 * time.Hour // since it ran
+	followOverall = 72 * time.Hour // since it was started: it may be queued for long
+)
+
+// followStep is how long to wait before the service is asked again about a build that was
+// started this long ago.
+func followStep(age time.Duration) time.Duration {
+	switch {
+	case age < time.Minute:
+		return 5 * time.Second
+	case age < 10*time.Minute:
+		return 15 * time.Second
+	}
+	return time.Minute
+}
+
+// setFollowed makes a build that was started one that is followed, if its target says so.
+func (t *Trigger) setFollowed(target *target, b *store.Build) {
+	if target.Follow {
+		b.Result, b.FollowIn = store.Running, t.followEvery(0)
+	}
+}
+
+// takeFollows takes up to n jobs of a target that are due.
+func (t *Trigger) takeFollows(ctx context.Context, target string, n int) (works []func(), err error) {
+	due, err := t.store.DueFollows(ctx, target, n)
+	for _, f := range due {
+		works = append(works, func() { t.follow(f) })
+	}
+	return works, err
+}
+
+// follow looks once at what has become of the builds of a job, and saves when to look again.
+func (t *Trigger) follow(f *store.Follow) {
+	ctx, cancel := context.WithTimeout(t.stopping, followWithin)
+	defer cancel()
+	wait := backoffMost
+	defer func() {
+		if p := recover(); p != nil { // this program is wrong: not again and again
+			t.log.LogAttrs(ctx, slog.LevelError, "following builds panicked", slog.String("target", f.Target), slog.String("job_id", f.JobID),
+				slog.String("error", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
+		}
+		if err := t.store.SaveFollow(context.WithoutCancel(ctx), f, wait); err != nil {
+			t.logUnlessStopping("saving when to follow builds failed, they are due when the lease ends", err)
+		}
+	}()
+	builds, err := t.store.OpenBuilds(ctx, f.Target, f.JobID)
+	if err != nil {
+		t.logUnlessStopping("reading the builds to follow failed, it is tried again", err)
+		wait = retryWork
+		return
+	}
+	l := &followLook{Trigger: t, target: t.target(f.Target), follow: f, builds: builds, now: time.Now()}
+	wait = l.do(ctx)
+}
+
+// followLook is one look at the builds of a job.
+type followLook struct {
+	*Trigger
+	target *target // nil if it is not in the rules
+	follow *store.Follow
+	builds []*store.Build // those whose end is not known
+	now    time.Time
+
+	looked map[int64]string // why it is not known yet how these ended, by seq
+	soon   bool             // something is to be tried again at the next look
+	err    error            // why the service could not be asked; nil if it could
+}
+
+// do gives the wait before the next look, a negative one if no build is left.
+func (l *followLook) do(ctx context.Context) time.Duration {
+	if len(l.builds) == 0 {
+		l.follow.Failures = 0
+		return -1
+	}
+	if l.target != nil {
+		if pause := l.target.pausedFor(l.now); pause > 0 {
+			return pause
+		}
+	}
+	l.looked = map[int64]string{}
+	l.look(ctx)
+	if l.stopping.Err() != nil {
+		return 0
+	}
+	if l.err != nil && l.target != nil {
+		if pause := l.target.pausedFor(time.Now()); pause > 0 {
+			return pause
+		}
+	}
+	if l.err == nil {
+		l.follow.Failures = 0
+	} else if l.follow.Failures++; l.follow.Failures == 1 {
+		l.log.LogAttrs(ctx, slog.LevelWarn, "following builds failed, it is tried again", slog.String("target", l.follow.Target),
+			slog.String("job_id", l.follow.JobID), slog.Int("builds", len(l.builds)), errorAttr(l.err))
+	}
+	wait := time.Duration(-1)
+	for _, b := range l.builds {
+		if l.endByCap(ctx, b); b.Result != store.Running {
+			continue
+		}
+		step := l.followEvery(l.now.Sub(b.StartedAt))
+		if !b.StoppedAt.IsZero() {
+			step = min(step, l.followEvery(l.now.Sub(b.StoppedAt)))
+		}
+		if reason := cannotAsk(l.target, b); reason != "" {
+			step = max(step, retryTarget)
+		}
+		if wait < 0 || step < wait {
+			wait = step
+		}
+	}
+	switch {
+	case wait < 0:
+	case l.err != nil:
+		wait = max(wait, backoff(l.follow.Failures))
+	case l.soon:
+		wait = min(wait, l.followEvery(0))
+	}
+	return wait
+}
+
+// look asks the service about the builds of its address: first it stops those that are to be
+// stopped, then it reads the list, and at last the records that the list lacks.
+func (l *followLook) look(ctx context.Context) {
+	var ask []*store.Build
+	for _, b := range l.builds {
+		switch reason := cannotAsk(l.target, b); {
+		case !b.Claimed:
+			l.lost(ctx, b, "the service gave its number to another build: the job was created anew")
+		case reason != "":
+			l.looked[b.Seq] = reason
+		default:
+			ask = append(ask, b)
+		}
+	}
+	if len(ask) == 0 || !l.stopThose(ctx, ask) {
+		return
+	}
+	records, ok := l.list(ctx, ask)
+	if !ok {
+		return
+	}
+	var missing []*store.Build
+	for _, b := range ask {
+		r, found := records[b.BuildNumber]
+		if !found {
+			missing = append(missing, b)
+		} else if !l.apply(ctx, b, r) {
+			return
+		}
+	}
+	rand.Shuffle(len(missing), func(i, j int) { missing[i], missing[j] = missing[j], missing[i] })
+	failed := 0
+	for _, b := range missing[:min(len(missing), followSingles)] {
+		r, err := l.target.Service.Record(ctx, b.JobID, b.BuildNumber, l.target.Reconcile.TimeZone)
+		e, _ := l.asked(err)
+		switch {
+		case err == nil:
+			if !l.apply(ctx, b, r) {
+				return
+			}
+		case e != nil && e.NoSuchBuild():
+			l.looked[b.Seq] = "the service has no record of it"
+		default:
+			if failed++; !l.failed(ctx, err) || failed == unreadRecords {
+				return
+			}
+		}
+	}
+}
+
+// asked counts a request to the service, and gives its error as one of the service.
+func (l *followLook) asked(err error) (*codearts.Error, bool) {
+	code := "200"
+	e, ok := errors.AsType[*codearts.Error](err)
+	switch {
+	case ok:
+		code = e.Label()
+	case err != nil:
+		code = "timeout"
+	}
+	l.metrics.followRequests.WithLabelValues(l.follow.Target, code).Inc()
+	return e, ok
+}
+
+// failed notes that the service could not be asked. It reports whether the look goes on: not
+// if the service throttles, or the time is over.
+func (l *followLook) failed(ctx context.Context, err error) (goOn bool) {
+	if l.err == nil {
+		l.err = err
+	}
+	if e, ok := errors.AsType[*codearts.Error](err); ok && throttled(err) {
+		l.target.pause(time.Now().Add(throttledFor(e.RetryAfter, l.follow.Failures+1)))
+		return false
+	}
+	return ctx.Err() == nil
+}
+
+// list reads the records of the builds in one request, if they are among the newest hundred
+// of their time. ok is false if it could not.
+func (l *followLook) list(ctx context.Context, builds []*store.Build) (records map[string]codearts.Record, ok bool) {
+	var from time.Time
+	numbers := make([]string, len(builds))
+	for i, b := range builds {
+		numbers[i] = b.BuildNumber
+		if earliest := l.earliest(b); i == 0 || earliest.Before(from) {
+			from = earliest
+		}
+	}
+	to, known := l.target.Service.Clock()
+	if !known {
+		to = time.Now().Add(l.target.Reconcile.Window)
+	}
+	jobID, zone := l.follow.JobID, l.target.Reconcile.TimeZone
+	records, err := l.target.Service.Following(ctx, jobID, from, to.Add(clockMargin), zone, numbers)
+	e, isService := l.asked(err)
+	if err == nil {
+		return records, true
+	}
+	if !isService || !e.NoSuchJob() {
+		l.failed(ctx, err)
+		return nil, false
+	}
+	_, second := l.target.Service.Record(ctx, jobID, builds[0].BuildNumber, zone)
+	if e, isService := l.asked(second); !isService || !e.NoSuchJob() {
+		l.failed(ctx, err)
+		return nil, false
+	}
+	for _, b := range builds {
+		l.lost(ctx, b, "the job was deleted: "+err.Error())
+	}
+	return nil, false
+}
+
+// earliest is when the build can have been started at the earliest, by the service's clock.
+func (l *followLook) earliest(b *store.Build) time.Time {
+	at, _, _ := (&search{Trigger: l.Trigger, target: l.target}).calledThere(b)
+	return at.Add(-l.target.Reconcile.Window - clockMargin)
+}
+
+// apply saves what a record says of a build. It reports whether the look goes on.
+func (l *followLook) apply(ctx context.Context, b *store.Build, r codearts.Record) (goOn bool) {
+	if !r.Start.IsZero() && startedBefore(r, l.earliest(b)) {
+		// The job was created anew, and this is the record of a build before: its own will come.
+		l.looked[b.Seq] = "the service's record of its number is that of an earlier build"
+		return true
+	}
+	switch outcome := r.Outcome(); {
+	case r.Queued():
+		l.looked[b.Seq] = "the service still has it in its queue"
+	case outcome == codearts.OutcomeNone:
+		l.looked[b.Seq] = fmt.Sprintf("the service says that it is %q", r.JobRunningStatus)
+		if b.RunningAt.IsZero() {
+			b.RunningAt = l.between(r.Start, b.StartedAt)
+			l.save(ctx, b)
+		}
+	case outcome == codearts.OutcomeUnclear:
+		return l.secondOpinion(ctx, b, r)
+	default:
+		return l.end(ctx, b, outcome)
+	}
+	return true
+}
+
+// between gives a time of the service, if it lies between the start of a build and now: else
+// the nearer of the two, or now if the service gave none. Its clock may be another.
+func (l *followLook) between(at, started time.Time) time.Time {
+	switch {
+	case at.IsZero(), at.After(l.now):
+		return l.now
+	case at.Before(started):
+		return started
+	}
+	return at
+}
+
+// What the message of a build begins with while something is to be tried again, or is not.
+const (
+	endUnclear    = "the service says that it has ended, and not how"
+	detailsUnread = "it has ended, and its details cannot be read yet: "
+	stopRefused   = "the service does not stop it: "
+)
+
+// secondOpinion asks in another way how a build ended whose record does not say it. If that
+// is not known either, it looks once more, and then the build is lost.
+func (l *followLook) secondOpinion(ctx context.Context, b *store.Build, r codearts.Record) (goOn bool) {
+	info, err := l.target.Service.BuildInfo(ctx, b.JobID, b.BuildNumber)
+	l.asked(err)
+	if err != nil {
+		return l.failed(ctx, err)
+	}
+	switch outcome := info.Outcome(); {
+	case outcome == codearts.OutcomeNone:
+		l.looked[b.Seq] = "one call of the service says that it has ended, another that it runs"
+	case outcome != codearts.OutcomeUnclear:
+		return l.end(ctx, b, outcome)
+	case strings.HasPrefix(b.Message, endUnclear):
+		l.lost(ctx, b, b.Message)
+	default:
+		b.Message, l.soon = fmt.Sprintf("%s: its state is %q, and its result %q", endUnclear, r.State, info.Result), true
+		l.save(ctx, b)
+	}
+	return true
+}
+
+// results by outcomes.
+func resultOf(o codearts.Outcome) store.Result {
+	switch o {
+	case codearts.OutcomeSucceeded:
+		return store.Success
+	case codearts.OutcomeFailed:
+		return store.Failure
+	case codearts.OutcomeAborted:
+		return store.Aborted
+	case codearts.OutcomeTimedOut:
+		return store.Timeout
+	case codearts.OutcomeNone, codearts.OutcomeUnclear:
+	}
+	return store.Lost
+}
+
+// end reads the details of a build that has ended, and saves its result. Details that cannot
+// be read are tried once more at the next look.
+func (l *followLook) end(ctx context.Context, b *store.Build, outcome codearts.Outcome) (goOn bool) {
+	d, err := l.target.Service.Details(ctx, b.JobID, b.BuildNumber, l.target.Reconcile.TimeZone)
+	l.asked(err)
+	var step string
+	if err == nil && outcome == codearts.OutcomeFailed {
+		step, err = l.target.Service.FailedStep(ctx, b.JobID, b.BuildNumber)
+		l.asked(err)
+	}
+	if err != nil {
+		if ctx.Err() != nil || throttled(err) {
+			return l.failed(ctx, err)
+		}
+		if !strings.HasPrefix(b.Message, detailsUnread) {
+			b.Message, l.soon = text(detailsUnread+err.Error()), true
+			l.looked[b.Seq] = b.Message
+			l.save(ctx, b)
+			return true
+		}
+	}
+	b.Result, b.EndedAt, b.Step = resultOf(outcome), l.between(d.Finished, b.StartedAt), text(step)
+	b.RecordID, b.ProjectID = text(d.RecordID), text(d.ProjectID)
+	if d.Message != "" || !strings.HasPrefix(b.Message, stopRefused) {
+		b.Message = text(d.Message)
+	}
+	l.save(ctx, b)
+	return true
+}
+
+// textMost is how many characters of a text of the service are kept.
+const textMost = 500
+
+func text(s string) string { return printable.Clip(printable.Text(s), textMost) }
+
+// lost ends a build whose end cannot be found out.
+func (l *followLook) lost(ctx context.Context, b *store.Build, why string) {
+	b.Result, b.EndedAt, b.Message = store.Lost, l.now, text(why)
+	l.save(ctx, b)
+}
+
+// endByCap ends a build that was followed for too long. It must have been looked for just
+// now: no process may have run for days.
+func (l *followLook) endByCap(ctx context.Context, b *store.Build) {
+	why, looked := l.looked[b.Seq]
+	if !looked && l.err != nil && l.follow.Failures >= followFailures {
+		why, looked = l.err.Error(), true
+	}
+	switch {
+	case b.Result != store.Running || !looked:
+	case !b.RunningAt.IsZero() && l.now.Sub(b.RunningAt) > followRunning:
+		l.lost(ctx, b, fmt.Sprintf("its end is not known %.0f h after it began to run: %s", followRunning.Hours(), why))
+	case l.now.Sub(b.StartedAt) > followOverall:
+		l.lost(ctx, b, fmt.Sprintf("its end is not known %.0f h after its start: %s", followOverall.Hours(), why))
+	}
+}
+
+// stopThose stops the builds that are to be stopped. What becomes of them their records say.
+// It reports whether the look goes on.
+func (l *followLook) stopThose(ctx context.Context, builds []*store.Build) (goOn bool) {
+	calls := 0
+	for _, b := range builds {
+		if b.Stop == "" || !b.StoppedAt.IsZero() || strings.HasPrefix(b.Message, stopRefused) {
+			continue
+		}
+		if calls++; calls > followStops {
+			l.soon = true
+			return true
+		}
+		err := l.target.Service.Stop(ctx, b.JobID, b.BuildNumber)
+		e, isService := l.asked(err)
+		attrs := buildAttrs(b, slog.String("build_number", b.BuildNumber), slog.String("reason", b.Stop))
+		switch {
+		case err == nil:
+			b.StoppedAt = l.now
+			l.save(ctx, b)
+			l.log.LogAttrs(ctx, slog.LevelInfo, "the service was told to stop a build", attrs...)
+		case isService && e.Fate == codearts.FateDead && !e.NoSuchBuild(): // which would be lag
+			b.Message = text(stopRefused + err.Error())
+			l.save(ctx, b)
+			l.log.LogAttrs(ctx, slog.LevelWarn, "the service does not stop a build", append(attrs, errorAttr(err))...)
+		case !throttled(err) && ctx.Err() == nil: // reading may work all the same
+			l.soon = true
+			l.log.LogAttrs(ctx, slog.LevelDebug, "stopping a build failed, it is tried again", append(attrs, errorAttr(err))...)
+		default:
+			return l.failed(ctx, err)
+		}
+	}
+	return true
+}
+
+// save writes what is known of a build, and tells everybody if it has ended. If the row was
+// changed meanwhile, the next look reads it again.
+func (l *followLook) save(ctx context.Context, b *store.Build) {
+	err := l.store.SaveResult(context.WithoutCancel(ctx), b)
+	if err != nil {
+		b.Result, l.soon = store.Running, true // as it is stored
+		if !errors.Is(err, store.ErrStale) {
+			l.logUnlessStopping("saving the result of a build failed, it is tried again", err)
+		}
+		return
+	}
+	if !b.Result.Final() {
+		return
+	}
+	took := b.EndedAt.Sub(b.StartedAt)
+	ctx = l.traceBuild(ctx, b)
+	l.metrics.results.WithLabelValues(b.Rule, b.Target, string(b.Result)).Inc()
+	if b.Result != store.Lost {
+		observe.Duration(ctx, l.metrics.buildDuration.WithLabelValues(b.Target), took)
+	}
+	level := slog.LevelWarn
+	switch b.Result {
+	case store.Success:
+		level = slog.LevelInfo
+	case store.Lost:
+		level = slog.LevelError
+	case store.NoResult, store.Running, store.Failure, store.Aborted, store.Timeout:
+	}
+	attrs := buildAttrs(b, slog.String("build_number", b.BuildNumber), slog.String("result", string(b.Result)),
+		slog.Int64("duration_ms", took.Milliseconds()))
+	for _, a := range []slog.Attr{slog.String("step", b.Step), slog.String("message", b.Message), slog.String("stop", b.Stop)} {
+		if a.Value.String() != "" {
+			attrs = append(attrs, a)
+		}
+	}
+	l.log.LogAttrs(ctx, level, "build ended", attrs...)
+}
+
+// StopBuild stops a started build, for a reason that is shown, and returns before the
+// service was told. The build is followed to its end: its record says what became of it. The
+// errors are those of [store.Store.Stop].
+func (t *Trigger) StopBuild(ctx context.Context, id, reason string) (*store.Build, error) {
+	b, err := t.store.Stop(ctx, id, text(reason))
+	if err != nil {
+		return nil, err
+	}
+	t.log.LogAttrs(ctx, slog.LevelInfo, "build is to be stopped",
+		buildAttrs(b, slog.String("build_number", b.BuildNumber), slog.String("reason", b.Stop))...)
+	return b, nil
+}
