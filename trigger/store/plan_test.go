@@ -31,6 +31,10 @@ var bounded = map[string]string{ //nolint:gochecknoglobals // a table
 	"deliveries_replays":   "replay_of",
 	// These have unresolved builds only,
 	"builds_ref": "", "builds_commit": "", "builds_held": "", "builds_held_commit": "", "builds_due": "",
+	// these have those that run,
+	"builds_open": "", "builds_running": "",
+	// this one the jobs that are followed, a row for each,
+	"follows_due": "", "follows_pkey": "seq", "follows_target_job_id_key": "job_id", "sqlite_autoindex_follows_1": "job_id",
 	// and this one the 20,000 deliveries of the ignored log.
 	"deliveries_aside": "",
 }
@@ -187,7 +191,32 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 			t.Helper()
 			fail(t, s.Release(t.Context(), []int64{1, 2}, time.Second))
 		},
-		"Recall": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.Recall(t.Context(), "north"))) },
+		"Recall": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			fail(t, second(s.Recall(t.Context(), "north")))
+			fail(t, second(s.Recall(t.Context(), store.FollowQueue("north"))))
+		},
+		"DueFollows": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			fail(t, second(s.DueFollows(t.Context(), "north", 10)))
+		},
+		"SaveFollow": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			fail(t, s.SaveFollow(t.Context(), &store.Follow{}, time.Second))
+		},
+		"OpenBuilds": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			fail(t, second(s.OpenBuilds(t.Context(), "north", "job")))
+		},
+		"Running": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.Running(t.Context()))) },
+		"SaveResult": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			end(t, s, running(t, s, newID(), func(b *store.Build) { b.ReplaceRunning, b.JobID = true, newID() }))
+		},
+		"Stop": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			fail(t, second(s.Stop(t.Context(), running(t, s, newID(), func(b *store.Build) { b.JobID = newID() }).ID, "")))
+		},
 
 		// These read no builds and no deliveries.
 		"Analyze": none, "Caller": none, "Close": none, "Lead": none, "Notified": none, "Ping": none, "Size": none, "LeaseCalls": none,
@@ -266,12 +295,12 @@ func TestPlansOfSQLite(t *testing.T) {
 
 var (
 	sqliteStep  = regexp.MustCompile(`^(SCAN|SEARCH) (\w+)(?: USING (?:COVERING )?INDEX (\w+)| USING (INTEGER PRIMARY KEY))?(?: \((.*)\))?`)
-	sqliteTable = regexp.MustCompile(`\b(builds|deliveries)(?: AS)? (\w+)\b`)
+	sqliteTable = regexp.MustCompile(`\b(builds|deliveries|follows)(?: AS)? (\w+)\b`)
 )
 
 func sqlitePlan(t *testing.T, db *sql.DB, statement string) (steps []step) {
 	t.Helper()
-	ours := map[string]bool{"builds": true, "deliveries": true}
+	ours := map[string]bool{"builds": true, "deliveries": true, "follows": true}
 	for _, alias := range sqliteTable.FindAllStringSubmatch(statement, -1) {
 		ours[alias[2]] = true
 	}
@@ -334,7 +363,7 @@ func TestPlansOfPostgres(t *testing.T) {
 		}
 	}
 	for i, statement := range store.PostgresStatements() {
-		if !strings.Contains(statement, "builds") && !strings.Contains(statement, "deliveries") || strings.HasPrefix(statement, "ANALYZE") {
+		if !regexp.MustCompile("builds|deliveries|follows").MatchString(statement) || strings.HasPrefix(statement, "ANALYZE") {
 			continue
 		}
 		for _, p := range postgresPlan(t, conn, fmt.Sprint("plan", i), statement) {
@@ -379,7 +408,7 @@ func postgresPlan(t *testing.T, conn *pgx.Conn, name, statement string) (steps [
 		switch {
 		case n.Type == "ModifyTable", n.Relation == "" && n.Type != "Bitmap Index Scan":
 		case n.Type == "Bitmap Heap Scan": // its index is below it
-		case n.Relation == "builds", n.Relation == "deliveries", n.Relation == "":
+		case n.Relation == "builds", n.Relation == "deliveries", n.Relation == "follows", n.Relation == "":
 			steps = append(steps, step{index: n.Index, by: n.Cond})
 		}
 		for _, sub := range n.Plans {

@@ -69,6 +69,16 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"bodies are forgotten once":                     bodiesAreForgottenOnce,
 		"a build that waits for two is not forgotten":   waitsForTwo,
 		"nothing cuts a lease short":                    leaseStays,
+		"what is started is followed":                   startedIsFollowed,
+		"a follow is saved":                             followIsSaved,
+		"a result is saved":                             resultIsSaved,
+		"who loses its number is not followed":          lostNumberIsNotFollowed,
+		"what runs is not forgotten":                    runningIsKept,
+		"a newer build replaces those that run":         newerReplacesRunning,
+		"a stop is noted":                               stopIsNoted,
+		"those that run hold the next":                  runningHold,
+		"no more run than may":                          maxRunningAtOnce,
+		"a push settles":                                settled,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
