@@ -74,7 +74,7 @@ func (t *Trigger) startQueues(targets []string) {
 	for _, name := range slices.AppendSeq(slices.Clip(targets), maps.Keys(t.targets)) {
 		t.startQueue(name, slots, store.Poll, func(ctx context.Context, n int) ([]func(), error) { return t.takeBuilds(ctx, name, n) })
 		if !t.settings.DryRun {
-			t.startQueue(store.FollowQueue(name), followSlots, followPoll,
+			t.startQueue(store.FollowQueue(name), followSlots, min(followPoll, max(t.followEvery(0)/2, time.Millisecond)),
 				func(ctx context.Context, n int) ([]func(), error) { return t.takeFollows(ctx, name, n) })
 		}
 	}

@@ -70,6 +70,7 @@ type settings struct {
 	shared     *codeartstest.Server // instead of one of its own
 	traces     trace.TracerProvider
 	log        io.Writer // gets the log too
+	follow     func(age time.Duration) time.Duration
 }
 
 // said is a log that a test can search.
@@ -124,7 +125,7 @@ func (b *testTrigger) open(t *testing.T, s settings) {
 		t.Fatal(err)
 	}
 	b.reg = prometheus.NewRegistry()
-	b.Trigger, err = trigger.New(trigger.Options{Store: b.store, Registerer: b.reg, Logger: log, Settings: trigger.Settings{DryRun: s.dryRun, MaxWaiting: s.maxWaiting}, TracerProvider: s.traces})
+	b.Trigger, err = trigger.New(trigger.Options{Store: b.store, Registerer: b.reg, Logger: log, Settings: trigger.Settings{DryRun: s.dryRun, MaxWaiting: s.maxWaiting}, TracerProvider: s.traces, FollowEvery: s.follow})
 	if err != nil {
 		t.Fatal(err)
 	}
