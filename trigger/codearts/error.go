@@ -160,10 +160,10 @@ func harmless(err error) error {
 	if e.Fate == FateUnknown {
 		e.Fate = FateRetry
 	}
-	switch {
-	case e.kind == noPermission:
+	if e.kind == noPermission {
 		e.todo = "give the user or agency the permission to see and to stop the builds of this job"
-	case e.kind == badRequest:
+	}
+	if e.kind == badRequest {
 		e.todo = ""
 	}
 	return err
