@@ -108,13 +108,13 @@ func New(o Options) (*Client, error) {
 }
 
 // Post sets a status. It gives what the next status of the same build has to have as Previous;
-// "" if the host needs nothing. It takes at most 10 s for each request, of which a host needs
-// one, or three where an answer was lost or its version is old. The error is a *[Refusal].
+// "" if the host needs nothing. It takes at most 10 s for each request: one, at Gitee up to
+// four, and two or three at a host of an older version. The error is a *[Refusal].
 //
 // To post a status twice does no harm.
 func (c *Client) Post(ctx context.Context, s Status) (ref string, err error) {
-	if s.Commit == "" || s.Context == "" {
-		return "", &Refusal{Fate: FateFinal, Code: codeNotSent, Reason: "a status needs a commit and a context"}
+	if s.Repository == "" || s.Commit == "" || s.Context == "" {
+		return "", &Refusal{Fate: FateFinal, Code: codeNotSent, Reason: "a status needs a repository, a commit and a context"}
 	}
 	return c.host.post(ctx, c, s)
 }

@@ -251,6 +251,7 @@ func TestNotSent(t *testing.T) {
 	for name, read := range map[string]func() (mapping.Secret, error){
 		"a token that cannot be read": func() (mapping.Secret, error) { return "", gone },
 		"an empty token":              secret(" \n"),
+		"two tokens":                  secret(token + "\n" + token),
 	} {
 		c := newClient(t, hostapi.Options{Provider: hostapitest.GitHub, URL: host.URL, Token: read})
 		r := refusal(t, c, status(hostapi.Success))

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 )
 
 const (
@@ -86,11 +87,15 @@ func (c *Client) send(ctx context.Context, r request) (*answer, error) {
 func (c *Client) roundTrip(ctx context.Context, r request) (*answer, error) {
 	secret, err := c.o.Token()
 	token := strings.TrimSpace(string(secret))
-	if err == nil && token == "" {
+	switch {
+	case err != nil:
+	case token == "":
 		err = errors.New("it is empty")
+	case strings.ContainsFunc(token, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
+		err = errors.New("it has a blank or a line break within")
 	}
 	if err != nil {
-		return nil, &Refusal{Fate: FateSource, Code: codeNotSent, Reason: "the token for the code host cannot be read", Err: err}
+		return nil, &Refusal{Fate: FateSource, Code: codeNotSent, Reason: "the token for the code host cannot be used", Err: err}
 	}
 	parent := ctx
 	ctx, cancel := context.WithTimeout(ctx, timeout)
