@@ -171,15 +171,26 @@ func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 		if err := into.insert(ctx, tx); err != nil { // it may replace some of these too
 			return err
 		}
-		n, err := tx.exec(ctx, `UPDATE builds
+		statuses, err := column[string](ctx, tx, `UPDATE builds
 			SET state = 'superseded', superseded_by = ?, due_at = 0, worker = '', held = 0, version = version + 1
 			WHERE target = ? AND job_id = ? AND ref = ? AND rule = ? AND repository = ? AND unresolved
-			AND state = 'waiting' AND tag = '' AND NOT by_hand AND delivery <> ?`,
+			AND state = 'waiting' AND tag = '' AND NOT by_hand AND delivery <> ?
+			RETURNING CASE WHEN context <> '' THEN id ELSE '' END`,
 			b.ID, b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Delivery)
 		if err != nil {
 			return fmt.Errorf("supersede for build %s: %w", b.ID, err)
 		}
-		b.Superseded = n
+		b.Superseded = int64(len(statuses))
+		for _, id := range statuses {
+			if id != "" {
+				tx.reports = append(tx.reports, report{build: id, news: true, ends: true})
+			}
+		}
+	}
+	if b.State == Dead {
+		if err := reportBuilds(ctx, tx, []*Build{b}); err != nil {
+			return err
+		}
 	}
 	var due int64
 	if !b.State.Final() {

@@ -83,10 +83,11 @@ type tx struct {
 	querier
 	dialect
 
-	db   database
-	end  func(ctx context.Context) error
-	undo func() error
-	work []string // targets, each once
+	db      database
+	end     func(ctx context.Context) error
+	undo    func() error
+	work    []string // targets, each once
+	reports []report // of builds that were changed
 }
 
 // notify tells, after the commit, that a target got work.

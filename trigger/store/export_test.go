@@ -93,6 +93,14 @@ func BodiesAtOnce(ctx context.Context, s *Store) (int, error) {
 	return len(seqs), err
 }
 
+// MakeStatusesDue makes all statuses that wait due, and ends their leases.
+func MakeStatusesDue(ctx context.Context, s *Store) error {
+	return s.write(ctx, nil, func(ctx context.Context, tx *tx) error {
+		_, err := tx.exec(ctx, `UPDATE statuses SET due_at = 1 WHERE due_at > 0`)
+		return err
+	})
+}
+
 // MakeDue makes a build due, whoever works it: its wait or its lease is over.
 func MakeDue(ctx context.Context, s *Store, id string) error {
 	return s.write(ctx, nil, func(ctx context.Context, tx *tx) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -217,6 +218,32 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 			t.Helper()
 			fail(t, second(s.Stop(t.Context(), running(t, s, newID(), func(b *store.Build) { b.JobID = newID() }).ID, "")))
 		},
+		"DueStatuses": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			fail(t, second(s.DueStatuses(t.Context(), "github", 10)))
+		},
+		"SaveStatus": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			for _, state := range []store.State{store.Waiting, store.Dead, store.Superseded} {
+				b := accept(t, s, func(b *store.Build) { b.Context = newID() })
+				b.State = state
+				fail(t, s.Save(t.Context(), b))
+			}
+			taken, err := s.DueStatuses(t.Context(), "github", 10)
+			if fail(t, err); len(taken) == 0 {
+				t.Fatal("none is due")
+			}
+			fail(t, s.SaveStatus(t.Context(), taken[0], time.Second))
+			if err := s.SaveStatus(t.Context(), taken[0], time.Second); !errors.Is(err, store.ErrStale) {
+				t.Fatal(err)
+			}
+		},
+		"ExplainStatuses": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			fail(t, s.ExplainStatuses(t.Context(), "github", "it is away"))
+		},
+		"StatusOf":        func(t *testing.T, s *store.Store) { t.Helper(); _, _ = s.StatusOf(t.Context(), &store.Build{}) },
+		"WaitingStatuses": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.WaitingStatuses(t.Context()))) },
 
 		// These read no builds and no deliveries.
 		"Analyze": none, "Caller": none, "Close": none, "Lead": none, "Notified": none, "Ping": none, "Size": none, "LeaseCalls": none,

@@ -39,6 +39,10 @@ func (s *Store) Prune(ctx context.Context, r Retention, now time.Time) (changed 
 			return changed, fmt.Errorf("prune old rows: %w", err)
 		}
 	}
+	n, err := s.pruneStatuses(ctx)
+	if changed += n; err != nil {
+		return changed, fmt.Errorf("prune old statuses: %w", err)
+	}
 	return changed, nil
 }
 

@@ -2,6 +2,10 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
 	"time"
 )
 
@@ -15,15 +19,283 @@ type Status struct {
 	Context    string
 	Build      string // the id of the build that the status is about
 
-	Sent      string // the state that the host was told last; "" for none
-	SentBuild string // the build that it was about
-	Ref       string // what the host answered: the id of a check run or of a pipeline
-	Attempts  int    // how often in a row the host did not take it
-	Since     time.Time
-	Reason    string // why the host does not take it
+	Sent      string    // the state that the host was told last, or StatusUnknown; "" for none
+	SentBuild string    // the build that it was about
+	Ref       string    // what the host answered: the id of a check run or of a pipeline
+	Attempts  int       // how often in a row the host did not take it
+	Since     time.Time // since when there is something to say; zero if there is nothing
+	Reason    string    // why the host does not take it
+	// DueAt is when the status is compared with the build next, by the database's clock; zero
+	// for never. If a process does, that is when its lease ends.
+	DueAt time.Time
 
+	lease   int64 // DueAt as it is stored: with the worker it names the lease
 	version int64
 }
 
-// reportBuilds makes the statuses of builds due that were changed in this transaction.
-func reportBuilds(context.Context, *tx, []*Build) error { return nil }
+// StatusUnknown is what Sent says after two processes told the host at the same time.
+const StatusUnknown = "unknown"
+
+// PendingAfter is how long after its delivery a build is said to be pending. One that ends by
+// then needs no such word.
+const PendingAfter = 10 * time.Second
+
+// StatusWait is the longest that a status waits before somebody looks at it again.
+const StatusWait = time.Hour
+
+// ReportQueue is the name under which [Store.Notified] gives a source that has statuses to
+// send. No target has a space in its name.
+func ReportQueue(source string) string { return "report " + source }
+
+// report is a build whose status may have to be said, because the build was changed.
+type report struct {
+	build string
+	wait  time.Duration
+	// owns: it has the status of its context, unless a newer build does. Else it matters only
+	// if it has the status already.
+	owns bool
+	// news: a status that it has may say something else now. ends: it says the last word.
+	news, ends bool
+}
+
+// reportBuilds makes the statuses of builds due that were changed in this transaction. They
+// are written at its end, and together: transactions that wait for each other's rows take
+// them in the same order.
+func reportBuilds(_ context.Context, tx *tx, builds []*Build) error {
+	for _, b := range builds {
+		if b.Context == "" {
+			continue
+		}
+		r := report{build: b.ID, owns: true}
+		switch {
+		case b.Result.Final() || b.State == Dead:
+			r.news, r.ends = true, true
+		case b.State.Final() && b.Result == NoResult: // nobody will know how it ends
+			r.owns, r.news, r.ends = false, true, true
+		default:
+			r.news = b.Result == Running && !b.RunningAt.IsZero()
+			r.wait = min(max(0, time.Until(b.ReceivedAt.Add(PendingAfter))), PendingAfter)
+		}
+		tx.reports = append(tx.reports, r)
+	}
+	return nil
+}
+
+// leased is the condition that a process is sending a status: it stays with that process,
+// which finds out by the version that there is more to say.
+func leased(tx *tx) string { return `statuses.worker <> '' AND statuses.due_at > ` + tx.now }
+
+// writeReports writes what reportBuilds has gathered.
+func writeReports(ctx context.Context, tx *tx) error {
+	owners, news := &rows{columns: []string{"id", "wait"}}, &rows{columns: []string{"id", "wait", "ends"}}
+	for _, r := range tx.reports {
+		if r.owns {
+			owners.add(r.build, r.wait.Microseconds())
+		}
+		if r.news {
+			news.add(r.build, r.wait.Microseconds(), r.ends)
+		}
+	}
+	// The newest build of a context has its status. Of several in this statement that is the
+	// one with the highest number; a row can be changed only once.
+	due, err := pairs[string](ctx, tx, owners, `INSERT INTO statuses (source, repository, commit_id, context, build, build_seq, due_at, since)
+		SELECT source, repository, commit_id, context, id, seq, `+tx.now+` + wait, `+tx.now+` + wait FROM (
+			SELECT *, row_number() OVER (PARTITION BY source, repository, commit_id, context ORDER BY seq DESC) AS nth FROM (
+				SELECT d.source, b.repository, CASE WHEN b.commit_id <> '' THEN b.commit_id ELSE b.tag_commit END AS commit_id,
+				b.context, b.id, b.seq, c.wait FROM c CROSS JOIN builds b CROSS JOIN deliveries d
+				WHERE b.id = c.id AND `+tx.among("b.id")+` AND d.id = b.delivery) all_of_them
+			WHERE commit_id <> '' AND context <> '') numbered
+		WHERE nth = 1 ORDER BY source, repository, commit_id, context
+		ON CONFLICT (source, repository, commit_id, context) DO UPDATE SET build = excluded.build, build_seq = excluded.build_seq,
+		due_at = CASE WHEN `+leased(tx)+` THEN statuses.due_at ELSE excluded.due_at END,
+		since = excluded.since, attempts = 0, reason = '', version = statuses.version + 1
+		WHERE statuses.build_seq < excluded.build_seq
+		RETURNING build_seq, CASE WHEN due_at <= `+tx.now+` THEN source ELSE '' END`)
+	if err != nil {
+		return fmt.Errorf("statuses of builds: %w", err)
+	}
+	// A status that the host refused for good is not tried again for the same build.
+	changed, err := pairs[string](ctx, tx, news, `UPDATE statuses
+		SET due_at = CASE WHEN `+leased(tx)+` THEN statuses.due_at ELSE `+tx.now+` + c.wait END,
+		since = `+tx.now+` + c.wait, version = statuses.version + 1
+		FROM c CROSS JOIN builds b WHERE b.id = c.id AND `+tx.among("b.id")+` AND statuses.build_seq = b.seq
+		AND (statuses.due_at > 0 OR statuses.reason = '')
+		AND (c.ends AND NOT (statuses.sent_build = c.id AND statuses.sent IN ('success', 'failure', 'error', 'canceled'))
+			OR NOT c.ends AND statuses.sent_build = c.id AND statuses.sent = 'pending')
+		RETURNING statuses.seq, statuses.source`)
+	if err != nil {
+		return fmt.Errorf("statuses that have news: %w", err)
+	}
+	for _, sources := range []map[int64]string{due, changed} {
+		for _, source := range sources {
+			if source != "" {
+				tx.notify(ReportQueue(source))
+			}
+		}
+	}
+	return nil
+}
+
+const statusColumns = `seq, source, repository, commit_id, context, build, sent, sent_build, ref, attempts, since, reason, due_at, version`
+
+func scanStatus(row scanner) (*Status, error) {
+	var (
+		st    Status
+		since int64
+	)
+	err := row.Scan(&st.Seq, &st.Source, &st.Repository, &st.Commit, &st.Context, &st.Build, &st.Sent, &st.SentBuild, &st.Ref,
+		&st.Attempts, &since, &st.Reason, &st.lease, &st.version)
+	st.Since, st.DueAt = fromMicros(since), fromMicros(st.lease)
+	return &st, err
+}
+
+// DueStatuses takes the n statuses of a source that have been due for longest. They are the
+// caller's until it saves them, for [Lease] at most: what is not sent by then must not be.
+func (s *Store) DueStatuses(ctx context.Context, source string, n int) (due []*Status, err error) {
+	var taken []*Status // not a result: it may still be written after ctx ends
+	err = s.writeApart(ctx, func(ctx context.Context, tx *tx) (changed int64, err error) {
+		taken = nil
+		err = each(ctx, tx, func(row scanner) error {
+			st, err := scanStatus(row)
+			if err != nil {
+				s.log.LogAttrs(ctx, slog.LevelError, "due status cannot be read; it is left out and tried again later",
+					slog.String("source", source), slog.String("error", err.Error()))
+				return nil
+			}
+			taken = append(taken, st)
+			return nil
+		}, `WITH due AS (SELECT seq FROM statuses WHERE source = ? AND due_at > 0 AND due_at <= `+tx.now+` ORDER BY due_at LIMIT ?`+
+			tx.skipLocked+`) UPDATE statuses SET worker = ?, due_at = `+tx.now+` + ? WHERE seq IN (SELECT seq FROM due)
+			RETURNING `+statusColumns, source, n, s.caller, Lease.Microseconds())
+		return int64(len(taken)), err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("statuses of source %s that are due: %w", source, err)
+	}
+	return taken, nil
+}
+
+// SaveStatus writes what the host was told. The status is due again after a wait, or never if
+// that is negative; or at once, if the build was changed since the status was taken.
+//
+// It returns ErrStale if the lease had ended, and somebody else may have taken the status:
+// nobody knows which of two words reached the host last. The status is said again then.
+func (s *Store) SaveStatus(ctx context.Context, st *Status, wait time.Duration) error {
+	clean(&st.Ref, &st.Reason)
+	var stale bool
+	err := s.writeApart(ctx, func(ctx context.Context, tx *tx) (changed int64, err error) {
+		saved, err := column[int64](ctx, tx, `UPDATE statuses SET worker = '', sent = ?, sent_build = ?, ref = ?,
+			attempts = CASE WHEN version = ? THEN ? ELSE 0 END, reason = CASE WHEN version = ? THEN ? ELSE '' END,
+			since = CASE WHEN version = ? THEN ? ELSE since END,
+			due_at = CASE WHEN version <> ? THEN `+tx.now+` WHEN ? THEN `+tx.now+` + ? ELSE 0 END
+			WHERE seq = ? AND worker = ? AND due_at = ? RETURNING version`,
+			st.Sent, st.SentBuild, st.Ref, st.version, st.Attempts, st.version, st.Reason, st.version, micros(st.Since),
+			st.version, wait >= 0, min(wait, StatusWait).Microseconds(), st.Seq, s.caller, st.lease)
+		if err != nil {
+			return 0, err
+		}
+		if stale = len(saved) == 0; stale {
+			changed, err = tx.exec(ctx, `UPDATE statuses SET sent = ?, due_at = CASE WHEN `+leased(tx)+` THEN due_at ELSE `+tx.now+` END,
+				since = `+tx.now+`, version = version + 1 WHERE seq = ?`, StatusUnknown, st.Seq)
+			return changed, err
+		}
+		if saved[0] != st.version {
+			tx.notify(ReportQueue(st.Source))
+		}
+		return 1, nil
+	})
+	if err == nil && stale {
+		err = ErrStale
+	}
+	if err != nil {
+		return fmt.Errorf("status %s on commit %s of %s: %w", st.Context, st.Commit, st.Repository, err)
+	}
+	return nil
+}
+
+// ExplainStatuses notes in the statuses of a source that wait why none of them is taken.
+func (s *Store) ExplainStatuses(ctx context.Context, source, reason string) error {
+	clean(&reason)
+	err := s.writeApart(ctx, func(ctx context.Context, tx *tx) (changed int64, err error) {
+		return tx.exec(ctx, `WITH waiting AS (SELECT seq FROM statuses WHERE source = ? AND due_at > 0 AND since > 0 AND reason <> ?`+
+			tx.skipLocked+`) UPDATE statuses SET reason = ? WHERE seq IN (SELECT seq FROM waiting)`, source, reason, reason)
+	})
+	if err != nil {
+		return fmt.Errorf("statuses of source %s that wait: %w", source, err)
+	}
+	return nil
+}
+
+// RecallStatuses makes the statuses of a source due that are due later than any may be,
+// because a clock was set back.
+func (s *Store) RecallStatuses(ctx context.Context, source string) error {
+	err := s.writeApart(ctx, func(ctx context.Context, tx *tx) (changed int64, err error) {
+		return tx.exec(ctx, `WITH late AS (SELECT seq FROM statuses WHERE source = ? AND due_at > `+tx.now+` + ?`+tx.skipLocked+`)
+			UPDATE statuses SET due_at = `+tx.now+` WHERE seq IN (SELECT seq FROM late)`, source, (StatusWait + Lease).Microseconds())
+	})
+	if err != nil {
+		return fmt.Errorf("statuses of source %s that are due too late: %w", source, err)
+	}
+	return nil
+}
+
+// StatusOf reads the status of a build's context on its commit, which may be about a newer
+// build. It returns ErrNotFound if there is none.
+func (s *Store) StatusOf(ctx context.Context, b *Build) (*Status, error) {
+	commit := b.Commit
+	if commit == "" {
+		commit = b.TagCommit
+	}
+	st, err := scanStatus(queryRow(ctx, s.db.reader(), `SELECT `+statusColumns+` FROM statuses
+		WHERE source = (SELECT source FROM deliveries WHERE id = ?) AND repository = ? AND commit_id = ? AND context = ?`,
+		b.Delivery, b.Repository, commit, b.Context))
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("status of build %s: %w", b.ID, err)
+	}
+	return st, nil
+}
+
+// StatusStat counts the statuses of one source.
+type StatusStat struct {
+	Source string
+	Open   int64     // those that will be looked at again
+	Behind int64     // of these, those that the host was not told yet
+	Oldest time.Time // since when the oldest of them waits; zero for none
+}
+
+// WaitingStatuses counts the statuses that will be looked at again.
+func (s *Store) WaitingStatuses(ctx context.Context) (stats []StatusStat, err error) {
+	behind := `CASE WHEN since > 0 AND since <= ` + s.db.dialect().now + ` THEN since END`
+	err = each(ctx, s.db.reader(), func(row scanner) error {
+		var (
+			q      StatusStat
+			oldest int64
+		)
+		err := row.Scan(&q.Source, &q.Open, &q.Behind, &oldest)
+		q.Oldest = fromMicros(oldest)
+		stats = append(stats, q)
+		return err
+	}, `SELECT source, count(*), count(`+behind+`), coalesce(min(`+behind+`), 0) FROM statuses WHERE due_at > 0 GROUP BY source ORDER BY source`)
+	if err != nil {
+		return nil, fmt.Errorf("count the statuses: %w", err)
+	}
+	return stats, nil
+}
+
+// pruneStatuses deletes the statuses whose builds are gone, if nothing more is to be said.
+func (s *Store) pruneStatuses(ctx context.Context) (changed int64, err error) {
+	for n := int64(pruneRows); n == pruneRows; changed += n {
+		err := s.writeSome(context.WithoutCancel(ctx), func(ctx context.Context, tx *tx) (_ int64, err error) {
+			n, err = tx.exec(ctx, `DELETE FROM statuses WHERE seq IN (SELECT seq FROM statuses WHERE due_at = 0
+				AND (build_seq < (SELECT min(seq) FROM builds) OR build_seq > (SELECT coalesce(max(seq), 0) FROM builds)) LIMIT ?)`, pruneRows)
+			return n, err
+		})
+		if err != nil {
+			return changed, err
+		}
+	}
+	return changed, nil
+}

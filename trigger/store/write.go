@@ -67,6 +67,28 @@ func (s *Store) writeSome(ctx context.Context, do func(ctx context.Context, tx *
 	return s.enqueue(ctx, w)
 }
 
+// writeApart is writeSome in a transaction that it shares with no other write, where several
+// processes write: it locks rows in no order that others follow, and must hold nothing that
+// they wait for while it waits itself.
+func (s *Store) writeApart(ctx context.Context, do func(ctx context.Context, tx *tx) (changed int64, err error)) error {
+	if s.shared == nil {
+		return s.writeSome(ctx, do)
+	}
+	w := &write{ctx: ctx, kind: writeOther}
+	w.do = func(ctx context.Context, tx *tx) error {
+		changed, err := do(ctx, tx)
+		w.idle = changed == 0
+		return err
+	}
+	select {
+	case s.singles <- struct{}{}:
+		defer func() { <-s.singles }()
+		return cmp.Or(s.transaction([]*write{w}), w.err)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // enqueue hands a write over, and returns after its commit. If ctx ends before, it may
 // still be committed.
 func (s *Store) enqueue(ctx context.Context, w *write) error {
@@ -226,6 +248,11 @@ func (s *Store) writeBatch(ctx context.Context, tx *tx, batch []*write) error {
 			continue
 		}
 		if err := writeTogether(ctx, tx, all); err != nil {
+			return err
+		}
+	}
+	if len(tx.reports) > 0 {
+		if err := writeReports(ctx, tx); err != nil {
 			return err
 		}
 	}
