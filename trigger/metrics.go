@@ -1,6 +1,7 @@
 package trigger
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -23,10 +24,13 @@ type metrics struct {
 	running                          *prometheus.GaugeVec
 	queueBuilds, queueOldest         *prometheus.GaugeVec
 	databaseBytes, databaseFreeBytes *prometheus.GaugeVec
+	statusPosts                      *prometheus.CounterVec
+	statusesWaiting                  *prometheus.GaugeVec
 
-	mu      sync.Mutex
-	targets map[string]bool // those of the rules, and those that have builds
-	leads   bool            // whether this process sets the gauges of the queue
+	mu                sync.Mutex
+	targets           map[string]bool // those of the rules, and those that have builds
+	sources, reported []string        // those whose hosts take statuses, and those that have or had some
+	leads             bool            // whether this process sets the gauges of the queue
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -63,6 +67,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		running:     gauge("buildbridge_builds_running", "Builds that were started and whose end is not known, those in the service's queue included.", "target"),
 		queueBuilds: gauge("buildbridge_queue_builds", "Unresolved builds, by state.", "target", "state"),
 		queueOldest: gauge("buildbridge_queue_oldest_waiting_seconds", "Age of the oldest waiting build; 0 if no build waits.", "target"),
+		statusPosts: counter("buildbridge_status_posts_total",
+			"Statuses that were sent to code hosts: 200 if the host took it, else the HTTP status, timeout (sent, and no answer came) or not_sent.",
+			"source", "code"),
+		statusesWaiting: gauge("buildbridge_statuses_waiting", "Statuses on commits that the code host was not told yet.", "source"),
 		// Vectors without a label, so that they can be absent.
 		databaseBytes:     gauge("buildbridge_database_bytes", "Size of the database."),
 		databaseFreeBytes: gauge("buildbridge_database_free_bytes", "Free bytes on the disk of a SQLite database."),
@@ -156,6 +164,7 @@ func (m *metrics) removeQueue() {
 func (m *metrics) removeLeader() {
 	m.removeQueue()
 	m.running.Reset()
+	m.statusesWaiting.Reset()
 	m.databaseBytes.Reset()
 	m.databaseFreeBytes.Reset()
 }
@@ -191,5 +200,37 @@ func (m *metrics) setTargets(targets []string) {
 		for _, s := range unresolved {
 			m.queueBuilds.WithLabelValues(target, string(s))
 		}
+	}
+}
+
+// addSources creates the series of the sources whose hosts take statuses.
+func (m *metrics) addSources(sources []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sources = sources
+	for _, source := range sources {
+		for _, code := range []string{"200", "timeout", "not_sent"} {
+			m.statusPosts.WithLabelValues(source, code)
+		}
+		if m.leads {
+			m.statusesWaiting.WithLabelValues(source)
+		}
+	}
+}
+
+// setStatuses sets the gauge of the statuses that wait, as the leader does.
+func (m *metrics) setStatuses(stats []store.StatusStat) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	behind := map[string]int64{}
+	for _, source := range slices.Concat(m.reported, m.sources) {
+		behind[source] = 0 // also where nothing waits any more
+	}
+	for _, q := range stats {
+		behind[q.Source] = q.Behind
+	}
+	m.reported = slices.Collect(maps.Keys(behind))
+	for source, n := range behind {
+		m.statusesWaiting.WithLabelValues(source).Set(float64(n))
 	}
 }

@@ -50,7 +50,7 @@ type Trigger struct {
 
 	mu      sync.RWMutex
 	targets map[string]*target
-	hosts   map[string]Host   // by the names of sources
+	hosts   map[string]*host  // by the names of sources
 	queues  map[string]*queue // by their keys; nil before Start
 
 	// stopping ends when no more builds are taken, calls when the calls that run are cut
@@ -102,13 +102,17 @@ func (t *Trigger) SetRules(targets []Target, hosts []Host, jobs []mapping.Job) {
 		now[c.Name] = newTarget(c, t.targets[c.Name], t.store)
 	}
 	t.targets = now
-	t.hosts = make(map[string]Host, len(hosts))
+	before := t.hosts
+	t.hosts = make(map[string]*host, len(hosts))
 	for _, h := range hosts {
-		t.hosts[h.Source] = h
+		t.hosts[h.Source] = newHost(h, before[h.Source], t.store)
 	}
+	sources := slices.Collect(maps.Keys(t.hosts))
 	t.mu.Unlock()
+	t.metrics.addSources(sources)
 	t.metrics.addSeries(slices.Collect(maps.Keys(now)), jobs)
 	t.startQueues(nil)
+	t.startReports(nil)
 }
 
 func (t *Trigger) target(name string) *target {

@@ -72,6 +72,7 @@ func (t *Trigger) look(ctx context.Context) (leads bool) {
 		t.logUnlessStopping("counting the builds that run failed", notRunning)
 	}
 	t.startQueues(targetsOf(stats, running)) //nolint:contextcheck // as in Start
+	statuses, statusesUncounted := t.lookAtStatuses(ctx)
 	leads, err := t.store.Lead(ctx)
 	if err != nil {
 		t.logUnlessStopping("asking for the lead failed", err)
@@ -87,6 +88,9 @@ func (t *Trigger) look(ctx context.Context) (leads bool) {
 	}
 	if notRunning == nil {
 		t.metrics.setRunning(running)
+	}
+	if statusesUncounted == nil {
+		t.metrics.setStatuses(statuses)
 	}
 	if used, free, err := t.store.Size(ctx); err != nil {
 		t.logUnlessStopping("measuring the database failed", err)

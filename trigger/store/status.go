@@ -40,9 +40,6 @@ const StatusUnknown = "unknown"
 // then needs no such word.
 const PendingAfter = 10 * time.Second
 
-// StatusWait is the longest that a status waits before somebody looks at it again.
-const StatusWait = time.Hour
-
 // ReportQueue is the name under which [Store.Notified] gives a source that has statuses to
 // send. No target has a space in its name.
 func ReportQueue(source string) string { return "report " + source }
@@ -175,8 +172,8 @@ func (s *Store) DueStatuses(ctx context.Context, source string, n int) (due []*S
 	return taken, nil
 }
 
-// SaveStatus writes what the host was told. The status is due again after a wait, or never if
-// that is negative; or at once, if the build was changed since the status was taken.
+// SaveStatus writes what the host was told. The status is due again after a wait of at most ten
+// minutes, or never if that is negative; or at once, if the build was changed since the status was taken.
 //
 // It returns ErrStale if the lease had ended, and somebody else may have taken the status:
 // nobody knows which of two words reached the host last. The status is said again then.
@@ -190,7 +187,7 @@ func (s *Store) SaveStatus(ctx context.Context, st *Status, wait time.Duration) 
 			due_at = CASE WHEN version <> ? THEN `+tx.now+` WHEN ? THEN `+tx.now+` + ? ELSE 0 END
 			WHERE seq = ? AND worker = ? AND due_at = ? RETURNING version`,
 			st.Sent, st.SentBuild, st.Ref, st.version, st.Attempts, st.version, st.Reason, st.version, micros(st.Since),
-			st.version, wait >= 0, min(wait, StatusWait).Microseconds(), st.Seq, s.caller, st.lease)
+			st.version, wait >= 0, min(wait, longestWait).Microseconds(), st.Seq, s.caller, st.lease)
 		if err != nil {
 			return 0, err
 		}
@@ -222,19 +219,6 @@ func (s *Store) ExplainStatuses(ctx context.Context, source, reason string) erro
 	})
 	if err != nil {
 		return fmt.Errorf("statuses of source %s that wait: %w", source, err)
-	}
-	return nil
-}
-
-// RecallStatuses makes the statuses of a source due that are due later than any may be,
-// because a clock was set back.
-func (s *Store) RecallStatuses(ctx context.Context, source string) error {
-	err := s.writeApart(ctx, func(ctx context.Context, tx *tx) (changed int64, err error) {
-		return tx.exec(ctx, `WITH late AS (SELECT seq FROM statuses WHERE source = ? AND due_at > `+tx.now+` + ?`+tx.skipLocked+`)
-			UPDATE statuses SET due_at = `+tx.now+` WHERE seq IN (SELECT seq FROM late)`, source, (StatusWait + Lease).Microseconds())
-	})
-	if err != nil {
-		return fmt.Errorf("statuses of source %s that are due too late: %w", source, err)
 	}
 	return nil
 }
@@ -278,7 +262,8 @@ func (s *Store) WaitingStatuses(ctx context.Context) (stats []StatusStat, err er
 		q.Oldest = fromMicros(oldest)
 		stats = append(stats, q)
 		return err
-	}, `SELECT source, count(*), count(`+behind+`), coalesce(min(`+behind+`), 0) FROM statuses WHERE due_at > 0 GROUP BY source ORDER BY source`)
+	}, `SELECT source, count(*), count(`+behind+`), coalesce(min(`+behind+`), 0) FROM statuses
+		WHERE due_at > 0 GROUP BY source ORDER BY source`)
 	if err != nil {
 		return nil, fmt.Errorf("count the statuses: %w", err)
 	}

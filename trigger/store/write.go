@@ -83,7 +83,7 @@ func (s *Store) writeApart(ctx context.Context, do func(ctx context.Context, tx 
 	select {
 	case s.singles <- struct{}{}:
 		defer func() { <-s.singles }()
-		return cmp.Or(s.transaction([]*write{w}), w.err)
+		return cmp.Or(s.transaction([]*write{w}), w.err) //nolint:contextcheck // what is begun is committed
 	case <-ctx.Done():
 		return ctx.Err()
 	}
