@@ -20,7 +20,7 @@ const DefaultPage = 50
 
 // BuildFilter selects the builds that fit all fields which are set.
 type BuildFilter struct {
-	State, Rule, Target, JobID, Repository, Delivery string
+	State, Result, Rule, Target, JobID, Repository, Delivery string
 
 	Ref      string // in full, or the short name of a branch or tag
 	ReplayOf string // the build that they repeat
@@ -41,12 +41,21 @@ func (f *BuildFilter) where() *where {
 	}
 	w.equal("state", f.State)
 	switch state := State(f.State); {
-	case w.few, state == "", state == Started:
+	case w.few, state == "", state == Started, f.Result != "": // only started builds have a result
 	case state.Final():
 		w.add("state IN ('dead', 'superseded', 'dry_run')") // the condition of an index
 		w.indexed = true
 	default:
 		w.by("due_at > 0") // as of every unresolved build
+	}
+	w.equal("result", f.Result)
+	switch result := Result(f.Result); {
+	case w.few, result == NoResult, result == Success:
+	case result.Final():
+		w.add("result IN ('failure', 'aborted', 'timeout', 'lost')") // the condition of an index
+		w.indexed = true
+	default:
+		w.by("result = 'running'")
 	}
 	w.value("rule", f.Rule)
 	w.value("target", f.Target)

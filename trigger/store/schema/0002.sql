@@ -15,6 +15,7 @@ ALTER TABLE builds ADD COLUMN stop text NOT NULL DEFAULT ''; -- why it is to be 
 ALTER TABLE builds ADD COLUMN stopped_at bigint NOT NULL DEFAULT 0; -- when the service took the stop
 CREATE INDEX builds_open ON builds (target, job_id, seq) WHERE result = 'running'; -- the builds that are followed
 CREATE INDEX builds_running ON builds (ref, job_id, seq) WHERE result = 'running'; -- those that hold or are replaced by others of their ordering key
+CREATE INDEX builds_result ON builds (result, seq) WHERE result IN ('failure', 'aborted', 'timeout', 'lost'); -- lists of results that few builds have
 
 -- A row for each job that has builds which are followed.
 CREATE TABLE follows (
