@@ -35,6 +35,10 @@ type Options struct {
 	Source func(*mapping.Source) (*handlers.Source, error)
 	// Service makes the client of a target; nil means NewClient.
 	Service func(*mapping.Target) (trigger.Service, error)
+	// Host makes the client of the API of a source's code host; nil means NewHost.
+	Host func(*mapping.Source) (trigger.HostAPI, error)
+	// FollowEvery is that of trigger.Options.
+	FollowEvery func(age time.Duration) time.Duration
 
 	Logger         *slog.Logger         // required
 	LogLevel       *slog.LevelVar       // of Logger, for the admin API; nil if it cannot be changed
@@ -51,6 +55,8 @@ type Bridge struct {
 
 	trigger  *trigger.Trigger
 	handlers *handlers.Server
+
+	hostRequests *prometheus.CounterVec
 
 	reload  sync.Mutex
 	serving *loaded // in use; nil before the first rules; guarded by reload
@@ -92,7 +98,15 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 			return client, err
 		}
 	}
-	b := &Bridge{o: o, log: o.Logger, failed: make(chan error, 2)}
+	registry := prometheus.NewRegistry()
+	b := &Bridge{o: o, log: o.Logger, failed: make(chan error, 2), hostRequests: hostRequests(registry)}
+	if b.o.Host == nil {
+		b.o.Host = func(s *mapping.Source) (trigger.HostAPI, error) {
+			client, doubts, err := NewHost(s, o.Logger, b.countRequests(s.Name))
+			warn(ctx, o.Logger, "source", s.Name, doubts)
+			return client, err
+		}
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, b.Stop(ctx, startGrace))
@@ -109,7 +123,6 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 	}
 	b.later(func(context.Context) error { return db.Close() })
 
-	registry := prometheus.NewRegistry()
 	promauto.With(registry).NewCounterFunc(prometheus.CounterOpts{
 		Name: "buildbridge_log_lines_dropped_total",
 		Help: "Log lines that were not written, because nobody read the log fast enough.",
@@ -120,6 +133,7 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 		Registerer:     registry,
 		Logger:         b.log,
 		TracerProvider: o.TracerProvider,
+		FollowEvery:    o.FollowEvery,
 	})
 	if err != nil {
 		return nil, err
@@ -221,6 +235,9 @@ func (b *Bridge) Stop(ctx context.Context, grace time.Duration) error {
 	if b.serving != nil {
 		for _, t := range b.serving.targets {
 			closeIdle(t.Service)
+		}
+		for _, h := range b.serving.hosts {
+			closeIdle(h.API)
 		}
 	}
 	return errors.Join(errs...)

@@ -19,10 +19,12 @@ type loaded struct {
 	rules   *mapping.Ruleset
 	sources map[string]*handlers.Source
 	targets []trigger.Target
+	hosts   []host // of the sources with api
 }
 
 // load reads the rules and resolves what they refer to. It does not change the bridge.
-// Targets that have not changed keep their clients, with their tokens and connections.
+// Targets and code hosts that have not changed keep their clients, with their tokens and
+// connections.
 func (b *Bridge) load(ctx context.Context) (*loaded, error) {
 	rules, warnings, err := b.o.Rules()
 	if err != nil {
@@ -41,6 +43,21 @@ func (b *Bridge) load(ctx context.Context) (*loaded, error) {
 		if source.Keys.Insecure {
 			b.log.LogAttrs(ctx, slog.LevelWarn, "source is insecure: it accepts deliveries from anybody", slog.String("source", s.Name))
 		}
+	}
+	for _, s := range rules.Sources() {
+		if s.API == nil {
+			continue
+		}
+		api, err := b.o.Host(s)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if before, ok := b.serving.host(s.Name); ok && before.same(s) {
+			closeIdle(api)
+			api = before.API
+		}
+		next.hosts = append(next.hosts, host{trigger.Host{Source: s.Name, API: api}, s})
 	}
 	for _, t := range rules.Targets() {
 		service, err := b.o.Service(t)
@@ -66,12 +83,21 @@ func (b *Bridge) load(ctx context.Context) (*loaded, error) {
 // apply puts what was loaded into use. The targets come first, so that no build is decided
 // for a target that the trigger does not know yet.
 func (b *Bridge) apply(next *loaded) {
-	b.trigger.SetRules(next.targets, nil, slices.Collect(next.rules.Jobs()))
+	hosts := make([]trigger.Host, len(next.hosts))
+	for i, h := range next.hosts {
+		hosts[i] = h.Host
+	}
+	b.trigger.SetRules(next.targets, hosts, slices.Collect(next.rules.Jobs()))
 	b.handlers.Swap(&handlers.State{Rules: next.rules, Sources: next.sources})
 	if b.serving != nil {
 		for _, before := range b.serving.targets {
 			if now, ok := next.target(before.Name); !ok || now.Service != before.Service {
 				closeIdle(before.Service)
+			}
+		}
+		for _, before := range b.serving.hosts {
+			if now, ok := next.host(before.Source); !ok || now.API != before.API {
+				closeIdle(before.API)
 			}
 		}
 	}
@@ -183,6 +209,18 @@ func (l *loaded) target(name string) (trigger.Target, bool) {
 	return l.targets[i], true
 }
 
+// host finds the code host of a source. l is nil before the first rules.
+func (l *loaded) host(source string) (host, bool) {
+	if l == nil {
+		return host{}, false
+	}
+	i := slices.IndexFunc(l.hosts, func(h host) bool { return h.Source == source })
+	if i < 0 {
+		return host{}, false
+	}
+	return l.hosts[i], true
+}
+
 // attrs are the number of rules, the webhooks and the targets, for the log.
 func (l *loaded) attrs() []slog.Attr {
 	webhooks := make([]string, 0, len(l.sources))
@@ -202,8 +240,8 @@ func (l *loaded) targetNames() []string {
 }
 
 // closeIdle closes the idle connections of a client that is no longer used.
-func closeIdle(service trigger.Service) {
-	if c, ok := service.(interface{ Close() }); ok {
+func closeIdle(client any) {
+	if c, ok := client.(interface{ Close() }); ok {
 		c.Close()
 	}
 }

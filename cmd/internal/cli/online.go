@@ -88,6 +88,16 @@ func askSource(s *mapping.Source) finding {
 		return f
 	}
 	f.Warnings = resolved.Doubts
+	if s.API == nil {
+		return f
+	}
+	host, doubts, err := bridge.NewHost(s, nil, nil)
+	if err != nil {
+		f.OK, f.Message = false, oneLine(err, fmt.Sprintf("sources.%s: ", s.Name))
+		return f
+	}
+	host.Close()
+	f.Warnings = append(f.Warnings, doubts...)
 	return f
 }
 

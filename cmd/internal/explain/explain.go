@@ -54,6 +54,7 @@ type Event struct {
 type RunJob struct {
 	Rule   string                 `json:"rule"`
 	Target string                 `json:"target"`
+	Status string                 `json:"status,omitempty"` // the context of its status on the commit
 	Body   codearts.RunJobRequest `json:"body"`
 }
 
@@ -136,7 +137,7 @@ func about(rules *mapping.Ruleset, decider *mapping.Decider, event mapping.Event
 			e.Dead = append(e.Dead, Dead{Rule: build.Rule, Target: build.Target, JobID: build.JobID, Reason: build.Dead})
 			continue
 		}
-		e.RunJob = append(e.RunJob, RunJob{Rule: build.Rule, Target: build.Target, Body: trigger.Request(build, Marker)})
+		e.RunJob = append(e.RunJob, RunJob{Rule: build.Rule, Target: build.Target, Status: build.Context, Body: trigger.Request(build, Marker)})
 	}
 	return e
 }

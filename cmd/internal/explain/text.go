@@ -81,6 +81,9 @@ func (e *Event) write(b *strings.Builder) {
 	for _, call := range e.RunJob {
 		fmt.Fprintf(b, "  RunJob for rule %q on target %q:\n", call.Rule, call.Target)
 		b.WriteString(Indent(call.Body, "    "))
+		if call.Status != "" {
+			fmt.Fprintf(b, "    status: %s\n", call.Status)
+		}
 	}
 	for _, dead := range e.Dead {
 		fmt.Fprintf(b, "  job %s for rule %q on target %q is dead on arrival, nothing is sent: %s\n",

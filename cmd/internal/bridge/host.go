@@ -1,0 +1,68 @@
+package bridge
+
+import (
+	"fmt"
+	"log/slog"
+	"reflect"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"buildbridge/cmd/internal/secret"
+	"buildbridge/mapping"
+	"buildbridge/trigger"
+	"buildbridge/trigger/hostapi"
+)
+
+// NewHost makes the client of the API of a source's code host, after checking that its token
+// can be read. The doubts are warnings about it. The client reads the token again for each
+// request. NewHost makes no request. log and requests, which is told of each request, may be
+// nil.
+func NewHost(s *mapping.Source, log *slog.Logger, requests func(call, code string)) (_ *hostapi.Client, doubts []string, err error) {
+	r := resolver{place: "sources." + s.Name}
+	r.resolve("api.token", &s.API.Token)
+	if err := r.err(); err != nil {
+		return nil, nil, err
+	}
+	client, err := hostapi.New(hostapi.Options{
+		Provider: s.Provider,
+		URL:      s.API.URL,
+		Username: s.API.Username,
+		Token:    func() (mapping.Secret, error) { return secret.Resolve(s.API.Token) },
+		Logger:   log,
+		Requests: requests,
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("sources.%s: api: %w", s.Name, err)
+	}
+	return client, r.doubts, nil
+}
+
+// hostRequests counts the requests to the APIs of code hosts.
+func hostRequests(registry *prometheus.Registry) *prometheus.CounterVec {
+	return promauto.With(registry).NewCounterVec(prometheus.CounterOpts{
+		Name: "buildbridge_host_api_requests_total",
+		Help: "Requests to the APIs of code hosts, by HTTP status, or timeout (sent, and no answer came) or not_sent.",
+	}, []string{"source", "call", "code"})
+}
+
+// countRequests gives what counts the requests for a source. Its series are there from the
+// start.
+func (b *Bridge) countRequests(source string) func(call, code string) {
+	for _, code := range []string{"201", "timeout", "not_sent"} {
+		b.hostRequests.WithLabelValues(source, hostapi.CallStatus, code)
+	}
+	return func(call, code string) { b.hostRequests.WithLabelValues(source, call, code).Inc() }
+}
+
+// host is the code host of a source that tells statuses.
+type host struct {
+	trigger.Host
+
+	source *mapping.Source
+}
+
+// same reports whether a source is still told of in the same way.
+func (h host) same(s *mapping.Source) bool {
+	return h.source.Provider == s.Provider && reflect.DeepEqual(h.source.API, s.API)
+}
