@@ -41,6 +41,16 @@ type Build struct {
 	SupersededBy string      `json:"superseded_by,omitempty"`
 	ReplayOf     string      `json:"replay_of,omitempty"`
 	Error        string      `json:"error,omitempty"` // what is unreadable in its row
+
+	Result    store.Result `json:"result,omitempty"`     // what became of it; unset before its start, and if it is not followed
+	RunningAt time.Time    `json:"running_at,omitzero"`  // since when the service runs it; unset while it is queued there
+	EndedAt   time.Time    `json:"ended_at,omitzero"`    // its end at the service
+	Step      string       `json:"step,omitempty"`       // the step that failed
+	Message   string       `json:"message,omitempty"`    // of the service about its end, or why the end is not known
+	Stop      string       `json:"stop,omitempty"`       // why buildbridge stops it, or has stopped it
+	StoppedAt time.Time    `json:"stopped_at,omitzero"`  // when the service took that
+	TagCommit string       `json:"tag_commit,omitempty"` // the commit that the tag is on
+	Context   string       `json:"context,omitempty"`    // of its status on the commit; unset if it has none
 }
 
 // BuildDetail is a build with all that is stored of it.
@@ -48,6 +58,7 @@ type BuildDetail struct {
 	Build
 
 	TraceID string   `json:"trace_id,omitempty"` // of its delivery or its replay
+	Status  *Status  `json:"status,omitempty"`   // on its commit at the code host; unset if there is none
 	Replays []Replay `json:"replays,omitempty"`  // of this build, the newest first, at most 10
 
 	Log  []Attempt       `json:"log"`  // the last 50, the oldest first
@@ -56,9 +67,10 @@ type BuildDetail struct {
 
 // Replay is a build that is the replay of another.
 type Replay struct {
-	ID          string      `json:"id"`
-	State       store.State `json:"state"`
-	BuildNumber string      `json:"build_number,omitempty"`
+	ID          string       `json:"id"`
+	State       store.State  `json:"state"`
+	Result      store.Result `json:"result,omitempty"`
+	BuildNumber string       `json:"build_number,omitempty"`
 }
 
 // Attempt is a call of RunJob, or a search of the records for what became of one.
@@ -117,6 +129,8 @@ func newBuild(b *store.Build) Build {
 		Attempts: b.Attempts, CalledAt: b.CalledAt, Deadline: b.Deadline, DueAt: due, Worker: worker,
 		BuildNumber: b.BuildNumber, Adopted: b.Adopted, StartedAt: b.StartedAt,
 		SupersededBy: b.SupersededBy, ReplayOf: b.ReplayOf, Error: b.Unreadable,
+		Result: b.Result, RunningAt: b.RunningAt, EndedAt: b.EndedAt, Step: b.Step, Message: b.Message, Stop: b.Stop, StoppedAt: b.StoppedAt,
+		TagCommit: b.TagCommit, Context: b.Context,
 	}
 }
 
@@ -155,7 +169,7 @@ func (a *api) showBuild(c echo.Context) error {
 		detail.TraceID = span.TraceID().String()
 	}
 	for _, r := range replays {
-		detail.Replays = append(detail.Replays, Replay{ID: r.ID, State: r.State, BuildNumber: r.BuildNumber})
+		detail.Replays = append(detail.Replays, Replay{ID: r.ID, State: r.State, Result: r.Result, BuildNumber: r.BuildNumber})
 	}
 	return handlers.SendJSON(c, http.StatusOK, detail)
 }
@@ -226,10 +240,16 @@ func (a *api) countReplays(c echo.Context) error {
 
 // replayFilter reads the filter of the builds to replay, which must not be empty.
 func replayFilter(c echo.Context) (store.BuildFilter, error) {
-	f := store.BuildFilter{State: string(store.Dead), Limit: store.MaxPage}
+	f := store.BuildFilter{Limit: store.MaxPage}
 	given, err := buildParameters(&f).read(c.Request())
 	if err != nil {
 		return f, err
+	}
+	if f.State == "" {
+		f.State = string(store.Dead)
+		if f.Result != "" {
+			f.State = string(store.Started) // no other build has a result
+		}
 	}
 	given.Del("limit")
 	given.Del("after")
@@ -238,6 +258,9 @@ func replayFilter(c echo.Context) (store.BuildFilter, error) {
 	}
 	if !store.State(f.State).Final() {
 		return f, fail(http.StatusBadRequest, "state: a build that is %s is not resolved, and needs no replay", f.State)
+	}
+	if f.Result == string(store.Running) {
+		return f, fail(http.StatusBadRequest, "result: a build that is running has no end yet, and needs no replay")
 	}
 	return f, nil
 }

@@ -117,6 +117,7 @@ func deliveryParameters(f *store.DeliveryFilter) parameters {
 func buildParameters(f *store.BuildFilter) parameters {
 	return parameters{
 		"state":      oneOf(&f.State, store.States()...),
+		"result":     oneOf(&f.Result, store.Results()...),
 		"rule":       text(&f.Rule),
 		"target":     text(&f.Target),
 		"job_id":     text(&f.JobID),

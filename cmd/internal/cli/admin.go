@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,7 +30,7 @@ type adminFlags struct {
 }
 
 const adminHelp = `Asks the admin API of a running bridge. On the bridge's own machine, reading needs no token unless serve was given
-one. Replaying needs a token: the one that serve was given, or the one in the file that it made beside its database, which is used
+one. Replaying and stopping need a token: the one that serve was given, or the one in the file that it made beside its database, which is used
 if --admin-token is not given.`
 
 // client asks an admin API.
@@ -94,13 +95,29 @@ const maxAnswer = 256 << 20
 // ask makes a request and decodes the answer. If the bridge refuses a filter, the command
 // line is wrong.
 func (c *client) ask(ctx context.Context, method, path string, query url.Values, answer any) error {
+	return c.send(ctx, method, path, query, nil, answer)
+}
+
+// send is ask with a body, as JSON; nil for none.
+func (c *client) send(ctx context.Context, method, path string, query url.Values, body, answer any) error {
 	address := c.base + path
 	if len(query) > 0 {
 		address += "?" + query.Encode()
 	}
-	r, err := http.NewRequestWithContext(ctx, method, address, http.NoBody)
+	var content io.Reader = http.NoBody
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		content = bytes.NewReader(text)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, address, content)
 	if err != nil {
 		return err
+	}
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
 	}
 	if c.token != "" {
 		r.Header.Set("Authorization", "Bearer "+string(c.token))
@@ -110,14 +127,14 @@ func (c *client) ask(ctx context.Context, method, path string, query url.Values,
 		return fmt.Errorf("%w (--admin says where the bridge is)", err)
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	said, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, address, err)
 	}
 	if res.StatusCode >= http.StatusMultipleChoices {
-		return c.refused(res.StatusCode, address, body)
+		return c.refused(res.StatusCode, address, said)
 	}
-	if err := json.Unmarshal(body, answer); err != nil {
+	if err := json.Unmarshal(said, answer); err != nil {
 		return fmt.Errorf("%s: the answer is not one of buildbridge: %w", address, err)
 	}
 	return nil
@@ -136,9 +153,16 @@ func (c *client) refused(status int, address string, body []byte) error {
 		return usageError(text)
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return fmt.Errorf("%s (%s)", text, c.tried)
+	case http.StatusNotFound:
+		return notFoundError(text)
 	}
 	return errors.New(text)
 }
+
+// notFoundError says that what was asked for is not there.
+type notFoundError string
+
+func (e notFoundError) Error() string { return string(e) }
 
 // listFlags say how much of a list is shown.
 type listFlags struct {

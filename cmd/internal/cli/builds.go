@@ -23,35 +23,51 @@ import (
 
 type buildsCommand struct {
 	List   buildsList   `cmd:"" help:"List builds, the newest first."`
-	Show   buildsShow   `cmd:"" help:"Show a build with every attempt and its RunJob body."`
+	Show   buildsShow   `cmd:"" help:"Show a build with its end, every attempt and its RunJob body."`
+	Watch  buildsWatch  `cmd:"" help:"Print a line for each change of a build, until Ctrl-C."`
 	Replay buildsReplay `cmd:"" help:"Send stored builds again: some by id, or all that match."`
 }
 
 // buildFilter selects builds.
 type buildFilter struct {
-	State      *string   `group:"filter" placeholder:"STATE" help:"waiting, calling, unknown, started, dead, superseded or dry_run."`
-	Rule       *string   `group:"filter" placeholder:"NAME" help:"Of the rule NAME."`
-	Target     *string   `group:"filter" placeholder:"NAME" help:"Of the target NAME."`
-	JobID      *string   `group:"filter" placeholder:"ID" help:"Of the job ID."`
-	Repository *string   `group:"filter" placeholder:"NAME" help:"Of the repository NAME, such as acme/shop."`
-	Ref        *string   `group:"filter" placeholder:"REF" help:"Of this branch or tag; refs/heads/main is the branch only."`
-	Delivery   *string   `group:"filter" placeholder:"ID" help:"Of the delivery ID."`
-	Since      time.Time `group:"filter" help:"Received since then: how long ago (90m, 7d), a time (RFC 3339) or a day."`
-	Until      time.Time `group:"filter" help:"Received before then."`
+	State  *string `group:"filter" placeholder:"STATE" help:"waiting, calling, unknown, started, dead, superseded or dry_run."`
+	Result *string `group:"filter" placeholder:"RESULT" help:"running, success, failure, aborted, timeout or lost."`
+
+	buildOrigin `embed:""`
+
+	Since time.Time `group:"filter" help:"Received since then: how long ago (90m, 7d), a time (RFC 3339) or a day."`
+	Until time.Time `group:"filter" help:"Received before then."`
 }
 
 func (f *buildFilter) values() url.Values {
-	values := url.Values{}
+	values := f.buildOrigin.values()
 	p := parameters(values)
 	p.text("state", f.State)
+	p.text("result", f.Result)
+	p.moment("since", f.Since)
+	p.moment("until", f.Until)
+	return values
+}
+
+// buildOrigin selects builds by what never changes.
+type buildOrigin struct {
+	Rule       *string `group:"filter" placeholder:"NAME" help:"Of the rule NAME."`
+	Target     *string `group:"filter" placeholder:"NAME" help:"Of the target NAME."`
+	JobID      *string `group:"filter" placeholder:"ID" help:"Of the job ID."`
+	Repository *string `group:"filter" placeholder:"NAME" help:"Of the repository NAME, such as acme/shop."`
+	Ref        *string `group:"filter" placeholder:"REF" help:"Of this branch or tag; refs/heads/main is the branch only."`
+	Delivery   *string `group:"filter" placeholder:"ID" help:"Of the delivery ID."`
+}
+
+func (f *buildOrigin) values() url.Values {
+	values := url.Values{}
+	p := parameters(values)
 	p.text("rule", f.Rule)
 	p.text("target", f.Target)
 	p.text("job_id", f.JobID)
 	p.text("repository", f.Repository)
 	p.text("ref", f.Ref)
 	p.text("delivery", f.Delivery)
-	p.moment("since", f.Since)
-	p.moment("until", f.Until)
 	return values
 }
 
@@ -70,6 +86,7 @@ Examples:
 
     buildbridge builds list
     buildbridge builds list --state dead --rule cart --since 2h
+    buildbridge builds list --result failure --since 1d
     buildbridge builds list --repository acme/shop --ref main --limit 5
     buildbridge builds list --state dead --all --json`
 }
@@ -129,18 +146,42 @@ func (e *Environment) complain(line string) {
 type buildTable struct{ *table }
 
 func newBuildTable(w io.Writer) buildTable {
-	t := newTable(w, "RECEIVED", "ID", "STATE", "RULE", "TARGET", "REPOSITORY", "REF", "COMMIT", "NUMBER", "REASON")
+	t := newTable(w, "RECEIVED", "ID", "STATE", "TOOK", "RULE", "TARGET", "REPOSITORY", "REF", "COMMIT", "NUMBER", "REASON")
 	t.width = terminalWidth(w)
 	return buildTable{t}
 }
 
 func (t buildTable) build(b *admin.Build) {
-	reason := cmp.Or(b.Error, b.Reason)
-	if b.SupersededBy != "" {
-		reason = "by " + b.SupersededBy
+	t.row(local(b.ReceivedAt), b.ID, fate(b), took(b.StartedAt, b.EndedAt), b.Rule, b.Target, b.Repository,
+		shortRef(b.Ref), t.commit(b.Commit), b.BuildNumber, reason(b))
+}
+
+// fate is what matters of a build: its result once it has one, else its state.
+func fate(b *admin.Build) string { return cmp.Or(string(b.Result), string(b.State)) }
+
+// reason is why a build has its fate.
+func reason(b *admin.Build) string {
+	switch {
+	case b.Error != "":
+		return b.Error
+	case b.State == store.Superseded:
+		return "by " + b.SupersededBy
+	case b.Stop != "" && b.Result == store.Running:
+		return "to be stopped: " + b.Stop
+	case b.Stop != "" && b.Result == store.Aborted:
+		return b.Stop
+	case b.Step != "" && b.Message != "":
+		return b.Step + ": " + b.Message
 	}
-	t.row(local(b.ReceivedAt), b.ID, string(b.State), b.Rule, b.Target, b.Repository,
-		shortRef(b.Ref), t.commit(b.Commit), b.BuildNumber, reason)
+	return cmp.Or(b.Step, b.Message, b.Reason)
+}
+
+// took is how long something took, in whole seconds; "" if it has not ended, or never began.
+func took(from, to time.Time) string {
+	if from.IsZero() || to.IsZero() {
+		return ""
+	}
+	return max(0, to.Sub(from)).Round(time.Second).String()
 }
 
 type buildsShow struct {
@@ -173,12 +214,15 @@ func (c *buildsShow) Run(ctx context.Context, env *Environment) error {
 	t := newTable(env.Stdout)
 	t.field("build", b.ID)
 	t.field("state", outcome(string(b.State), b.Reason, ""))
+	t.field("result", string(b.Result))
+	t.field("failed step", b.Step)
+	t.field("message", b.Message)
 	t.field(next(&b.Build, time.Now()))
 	t.field("worked by", b.Worker)
 	t.field("superseded by", b.SupersededBy)
 	t.field("replay of", b.ReplayOf)
 	for _, r := range b.Replays {
-		t.field("replayed as", strings.TrimSpace(fmt.Sprintf("%s, %s %s", r.ID, r.State, r.BuildNumber)))
+		t.field("replayed as", strings.TrimSpace(fmt.Sprintf("%s, %s %s", r.ID, cmp.Or(string(r.Result), string(r.State)), r.BuildNumber)))
 	}
 	t.field("delivery", b.Delivery)
 	t.field("received", local(b.ReceivedAt))
@@ -190,12 +234,18 @@ func (c *buildsShow) Run(ctx context.Context, env *Environment) error {
 	t.field("repository", b.Repository)
 	t.field("ref", b.Ref)
 	t.field("tag", b.Tag)
-	t.field("commit", b.Commit)
+	t.field("commit", cmp.Or(b.Commit, b.TagCommit))
 	t.field("started", local(b.StartedAt))
+	for _, f := range course(&b.Build, time.Now()) {
+		t.field(f[0], f[1])
+	}
 	if b.Adopted {
 		b.BuildNumber += ", found in the records of the job"
 	}
 	t.field("build number", b.BuildNumber)
+	for _, f := range told(&b) {
+		t.field(f[0], f[1])
+	}
 	t.field("trace", b.TraceID)
 	t.field("calls", strconv.Itoa(b.Attempts))
 	if err := t.flush(); err != nil {
@@ -238,6 +288,65 @@ func next(b *admin.Build, now time.Time) (name, when string) {
 		when += ", or once that is resolved"
 	}
 	return name, when
+}
+
+// course are the fields about a build that was started, up to its end.
+func course(b *admin.Build, now time.Time) (fields [][2]string) {
+	add := func(name, value string) { fields = append(fields, [2]string{name, value}) }
+	if b.Result == "" {
+		return nil
+	}
+	runs := b.Result == store.Running
+	switch {
+	case !b.RunningAt.IsZero():
+		add("queued for", took(b.StartedAt, b.RunningAt))
+	case runs:
+		add("queued for", took(b.StartedAt, now)+" so far")
+	}
+	if runs && !b.RunningAt.IsZero() {
+		add("runs since", local(b.RunningAt)+" ("+took(b.RunningAt, now)+")")
+	}
+	if !b.EndedAt.IsZero() {
+		add("ended", local(b.EndedAt))
+		add("took", took(b.StartedAt, b.EndedAt))
+	}
+	switch {
+	case b.Stop == "":
+	case !b.StoppedAt.IsZero():
+		add("stopped", local(b.StoppedAt)+": "+b.Stop)
+	case runs:
+		add("to be stopped", b.Stop)
+	}
+	return fields
+}
+
+// told are the fields about the status at the code host.
+func told(b *admin.BuildDetail) (fields [][2]string) {
+	s := b.Status
+	if s == nil {
+		return nil
+	}
+	add := func(name, value string) { fields = append(fields, [2]string{name, value}) }
+	add("status", fmt.Sprintf("%s on %s, at %s", s.Context, s.Commit, s.Source))
+	switch {
+	case s.Told == "":
+		add("told", "nothing yet")
+	case s.ToldBuild != b.ID:
+		add("told", s.Told+", of build "+s.ToldBuild)
+	default:
+		add("told", s.Told)
+	}
+	if s.Build != b.ID {
+		add("is about", "build "+s.Build+", which is newer")
+	}
+	if s.Reason != "" {
+		since := ""
+		if !s.Since.IsZero() {
+			since = ", since " + local(s.Since)
+		}
+		add("not told", s.Reason+since)
+	}
+	return fields
 }
 
 func what(a admin.Attempt) string {

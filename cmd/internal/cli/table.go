@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -17,6 +18,7 @@ type table struct {
 	head  []string   // the headings, until the first row
 	kept  [][]string // rows not written yet
 	rows  int
+	least []int // how wide the columns are at least; nil for as wide as their cells
 }
 
 func newTable(w io.Writer, head ...string) *table { return &table{to: w, head: head} }
@@ -38,7 +40,7 @@ const minLast = 60
 // flush writes the rows so far. Columns are aligned among the rows of one flush. On a
 // terminal the last column is cut at the end of the line.
 func (t *table) flush() error {
-	var widths []int
+	widths := slices.Clone(t.least)
 	for _, row := range t.kept {
 		widths = append(widths, make([]int, max(0, len(row)-1-len(widths)))...)
 		for i, cell := range row[:len(row)-1] {
