@@ -1,5 +1,5 @@
 // Package admin is the API for those who run a bridge: what came in, what became of it,
-// and replays.
+// replays, and stops.
 //
 // The flow of a request under [Prefix]: find out by its bearer token whether it may
 // read or write ([Access]), check every parameter, ask the [Store], answer JSON. An
@@ -40,11 +40,12 @@ type Store interface {
 	ToReplay(ctx context.Context, f store.BuildFilter) (builds []store.Replayable, left int64, next string, err error)
 }
 
-// Builds replays builds; *trigger.Trigger is one. ReplayListed is for builds that
+// Builds replays and stops builds; *trigger.Trigger is one. ReplayListed is for builds that
 // ToReplay gave.
 type Builds interface {
 	Replay(ctx context.Context, id string) (*store.Build, error)
 	ReplayListed(ctx context.Context, r store.Replayable) (*store.Build, error)
+	StopBuild(ctx context.Context, id, reason string) (*store.Build, error)
 }
 
 // Deliveries replays deliveries; *handlers.Server is one.
@@ -90,6 +91,7 @@ func New(o Options) (http.Handler, error) {
 	g.GET("/builds", a.listBuilds)
 	g.GET("/builds/:id", a.showBuild)
 	g.POST("/builds/:id/replay", a.replayBuild)
+	g.POST("/builds/:id/stop", a.stopBuild)
 	g.POST("/builds/replay", a.replayBuilds)
 	g.GET("/builds/replay", a.countReplays)
 	if o.LogLevel != nil {
@@ -115,7 +117,7 @@ func unavailable(err error, format string, args ...any) *handlers.Refusal {
 // for.
 func storeError(kind, id string, err error) *handlers.Refusal {
 	switch {
-	case errors.Is(err, store.ErrNotResolved), errors.Is(err, store.ErrNoBody), errors.Is(err, store.ErrReplayed):
+	case errors.Is(err, store.ErrNotResolved), errors.Is(err, store.ErrNoBody), errors.Is(err, store.ErrReplayed), errors.Is(err, store.ErrNotRunning):
 		return fail(http.StatusConflict, "%s", err)
 	case errors.Is(err, store.ErrNotFound):
 		return fail(http.StatusNotFound, "no %s has the id %s; those older than the retention are deleted", kind, id)

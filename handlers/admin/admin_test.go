@@ -46,6 +46,7 @@ type api struct {
 	decided []mapping.Delivery // by replays
 	answer  handlers.Answer
 	replays func(ctx context.Context, r store.Replayable) (*store.Build, error)
+	stopped []string // the reasons of stops
 }
 
 func open(t *testing.T) *store.Store {
@@ -89,6 +90,19 @@ func (b builds) Replay(ctx context.Context, id string) (*store.Build, error) {
 
 func (b builds) ReplayListed(ctx context.Context, r store.Replayable) (*store.Build, error) {
 	return b.a.replays(ctx, r)
+}
+
+func (b builds) StopBuild(ctx context.Context, id, reason string) (*store.Build, error) {
+	old, err := b.a.store.Build(ctx, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case old.State != store.Started:
+		return nil, fmt.Errorf("build %s: %w: it is %s", id, store.ErrNotRunning, old.State)
+	}
+	b.a.stopped = append(b.a.stopped, reason)
+	old.Stop = reason
+	return old, nil
 }
 
 // replay stores the build that a trigger would.

@@ -25,6 +25,7 @@ type buildsCommand struct {
 	List   buildsList   `cmd:"" help:"List builds, the newest first."`
 	Show   buildsShow   `cmd:"" help:"Show a build with its end, every attempt and its RunJob body."`
 	Watch  buildsWatch  `cmd:"" help:"Print a line for each change of a build, until Ctrl-C."`
+	Stop   buildsStop   `cmd:"" help:"Stop a build that runs."`
 	Replay buildsReplay `cmd:"" help:"Send stored builds again: some by id, or all that match."`
 }
 
