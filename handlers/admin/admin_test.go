@@ -374,6 +374,7 @@ func TestBuildInDetail(t *testing.T) {
 	b.Record(store.Attempt{At: now, Took: time.Second, Outcome: store.Unknown, Search: true})
 	b.Record(store.Attempt{At: now, Took: time.Second, Outcome: store.Unknown, Search: true})
 	b.State, b.BuildNumber, b.Adopted, b.StartedAt = store.Started, "20", true, now
+	b.Result = store.Running
 	if err := a.store.Save(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
@@ -383,7 +384,7 @@ func TestBuildInDetail(t *testing.T) {
 		Build: admin.Build{
 			ID: b.ID, Delivery: b.Delivery, ReceivedAt: b.ReceivedAt, State: store.Started, Rule: "cart", Target: "north", JobID: "f9d6",
 			Repository: "acme/shop", Ref: "refs/heads/main", Commit: b.Commit, Attempts: 1, CalledAt: now, Deadline: b.Deadline,
-			BuildNumber: "20", Adopted: true, StartedAt: now,
+			BuildNumber: "20", Adopted: true, StartedAt: now, Result: store.Running,
 		},
 		Log: []admin.Attempt{
 			{At: now, Duration: 1.5, Outcome: store.Unknown, Error: "no answer"},
@@ -608,6 +609,22 @@ func TestReplayOfAllThatMatch(t *testing.T) {
 	a.ask("POST", "/builds/replay?state=started", http.StatusOK, &asked)
 	if diff := cmp.Diff([]string{started.ID}, replayed(asked)); diff != "" {
 		t.Errorf("what was started is replayed where that is asked for: %s", diff)
+	}
+}
+
+// Builds that failed are replayed where that is asked for, without a state: no other has a result.
+func TestReplayByResult(t *testing.T) {
+	a := writable(t)
+	_, failed := a.accept(state(store.Started))
+	failed.Result = store.Failure
+	if err := a.store.Save(t.Context(), failed); err != nil {
+		t.Fatal(err)
+	}
+	a.accept(state(store.Dead), ref("refs/heads/dead"))
+	var got admin.BuildReplays
+	a.ask("POST", "/builds/replay?result=failure", http.StatusOK, &got)
+	if len(got.Replayed) != 1 || got.Replayed[0].ReplayOf != failed.ID {
+		t.Errorf("got %+v, want a replay of %s", got, failed.ID)
 	}
 }
 

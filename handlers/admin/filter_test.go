@@ -19,6 +19,10 @@ func TestBuildsByFilter(t *testing.T) {
 	_, two := a.accept(ref("refs/heads/größe & more"), func(_ *store.Delivery, b *store.Build) {
 		b.Rule, b.Target, b.JobID, b.Repository, b.ReceivedAt = "docs", "south", "0b7c", "acme/docs", time.Unix(2000, 0)
 	})
+	two.State, two.Result = store.Started, store.Failure
+	if err := a.store.Save(t.Context(), two); err != nil {
+		t.Fatal(err)
+	}
 	again, err := a.replay(t.Context(), store.Replayable{ID: one.ID})
 	if err != nil {
 		t.Fatal(err)
@@ -29,6 +33,8 @@ func TestBuildsByFilter(t *testing.T) {
 	}{
 		"all":           {nil, []string{again.ID, two.ID, one.ID}},
 		"by state":      {url.Values{"state": {"dead"}}, []string{one.ID}},
+		"by result":     {url.Values{"result": {"failure"}}, []string{two.ID}},
+		"by another":    {url.Values{"result": {"success"}}, nil},
 		"by rule":       {url.Values{"rule": {"docs"}}, []string{two.ID}},
 		"by target":     {url.Values{"target": {"south"}}, []string{two.ID}},
 		"by job":        {url.Values{"job_id": {"0b7c"}}, []string{two.ID}},
@@ -137,6 +143,9 @@ func TestParametersThatAreWrong(t *testing.T) {
 		"a replay of everything":          {"POST", "/builds/replay", "give at least one filter"},
 		"a limit is no filter":            {"POST", "/builds/replay?limit=10", "give at least one filter"},
 		"a replay of what goes on":        {"POST", "/builds/replay?state=waiting", "state: |needs no replay"},
+		"a replay of what runs":           {"POST", "/builds/replay?result=running", "result: |needs no replay"},
+		"a result that is none":           {"GET", "/builds?result=failed", `result: "failed" is none of running, success`},
+		"and for its stop":                {"POST", "/builds/" + b.ID + "/stop?reason=x", "there are no parameters here"},
 		"a count of everything":           {"GET", "/builds/replay", "give at least one filter"},
 		"a count of what goes on":         {"GET", "/builds/replay?state=unknown", "state: |needs no replay"},
 		"a misspelt filter of a replay":   {"POST", "/builds/replay?state=dead&rle=cart", `"rle": no such parameter`},

@@ -15,6 +15,7 @@ import (
 func buildsAreListed(t *testing.T, open func() *store.Store) {
 	s := open()
 	var all []string
+	results := map[int]store.Result{1: store.Failure, 2: store.Running, 4: store.Success, 5: store.Failure}
 	for i := range 7 {
 		b := accept(t, s, func(b *store.Build) {
 			b.Rule, b.Ref = fmt.Sprint("rule", i%2), fmt.Sprint("refs/heads/", i)
@@ -26,6 +27,10 @@ func buildsAreListed(t *testing.T, open func() *store.Store) {
 		if i%3 == 0 {
 			save(t, s, b, store.Dead)
 		}
+		if result := results[i]; result != store.NoResult {
+			b.Result = result
+			save(t, s, b, store.Started)
+		}
 		all = append(all, b.ID)
 	}
 	slices.Reverse(all)
@@ -36,6 +41,10 @@ func buildsAreListed(t *testing.T, open func() *store.Store) {
 		"all of them":         {store.BuildFilter{}, all},
 		"pages of two":        {store.BuildFilter{Limit: 2}, all},
 		"by state":            {store.BuildFilter{State: "dead"}, []string{all[0], all[3], all[6]}},
+		"by result":           {store.BuildFilter{Result: "failure"}, []string{all[1], all[5]}},
+		"by success":          {store.BuildFilter{Result: "success", State: "started"}, []string{all[2]}},
+		"by what runs":        {store.BuildFilter{Result: "running", Rule: "rule0"}, []string{all[4]}},
+		"by a result of none": {store.BuildFilter{Result: "failure", State: "dead"}, nil},
 		"by rule":             {store.BuildFilter{Rule: "rule1", Limit: 1}, []string{all[1], all[3], all[5]}},
 		"by both":             {store.BuildFilter{State: "dead", Rule: "rule1"}, []string{all[3]}},
 		"by ref":              {store.BuildFilter{Ref: "refs/heads/6"}, all[:1]},
