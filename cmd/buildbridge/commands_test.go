@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"buildbridge/trigger/codearts/codeartstest"
 )
 
@@ -117,6 +119,58 @@ func TestSimulatorPrintsBuilds(t *testing.T) {
 	eventually(t, "it is printed", func() bool {
 		return strings.Contains(p.output(), "\n"+`build number 1: {"job_id":"f9d6c8466d614a9788e9a0acf6c15f46","scm":{"build_tag":"v1"}}`)
 	})
+}
+
+// It is a code host too, where that is asked for: it takes statuses with its token, and prints each.
+func TestSimulatorOfCodeHosts(t *testing.T) {
+	p := begin(t, t.TempDir(), nil, "simulator", "--listen", "127.0.0.1:0", "--host-listen", "127.0.0.1:0", "--host-token", "s3cret")
+	service, host := p.address("simulator listening on "), p.address("A code host that takes statuses, with the token of --host-token,")
+	for token, want := range map[string]int{"s3cret": http.StatusCreated, "guess": http.StatusUnauthorized} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+			host+"/api/v3/repos/acme/shop/statuses/6dcb09b5b57875f334f61aebed695e2e4193db5e",
+			strings.NewReader(`{"state":"success","description":"it was\u001b built","context":"ci/cart"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Authorization", "Bearer "+token)
+		if status, body := do(t, req); status != want {
+			t.Errorf("a status with the token %s gives %d: %s", token, status, body)
+		}
+	}
+	var told []map[string]string
+	status, body := get(t, host+"/_statuses")
+	if err := json.Unmarshal([]byte(body), &told); status != http.StatusOK || err != nil {
+		t.Fatalf("GET /_statuses gives %d: %s", status, body)
+	}
+	want := []map[string]string{{
+		"provider": "github", "repository": "acme/shop", "commit": "6dcb09b5b57875f334f61aebed695e2e4193db5e", "context": "ci/cart",
+		"state": "success", "description": "it was\x1b built", "target_url": "",
+	}}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Error(diff)
+	}
+	eventually(t, "it is printed", func() bool {
+		return strings.Contains(p.output(),
+			"\nstatus at github, acme/shop 6dcb09b5b57875f334f61aebed695e2e4193db5e: ci/cart success, it was\\x1b built")
+	})
+	if status, body := get(t, service+"/_runs"); status != http.StatusOK {
+		t.Errorf("GET /_runs gives %d: %s", status, body)
+	}
+	p.signal(os.Interrupt)
+	if state := p.wait(); state.ExitCode() != 0 {
+		t.Errorf("after SIGINT: %v", state)
+	}
+}
+
+// An address that is in use is told, and the other is not kept.
+func TestSimulatorWithoutItsAddress(t *testing.T) {
+	p := begin(t, t.TempDir(), nil, "simulator", "--listen", "127.0.0.1:0")
+	taken := strings.TrimPrefix(p.address("listening on "), "http://")
+	second := begin(t, t.TempDir(), nil, "simulator", "--listen", "127.0.0.1:0", "--host-listen", taken)
+	if state := second.wait(); state.ExitCode() != 1 || !strings.Contains(second.output(), "--host-listen: listen tcp "+taken) {
+		t.Errorf("it ends with %v: %s", state, second.output())
+	}
 }
 
 // A user can log in only with its password. If there are keys and no user, nobody can.
