@@ -37,6 +37,7 @@ type Store interface {
 	Build(ctx context.Context, id string) (*store.Build, error)
 	Builds(ctx context.Context, f store.BuildFilter) (builds []*store.Build, next string, err error)
 	BuildsOf(ctx context.Context, delivery string) ([]*store.Build, error)
+	StatusOf(ctx context.Context, b *store.Build) (*store.Status, error)
 	ToReplay(ctx context.Context, f store.BuildFilter) (builds []store.Replayable, left int64, next string, err error)
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/uuid"
 	"go.uber.org/goleak"
 
@@ -464,6 +465,35 @@ func (s endedByHand) Build(ctx context.Context, id string) (*store.Build, error)
 		b.State, b.Worker, b.DueAt = store.Dead, "killed", time.Now()
 	}
 	return b, err
+}
+
+// A build shows the status on its commit, which may be about a newer build.
+func TestBuildShowsItsStatus(t *testing.T) {
+	a := writable(t)
+	reported := func(_ *store.Delivery, b *store.Build) { b.Context = "ci/cart" }
+	_, old := a.accept(reported)
+	_, next := a.accept(reported)
+	for _, b := range []*store.Build{next, old} {
+		b.State, b.Result, b.StartedAt = store.Started, store.Running, time.Now()
+		if err := a.store.Save(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, silent := a.accept(ref("refs/heads/silent"))
+	for id, want := range map[string]*admin.Status{
+		old.ID:    {Source: "github", Repository: "acme/shop", Commit: old.Commit, Context: "ci/cart", Build: next.ID},
+		next.ID:   {Source: "github", Repository: "acme/shop", Commit: old.Commit, Context: "ci/cart", Build: next.ID},
+		silent.ID: nil,
+	} {
+		var got admin.BuildDetail
+		a.ask("GET", "/builds/"+id, http.StatusOK, &got)
+		if diff := cmp.Diff(want, got.Status, cmpopts.IgnoreFields(admin.Status{}, "Since", "DueAt")); diff != "" {
+			t.Error(diff)
+		}
+		if got.Status != nil && got.Status.DueAt.IsZero() {
+			t.Error("it does not say when the host is told")
+		}
+	}
 }
 
 func TestSupersededBuildNamesItsSuccessor(t *testing.T) {

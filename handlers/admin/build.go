@@ -165,6 +165,13 @@ func (a *api) showBuild(c echo.Context) error {
 		return storeError("build", id, err)
 	}
 	detail := BuildDetail{Build: newBuild(b), Log: shown(b.Log, newAttempt), Body: raw(b.Body)}
+	if b.Context != "" {
+		status, err := a.Store.StatusOf(c.Request().Context(), b)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return storeError("build", id, err)
+		}
+		detail.Status = newStatus(status)
+	}
 	if span := observe.SpanContext(b.Trace); span.IsValid() {
 		detail.TraceID = span.TraceID().String()
 	}

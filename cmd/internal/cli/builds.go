@@ -341,11 +341,16 @@ func told(b *admin.BuildDetail) (fields [][2]string) {
 		add("is about", "build "+s.Build+", which is newer")
 	}
 	if s.Reason != "" {
-		since := ""
+		reason := s.Reason
 		if !s.Since.IsZero() {
-			since = ", since " + local(s.Since)
+			reason += ", since " + local(s.Since)
 		}
-		add("not told", s.Reason+since)
+		add("not told", reason)
+		if s.DueAt.IsZero() {
+			add("told again", "never")
+		} else {
+			add("told again", local(s.DueAt))
+		}
 	}
 	return fields
 }
