@@ -269,7 +269,7 @@ func checkPanel(t *testing.T, p *panel) {
 				t.Errorf("%s: %s lacks namespace: %s", p.Title, by, q.Expr)
 			}
 		}
-		if regexp.MustCompile(`(queue_builds|database_bytes|database_free_bytes|rules_loaded)\{`).MatchString(q.Expr) && !regexp.MustCompile(`by \((namespace, job\b|instance\))`).MatchString(q.Expr) {
+		if regexp.MustCompile(`(queue_builds|builds_running|statuses_waiting|database_bytes|database_free_bytes|rules_loaded)\{`).MatchString(q.Expr) && !regexp.MustCompile(`by \((namespace, job\b|instance\))`).MatchString(q.Expr) {
 			t.Errorf("%s: not by namespace and job: %s", p.Title, q.Expr)
 		}
 		for _, window := range regexp.MustCompile(`\[([^]]*)\]`).FindAllStringSubmatch(q.Expr, -1) {
