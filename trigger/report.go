@@ -274,7 +274,7 @@ func (t *Trigger) post(ctx context.Context, h *host, st *store.Status, w word) (
 		Repository: st.Repository, Commit: st.Commit, Ref: w.ref, Context: st.Context,
 		State: w.state, Description: w.text, TargetURL: w.url, Begun: w.began, Ended: w.ended,
 	}
-	if st.SentBuild == w.build {
+	if st.SentBuild == w.build && begun(st) {
 		s.Previous = st.Ref
 	}
 	ref, err := h.API.Post(ctx, s)

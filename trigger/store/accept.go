@@ -183,7 +183,7 @@ func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 		b.Superseded = int64(len(statuses))
 		for _, id := range statuses {
 			if id != "" {
-				tx.reports = append(tx.reports, report{build: id, news: true, ends: true})
+				tx.reports = append(tx.reports, report{build: id, news: itEnded})
 			}
 		}
 	}

@@ -196,6 +196,7 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 			t.Helper()
 			fail(t, second(s.Recall(t.Context(), "north")))
 			fail(t, second(s.Recall(t.Context(), store.FollowQueue("north"))))
+			fail(t, second(s.Recall(t.Context(), store.ReportQueue("github"))))
 		},
 		"DueFollows": func(t *testing.T, s *store.Store) {
 			t.Helper()

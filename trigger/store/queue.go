@@ -91,6 +91,9 @@ func queueTable(queue string) (table, column, name string) {
 	if target, found := strings.CutPrefix(queue, followPrefix); found {
 		return "follows", "target", target
 	}
+	if source, found := strings.CutPrefix(queue, reportPrefix); found {
+		return "statuses", "source", source
+	}
 	return "builds", "target", queue
 }
 

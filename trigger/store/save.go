@@ -166,6 +166,7 @@ func (s *Store) claim(ctx context.Context, tx *tx, b *Build) error {
 			superseded_by = '', reason = ?`
 		args = []any{false, false, "the build it was taken for turned out to be that of build " + b.ID}
 		tx.notify(owner.Target)
+		tx.reports = append(tx.reports, report{build: owner.ID, news: tookBack})
 	}
 	changed, err := tx.exec(ctx, `UPDATE builds SET `+set+`, version = version + 1 WHERE seq = ? AND version = ?`,
 		append(args, owner.Seq, owner.version)...)

@@ -126,10 +126,12 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ database,
 			return nil, fmt.Errorf("create the tables: %w", err)
 		}
 	}
-	// The process that worked these builds has ended: this one owns the file now.
-	if _, err := d.writer.ExecContext(ctx, `UPDATE builds SET worker = '', due_at = `+sqliteNow+`
-		WHERE due_at > 0 AND due_at > `+sqliteNow+` AND worker <> ''`); err != nil {
-		return nil, fmt.Errorf("take over the queue: %w", err)
+	// The process that worked these rows has ended: this one owns the file now.
+	for _, table := range []string{"builds", "follows", "statuses"} {
+		if _, err := d.writer.ExecContext(ctx, `UPDATE `+table+` SET worker = '', due_at = `+sqliteNow+`
+			WHERE due_at > 0 AND due_at > `+sqliteNow+` AND worker <> ''`); err != nil {
+			return nil, fmt.Errorf("take over the queue: %w", err)
+		}
 	}
 	d.opened = map[string]os.FileInfo{}
 	for _, suffix := range suffixes() { // SQLite has created them by now

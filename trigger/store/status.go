@@ -40,9 +40,11 @@ const StatusUnknown = "unknown"
 // then needs no such word.
 const PendingAfter = 10 * time.Second
 
-// ReportQueue is the name under which [Store.Notified] gives a source that has statuses to
-// send. No target has a space in its name.
-func ReportQueue(source string) string { return "report " + source }
+// ReportQueue is the name by which [Store.Notified] and [Store.Recall] know the statuses of a
+// source. The name of a target has no space.
+func ReportQueue(source string) string { return reportPrefix + source }
+
+const reportPrefix = "report "
 
 // report is a build whose status may have to be said, because the build was changed.
 type report struct {
@@ -51,9 +53,19 @@ type report struct {
 	// owns: it has the status of its context, unless a newer build does. Else it matters only
 	// if it has the status already.
 	owns bool
-	// news: a status that it has may say something else now. ends: it says the last word.
-	news, ends bool
+	news news
 }
+
+// news is why a status may have to say something else now.
+type news int64
+
+// The kinds of news.
+const (
+	noNews   news = iota
+	itRuns        // of interest if it was said to be pending
+	itEnded       // of interest unless an end was said
+	tookBack      // what was known of the build was wrong
+)
 
 // reportBuilds makes the statuses of builds due that were changed in this transaction. They
 // are written at its end, and together: transactions that wait for each other's rows take
@@ -66,11 +78,13 @@ func reportBuilds(_ context.Context, tx *tx, builds []*Build) error {
 		r := report{build: b.ID, owns: true}
 		switch {
 		case b.Result.Final() || b.State == Dead:
-			r.news, r.ends = true, true
+			r.news = itEnded
 		case b.State.Final() && b.Result == NoResult: // nobody will know how it ends
-			r.owns, r.news, r.ends = false, true, true
+			r.owns, r.news = false, itEnded
 		default:
-			r.news = b.Result == Running && !b.RunningAt.IsZero()
+			if b.Result == Running && !b.RunningAt.IsZero() {
+				r.news = itRuns
+			}
 			r.wait = min(max(0, time.Until(b.ReceivedAt.Add(PendingAfter))), PendingAfter)
 		}
 		tx.reports = append(tx.reports, r)
@@ -84,13 +98,13 @@ func leased(tx *tx) string { return `statuses.worker <> '' AND statuses.due_at >
 
 // writeReports writes what reportBuilds has gathered.
 func writeReports(ctx context.Context, tx *tx) error {
-	owners, news := &rows{columns: []string{"id", "wait"}}, &rows{columns: []string{"id", "wait", "ends"}}
+	owners, changes := &rows{columns: []string{"id", "wait"}}, &rows{columns: []string{"id", "wait", "news"}}
 	for _, r := range tx.reports {
 		if r.owns {
 			owners.add(r.build, r.wait.Microseconds())
 		}
-		if r.news {
-			news.add(r.build, r.wait.Microseconds(), r.ends)
+		if r.news != noNews {
+			changes.add(r.build, r.wait.Microseconds(), int64(r.news))
 		}
 	}
 	// The newest build of a context has its status. Of several in this statement that is the
@@ -112,13 +126,14 @@ func writeReports(ctx context.Context, tx *tx) error {
 		return fmt.Errorf("statuses of builds: %w", err)
 	}
 	// A status that the host refused for good is not tried again for the same build.
-	changed, err := pairs[string](ctx, tx, news, `UPDATE statuses
+	changed, err := pairs[string](ctx, tx, changes, `UPDATE statuses
 		SET due_at = CASE WHEN `+leased(tx)+` THEN statuses.due_at ELSE `+tx.now+` + c.wait END,
 		since = `+tx.now+` + c.wait, version = statuses.version + 1
 		FROM c CROSS JOIN builds b WHERE b.id = c.id AND `+tx.among("b.id")+` AND statuses.build_seq = b.seq
 		AND (statuses.due_at > 0 OR statuses.reason = '')
-		AND (c.ends AND NOT (statuses.sent_build = c.id AND statuses.sent IN ('success', 'failure', 'error', 'canceled'))
-			OR NOT c.ends AND statuses.sent_build = c.id AND statuses.sent = 'pending')
+		AND CASE c.news WHEN 1 THEN statuses.sent_build = c.id AND statuses.sent = 'pending'
+			WHEN 2 THEN NOT (statuses.sent_build = c.id AND statuses.sent IN ('success', 'failure', 'error', 'canceled'))
+			ELSE true END
 		RETURNING statuses.seq, statuses.source`)
 	if err != nil {
 		return fmt.Errorf("statuses that have news: %w", err)

@@ -204,6 +204,62 @@ func newsWhileSent(t *testing.T, open func() *store.Store) {
 	}
 }
 
+// A build adopted the number of another, whose end was said of it.
+func wrongEndIsSaid(t *testing.T, open func() *store.Store) {
+	s := open()
+	lost := reported(t, s, time.Hour, func(b *store.Build) { b.Ref = "refs/heads/lost" })
+	begin(t, s, lost, time.Now())
+	saveAs(t, s, lost, store.Unknown)
+	answered := accept(t, s, nil)
+	begin(t, s, answered, time.Now())
+	lost.BuildNumber, lost.Adopted, lost.StartedAt, lost.Result = "7", true, time.Now().Add(time.Millisecond), store.Running
+	saveAs(t, s, lost, store.Started)
+	end(t, s, lost)
+	taken, _ := takeStatuses(t, s)
+	if err := tell(t, s, taken[0], "success", -1); err != nil {
+		t.Fatal(err)
+	}
+	answered.BuildNumber, answered.StartedAt = "7", time.Now()
+	saveAs(t, s, answered, store.Started)
+	if _, builds := takeStatuses(t, s); !cmp.Equal(builds, []string{lost.ID}) {
+		t.Errorf("%v are due, want %s", builds, lost.ID)
+	}
+}
+
+// The host is told that a build is pending, and later that it runs, if that is known.
+func runIsNews(t *testing.T, open func() *store.Store) {
+	s := open()
+	b := running(t, s, "1", func(b *store.Build) { b.Context, b.ReceivedAt = "ci/cart", b.ReceivedAt.Add(-time.Hour) })
+	saveResult := func() {
+		t.Helper()
+		if err := s.SaveResult(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	taken, _ := takeStatuses(t, s)
+	if err := tell(t, s, taken[0], "pending", time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if saveResult(); statusOf(t, s, b).DueAt.Before(time.Now()) {
+		t.Error("it is due though nothing has changed")
+	}
+	b.RunningAt = time.Now()
+	saveResult()
+	if taken, _ = takeStatuses(t, s); len(taken) != 1 {
+		t.Fatal("it is not due though the build runs")
+	}
+	if err := tell(t, s, taken[0], "running", time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if saveResult(); statusOf(t, s, b).DueAt.Before(time.Now()) {
+		t.Error("it is due though nothing has changed")
+	}
+	end(t, s, b)
+	if taken, _ = takeStatuses(t, s); len(taken) != 1 {
+		t.Error("it is not due though the build has ended")
+	}
+}
+
 func sentByTwo(t *testing.T, open func() *store.Store) {
 	s := open()
 	b := reported(t, s, time.Hour, nil)

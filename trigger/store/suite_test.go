@@ -82,6 +82,8 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"a status is due when there is something to say": statusIsDue,
 		"the newest build has the status":                newestHasTheStatus,
 		"builds of a context in one transaction":         manyOfAContext,
+		"an end that was said of the wrong build":        wrongEndIsSaid,
+		"that a build runs is news":                      runIsNews,
 		"news while a status is sent":                    newsWhileSent,
 		"a status that two processes sent":               sentByTwo,
 		"a status that is refused":                       statusIsRefused,
