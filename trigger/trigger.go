@@ -276,6 +276,9 @@ func (t *Trigger) newBuild(ctx context.Context, d mapping.Delivery, b mapping.Bu
 
 		ReplaceRunning: b.Concurrency.Replace == mapping.ReplaceRunning,
 	}
+	if row.ByHand { // a person waits for nothing newer
+		row.Settle = 0
+	}
 	if b.Dead != "" { // its parameters are missing, so nothing may be sent
 		row.State, row.Reason, row.Body = store.Dead, b.Dead, []byte{}
 	}

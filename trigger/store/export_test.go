@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -105,6 +106,14 @@ func MakeStatusesDue(ctx context.Context, s *Store) error {
 func MakeDue(ctx context.Context, s *Store, id string) error {
 	return s.write(ctx, nil, func(ctx context.Context, tx *tx) error {
 		_, err := tx.exec(ctx, `UPDATE builds SET due_at = 1 WHERE id = ?`, id)
+		return err
+	})
+}
+
+// SetFollowsBack makes all jobs due later by as much as a clock was set back.
+func SetFollowsBack(ctx context.Context, s *Store, by time.Duration) error {
+	return s.write(ctx, nil, func(ctx context.Context, tx *tx) error {
+		_, err := tx.exec(ctx, `UPDATE follows SET due_at = due_at + ? WHERE due_at > 0`, by.Microseconds())
 		return err
 	})
 }

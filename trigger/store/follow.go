@@ -21,9 +21,7 @@ type Follow struct {
 
 // FollowQueue is the name by which [Store.Notified] and [Store.Recall] know the jobs of a
 // target that are followed. The name of a target has no space.
-func FollowQueue(target string) string { return followPrefix + target }
-
-const followPrefix = "follow "
+func FollowQueue(target string) string { return "follow " + target }
 
 // DueFollows takes the n jobs of a target that have been due for longest. They are the
 // caller's for a [Lease], or until it saves them.

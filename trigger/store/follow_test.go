@@ -392,3 +392,25 @@ func settled(t *testing.T, open func() *store.Store) {
 	}
 	due(t, s, short.ID)
 }
+
+// A clock was set back: jobs to follow that are due too late are due now.
+func followIsCalledBack(t *testing.T, open func() *store.Store) {
+	s := open()
+	running(t, s, "1", nil)
+	saveFollow(t, s, dueFollow(t, s, "north"), time.Minute)
+	if n, err := s.Recall(t.Context(), store.FollowQueue("north")); err != nil || n != 0 {
+		t.Errorf("%d were called back, %v", n, err)
+	}
+	if err := store.SetFollowsBack(t.Context(), s, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		queue string
+		want  int64
+	}{{"north", 0}, {store.FollowQueue("south"), 0}, {store.FollowQueue("north"), 1}} {
+		if n, err := s.Recall(t.Context(), c.queue); err != nil || n != c.want {
+			t.Errorf("%s: %d were called back, %v", c.queue, n, err)
+		}
+	}
+	dueFollow(t, s, "north")
+}

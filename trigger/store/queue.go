@@ -17,7 +17,7 @@ const (
 	// renews the lease. After that it is due again: the replica has died, or does not know
 	// that it took the build.
 	Lease = 20 * time.Second
-	// longestWait is the longest that a build waits before somebody looks at it again.
+	// longestWait is the longest that a row waits before somebody looks at it again.
 	longestWait = 10 * time.Minute
 	// Poll is how often a queue is looked at without a notification: for builds whose wait
 	// is over.
@@ -88,10 +88,10 @@ const recallBatch = 1000
 // queueTable gives the rows of a queue: those of a table that have a name in a column. Builds
 // are of a queue that is called like their target.
 func queueTable(queue string) (table, column, name string) {
-	if target, found := strings.CutPrefix(queue, followPrefix); found {
+	if target, found := strings.CutPrefix(queue, FollowQueue("")); found {
 		return "follows", "target", target
 	}
-	if source, found := strings.CutPrefix(queue, reportPrefix); found {
+	if source, found := strings.CutPrefix(queue, ReportQueue("")); found {
 		return "statuses", "source", source
 	}
 	return "builds", "target", queue
@@ -105,7 +105,7 @@ func (s *Store) Recall(ctx context.Context, queue string) (all int64, err error)
 		var n int64 // not a result: it may still be written after ctx ends
 		err := s.writeSome(ctx, func(ctx context.Context, tx *tx) (changed int64, err error) {
 			if n, err = tx.exec(ctx, `UPDATE `+table+` SET worker = '', due_at = `+tx.now+` WHERE seq IN (
-				SELECT seq FROM `+table+` WHERE `+column+` = ? AND due_at > 0 AND due_at > `+tx.now+` + ? LIMIT ?)`,
+				SELECT seq FROM `+table+` WHERE `+column+` = ? AND due_at > 0 AND due_at > `+tx.now+` + ? LIMIT ?`+tx.skipLocked+`)`,
 				name, (longestWait + Lease).Microseconds(), recallBatch); err != nil {
 				return 0, fmt.Errorf("what is due too late in queue %s: %w", queue, err)
 			}
@@ -123,7 +123,8 @@ func (s *Store) Recall(ctx context.Context, queue string) (all int64, err error)
 	}
 }
 
-// Notified gives the targets that got work, from this process or another. A name that is
+// Notified gives the queues that got work, by target or as [FollowQueue] and [ReportQueue]
+// name them, from this process or another. A name that is
 // lost does no harm: queues are looked at every [Poll] as well.
 func (s *Store) Notified() <-chan string { return s.notified }
 

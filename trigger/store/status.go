@@ -42,9 +42,8 @@ const PendingAfter = 10 * time.Second
 
 // ReportQueue is the name by which [Store.Notified] and [Store.Recall] know the statuses of a
 // source. The name of a target has no space.
-func ReportQueue(source string) string { return reportPrefix + source }
+func ReportQueue(source string) string { return "report " + source }
 
-const reportPrefix = "report "
 
 // report is a build whose status may have to be said, because the build was changed.
 type report struct {

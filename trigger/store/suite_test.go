@@ -78,6 +78,7 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"a stop is noted":                                stopIsNoted,
 		"those that run hold the next":                   runningHold,
 		"no more run than may":                           maxRunningAtOnce,
+		"a job to follow is called back":                 followIsCalledBack,
 		"a push settles":                                 settled,
 		"a status is due when there is something to say": statusIsDue,
 		"the newest build has the status":                newestHasTheStatus,
