@@ -44,7 +44,6 @@ const PendingAfter = 10 * time.Second
 // source. The name of a target has no space.
 func ReportQueue(source string) string { return "report " + source }
 
-
 // report is a build whose status may have to be said, because the build was changed.
 type report struct {
 	build string

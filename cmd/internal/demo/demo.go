@@ -1,5 +1,6 @@
-// Package demo shows what happens to a push and a tag, on one machine. It starts a simulator
-// and a bridge with the sample rules, and sends deliveries signed like GitHub's, by HTTP.
+// Package demo shows what happens to a push and a tag, on one machine. It starts simulators of
+// the service and of the code host, and a bridge with the sample rules, and sends deliveries
+// signed like GitHub's, by HTTP. The push's build succeeds. The tag's fails on purpose.
 package demo
 
 import (
@@ -24,12 +25,15 @@ import (
 	"buildbridge/cmd/internal/bridge"
 	"buildbridge/cmd/internal/explain"
 	"buildbridge/handlers"
+	"buildbridge/handlers/admin"
 	"buildbridge/handlers/codehost"
 	"buildbridge/handlers/codehost/codehosttest"
 	"buildbridge/mapping"
 	"buildbridge/trigger"
 	"buildbridge/trigger/codearts"
 	"buildbridge/trigger/codearts/codeartstest"
+	"buildbridge/trigger/hostapi"
+	"buildbridge/trigger/hostapi/hostapitest"
 )
 
 // Options of a demo.
@@ -46,6 +50,9 @@ type Options struct {
 const (
 	timeout   = time.Minute     // for the deliveries and their builds
 	stopGrace = 5 * time.Second // for the end
+
+	buildTime   = time.Second            // of each build
+	followEvery = 200 * time.Millisecond // not as seldom as a service is asked
 
 	source = "github" // of the sample rules
 )
@@ -76,6 +83,7 @@ type demo struct {
 	keys      codeartstest.Key
 	rules     *mapping.Ruleset
 	simulator *codeartstest.Server
+	host      *hostapitest.Server // what GitHub is told
 	bridge    *bridge.Bridge
 	unprinted error // the first error of printing
 }
@@ -94,11 +102,15 @@ func start(ctx context.Context, o Options) (_ *demo, err error) {
 	if d.dir, err = os.MkdirTemp("", "buildbridge-demo-"); err != nil {
 		return nil, fmt.Errorf("a folder in %s (set TMPDIR for another): %w", os.TempDir(), err)
 	}
-	d.rules, _, err = mapping.Parse(codehost.Providers(), mapping.File{Name: "rules.yaml", Data: buildbridge.Rules})
-	if err != nil {
+	d.simulator = codeartstest.NewServer(codeartstest.Options{ //nolint:contextcheck // it lives until stop
+		Keys: []codeartstest.Key{d.keys}, BuildTime: buildTime,
+	})
+	d.host = hostapitest.NewServer(hostapitest.Options{Token: string(d.secret)})
+	rules := bytes.Replace(buildbridge.Rules, []byte("provider: github\n"),
+		fmt.Appendf(nil, "provider: github\n    api: {url: %s, token: {env: GITHUB_TOKEN}}\n    report: true\n", d.host.URL), 1)
+	if d.rules, _, err = mapping.Parse(codehost.Providers(), mapping.File{Name: "rules.yaml", Data: rules}); err != nil {
 		return nil, err
 	}
-	d.simulator = codeartstest.NewServer(codeartstest.Options{Keys: []codeartstest.Key{d.keys}}) //nolint:contextcheck // it lives until stop
 	settings := o.Settings
 	settings.Database, settings.Listen, settings.AdminListen = filepath.Join(d.dir, "buildbridge.db"), "127.0.0.1:0", "127.0.0.1:0"
 	d.bridge, err = bridge.Start(ctx, bridge.Options{
@@ -106,9 +118,12 @@ func start(ctx context.Context, o Options) (_ *demo, err error) {
 		Rules:    func() (*mapping.Ruleset, []mapping.Fault, error) { return d.rules, nil, nil },
 		Source:   d.source,
 		Service:  d.service,
+		Host:     d.hostAPI,
 		Logger:   slog.New(slog.NewTextHandler(o.Log, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Version:  o.Version,
 		Revision: o.Revision,
+
+		FollowEvery: func(time.Duration) time.Duration { return followEvery },
 	})
 	return d, err
 }
@@ -120,6 +135,9 @@ func (d *demo) stop(ctx context.Context) error {
 	}
 	if d.simulator != nil {
 		d.simulator.Close()
+	}
+	if d.host != nil {
+		d.host.Close()
 	}
 	if d.dir != "" {
 		errs = append(errs, os.RemoveAll(d.dir))
@@ -134,11 +152,20 @@ func (d *demo) source(s *mapping.Source) (*handlers.Source, error) {
 	return demo, nil
 }
 
+func fixed(s string) func() (mapping.Secret, error) {
+	return func() (mapping.Secret, error) { return mapping.Secret(s), nil }
+}
+
+// hostAPI is a client of the simulated code host.
+func (d *demo) hostAPI(s *mapping.Source) (trigger.HostAPI, error) {
+	return hostapi.New(hostapi.Options{
+		Provider: s.Provider, URL: s.API.URL, Token: fixed(string(d.secret)),
+		Transport: &http.Transport{}, // no proxy: the simulator is on this machine
+	})
+}
+
 // service is a client of the simulator, for every target of the sample.
 func (d *demo) service(t *mapping.Target) (trigger.Service, error) {
-	fixed := func(s string) codearts.SecretFunc {
-		return func() (mapping.Secret, error) { return mapping.Secret(s), nil }
-	}
 	return codearts.New(codearts.Options{
 		Endpoint:    d.simulator.URL,
 		Credentials: codearts.AccessKey(fixed(d.keys.AccessKey), fixed(d.keys.SecretKey), nil),
@@ -164,13 +191,14 @@ Everything keeps running until you press Ctrl-C. Look at it from another termina
   %[7]s builds list --admin %[3]s
   curl %[3]s/metrics
   curl %[4]s/_runs
+  curl %[8]s/_statuses
 
 And send a push of your own: edit %[5]s, and
 
   signature=$(openssl dgst -sha256 -hmac %[6]s < %[5]s | sed 's/^.* //')
   curl %[1]s/webhooks/%[2]s -H 'Content-Type: application/json' -H 'X-GitHub-Event: push' \
     -H "X-GitHub-Delivery: $(date +%%s)" -H "X-Hub-Signature-256: sha256=$signature" --data-binary @%[5]s
-`, d.bridge.PublicURL(), source, d.bridge.AdminURL(), d.simulator.URL, d.push(), string(d.secret), program())
+`, d.bridge.PublicURL(), source, d.bridge.AdminURL(), d.simulator.URL, d.push(), string(d.secret), program(), d.host.URL)
 }
 
 // program is how to run this program in another terminal: its name, if a shell finds it by
@@ -187,20 +215,23 @@ func program() string {
 func (d *demo) show(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	d.printf(`A simulator of CodeArts Build, a bridge with the sample rules.yaml and a temporary
-database are running on this machine. Every secret of the sample is replaced.
+	d.printf(`Simulators of CodeArts Build and of GitHub, a bridge with the sample rules.yaml and a
+temporary database are running on this machine. Every secret of the sample is replaced.
 
   webhook     POST %[1]s/webhooks/%[2]s
   health      %[3]s/readyz
   metrics     %[3]s/metrics
   simulator   %[4]s/_runs
-`, d.bridge.PublicURL(), source, d.bridge.AdminURL(), d.simulator.URL)
+  GitHub      %[5]s/_statuses
+`, d.bridge.PublicURL(), source, d.bridge.AdminURL(), d.simulator.URL, d.host.URL)
 
 	commit := "6dcb09b5b57875f334f61aebed695e2e4193db5e"
 	for i, step := range []struct {
 		title  string
 		change codehosttest.Change
 		object string // of an annotated tag
+
+		outcome codeartstest.Outcome
 	}{
 		{
 			title: "A push to main of acme/shop changes services/cart/cart.go",
@@ -210,19 +241,24 @@ database are running on this machine. Every secret of the sample is replaced.
 			},
 		},
 		{
-			title: "The annotated tag v2.1.0 is pushed",
+			title: "The annotated tag v2.1.0 is pushed, and its build fails on purpose",
 			change: codehosttest.Change{
 				Repository: "acme/shop", Tag: "v2.1.0", Commit: commit, Message: "Count twice", Pusher: "ann",
 			},
-			object: "d1c3a0e7c6f04b0f8b0a6d7f7c1f9d7b3a5e2c41",
+			object:  "d1c3a0e7c6f04b0f8b0a6d7f7c1f9d7b3a5e2c41",
+			outcome: codeartstest.Outcome{Result: codeartstest.ResultFailure, Step: "Unit tests", Message: "exit status 1"},
 		},
 	} {
 		d.printf("\n%d. %s.\n", i+1, step.title)
+		step.outcome.Times = 1
+		if err := d.simulator.AddOutcome(step.outcome); err != nil {
+			return err
+		}
 		if err := d.send(ctx, step.change, step.object); err != nil {
 			return fmt.Errorf("%s: %w", strings.ToLower(step.title), err)
 		}
 	}
-	d.printf("\nBoth were built.\n")
+	d.printf("\nBoth were built: the push with success, the tag without.\n")
 	return nil
 }
 
@@ -264,7 +300,65 @@ func (d *demo) send(ctx context.Context, change codehosttest.Change, object stri
 	for _, run := range runs {
 		d.printf("   RunJob was sent:\n%s   and CodeArts Build answered with build number %s\n", explain.Indent(run.Body, "     "), run.BuildNo)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	for _, build := range answer.Builds {
+		if err := d.followed(ctx, build.ID); err != nil {
+			return fmt.Errorf("build %s: %w", build.ID, err)
+		}
+	}
+	return nil
+}
+
+// followed waits for the end of a build, and until the code host was told.
+func (d *demo) followed(ctx context.Context, id string) error {
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		b, err := d.build(ctx, id)
+		if err != nil {
+			return err
+		}
+		if b.Result.Final() && b.Status != nil && b.Status.ToldBuild == id && b.Status.Told != string(hostapi.Pending) {
+			d.printf("   The build was followed to its end: %s\n", b.Result)
+			for _, s := range d.host.Shown() {
+				if s.Commit == b.Status.Commit && s.Context == b.Context {
+					d.printf("   and on commit %s GitHub shows\n     %s: %s. %s\n", s.Commit, s.Context, s.State, s.Description)
+				}
+			}
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return fmt.Errorf("its end was not found out, or not told: %w", ctx.Err())
+		}
+	}
+}
+
+// build asks the admin API for a build.
+func (d *demo) build(ctx context.Context, id string) (b admin.BuildDetail, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.bridge.AdminURL()+admin.Prefix+"/builds/"+id, http.NoBody)
+	if err != nil {
+		return b, err
+	}
+	_, err = ask(req, &b)
+	return b, err
+}
+
+// ask sends a request, and decodes the answer. No connection stays open.
+func ask(req *http.Request, answer any) (status int, err error) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	if err := json.NewDecoder(res.Body).Decode(answer); err != nil {
+		return 0, fmt.Errorf("answer %s: %w", res.Status, err)
+	}
+	return res.StatusCode, nil
 }
 
 func (d *demo) post(ctx context.Context, header http.Header, body []byte) (a handlers.Answer, err error) {
@@ -273,17 +367,8 @@ func (d *demo) post(ctx context.Context, header http.Header, body []byte) (a han
 		return a, err
 	}
 	req.Header = header
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	res, err := client.Do(req)
-	if err != nil {
-		return a, err
-	}
-	defer res.Body.Close()
-	a.Status = res.StatusCode
-	if err := json.NewDecoder(res.Body).Decode(&a); err != nil {
-		return a, fmt.Errorf("answer %s: %w", res.Status, err)
-	}
-	return a, nil
+	a.Status, err = ask(req, &a)
+	return a, err
 }
 
 // started waits until the simulator has had want more calls than before, and returns those.
