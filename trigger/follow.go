@@ -60,7 +60,7 @@ func (t *Trigger) setFollowed(target *target, b *store.Build) {
 func (t *Trigger) takeFollows(ctx context.Context, target string, n int) (works []func(), err error) {
 	due, err := t.store.DueFollows(ctx, target, n)
 	for _, f := range due {
-		works = append(works, func() { t.follow(f) })
+		works = append(works, func() { t.follow(f) }) //nolint:contextcheck // it ends when the trigger stops
 	}
 	return works, err
 }
@@ -185,17 +185,17 @@ func (l *followLook) look(ctx context.Context) {
 			return
 		}
 	}
-	rand.Shuffle(len(missing), func(i, j int) { missing[i], missing[j] = missing[j], missing[i] })
+	rand.Shuffle(len(missing), func(i, j int) { missing[i], missing[j] = missing[j], missing[i] }) //nolint:gosec // each has its turn
 	failed := 0
 	for _, b := range missing[:min(len(missing), followSingles)] {
 		r, err := l.target.Service.Record(ctx, b.JobID, b.BuildNumber, l.target.Reconcile.TimeZone)
-		e, _ := l.asked(err)
+		l.asked(err)
 		switch {
 		case err == nil:
 			if !l.apply(ctx, b, r) {
 				return
 			}
-		case e != nil && e.NoSuchBuild():
+		case noSuchBuild(err):
 			l.looked[b.Seq] = "the service has no record of it"
 		default:
 			if failed++; !l.failed(ctx, err) || failed == unreadRecords {
@@ -205,18 +205,25 @@ func (l *followLook) look(ctx context.Context) {
 	}
 }
 
-// asked counts a request to the service, and gives its error as one of the service.
-func (l *followLook) asked(err error) (*codearts.Error, bool) {
+// asked counts a request to the service.
+func (l *followLook) asked(err error) {
 	code := "200"
-	e, ok := errors.AsType[*codearts.Error](err)
-	switch {
-	case ok:
+	if e, ok := errors.AsType[*codearts.Error](err); ok {
 		code = e.Label()
-	case err != nil:
+	} else if err != nil {
 		code = "timeout"
 	}
 	l.metrics.followRequests.WithLabelValues(l.follow.Target, code).Inc()
-	return e, ok
+}
+
+func noSuchBuild(err error) bool {
+	e, ok := errors.AsType[*codearts.Error](err)
+	return ok && e.NoSuchBuild()
+}
+
+func noSuchJob(err error) bool {
+	e, ok := errors.AsType[*codearts.Error](err)
+	return ok && e.NoSuchJob()
 }
 
 // failed notes that the service could not be asked. It reports whether the look goes on: not
@@ -249,16 +256,16 @@ func (l *followLook) list(ctx context.Context, builds []*store.Build) (records m
 	}
 	jobID, zone := l.follow.JobID, l.target.Reconcile.TimeZone
 	records, err := l.target.Service.Following(ctx, jobID, from, to.Add(clockMargin), zone, numbers)
-	e, isService := l.asked(err)
+	l.asked(err)
 	if err == nil {
 		return records, true
 	}
-	if !isService || !e.NoSuchJob() {
+	if !noSuchJob(err) {
 		l.failed(ctx, err)
 		return nil, false
 	}
 	_, second := l.target.Service.Record(ctx, jobID, builds[0].BuildNumber, zone)
-	if e, isService := l.asked(second); !isService || !e.NoSuchJob() {
+	if l.asked(second); !noSuchJob(second) {
 		l.failed(ctx, err)
 		return nil, false
 	}
@@ -276,7 +283,7 @@ func (l *followLook) earliest(b *store.Build) time.Time {
 
 // apply saves what a record says of a build. It reports whether the look goes on.
 func (l *followLook) apply(ctx context.Context, b *store.Build, r codearts.Record) (goOn bool) {
-	if !r.Start.IsZero() && startedBefore(r, l.earliest(b)) {
+	if !r.Start.IsZero() && startedBefore(r, l.earliest(b).Add(-zonesMost)) {
 		// The job was created anew, and this is the record of a build before: its own will come.
 		l.looked[b.Seq] = "the service's record of its number is that of an earlier build"
 		return true
@@ -298,11 +305,15 @@ func (l *followLook) apply(ctx context.Context, b *store.Build, r codearts.Recor
 	return true
 }
 
-// between gives a time of the service, if it lies between the start of a build and now: else
-// the nearer of the two, or now if the service gave none. Its clock may be another.
+// zonesMost is how far two wall clocks can be apart. The service's may be in another zone than
+// the rules say: what it says of its builds must count all the same.
+const zonesMost = 26 * time.Hour
+
+// between gives a time of the service, if it lies between the start of a build and now, or
+// hardly before: else now, because the service's clock or its zone is another.
 func (l *followLook) between(at, started time.Time) time.Time {
 	switch {
-	case at.IsZero(), at.After(l.now):
+	case at.IsZero(), at.After(l.now), at.Before(started.Add(-l.target.Reconcile.Window)):
 		return l.now
 	case at.Before(started):
 		return started
@@ -425,14 +436,15 @@ func (l *followLook) stopThose(ctx context.Context, builds []*store.Build) (goOn
 			return true
 		}
 		err := l.target.Service.Stop(ctx, b.JobID, b.BuildNumber)
-		e, isService := l.asked(err)
+		l.asked(err)
+		e, isService := errors.AsType[*codearts.Error](err)
 		attrs := buildAttrs(b, slog.String("build_number", b.BuildNumber), slog.String("reason", b.Stop))
 		switch {
 		case err == nil:
 			b.StoppedAt = l.now
 			l.save(ctx, b)
 			l.log.LogAttrs(ctx, slog.LevelInfo, "the service was told to stop a build", attrs...)
-		case isService && e.Fate == codearts.FateDead && !e.NoSuchBuild(): // which would be lag
+		case isService && e.Fate == codearts.FateDead && !noSuchBuild(err): // which would be lag
 			b.Message = text(stopRefused + err.Error())
 			l.save(ctx, b)
 			l.log.LogAttrs(ctx, slog.LevelWarn, "the service does not stop a build", append(attrs, errorAttr(err))...)

@@ -198,7 +198,7 @@ func TestRecordsThatSayNothing(t *testing.T) {
 		"an unknown running status": {func(r codearts.Record) codearts.Record { r.JobRunningStatus = "Thinking"; return r }, true},
 		"no running status":         {func(r codearts.Record) codearts.Record { r.JobRunningStatus = ""; return r }, true},
 		"of an earlier build": {func(r codearts.Record) codearts.Record {
-			r.JobRunningStatus, r.State, r.Start = "Finished", "FAILURE", time.Now().Add(-24*time.Hour)
+			r.JobRunningStatus, r.State, r.Start = "Finished", "FAILURE", time.Now().Add(-48*time.Hour)
 			return r
 		}, false},
 	} {
@@ -630,5 +630,58 @@ func TestEndIsSeen(t *testing.T) {
 	}
 	if n, err := testutil.GatherAndCount(b.reg, "buildbridge_builds_running", "buildbridge_build_duration_seconds"); err != nil || n != 2 {
 		t.Errorf("%d series, %v", n, err)
+	}
+}
+
+// A job that counts from one again gives a number a second time: its record says nothing of the first.
+func TestNumberGivenTwice(t *testing.T) {
+	t.Parallel()
+	b := newFollower(t, settings{follow: each(time.Hour), sim: codeartstest.Options{BuildTime: time.Hour}})
+	first := b.deliver(t, push(commitA))[0]
+	b.result(t, first, store.Running)
+	old := b.sim
+	b.close(t)
+	b.sim = codeartstest.NewServer(codeartstest.Options{BuildTime: 50 * time.Millisecond}) // the job is new
+	t.Cleanup(b.sim.Close)
+	b.change(t, "sqlite", `UPDATE builds SET service = ?`, strings.TrimPrefix(b.sim.URL, "http://"))
+	b.change(t, "sqlite", `UPDATE follows SET due_at = 1`)
+	b.fault(t, codeartstest.Fault{Path: codeartstest.PathList, Status: 500}) // until both have the number
+	b.open(t, settings{target: following(), follow: each(20 * time.Millisecond)})
+	second := b.deliver(t, push(commitB))[0]
+	b.await(t, second, store.Started)
+	b.sim.ClearFaults()
+	if got := b.result(t, first, store.Lost); !strings.Contains(got.Message, "gave its number to another build") {
+		t.Errorf("got %q", got.Message)
+	}
+	b.result(t, second, store.Success)
+	if n := old.Requests(codeartstest.PathList); n != 0 {
+		t.Errorf("the first service was asked %d times", n)
+	}
+}
+
+func TestDryRunFollowsNothing(t *testing.T) {
+	t.Parallel()
+	b := newFollower(t, settings{sim: codeartstest.Options{BuildTime: time.Hour}, follow: each(time.Hour)})
+	id := b.deliver(t, push(commitA))[0]
+	b.result(t, id, store.Running)
+	b.close(t)
+	b.change(t, "sqlite", `UPDATE follows SET due_at = 1`)
+	b.open(t, settings{target: following(), dryRun: true, follow: each(time.Millisecond)})
+	b.await(t, b.deliver(t, push(commitB))[0], store.DryRun)
+	if n := b.sim.Requests(""); n != 1 {
+		t.Errorf("%d requests, want that of the first build", n)
+	}
+}
+
+// The steps that docs/delivery-guarantee.md names.
+func TestStepsOfFollowing(t *testing.T) {
+	t.Parallel()
+	for age, want := range map[time.Duration]time.Duration{
+		0: 5 * time.Second, 59 * time.Second: 5 * time.Second, time.Minute: 15 * time.Second,
+		9 * time.Minute: 15 * time.Second, 10 * time.Minute: time.Minute, 50 * time.Hour: time.Minute,
+	} {
+		if got := trigger.FollowStep(age); got != want {
+			t.Errorf("after %s: %s, want %s", age, got, want)
+		}
 	}
 }

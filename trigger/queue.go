@@ -176,7 +176,7 @@ func (t *Trigger) takeBuilds(ctx context.Context, target string, n int) (works [
 		if !t.working.add(b.Seq) {
 			continue // it was saved or its lease ended, and it is still being worked
 		}
-		works = append(works, func() {
+		works = append(works, func() { //nolint:contextcheck // it goes on when the trigger stops
 			t.work(b)
 			for !t.working.remove(b.Seq) {
 				t.release(t.calls, b, 0)

@@ -112,7 +112,8 @@ func holdAll(ctx context.Context, tx *tx, all []*write) error {
 		WHEN `+heldByCall+` AND NOT `+heldByOrder+` THEN ? ELSE ? END, version = builds.version + 1
 		FROM c WHERE builds.seq = c.seq AND `+tx.among("builds.seq")+` AND builds.version = c.version
 		AND (`+held+`) RETURNING builds.seq, builds.held`,
-		string(HoldOrder), string(HoldCall), string(HoldRunning), longestWait.Microseconds(), lookAgain.Microseconds(), longestWait.Microseconds())
+		string(HoldOrder), string(HoldCall), string(HoldRunning),
+		longestWait.Microseconds(), lookAgain.Microseconds(), longestWait.Microseconds())
 	if err != nil {
 		return fmt.Errorf("hold builds: %w", err)
 	}

@@ -34,8 +34,8 @@ func (s *Store) DueFollows(ctx context.Context, target string, n int) ([]*Follow
 			err := row.Scan(&f.Seq, &f.Target, &f.JobID, &f.Failures, &f.version)
 			taken = append(taken, &f)
 			return err
-		}, `WITH jobs AS (SELECT seq FROM follows WHERE target = ? AND due_at > 0 AND due_at <= `+tx.now+` ORDER BY due_at LIMIT ?`+tx.skipLocked+`)
-			UPDATE follows SET worker = ?, due_at = `+tx.now+` + ? WHERE seq IN (SELECT seq FROM jobs)
+		}, `WITH jobs AS (SELECT seq FROM follows WHERE target = ? AND due_at > 0 AND due_at <= `+tx.now+` ORDER BY due_at
+			LIMIT ?`+tx.skipLocked+`) UPDATE follows SET worker = ?, due_at = `+tx.now+` + ? WHERE seq IN (SELECT seq FROM jobs)
 			RETURNING seq, target, job_id, failures, version`, target, n, s.caller, Lease.Microseconds())
 		if err != nil {
 			return 0, fmt.Errorf("jobs of target %s to follow: %w", target, err)

@@ -30,10 +30,10 @@ func end(t *testing.T, s *store.Store, b *store.Build) {
 	}
 }
 
-// dueFollow waits until the job of a target is due, and takes it.
-func dueFollow(t *testing.T, s *store.Store, target string) (f *store.Follow) {
+// dueFollow waits until the job is due, and takes it.
+func dueFollow(t *testing.T, s *store.Store) (f *store.Follow) {
 	t.Helper()
-	await(t, "the job is due", func() bool { f = takeFollow(t, s, target); return f != nil })
+	await(t, "the job is due", func() bool { f = takeFollow(t, s, "north"); return f != nil })
 	return f
 }
 
@@ -74,7 +74,7 @@ func startedIsFollowed(t *testing.T, open func() *store.Store) {
 		t.Errorf("%+v is due at once", f)
 	}
 	second := running(t, s, "2", func(b *store.Build) { b.Ref = "refs/heads/next" })
-	f := dueFollow(t, s, "north")
+	f := dueFollow(t, s)
 	if f.Target != "north" || f.JobID != "job" || f.Failures != 0 {
 		t.Errorf("got %+v", f)
 	}
@@ -111,10 +111,10 @@ func startedIsFollowed(t *testing.T, open func() *store.Store) {
 func followIsSaved(t *testing.T, open func() *store.Store) {
 	s := open()
 	running(t, s, "1", nil)
-	f := dueFollow(t, s, "north")
+	f := dueFollow(t, s)
 	f.Failures = 3
 	saveFollow(t, s, f, 0)
-	if f = dueFollow(t, s, "north"); f.Failures != 3 {
+	if f = dueFollow(t, s); f.Failures != 3 {
 		t.Errorf("got %+v", f)
 	}
 	saveFollow(t, s, f, time.Hour)
@@ -122,7 +122,7 @@ func followIsSaved(t *testing.T, open func() *store.Store) {
 		t.Error("it is due before its wait is over")
 	}
 	second := running(t, s, "2", func(b *store.Build) { b.Ref = "refs/heads/next" })
-	f = dueFollow(t, s, "north") // since it has another build
+	f = dueFollow(t, s) // since it has another build
 	if _, err := s.Stop(t.Context(), second.ID, "by hand"); err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func followIsSaved(t *testing.T, open func() *store.Store) {
 		t.Error("a stop took the lease from the process that has it")
 	}
 	saveFollow(t, s, f, -1) // it did not see the stop
-	f = dueFollow(t, s, "north")
+	f = dueFollow(t, s)
 	saveFollow(t, s, f, -1)
 	saveFollow(t, s, f, 0) // by a process that does not have it any more
 	if n, err := s.Recall(t.Context(), store.FollowQueue("north")); err != nil || n != 0 {
@@ -140,7 +140,7 @@ func followIsSaved(t *testing.T, open func() *store.Store) {
 		t.Error("it is due though nobody wanted it")
 	}
 	running(t, s, "3", func(b *store.Build) { b.Ref = "refs/heads/third" })
-	dueFollow(t, s, "north")
+	dueFollow(t, s)
 }
 
 func resultIsSaved(t *testing.T, open func() *store.Store) {
@@ -229,7 +229,7 @@ func newerReplacesRunning(t *testing.T, open func() *store.Store) {
 	}
 	end(t, s, ended)
 	asked := running(t, s, "7", func(b *store.Build) { b.ByHand, b.ReplaceRunning = true, true }) // by hand: it replaces none
-	f := dueFollow(t, s, "north")
+	f := dueFollow(t, s)
 	saveFollow(t, s, f, time.Hour)
 
 	next := accept(t, s, newer)
@@ -264,7 +264,7 @@ func newerReplacesRunning(t *testing.T, open func() *store.Store) {
 	if last.Replaced != 1 || got.Stop != "replaced by build "+last.ID || got.State != store.Started || got.Result != store.Running {
 		t.Errorf("%d were replaced, got %+v", last.Replaced, got)
 	}
-	dueFollow(t, s, "north") // at once
+	dueFollow(t, s) // at once
 }
 
 func stopIsNoted(t *testing.T, open func() *store.Store) {
@@ -281,7 +281,7 @@ func stopIsNoted(t *testing.T, open func() *store.Store) {
 	if _, err := s.Stop(t.Context(), "none", "why"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
-	saveFollow(t, s, dueFollow(t, s, "north"), -1)
+	saveFollow(t, s, dueFollow(t, s), -1)
 	notFollowed := accept(t, s, func(b *store.Build) { b.Ref = "refs/heads/started" })
 	begin(t, s, notFollowed, time.Now())
 	notFollowed.BuildNumber = "2"
@@ -295,7 +295,7 @@ func stopIsNoted(t *testing.T, open func() *store.Store) {
 	if got := read(t, s, notFollowed.ID); got.Stop != "by hand" || got.Result != store.Running || !got.StoppedAt.IsZero() {
 		t.Errorf("got %+v", got)
 	}
-	dueFollow(t, s, "north")
+	dueFollow(t, s)
 }
 
 func runningHold(t *testing.T, open func() *store.Store) {
@@ -397,7 +397,7 @@ func settled(t *testing.T, open func() *store.Store) {
 func followIsCalledBack(t *testing.T, open func() *store.Store) {
 	s := open()
 	running(t, s, "1", nil)
-	saveFollow(t, s, dueFollow(t, s, "north"), time.Minute)
+	saveFollow(t, s, dueFollow(t, s), time.Minute)
 	if n, err := s.Recall(t.Context(), store.FollowQueue("north")); err != nil || n != 0 {
 		t.Errorf("%d were called back, %v", n, err)
 	}
@@ -412,5 +412,5 @@ func followIsCalledBack(t *testing.T, open func() *store.Store) {
 			t.Errorf("%s: %d were called back, %v", c.queue, n, err)
 		}
 	}
-	dueFollow(t, s, "north")
+	dueFollow(t, s)
 }
