@@ -39,7 +39,7 @@ import (
 // Options of a demo.
 type Options struct {
 	Out  io.Writer // the steps
-	Log  io.Writer // warnings and errors
+	Log  io.Writer // errors; that a build fails is no surprise
 	Once bool      // end when the push and the tag are built
 
 	Settings bridge.Settings // of the bridge; the demo has a database and addresses of its own
@@ -51,7 +51,7 @@ const (
 	timeout   = time.Minute     // for the deliveries and their builds
 	stopGrace = 5 * time.Second // for the end
 
-	buildTime   = time.Second            // of each build
+	buildTime   = 2 * time.Second        // of each build
 	followEvery = 200 * time.Millisecond // not as seldom as a service is asked
 
 	source = "github" // of the sample rules
@@ -119,7 +119,7 @@ func start(ctx context.Context, o Options) (_ *demo, err error) {
 		Source:   d.source,
 		Service:  d.service,
 		Host:     d.hostAPI,
-		Logger:   slog.New(slog.NewTextHandler(o.Log, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Logger:   slog.New(slog.NewTextHandler(o.Log, &slog.HandlerOptions{Level: slog.LevelError})),
 		Version:  o.Version,
 		Revision: o.Revision,
 

@@ -105,7 +105,7 @@ func TestDemoLeavesNothingBehind(t *testing.T) {
 	if err := Run(t.Context(), Options{Out: &out, Log: &out, Once: true}); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasSuffix(out.String(), "Both were built.\n") {
+	if !strings.HasSuffix(out.String(), "Both were built: the push with success, the tag without.\n") {
 		t.Errorf("it printed:\n%s", out.String())
 	}
 	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
