@@ -142,6 +142,18 @@ func (o *observed) eventful(t *testing.T) {
 		`min_over_time(buildbridge_rules_reload_successful[1h]) == 0`,
 		`buildbridge_rules_reload_successful == 1`,
 		`max_over_time(buildbridge_queue_builds{state="waiting", target="north"}[1h]) > 3`,
+		`max_over_time(buildbridge_build_results_total{result="success", rule="checkout"}[1h]) > 0`,
+		`max_over_time(buildbridge_build_results_total{result="failure", rule="website"}[1h]) > 0`,
+		`max_over_time(buildbridge_build_results_total{result="timeout", rule="shop-release"}[1h]) > 0`,
+		`max_over_time(buildbridge_build_results_total{result="lost", rule="shop-release"}[1h]) > 0`,
+		`max_over_time(buildbridge_build_results_total{result="aborted", rule="cart"}[1h]) > 0`,
+		`max_over_time(buildbridge_builds_running{target="north"}[1h]) > 1`,
+		`max_over_time(buildbridge_follow_requests_total{code="200", target="south"}[1h]) > 0`,
+		`max_over_time(buildbridge_status_posts_total{code="200", source="gitea"}[1h]) > 0`,
+		`max_over_time(buildbridge_status_posts_total{code="200", source="github"}[1h]) > 0`,
+		`max_over_time(buildbridge_status_posts_total{code="502"}[1h]) > 0`,
+		`max_over_time(buildbridge_status_posts_total{code="404"}[1h]) > 0`,
+		`max_over_time(buildbridge_statuses_waiting{source="gitea"}[1h]) > 0`,
 	} {
 		if got, err := o.query(t.Context(), expr, o.span, true); err != nil || len(got) == 0 {
 			t.Errorf("did not happen (%v): %s", err, expr)

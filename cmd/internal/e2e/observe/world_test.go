@@ -21,27 +21,29 @@ import (
 	"buildbridge/handlers/codehost"
 	"buildbridge/handlers/codehost/codehosttest"
 	"buildbridge/trigger/codearts/codeartstest"
+	"buildbridge/trigger/hostapi/hostapitest"
 )
 
 // rulesText takes the addresses of the simulators. The job of payments is one that
-// the service refuses, and the last rule one that nobody's push matches.
+// the service refuses, and the last rule one that nobody's push matches. GitHub takes few
+// statuses, so only releases have one there.
 const rulesText = `version: 1
 sources:
-  github: {provider: github, secrets: [{env: NEW_SECRET}, {env: OLD_SECRET}]}
-  gitea: {provider: gitea, secrets: [{env: NEW_SECRET}, {env: OLD_SECRET}]}
+  github: {provider: github, secrets: [{env: NEW_SECRET}, {env: OLD_SECRET}], api: {url: '%[3]s', token: {env: HOST_TOKEN}}}
+  gitea: {provider: gitea, secrets: [{env: NEW_SECRET}, {env: OLD_SECRET}], api: {url: '%[3]s', token: {env: HOST_TOKEN}}, report: true}
   sandbox: {provider: github, secrets: [{env: NEW_SECRET}], rate_limit: {per_second: 1, burst: 1}}
 targets:
-  north: {endpoint: '%s', credentials: {access_key: {env: AK}, secret_key: {env: SK}}}
-  south: {endpoint: '%s', credentials: {access_key: {env: AK}, secret_key: {env: SK}}, reconcile: {window: 1m, patience: 5s}}
+  north: {endpoint: '%[1]s', credentials: {access_key: {env: AK}, secret_key: {env: SK}}}
+  south: {endpoint: '%[2]s', credentials: {access_key: {env: AK}, secret_key: {env: SK}}, reconcile: {window: 1m, patience: 5s}}
 rules:
-  - {name: cart, repository: acme/shop, when: {push: {branches: [main], paths: ['services/cart/**']}}, concurrency: newest,
-     jobs: [{job_id: f9d6c8466d614a9788e9a0acf6c15f46, target: north}]}
+  - {name: cart, repository: acme/shop, when: {push: {branches: [main], paths: ['services/cart/**']}}, concurrency: {replace: running},
+     jobs: [{job_id: ` + cartJob + `, target: north}]}
   - {name: checkout, repository: acme/shop, when: {push: {branches: ['**'], paths: ['services/checkout/**']}},
-     jobs: [{job_id: 0b7c1d52e0f94c54a1d3f1f7c2a98e60, target: north}]}
-  - {name: shop-release, repository: acme/shop, when: {tag: {tags: ['v*']}},
-     jobs: [{job_id: 5e1a7c3b9d2f4806b8c4e6a0d1f3a572, target: south}]}
+     jobs: [{job_id: ` + checkoutJob + `, target: north}]}
+  - {name: shop-release, repository: acme/shop, when: {tag: {tags: ['v*']}}, report: true,
+     jobs: [{job_id: ` + releaseJob + `, target: south}]}
   - {name: website, repository: acme/website, when: {push: {}},
-     jobs: [{job_id: 3c1b9a8f7e6d5c4b3a291807f6e5d4c3, target: south}]}
+     jobs: [{job_id: ` + websiteJob + `, target: south}]}
   - {name: payments, repository: acme/payments, when: {push: {}},
      jobs: [{job_id: ` + refusedJob + `, target: south}]}
   - {name: legacy-desktop, repository: acme/desktop, when: {push: {branches: ['legacy/**']}},
@@ -49,7 +51,12 @@ rules:
 `
 
 const (
+	cartJob              = "f9d6c8466d614a9788e9a0acf6c15f46"
+	checkoutJob          = "0b7c1d52e0f94c54a1d3f1f7c2a98e60"
+	releaseJob           = "5e1a7c3b9d2f4806b8c4e6a0d1f3a572"
+	websiteJob           = "3c1b9a8f7e6d5c4b3a291807f6e5d4c3"
 	refusedJob           = "9e8d7c6b5a4f3e2d1c0b9a8f7e6d5c4b"
+	hostToken            = "host-token"
 	newSecret, oldSecret = "new-secret", "old-secret"
 
 	oldVersion, newVersion = "v0.1.0", "v0.2.0"
@@ -63,6 +70,7 @@ type world struct {
 	start        func(version string) *program.Process // oldVersion or newVersion, on the same addresses and database
 	rules        string                                // its text
 	north, south *codeartstest.Server
+	host         *hostapitest.Server // of both sources
 	client       http.Client
 }
 
@@ -74,13 +82,16 @@ func newWorld(t *testing.T, maxWaiting int) *world {
 	// A call takes a moment, as it does over a network.
 	slow := codeartstest.Fault{Path: codeartstest.PathRun, Delay: 60 * time.Millisecond, Probability: 0.5}
 	for _, s := range []**codeartstest.Server{&w.north, &w.south} {
-		*s = codeartstest.NewServer(codeartstest.Options{Keys: []codeartstest.Key{key}})
+		*s = codeartstest.NewServer(codeartstest.Options{Keys: []codeartstest.Key{key}, BuildTime: 3 * time.Second})
 		t.Cleanup((*s).Close)
 		w.fault(*s, slow)
 	}
-	w.rules = fmt.Sprintf(rulesText, w.north.URL, w.south.URL)
+	w.host = hostapitest.NewServer(hostapitest.Options{Token: hostToken})
+	t.Cleanup(w.host.Close)
+	w.outcomes()
+	w.rules = fmt.Sprintf(rulesText, w.north.URL, w.south.URL, w.host.URL)
 	w.writeRules(w.rules)
-	env := []string{"NEW_SECRET=" + newSecret, "OLD_SECRET=" + oldSecret, "AK=" + key.AccessKey, "SK=" + key.SecretKey}
+	env := []string{"HOST_TOKEN=" + hostToken, "NEW_SECRET=" + newSecret, "OLD_SECRET=" + oldSecret, "AK=" + key.AccessKey, "SK=" + key.SecretKey}
 	public, admin := freeAddress(t), freeAddress(t)
 	binaries := map[string]string{}
 	for _, version := range []string{oldVersion, newVersion} {
@@ -115,6 +126,37 @@ func (w *world) fault(s *codeartstest.Server, faults ...codeartstest.Fault) {
 		if err := s.AddFault(f); err != nil {
 			w.t.Error(err)
 		}
+	}
+}
+
+// outcomes says how builds end. A cart takes so long that a newer one stops it, a checkout fails
+// now and then, releases take too long or end as nobody knows, and the website is not built
+// well until somebody has mended it.
+func (w *world) outcomes() {
+	w.t.Helper()
+	for _, o := range []struct {
+		at *codeartstest.Server
+		codeartstest.Outcome
+	}{
+		{w.north, codeartstest.Outcome{JobID: cartJob, After: 8 * time.Second}},
+		{w.north, codeartstest.Outcome{JobID: checkoutJob, Times: 4}},
+		{w.north, codeartstest.Outcome{JobID: checkoutJob, Times: 3, Result: codeartstest.ResultFailure, Step: "Unit tests", After: 2 * time.Second}},
+		{w.south, codeartstest.Outcome{JobID: releaseJob, Times: 1, Result: "MELTED", After: time.Second}},
+		{w.south, codeartstest.Outcome{JobID: releaseJob, Result: codeartstest.ResultTimeout, Queued: 2 * time.Second, After: 4 * time.Second}},
+		{w.south, codeartstest.Outcome{JobID: websiteJob, Times: 6, Result: codeartstest.ResultFailure, Step: "Lint", Message: "exit status 1"}},
+	} {
+		if err := o.at.AddOutcome(o.Outcome); err != nil {
+			w.t.Error(err)
+		}
+	}
+}
+
+// hostFault sets the fault of the code host, in place of the one before.
+func (w *world) hostFault(f hostapitest.Fault) {
+	w.t.Helper()
+	w.host.ClearFaults()
+	if err := w.host.AddFault(f); err != nil {
+		w.t.Error(err)
 	}
 }
 
@@ -172,7 +214,7 @@ func (w *world) send(ctx context.Context, d delivery) {
 }
 
 // day sends deliveries for that long. Meanwhile a service throttles and another does not
-// answer, a key is rotated, a rules file has a fault, there is a new version, and a stranger
+// answer, the code host takes no statuses for a while, a key is rotated, a rules file has a fault, there is a new version, and a stranger
 // guesses secrets.
 func (w *world) day(lasting time.Duration) {
 	w.t.Helper()
@@ -188,8 +230,10 @@ func (w *world) day(lasting time.Duration) {
 		{0.2, func() {
 			w.fault(w.north, codeartstest.Fault{Path: codeartstest.PathRun, Status: http.StatusTooManyRequests, Code: "APIG.0308", RetryAfter: 2})
 		}},
+		{0.3, func() { w.hostFault(hostapitest.Fault{Status: http.StatusBadGateway}) }},
 		{0.45, func() { w.writeRules(strings.Replace(w.rules, "branches: [main]", "branchs: [main]", 1)) }}, // seen once it stood still for 2 s
 		{0.5, func() { w.fault(w.north, codeartstest.Fault{Path: codeartstest.PathRun, Delay: 40 * time.Millisecond}) }},
+		{0.55, func() { w.hostFault(hostapitest.Fault{Status: http.StatusNotFound, Message: "Not Found", Times: 1}) }},
 		{0.65, func() { w.writeRules(w.rules) }},
 		{0.68, func() {
 			sent.Wait()
