@@ -15,6 +15,7 @@ import (
 
 	"buildbridge/cmd/internal/e2e/program"
 	"buildbridge/trigger/codearts/codeartstest"
+	"buildbridge/trigger/hostapi/hostapitest"
 )
 
 // key is the key that the simulator accepts.
@@ -80,6 +81,19 @@ rules:
 `, endpoint, limit, jobID)
 	b.WriteString(otherRules(0, others))
 	return b.String()
+}
+
+// newHost is a code host that takes statuses, and gives its address.
+func newHost(t *testing.T) string {
+	t.Helper()
+	host := hostapitest.NewServer(hostapitest.Options{Token: secret})
+	t.Cleanup(host.Close)
+	return host.URL
+}
+
+// reported are rules whose builds are said on the commits.
+func reported(rules, host string) string {
+	return strings.Replace(rules, "secrets: [{env: LOAD_SECRET}]", "secrets: [{env: LOAD_SECRET}], report: true, api: {url: '"+host+"', token: {env: LOAD_SECRET}}", 1)
 }
 
 // otherRules are rules that do not match, over at most 20,000 repositories.
@@ -167,10 +181,12 @@ func TestAccept(t *testing.T) {
 	matching, unmatched := newTemplate(push(t, "", bodySize)), newTemplate(push(t, "wip/", bodySize))
 	text := rules(shut.URL, "", 100)
 	durable := &serve(t, "", text).measured
+	reporting := &serve(t, "", reported(text, newHost(t))).measured
 	sides := []*side{
 		{name: "bare handler", at: bare(t), what: matching, status: http.StatusAccepted},
 		{name: "accepted, SQLite", at: durable, what: matching, status: http.StatusAccepted},
 		{name: "ignored, SQLite", at: durable, what: unmatched, status: http.StatusOK},
+		{name: "accepted, SQLite, with statuses", at: reporting, what: matching, status: http.StatusAccepted},
 		{name: "accepted, Postgres", at: &serve(t, server.Database(t), text).measured, what: matching, status: http.StatusAccepted},
 	}
 	for _, s := range sides { // connections, statements and caches are there from now on
@@ -190,7 +206,9 @@ func TestAccept(t *testing.T) {
 	}
 	ratio(sides[1], 0.75)
 	ratio(sides[2], 0.85)
-	ratio(sides[3], 0.6)
+	ratio(sides[4], 0.6)
+	same := sides[3].perSecond.median() / sides[1].perSecond.median()
+	figures.add("accepted, SQLite: throughput with statuses of that without", fmt.Sprintf("%.2f", same), "at least 0.98", same >= 0.98)
 	cost := sides[1].cpu.median() / sides[0].cpu.median()
 	figures.add("accepted, SQLite: CPU a delivery of the bare handler's", fmt.Sprintf("%.2f", cost), "at most 1.40", cost <= 1.4)
 }
