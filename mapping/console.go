@@ -14,8 +14,8 @@ var consoleFields = []string{"region", "project_id", "job_id", "build_no", "reco
 
 var consoleField = regexp.MustCompile(`\{([^{}]*)\}|[{}]`)
 
-// console checks the address of a build in the console.
-func (s scope) console(t yamldoc.Text, field string) string {
+// console checks the address of a build in the console. region says whether the target has one.
+func (s scope) console(t yamldoc.Text, field string, region bool) string {
 	if !t.At.Known() || t.Bad {
 		return ""
 	}
@@ -26,6 +26,8 @@ func (s scope) console(t yamldoc.Text, field string) string {
 			s.fault(where, field, "this brace has no other: names in braces are {%s}", strings.Join(consoleFields, "}, {"))
 		} else if name := t.Value[at[2]:at[3]]; !slices.Contains(consoleFields, name) {
 			s.fault(where, field, "{%s} is not %s", clip(name), yamldoc.OneOf(name, consoleFields))
+		} else if name == "region" && !region {
+			s.warn(where, field, "this target has no region, so that there is never a link: write the region in place of {region}")
 		}
 	}
 	if _, err := url.Parse(filled); err != nil {

@@ -83,7 +83,7 @@ func (r draft) warnUnfollowed(targets map[string]*Target) {
 	for i := range r.rule.jobs {
 		if target := targets[r.rule.jobs[i].target]; target != nil && !target.Follow {
 			r.warn(r.jobs[i].At, fmt.Sprintf("jobs[%d].target", i),
-				"target %q has follow: false: statuses on commits never say how builds of this job ended", target.Name)
+				"target %q has follow: false: of its builds only those that are not started get a status on the commit", target.Name)
 		}
 	}
 }
@@ -137,7 +137,8 @@ func (r draft) nameContexts() {
 	}
 	if len(longest) > maxContext && (r.report == nil || !r.report.Context.Bad) {
 		at, field := r.contextPlace()
-		r.fault(at, field, "the context of its statuses has %d bytes, and at most %d are allowed: %q; write a shorter one under report: {context: …}",
+		r.fault(at, field,
+			"the context of its statuses has %d bytes, and at most %d are allowed: %q; write a shorter one under report: {context: …}",
 			len(longest), maxContext, clip(longest))
 	}
 }

@@ -100,7 +100,7 @@ func (s scope) target(name string, doc *targetDocument) *Target {
 		RetryFor:  doc.RetryFor.Or(DefaultRetryFor),
 		Follow:    doc.Follow.Or(true),
 	}
-	out.ConsoleURL = s.console(doc.ConsoleURL, field+".console_url")
+	out.ConsoleURL = s.console(doc.ConsoleURL, field+".console_url", region)
 	if doc.Credentials != nil {
 		out.Credentials = s.credentials(doc.Credentials, field+".credentials", region)
 	}

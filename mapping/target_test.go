@@ -22,8 +22,8 @@ targets:
     retry_for: 1d12h
     reconcile: {window: 1m30s, patience: 0s, time_zone: UTC}
     follow: true
-    console_url: 'https://devcloud.{region}.example/{project_id}/detail/history/{job_id}/{build_no}?record={record_id}#log'
-  token: {region: tr-west-1, credentials: {token: {file: t}}, follow: false}
+    console_url: 'https://devcloud.example/{project_id}/detail/history/{job_id}/{build_no}?record={record_id}#log'
+  token: {region: tr-west-1, credentials: {token: {file: t}}, follow: false, console_url: 'https://devcloud.{region}.example'}
   chain: {region: cn-north-1, credentials: {chain: true}}
 `)})
 	shanghai := rs.Targets()[0].Reconcile.TimeZone
@@ -46,9 +46,12 @@ targets:
 			RateLimit: RateLimit{PerSecond: 5, Burst: 10},
 			Timeout:   10 * time.Second, RetryFor: 36 * time.Hour,
 			Reconcile: Reconcile{Window: 90 * time.Second, TimeZone: time.UTC}, Follow: true,
-			ConsoleURL: "https://devcloud.{region}.example/{project_id}/detail/history/{job_id}/{build_no}?record={record_id}#log",
+			ConsoleURL: "https://devcloud.example/{project_id}/detail/history/{job_id}/{build_no}?record={record_id}#log",
 		},
-		{Name: "token", Region: "tr-west-1", Credentials: Credentials{Token: &SecretRef{File: "t"}}, Timeout: 30 * time.Second, RetryFor: 24 * time.Hour, Reconcile: usual},
+		{
+			Name: "token", Region: "tr-west-1", Credentials: Credentials{Token: &SecretRef{File: "t"}},
+			Timeout: 30 * time.Second, RetryFor: 24 * time.Hour, Reconcile: usual, ConsoleURL: "https://devcloud.{region}.example",
+		},
 		{Name: "chain", Region: "cn-north-1", Credentials: Credentials{Chain: true}, Timeout: 30 * time.Second, RetryFor: 24 * time.Hour, Reconcile: usual, Follow: true},
 	}
 	if diff := cmp.Diff(want, rs.Targets(), cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })); diff != "" {
