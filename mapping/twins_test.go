@@ -47,6 +47,38 @@ func TestTwinsAmongManyRules(t *testing.T) {
 	}
 }
 
+// Statuses that hide each other are found among many rules with one context, each of them
+// for a repository of its own.
+func TestContextsAmongManyRules(t *testing.T) {
+	const sources = "sources: {github: {provider: github, insecure: true, api: {token: {env: T}}, report: true}}\n"
+	rule := func(name, repository, context string) string {
+		return fmt.Sprintf("  - {name: %s, repository: %s, when: {push: {branches: %s}}, report: {context: %s}, jobs: [{job_id: %s, marker: a}]}\n",
+			name, repository, name, context, jobA)
+	}
+	var rules strings.Builder
+	for i := range 1500 {
+		rules.WriteString(rule(fmt.Sprintf("r%d", i), fmt.Sprintf("acme/shop-%d", i), "ci/build"))
+	}
+	rules.WriteString(rule("same-repository", "ACME/shop-700", "ci/Build"))
+	rules.WriteString(rule("other-context", "acme/shop-700", "ci/deploy"))
+	rules.WriteString(rule("glob", "'acme/shop-149?'", "ci/build"))
+	_, warnings, err := Parse(testProviders, File{Name: "rules.yaml", Data: []byte("version: 1\n" + sources + goodTargets + "rules:\n" + rules.String())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, w := range warnings {
+		got = append(got, w.Rule+": "+w.Message)
+	}
+	want := []string{
+		`same-repository: rule "r700" sets statuses of the context "ci/Build" too, on a commit of acme/shop-700: one hides the other`,
+		`glob: rule "r1490" sets statuses of the context "ci/build" too, on a commit of acme/shop-1490: one hides the other`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 // A group that is too large to be compared does not end the search in the others.
 func TestTwinsBesideALargeGroup(t *testing.T) {
 	var rules strings.Builder
