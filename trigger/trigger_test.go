@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -58,6 +59,7 @@ type testTrigger struct {
 	sim   *codeartstest.Server
 	reg   *prometheus.Registry
 	path  string
+	hosts []trigger.Host
 }
 
 type settings struct {
@@ -67,6 +69,7 @@ type settings struct {
 	path       string
 	stopped    bool // do not start
 	maxWaiting int64
+	hosts      []trigger.Host
 	shared     *codeartstest.Server // instead of one of its own
 	traces     trace.TracerProvider
 	log        io.Writer // gets the log too
@@ -91,6 +94,13 @@ func (s *said) has(text string) bool {
 	return strings.Contains(s.text.String(), text)
 }
 
+// count is how many lines match a pattern.
+func (s *said) count(pattern string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(regexp.MustCompile("(?m)^.*"+pattern).FindAllString(s.text.String(), -1))
+}
+
 // patient is a target whose tests are quick.
 func patient() mapping.Target {
 	return mapping.Target{
@@ -101,7 +111,7 @@ func patient() mapping.Target {
 
 func newTestTrigger(t *testing.T, s settings) *testTrigger {
 	t.Helper()
-	b := &testTrigger{path: s.path, sim: s.shared}
+	b := &testTrigger{path: s.path, sim: s.shared, hosts: s.hosts}
 	if b.sim == nil {
 		b.sim = codeartstest.NewServer(s.sim)
 		t.Cleanup(b.sim.Close)
@@ -168,7 +178,7 @@ func (b *testTrigger) setTargets(t *testing.T, targets ...mapping.Target) {
 	for _, target := range targets {
 		at = append(at, trigger.Target{Target: target, Service: b.client(t, target)})
 	}
-	b.SetRules(at, nil, []mapping.Job{{Rule: "cart", Target: "north", JobID: job}})
+	b.SetRules(at, b.hosts, []mapping.Job{{Rule: "cart", Target: "north", JobID: job}})
 }
 
 // client calls the target, or the simulator if the target has no endpoint.
