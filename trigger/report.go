@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"buildbridge/trigger/hostapi"
@@ -270,6 +271,15 @@ func (t *Trigger) replacedWord(ctx context.Context, st *store.Status) (word, err
 // post sends a word, and notes in the status what came of it. If the host did not take it, wait
 // is when to try again.
 func (t *Trigger) post(ctx context.Context, h *host, st *store.Status, w word) (wait time.Duration, ok bool) {
+	before := *st
+	if !w.final() && (st.SentBuild != w.build || !begun(st)) {
+		if err := t.store.BeginStatus(context.WithoutCancel(ctx), st, w.build); err != nil {
+			if !errors.Is(err, store.ErrStale) {
+				t.logUnlessStopping("noting that a host is told failed, it is tried again", err)
+			}
+			return retryWork, false
+		}
+	}
 	s := hostapi.Status{
 		Repository: st.Repository, Commit: st.Commit, Ref: w.ref, Context: st.Context,
 		State: w.state, Description: w.text, TargetURL: w.url, Begun: w.began, Ended: w.ended,
@@ -279,7 +289,14 @@ func (t *Trigger) post(ctx context.Context, h *host, st *store.Status, w word) (
 	}
 	ref, err := h.API.Post(ctx, s)
 	if err != nil {
-		return t.refused(ctx, h, st, w, err), false
+		r, ok := errors.AsType[*hostapi.Refusal](err)
+		if !ok {
+			r = &hostapi.Refusal{Code: "timeout", Reason: err.Error()}
+		}
+		if r.Code != "timeout" && !strings.HasPrefix(r.Code, "5") { // else it may have been taken
+			st.Sent, st.SentBuild, st.Ref = before.Sent, before.SentBuild, before.Ref
+		}
+		return t.refused(ctx, h, st, w, r), false
 	}
 	t.metrics.statusPosts.WithLabelValues(st.Source, "200").Inc()
 	t.hostAnswers(ctx, h)
@@ -301,13 +318,9 @@ func (t *Trigger) hostAnswers(ctx context.Context, h *host) {
 
 // refused notes why the host did not take a status, and returns when to try again; a negative
 // wait is for never. No other function decides what a refusal means for a status.
-func (t *Trigger) refused(ctx context.Context, h *host, st *store.Status, w word, err error) (wait time.Duration) {
+func (t *Trigger) refused(ctx context.Context, h *host, st *store.Status, w word, r *hostapi.Refusal) (wait time.Duration) {
 	if t.calls.Err() != nil { // this process ends: the next one tries again
 		return 0
-	}
-	r, ok := errors.AsType[*hostapi.Refusal](err)
-	if !ok {
-		r = &hostapi.Refusal{Code: "timeout", Reason: err.Error()}
 	}
 	t.metrics.statusPosts.WithLabelValues(st.Source, r.Code).Inc()
 	switch reason := oneLine(r.Error()); {

@@ -313,6 +313,31 @@ func TestWhatWasBegunIsEnded(t *testing.T) {
 	}
 }
 
+// The host took that a build is pending, and the answer was lost; or the process was killed before it was
+// saved. The build is superseded before anything else is said.
+func TestWordThatMayHaveArrived(t *testing.T) {
+	t.Parallel()
+	lost, taken := make(chan struct{}), atomic.Bool{}
+	h := &fakeHost{}
+	h.answer = func(_ context.Context, s hostapi.Status) error {
+		if taken.Swap(true) {
+			return nil
+		}
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.posts = append(h.posts, s)
+		close(lost)
+		return &hostapi.Refusal{Fate: hostapi.FateAgain, Code: "timeout", Reason: "no answer", After: time.Minute}
+	}
+	b := newReporter(t, h, settings{})
+	waits, next := reported(commitA), push(commitB)
+	waits.Target, next.Target, next.Concurrency.Replace = "nowhere", "nowhere", mapping.ReplaceWaiting
+	b.deliverOld(t, waits)
+	<-lost
+	b.deliver(t, next)
+	b.said(t, h, hostapi.Pending, hostapi.Canceled)
+}
+
 // The host is down while a build begins and ends: it is told the end alone.
 func TestHostThatIsDown(t *testing.T) {
 	t.Parallel()
@@ -540,7 +565,7 @@ func TestReplicasSayTheNewestState(t *testing.T) {
 	t.Parallel()
 	h := &fakeHost{running: true}
 	h.answer = func(_ context.Context, s hostapi.Status) error {
-		switch n := rand.N(10); { //nolint:gosec // a test
+		switch n := rand.N(10); {
 		case n < 2:
 			return &hostapi.Refusal{Fate: hostapi.FateAgain, Code: "502", Reason: "bad gateway"}
 		case n < 4: // it was taken, and no answer came
@@ -549,7 +574,7 @@ func TestReplicasSayTheNewestState(t *testing.T) {
 			h.mu.Unlock()
 			return &hostapi.Refusal{Fate: hostapi.FateAgain, Code: "timeout", Reason: "no answer"}
 		case n < 5:
-			time.Sleep(rand.N(300 * time.Millisecond)) //nolint:gosec // a test
+			time.Sleep(rand.N(300 * time.Millisecond))
 		}
 		return nil
 	}

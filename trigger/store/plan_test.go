@@ -234,11 +234,13 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 			if fail(t, err); len(taken) == 0 {
 				t.Fatal("none is due")
 			}
+			fail(t, s.BeginStatus(t.Context(), taken[0], taken[0].Build))
 			fail(t, s.SaveStatus(t.Context(), taken[0], time.Second))
 			if err := s.SaveStatus(t.Context(), taken[0], time.Second); !errors.Is(err, store.ErrStale) {
 				t.Fatal(err)
 			}
 		},
+		"BeginStatus": none, // as SaveStatus does
 		"ExplainStatuses": func(t *testing.T, s *store.Store) {
 			t.Helper()
 			fail(t, s.ExplainStatuses(t.Context(), "github", "it is away"))

@@ -33,7 +33,8 @@ type Status struct {
 	version int64
 }
 
-// StatusUnknown is what Sent says after two processes told the host at the same time.
+// StatusUnknown is what Sent says while the host may have been told, or after two processes
+// told it at the same time.
 const StatusUnknown = "unknown"
 
 // PendingAfter is how long after its delivery a build is said to be pending. One that ends by
@@ -183,6 +184,25 @@ func (s *Store) DueStatuses(ctx context.Context, source string, n int) (due []*S
 		return nil, fmt.Errorf("statuses of source %s that are due: %w", source, err)
 	}
 	return taken, nil
+}
+
+// BeginStatus notes, before the host is told of a build for the first time, that it may have
+// been: whatever happens then, the end of the build is said too. It returns ErrStale if the
+// lease has ended.
+func (s *Store) BeginStatus(ctx context.Context, st *Status, build string) error {
+	err := s.writeApart(ctx, func(ctx context.Context, tx *tx) (changed int64, err error) {
+		changed, err = tx.exec(ctx, `UPDATE statuses SET sent = ?, sent_build = ?, ref = '' WHERE seq = ? AND worker = ? AND due_at = ?`,
+			StatusUnknown, build, st.Seq, s.caller, st.lease)
+		if err == nil && changed == 0 {
+			err = ErrStale
+		}
+		return changed, err
+	})
+	if err != nil {
+		return fmt.Errorf("status %s on commit %s of %s: %w", st.Context, st.Commit, st.Repository, err)
+	}
+	st.Sent, st.SentBuild, st.Ref = StatusUnknown, build, ""
+	return nil
 }
 
 // SaveStatus writes what the host was told. The status is due again after a wait of at most ten

@@ -269,6 +269,15 @@ func sentByTwo(t *testing.T, open func() *store.Store) {
 		t.Fatal(err)
 	}
 	quick, _ := takeStatuses(t, s)
+	if err := s.BeginStatus(t.Context(), slow[0], b.ID); !errors.Is(err, store.ErrStale) {
+		t.Errorf("got %v, want ErrStale", err)
+	}
+	if err := s.BeginStatus(t.Context(), quick[0], b.ID); err != nil {
+		t.Error(err)
+	}
+	if st := statusOf(t, s, b); st.Sent != store.StatusUnknown || st.SentBuild != b.ID {
+		t.Errorf("got %+v", st)
+	}
 	saveAs(t, s, b, store.Dead)
 	if err := tell(t, s, slow[0], "pending", time.Hour); !errors.Is(err, store.ErrStale) {
 		t.Fatalf("got %v, want ErrStale", err)
