@@ -181,13 +181,16 @@ func (l *followLook) look(ctx context.Context) {
 		r, found := records[b.BuildNumber]
 		if !found {
 			missing = append(missing, b)
-		} else if !l.apply(ctx, b, r) {
+		} else if l.late() || !l.apply(ctx, b, r) {
 			return
 		}
 	}
 	rand.Shuffle(len(missing), func(i, j int) { missing[i], missing[j] = missing[j], missing[i] }) //nolint:gosec // each has its turn
 	failed := 0
 	for _, b := range missing[:min(len(missing), followSingles)] {
+		if l.late() {
+			return
+		}
 		r, err := l.target.Service.Record(ctx, b.JobID, b.BuildNumber, l.target.Reconcile.TimeZone)
 		l.asked(err)
 		switch {
@@ -203,6 +206,13 @@ func (l *followLook) look(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// late reports whether the rest is left to the next look.
+func (l *followLook) late() bool {
+	late := time.Since(l.now) > followWithin/2
+	l.soon = l.soon || late
+	return late
 }
 
 // asked counts a request to the service.
@@ -382,7 +392,6 @@ func (l *followLook) end(ctx context.Context, b *store.Build, outcome codearts.O
 		}
 		if !strings.HasPrefix(b.Message, detailsUnread) {
 			b.Message, l.soon = text(detailsUnread+err.Error()), true
-			l.looked[b.Seq] = b.Message
 			l.save(ctx, b)
 			return true
 		}

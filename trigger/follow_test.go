@@ -418,6 +418,7 @@ func TestCapsOfFollowing(t *testing.T) {
 			b := newFollower(t, settings{follow: each(time.Hour), sim: codeartstest.Options{BuildTime: time.Hour}})
 			if c.ended {
 				b.outcome(t, codeartstest.Outcome{After: time.Millisecond})
+				b.fault(t, codeartstest.Fault{Path: codeartstest.PathRecordInfo, Status: 500, Times: 1})
 			}
 			if phrase == "queued for two days" {
 				b.outcome(t, codeartstest.Outcome{Queued: time.Hour})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 )
@@ -111,8 +112,13 @@ const openMost = 1000
 func (s *Store) OpenBuilds(ctx context.Context, target, jobID string) (builds []*Build, err error) {
 	err = each(ctx, s.db.reader(), func(row scanner) error {
 		b, err := scanBuild(row)
+		if err != nil {
+			s.log.LogAttrs(ctx, slog.LevelError, "build that runs cannot be read; it is left out and tried again later",
+				slog.String("target", target), slog.String("job_id", jobID), slog.String("error", err.Error()))
+			return nil
+		}
 		builds = append(builds, b)
-		return err
+		return nil
 	}, `SELECT `+buildColumns+` FROM builds WHERE target = ? AND job_id = ? AND result = 'running' ORDER BY seq LIMIT ?`,
 		target, jobID, openMost)
 	if err != nil {
