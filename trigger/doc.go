@@ -10,6 +10,5 @@
 //
 // Promises: builds for which Accept returned no error survive any crash; RunJob is called
 // again only if it is known that the call before started no build; no build is a success unless
-// the service says so; a target that is slow,
-// throttled or down delays no other.
+// the service says so; a target that is slow, throttled or down delays no other.
 package trigger
