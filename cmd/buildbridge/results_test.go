@@ -73,7 +73,7 @@ func (l *loop) serveHost(address string) {
 // next says how the next build ends.
 func (l *loop) next(outcome string) {
 	l.world.t.Helper()
-	l.post(l.service+"/_outcomes", http.Header{"Content-Type": {"application/json"}}, []byte(outcome), http.StatusNoContent)
+	l.post(l.service+"/_outcomes", http.Header{"Content-Type": {"application/json"}}, []byte(outcome), http.StatusCreated)
 }
 
 func (l *loop) post(url string, header http.Header, body []byte, want int) string {
@@ -182,7 +182,7 @@ func TestResults(t *testing.T) {
 		status["repository"] != "acme/shop" || !strings.HasPrefix(status["description"], "Build 1 succeeded in ") {
 		t.Errorf("the host was told %v", status)
 	}
-	l.prints(l.bridge, []string{"builds", "show", succeeds}, "result", "success", "queued for", "took", "ended",
+	l.prints(l.bridge, []string{"builds", "show", succeeds}, "result", "success", "took", "ended",
 		"buildbridge/cart on "+commitOf(1)+", at github", "told")
 
 	l.shows(fails, store.Failure)
