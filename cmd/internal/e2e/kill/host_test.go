@@ -37,10 +37,11 @@ func (d *delivery) ref() string {
 	return "refs/heads/" + d.change.Branch
 }
 
-// host acts like GitHub, except that it repeats a delivery, with the same id, until it is
-// acknowledged.
+// host acts like GitHub, or Gitea, except that it repeats a delivery, with the same id, until
+// it is acknowledged.
 type host struct {
 	t      *testing.T
+	gitea  bool
 	public func() string // the URL of some process of the fleet
 	client *http.Client
 
@@ -106,7 +107,12 @@ func (h *host) deliver(ctx context.Context, d *delivery, again bool) bool {
 
 func (h *host) post(ctx context.Context, d *delivery) (status int, outcome string, err error) {
 	header, body := codehosttest.GitHub(d.id, d.change, d.object)
-	codehost.Sign("github", secret, header, body)
+	if h.gitea { // its body is the same, as far as it is read
+		header = http.Header{"Content-Type": {"application/json"}, "X-Gitea-Event": {"push"}, "X-Gitea-Delivery": {d.id}}
+		codehost.Sign("gitea", secret, header, body)
+	} else {
+		codehost.Sign("github", secret, header, body)
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.public()+"/webhooks/github", bytes.NewReader(body))
 	if err != nil {
 		return 0, "", err

@@ -1,0 +1,249 @@
+package kill
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"buildbridge/trigger/codearts/codeartstest"
+	"buildbridge/trigger/hostapi/hostapitest"
+)
+
+// hostToken is what the simulated code host wants.
+const hostToken = "host-s3cret"
+
+// resultRules are rules whose builds have statuses. Those of the rule "newest" are stopped by
+// newer ones. The host is Gitea, which takes any number of statuses.
+func resultRules(endpoint, host string) string {
+	return strings.NewReplacer(
+		"{provider: github, secrets: [{env: KILL_SECRET}]}",
+		fmt.Sprintf("{provider: gitea, secrets: [{env: KILL_SECRET}], api: {url: %s, token: {env: KILL_TOKEN}}, report: true}", host),
+		"concurrency: newest", "concurrency: {replace: running}",
+	).Replace(rules(endpoint))
+}
+
+// Processes are killed at random moments while builds run and statuses are sent, and the service
+// and the code host fail a third of the time. In the end every build has its true result, every
+// commit shows how its newest build ended, nothing is pending, and only what was to be stopped
+// was stopped.
+func TestKillResults(t *testing.T) {
+	t.Parallel()
+	for phrase, processes := range fleets() {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			host := hostapitest.NewServer(hostapitest.Options{Token: hostToken})
+			t.Cleanup(host.Close)
+			w := &world{t: t, history: newHistory(), pace: 40 * time.Millisecond}
+			o := lagging()
+			o.BuildTime = 2 * time.Second
+			w.simulate(o)
+			w.endings()
+			w.fault(lostAnswers(0.2, 0.05)...)
+			w.fault(poorReads()...)
+			for _, f := range poorHost() {
+				if err := host.AddFault(f); err != nil {
+					t.Fatal(err)
+				}
+			}
+			at := database(t, processes)
+			w.fleet = newFleet(t, at, resultRules(w.simulator.URL, host.URL))
+			w.fleet.env = append(w.fleet.env, "KILL_TOKEN="+hostToken)
+			w.host = newHost(t, w.fleet.public)
+			w.host.gitea = true
+			for i := range processes {
+				w.fleet.start(i)
+			}
+			if at == "" {
+				w.open("sqlite", w.fleet.path())
+			} else {
+				w.open("pgx", at)
+			}
+			kill := func(rounds int) {
+				for range rounds {
+					time.Sleep(rand.N(1500 * time.Millisecond)) // a random moment
+					place := rand.N(processes)
+					w.fleet.kill(place)
+					w.fleet.start(place)
+				}
+			}
+			w.load(func() { kill(*rounds) })
+			kill(*rounds) // builds end, and statuses are sent
+			all := w.settle()
+			w.checkResults(host)
+			w.report(all, fmt.Sprintf("results after %d kills, %d statuses", 2**rounds, len(host.Statuses())))
+		})
+	}
+}
+
+// endings says how builds end: in each way, sooner or later. Those of the rule "newest" run so
+// long that a newer push finds them.
+func (w *world) endings() {
+	w.t.Helper()
+	results := []string{
+		codeartstest.ResultSuccess, codeartstest.ResultSuccess, codeartstest.ResultFailure, codeartstest.ResultAborted, codeartstest.ResultTimeout,
+	}
+	outcomes := []codeartstest.Outcome{{JobID: newestJob, After: 8 * time.Second}}
+	for range 400 {
+		o := codeartstest.Outcome{
+			Result: results[rand.N(len(results))], Queued: rand.N(time.Second), After: time.Millisecond + rand.N(3*time.Second), Times: 1,
+		}
+		if o.Result == codeartstest.ResultFailure {
+			o.Step, o.Message = "Unit tests", "exit status 1"
+		}
+		outcomes = append(outcomes, o)
+	}
+	for _, o := range outcomes {
+		if err := w.simulator.AddOutcome(o); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// poorReads fail a third of the calls that follow builds or stop them.
+func poorReads() (faults []codeartstest.Fault) {
+	for _, path := range []string{
+		codeartstest.PathList, codeartstest.PathBuildInfo, codeartstest.PathBuildResult, codeartstest.PathRecordInfo, codeartstest.PathSteps,
+		codeartstest.PathStop,
+	} {
+		faults = append(faults,
+			codeartstest.Fault{Path: path, Status: 500, Code: "CB.00060100", Probability: 0.1},
+			codeartstest.Fault{Path: path, Drop: codeartstest.DropBefore, Probability: 0.1},
+			codeartstest.Fault{Path: path, Status: 200, Body: "<html>", Probability: 0.05},
+			codeartstest.Fault{Path: path, Status: 200, Body: `{"error":{"code":"CB.1","message":"no"},"status":"error"}`, Probability: 0.05},
+		)
+	}
+	return append(faults, codeartstest.Fault{Path: codeartstest.PathStop, Drop: codeartstest.DropAfter, Probability: 0.1})
+}
+
+// poorHost fails a third of the calls of a code host.
+func poorHost() []hostapitest.Fault {
+	return []hostapitest.Fault{
+		{Status: 500, Message: "internal error", Probability: 0.1},
+		{Status: 429, RetryAfter: 1, Probability: 0.03},
+		{Status: 502, Page: "<html><title>Bad Gateway</title>", Probability: 0.05},
+		{Drop: hostapitest.DropBefore, Probability: 0.08},
+		{Drop: hostapitest.DropAfter, Probability: 0.08},
+		{Delay: 100 * time.Millisecond, Probability: 0.1},
+	}
+}
+
+// ended is a build with what became of it.
+type ended struct {
+	seq                             int64
+	id, rule, job, number           string
+	repository, ref, commit, status string // status is its context
+	state, result, stop             string
+	supersededBy                    string
+	byHand                          bool
+}
+
+func (w *world) ended(ctx context.Context) (all []*ended, err error) {
+	rows, err := w.db.QueryContext(ctx, `SELECT seq, id, rule, job_id, build_no, repository, ref,
+		CASE WHEN commit_id <> '' THEN commit_id ELSE tag_commit END, context, state, result, stop, superseded_by, by_hand FROM builds ORDER BY seq`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var b ended
+		if err := rows.Scan(&b.seq, &b.id, &b.rule, &b.job, &b.number, &b.repository, &b.ref, &b.commit, &b.status,
+			&b.state, &b.result, &b.stop, &b.supersededBy, &b.byHand); err != nil {
+			return nil, err
+		}
+		all = append(all, &b)
+	}
+	return all, rows.Err()
+}
+
+// follow waits until every started build has ended and every status was sent, as long as there
+// is progress.
+func (w *world) follow() (all []*ended) {
+	w.t.Helper()
+	ticker := time.NewTicker(200 * time.Millisecond)
+	defer ticker.Stop()
+	least, end := math.MaxInt, time.Now().Add(patience)
+	for ; ; <-ticker.C {
+		all, err := w.ended(w.t.Context())
+		left, statuses := 0, 0
+		for _, b := range all {
+			if b.state == "started" && b.result == "running" {
+				left++
+			}
+		}
+		if err == nil {
+			err = w.db.QueryRowContext(w.t.Context(), `SELECT count(*) FROM statuses WHERE due_at > 0`).Scan(&statuses)
+		}
+		if err == nil && left+statuses == 0 {
+			return all
+		}
+		if err == nil && left+statuses < least {
+			least, end = left+statuses, time.Now().Add(patience)
+		}
+		if time.Now().After(end) {
+			w.t.Fatalf("since %s %d builds have not ended, and %d statuses are not sent (%v)", patience, left, statuses, err)
+		}
+	}
+}
+
+// checkResults compares what the bridge knows of ends with what the service did, and what the
+// code host shows with both.
+func (w *world) checkResults(host *hostapitest.Server) {
+	w.t.Helper()
+	all := w.follow()
+	service, byID := map[string]codeartstest.BuildState{}, map[string]*ended{}
+	for _, b := range w.simulator.Builds() {
+		service[b.JobID+" "+b.BuildNo] = b
+		if b.ByHand && b.Stopped {
+			w.t.Errorf("build %s of the job %s was stopped, and a person has started it", b.BuildNo, b.JobID)
+		}
+	}
+	for _, b := range all {
+		byID[b.id] = b
+	}
+	type place struct{ repository, commit, context string }
+	newest, stopped := map[place]*ended{}, 0
+	for _, b := range all {
+		newest[place{b.repository, b.commit, b.status}] = b
+		if b.state != "started" {
+			continue
+		}
+		really := service[b.job+" "+b.number]
+		if b.result != strings.ToLower(really.State) {
+			w.t.Errorf("build %d has the result %q, and the service says %q", b.seq, b.result, really.State)
+		}
+		by := byID[b.supersededBy]
+		rightly := b.rule == "newest" && by != nil && by.seq > b.seq && by.state == "started" && by.ref == b.ref && !b.byHand
+		if (really.Stopped || b.stop != "") && !rightly {
+			w.t.Errorf("build %d of %s is stopped by %+v: %q", b.seq, b.rule, by, b.stop)
+		}
+		if really.Stopped {
+			stopped++
+		}
+	}
+	if stopped == 0 {
+		w.t.Error("nothing was stopped")
+	}
+
+	shown := map[place]string{}
+	for _, s := range host.Shown() {
+		at := place{s.Repository, s.Commit, s.Context}
+		shown[at] = s.State
+		if s.State == "pending" {
+			w.t.Errorf("%+v is pending, for ever", at)
+		}
+	}
+	for at, b := range newest {
+		want := map[string]string{"success": "success", "failure": "failure", "timeout": "failure", "aborted": "error"}[b.result]
+		if got := shown[at]; b.state == "started" && got != want {
+			w.t.Errorf("%+v shows %q, and its newest build %d ended with %s", at, got, b.seq, b.result)
+		}
+		delete(shown, at)
+	}
+	for at, state := range shown {
+		w.t.Errorf("%+v shows %s, and no build has that status", at, state)
+	}
+}
