@@ -1,6 +1,6 @@
 #!/bin/sh
-# Moves deliveries and builds from a SQLite database of buildbridge to a Postgres
-# database that has its tables and nothing in them. See docs/operations.md.
+# Moves deliveries, builds and their statuses from a SQLite database of buildbridge to a
+# Postgres database that has its tables and nothing in them. See docs/operations.md.
 #
 #   sqlite-to-postgres.sh buildbridge.db postgres://user@host:5432/name
 #
@@ -29,7 +29,7 @@ fi
 ask() {
 	psql -X -q -A -t -v ON_ERROR_STOP=1 -c "$1" "$to"
 }
-if [ "$(ask "SELECT to_regclass('deliveries') IS NULL OR to_regclass('builds') IS NULL")" != f ]; then
+if [ "$(ask "SELECT to_regclass('deliveries') IS NULL OR to_regclass('builds') IS NULL OR to_regclass('statuses') IS NULL")" != f ]; then
 	echo "the Postgres database has no tables yet: start the bridge on it once, and stop it" >&2
 	exit 1
 fi
@@ -41,11 +41,12 @@ csv=$(mktemp -d)
 trap 'rm -rf "$csv"' EXIT
 
 {
-	for table in deliveries builds; do
+	for table in deliveries builds follows statuses; do
 		# Columns that are computed from others are not among these.
 		columns=$(sqlite3 "$from" "SELECT group_concat(name) FROM pragma_table_info('$table')")
+		[ -n "$columns" ] || continue # an older version does not have it
 		# Postgres reads binary data as \x and digits, and 0 and 1 as booleans. No process
-		# has a lease any more: those builds are due at once.
+		# has a lease any more: those rows are due at once.
 		values=$(
 			sqlite3 "$from" <<-SQL
 				SELECT group_concat(CASE
@@ -57,11 +58,10 @@ trap 'rm -rf "$csv"' EXIT
 		)
 		sqlite3 -csv "$from" "SELECT $values FROM $table" >"$csv/$table"
 		printf '%s\n' "\\copy $table ($columns) FROM '$csv/$table' WITH (FORMAT csv)"
+		# New rows come after those that were copied.
+		printf '%s\n' "SELECT setval(pg_get_serial_sequence('$table', 'seq'), coalesce(max(seq), 0) + 1, false) FROM $table \\g /dev/null"
 	done
 	cat <<'SQL'
--- New rows come after those that were copied.
-SELECT setval(pg_get_serial_sequence('deliveries', 'seq'), coalesce(max(seq), 0) + 1, false) FROM deliveries \g /dev/null
-SELECT setval(pg_get_serial_sequence('builds', 'seq'), coalesce(max(seq), 0) + 1, false) FROM builds \g /dev/null
 SELECT (SELECT count(*) FROM deliveries) || ' deliveries, ' || (SELECT count(*) FROM builds) || ' builds, of which ' ||
 	(SELECT count(*) FROM builds WHERE unresolved) || ' are not resolved yet';
 SQL

@@ -35,7 +35,7 @@ func TestMoveFromSQLiteToPostgres(t *testing.T) {
 		}
 	})
 	postgres := server.Database(t)
-	w := newWorld(t, 5*time.Second, codeartstest.Options{})
+	w := newWorld(t, 5*time.Second, codeartstest.Options{BuildTime: 2 * time.Second})
 	fault := func(f codeartstest.Fault) {
 		t.Helper()
 		if err := w.simulator.AddFault(f); err != nil {
@@ -132,7 +132,10 @@ func TestMoveFromSQLiteToPostgres(t *testing.T) {
 			service = (SELECT service FROM builds WHERE seq = 4) WHERE seq = 15;
 		UPDATE builds SET state = 'dead', reason = 'no permission', due_at = 0 WHERE seq = 16;
 		UPDATE builds SET state = 'superseded', superseded_by = 'another', due_at = 0 WHERE seq = 17;
-		UPDATE builds SET state = 'dry_run', due_at = 0 WHERE seq = 18`)
+		UPDATE builds SET state = 'dry_run', due_at = 0 WHERE seq = 18;
+		UPDATE follows SET worker = 'killed', due_at = due_at + 1000000000;
+		INSERT INTO statuses (source, repository, commit_id, context, build, build_seq, due_at, sent, sent_build, ref, since, reason)
+			SELECT 'github', repository, commit_id, 'ci, "cart"', id, seq, 0, 'pending', id, '7', received_at, 'it says: "no", twice' FROM builds WHERE seq = 16`)
 	if out, err := w.move(t, "buildbridge.db", postgres); err == nil || !strings.Contains(out, "no tables yet") {
 		t.Errorf("it is moved where no tables are: %v, %s", err, out)
 	}
@@ -144,13 +147,16 @@ func TestMoveFromSQLiteToPostgres(t *testing.T) {
 	if out, err := w.move(t, "buildbridge.db", postgres); err == nil || !strings.Contains(out, "nothing is copied") {
 		t.Errorf("it is moved twice: %v, %s", err, out)
 	}
-	for _, table := range []string{"deliveries", "builds"} {
+	for _, table := range []string{"deliveries", "builds", "follows", "statuses"} {
 		if was, is := w.rows(postgres, table); was != is {
 			t.Errorf("%s: got\n%s\nwant\n%s", table, is, was)
 		}
 	}
 	if got := w.psql(postgres, `SELECT seq, worker, due_at <= extract(epoch FROM now()) * 1000000 FROM builds WHERE state = 'calling' OR worker <> ''`); got != "15||t\n" {
 		t.Errorf("what a process had that was killed is not due: got %s", got)
+	}
+	if got := w.psql(postgres, `SELECT count(*), bool_and(worker = '' AND due_at <= extract(epoch FROM now()) * 1000000) FROM follows`); got != "1|t\n" {
+		t.Errorf("the builds that run are not asked for at once: got %s", got)
 	}
 	w.simulator.ClearFaults()
 
@@ -161,6 +167,9 @@ func TestMoveFromSQLiteToPostgres(t *testing.T) {
 	}
 	push(moved, 18, 20)
 	settled(moved, map[string]int{"started": 17, "dead": 1, "superseded": 1, "dry_run": 1})
+	eventually(t, "all builds have ended, those from before the move too", func() bool {
+		return w.psql(postgres, `SELECT result, count(*) FROM builds WHERE state = 'started' GROUP BY result`) == "success|17\n"
+	})
 	built := map[string]int{}
 	for _, run := range w.simulator.Runs() {
 		var body struct {
@@ -225,7 +234,8 @@ func (w *world) rows(postgres, table string) (was, is string) {
 		name, kind, _ := strings.Cut(strings.TrimSpace(line), "|")
 		switch {
 		case name == "worker":
-		case name == "due_at":
+		case name == "due_at" && table == "follows": // all had one
+		case name == "due_at" && table == "builds":
 			const held = "CASE state WHEN 'calling' THEN 0 ELSE due_at END"
 			there, here = append(there, held), append(here, held)
 		case kind == "bytea":
