@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"buildbridge/mapping/observe"
@@ -97,6 +98,7 @@ type followLook struct {
 	builds []*store.Build // those whose end is not known
 	now    time.Time
 
+	began  []*store.Build   // those that run, which is not saved yet
 	looked map[int64]string // why it is not known yet how these ended, by seq
 	soon   bool             // something is to be tried again at the next look
 	err    error            // why the service could not be asked; nil if it could
@@ -115,6 +117,7 @@ func (l *followLook) do(ctx context.Context) time.Duration {
 	}
 	l.looked = map[int64]string{}
 	l.look(ctx)
+	l.saveBegan(ctx)
 	if l.stopping.Err() != nil {
 		return 0
 	}
@@ -305,7 +308,7 @@ func (l *followLook) apply(ctx context.Context, b *store.Build, r codearts.Recor
 		l.looked[b.Seq] = fmt.Sprintf("the service says that it is %q", r.JobRunningStatus)
 		if b.RunningAt.IsZero() {
 			b.RunningAt = l.between(r.Start, b.StartedAt)
-			l.save(ctx, b)
+			l.began = append(l.began, b)
 		}
 	case outcome == codearts.OutcomeUnclear:
 		return l.secondOpinion(ctx, b, r)
@@ -465,6 +468,19 @@ func (l *followLook) stopThose(ctx context.Context, builds []*store.Build) (goOn
 		}
 	}
 	return true
+}
+
+// saveBegan saves which builds run, all at once: they may be hundreds, and share a transaction.
+func (l *followLook) saveBegan(ctx context.Context) {
+	var saving sync.WaitGroup
+	for _, b := range l.began {
+		saving.Go(func() {
+			if err := l.store.SaveResult(context.WithoutCancel(ctx), b); err != nil && !errors.Is(err, store.ErrStale) {
+				l.logUnlessStopping("saving that a build runs failed, it is tried again", err)
+			}
+		})
+	}
+	saving.Wait()
 }
 
 // save writes what is known of a build, and tells everybody if it has ended. If the row was

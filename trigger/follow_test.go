@@ -286,7 +286,7 @@ func TestNotFollowed(t *testing.T) {
 func TestHundredBuildsOfAJobAreOneRequest(t *testing.T) {
 	t.Parallel()
 	const step = 250 * time.Millisecond
-	b := newFollower(t, settings{follow: each(step), sim: codeartstest.Options{BuildTime: 6 * time.Second}})
+	b := newFollower(t, settings{follow: each(step), sim: codeartstest.Options{BuildTime: time.Hour}})
 	var ids []string
 	for i := range 100 {
 		p := push(fmt.Sprintf("%040x", i+1))
@@ -306,7 +306,12 @@ func TestHundredBuildsOfAJobAreOneRequest(t *testing.T) {
 		t.Errorf("%d records by themselves", n)
 	}
 	for _, id := range ids {
-		b.result(t, id, store.Success)
+		if _, err := b.StopBuild(t.Context(), id, "why"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range ids {
+		b.result(t, id, store.Aborted)
 	}
 	if n := b.sim.Requests(codeartstest.PathRecordInfo); n != len(ids) {
 		t.Errorf("%d details of %d builds", n, len(ids))
