@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"buildbridge/mapping"
 	"buildbridge/trigger"
@@ -613,4 +614,29 @@ func TestReplicasSayTheNewestState(t *testing.T) {
 			break
 		}
 	}
+}
+
+func TestSeriesOfStatuses(t *testing.T) {
+	t.Parallel()
+	h := &fakeHost{answer: refuses(hostapi.Refusal{Fate: hostapi.FateAgain, Code: "not_sent", Reason: "not reached", After: time.Minute})}
+	b := newReporter(t, h, settings{})
+	waiting := func(n int) error {
+		return testutil.GatherAndCompare(b.reg, strings.NewReader(fmt.Sprintf(`
+# HELP buildbridge_statuses_waiting Statuses on commits that the code host was not told yet.
+# TYPE buildbridge_statuses_waiting gauge
+buildbridge_statuses_waiting{source="github"} %d
+`, n)), "buildbridge_statuses_waiting")
+	}
+	if err := waiting(0); err != nil {
+		t.Error(err)
+	}
+	for _, code := range []string{"200", "timeout", "not_sent"} {
+		if n := b.metric(t, "buildbridge_status_posts_total", map[string]string{"source": "github", "code": code}); n != 0 {
+			t.Errorf("%s: got %v, want 0 from the start", code, n)
+		}
+	}
+	dead := reported(commitA)
+	dead.Dead = "no parameter"
+	b.deliver(t, dead)
+	until(t, "one waits", func() bool { return waiting(1) == nil })
 }
