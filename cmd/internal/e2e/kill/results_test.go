@@ -37,12 +37,12 @@ func TestKillResults(t *testing.T) {
 			t.Parallel()
 			host := hostapitest.NewServer(hostapitest.Options{Token: hostToken})
 			t.Cleanup(host.Close)
-			w := &world{t: t, history: newHistory(), pace: 40 * time.Millisecond}
+			w := &world{t: t, history: newHistory(), pace: 80 * time.Millisecond}
 			o := lagging()
 			o.BuildTime = 2 * time.Second
 			w.simulate(o)
 			w.endings()
-			w.fault(lostAnswers(0.2, 0.05)...)
+			w.fault(lostAnswers(0.1, 0.05)...)
 			w.fault(poorReads()...)
 			for _, f := range poorHost() {
 				if err := host.AddFault(f); err != nil {
@@ -68,13 +68,14 @@ func TestKillResults(t *testing.T) {
 					place := rand.N(processes)
 					w.fleet.kill(place)
 					w.fleet.start(place)
+					w.host.send(t.Context(), w.history.push("acme/newest", "main", "newest")) // it stops the one before
 				}
 			}
 			w.load(func() { kill(*rounds) })
-			kill(*rounds) // builds end, and statuses are sent
+			kill(*rounds / 2) // builds end, and statuses are sent
 			all := w.settle()
 			w.checkResults(host)
-			w.report(all, fmt.Sprintf("results after %d kills, %d statuses", 2**rounds, len(host.Statuses())))
+			w.report(all, fmt.Sprintf("results after %d kills, %d statuses", *rounds+*rounds/2, len(host.Statuses())))
 		})
 	}
 }
