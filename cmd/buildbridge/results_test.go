@@ -65,47 +65,47 @@ func newLoop(t *testing.T, args ...string) *loop {
 
 // serveHost starts the code host, which has forgotten what it was told before.
 func (l *loop) serveHost(address string) {
-	l.world.t.Helper()
-	l.hosting = begin(l.world.t, l.dir, nil, "simulator", "--listen", "127.0.0.1:0", "--host-listen", address, "--host-token", "host-s3cret")
+	l.t.Helper()
+	l.hosting = begin(l.t, l.dir, nil, "simulator", "--listen", "127.0.0.1:0", "--host-listen", address, "--host-token", "host-s3cret")
 	l.host = l.hosting.address("A code host that takes statuses, with the token of --host-token,")
 }
 
 // next says how the next build ends.
 func (l *loop) next(outcome string) {
-	l.world.t.Helper()
+	l.t.Helper()
 	l.post(l.service+"/_outcomes", http.Header{"Content-Type": {"application/json"}}, []byte(outcome), http.StatusCreated)
 }
 
 func (l *loop) post(url string, header http.Header, body []byte, want int) string {
-	l.world.t.Helper()
-	req, err := http.NewRequestWithContext(l.world.t.Context(), http.MethodPost, url, bytes.NewReader(body))
+	l.t.Helper()
+	req, err := http.NewRequestWithContext(l.t.Context(), http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
-		l.world.t.Fatal(err)
+		l.t.Fatal(err)
 	}
 	req.Header = header
-	status, answer := do(l.world.t, req)
+	status, answer := do(l.t, req)
 	if status != want {
-		l.world.t.Fatalf("POST %s gives %d: %s", url, status, answer)
+		l.t.Fatalf("POST %s gives %d: %s", url, status, answer)
 	}
 	return answer
 }
 
 // change delivers a push or a tag, and gives its build.
 func (l *loop) change(c codehosttest.Change) (build string) {
-	l.world.t.Helper()
+	l.t.Helper()
 	l.n++
 	c.Repository, c.Pusher, c.Message, c.Before = "acme/shop", "ann", "Count twice", commitOf(0)
 	header, body := codehosttest.GitHub(fmt.Sprint("delivery-", l.n), c, "")
 	codehost.Sign("github", secret, header, body)
 	var answer struct{ Builds []struct{ ID string } }
 	if err := json.Unmarshal([]byte(l.post(l.public+"/webhooks/github", header, body, http.StatusAccepted)), &answer); err != nil {
-		l.world.t.Fatal(err)
+		l.t.Fatal(err)
 	}
 	return answer.Builds[0].ID
 }
 
 func (l *loop) push(n int, branch string) (build string) {
-	l.world.t.Helper()
+	l.t.Helper()
 	return l.change(codehosttest.Change{Branch: branch, Commit: commitOf(n)})
 }
 
@@ -113,8 +113,8 @@ func commitOf(n int) string { return fmt.Sprintf("%040d", n) }
 
 // shows waits until a build has a result, and gives the build.
 func (l *loop) shows(id string, result store.Result) (b admin.BuildDetail) {
-	l.world.t.Helper()
-	eventually(l.world.t, "build "+id+" has the result "+string(result), func() bool {
+	l.t.Helper()
+	eventually(l.t, "build "+id+" has the result "+string(result), func() bool {
 		b = list[admin.BuildDetail](l.world, l.bridge, "builds", "show", id)
 		return b.Result == result
 	})
@@ -123,13 +123,13 @@ func (l *loop) shows(id string, result store.Result) (b admin.BuildDetail) {
 
 // told waits until the code host was told a state last on a commit and context.
 func (l *loop) told(n int, context, state string) (status map[string]string) {
-	l.world.t.Helper()
-	eventually(l.world.t, fmt.Sprintf("the host shows %s as %s on commit %d", context, state, n), func() bool {
+	l.t.Helper()
+	eventually(l.t, fmt.Sprintf("the host shows %s as %s on commit %d", context, state, n), func() bool {
 		status = nil
 		var all []map[string]string
-		code, body := get(l.world.t, l.host+"/_statuses")
+		code, body := get(l.t, l.host+"/_statuses")
 		if code == http.StatusOK && json.Unmarshal([]byte(body), &all) != nil {
-			l.world.t.Fatal(body)
+			l.t.Fatal(body)
 		}
 		for _, s := range all {
 			if s["commit"] == commitOf(n) && s["context"] == context {

@@ -118,7 +118,8 @@ func unavailable(err error, format string, args ...any) *handlers.Refusal {
 // for.
 func storeError(kind, id string, err error) *handlers.Refusal {
 	switch {
-	case errors.Is(err, store.ErrNotResolved), errors.Is(err, store.ErrNoBody), errors.Is(err, store.ErrReplayed), errors.Is(err, store.ErrNotRunning):
+	case errors.Is(err, store.ErrNotResolved), errors.Is(err, store.ErrNoBody), errors.Is(err, store.ErrReplayed),
+		errors.Is(err, store.ErrNotRunning):
 		return fail(http.StatusConflict, "%s", err)
 	case errors.Is(err, store.ErrNotFound):
 		return fail(http.StatusNotFound, "no %s has the id %s; those older than the retention are deleted", kind, id)

@@ -30,8 +30,8 @@ type adminFlags struct {
 }
 
 const adminHelp = `Asks the admin API of a running bridge. On the bridge's own machine, reading needs no token unless serve was given
-one. Replaying and stopping need a token: the one that serve was given, or the one in the file that it made beside its database, which is used
-if --admin-token is not given.`
+one. Replaying and stopping need a token: the one that serve was given, or the one in the file that it made beside its database,
+which is used if --admin-token is not given.`
 
 // client asks an admin API.
 type client struct {

@@ -188,13 +188,13 @@ Repair it:        curl -X DELETE %[1]s/_faults
 	if host == "" {
 		return
 	}
-	token := "any token"
+	wants := "any token"
 	if c.HostToken != "" {
-		token = "the token of --host-token"
+		wants = "the token of --host-token"
 	}
 	env.printf(`A code host that takes statuses, with %[2]s, is listening on %[1]s
 In rules.yaml:    sources: {NAME: {provider: …, api: {url: %[1]s, token: {env: NAME}}, report: true}}
 What it was told: curl %[1]s/_statuses
 
-`, host, token)
+`, host, wants)
 }

@@ -52,7 +52,7 @@ func (c *buildsWatch) Run(ctx context.Context, env *Environment) error {
 	if err != nil {
 		return err
 	}
-	w := &watcher{origin: c.buildOrigin.values(), list: func(query url.Values) (page admin.BuildPage, err error) {
+	w := &watcher{origin: c.values(), list: func(query url.Values) (page admin.BuildPage, err error) {
 		return page, api.ask(ctx, http.MethodGet, "/builds", query, &page)
 	}, show: func(id string) (b admin.BuildDetail, err error) {
 		return b, api.ask(ctx, http.MethodGet, "/builds/"+url.PathEscape(id), nil, &b)
@@ -97,11 +97,11 @@ func (c *buildsWatch) Run(ctx context.Context, env *Environment) error {
 			if c.State != nil && *c.State != string(b.State) || c.Result != nil && *c.Result != string(b.Result) {
 				continue
 			}
-			print := lines.line
+			write := lines.line
 			if c.JSON {
-				print = lines.json
+				write = lines.json
 			}
-			if err := print(b); err != nil {
+			if err := write(b); err != nil {
 				return err
 			}
 		}
@@ -159,7 +159,9 @@ func (w *watcher) look() (changed []admin.Build, err error) {
 	seen := map[string]admin.Build{}
 	// What is open is read first: a build that ends meanwhile is then among the newest, or is asked for.
 	for _, open := range []url.Values{
-		{"state": {string(store.Waiting)}}, {"state": {string(store.Calling)}}, {"state": {string(store.Unknown)}},
+		{"state": {string(store.Waiting)}},
+		{"state": {string(store.Calling)}},
+		{"state": {string(store.Unknown)}},
 		{"result": {string(store.Running)}},
 	} {
 		if err := w.pages(open, store.MaxPage, watchOpen/store.MaxPage, seen, func([]admin.Build) bool { return true }); err != nil {

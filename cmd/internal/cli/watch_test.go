@@ -87,7 +87,8 @@ func TestWatch(t *testing.T) {
 		"a build comes":    {func(h *history) { h.add(3, store.Started, store.Success) }, func(h *history) { h.add(1, store.Waiting, "") }, []string{"000003 waiting"}},
 		"one that has ended already": {
 			func(h *history) { h.add(300, store.Started, store.Success) },
-			func(h *history) { h.add(1, store.Started, store.Failure) }, []string{"000300 failure"},
+			func(h *history) { h.add(1, store.Started, store.Failure) },
+			[]string{"000300 failure"},
 		},
 		"the first one": {func(*history) {}, func(h *history) { h.add(1, store.Waiting, "") }, []string{"000000 waiting"}},
 		"more than a page": {

@@ -105,7 +105,7 @@ func start(ctx context.Context, o Options) (_ *demo, err error) {
 	d.simulator = codeartstest.NewServer(codeartstest.Options{ //nolint:contextcheck // it lives until stop
 		Keys: []codeartstest.Key{d.keys}, BuildTime: buildTime,
 	})
-	d.host = hostapitest.NewServer(hostapitest.Options{Token: string(d.secret)})
+	d.host = hostapitest.NewServer(hostapitest.Options{Token: string(d.secret)}) //nolint:contextcheck // it lives until stop
 	rules := bytes.Replace(buildbridge.Rules, []byte("provider: github\n"),
 		fmt.Appendf(nil, "provider: github\n    api: {url: %s, token: {env: GITHUB_TOKEN}}\n    report: true\n", d.host.URL), 1)
 	if d.rules, _, err = mapping.Parse(codehost.Providers(), mapping.File{Name: "rules.yaml", Data: rules}); err != nil {
@@ -137,7 +137,7 @@ func (d *demo) stop(ctx context.Context) error {
 		d.simulator.Close()
 	}
 	if d.host != nil {
-		d.host.Close()
+		d.host.Close() //nolint:contextcheck // it makes no call
 	}
 	if d.dir != "" {
 		errs = append(errs, os.RemoveAll(d.dir))
