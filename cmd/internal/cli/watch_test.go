@@ -93,29 +93,35 @@ func TestWatch(t *testing.T) {
 		"the first one": {func(*history) {}, func(h *history) { h.add(1, store.Waiting, "") }, []string{"000000 waiting"}},
 		"more than a page": {
 			func(h *history) { h.add(5, store.Started, store.Success) },
-			func(h *history) { h.add(2*watchPage, store.Started, store.Success) }, named(5, 2*watchPage, "success"),
+			func(h *history) { h.add(2*watchPage, store.Started, store.Success) },
+			named(5, 2*watchPage, "success"),
 		},
 		"an old one ends": {
 			func(h *history) {
 				h.set(h.add(2*watchPage, store.Started, store.Success), store.Started, store.Running)
 			},
-			func(h *history) { h.set(0, store.Started, store.Failure) }, []string{"000000 failure"},
+			func(h *history) { h.set(0, store.Started, store.Failure) },
+			[]string{"000000 failure"},
 		},
 		"an old one is started": {
 			func(h *history) { h.set(h.add(2*watchPage, store.Started, store.Success), store.Waiting, "") },
-			func(h *history) { h.set(0, store.Started, store.Running) }, []string{"000000 running"},
+			func(h *history) { h.set(0, store.Started, store.Running) },
+			[]string{"000000 running"},
 		},
 		"one that is not followed": {
 			func(h *history) { h.add(1, store.Calling, "") },
-			func(h *history) { h.set(0, store.Started, "") }, []string{"000000 started"},
+			func(h *history) { h.set(0, store.Started, "") },
+			[]string{"000000 started"},
 		},
 		"a late answer": {
 			func(h *history) { h.set(h.add(2*watchPage, store.Started, store.Success), store.Dead, "") },
-			func(h *history) { h.set(0, store.Started, store.Running) }, []string{"000000 running"},
+			func(h *history) { h.set(0, store.Started, store.Running) },
+			[]string{"000000 running"},
 		},
 		"an open one is deleted": {
 			func(h *history) { h.add(1, store.Waiting, "") },
-			func(h *history) { h.gone = map[string]bool{"000000": true} }, nil,
+			func(h *history) { h.gone = map[string]bool{"000000": true} },
+			nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
