@@ -222,7 +222,9 @@ func (l *followLook) late() bool {
 func (l *followLook) asked(err error) {
 	code := "200"
 	if e, ok := errors.AsType[*codearts.Error](err); ok {
-		code = e.Label()
+		if code = e.Label(); code == "200" {
+			code = "error"
+		}
 	} else if err != nil {
 		code = "timeout"
 	}

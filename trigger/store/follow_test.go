@@ -226,6 +226,10 @@ func newerReplacesRunning(t *testing.T, open func() *store.Store) {
 	}
 	end(t, s, ended)
 	asked := running(t, s, "7", func(b *store.Build) { b.ByHand, b.ReplaceRunning = true, true }) // by hand: it replaces none
+	found := accept(t, s, nil) // by a search without a marker: it may be a person's
+	begin(t, s, found, time.Now())
+	found.BuildNumber, found.Result, found.Adopted = "11", store.Running, true
+	save(t, s, found, store.Started)
 	f := dueFollow(t, s)
 	saveFollow(t, s, f, time.Hour)
 
@@ -236,7 +240,7 @@ func newerReplacesRunning(t *testing.T, open func() *store.Store) {
 		func() { save(t, s, next, store.Unknown) },
 	} {
 		step()
-		for _, b := range []*store.Build{byHand, otherRule, otherRef, tag, asked} {
+		for _, b := range []*store.Build{byHand, otherRule, otherRef, tag, asked, found} {
 			if got := read(t, s, b.ID); got.Stop != "" {
 				t.Errorf("%s is to be stopped before a newer one was started", b.BuildNumber)
 			}
@@ -248,7 +252,7 @@ func newerReplacesRunning(t *testing.T, open func() *store.Store) {
 	if next.Replaced != 0 {
 		t.Errorf("%d were replaced", next.Replaced)
 	}
-	for _, b := range []*store.Build{byHand, otherRule, otherRef, tag, asked, third, ended} {
+	for _, b := range []*store.Build{byHand, otherRule, otherRef, tag, asked, found, third, ended} {
 		if got := read(t, s, b.ID); got.Stop != "" || got.SupersededBy != "" {
 			t.Errorf("build %s is to be stopped: %s", got.BuildNumber, got.Stop)
 		}

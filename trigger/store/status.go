@@ -37,9 +37,9 @@ type Status struct {
 // told it at the same time.
 const StatusUnknown = "unknown"
 
-// PendingAfter is how long after its delivery a build is said to be pending. One that ends by
-// then needs no such word.
-const PendingAfter = 10 * time.Second
+// PendingAfter is how long after its delivery a build is said to be pending. One that ends within
+// ten seconds needs no such word, and its end is known by then.
+const PendingAfter = 13 * time.Second
 
 // ReportQueue is the name by which [Store.Notified] and [Store.Recall] know the statuses of a
 // source. The name of a target has no space.
