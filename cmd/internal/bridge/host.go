@@ -19,7 +19,7 @@ import (
 // request. NewHost makes no request. log and requests, which is told of each request, may be
 // nil.
 func NewHost(s *mapping.Source, log *slog.Logger, requests func(call, code string)) (_ *hostapi.Client, doubts []string, err error) {
-	r := resolver{place: "sources." + s.Name}
+	r := resolver{place: fmt.Sprintf("source %q", s.Name)}
 	r.resolve("api.token", &s.API.Token)
 	if err := r.err(); err != nil {
 		return nil, nil, err
@@ -33,7 +33,7 @@ func NewHost(s *mapping.Source, log *slog.Logger, requests func(call, code strin
 		Requests: requests,
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("sources.%s: api: %w", s.Name, err)
+		return nil, nil, fmt.Errorf("source %q: api: %w", s.Name, err)
 	}
 	return client, r.doubts, nil
 }

@@ -93,7 +93,7 @@ func askSource(s *mapping.Source) finding {
 	}
 	host, doubts, err := bridge.NewHost(s, nil, nil)
 	if err != nil {
-		f.OK, f.Message = false, oneLine(err, fmt.Sprintf("sources.%s: ", s.Name))
+		f.OK, f.Message = false, oneLine(err, fmt.Sprintf("source %q: ", s.Name))
 		return f
 	}
 	host.Close()
