@@ -226,7 +226,8 @@ func newerReplacesRunning(t *testing.T, open func() *store.Store) {
 	}
 	end(t, s, ended)
 	asked := running(t, s, "7", func(b *store.Build) { b.ByHand, b.ReplaceRunning = true, true }) // by hand: it replaces none
-	found := accept(t, s, nil) // by a search without a marker: it may be a person's
+	// Found by a search without a marker: it may be a person's.
+	found := accept(t, s, nil)
 	begin(t, s, found, time.Now())
 	found.BuildNumber, found.Result, found.Adopted = "11", store.Running, true
 	save(t, s, found, store.Started)
