@@ -153,9 +153,9 @@ func (t *Trigger) say(ctx context.Context, h *host, st *store.Status) (wait time
 	if wait, granted := t.awaitLimit(ctx, h); !granted {
 		return wait
 	}
-	if begun(st) && st.SentBuild != w.build && st.Ref != "" {
+	if begun(st) && st.SentBuild != w.build && (st.Ref != "" || st.Sent == store.StatusUnknown) {
 		// What an older build began does not end by the word of another: it is a check run, or
-		// a pipeline, of its own.
+		// a pipeline, of its own; or may be one, if its answer was lost.
 		old, err := t.replacedWord(ctx, st)
 		if err != nil {
 			t.logUnlessStopping("reading the build of a status failed, it is tried again", err)

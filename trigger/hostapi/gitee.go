@@ -45,9 +45,9 @@ func postGitee(ctx context.Context, c *Client, s Status) (string, error) {
 	id := s.Previous
 	if id == "" {
 		// The answer to a request before may have been lost.
-		run, done := giteeFind(ctx, c, s, form, owner, name)
-		if done {
-			return run, nil
+		run, done, err := giteeFind(ctx, c, s, form, owner, name)
+		if err != nil || done {
+			return run, err
 		}
 		id = run
 	}
@@ -64,8 +64,8 @@ func postGitee(ctx context.Context, c *Client, s Status) (string, error) {
 			return "", c.refusal(a)
 		}
 		// It is completed, or gone; the text that says so is not documented.
-		if run, done := giteeFind(ctx, c, s, form, owner, name); done {
-			return run, nil
+		if run, done, err := giteeFind(ctx, c, s, form, owner, name); err != nil || done {
+			return run, err
 		}
 	}
 	form.Set("head_sha", s.Commit)
@@ -108,21 +108,27 @@ func giteeForm(s Status) url.Values {
 
 // giteeFind looks for the check run that a status is about: one that is not completed, or, in
 // which case there is nothing to do, one that was completed in the same way at the same time.
-// It finds nothing if the host does not let it look.
-func giteeFind(ctx context.Context, c *Client, s Status, form url.Values, owner, name string) (id string, done bool) {
+// It finds nothing if the host does not let it look. If the host could not be asked, nothing
+// may be created: a second check run would leave the first one open for ever.
+func giteeFind(ctx context.Context, c *Client, s Status, form url.Values, owner, name string) (id string, done bool, err error) {
 	a, err := c.send(ctx, request{
 		call: CallCheckRuns, method: http.MethodGet,
 		path: at("repos", owner, name, "commits", s.Commit, "check-runs") + "?" +
 			url.Values{"check_name": {form.Get("name")}, "per_page": {"100"}}.Encode(),
 	})
-	if err != nil || !a.is(http.StatusOK) {
-		return "", false
+	switch {
+	case err != nil:
+		return "", false, err
+	case a.status == http.StatusTooManyRequests, a.status >= http.StatusInternalServerError:
+		return "", false, c.refusal(a)
+	case !a.is(http.StatusOK):
+		return "", false, nil
 	}
 	var list struct {
 		CheckRuns []giteeCheckRun `json:"check_runs"`
 	}
 	if json.Unmarshal(a.body, &list) != nil {
-		return "", false
+		return "", false, nil
 	}
 	for _, run := range list.CheckRuns {
 		if run.Name != form.Get("name") {
@@ -135,8 +141,8 @@ func giteeFind(ctx context.Context, c *Client, s Status, form url.Values, owner,
 		}
 		at, err := time.Parse(time.RFC3339, run.CompletedAt)
 		if err == nil && form.Get("completed_at") == at.UTC().Format(time.RFC3339) && run.Conclusion == form.Get("conclusion") {
-			return found, true
+			return found, true, nil
 		}
 	}
-	return id, false
+	return id, false, nil
 }

@@ -127,7 +127,7 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ database,
 		}
 	}
 	// The process that worked these rows has ended: this one owns the file now.
-	for _, table := range []string{"builds", "follows", "statuses"} {
+	for _, table := range []string{"builds", "statuses"} {
 		//nolint:gosec // the names above
 		if _, err := d.writer.ExecContext(ctx, `UPDATE `+table+` SET worker = '', due_at = `+sqliteNow+`
 			WHERE due_at > 0 AND due_at > `+sqliteNow+` AND worker <> ''`); err != nil {
