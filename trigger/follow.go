@@ -458,14 +458,12 @@ func (l *followLook) stopThose(ctx context.Context, builds []*store.Build) (goOn
 			b.StoppedAt = l.now
 			l.save(ctx, b)
 			l.log.LogAttrs(ctx, slog.LevelInfo, "the service was told to stop a build", attrs...)
-		case isService && e.Fate == codearts.FateDead && !noSuchBuild(err): // which would be lag
+		case noSuchBuild(err): // its record lags
+		case isService && e.Fate == codearts.FateDead && e.Reason() != codearts.ReasonCredentials:
 			b.Message = text(stopRefused + err.Error())
 			l.save(ctx, b)
 			l.log.LogAttrs(ctx, slog.LevelWarn, "the service does not stop a build", append(attrs, errorAttr(err))...)
-		case !throttled(err) && ctx.Err() == nil: // reading may work all the same
-			l.soon = true
-			l.log.LogAttrs(ctx, slog.LevelDebug, "stopping a build failed, it is tried again", append(attrs, errorAttr(err))...)
-		default:
+		default: // the next look tries again; reading may work all the same
 			return l.failed(ctx, err)
 		}
 	}

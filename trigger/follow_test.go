@@ -529,6 +529,7 @@ func TestStops(t *testing.T) {
 		"by its old path":                {sim: codeartstest.Options{OldStop: true}, want: store.Aborted, calls: 1},
 		"too late":                       {sim: codeartstest.Options{StopLag: time.Hour}, after: 2 * time.Second, want: store.Success, calls: 1},
 		"tried again":                    {fault: codeartstest.Fault{Path: codeartstest.PathStop, Status: 500, Times: 2}, want: store.Aborted, calls: 3},
+		"tried again without a right":    {fault: codeartstest.Fault{Path: codeartstest.PathStop, Status: 401, Times: 2}, want: store.Aborted, calls: 3},
 		"tried again after no answer":    {fault: codeartstest.Fault{Path: codeartstest.PathStop, Drop: codeartstest.DropBefore, Times: 2}, want: store.Aborted, calls: 3},
 		"refused":                        {fault: codeartstest.Fault{Path: codeartstest.PathStop, Status: 403}, after: 2 * time.Second, want: store.Success, message: "does not stop", calls: 1, refused: true},
 		"tried again if it is not there": {fault: codeartstest.Fault{Path: codeartstest.PathStop, Status: 400, Code: "DEV.CB.032011", Times: 1}, want: store.Aborted, calls: 2},
@@ -557,6 +558,28 @@ func TestStops(t *testing.T) {
 				t.Error("it was stopped after its end")
 			}
 		})
+	}
+}
+
+// A person who asks once more after the service refused a stop is not told that all is well.
+func TestStopIsToldAgain(t *testing.T) {
+	t.Parallel()
+	b := newFollower(t, settings{sim: codeartstest.Options{BuildTime: time.Hour}})
+	b.fault(t, codeartstest.Fault{Path: codeartstest.PathStop, Status: 403, Times: 1})
+	id := b.deliver(t, push(commitA))[0]
+	b.result(t, id, store.Running)
+	if _, err := b.StopBuild(t.Context(), id, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the stop is refused", func() bool {
+		got, err := b.store.Build(t.Context(), id)
+		return err == nil && got.Message != ""
+	})
+	if _, err := b.StopBuild(t.Context(), id, "bob"); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.result(t, id, store.Aborted); got.Stop != "bob" {
+		t.Errorf("it was stopped because of %q", got.Stop)
 	}
 }
 

@@ -217,7 +217,7 @@ const stopTries = 10
 
 // Stop notes that a started build is to be stopped, for a reason that is shown, and makes
 // its job due. The build is followed from now on, if it was not. A build that is to be
-// stopped already keeps its reason. Stop returns ErrNotRunning for a build that was not
+// stopped already keeps its reason, unless the service refused that: it is told again. Stop returns ErrNotRunning for a build that was not
 // started, or has ended, and says which.
 func (s *Store) Stop(ctx context.Context, id, reason string) (b *Build, err error) {
 	clean(&reason)
@@ -230,11 +230,11 @@ func (s *Store) Stop(ctx context.Context, id, reason string) (b *Build, err erro
 			return nil, fmt.Errorf("build %s: %w: it is %s", id, ErrNotRunning, b.State)
 		case b.Result.Final():
 			return nil, fmt.Errorf("build %s: %w: it has ended, with the result %s", id, ErrNotRunning, b.Result)
-		case b.Stop != "":
+		case b.Stop != "" && (!b.StoppedAt.IsZero() || b.Message == ""):
 			return b, nil
 		}
 		err = s.write(ctx, append(callLock(b), followLock(b.Target, b.JobID)), func(ctx context.Context, tx *tx) error {
-			changed, err := tx.exec(ctx, `UPDATE builds SET stop = ?, result = 'running', version = version + 1
+			changed, err := tx.exec(ctx, `UPDATE builds SET stop = ?, result = 'running', message = '', version = version + 1
 				WHERE seq = ? AND version = ?`, reason, b.Seq, b.version)
 			if err != nil {
 				return err
@@ -245,7 +245,7 @@ func (s *Store) Stop(ctx context.Context, id, reason string) (b *Build, err erro
 			return followBuilds(ctx, tx, []*Build{b}) // with a FollowIn of 0
 		})
 		if err == nil {
-			b.Stop, b.Result = reason, Running
+			b.Stop, b.Result, b.Message = reason, Running, ""
 			b.version++
 			return b, nil
 		}
