@@ -1,12 +1,14 @@
 package trigger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -121,11 +123,6 @@ func (l *followLook) do(ctx context.Context) time.Duration {
 	if l.stopping.Err() != nil {
 		return 0
 	}
-	if l.err != nil && l.target != nil {
-		if pause := l.target.pausedFor(time.Now()); pause > 0 {
-			return pause
-		}
-	}
 	if l.err == nil {
 		l.follow.Failures = 0
 	} else if l.follow.Failures++; l.follow.Failures == 1 {
@@ -137,10 +134,7 @@ func (l *followLook) do(ctx context.Context) time.Duration {
 		if l.endByCap(ctx, b); b.Result != store.Running {
 			continue
 		}
-		step := l.followEvery(l.now.Sub(b.StartedAt))
-		if !b.StoppedAt.IsZero() {
-			step = min(step, l.followEvery(l.now.Sub(b.StoppedAt)))
-		}
+		step := l.step(b)
 		if reason := cannotAsk(l.target, b); reason != "" {
 			step = max(step, retryTarget)
 		}
@@ -152,6 +146,9 @@ func (l *followLook) do(ctx context.Context) time.Duration {
 	case wait < 0:
 	case l.err != nil:
 		wait = max(wait, backoff(l.follow.Failures))
+		if l.target != nil {
+			wait = max(wait, l.target.pausedFor(time.Now()))
+		}
 	case l.soon:
 		wait = min(wait, l.followEvery(0))
 	}
@@ -179,11 +176,14 @@ func (l *followLook) look(ctx context.Context) {
 	if !ok {
 		return
 	}
+	tick := l.step(slices.MinFunc(ask, func(x, y *store.Build) int { return cmp.Compare(l.step(x), l.step(y)) }))
 	var missing []*store.Build
 	for _, b := range ask {
 		r, found := records[b.BuildNumber]
 		if !found {
-			missing = append(missing, b)
+			if rand.N(l.step(b)) < tick { //nolint:gosec // an old build is not read as often as the job is looked at
+				missing = append(missing, b)
+			}
 		} else if l.late() || !l.apply(ctx, b, r) {
 			return
 		}
@@ -209,6 +209,15 @@ func (l *followLook) look(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// step is how long to wait before the service is asked again about a build.
+func (l *followLook) step(b *store.Build) time.Duration {
+	step := l.followEvery(l.now.Sub(b.StartedAt))
+	if !b.StoppedAt.IsZero() {
+		step = min(step, l.followEvery(l.now.Sub(b.StoppedAt)))
+	}
+	return step
 }
 
 // late reports whether the rest is left to the next look.
@@ -391,14 +400,15 @@ func (l *followLook) end(ctx context.Context, b *store.Build, outcome codearts.O
 		step, err = l.target.Service.FailedStep(ctx, b.JobID, b.BuildNumber)
 		l.asked(err)
 	}
+	goOn = true
 	if err != nil {
 		if ctx.Err() != nil || throttled(err) {
-			return l.failed(ctx, err)
+			goOn = l.failed(ctx, err)
 		}
 		if !strings.HasPrefix(b.Message, detailsUnread) {
 			b.Message, l.soon = text(detailsUnread+err.Error()), true
 			l.save(ctx, b)
-			return true
+			return goOn
 		}
 	}
 	b.Result, b.EndedAt, b.Step = resultOf(outcome), l.between(d.Finished, b.StartedAt), text(step)
@@ -407,7 +417,7 @@ func (l *followLook) end(ctx context.Context, b *store.Build, outcome codearts.O
 		b.Message = text(d.Message)
 	}
 	l.save(ctx, b)
-	return true
+	return goOn
 }
 
 // textMost is how many characters of a text of the service are kept.
@@ -458,13 +468,15 @@ func (l *followLook) stopThose(ctx context.Context, builds []*store.Build) (goOn
 			b.StoppedAt = l.now
 			l.save(ctx, b)
 			l.log.LogAttrs(ctx, slog.LevelInfo, "the service was told to stop a build", attrs...)
-		case noSuchBuild(err): // its record lags
+		case noSuchBuild(err) && b.RunningAt.IsZero(): // its record lags
 		case isService && e.Fate == codearts.FateDead && e.Reason() != codearts.ReasonCredentials:
 			b.Message = text(stopRefused + err.Error())
 			l.save(ctx, b)
 			l.log.LogAttrs(ctx, slog.LevelWarn, "the service does not stop a build", append(attrs, errorAttr(err))...)
-		default: // the next look tries again; reading may work all the same
-			return l.failed(ctx, err)
+		default: // the next look tries again; the other calls may work all the same
+			if !l.failed(ctx, err) {
+				return false
+			}
 		}
 	}
 	return true

@@ -409,8 +409,10 @@ func TestCapsOfFollowing(t *testing.T) {
 		noRules bool
 		down    bool
 		ended   bool
-		want    store.Result
-		message string
+
+		throttled bool
+		want      store.Result
+		message   string
 	}{
 		"running for a day":                {change: `UPDATE builds SET running_at = started_at - 25 * 3600000000, started_at = started_at - 25 * 3600000000`, want: store.Lost, message: "24 h"},
 		"started three days ago":           {change: `UPDATE builds SET started_at = started_at - 73 * 3600000000, running_at = 0`, want: store.Lost, message: "72 h"},
@@ -418,6 +420,7 @@ func TestCapsOfFollowing(t *testing.T) {
 		"queued for two days":              {change: `UPDATE builds SET started_at = started_at - 48 * 3600000000`, want: store.Running},
 		"its target is not in the rules":   {change: `UPDATE builds SET started_at = started_at - 73 * 3600000000`, noRules: true, want: store.Lost, message: "not in the rules"},
 		"the service is down":              {change: `UPDATE builds SET started_at = started_at - 73 * 3600000000`, down: true, want: store.Lost, message: "500"},
+		"the service throttles for ever":   {change: `UPDATE builds SET started_at = started_at - 73 * 3600000000`, throttled: true, want: store.Lost, message: "429"},
 		"not in the rules, but not so old": {change: `UPDATE builds SET started_at = started_at - 3600000000`, noRules: true, want: store.Running},
 	} {
 		t.Run(phrase, func(t *testing.T) {
@@ -437,6 +440,9 @@ func TestCapsOfFollowing(t *testing.T) {
 			b.change(t, "sqlite", `UPDATE follows SET due_at = 1`)
 			if c.down {
 				b.fault(t, codeartstest.Fault{Path: codeartstest.PathList, Status: 500})
+			}
+			if c.throttled {
+				b.fault(t, codeartstest.Fault{Path: codeartstest.PathList, Status: 429, RetryAfter: 1})
 			}
 			b.open(t, settings{stopped: true, target: following(), follow: each(20 * time.Millisecond)})
 			if c.noRules {
@@ -532,6 +538,7 @@ func TestStops(t *testing.T) {
 		"tried again without a right":    {fault: codeartstest.Fault{Path: codeartstest.PathStop, Status: 401, Times: 2}, want: store.Aborted, calls: 3},
 		"tried again after no answer":    {fault: codeartstest.Fault{Path: codeartstest.PathStop, Drop: codeartstest.DropBefore, Times: 2}, want: store.Aborted, calls: 3},
 		"refused":                        {fault: codeartstest.Fault{Path: codeartstest.PathStop, Status: 403}, after: 2 * time.Second, want: store.Success, message: "does not stop", calls: 1, refused: true},
+		"refused, without a code":        {fault: codeartstest.Fault{Path: codeartstest.PathStop, Status: 404, Body: "<html>", ContentType: "text/html"}, after: 2 * time.Second, want: store.Success, message: "does not stop", calls: 2, refused: true},
 		"tried again if it is not there": {fault: codeartstest.Fault{Path: codeartstest.PathStop, Status: 400, Code: "DEV.CB.032011", Times: 1}, want: store.Aborted, calls: 2},
 	} {
 		t.Run(phrase, func(t *testing.T) {
@@ -543,7 +550,9 @@ func TestStops(t *testing.T) {
 				b.fault(t, c.fault)
 			}
 			id := b.deliver(t, push(commitA))[0]
-			b.result(t, id, store.Running)
+			until(t, "it runs", func() bool {
+				return !b.result(t, id, store.Running).RunningAt.IsZero() || phrase == "tried again if it is not there"
+			})
 			if _, err := b.StopBuild(t.Context(), id, "ann: "+strings.Repeat("x", 1000)+"\x1b"); err != nil {
 				t.Fatal(err)
 			}

@@ -161,8 +161,10 @@ func (t *Trigger) say(ctx context.Context, h *host, st *store.Status) (wait time
 			t.logUnlessStopping("reading the build of a status failed, it is tried again", err)
 			return retryWork
 		}
-		if wait, ok := t.post(ctx, h, st, old); !ok {
+		if wait, ok := t.post(ctx, h, st, old); !ok && wait >= 0 {
 			return wait
+		} else if !ok { // refused for good: the newest build must not wait for it
+			st.Sent, st.Attempts, st.Reason = string(hostapi.Canceled), 0, ""
 		}
 		st.Since = time.Now()
 		return 0 // the newest one is next, in the same way

@@ -85,7 +85,7 @@ func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) erro
 	if pause := target.pausedFor(now); pause > 0 {
 		t.log.LogAttrs(ctx, slog.LevelDebug, "build waits for the pause of its target", buildAttrs(b, slog.String("pause", pause.String()))...)
 		reason := b.Reason
-		if reason == "" || reason == string(store.HoldOrder) || reason == string(store.HoldCall) {
+		if reason == "" || reason == string(store.HoldOrder) || reason == string(store.HoldCall) || reason == string(store.HoldRunning) {
 			reason = "the service asked for a pause, in its answer to another build"
 		}
 		return t.wait(ctx, b, reason, pause)

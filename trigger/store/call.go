@@ -102,18 +102,22 @@ func (s *Store) callAll(ctx context.Context, tx *tx, all []*write) error {
 }
 
 // holdAll is Hold for all that share a transaction. A build is due again when the first of
-// the earlier ones has held it for HoldFor; an end of those that run wakes it.
+// the earlier ones has held it for HoldFor; an end of those that run wakes it, or its
+// deadline.
 func holdAll(ctx context.Context, tx *tx, all []*write) error {
 	const first = `(` + earlier + ` ORDER BY e.seq LIMIT 1)`
 	holding, err := pairs[int64](ctx, tx, callRows(all), `UPDATE builds SET service = c.service, worker = '',
 		held = CASE WHEN `+heldByOrder+` THEN 1 WHEN `+heldByCall+` THEN 2 ELSE 3 END,
 		reason = CASE WHEN `+heldByOrder+` THEN ? WHEN `+heldByCall+` THEN ? ELSE ? END,
 		due_at = `+tx.now+` + CASE WHEN `+heldByOrder+` AND `+first+` > c.since AND `+first+` - c.since < ? THEN `+first+` - c.since
-		WHEN `+heldByCall+` AND NOT `+heldByOrder+` THEN ? ELSE ? END, version = builds.version + 1
+		WHEN `+heldByCall+` AND NOT `+heldByOrder+` THEN ?
+		WHEN NOT `+heldByOrder+` AND builds.deadline > `+tx.now+` AND builds.deadline - `+tx.now+` < ? THEN builds.deadline - `+tx.now+` + 1
+		ELSE ? END, version = builds.version + 1
 		FROM c WHERE builds.seq = c.seq AND `+tx.among("builds.seq")+` AND builds.version = c.version
 		AND (`+held+`) RETURNING builds.seq, builds.held`,
 		string(HoldOrder), string(HoldCall), string(HoldRunning),
-		longestWait.Microseconds(), lookAgain.Microseconds(), longestWait.Microseconds())
+		longestWait.Microseconds(), lookAgain.Microseconds(),
+		longestWait.Microseconds(), longestWait.Microseconds())
 	if err != nil {
 		return fmt.Errorf("hold builds: %w", err)
 	}
@@ -152,7 +156,7 @@ const (
 	heldByRunning = `(builds.max_running > 0 AND NOT builds.by_hand AND (SELECT count(*) FROM builds o
 		WHERE o.ref = builds.ref AND o.job_id = builds.job_id AND o.target = builds.target AND o.rule = builds.rule
 		AND o.repository = builds.repository AND o.result = 'running'
-		AND (NOT builds.replace_running OR o.by_hand OR o.tag <> '' OR o.adopted AND o.marker = '')) >= builds.max_running)`
+		AND (NOT builds.replace_running OR o.by_hand OR o.tag <> '' OR o.adopted AND o.marker = '' OR o.delivery = builds.delivery)) >= builds.max_running)`
 	// highest is the highest number that was seen of its job.
 	highest = `SELECT s.seen_no FROM builds s WHERE s.service = c.service AND s.job_id = builds.job_id AND s.seen_no > 0
 		ORDER BY s.seen_no DESC LIMIT 1`

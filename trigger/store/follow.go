@@ -53,6 +53,10 @@ func (s *Store) DueFollows(ctx context.Context, target string, n int) ([]*Follow
 // somebody asked about it.
 const followSoon = time.Second
 
+// followLater is when a job is due that has builds which its caller did not see: more than it
+// reads at a time, or some that cannot be read.
+const followLater = 10 * time.Second
+
 // SaveFollow gives a job back that this process took, with its Failures. It is due after a
 // wait of at most ten minutes, or never if wait is negative: until it has a build again. If
 // it got one while the caller had it, it is due soon.
@@ -63,9 +67,10 @@ func (s *Store) SaveFollow(ctx context.Context, f *Follow, wait time.Duration) e
 	}
 	return s.write(ctx, []int64{followLock(f.Target, f.JobID)}, func(ctx context.Context, tx *tx) error {
 		_, err := tx.exec(ctx, `UPDATE follows SET worker = '', failures = ?, version = version + 1,
-			due_at = CASE WHEN version <> ? THEN `+tx.now+` + ? WHEN ? THEN `+tx.now+` + ? ELSE 0 END
+			due_at = CASE WHEN version <> ? THEN `+tx.now+` + ? WHEN ? THEN `+tx.now+` + ?
+			WHEN EXISTS (SELECT 1 FROM builds WHERE target = ? AND job_id = ? AND result = 'running') THEN `+tx.now+` + ? ELSE 0 END
 			WHERE seq = ? AND worker = ?`, f.Failures, f.version, soon.Microseconds(),
-			wait >= 0, min(wait, longestWait).Microseconds(), f.Seq, s.caller)
+			wait >= 0, min(wait, longestWait).Microseconds(), f.Target, f.JobID, followLater.Microseconds(), f.Seq, s.caller)
 		if err != nil {
 			return fmt.Errorf("follow job %s of target %s: %w", f.JobID, f.Target, err)
 		}
@@ -181,7 +186,7 @@ func (s *Store) SaveResult(ctx context.Context, b *Build) error {
 
 // wakeNext makes the first build due that is held by those of its ordering key that run.
 func wakeNext(ctx context.Context, tx *tx, ended *Build) error {
-	changed, err := tx.exec(ctx, `UPDATE builds SET due_at = `+tx.now+`, held = 0 WHERE worker = '' AND seq = (
+	changed, err := tx.exec(ctx, `UPDATE builds SET due_at = `+tx.now+` WHERE worker = '' AND seq = (
 		SELECT n.seq FROM builds n WHERE n.ref = ? AND n.job_id = ? AND n.target = ? AND n.rule = ? AND n.repository = ?
 		AND n.unresolved AND n.held = 3 ORDER BY n.seq LIMIT 1)`,
 		ended.Ref, ended.JobID, ended.Target, ended.Rule, ended.Repository)
@@ -200,8 +205,8 @@ func wakeNext(ctx context.Context, tx *tx, ended *Build) error {
 func replaceRunning(ctx context.Context, tx *tx, b *Build) (err error) {
 	b.Replaced, err = tx.exec(ctx, `UPDATE builds SET stop = ?, superseded_by = ?, version = version + 1
 		WHERE ref = ? AND job_id = ? AND target = ? AND rule = ? AND repository = ? AND result = 'running'
-		AND NOT by_hand AND tag = '' AND stop = '' AND seq < ? AND (NOT adopted OR marker <> '')`,
-		"replaced by build "+b.ID, b.ID, b.Ref, b.JobID, b.Target, b.Rule, b.Repository, b.Seq)
+		AND NOT by_hand AND tag = '' AND stop = '' AND seq < ? AND (NOT adopted OR marker <> '') AND delivery <> ?`,
+		"replaced by build "+b.ID, b.ID, b.Ref, b.JobID, b.Target, b.Rule, b.Repository, b.Seq, b.Delivery)
 	if err != nil {
 		return fmt.Errorf("replace those that run with build %s: %w", b.ID, err)
 	}

@@ -235,6 +235,7 @@ func newerReplacesRunning(t *testing.T, open func() *store.Store) {
 	saveFollow(t, s, f, time.Hour)
 
 	next := accept(t, s, newer)
+	sibling := accept(t, s, func(b *store.Build) { newer(b); b.Delivery = next.Delivery })
 	for _, step := range []func(){
 		func() {},
 		func() { begin(t, s, next, time.Now()) },
@@ -253,7 +254,11 @@ func newerReplacesRunning(t *testing.T, open func() *store.Store) {
 	if next.Replaced != 0 {
 		t.Errorf("%d were replaced", next.Replaced)
 	}
-	for _, b := range []*store.Build{byHand, otherRule, otherRef, tag, asked, found, third, ended} {
+	sibling = read(t, s, sibling.ID)
+	begin(t, s, sibling, time.Now()) // of the same push: it runs beside it
+	sibling.BuildNumber, sibling.Result, sibling.FollowIn = "12", store.Running, time.Hour
+	save(t, s, sibling, store.Started)
+	for _, b := range []*store.Build{byHand, otherRule, otherRef, tag, asked, found, third, ended, next} {
 		if got := read(t, s, b.ID); got.Stop != "" || got.SupersededBy != "" {
 			t.Errorf("build %s is to be stopped: %s", got.BuildNumber, got.Stop)
 		}
@@ -263,7 +268,7 @@ func newerReplacesRunning(t *testing.T, open func() *store.Store) {
 	last.BuildNumber, last.Result, last.FollowIn = "10", store.Running, time.Hour
 	save(t, s, last, store.Started)
 	got := read(t, s, next.ID)
-	if last.Replaced != 1 || got.Stop != "replaced by build "+last.ID || got.State != store.Started || got.Result != store.Running {
+	if last.Replaced != 2 || got.Stop != "replaced by build "+last.ID || got.State != store.Started || got.Result != store.Running {
 		t.Errorf("%d were replaced, got %+v", last.Replaced, got)
 	}
 	dueFollow(t, s) // at once
