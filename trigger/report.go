@@ -293,9 +293,9 @@ func (t *Trigger) post(ctx context.Context, h *host, st *store.Status, w word) (
 	if err != nil {
 		r, ok := errors.AsType[*hostapi.Refusal](err)
 		if !ok {
-			r = &hostapi.Refusal{Code: "timeout", Reason: err.Error()}
+			r = &hostapi.Refusal{Code: hostapi.CodeTimeout, Reason: err.Error()}
 		}
-		if r.Code != "timeout" && !strings.HasPrefix(r.Code, "5") { // else it may have been taken
+		if r.Code != hostapi.CodeTimeout && !strings.HasPrefix(r.Code, "5") { // else it may have been taken
 			st.Sent, st.SentBuild, st.Ref = before.Sent, before.SentBuild, before.Ref
 		}
 		return t.refused(ctx, h, st, w, r), false
@@ -332,7 +332,7 @@ func (t *Trigger) refused(ctx context.Context, h *host, st *store.Status, w word
 		t.log.LogAttrs(ctx, slog.LevelWarn, "status refused",
 			statusAttrs(st, slog.String("state", string(w.state)), slog.String("error", reason))...)
 		return -1
-	case r.Fate == hostapi.FateSource, r.Code == "not_sent", r.After >= reportPauseFrom, h.isDown():
+	case r.Fate == hostapi.FateSource, r.Code == hostapi.CodeNotSent, r.After >= reportPauseFrom, h.isDown():
 		pause, first := h.fails(r.After)
 		level := slog.LevelDebug
 		if first {

@@ -114,7 +114,7 @@ func New(o Options) (*Client, error) {
 // To post a status twice does no harm.
 func (c *Client) Post(ctx context.Context, s Status) (ref string, err error) {
 	if s.Repository == "" || s.Commit == "" || s.Context == "" {
-		return "", &Refusal{Fate: FateFinal, Code: codeNotSent, Reason: "a status needs a repository, a commit and a context"}
+		return "", &Refusal{Fate: FateFinal, Code: CodeNotSent, Reason: "a status needs a repository, a commit and a context"}
 	}
 	return c.host.post(ctx, c, s)
 }

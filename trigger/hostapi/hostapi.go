@@ -47,13 +47,18 @@ const (
 	FateSource             // try again later; until then no status of this source will be taken
 )
 
+// The codes of a refusal that are not HTTP statuses.
+const (
+	CodeTimeout = "timeout"  // sent, and no answer came
+	CodeNotSent = "not_sent" // no connection, or nothing was tried
+)
+
 // Refusal is why a status was not set. Its text says what is wrong and what to do about it,
 // and has neither the token nor more of the answer than one line.
 type Refusal struct {
-	Fate  Fate
-	After time.Duration // what the host asked for, at most an hour; 0 if it asked for nothing
-	// Code is the HTTP status as text, "timeout" (sent, and no answer came) or "not_sent".
-	Code   string
+	Fate   Fate
+	After  time.Duration // what the host asked for, at most an hour; 0 if it asked for nothing
+	Code   string        // the HTTP status as text, or one of the codes above
 	Reason string
 	Err    error // of the network; nil if the host answered
 }

@@ -23,9 +23,6 @@ const (
 	timeout   = 10 * time.Second // of one request
 	maxAnswer = 1 << 20          // bytes; more is not read
 	maxAfter  = time.Hour
-
-	codeTimeout = "timeout"
-	codeNotSent = "not_sent"
 )
 
 func newTransport() *http.Transport {
@@ -95,7 +92,7 @@ func (c *Client) roundTrip(ctx context.Context, r request) (*answer, error) {
 		err = errors.New("it has a blank or a line break within")
 	}
 	if err != nil {
-		return nil, &Refusal{Fate: FateSource, Code: codeNotSent, Reason: "the token for the code host cannot be used", Err: err}
+		return nil, &Refusal{Fate: FateSource, Code: CodeNotSent, Reason: "the token for the code host cannot be used", Err: err}
 	}
 	parent := ctx
 	ctx, cancel := context.WithTimeout(ctx, timeout)
@@ -107,14 +104,14 @@ func (c *Client) roundTrip(ctx context.Context, r request) (*answer, error) {
 	})
 	req, secrets, err := c.httpRequest(ctx, r, token)
 	if err != nil {
-		return nil, &Refusal{Fate: FateFinal, Code: codeNotSent, Reason: "the request to the code host cannot be written", Err: err}
+		return nil, &Refusal{Fate: FateFinal, Code: CodeNotSent, Reason: "the request to the code host cannot be written", Err: err}
 	}
 	// Not an http.Client, which would look at redirects.
 	res, err := c.o.Transport.RoundTrip(req)
 	if err != nil {
-		refusal := &Refusal{Fate: FateAgain, Code: codeTimeout, Reason: "the code host gave no answer", Err: foreign(err, secrets)}
+		refusal := &Refusal{Fate: FateAgain, Code: CodeTimeout, Reason: "the code host gave no answer", Err: foreign(err, secrets)}
 		if !connected.Load() {
-			refusal.Code, refusal.Reason = codeNotSent, "the code host cannot be reached at "+c.base
+			refusal.Code, refusal.Reason = CodeNotSent, "the code host cannot be reached at "+c.base
 			if parent.Err() == nil {
 				refusal.Fate = FateSource
 			}
@@ -124,7 +121,7 @@ func (c *Client) roundTrip(ctx context.Context, r request) (*answer, error) {
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil && res.StatusCode < 300 {
-		return nil, &Refusal{Fate: FateAgain, Code: codeTimeout, Reason: "the code host's answer broke off", Err: foreign(err, secrets)}
+		return nil, &Refusal{Fate: FateAgain, Code: CodeTimeout, Reason: "the code host's answer broke off", Err: foreign(err, secrets)}
 	}
 	a := &answer{status: res.StatusCode, header: res.Header, url: req.URL, body: body}
 	if a.isJSON() {

@@ -26,7 +26,7 @@ func split(repository string) (owner, name string, err error) {
 	owner, name, ok := strings.Cut(repository, "/")
 	for _, part := range []string{owner, name} {
 		if !ok || part == "" || part == "." || part == ".." || strings.Contains(part, "/") {
-			return "", "", &Refusal{Fate: FateFinal, Code: codeNotSent, Reason: "the repository's name does not have the form owner/name"}
+			return "", "", &Refusal{Fate: FateFinal, Code: CodeNotSent, Reason: "the repository's name does not have the form owner/name"}
 		}
 	}
 	return owner, name, nil
