@@ -27,8 +27,8 @@ type Options struct {
 	// environment. It must not follow redirects.
 	Transport http.RoundTripper
 	Logger    *slog.Logger // a line at debug for each request; nil for none
-	// Requests is told of each request: its call ([CallStatus], [CallCheckRuns]), and its code as
-	// in [Refusal]. It may be nil.
+	// Requests is told of each request: its call ([CallStatus], [CallCheckRuns]), and the HTTP
+	// status as text, [CodeTimeout] or [CodeNotSent]. It may be nil.
 	Requests func(call, code string)
 }
 

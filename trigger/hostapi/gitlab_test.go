@@ -1,6 +1,7 @@
 package hostapi_test
 
 import (
+	"net/http"
 	"testing"
 
 	"buildbridge/trigger/hostapi"
@@ -63,4 +64,14 @@ func TestGitLabNameTaken(t *testing.T) {
 	}
 	s.Context = "another"
 	post(t, c, s)
+}
+
+// TestGitLabUnreadable: an answer that breaks off may be of a status that was set.
+func TestGitLabUnreadable(t *testing.T) {
+	c := newClient(t, hostapi.Options{Provider: hostapitest.GitLab, Transport: transport(func(*http.Request) (*http.Response, error) {
+		return answer(201, `{"pipeline_id":`), nil
+	})})
+	if r := refusal(t, c, status(hostapi.Success)); r.Fate != again || r.Code != "page" {
+		t.Errorf("%+v", r)
+	}
 }

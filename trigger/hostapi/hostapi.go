@@ -51,6 +51,9 @@ const (
 const (
 	CodeTimeout = "timeout"  // sent, and no answer came
 	CodeNotSent = "not_sent" // no connection, or nothing was tried
+	// CodePage is for a 2xx that is not the API's: a sign-in page, or JSON that breaks off. A 203,
+	// which is always one, keeps its status.
+	CodePage = "page"
 )
 
 // Refusal is why a status was not set. Its text says what is wrong and what to do about it,

@@ -1,6 +1,7 @@
 package hostapi_test
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -100,6 +101,7 @@ func TestAnswers(t *testing.T) {
 		fault    hostapitest.Fault
 		fate     hostapi.Fate
 		after    time.Duration
+		code     string // the status if not set
 		says     string
 	}{
 		"context too long":         {fault: hostapitest.Fault{Status: 422, Message: "Validation Failed: context is too long (maximum is 255 characters)"}, fate: final, says: "report.context"},
@@ -122,9 +124,11 @@ func TestAnswers(t *testing.T) {
 		"503 with a wait":          {fault: hostapitest.Fault{Status: 503, RetryAfter: 60}, fate: again, after: time.Minute},
 		"407":                      {fault: hostapitest.Fault{Status: 407, Page: "<html>"}, fate: source, says: "a proxy"},
 		"404, a page":              {fault: hostapitest.Fault{Status: 404, Page: "<html>nothing here"}, fate: source, says: "there is no API of the code host at http://127.0.0.1"},
-		"200, a page":              {fault: hostapitest.Fault{Status: 200, Page: "<html>sign in"}, fate: source, says: "sign-in page"},
-		"201, a page":              {fault: hostapitest.Fault{Status: 201, Page: "<html>sign in"}, fate: source, says: "sign-in page"},
-		"202":                      {fault: hostapitest.Fault{Status: 202}, fate: source},
+		"200, a page":              {fault: hostapitest.Fault{Status: 200, Page: "<html>sign in"}, fate: source, code: "page", says: "sign-in page"},
+		"201, a page":              {fault: hostapitest.Fault{Status: 201, Page: "<html>sign in"}, fate: source, code: "page", says: "sign-in page"},
+		"202":                      {fault: hostapitest.Fault{Status: 202}, fate: source, code: "page"},
+		"203, a page":              {fault: hostapitest.Fault{Status: 203, Page: "<html>sign in"}, fate: source, says: "sign-in page"},
+		"azure, 200, a page":       {provider: "azure-devops", fault: hostapitest.Fault{Status: 200, Page: "<html>sign in"}, fate: source, code: "page", says: "sign-in page"},
 		"410":                      {fault: hostapitest.Fault{Status: 410, Message: "Gone"}, fate: final, says: "(410: Gone)"},
 		"redirect elsewhere":       {fault: hostapitest.Fault{Status: 301, Header: map[string]string{"Location": "https://git.example.com/"}}, fate: source, says: "another address"},
 		"redirect of a repository": {fault: hostapitest.Fault{Status: 307, Header: map[string]string{"Location": "/api/v3/repositories/7/statuses/" + commit}}, fate: final, says: "another name"},
@@ -141,16 +145,15 @@ func TestAnswers(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if test.provider == "" {
-				test.provider = hostapitest.GitHub
-			}
+			test.provider = cmp.Or(test.provider, hostapitest.GitHub)
+			test.code = cmp.Or(test.code, strconv.Itoa(test.fault.Status))
 			host := newHost(t, hostapitest.Options{})
 			if err := host.AddFault(test.fault); err != nil {
 				t.Fatal(err)
 			}
 			r := refusal(t, newClient(t, hostapi.Options{Provider: test.provider, URL: host.URL}), status(hostapi.Pending))
-			if r.Fate != test.fate || r.After != test.after || r.Code != strconv.Itoa(test.fault.Status) || !strings.Contains(r.Error(), test.says) {
-				t.Errorf("fate %v, want %v; after %v, want %v; code %s; %v", r.Fate, test.fate, r.After, test.after, r.Code, r)
+			if r.Fate != test.fate || r.After != test.after || r.Code != test.code || !strings.Contains(r.Error(), test.says) {
+				t.Errorf("fate %v, want %v; after %v, want %v; code %s, want %s; %v", r.Fate, test.fate, r.After, test.after, r.Code, test.code, r)
 			}
 			if strings.Contains(r.Error(), "<html>") {
 				t.Errorf("it has the page: %v", r)

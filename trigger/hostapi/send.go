@@ -197,7 +197,11 @@ func (a *answer) refuse(fate Fate, what, todo string) *Refusal {
 	if a.said != "" {
 		reason += ": " + a.said
 	}
-	return &Refusal{Fate: fate, After: a.after(), Code: strconv.Itoa(a.status), Reason: reason + "): " + todo}
+	code := strconv.Itoa(a.status)
+	if a.status/100 == 2 && a.status != http.StatusNonAuthoritativeInfo {
+		code = CodePage
+	}
+	return &Refusal{Fate: fate, After: a.after(), Code: code, Reason: reason + "): " + todo}
 }
 
 // refusal is what an answer means where the host's own page says nothing else.
