@@ -119,16 +119,17 @@ func giteeFind(ctx context.Context, c *Client, s Status, form url.Values, owner,
 	switch {
 	case err != nil:
 		return "", false, err
-	case a.status == http.StatusTooManyRequests, a.status >= http.StatusInternalServerError:
-		return "", false, c.refusal(a)
-	case !a.is(http.StatusOK):
+	case a.is(http.StatusOK):
+	case a.status == http.StatusForbidden && !a.limited(), a.status == http.StatusUnauthorized, a.status == http.StatusNotFound:
 		return "", false, nil
+	default:
+		return "", false, c.refusal(a)
 	}
 	var list struct {
 		CheckRuns []giteeCheckRun `json:"check_runs"`
 	}
-	if json.Unmarshal(a.body, &list) != nil {
-		return "", false, nil
+	if err := json.Unmarshal(a.body, &list); err != nil {
+		return "", false, a.unreadable(err)
 	}
 	for _, run := range list.CheckRuns {
 		if run.Name != form.Get("name") {
