@@ -240,13 +240,20 @@ func (c *Client) redirected(a *answer) *Refusal {
 	switch {
 	case err != nil || a.header.Get("Location") == "":
 		return a.refuse(FateSource, "the code host redirects, and does not say where to", "check api.url, the root of the host")
+	// A repository may be called login; Azure DevOps has its sign-in page where its API is.
+	case strings.HasPrefix(to.String(), c.base+"/") && !strings.Contains(to.Path, "/_signin"):
+		return a.renamed()
 	case strings.Contains(strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(to.Path)), "signin"),
 		strings.Contains(strings.ToLower(to.Path), "login"):
 		return a.refuse(FateSource, "the code host refuses the token, and sends to a sign-in page", "give a valid one to api.token")
 	case to.Scheme == a.url.Scheme && to.Host == a.url.Host:
-		return a.refuse(FateFinal, "the repository has another name now", "redirects are not followed; name it as the code host does")
+		return a.renamed()
 	}
 	return a.refuse(FateSource, "the code host redirects to another address, and the token is not sent there", "check api.url, its root")
+}
+
+func (a *answer) renamed() *Refusal {
+	return a.refuse(FateFinal, "the repository has another name now", "redirects are not followed; name it as the code host does")
 }
 
 // limited reports whether a 403 is about rates.
