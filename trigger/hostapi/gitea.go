@@ -30,7 +30,8 @@ func postGitea(ctx context.Context, c *Client, s Status) (string, error) {
 		return "", nil
 	case a.status == http.StatusInternalServerError && a.says("object does not exist"):
 		return "", a.refuse(FateFinal, "the repository has no such commit", "it was pushed away")
-	case a.says("user does not exist"): // Forgejo under load, of users that do exist
+	// Forgejo under load, of users that do exist. With 401 it is the token's.
+	case a.status != http.StatusUnauthorized && a.says("user does not exist"):
 		return "", a.refuse(FateAgain, "the code host cannot set the status now", "it is tried again")
 	}
 	return "", c.refusal(a)

@@ -140,6 +140,7 @@ func TestAnswers(t *testing.T) {
 		"gitlab locked":            {provider: "gitlab", fault: hostapitest.Fault{Status: 409, Message: "Failed to update: locked"}, fate: again},
 		"gitlab past its end":      {provider: "gitlab", fault: hostapitest.Fault{Status: 400, Message: "Cannot transition status via :enqueue from :success"}, fate: final},
 		"gitea under load":         {provider: "gitea", fault: hostapitest.Fault{Status: 404, Message: "user does not exist [uid: 1]"}, fate: again},
+		"gitea, no such user":      {provider: "gitea", fault: hostapitest.Fault{Status: 401, Message: "user does not exist [uid: 1]"}, fate: source, says: "refuses the token"},
 		"gitea, a 500":             {provider: "gitea", fault: hostapitest.Fault{Status: 500, Message: "database is locked"}, fate: again},
 		"azure sign-in":            {provider: "azure-devops", fault: hostapitest.Fault{Status: 302, Header: map[string]string{"Location": "https://spsprodeus21.vssps.visualstudio.com/_signin?realm=dev.azure.com"}}, fate: source, says: "refuses the token"},
 		"azure, no organisation":   {provider: "azure-devops", fault: hostapitest.Fault{Status: 404, Page: "<html>"}, fate: source, says: "organisation"},
