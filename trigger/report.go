@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"time"
 
 	"buildbridge/trigger/hostapi"
@@ -295,7 +294,8 @@ func (t *Trigger) post(ctx context.Context, h *host, st *store.Status, w word) (
 		if !ok {
 			r = &hostapi.Refusal{Code: hostapi.CodeTimeout, Reason: err.Error()}
 		}
-		if r.Code != hostapi.CodeTimeout && !strings.HasPrefix(r.Code, "5") { // else it may have been taken
+		// Else it may have been taken, whatever a gateway answered.
+		if r.Fate != hostapi.FateAgain || slices.Contains([]string{hostapi.CodeNotSent, "409", "429"}, r.Code) {
 			st.Sent, st.SentBuild, st.Ref = before.Sent, before.SentBuild, before.Ref
 		}
 		return t.refused(ctx, h, st, w, r), false

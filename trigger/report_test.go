@@ -314,29 +314,48 @@ func TestWhatWasBegunIsEnded(t *testing.T) {
 	}
 }
 
-// The host took that a build is pending, and the answer was lost; or the process was killed before it was
+// The host may have taken that a build is pending: the answer was lost, or the process was killed before it was
 // saved. The build is superseded before anything else is said.
 func TestWordThatMayHaveArrived(t *testing.T) {
 	t.Parallel()
-	lost, taken := make(chan struct{}), atomic.Bool{}
-	h := &fakeHost{}
-	h.answer = func(_ context.Context, s hostapi.Status) error {
-		if taken.Swap(true) {
-			return nil
-		}
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.posts = append(h.posts, s)
-		close(lost)
-		return &hostapi.Refusal{Fate: hostapi.FateAgain, Code: "timeout", Reason: "no answer", After: time.Minute}
+	for phrase, c := range map[string]struct {
+		answer hostapi.Refusal
+		ended  bool
+	}{
+		"no answer":        {hostapi.Refusal{Code: hostapi.CodeTimeout}, true},
+		"a gateway's 408":  {hostapi.Refusal{Code: "408"}, true},
+		"broken JSON":      {hostapi.Refusal{Code: hostapi.CodePage}, true},
+		"a sign-in page":   {hostapi.Refusal{Code: hostapi.CodePage, Fate: hostapi.FateSource}, false},
+		"a commit is gone": {hostapi.Refusal{Code: "500", Fate: hostapi.FateFinal}, false},
+		"not sent":         {hostapi.Refusal{Code: hostapi.CodeNotSent}, false},
+		"locked":           {hostapi.Refusal{Code: "409"}, false},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			c.answer.Reason, c.answer.After = phrase, time.Minute
+			h := &fakeHost{}
+			h.answer = func(_ context.Context, s hostapi.Status) error {
+				if s.State != hostapi.Pending {
+					return nil
+				}
+				return &c.answer
+			}
+			b := newReporter(t, h, settings{})
+			waits, next := reported(commitA), push(commitB)
+			waits.Target, next.Target, next.Concurrency.Replace = "nowhere", "nowhere", mapping.ReplaceWaiting
+			id := b.deliverOld(t, waits)[0]
+			until(t, "it is saved", func() bool { return b.status(t, id).Attempts == 1 })
+			if sent := b.status(t, id).Sent; (sent == store.StatusUnknown) != c.ended {
+				t.Errorf("the host was told %q", sent)
+			}
+			if !c.ended {
+				return
+			}
+			b.deliver(t, next)
+			b.sql(t, `UPDATE statuses SET due_at = 1 WHERE due_at > 0`)
+			b.said(t, h, hostapi.Canceled)
+		})
 	}
-	b := newReporter(t, h, settings{})
-	waits, next := reported(commitA), push(commitB)
-	waits.Target, next.Target, next.Concurrency.Replace = "nowhere", "nowhere", mapping.ReplaceWaiting
-	b.deliverOld(t, waits)
-	<-lost
-	b.deliver(t, next)
-	b.said(t, h, hostapi.Pending, hostapi.Canceled)
 }
 
 // The host is down while a build begins and ends: it is told the end alone.
