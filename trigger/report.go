@@ -327,7 +327,9 @@ func (t *Trigger) refused(ctx context.Context, h *host, st *store.Status, w word
 	t.metrics.statusPosts.WithLabelValues(st.Source, r.Code).Inc()
 	switch reason := oneLine(r.Error()); {
 	case r.Fate == hostapi.FateFinal:
-		t.hostAnswers(ctx, h)
+		if r.Code != hostapi.CodeNotSent {
+			t.hostAnswers(ctx, h)
+		}
 		st.Attempts, st.Reason = st.Attempts+1, reason
 		t.log.LogAttrs(ctx, slog.LevelWarn, "status refused",
 			statusAttrs(st, slog.String("state", string(w.state)), slog.String("error", reason))...)

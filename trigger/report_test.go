@@ -436,6 +436,49 @@ func TestStatusThatIsRefused(t *testing.T) {
 	b.said(t, h, hostapi.Success)
 }
 
+// A status that cannot be sent says nothing of a host that is down: it stays so.
+func TestStatusThatCannotBeSent(t *testing.T) {
+	t.Parallel()
+	log := &said{}
+	h := &fakeHost{}
+	var down atomic.Bool
+	h.answer = func(context.Context, hostapi.Status) error {
+		if !down.Swap(true) {
+			return &hostapi.Refusal{Fate: hostapi.FateSource, Code: hostapi.CodeNotSent, Reason: "not reached"}
+		}
+		return &hostapi.Refusal{Fate: hostapi.FateFinal, Code: hostapi.CodeNotSent, Reason: "a name without an owner"}
+	}
+	b := newReporter(t, h, settings{log: log})
+	p := reported(commitA)
+	p.Dead = "no parameter"
+	id := b.deliver(t, p)[0]
+	until(t, "it is refused", func() bool {
+		st := b.status(t, id)
+		return st.DueAt.IsZero() && st.Reason == "a name without an owner"
+	})
+	if n := log.count("code host takes statuses again"); n != 0 {
+		t.Errorf("the log says so %d times", n)
+	}
+}
+
+// However many requests a status takes, none is sent after its lease.
+func TestPostEndsBeforeItsLease(t *testing.T) {
+	t.Parallel()
+	left := make(chan time.Duration, 1)
+	h := &fakeHost{answer: func(ctx context.Context, _ hostapi.Status) error {
+		deadline, _ := ctx.Deadline()
+		left <- time.Until(deadline)
+		return nil
+	}}
+	b := newReporter(t, h, settings{})
+	p := reported(commitA)
+	p.Dead = "no parameter"
+	b.deliver(t, p)
+	if got := <-left; got <= 0 || got > store.Lease-2*time.Second {
+		t.Errorf("a post has %s, and its lease %s", got, store.Lease)
+	}
+}
+
 func TestStatusIsGivenUpAfterADay(t *testing.T) {
 	t.Parallel()
 	h := &fakeHost{answer: refuses(hostapi.Refusal{Fate: hostapi.FateAgain, Code: "502", Reason: "bad gateway"})}
