@@ -4,20 +4,30 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"buildbridge/cmd/internal/secret"
+	"buildbridge/handlers/codehost"
 	"buildbridge/mapping"
 	"buildbridge/trigger"
 	"buildbridge/trigger/hostapi"
 )
 
-// NewHost makes the client of the API of a source's code host, after checking that its token
-// can be read. The doubts are warnings about it. The client reads the token again for each
-// request. NewHost makes no request. log and requests, which is told of each request, may be
-// nil.
+// TakesStatuses reports whether a source has an api at a code host that takes statuses: whether
+// [NewHost] can make a client of it.
+func TakesStatuses(s *mapping.Source) bool {
+	return s.API != nil && slices.ContainsFunc(codehost.Providers(), func(p mapping.Provider) bool {
+		return p.Name == s.Provider && p.Statuses
+	})
+}
+
+// NewHost makes the client of the API of a source's code host, which has to take statuses, after
+// checking that its token can be read. The doubts are warnings about it. The client reads the
+// token again for each request. NewHost makes no request. log and requests, which is told of
+// each request, may be nil.
 func NewHost(s *mapping.Source, log *slog.Logger, requests func(call, code string)) (_ *hostapi.Client, doubts []string, err error) {
 	r := resolver{place: fmt.Sprintf("source %q", s.Name)}
 	r.resolve("api.token", &s.API.Token)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"buildbridge/cmd/internal/bridge"
+	"buildbridge/handlers/codehost"
 	"buildbridge/mapping"
 	"buildbridge/trigger"
 	"buildbridge/trigger/codearts/codeartstest"
@@ -122,5 +123,34 @@ func TestRequestsToCodeHostsAreCounted(t *testing.T) {
 	w.eventually("the refusal is counted", func() bool { return w.metric(series("401")) != "" })
 	if strings.Contains(w.logs.String(), "t0ken-that-is-none") {
 		t.Errorf("the token is logged: %s", w.logs)
+	}
+}
+
+// An api is allowed at every code host; only those that take statuses get a client.
+func TestAPIOfEveryProvider(t *testing.T) {
+	var sources strings.Builder
+	for _, p := range codehost.Providers() {
+		fmt.Fprintf(&sources, "  %s-api: {provider: %s, insecure: true, api: {url: https://git.example.com/acme, token: {env: E2E_SECRET}}}\n", p.Name, p.Name)
+	}
+	w := newWorld(t)
+	w.rules.Store(strings.Replace(fmt.Sprintf(rules, w.simulator.URL), "sources:\n", "sources:\n"+sources.String(), 1))
+	w.Reload(t.Context())
+	if !strings.Contains(w.logs.String(), "rules reloaded") {
+		t.Errorf("a reload does not take them:\n%s", w.logs)
+	}
+	for _, p := range codehost.Providers() {
+		s := &mapping.Source{Name: p.Name, Provider: p.Name, API: &mapping.API{
+			URL: "https://git.example.com/acme", Token: mapping.SecretRef{Env: "E2E_SECRET"},
+		}}
+		if got := bridge.TakesStatuses(s); got != p.Statuses {
+			t.Errorf("%s takes statuses: %t, want %t", p.Name, got, p.Statuses)
+		}
+		client, _, err := bridge.NewHost(s, nil, nil)
+		if (err == nil) != p.Statuses {
+			t.Errorf("%s takes statuses: %t, and the error of its client is %v", p.Name, p.Statuses, err)
+		}
+		if err == nil {
+			client.Close()
+		}
 	}
 }

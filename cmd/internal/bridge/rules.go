@@ -19,7 +19,7 @@ type loaded struct {
 	rules   *mapping.Ruleset
 	sources map[string]*handlers.Source
 	targets []trigger.Target
-	hosts   []host // of the sources with api
+	hosts   []host // of the sources with api at a host that takes statuses
 }
 
 // load reads the rules and resolves what they refer to. It does not change the bridge.
@@ -45,7 +45,7 @@ func (b *Bridge) load(ctx context.Context) (*loaded, error) {
 		}
 	}
 	for _, s := range rules.Sources() {
-		if s.API == nil {
+		if !TakesStatuses(s) {
 			continue
 		}
 		api, err := b.o.Host(s)

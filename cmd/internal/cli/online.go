@@ -88,7 +88,7 @@ func askSource(s *mapping.Source) finding {
 		return f
 	}
 	f.Warnings = resolved.Doubts
-	if s.API == nil {
+	if !bridge.TakesStatuses(s) {
 		return f
 	}
 	host, doubts, err := bridge.NewHost(s, nil, nil)
