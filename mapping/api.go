@@ -3,6 +3,7 @@ package mapping
 import (
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -38,11 +39,17 @@ func (s scope) api(source *sourceDocument, field string, provider *Provider) *AP
 	if provider != nil && provider.URLForm != "" && !doc.URL.At.Known() && !doc.MayHave("url") {
 		s.fault(doc.At, field+".url", "required for %s: write %s", provider.Name, provider.URLForm)
 	}
+	if path := apiPath.FindString(out.URL); path != "" {
+		s.warn(doc.URL.At, field+".url", "the address of the API follows from the root: leave %s out", path)
+	}
 	if strings.HasPrefix(out.URL, "http:") && !loopback(out.URL) {
 		s.warn(doc.URL.At, field+".url", "the token is sent without encryption: everybody on the way can read it. Use https")
 	}
 	return out
 }
+
+// apiPath is where the API of some code host is, under its root.
+var apiPath = regexp.MustCompile(`(/api/v[0-9]+|/rest(/api/[^/]+)?|/2\.0|/_apis)$`)
 
 func (s scope) checkReport(source *sourceDocument, field string, provider *Provider) {
 	switch {

@@ -301,9 +301,12 @@ var forms = map[string]yamldoc.Form{
 		Pattern: `https?://[^/?#@\s]+([/?#]\S*)?`, Max: 2048,
 		Is: "an http or https address",
 	},
-	"rule":    {Pattern: printablePattern, Is: printableIs, Min: 1, Max: 128},
-	"title":   {Pattern: printablePattern, Is: printableIs, Min: 1, Max: 64},
-	"context": {Pattern: printablePattern, Is: printableIs, Min: 1, Max: maxContext},
+	"rule":  {Pattern: printablePattern, Is: printableIs, Min: 1, Max: 128},
+	"title": {Pattern: printablePattern, Is: printableIs, Min: 1, Max: 64},
+	"context": { // Azure DevOps splits it at the first '/', and takes no empty part
+		Pattern: `[^/\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^/\s\x00-\x1f\x7f-\x9f])?`, Min: 1, Max: maxContext,
+		Is: "printable text without a space or a '/' at either end",
+	},
 	"header": {
 		Pattern: `[A-Za-z0-9-]+`, Min: 1, Max: 64,
 		Is: "a header name: letters, digits and '-'",
