@@ -17,8 +17,7 @@ type Provider struct {
 	// sent in that header alone, so that neither makes sense without the other.
 	TokenHeader, NeedsTokenHeader bool
 
-	Statuses  bool   // the host takes statuses on commits
-	PublicURL string // the root of the provider's public service; "" if there is not one for all
+	Statuses bool // the host takes statuses on commits
 	// URLForm is how the url of a source with api looks, for people, where it is required;
 	// "" if it may be left out.
 	URLForm string

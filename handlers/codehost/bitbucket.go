@@ -10,7 +10,7 @@ import (
 // bitbucket signs if the webhook has a secret. X-Hook-UUID is not a secret:
 // https://support.atlassian.com/bitbucket-cloud/docs/event-payloads/#Push
 var bitbucket = host{
-	Provider:     mapping.Provider{Name: "bitbucket", Statuses: true, PublicURL: "https://bitbucket.org"},
+	Provider:     mapping.Provider{Name: "bitbucket", Statuses: true},
 	eventHeaders: []string{"X-Event-Key"},
 	idHeaders:    []string{"X-Request-UUID"},
 	ownHeaders:   []string{"X-Hook-UUID"},

@@ -15,7 +15,7 @@ import (
 // gitee sends its password, or a signature of the time. Neither covers the body:
 // https://help.gitee.com/webhook/how-to-verify-webhook-keys
 var gitee = host{
-	Provider:     mapping.Provider{Name: "gitee", Statuses: true, PublicURL: "https://gitee.com"},
+	Provider:     mapping.Provider{Name: "gitee", Statuses: true},
 	eventHeaders: []string{"X-Gitee-Event"},
 	pingHeader:   "X-Gitee-Ping",
 	forms:        true,

@@ -10,7 +10,7 @@ import (
 // github signs the raw body, which may be a form, and sends a push for branches and for
 // tags: https://docs.github.com/en/webhooks/webhook-events-and-payloads#push
 var github = host{
-	Provider:     mapping.Provider{Name: "github", Statuses: true, PublicURL: "https://github.com"},
+	Provider:     mapping.Provider{Name: "github", Statuses: true},
 	eventHeaders: []string{"X-GitHub-Event"},
 	idHeaders:    []string{"X-GitHub-Delivery"},
 	forms:        true,

@@ -17,7 +17,7 @@ import (
 // gitlab sends a token, or signs with a signing token:
 // https://docs.gitlab.com/user/project/integrations/webhooks/
 var gitlab = host{
-	Provider:     mapping.Provider{Name: "gitlab", SigningTokens: true, Statuses: true, PublicURL: "https://gitlab.com"},
+	Provider:     mapping.Provider{Name: "gitlab", SigningTokens: true, Statuses: true},
 	eventHeaders: []string{"X-Gitlab-Event"},
 	eventInBody:  true,
 	// X-Gitlab-Webhook-UUID is another one for each attempt.
