@@ -143,14 +143,17 @@ type watcher struct {
 	// known has, by their ids, what is known of the builds that are open or new: of no others,
 	// because they do not change any more.
 	known map[string]admin.Build
+	asked string // the id that was asked for last, of those that are asked for one by one
 }
 
-// Bounds of one look. What is open beyond them is asked for in the next ones.
+// Bounds of one look, of which there is one a second. Of the builds that are open, the newest of
+// each kind are in its pages; those of the others that were known before are asked for one by
+// one, look after look.
 const (
 	watchPage  = 200  // builds of a page of the newest
 	watchPages = 20   // such pages, if all of their builds are new
 	watchOpen  = 2000 // builds of each kind of those that are open
-	watchAsked = 200  // builds that are asked for one by one
+	watchAsked = 50   // builds that are asked for one by one
 )
 
 // look gives the builds that are new or have changed, in the order in which they came. If it
@@ -177,16 +180,13 @@ func (w *watcher) look() (changed []admin.Build, err error) {
 	if err := w.pages(url.Values{}, watchPage, watchPages, seen, allNew); err != nil {
 		return nil, err
 	}
-	asked := 0
-	for _, id := range slices.Sorted(maps.Keys(w.known)) {
-		was := w.known[id]
-		if _, ok := seen[id]; ok || !isOpen(&was) {
+	asked := w.asked
+	for n, id := range w.unseen(seen) {
+		if n >= watchAsked {
+			seen[id] = w.known[id]
 			continue
 		}
-		if asked++; asked > watchAsked {
-			seen[id] = was
-			continue
-		}
+		asked = id
 		b, err := w.show(id)
 		switch _, deleted := errors.AsType[notFoundError](err); {
 		case deleted:
@@ -204,8 +204,25 @@ func (w *watcher) look() (changed []admin.Build, err error) {
 			}
 		}
 	}
-	w.known = seen
+	w.known, w.asked = seen, asked
 	return changed, nil
+}
+
+// unseen gives the ids of the open builds that are known and not in seen, those first that come
+// after the one that was asked for last.
+func (w *watcher) unseen(seen map[string]admin.Build) []string {
+	var left []string
+	for _, id := range slices.Sorted(maps.Keys(w.known)) {
+		was := w.known[id]
+		if _, ok := seen[id]; !ok && isOpen(&was) {
+			left = append(left, id)
+		}
+	}
+	next, found := slices.BinarySearch(left, w.asked)
+	if found {
+		next++
+	}
+	return slices.Concat(left[next:], left[:next])
 }
 
 // pages reads pages of builds, the newest first, while more says that the next one matters.

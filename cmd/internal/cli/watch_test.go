@@ -190,6 +190,34 @@ func TestWatchOfMany(t *testing.T) {
 	}
 }
 
+// Those that are asked for one by one take turns: builds that stay open hide no end.
+func TestWatchTakesTurns(t *testing.T) {
+	h := &history{}
+	h.add(watchOpen, store.Waiting, "")
+	w := h.watcher()
+	if _, err := w.look(); err != nil {
+		t.Fatal(err)
+	}
+	h.add(3*watchAsked, store.Waiting, "") // as many of the oldest are in no page now
+	want := map[string]bool{}
+	for _, i := range []int{0, watchAsked, 3*watchAsked - 1} {
+		h.set(i, store.Started, store.Success)
+		want[h.builds[i].ID] = true
+	}
+	for range 3 {
+		changed, err := w.look()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range changed {
+			delete(want, changed[i].ID)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("the end of these is not told: %v", want)
+	}
+}
+
 func named(first, n int, fate string) (names []string) {
 	for i := range n {
 		names = append(names, fmt.Sprintf("%06d %s", first+i, fate))
