@@ -29,13 +29,8 @@ const (
 	limitWithin = 5 * time.Second
 	// sweepEvery is how often a status is looked at whose last word was not said yet.
 	sweepEvery = 10 * time.Minute
-	// olderEvery is the same for a status that an older build began, and that goes on because
-	// the newest build has nothing to say: its end wakes nobody.
-	olderEvery = time.Minute
 	// reportFor is how long the host is asked to take a status.
 	reportFor = 24 * time.Hour
-	// reportPauseFrom is how long a host has to ask for a pause to mean all of its statuses.
-	reportPauseFrom = 10 * time.Minute
 )
 
 // startReports starts the queues of the sources whose hosts take statuses, and of these
@@ -144,7 +139,7 @@ func (t *Trigger) say(ctx context.Context, h *host, st *store.Status) (wait time
 	}
 	if w.state == "" || w.isSaid(st) {
 		st.Since, st.Attempts, st.Reason = time.Time{}, 0, ""
-		return w.next(st)
+		return w.next()
 	}
 	if h == nil {
 		return t.unsaid(ctx, st, fmt.Sprintf("the rules give no api for source %q", st.Source), retryHost)
@@ -171,7 +166,7 @@ func (t *Trigger) say(ctx context.Context, h *host, st *store.Status) (wait time
 	if wait, ok := t.post(ctx, h, st, w); !ok {
 		return wait
 	}
-	return w.next(st)
+	return w.next()
 }
 
 // retryHost is how often a status looks whether its source is in the rules again.
@@ -207,12 +202,9 @@ func (w *word) isSaid(st *store.Status) bool {
 }
 
 // next is when to look at a status again whose word was said.
-func (w *word) next(st *store.Status) time.Duration {
-	switch {
-	case w.final():
+func (w *word) next() time.Duration {
+	if w.final() {
 		return -1
-	case w.build != st.Build:
-		return olderEvery
 	}
 	return sweepEvery
 }
@@ -330,11 +322,16 @@ func (t *Trigger) refused(ctx context.Context, h *host, st *store.Status, w word
 		if r.Code != hostapi.CodeNotSent {
 			t.hostAnswers(ctx, h)
 		}
-		st.Attempts, st.Reason = st.Attempts+1, reason
-		t.log.LogAttrs(ctx, slog.LevelWarn, "status refused",
-			statusAttrs(st, slog.String("state", string(w.state)), slog.String("error", reason))...)
-		return -1
-	case r.Fate == hostapi.FateSource, r.Code == hostapi.CodeNotSent, r.After >= reportPauseFrom, h.isDown():
+		if st.Attempts == 0 {
+			t.log.LogAttrs(ctx, slog.LevelWarn, "status refused",
+				statusAttrs(st, slog.String("state", string(w.state)), slog.String("error", reason))...)
+		}
+		if w.final() && !begun(st) {
+			st.Attempts, st.Reason = st.Attempts+1, reason
+			return -1
+		}
+		return t.unsaid(ctx, st, reason, sweepEvery) // the end is still to be said, and the host may take it
+	case r.Fate == hostapi.FateSource, r.Code == hostapi.CodeNotSent, h.isDown():
 		pause, first := h.fails(r.After)
 		level := slog.LevelDebug
 		if first {
@@ -342,9 +339,6 @@ func (t *Trigger) refused(ctx context.Context, h *host, st *store.Status, w word
 		}
 		t.log.LogAttrs(ctx, level, "code host takes no statuses: all of the source wait",
 			slog.String("source", st.Source), slog.String("pause", pause.Round(time.Millisecond).String()), slog.String("error", reason))
-		if err := t.store.ExplainStatuses(context.WithoutCancel(ctx), st.Source, reason); err != nil {
-			t.logUnlessStopping("noting why statuses wait failed", err)
-		}
 		return t.unsaid(ctx, st, reason, pause)
 	default:
 		return t.unsaid(ctx, st, reason, max(r.After, reportBackoff(st.Attempts)))

@@ -425,15 +425,43 @@ func TestStatusThatIsRefused(t *testing.T) {
 	b.outcome(t, codeartstest.Outcome{Result: "SUCCESS", Queued: time.Second, After: 2 * time.Second})
 	id := b.deliverOld(t, reported(commitA))[0]
 	b.result(t, id, store.Success)
-	if st := b.status(t, id); !st.DueAt.IsZero() || !strings.Contains(st.Reason, "has no commit") {
-		t.Errorf("got %+v", st)
-	}
-	if _, tries := h.told(); tries != 1 || log.count("status refused") != 1 {
+	until(t, "it is given up", func() bool { st := b.status(t, id); return st.DueAt.IsZero() && strings.Contains(st.Reason, "has no commit") })
+	if _, tries := h.told(); tries != 2 || log.count("status refused") != 1 {
 		t.Errorf("%d posts, %d lines in the log", tries, log.count("status refused"))
 	}
 	h.becomes(nil)
 	b.deliver(t, reported(commitA)) // a newer build is tried again
 	b.said(t, h, hostapi.Success)
+}
+
+// A host that refuses one word may take the next: the end is told though it took no pending, and
+// what it shows as pending gets its end though that was refused once.
+func TestEndIsToldAfterARefusal(t *testing.T) {
+	t.Parallel()
+	for phrase, refused := range map[string]hostapi.State{"the pending": hostapi.Pending, "the end": hostapi.Success} {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			var once atomic.Bool
+			h := &fakeHost{answer: func(_ context.Context, s hostapi.Status) error {
+				if s.State == refused && !once.Swap(true) {
+					return &hostapi.Refusal{Fate: hostapi.FateFinal, Code: "403", Reason: "not now"}
+				}
+				return nil
+			}}
+			b := newReporter(t, h, settings{})
+			b.outcome(t, codeartstest.Outcome{Result: "SUCCESS", After: 2 * time.Second})
+			id := b.deliverOld(t, reported(commitA))[0]
+			b.result(t, id, store.Success)
+			if refused == hostapi.Success {
+				until(t, "the end is refused", func() bool { return b.status(t, id).Reason == "not now" })
+				if wait := time.Until(b.status(t, id).DueAt); wait < 5*time.Minute {
+					t.Errorf("it is tried again in %s", wait)
+				}
+				b.sql(t, `UPDATE statuses SET due_at = 1`)
+			}
+			until(t, "the end is told", func() bool { return b.status(t, id).Sent == string(hostapi.Success) })
+		})
+	}
 }
 
 // A status that cannot be sent says nothing of a host that is down: it stays so.

@@ -49,7 +49,7 @@ func wordForResult(b *store.Build, open bool) (state hostapi.State, text string)
 		return "", ""
 	case store.Running:
 		if b.RunningAt.IsZero() {
-			return hostapi.Pending, name + " is in the queue of the service"
+			return hostapi.Pending, name + " was started"
 		}
 		return hostapi.Running, name + " runs"
 	case store.Success:
@@ -63,6 +63,9 @@ func wordForResult(b *store.Build, open bool) (state hostapi.State, text string)
 	case store.Timeout:
 		return hostapi.Failure, withMessage(name+" took too long: the service stopped it"+took(" after ", b), b.Message)
 	case store.Aborted:
+		if b.Stop != "" && b.SupersededBy != "" {
+			return hostapi.Canceled, name + " was stopped: a newer push took its place"
+		}
 		if b.Stop != "" {
 			return hostapi.Canceled, withMessage(name+" was stopped", b.Stop)
 		}

@@ -240,11 +240,7 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 				t.Fatal(err)
 			}
 		},
-		"BeginStatus": none, // as SaveStatus does
-		"ExplainStatuses": func(t *testing.T, s *store.Store) {
-			t.Helper()
-			fail(t, s.ExplainStatuses(t.Context(), "github", "it is away"))
-		},
+		"BeginStatus":     none, // as SaveStatus does
 		"StatusOf":        func(t *testing.T, s *store.Store) { t.Helper(); _, _ = s.StatusOf(t.Context(), &store.Build{}) },
 		"WaitingStatuses": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.WaitingStatuses(t.Context()))) },
 

@@ -37,6 +37,10 @@ type Status struct {
 // told it at the same time.
 const StatusUnknown = "unknown"
 
+// statusDoubt is stored in place of it while another process is sending the status: what that
+// one saves does not make it known. Whoever takes the status next reads StatusUnknown.
+const statusDoubt = "doubt"
+
 // PendingAfter is how long after its delivery a build is said to be pending. One that ends within
 // ten seconds needs no such word, and its end is known by then.
 const PendingAfter = 13 * time.Second
@@ -176,8 +180,9 @@ func (s *Store) DueStatuses(ctx context.Context, source string, n int) (due []*S
 			taken = append(taken, st)
 			return nil
 		}, `WITH due AS (SELECT seq FROM statuses WHERE source = ? AND due_at > 0 AND due_at <= `+tx.now+` ORDER BY due_at LIMIT ?`+
-			tx.skipLocked+`) UPDATE statuses SET worker = ?, due_at = `+tx.now+` + ? WHERE seq IN (SELECT seq FROM due)
-			RETURNING `+statusColumns, source, n, s.caller, Lease.Microseconds())
+			tx.skipLocked+`) UPDATE statuses SET worker = ?, due_at = `+tx.now+` + ?, sent = CASE WHEN sent = ? THEN ? ELSE sent END
+			WHERE seq IN (SELECT seq FROM due) RETURNING `+statusColumns,
+			source, n, s.caller, Lease.Microseconds(), statusDoubt, StatusUnknown)
 		return int64(len(taken)), err
 	})
 	if err != nil {
@@ -191,8 +196,8 @@ func (s *Store) DueStatuses(ctx context.Context, source string, n int) (due []*S
 // lease has ended.
 func (s *Store) BeginStatus(ctx context.Context, st *Status, build string) error {
 	err := s.writeApart(ctx, func(ctx context.Context, tx *tx) (changed int64, err error) {
-		changed, err = tx.exec(ctx, `UPDATE statuses SET sent = ?, sent_build = ?, ref = '' WHERE seq = ? AND worker = ? AND due_at = ?`,
-			StatusUnknown, build, st.Seq, s.caller, st.lease)
+		changed, err = tx.exec(ctx, `UPDATE statuses SET sent = CASE WHEN sent = ? THEN sent ELSE ? END, sent_build = ?, ref = ''
+			WHERE seq = ? AND worker = ? AND due_at = ?`, statusDoubt, StatusUnknown, build, st.Seq, s.caller, st.lease)
 		if err == nil && changed == 0 {
 			err = ErrStale
 		}
@@ -214,19 +219,19 @@ func (s *Store) SaveStatus(ctx context.Context, st *Status, wait time.Duration) 
 	clean(&st.Ref, &st.Reason)
 	var stale bool
 	err := s.writeApart(ctx, func(ctx context.Context, tx *tx) (changed int64, err error) {
-		saved, err := column[int64](ctx, tx, `UPDATE statuses SET worker = '', sent = ?, sent_build = ?, ref = ?,
-			attempts = CASE WHEN version = ? THEN ? ELSE 0 END, reason = CASE WHEN version = ? THEN ? ELSE '' END,
+		saved, err := column[int64](ctx, tx, `UPDATE statuses SET worker = '', sent_build = ?, ref = ?,
+			sent = CASE WHEN sent = ? THEN ? ELSE ? END, attempts = CASE WHEN version = ? THEN ? ELSE 0 END, reason = CASE WHEN version = ? THEN ? ELSE '' END,
 			since = CASE WHEN version = ? THEN ? ELSE since END,
 			due_at = CASE WHEN version <> ? THEN `+tx.now+` WHEN ? THEN `+tx.now+` + ? ELSE 0 END
 			WHERE seq = ? AND worker = ? AND due_at = ? RETURNING version`,
-			st.Sent, st.SentBuild, st.Ref, st.version, st.Attempts, st.version, st.Reason, st.version, micros(st.Since),
+			st.SentBuild, st.Ref, statusDoubt, StatusUnknown, st.Sent, st.version, st.Attempts, st.version, st.Reason, st.version, micros(st.Since),
 			st.version, wait >= 0, min(wait, longestWait).Microseconds(), st.Seq, s.caller, st.lease)
 		if err != nil {
 			return 0, err
 		}
 		if stale = len(saved) == 0; stale {
 			changed, err = tx.exec(ctx, `UPDATE statuses SET sent = ?, due_at = CASE WHEN `+leased(tx)+` THEN due_at ELSE `+tx.now+` END,
-				since = `+tx.now+`, version = version + 1 WHERE seq = ?`, StatusUnknown, st.Seq)
+				since = `+tx.now+`, version = version + 1 WHERE seq = ?`, statusDoubt, st.Seq)
 			return changed, err
 		}
 		if saved[0] != st.version {
@@ -243,21 +248,9 @@ func (s *Store) SaveStatus(ctx context.Context, st *Status, wait time.Duration) 
 	return nil
 }
 
-// ExplainStatuses notes in the statuses of a source that wait why none of them is taken.
-func (s *Store) ExplainStatuses(ctx context.Context, source, reason string) error {
-	clean(&reason)
-	err := s.writeApart(ctx, func(ctx context.Context, tx *tx) (changed int64, err error) {
-		return tx.exec(ctx, `WITH waiting AS (SELECT seq FROM statuses WHERE source = ? AND due_at > 0 AND since > 0 AND reason <> ?`+
-			tx.skipLocked+`) UPDATE statuses SET reason = ? WHERE seq IN (SELECT seq FROM waiting)`, source, reason, reason)
-	})
-	if err != nil {
-		return fmt.Errorf("statuses of source %s that wait: %w", source, err)
-	}
-	return nil
-}
-
 // StatusOf reads the status of a build's context on its commit, which may be about a newer
-// build. It returns ErrNotFound if there is none.
+// build. If it waits because the host takes none of its source, Reason is that of another one.
+// StatusOf returns ErrNotFound if there is none.
 func (s *Store) StatusOf(ctx context.Context, b *Build) (*Status, error) {
 	commit := b.Commit
 	if commit == "" {
@@ -271,6 +264,13 @@ func (s *Store) StatusOf(ctx context.Context, b *Build) (*Status, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("status of build %s: %w", b.ID, err)
+	}
+	if st.Reason == "" && !st.DueAt.IsZero() && !st.Since.IsZero() && st.Since.Before(time.Now()) {
+		err := queryRow(ctx, s.db.reader(), `SELECT reason FROM statuses WHERE source = ? AND due_at > 0 AND since > 0 AND reason <> ''
+			ORDER BY due_at LIMIT 1`, st.Source).Scan(&st.Reason)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return nil, fmt.Errorf("why statuses of source %s wait: %w", st.Source, err)
+		}
 	}
 	return st, nil
 }

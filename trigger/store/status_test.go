@@ -278,15 +278,21 @@ func sentByTwo(t *testing.T, open func() *store.Store) {
 	if st := statusOf(t, s, b); st.Sent != store.StatusUnknown || st.SentBuild != b.ID {
 		t.Errorf("got %+v", st)
 	}
-	saveAs(t, s, b, store.Dead)
 	if err := tell(t, s, slow[0], "pending", time.Hour); !errors.Is(err, store.ErrStale) {
 		t.Fatalf("got %v, want ErrStale", err)
 	}
 	if err := tell(t, s, quick[0], "error", -1); err != nil {
 		t.Fatal(err)
 	}
-	if again, _ := takeStatuses(t, s); len(again) != 1 {
-		t.Errorf("got %+v, want it said again: nobody knows what was said last", again)
+	again, _ := takeStatuses(t, s)
+	if len(again) != 1 || again[0].Sent != store.StatusUnknown {
+		t.Fatalf("got %+v, want it said again: nobody knows what was said last", again)
+	}
+	if err := tell(t, s, again[0], "error", -1); err != nil {
+		t.Fatal(err)
+	}
+	if st := statusOf(t, s, b); st.Sent != "error" || !st.DueAt.IsZero() {
+		t.Errorf("got %+v", st)
 	}
 }
 
@@ -305,15 +311,26 @@ func statusIsRefused(t *testing.T, open func() *store.Store) {
 		}
 		return behind
 	}
-	if err := s.ExplainStatuses(t.Context(), "github", "the token is wrong"); err != nil {
+	other := reported(t, s, time.Hour, func(b *store.Build) { b.Context = "other" })
+	saveAs(t, s, other, store.Waiting)
+	taken[0].Reason, taken[0].Attempts = "the token is wrong", 1
+	if err := s.SaveStatus(t.Context(), taken[0], time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
-	if st := statusOf(t, s, b); st.Reason != "the token is wrong" || waiting() != 1 {
+	if st := statusOf(t, s, other); st.Reason != "the token is wrong" || waiting() != 2 {
 		t.Errorf("got %+v, %d wait", st, waiting())
 	}
-	taken[0].Reason, taken[0].Attempts = "no such commit", 3
-	if err := s.SaveStatus(t.Context(), taken[0], -1); err != nil {
-		t.Fatal(err)
+	var due []*store.Status
+	await(t, "both are due", func() bool {
+		more, _ := takeStatuses(t, s)
+		due = append(due, more...)
+		return len(due) == 2
+	})
+	for _, st := range due {
+		st.Reason, st.Attempts = "no such commit", 3
+		if err := s.SaveStatus(t.Context(), st, -1); err != nil {
+			t.Fatal(err)
+		}
 	}
 	saveAs(t, s, b, store.Dead) // it would be refused again
 	if st := statusOf(t, s, b); !st.DueAt.IsZero() || st.Reason != "no such commit" || waiting() != 0 {
