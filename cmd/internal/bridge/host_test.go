@@ -14,8 +14,24 @@ import (
 	"buildbridge/mapping"
 	"buildbridge/trigger"
 	"buildbridge/trigger/codearts/codeartstest"
+	"buildbridge/trigger/hostapi"
 	"buildbridge/trigger/hostapi/hostapitest"
 )
+
+// What the rules take for a code host that takes statuses has a client, and nothing else has.
+func TestProvidersWithStatuses(t *testing.T) {
+	for _, p := range codehost.Providers() {
+		client, err := hostapi.New(hostapi.Options{
+			Provider: p.Name, URL: "https://git.example.com", Token: func() (mapping.Secret, error) { return "", nil },
+		})
+		if (err == nil) != p.Statuses {
+			t.Errorf("%s takes statuses: %v, but: %v", p.Name, p.Statuses, err)
+		}
+		if err == nil {
+			client.Close()
+		}
+	}
+}
 
 // hosted are rules whose source tells a code host, with a token in a file.
 func (w *world) hosted(url, file string) string {
