@@ -109,7 +109,8 @@ func New(o Options) (*Client, error) {
 
 // Post sets a status. It gives what the next status of the same build has to have as Previous;
 // "" if the host needs nothing. It takes at most 10 s for each request: one, at Gitee up to
-// four, and two or three at a host of an older version. The error is a *[Refusal].
+// four, and two or three at a host of an older version; none is sent after ctx ends. The error
+// is a *[Refusal].
 //
 // To post a status twice does no harm.
 func (c *Client) Post(ctx context.Context, s Status) (ref string, err error) {

@@ -76,6 +76,34 @@ func TestDeadline(t *testing.T) {
 	})
 }
 
+// TestDeadlineOfAll: however many requests a status takes, the caller's deadline holds for all.
+func TestDeadlineOfAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sent := 0
+		c := newClient(t, hostapi.Options{Provider: hostapitest.Gitee, Transport: transport(func(r *http.Request) (*http.Response, error) {
+			sent++
+			select {
+			case <-time.After(6 * time.Second):
+			case <-r.Context().Done():
+				return nil, r.Context().Err()
+			}
+			if r.Method == http.MethodGet {
+				return answer(200, `{"check_runs":[]}`), nil
+			}
+			return answer(404, `{}`), nil // of the PATCH
+		})})
+		s := status(hostapi.Success)
+		s.Previous = "7"
+		ctx, cancel := context.WithTimeout(t.Context(), 17*time.Second)
+		defer cancel()
+		began := time.Now()
+		_, err := c.Post(ctx, s)
+		if r, ok := errors.AsType[*hostapi.Refusal](err); !ok || r.Fate != again || sent != 3 || time.Since(began) != 17*time.Second {
+			t.Errorf("%+v after %v and %d requests", err, time.Since(began), sent)
+		}
+	})
+}
+
 // TestAnswerBreaksOff: a status that may have been set is set again.
 func TestAnswerBreaksOff(t *testing.T) {
 	c := newClient(t, hostapi.Options{Provider: hostapitest.GitHub, Transport: transport(func(*http.Request) (*http.Response, error) {
