@@ -425,7 +425,10 @@ func TestStatusThatIsRefused(t *testing.T) {
 	b.outcome(t, codeartstest.Outcome{Result: "SUCCESS", Queued: time.Second, After: 2 * time.Second})
 	id := b.deliverOld(t, reported(commitA))[0]
 	b.result(t, id, store.Success)
-	until(t, "it is given up", func() bool { st := b.status(t, id); return st.DueAt.IsZero() && strings.Contains(st.Reason, "has no commit") })
+	until(t, "it is given up", func() bool {
+		st := b.status(t, id)
+		return st.DueAt.IsZero() && strings.Contains(st.Reason, "has no commit")
+	})
 	if _, tries := h.told(); tries != 2 || log.count("status refused") != 1 {
 		t.Errorf("%d posts, %d lines in the log", tries, log.count("status refused"))
 	}
