@@ -369,6 +369,9 @@ func (l *followLook) secondOpinion(ctx context.Context, b *store.Build, r codear
 		l.lost(ctx, b, b.Message)
 	default:
 		b.Message, l.soon = fmt.Sprintf("%s: its state is %q, and its result %q", endUnclear, r.State, info.Result), true
+		d, err := l.target.Service.Details(ctx, b.JobID, b.BuildNumber, l.target.Reconcile.TimeZone) // for the link
+		l.asked(err)
+		b.RecordID, b.ProjectID = text(d.RecordID), text(d.ProjectID)
 		l.save(ctx, b)
 	}
 	return true

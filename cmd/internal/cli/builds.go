@@ -154,7 +154,7 @@ func newBuildTable(w io.Writer) buildTable {
 
 func (t buildTable) build(b *admin.Build) {
 	t.row(local(b.ReceivedAt), b.ID, fate(b), took(b.StartedAt, b.EndedAt), b.Rule, b.Target, b.Repository,
-		shortRef(b.Ref), t.commit(b.Commit), b.BuildNumber, reason(b))
+		shortRef(b.Ref), t.commit(cmp.Or(b.Commit, b.TagCommit)), b.BuildNumber, reason(b))
 }
 
 // fate is what matters of a build: its result once it has one, else its state.

@@ -9,7 +9,9 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -79,6 +81,8 @@ func (f Fault) MarshalJSON() ([]byte, error) {
 
 func (f Fault) check() error {
 	switch {
+	case f.Provider != "" && !slices.Contains(providers, f.Provider):
+		return fmt.Errorf("provider %q is not one of %s", f.Provider, strings.Join(providers, ", "))
 	case f.Drop != "" && f.Drop != DropBefore && f.Drop != DropAfter:
 		return fmt.Errorf("drop %q is not before or after", f.Drop)
 	case f.Status != 0 && (f.Status < 200 || f.Status > 599):

@@ -26,6 +26,8 @@ const (
 	AzureDevOps     = "azure-devops"
 )
 
+var providers = []string{GitHub, GitLab, Gitee, Gitea, Forgejo, Bitbucket, BitbucketServer, AzureDevOps}
+
 // Options of a simulator. The zero value lets every caller in, and has every repository and
 // every commit.
 type Options struct {
