@@ -220,7 +220,8 @@ func (s *Store) SaveStatus(ctx context.Context, st *Status, wait time.Duration) 
 	var stale bool
 	err := s.writeApart(ctx, func(ctx context.Context, tx *tx) (changed int64, err error) {
 		saved, err := column[int64](ctx, tx, `UPDATE statuses SET worker = '', sent_build = ?, ref = ?,
-			sent = CASE WHEN sent = ? THEN ? ELSE ? END, attempts = CASE WHEN version = ? THEN ? ELSE 0 END, reason = CASE WHEN version = ? THEN ? ELSE '' END,
+			sent = CASE WHEN sent = ? THEN ? ELSE ? END, attempts = CASE WHEN version = ? THEN ? ELSE 0 END,
+			reason = CASE WHEN version = ? THEN ? ELSE '' END,
 			since = CASE WHEN version = ? THEN ? ELSE since END,
 			due_at = CASE WHEN version <> ? THEN `+tx.now+` WHEN ? THEN `+tx.now+` + ? ELSE 0 END
 			WHERE seq = ? AND worker = ? AND due_at = ? RETURNING version`,
