@@ -37,13 +37,48 @@ func (d *delivery) ref() string {
 	return "refs/heads/" + d.change.Branch
 }
 
-// host acts like GitHub, or Gitea, except that it repeats a delivery, with the same id, until
-// it is acknowledged.
+// as gives a delivery in the form of a provider. The body is GitHub's; for GitLab and Gitee it
+// has what they name differently too.
+func (d *delivery) as(provider string) (http.Header, []byte) {
+	header, body := codehosttest.GitHub(d.id, d.change, d.object)
+	if provider == "github" {
+		return header, body
+	}
+	event := "Push Hook"
+	if d.change.Tag != "" {
+		event = "Tag Push Hook"
+	}
+	switch header = (http.Header{"Content-Type": {"application/json"}}); provider {
+	case "gitea": // its body is the same, as far as it is read
+		header.Set("X-Gitea-Event", "push")
+		header.Set("X-Gitea-Delivery", d.id)
+		return header, body
+	case "gitlab":
+		header.Set("X-Gitlab-Event", event)
+		header.Set("Idempotency-Key", d.id)
+	case "gitee": // it sends no id
+		header.Set("X-Gitee-Event", event)
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(body, &fields); err != nil {
+		panic(err)
+	}
+	repository := map[string]any{"path_with_namespace": d.change.Repository}
+	fields["repository"], fields["project"], fields["checkout_sha"] = repository, repository, d.change.Commit
+	body, err := json.Marshal(fields)
+	if err != nil {
+		panic(err)
+	}
+	return header, body
+}
+
+// host acts like a code host, except that it repeats a delivery, with the same id, until it is
+// acknowledged.
 type host struct {
-	t      *testing.T
-	gitea  bool
-	public func() string // the URL of some process of the fleet
-	client *http.Client
+	t        *testing.T
+	provider func(repository string) string // which is also the source
+	public   func() string                  // the URL of some process of the fleet
+	client   *http.Client
 
 	requests, unanswered, unavailable atomic.Int64
 	accepted, duplicates              atomic.Int64
@@ -53,7 +88,10 @@ type host struct {
 }
 
 func newHost(t *testing.T, public func() string) *host {
-	h := &host{t: t, public: public, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 10 * time.Second}}
+	h := &host{
+		t: t, provider: func(string) string { return "github" }, public: public,
+		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 10 * time.Second},
+	}
 	t.Cleanup(h.client.CloseIdleConnections)
 	return h
 }
@@ -106,14 +144,10 @@ func (h *host) deliver(ctx context.Context, d *delivery, again bool) bool {
 }
 
 func (h *host) post(ctx context.Context, d *delivery) (status int, outcome string, err error) {
-	header, body := codehosttest.GitHub(d.id, d.change, d.object)
-	if h.gitea { // its body is the same, as far as it is read
-		header = http.Header{"Content-Type": {"application/json"}, "X-Gitea-Event": {"push"}, "X-Gitea-Delivery": {d.id}}
-		codehost.Sign("gitea", secret, header, body)
-	} else {
-		codehost.Sign("github", secret, header, body)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.public()+"/webhooks/github", bytes.NewReader(body))
+	provider := h.provider(d.change.Repository)
+	header, body := d.as(provider)
+	codehost.Sign(provider, secret, header, body)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.public()+"/webhooks/"+provider, bytes.NewReader(body))
 	if err != nil {
 		return 0, "", err
 	}

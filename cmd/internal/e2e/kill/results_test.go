@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,14 +17,44 @@ import (
 // hostToken is what the simulated code host wants.
 const hostToken = "host-s3cret"
 
+// refusedJob is one that the service starts no build of.
+const refusedJob = "0000000000000000000000000refused"
+
 // resultRules are rules whose builds have statuses. Those of the rule "newest" are stopped by
-// newer ones. The host is Gitea, which takes any number of statuses.
+// newer ones, those of the rule "refused" are dead. The hosts take any number of statuses.
 func resultRules(endpoint, host string) string {
+	var sources strings.Builder
+	for provider := range words {
+		fmt.Fprintf(&sources, "%[1]s: {provider: %[1]s, secrets: [{env: KILL_SECRET}], api: {url: %[2]s, token: {env: KILL_TOKEN}}, report: true}, ",
+			provider, host)
+	}
 	return strings.NewReplacer(
-		"{provider: github, secrets: [{env: KILL_SECRET}]}",
-		fmt.Sprintf("{provider: gitea, secrets: [{env: KILL_SECRET}], api: {url: %s, token: {env: KILL_TOKEN}}, report: true}", host),
+		"github: {provider: github, secrets: [{env: KILL_SECRET}]}", sources.String(),
 		"concurrency: newest", "concurrency: {replace: running}",
-	).Replace(rules(endpoint))
+	).Replace(rules(endpoint)) + `  - name: refused
+    repository: acme/refused-*
+    when: {push: {}}
+    jobs: [{job_id: ` + refusedJob + `, parameters: {rule: refused, ref: "${event.ref}"}}]
+`
+}
+
+// providerOf is the host of a repository: one where a status is one call, one with pipelines, and
+// one with check runs that never change once they have ended.
+func providerOf(repository string) string {
+	switch repository {
+	case "acme/shop-0", "acme/newest", "acme/refused-0":
+		return hostapitest.GitLab
+	case "acme/shop-1", "acme/marked", "acme/refused-1":
+		return hostapitest.Gitee
+	}
+	return hostapitest.Gitea
+}
+
+// words are those of the hosts for what became of a build.
+var words = map[string]map[string]string{
+	hostapitest.Gitea:  {"success": "success", "failure": "failure", "timeout": "failure", "aborted": "error", "dead": "error"},
+	hostapitest.GitLab: {"success": "success", "failure": "failed", "timeout": "failed", "aborted": "canceled", "dead": "failed"},
+	hostapitest.Gitee:  {"success": "success", "failure": "failure", "timeout": "failure", "aborted": "cancelled", "dead": "failure"},
 }
 
 // Processes are killed at random moments while builds run and statuses are sent, and the service
@@ -42,6 +73,7 @@ func TestKillResults(t *testing.T) {
 			o.BuildTime = 2 * time.Second
 			w.simulate(o)
 			w.endings()
+			w.fault(codeartstest.Fault{Path: codeartstest.PathRun, JobID: refusedJob, Status: 422, Code: "DEVCB.00031006", Message: "no such job"})
 			w.fault(lostAnswers(0.1, 0.05)...)
 			w.fault(poorReads()...)
 			for _, f := range poorHost() {
@@ -53,7 +85,7 @@ func TestKillResults(t *testing.T) {
 			w.fleet = newFleet(t, at, resultRules(w.simulator.URL, host.URL))
 			w.fleet.env = append(w.fleet.env, "KILL_TOKEN="+hostToken)
 			w.host = newHost(t, w.fleet.public)
-			w.host.gitea = true
+			w.host.provider = providerOf
 			for i := range processes {
 				w.fleet.start(i)
 			}
@@ -69,6 +101,7 @@ func TestKillResults(t *testing.T) {
 					w.fleet.kill(place)
 					w.fleet.start(place)
 					w.host.send(t.Context(), w.history.push("acme/newest", "main", "newest")) // it stops the one before
+					w.host.send(t.Context(), w.history.push(fmt.Sprintf("acme/refused-%d", rand.N(3)), "main", "refused"))
 				}
 			}
 			w.load(func() { kill(*rounds) })
@@ -233,16 +266,24 @@ func (w *world) checkResults(host *hostapitest.Server) {
 	for _, s := range host.Shown() {
 		at := place{s.Repository, s.Commit, s.Context}
 		shown[at] = s.State
-		if s.State == "pending" {
-			w.t.Errorf("%+v is pending, for ever", at)
+		if slices.Contains([]string{"pending", "running", "queued", "in_progress"}, s.State) {
+			w.t.Errorf("%+v is %s, for ever: %+v", at, s.State, s)
 		}
 	}
+	dead := 0
 	for at, b := range newest {
-		want := map[string]string{"success": "success", "failure": "failure", "timeout": "failure", "aborted": "error"}[b.result]
-		if got := shown[at]; b.state == "started" && got != want {
-			w.t.Errorf("%+v shows %q, and its newest build %d ended with %s", at, got, b.seq, b.result)
+		end := b.result
+		if b.state == "dead" {
+			end = b.state
+			dead++
+		}
+		if got, want := shown[at], words[providerOf(at.repository)][end]; b.state != "superseded" && got != want {
+			w.t.Errorf("%+v shows %q, and its newest build %d ended with %s", at, got, b.seq, end)
 		}
 		delete(shown, at)
+	}
+	if dead == 0 {
+		w.t.Error("nothing is dead")
 	}
 	for at, state := range shown {
 		w.t.Errorf("%+v shows %s, and no build has that status", at, state)

@@ -290,7 +290,7 @@ func (w *world) load(during func()) {
 // row is a build in the database.
 type row struct {
 	seq                                         int64
-	id, host, rule, job, ref, tag, commit       string
+	id, host, rule, job, ref, tag, commit       string // host is the host's id of the delivery, or ref and commit
 	state, reason, supersededBy, number, caller string
 	adopted                                     bool
 	attempts                                    int
@@ -305,7 +305,7 @@ func (r *row) resolved() bool {
 
 // rows reads all builds in the order they were committed.
 func (w *world) rows(ctx context.Context) (all []*row, err error) {
-	rows, err := w.db.QueryContext(ctx, `SELECT b.seq, b.id, d.host_id, b.rule, b.job_id, b.ref, b.tag, b.commit_id,
+	rows, err := w.db.QueryContext(ctx, `SELECT b.seq, b.id, CASE WHEN d.host_id <> '' THEN d.host_id ELSE d.ref || ' ' || d.commit_id END, b.rule, b.job_id, b.ref, b.tag, b.commit_id,
 		b.state, b.reason, b.superseded_by, b.build_no, b.caller, b.adopted, b.attempts, b.body, b.known_no, b.log
 		FROM builds b JOIN deliveries d ON d.id = b.delivery ORDER BY b.seq`)
 	if err != nil {
@@ -394,8 +394,8 @@ func (w *world) difference() string {
 				what = d.change.Tag
 			}
 			k := buildKey(rule, d.ref(), what)
-			if rule == "newest" && got[k] == 0 {
-				continue // it may have been superseded
+			if rule == "newest" && got[k] == 0 || rule == "refused" {
+				continue // it may have been superseded, or it is dead
 			}
 			want[k]++
 		}
@@ -426,7 +426,7 @@ func (w *world) checkRows(all []*row, byNumber map[string]string) {
 		byID[r.id] = r
 		number := r.job + " " + r.number
 		switch {
-		case r.state == "superseded" && r.rule == "newest":
+		case r.state == "superseded" && r.rule == "newest", r.state == "dead" && r.rule == "refused":
 			continue
 		case r.state != "started":
 			w.t.Errorf("build %d of %s at %s is %s: %s", r.seq, r.rule, r.ref, r.state, r.reason)
@@ -447,7 +447,11 @@ func (w *world) checkRows(all []*row, byNumber map[string]string) {
 		}
 	}
 	for _, d := range w.host.sent {
-		if diff := cmp.Diff(d.rules, rulesOf[d.id]); diff != "" && len(d.rules) > 0 {
+		got := rulesOf[d.id]
+		if len(got) == 0 {
+			got = rulesOf[d.ref()+" "+d.change.Commit]
+		}
+		if diff := cmp.Diff(d.rules, got); diff != "" && len(d.rules) > 0 {
 			w.t.Errorf("rules that built delivery %s: -want +got\n%s", d.id, diff)
 		}
 	}
