@@ -189,6 +189,8 @@ type word struct {
 	text  string
 	later time.Duration // if it is too early to say it: when it is not
 
+	replaced bool // a newer build is waiting for its turn
+
 	ref, url     string
 	began, ended time.Time
 }
@@ -255,6 +257,7 @@ func (t *Trigger) wordOn(ctx context.Context, st *store.Status, id string) (word
 // replacedWord is the last word on an older build whose commit has a newer one.
 func (t *Trigger) replacedWord(ctx context.Context, st *store.Status) (word, error) {
 	w, err := t.wordOn(ctx, st, st.SentBuild)
+	w.replaced = true
 	if err == nil && !w.final() {
 		w.state, w.text = hostapi.Canceled, "A newer build of this commit took its place"
 	}
@@ -326,7 +329,7 @@ func (t *Trigger) refused(ctx context.Context, h *host, st *store.Status, w word
 			t.log.LogAttrs(ctx, slog.LevelWarn, "status refused",
 				statusAttrs(st, slog.String("state", string(w.state)), slog.String("error", reason))...)
 		}
-		if w.final() && !begun(st) {
+		if w.final() && (w.replaced || !begun(st)) {
 			st.Attempts, st.Reason = st.Attempts+1, reason
 			return -1
 		}

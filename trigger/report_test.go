@@ -467,6 +467,28 @@ func TestEndIsToldAfterARefusal(t *testing.T) {
 	}
 }
 
+// The end of an older build that the host refuses for good does not keep the newest from being told.
+func TestRefusedEndOfAnOlderBuild(t *testing.T) {
+	t.Parallel()
+	h := &fakeHost{refs: true}
+	b := newReporter(t, h, settings{})
+	waits := reported(commitA)
+	waits.Target = "nowhere"
+	id := b.deliverOld(t, waits)[0]
+	b.said(t, h, hostapi.Pending)
+	until(t, "it is saved", func() bool { return b.status(t, id).Sent == "pending" })
+	h.becomes(func(_ context.Context, s hostapi.Status) error {
+		if s.State == hostapi.Canceled {
+			return &hostapi.Refusal{Fate: hostapi.FateFinal, Code: "404", Reason: "the pipeline is gone"}
+		}
+		return nil
+	})
+	newest := reported(commitA)
+	newest.Dead = "no parameter"
+	b.deliver(t, newest)
+	b.said(t, h, hostapi.Pending, hostapi.Error)
+}
+
 // A status that cannot be sent says nothing of a host that is down: it stays so.
 func TestStatusThatCannotBeSent(t *testing.T) {
 	t.Parallel()
