@@ -105,7 +105,7 @@ test: ## Run all tests, with the race detector where there is a C compiler
 		cgo=0 race=; \
 		printf '\n!!! No C compiler (%s): the tests run WITHOUT the race detector.\n\n' "$$cc" >&2; \
 	fi; \
-	set -x; CGO_ENABLED=$$cgo $(GO) test $$race -timeout 10m $(TESTFLAGS) ./...
+	set -x; CGO_ENABLED=$$cgo $(GO) test $$race -timeout 20m $(TESTFLAGS) ./...
 
 .PHONY: kill
 kill: ## Kill real processes ROUNDS times under load, and count DELIVERIES
