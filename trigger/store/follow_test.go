@@ -351,6 +351,9 @@ func runningHold(t *testing.T, open func() *store.Store) {
 	if len(got) != 1 {
 		t.Errorf("%d are due, want the first", len(got))
 	}
+	if hold := begin(t, s, read(t, s, held[1].ID), later); hold != store.HoldOrder { // it is not called before the first
+		t.Errorf("got %q", hold)
+	}
 	next := read(t, s, held[0].ID)
 	if hold := begin(t, s, next, later); hold != store.NoHold {
 		t.Errorf("got %q", hold)
@@ -360,6 +363,19 @@ func runningHold(t *testing.T, open func() *store.Store) {
 	due(t, s, held[1].ID) // by the order
 	if hold := begin(t, s, read(t, s, held[1].ID), later); hold != store.HoldRunning {
 		t.Errorf("got %q", hold)
+	}
+}
+
+// Who looked at a job saw the end of all builds that it read, and there is one more.
+func openIsNotForgotten(t *testing.T, open func() *store.Store) {
+	s := open()
+	b := running(t, s, "1", nil)
+	saveFollow(t, s, dueFollow(t, s), -1)
+	saveFollow(t, s, dueFollow(t, s), -1)
+	end(t, s, b)
+	saveFollow(t, s, dueFollow(t, s), -1)
+	if f := takeFollow(t, s, "north"); f != nil {
+		t.Errorf("%+v is due, and nothing runs", f)
 	}
 }
 

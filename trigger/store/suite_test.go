@@ -76,6 +76,7 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"what runs is not forgotten":                     runningIsKept,
 		"a newer build replaces those that run":          newerReplacesRunning,
 		"a stop is noted":                                stopIsNoted,
+		"a job with a build that runs is not forgotten":  openIsNotForgotten,
 		"those that run hold the next":                   runningHold,
 		"no more run than may":                           maxRunningAtOnce,
 		"a job to follow is called back":                 followIsCalledBack,
