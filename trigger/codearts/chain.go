@@ -16,6 +16,8 @@ import (
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/core/impl"
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/core/sdkerr"
 	"golang.org/x/sync/singleflight"
+
+	"buildbridge/trigger/internal/quoted"
 )
 
 // Chain signs with the keys that the SDK's provider chain finds: in the environment
@@ -64,7 +66,7 @@ func firstOf(sources ...keySource) func() (auth.ICredential, error) {
 // code and the request id: the answer may repeat a secret that is not known here.
 func reasonOf(err error) string {
 	if e, ok := errors.AsType[*sdkerr.CredentialsTypeError](err); ok {
-		return oneLine(e.ErrorMessage, 200) // without the JSON around it
+		return quoted.Line(e.ErrorMessage, 200) // without the JSON around it
 	}
 	if e, ok := errors.AsType[*sdkerr.ServiceResponseError](err); ok {
 		in := strings.TrimSpace(strconv.Itoa(e.StatusCode) + " " + identifier(e.ErrorCode, nil))
@@ -77,7 +79,7 @@ func reasonOf(err error) string {
 	if i := strings.IndexAny(text, "{<"); i >= 0 && errors.Unwrap(err) == nil { // the body of an answer
 		text = strings.TrimRight(text[:i], ": ")
 	}
-	return oneLine(text, 200)
+	return quoted.Line(text, 200)
 }
 
 // chainFresh is how long keys are used before they are looked for again.

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"buildbridge/trigger/internal/quoted"
 )
 
 // maxAnswer is how much of an answer is read. The largest, a page of 100 records, has about
@@ -165,7 +167,7 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 // asked for them, its answer decides whether to try again; a secret that cannot be read may be
 // there later.
 func notAuthorized(op string, err error) *Error {
-	e := &Error{Op: op, Fate: FateRetry, kind: noCredentials, what: "no credentials", Err: foreign(err, nil)}
+	e := &Error{Op: op, Fate: FateRetry, kind: noCredentials, what: "no credentials", Err: quoted.Error(err, nil)}
 	if inner, ok := errors.AsType[*Error](err); ok {
 		e.Fate, e.Timeout, e.RetryAfter = inner.Fate, inner.Timeout, inner.RetryAfter
 	}
@@ -198,7 +200,7 @@ func (r reply) error(op string) *Error {
 	}
 	if location := r.header.Get("Location"); location != "" && r.status >= 300 && r.status < 400 && e.Message == "" {
 		if to, err := url.Parse(location); err == nil && to.Host != "" { // the rest may repeat what was sent
-			e.Message = oneLine(hide("to "+to.Scheme+"://"+to.Host, r.secrets), 200)
+			e.Message = quoted.Line(quoted.Hide("to "+to.Scheme+"://"+to.Host, r.secrets), 200)
 		}
 	}
 	return e

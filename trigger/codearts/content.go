@@ -6,7 +6,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
-	"unicode"
+
+	"buildbridge/trigger/internal/quoted"
 )
 
 // content is what the body of an answer says, in whichever shape: flat or under "result", an
@@ -20,7 +21,7 @@ type content struct {
 }
 
 // parseContent never fails: object is nil for a body that it does not understand. Texts that
-// repeat a secret are hidden, see hide.
+// repeat a secret are hidden, see package quoted.
 func parseContent(body []byte, secrets ...string) content {
 	object, ok := decodeObject(body, 2)
 	if !ok {
@@ -45,7 +46,7 @@ func parseContent(body []byte, secrets ...string) content {
 		c.message = cmp.Or(c.message, e)
 	}
 	c.code = identifier(c.code, secrets)
-	c.message = oneLine(hide(c.message, secrets), 500)
+	c.message = quoted.Line(quoted.Hide(c.message, secrets), 500)
 	c.requestID = identifier(text(object, "request_id"), secrets)
 	return c
 }
@@ -94,30 +95,4 @@ func text(object map[string]any, names ...string) string {
 		}
 	}
 	return ""
-}
-
-// oneLine makes the text of others fit to be logged and shown: printable, on one line, with
-// at most limit characters. Unlike printable.Text it drops what does not print: these are
-// sentences, which read better without escapes.
-func oneLine(s string, limit int) string {
-	var b strings.Builder
-	n, space := 0, false
-	for _, r := range strings.ToValidUTF8(s, "\uFFFD") {
-		if !unicode.IsPrint(r) || unicode.IsSpace(r) {
-			space = b.Len() > 0
-			continue
-		}
-		if n >= limit {
-			b.WriteRune('…')
-			break
-		}
-		if space {
-			b.WriteByte(' ')
-			n++
-			space = false
-		}
-		b.WriteRune(r)
-		n++
-	}
-	return b.String()
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"buildbridge/trigger/internal/quoted"
 )
 
 func FuzzParseContent(f *testing.F) {
@@ -73,7 +75,7 @@ func TestText(t *testing.T) {
 	if got := text(a.object, "missing", "a", "b", "c"); got != "12345678901234567890" {
 		t.Errorf("got %q", got)
 	}
-	if got := oneLine(strings.Repeat("é", 600), 500); got != strings.Repeat("é", 500)+"…" {
+	if got := quoted.Line(strings.Repeat("é", 600), 500); got != strings.Repeat("é", 500)+"…" {
 		t.Errorf("cut to %d bytes", len(got))
 	}
 }
@@ -136,7 +138,7 @@ func TestAnswerWithoutSecrets(t *testing.T) {
 						}
 					}
 				}
-				if text != "" && text != hidden && !slices.Contains([]string{"X.1", "no", "a page instead of JSON", "something else than a JSON object"}, text) {
+				if text != "" && text != quoted.Hidden && !slices.Contains([]string{"X.1", "no", "a page instead of JSON", "something else than a JSON object"}, text) {
 					t.Errorf("%q was kept", text)
 				}
 			}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"strings"
 	"time"
+
+	"buildbridge/trigger/internal/quoted"
 )
 
 // Source is what a build builds: a commit, and its tag if it is the build of a tag. Both may
@@ -47,15 +49,15 @@ func (c *Client) Details(ctx context.Context, jobID, buildNumber string, loc *ti
 		t, _ := parseTime(text(result, name), cmp.Or(loc, time.UTC))
 		return t
 	}
-	say := func(name string) string { return oneLine(text(result, name), 255) }
+	say := func(name string) string { return quoted.Line(text(result, name), 255) }
 	return Details{
 		Source:    Source{Commit: text(result, "commit"), Tag: text(result, "tag")},
 		Branch:    say("branch"),
 		RecordID:  say("build_record_id"),
 		ProjectID: say("devcloud_project_id"),
 		Region:    say("region"),
-		Message:   oneLine(text(result, "err_msg"), 500),
-		Status:    oneLine(cmp.Or(text(result, "status"), text(result, "record_status")), 64),
+		Message:   quoted.Line(text(result, "err_msg"), 500),
+		Status:    quoted.Line(cmp.Or(text(result, "status"), text(result, "record_status")), 64),
 		Created:   at("create_time"),
 		Started:   at("start_time"),
 		Runs:      at("runnable_time"),
@@ -85,7 +87,7 @@ func (c *Client) FailedStep(ctx context.Context, jobID, buildNumber string) (str
 			return "", unreadable(op)
 		}
 		if strings.EqualFold(text(step, "status"), "error") {
-			return oneLine(text(step, "name"), 255), nil
+			return quoted.Line(text(step, "name"), 255), nil
 		}
 	}
 	return "", nil

@@ -132,24 +132,6 @@ func misused(op, what, todo string) *Error {
 	return &Error{Op: op, Fate: FateDead, what: what, todo: todo}
 }
 
-// foreign makes an error fit to be logged, shown and stored whose text may quote others: a
-// proxy, or a service that does not speak HTTP. What the latter sent is left out. See hide.
-func foreign(err error, secrets []string) error {
-	text := err.Error()
-	if before, _, quoted := strings.Cut(text, "malformed "); quoted {
-		text = before + "malformed HTTP"
-	}
-	return foreignError{text: oneLine(hide(text, secrets), 1000), error: err}
-}
-
-type foreignError struct {
-	error
-	text string
-}
-
-func (e foreignError) Error() string { return e.text }
-func (e foreignError) Unwrap() error { return e.error }
-
 // harmless turns unknown into retry, for calls that start nothing, and advice about starting
 // builds into one that fits.
 func harmless(err error) error {

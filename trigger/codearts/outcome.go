@@ -3,6 +3,8 @@ package codearts
 import (
 	"context"
 	"strings"
+
+	"buildbridge/trigger/internal/quoted"
 )
 
 // Outcome is how a build ended, whichever call says so and in whichever case.
@@ -78,5 +80,5 @@ func (c *Client) BuildInfo(ctx context.Context, jobID, buildNumber string) (Buil
 	if !ok {
 		return BuildInfo{}, unreadable(op)
 	}
-	return BuildInfo{Building: building, Result: oneLine(text(result, "build_result"), 64)}, nil
+	return BuildInfo{Building: building, Result: quoted.Line(text(result, "build_result"), 64)}, nil
 }

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strconv"
 	"time"
+
+	"buildbridge/trigger/internal/quoted"
 )
 
 // Record is one build in the list of a job's builds.
@@ -176,8 +178,8 @@ func parseRecord(object map[string]any, loc *time.Location) Record {
 	r := Record{
 		Number:           text(object, "number", "build_no"),
 		Executor:         text(object, "executor"),
-		JobRunningStatus: oneLine(text(object, "job_running_status"), 64),
-		State:            oneLine(text(object, "state"), 64),
+		JobRunningStatus: quoted.Line(text(object, "job_running_status"), 64),
+		State:            quoted.Line(text(object, "state"), 64),
 		CommitID:         text(object, "commit_id"),
 	}
 	var again time.Time
@@ -333,7 +335,7 @@ var (
 // checkJob returns an error for anything but a job id, which becomes part of a path.
 func checkJob(op, jobID string) error {
 	if !jobIDs.MatchString(jobID) {
-		return misused(op, fmt.Sprintf("job id %q is not 32 letters and digits", oneLine(jobID, 64)), "")
+		return misused(op, fmt.Sprintf("job id %q is not 32 letters and digits", quoted.Line(jobID, 64)), "")
 	}
 	return nil
 }
@@ -344,7 +346,7 @@ func checkBuild(op, jobID, buildNumber string) error {
 		return err
 	}
 	if !buildNumbers.MatchString(buildNumber) {
-		return misused(op, fmt.Sprintf("build number %q is not a number", oneLine(buildNumber, 64)), "")
+		return misused(op, fmt.Sprintf("build number %q is not a number", quoted.Line(buildNumber, 64)), "")
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"buildbridge/mapping"
+	"buildbridge/trigger/internal/quoted"
 )
 
 // Parameter is one build parameter.
@@ -55,10 +56,10 @@ func (c *Client) RunJob(ctx context.Context, body []byte) (string, error) {
 		}
 		return "", e
 	}
-	if !isNumber(r.buildNumber) || repeats(r.buildNumber, r.secrets) {
+	if !isNumber(r.buildNumber) || quoted.Repeats(r.buildNumber, r.secrets) {
 		return "", &Error{
 			Op: op, Fate: FateUnknown, Status: r.status, RequestID: r.requestID(), what: "no proper build number in the answer",
-			Message: strconv.Quote(oneLine(hide(r.buildNumber, r.secrets), 64)),
+			Message: strconv.Quote(quoted.Line(quoted.Hide(r.buildNumber, r.secrets), 64)),
 		}
 	}
 	return r.buildNumber, nil

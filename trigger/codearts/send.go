@@ -15,6 +15,8 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
+
+	"buildbridge/trigger/internal/quoted"
 )
 
 // sender sends requests, each once. It makes a span of each, if the caller's span is recorded,
@@ -77,7 +79,7 @@ func (s *sender) roundTrip(ctx context.Context, op string, req *http.Request, se
 	})
 	res, err := s.http.Do(withDeadline(ctx, req, &tooLate))
 	if err != nil {
-		e := &Error{Op: op, Fate: FateRetry, what: "not sent", Timeout: timedOut(ctx, err), Err: foreign(cause(err), secrets)}
+		e := &Error{Op: op, Fate: FateRetry, what: "not sent", Timeout: timedOut(ctx, err), Err: quoted.Error(cause(err), secrets)}
 		if connected.Load() && !tooLate.Load() {
 			e.Fate, e.kind, e.what = FateUnknown, noAnswer, "no answer"
 		}
@@ -95,7 +97,7 @@ func (s *sender) roundTrip(ctx context.Context, op string, req *http.Request, se
 	if err != nil && r.status >= 200 && r.status < 300 {
 		return reply{}, &Error{
 			Op: op, Fate: FateUnknown, kind: noAnswer, what: "no answer", Status: r.status, RequestID: r.requestID(),
-			Timeout: timedOut(ctx, err), Err: foreign(cause(err), secrets),
+			Timeout: timedOut(ctx, err), Err: quoted.Error(cause(err), secrets),
 		}
 	}
 	return r, nil

@@ -125,7 +125,7 @@ func (c *Client) roundTrip(ctx context.Context, r request) (*answer, error) {
 	}
 	a := &answer{status: res.StatusCode, header: res.Header, url: req.URL, body: body}
 	if a.isJSON() {
-		a.said = hide(oneLine(message(body), 200), secrets)
+		a.said = oneLine(hide(message(body), secrets), 200)
 	}
 	return a, nil
 }

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"buildbridge/trigger/internal/quoted"
 )
 
 // at gives a path of parts, each escaped whole.
@@ -111,31 +113,20 @@ func texts(v any) string {
 	return strings.Join(all, "; ")
 }
 
-// hidden replaces a text of a host that repeats a secret.
-const hidden = "[hidden: it repeats a secret]"
-
-// piece is how many characters in a row of a secret are looked for.
-const piece = 8
-
-// hide gives the text, or hidden if it repeats a part of a secret.
+// hide is [quoted.Hide], and finds a token whole that is too short for that.
 func hide(text string, secrets []string) string {
-	lower := strings.ToLower(text)
 	for _, secret := range secrets {
-		secret = strings.ToLower(secret)
-		long := min(piece, len(secret))
-		for i := range len(secret) - long + 1 {
-			if strings.Contains(lower, secret[i:i+long]) {
-				return hidden
-			}
+		if len(secret) < quoted.Piece && strings.Contains(strings.ToLower(text), strings.ToLower(secret)) {
+			return quoted.Hidden
 		}
 	}
-	return text
+	return quoted.Hide(text, secrets)
 }
 
-// foreign gives the error of a transport, which may repeat what the host sent.
+// foreign is [quoted.Error] with hide.
 func foreign(err error, secrets []string) error {
-	if hide(err.Error(), secrets) == hidden {
-		return errors.New(hidden)
+	if hide(err.Error(), secrets) == quoted.Hidden {
+		return errors.New(quoted.Hidden)
 	}
-	return err
+	return quoted.Error(err, secrets)
 }

@@ -1,11 +1,13 @@
-package codearts
+// Package quoted makes texts of others fit to be logged, shown and stored: what a service, a code
+// host or a proxy answered. They may repeat what was sent, in any spelling: a text that has a
+// piece of a secret is not shown at all.
+package quoted
 
 import (
 	"encoding/base64"
 	"encoding/hex"
 	"html"
 	"iter"
-	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
@@ -13,62 +15,33 @@ import (
 	"unicode"
 )
 
-// The errors of a service, or of a proxy before it, may repeat what it was sent, in any
-// spelling. So only three things of an answer get into logs and databases: a code, a request
-// id, and a message from a known field; and none of them if it contains a piece of a secret.
+// Hidden replaces a text that repeats a secret.
+const Hidden = "[hidden: it repeats a secret]"
 
-// hidden replaces a text that repeats a secret.
-const hidden = "[hidden: it repeats a secret]"
-
-// piece is how many characters in a row are a piece of a secret. Shorter secrets are not looked
+// Piece is how many characters in a row are a piece of a secret. Shorter secrets are not looked
 // for: they would be found in ordinary words.
-const piece = 6
+const Piece = 6
 
-// hide gives the text, or hidden if it repeats a secret.
-func hide(text string, secrets []string) string {
-	if repeats(text, secrets) {
-		return hidden
+// Hide gives the text, or Hidden if it repeats a secret.
+func Hide(text string, secrets []string) string {
+	if Repeats(text, secrets) {
+		return Hidden
 	}
 	return text
 }
 
-// identifier gives a code or a request id, or "" if the text is neither, or repeats a secret.
-func identifier(text string, secrets []string) string {
-	if !identifiers.MatchString(text) || repeats(text, secrets) {
-		return ""
-	}
-	return text
-}
-
-var identifiers = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._:/-]{0,63}$`)
-
-// secretsIn gives the secrets in the header of a request.
-func secretsIn(h http.Header) []string {
-	var values []string
-	for _, name := range []string{headerAuthorization, headerToken, headerSecurityToken} {
-		value := h.Get(name)
-		if _, signature, ok := strings.Cut(value, "Signature="); ok {
-			value = signature // what stands before it is not secret
-		}
-		if value != "" {
-			values = append(values, value)
-		}
-	}
-	return values
-}
-
-// repeats reports whether a text contains a piece of a secret: as it is, reversed, in base64 or
+// Repeats reports whether a text contains a piece of a secret: as it is, reversed, in base64 or
 // hexadecimal, with the escapes of JSON, HTML, URLs and programming languages, with other
 // characters in between, in upper or lower case.
-func repeats(text string, secrets []string) bool {
-	if len(text) < piece {
+func Repeats(text string, secrets []string) bool {
+	if len(text) < Piece {
 		return false
 	}
 	text = text[:min(len(text), maxRepeated)]
 	seen := map[characters]bool{}
 	for _, plain := range unescaped(text) {
 		for _, form := range forms(plain) {
-			for _, long := range []int{piece, 2 * piece} {
+			for _, long := range []int{Piece, 2 * Piece} {
 				for p := range pieces(form, long) {
 					seen[p] = true
 				}
@@ -76,7 +49,7 @@ func repeats(text string, secrets []string) bool {
 		}
 	}
 	for _, secret := range secrets {
-		if len(secret) < piece {
+		if len(secret) < Piece {
 			continue
 		}
 		for spelling, long := range spellings(secret) {
@@ -101,13 +74,13 @@ const maxRepeated = 4 << 10
 func spellings(secret string) map[string]int {
 	reversed := []rune(secret)
 	slices.Reverse(reversed)
-	all := map[string]int{hex.EncodeToString([]byte(secret)): 2 * piece, secret: piece, string(reversed): piece}
+	all := map[string]int{hex.EncodeToString([]byte(secret)): 2 * Piece, secret: Piece, string(reversed): Piece}
 	for before := range 3 {
 		b := []byte(strings.Repeat(" ", before) + secret)
 		b = b[(3-before)%3+before:]    // without the bytes that share a group with those before,
 		b = b[:len(b)-len(b)%3]        // or with those behind
 		standard := base64.StdEncoding // the URL alphabet differs only in characters that forms leaves out
-		all[standard.EncodeToString(b)] = piece
+		all[standard.EncodeToString(b)] = Piece
 	}
 	return all
 }
@@ -124,7 +97,7 @@ func forms(text string) []string {
 }
 
 // characters are those of a piece.
-type characters [2 * piece]rune
+type characters [2 * Piece]rune
 
 // pieces gives the pieces of a text that are long characters long.
 func pieces(text string, long int) iter.Seq[characters] {
@@ -165,3 +138,47 @@ func unescaped(text string) []string {
 
 //nolint:lll // one expression
 var escapes = regexp.MustCompile(`\\u[0-9A-Fa-f]{4}|\\U[0-9A-Fa-f]{8}|\\[ux]\{[0-9A-Fa-f]{1,6}\}|\\x[0-9A-Fa-f]{2}|\\[0-7]{3}|%[0-9A-Fa-f]{2}|\\.`)
+
+// Line makes the text of others fit to be logged and shown: printable, on one line, with
+// at most limit characters. Unlike printable.Text it drops what does not print: these are
+// sentences, which read better without escapes.
+func Line(s string, limit int) string {
+	var b strings.Builder
+	n, space := 0, false
+	for _, r := range strings.ToValidUTF8(s, "\uFFFD") {
+		if !unicode.IsPrint(r) || unicode.IsSpace(r) {
+			space = b.Len() > 0
+			continue
+		}
+		if n >= limit {
+			b.WriteRune('…')
+			break
+		}
+		if space {
+			b.WriteByte(' ')
+			n++
+			space = false
+		}
+		b.WriteRune(r)
+		n++
+	}
+	return b.String()
+}
+
+// Error makes an error fit to be logged, shown and stored whose text may quote others: a
+// proxy, or a service that does not speak HTTP. What the latter sent is left out. See [Hide].
+func Error(err error, secrets []string) error {
+	text := err.Error()
+	if before, _, quoted := strings.Cut(text, "malformed "); quoted {
+		text = before + "malformed HTTP"
+	}
+	return foreignError{text: Line(Hide(text, secrets), 1000), error: err}
+}
+
+type foreignError struct {
+	error
+	text string
+}
+
+func (e foreignError) Error() string { return e.text }
+func (e foreignError) Unwrap() error { return e.error }
