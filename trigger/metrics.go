@@ -70,7 +70,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		queueBuilds: gauge("buildbridge_queue_builds", "Unresolved builds, by state.", "target", "state"),
 		queueOldest: gauge("buildbridge_queue_oldest_waiting_seconds", "Age of the oldest waiting build; 0 if no build waits.", "target"),
 		statusPosts: counter("buildbridge_status_posts_total",
-			"Statuses that were sent to code hosts: 200 if the host took it, else the HTTP status, timeout (sent, and no answer came) or not_sent.",
+			"Statuses that were sent to code hosts: 200 if the host took it, else the HTTP status, "+
+				"page (a 2xx that is not an answer of its API), timeout (sent, and no answer came) or not_sent.",
 			"source", "code"),
 		statusesWaiting: gauge("buildbridge_statuses_waiting", "Statuses on commits that the code host was not told yet.", "source"),
 		// Vectors without a label, so that they can be absent.
