@@ -41,7 +41,7 @@ csv=$(mktemp -d)
 trap 'rm -rf "$csv"' EXIT
 
 {
-	for table in deliveries builds follows statuses; do
+	for table in deliveries builds follows statuses pauses repositories missed_refs; do
 		# Columns that are computed from others are not among these.
 		columns=$(sqlite3 "$from" "SELECT group_concat(name) FROM pragma_table_info('$table')")
 		[ -n "$columns" ] || continue # an older version does not have it

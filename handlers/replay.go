@@ -27,14 +27,14 @@ const replayWindow = time.Minute
 // DuplicateKey: the replay is a duplicate of another with the same key, which somebody
 // else asked for at the same time. Client address, rate limit and secrets do not matter:
 // the delivery was authenticated when it arrived.
-func (s *Server) Replay(ctx context.Context, old mapping.Delivery) Answer {
+func (s *Server) Replay(ctx context.Context, old mapping.Delivery, by mapping.By) Answer {
 	began := time.Now()
 	cl := &call{name: old.Source}
 	if s.tracer != nil {
 		ctx, cl.span = s.tracer.Start(ctx, "replay delivery", trace.WithTimestamp(began),
 			trace.WithAttributes(attribute.String("source", cl.name)))
 	}
-	a, err := s.replay(ctx, cl, old, began)
+	a, err := s.replay(ctx, cl, old, by, began)
 	if err != nil {
 		a = answerTo(err)
 	}
@@ -44,7 +44,7 @@ func (s *Server) Replay(ctx context.Context, old mapping.Delivery) Answer {
 	return a
 }
 
-func (s *Server) replay(ctx context.Context, cl *call, old mapping.Delivery, now time.Time) (Answer, error) {
+func (s *Server) replay(ctx context.Context, cl *call, old mapping.Delivery, by mapping.By, now time.Time) (Answer, error) {
 	st := s.state.Load()
 	if cl.source = st.Sources[old.Source]; cl.source == nil {
 		return Answer{}, refuse(http.StatusConflict, noSource, fmt.Sprintf("the rules have no source %q any more", old.Source), nil)
@@ -64,7 +64,7 @@ func (s *Server) replay(ctx context.Context, cl *call, old mapping.Delivery, now
 	if err := cl.decode(message, now); err != nil {
 		return Answer{}, err
 	}
-	cl.delivery.ReplayOf = old.ID
+	cl.delivery.ReplayOf, cl.delivery.Origin, cl.delivery.By = old.ID, old.Origin, by
 	cl.delivery.DuplicateKey, cl.delivery.DuplicateWindow = old.DuplicateKey, replayWindow
 	return s.decide(ctx, cl, st.Rules)
 }

@@ -47,7 +47,7 @@ func TestReplayDecidesByTheRulesOfToday(t *testing.T) {
 			b.Swap(stateOf(t, strings.Replace(rules, "branches: [main]", test.rules, 1)))
 			before := b.series(t, "buildbridge_deliveries_total")
 			matches := b.series(t, "buildbridge_rule_matches_total")
-			got := b.Replay(t.Context(), old)
+			got := b.Replay(t.Context(), old, mapping.By{})
 			if got.Status != test.status || got.Delivery == "" || got.Delivery == old.ID || got.ReplayOf != old.ID {
 				t.Errorf("got %+v", got)
 			}
@@ -108,7 +108,7 @@ func TestReplayThatCannotBe(t *testing.T) {
 			b := newBridge(t, nil)
 			old := b.kept(t)
 			test.change(&old, b.store)
-			got := b.Replay(t.Context(), old)
+			got := b.Replay(t.Context(), old, mapping.By{})
 			if got.Status != test.status || !strings.Contains(got.Detail, test.detail) || strings.Contains(got.Detail, "disk") {
 				t.Errorf("got %d %q, want %d %q", got.Status, got.Detail, test.status, test.detail)
 			}
@@ -123,7 +123,7 @@ func TestReplayOfWhatWasAReplay(t *testing.T) {
 	b := newBridge(t, nil)
 	old := b.kept(t)
 	for range 2 { // never a duplicate
-		if got := b.Replay(t.Context(), old); got.Outcome != "accepted" {
+		if got := b.Replay(t.Context(), old, mapping.By{}); got.Outcome != "accepted" {
 			t.Fatalf("got %+v", got)
 		}
 		old = b.store.accepted[len(b.store.accepted)-1].delivery

@@ -130,7 +130,7 @@ func TestSpanOfAReplay(t *testing.T) {
 	b, spans := traced(t)
 	old := b.kept(t)
 	for name, d := range map[string]mapping.Delivery{"decided": old, "without a body": {ID: "old", Source: "github", Provider: "github"}} {
-		got := b.Replay(t.Context(), d)
+		got := b.Replay(t.Context(), d, mapping.By{})
 		s := spans.Ended()[len(spans.Ended())-1]
 		have := attributes(s)
 		if have["outcome"] != got.Outcome || have["replay_of"] != d.ID || have["source"] != "github" || s.Name() != "replay delivery" || s.Parent().IsValid() {

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -232,7 +233,7 @@ func (cl *call) match(rules *mapping.Ruleset) {
 	decider := rules.Decider()
 	for i := range cl.delivery.Events {
 		event := &cl.delivery.Events[i]
-		event.Source = cl.source.Name
+		event.Source, event.Origin = cl.source.Name, cmp.Or(cl.delivery.Origin, mapping.OriginWebhook)
 		builds := decider.Decide(event)
 		for j := range builds {
 			// The jobs of one rule come one after the other.

@@ -31,6 +31,8 @@ type Build struct {
 
 	Concurrency Concurrency // the zero value for a tag
 
+	Pusher, Title string // of the event: see [Event]
+
 	// Context names the status of this build on its commit at the code host; "" for no status,
 	// as where there is neither Commit nor TagCommit. It has at most 255 bytes.
 	Context string

@@ -28,9 +28,18 @@ type Delivery struct {
 
 	Events []Event
 
+	Origin Origin // "" means OriginWebhook
+	By     By     // who asked for it, if a person did
+
 	// ReplayOf is the id of the delivery that this one replays because a person asked for
 	// it; "" if a code host sent it. A replay is never a duplicate.
 	ReplayOf string
+}
+
+// By is who asked for something, and why. The zero value means that no person did.
+type By struct {
+	Actor string // the name of the token of the admin API
+	Why   string // as they wrote it, "" for no reason
 }
 
 // Reason says why a delivery built nothing.

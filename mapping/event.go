@@ -1,6 +1,10 @@
 package mapping
 
-import "strings"
+import (
+	"strings"
+
+	"buildbridge/mapping/printable"
+)
 
 // Kind is the kind of an event: a push to a branch, or a tag.
 type Kind string
@@ -59,6 +63,27 @@ type Event struct {
 	FilesUnknown string `json:"-"`
 
 	DefaultBranch string `json:"default_branch"` // "" where the host does not send it
+
+	Origin Origin `json:"origin"` // how the program learned of it
+}
+
+// Origin says how the program learned of an event.
+type Origin string
+
+// The origins of an event.
+const (
+	OriginWebhook Origin = "webhook"  // a code host sent it
+	OriginManual  Origin = "manual"   // a person started it by hand
+	OriginCatchUp Origin = "catch_up" // no delivery came, and a look at the refs of the repository found it
+)
+
+// MaxTitle is how many bytes of a title are kept.
+const MaxTitle = 200
+
+// Title is the first line of Message, clipped to MaxTitle.
+func (e *Event) Title() string {
+	line, _, _ := strings.Cut(e.Message, "\n")
+	return printable.Clip(strings.TrimRight(line, "\r"), MaxTitle)
 }
 
 // SetRepository fills Repository, Owner and Name from a full name.

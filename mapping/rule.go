@@ -15,6 +15,7 @@ type rule struct {
 	jobs      []job
 
 	concurrency Concurrency     // of builds of pushes
+	paused      string          // why its builds wait, "" if they do not
 	reports     map[string]bool // names of the sources whose commits get statuses; shared by rules
 }
 
@@ -53,12 +54,14 @@ func (r *rule) verdict(ev subject) Verdict {
 // could not be evaluated, nil if it could.
 func (r *rule) builds(m *meter, ev *Event, failed error, out []Build) []Build {
 	report := r.reports[ev.Source] && ev.Commit != ""
+	title := ev.Title()
 	for i := range r.jobs {
 		j := &r.jobs[i]
 		b := Build{
 			Rule: r.name, Target: j.target, JobID: j.id,
 			Repository: ev.Repository, Ref: ev.Ref,
 			BuildType: j.buildType, Marker: j.marker,
+			Pusher: ev.Pusher, Title: title,
 		}
 		if ev.Kind == Tag {
 			b.Tag, b.TagCommit = ev.Tag, ev.Commit

@@ -67,6 +67,15 @@ func (rs *Ruleset) Jobs() iter.Seq[Job] {
 	}
 }
 
+// Paused gives the reason for which a rule is paused in its file, "" if it is not, or there is
+// no rule of this name.
+func (rs *Ruleset) Paused(rule string) string {
+	if i := slices.Index(rs.names, rule); i >= 0 {
+		return rs.rules[i].paused
+	}
+	return ""
+}
+
 // Decider decides the events of one delivery, one after the other. The cost of their
 // expressions is limited for all of them together.
 type Decider struct {

@@ -31,6 +31,8 @@ type Source struct {
 
 	API    *API // how to ask and tell this host; nil if that is not configured
 	Report bool // statuses on commits, where a rule says nothing else; only with API
+
+	CatchUp *CatchUp // how pushes are found whose delivery never came; nil for not at all; only with API
 }
 
 // BasicRef is one pair of HTTP Basic credentials.

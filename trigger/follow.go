@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"buildbridge/mapping"
 	"buildbridge/mapping/observe"
 	"buildbridge/mapping/printable"
 	"buildbridge/trigger/codearts"
@@ -536,15 +537,26 @@ func (l *followLook) save(ctx context.Context, b *store.Build) {
 	l.log.LogAttrs(ctx, level, "build ended", attrs...)
 }
 
-// StopBuild stops a started build, for a reason that is shown, and returns before the
+// StopBuild stops a started build, and returns before the
 // service was told. The build is followed to its end: its record says what became of it. The
 // errors are those of [store.Store.Stop].
-func (t *Trigger) StopBuild(ctx context.Context, id, reason string) (*store.Build, error) {
-	b, err := t.store.Stop(ctx, id, text(reason))
+func (t *Trigger) StopBuild(ctx context.Context, id string, by mapping.By) (*store.Build, error) {
+	b, err := t.store.Stop(ctx, id, text(said("stopped", by)))
 	if err != nil {
 		return nil, err
 	}
 	t.log.LogAttrs(ctx, slog.LevelInfo, "build is to be stopped",
-		buildAttrs(b, slog.String("build_number", b.BuildNumber), slog.String("reason", b.Stop))...)
+		buildAttrs(b, slog.String("build_number", b.BuildNumber), slog.String("actor", by.Actor), slog.String("reason", b.Stop))...)
 	return b, nil
+}
+
+// said is what people read of something that a person did: "stopped by ann: wrong branch".
+func said(did string, by mapping.By) string {
+	if by.Actor != "" {
+		did += " by " + by.Actor
+	}
+	if by.Why != "" {
+		did += ": " + by.Why
+	}
+	return did
 }

@@ -272,7 +272,7 @@ func TestNotFollowed(t *testing.T) {
 		t.Errorf("%d requests for two builds", n)
 	}
 	// But if a person stops it, its end is of interest.
-	if _, err := b.StopBuild(t.Context(), id, "ann: wrong branch"); err != nil {
+	if _, err := b.StopBuild(t.Context(), id, mapping.By{Actor: "ann", Why: "ann: wrong branch"}); err != nil {
 		t.Fatal(err)
 	}
 	if got := b.result(t, id, store.Aborted); got.StoppedAt.IsZero() || got.Stop != "ann: wrong branch" {
@@ -306,7 +306,7 @@ func TestHundredBuildsOfAJobAreOneRequest(t *testing.T) {
 		t.Errorf("%d records by themselves", n)
 	}
 	for _, id := range ids {
-		if _, err := b.StopBuild(t.Context(), id, "why"); err != nil {
+		if _, err := b.StopBuild(t.Context(), id, mapping.By{Actor: "ann", Why: "why"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -366,7 +366,7 @@ func TestFollowingIsThrottled(t *testing.T) {
 			id := b.deliver(t, push(commitA))[0]
 			if path == codeartstest.PathStop {
 				b.result(t, id, store.Running)
-				if _, err := b.StopBuild(t.Context(), id, "why"); err != nil {
+				if _, err := b.StopBuild(t.Context(), id, mapping.By{Actor: "ann", Why: "why"}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -471,7 +471,7 @@ func TestAdoptedAndReplayedBuildsAreFollowed(t *testing.T) {
 	if got := b.result(t, id, store.Success); !got.Adopted {
 		t.Errorf("got %+v", got)
 	}
-	again, err := b.Replay(t.Context(), id)
+	again, err := b.Replay(t.Context(), id, mapping.By{Actor: "ann"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -489,7 +489,7 @@ func TestNewerBuildReplacesThoseThatRun(t *testing.T) {
 	}
 	first := b.deliver(t, newer(commitA))[0]
 	b.result(t, first, store.Running)
-	byHand, err := b.Replay(t.Context(), first)
+	byHand, err := b.Replay(t.Context(), first, mapping.By{Actor: "ann"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -553,7 +553,7 @@ func TestStops(t *testing.T) {
 			until(t, "it runs", func() bool {
 				return !b.result(t, id, store.Running).RunningAt.IsZero() || phrase == "tried again if it is not there"
 			})
-			if _, err := b.StopBuild(t.Context(), id, "ann: "+strings.Repeat("x", 1000)+"\x1b"); err != nil {
+			if _, err := b.StopBuild(t.Context(), id, mapping.By{Actor: "ann", Why: "ann: " + strings.Repeat("x", 1000) + "\x1b"}); err != nil {
 				t.Fatal(err)
 			}
 			got := b.result(t, id, c.want)
@@ -563,7 +563,7 @@ func TestStops(t *testing.T) {
 			if n := b.sim.Requests(codeartstest.PathStop); n < c.calls || c.refused && n != c.calls {
 				t.Errorf("%d stop calls, want %d", n, c.calls)
 			}
-			if _, err := b.StopBuild(t.Context(), id, "again"); err == nil {
+			if _, err := b.StopBuild(t.Context(), id, mapping.By{Actor: "ann", Why: "again"}); err == nil {
 				t.Error("it was stopped after its end")
 			}
 		})
@@ -577,14 +577,14 @@ func TestStopIsToldAgain(t *testing.T) {
 	b.fault(t, codeartstest.Fault{Path: codeartstest.PathStop, Status: 403, Times: 1})
 	id := b.deliver(t, push(commitA))[0]
 	b.result(t, id, store.Running)
-	if _, err := b.StopBuild(t.Context(), id, "ann"); err != nil {
+	if _, err := b.StopBuild(t.Context(), id, mapping.By{Actor: "ann", Why: "ann"}); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "the stop is refused", func() bool {
 		got, err := b.store.Build(t.Context(), id)
 		return err == nil && got.Message != ""
 	})
-	if _, err := b.StopBuild(t.Context(), id, "bob"); err != nil {
+	if _, err := b.StopBuild(t.Context(), id, mapping.By{Actor: "ann", Why: "bob"}); err != nil {
 		t.Fatal(err)
 	}
 	if got := b.result(t, id, store.Aborted); got.Stop != "bob" {

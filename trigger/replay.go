@@ -21,7 +21,7 @@ import (
 // returns [store.ErrNotResolved] for a build that is still to be called, [store.ErrNoBody]
 // for one that was dead on arrival, and [store.ErrReplayed] if somebody else replays it at
 // the same time, or a replay of it is not resolved.
-func (t *Trigger) Replay(ctx context.Context, id string) (*store.Build, error) {
+func (t *Trigger) Replay(ctx context.Context, id string, by mapping.By) (*store.Build, error) {
 	old, err := t.store.Build(ctx, id)
 	if err != nil {
 		return nil, err
@@ -30,21 +30,21 @@ func (t *Trigger) Replay(ctx context.Context, id string) (*store.Build, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.replay(ctx, old, last)
+	return t.replay(ctx, old, last, by)
 }
 
 // ReplayListed is Replay for a build from the list of [store.Store.ToReplay]. It returns
 // [store.ErrReplayed] if the build was replayed since.
-func (t *Trigger) ReplayListed(ctx context.Context, r store.Replayable) (*store.Build, error) {
+func (t *Trigger) ReplayListed(ctx context.Context, r store.Replayable, by mapping.By) (*store.Build, error) {
 	old, err := t.store.Build(ctx, r.ID)
 	if err != nil {
 		return nil, err
 	}
-	return t.replay(ctx, old, r.Last)
+	return t.replay(ctx, old, r.Last, by)
 }
 
 // replay repeats a build whose newest replay is last.
-func (t *Trigger) replay(ctx context.Context, old *store.Build, last string) (b *store.Build, err error) {
+func (t *Trigger) replay(ctx context.Context, old *store.Build, last string, by mapping.By) (b *store.Build, err error) {
 	if !old.State.Final() {
 		return nil, fmt.Errorf("build %s is %s: %w", old.ID, old.State, store.ErrNotResolved)
 	}
@@ -60,7 +60,7 @@ func (t *Trigger) replay(ctx context.Context, old *store.Build, last string) (b 
 	b = &store.Build{
 		ID: newID(), Delivery: old.Delivery, Rule: old.Rule, Target: old.Target, JobID: old.JobID,
 		Repository: old.Repository, Ref: old.Ref, Tag: old.Tag, Commit: old.Commit, Marker: old.Marker,
-		TagCommit: old.TagCommit, Context: old.Context,
+		TagCommit: old.TagCommit, Context: old.Context, Origin: old.Origin, By: by, Pusher: old.Pusher, Title: old.Title,
 		ReplayOf: old.Original(), ByHand: true, State: store.Waiting, ReceivedAt: now, Deadline: now.Add(t.retryFor(old.Target)),
 		Trace: observe.Traceparent(ctx),
 	}
@@ -73,7 +73,7 @@ func (t *Trigger) replay(ctx context.Context, old *store.Build, last string) (b 
 	if err := t.store.AddReplay(ctx, b, last); err != nil {
 		return nil, fmt.Errorf("build %s: %w", old.ID, err)
 	}
-	t.log.LogAttrs(ctx, slog.LevelInfo, "build is replayed", buildAttrs(b, slog.String("replay_of", b.ReplayOf))...)
+	t.log.LogAttrs(ctx, slog.LevelInfo, "build is replayed", buildAttrs(b, slog.String("replay_of", b.ReplayOf), slog.String("actor", by.Actor))...)
 	return b, nil
 }
 

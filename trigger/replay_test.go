@@ -22,7 +22,7 @@ func TestReplaySendsTheStoredBodyAgain(t *testing.T) {
 	p.Marker = "BRIDGE"
 	id := b.deliver(t, p)[0]
 	b.await(t, id, store.Dead)
-	again, err := b.Replay(t.Context(), id)
+	again, err := b.Replay(t.Context(), id, mapping.By{Actor: "ann"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestReplaySendsTheStoredBodyAgain(t *testing.T) {
 		t.Errorf("got %+v", r)
 	}
 	// A person may repeat a build that was started, as often as they like.
-	if again, err = b.Replay(t.Context(), again.ID); err != nil {
+	if again, err = b.Replay(t.Context(), again.ID, mapping.By{Actor: "ann"}); err != nil {
 		t.Fatal(err)
 	}
 	if got = b.await(t, again.ID, store.Started); got.ReplayOf != id {
@@ -81,10 +81,10 @@ func TestReplayOfWhatIsNotResolved(t *testing.T) {
 	t.Parallel()
 	b := newTestTrigger(t, settings{stopped: true})
 	id := b.deliver(t, push(commitA))[0]
-	if _, err := b.Replay(t.Context(), id); !errors.Is(err, store.ErrNotResolved) {
+	if _, err := b.Replay(t.Context(), id, mapping.By{Actor: "ann"}); !errors.Is(err, store.ErrNotResolved) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := b.Replay(t.Context(), "none"); !errors.Is(err, store.ErrNotFound) {
+	if _, err := b.Replay(t.Context(), "none", mapping.By{Actor: "ann"}); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -122,7 +122,7 @@ func TestReplayOfAllByTwo(t *testing.T) {
 	for i, b := range two {
 		group.Go(func() {
 			for _, r := range listed[i] {
-				replay, err := b.ReplayListed(t.Context(), r)
+				replay, err := b.ReplayListed(t.Context(), r, mapping.By{Actor: "ann"})
 				switch {
 				case err == nil:
 					mu.Lock()

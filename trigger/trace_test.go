@@ -56,7 +56,7 @@ func TestTraceOfReplays(t *testing.T) {
 	if dead.Status().Code != codes.Error || !strings.Contains(dead.Status().Description, "403") || text(dead, "outcome") != "dead" || dead.Parent().SpanID() != commit.SpanContext().SpanID() {
 		t.Errorf("the attempt that was refused: %v %v", dead.Status(), dead.Attributes())
 	}
-	again, err := b.Replay(t.Context(), id)
+	again, err := b.Replay(t.Context(), id, mapping.By{Actor: "ann"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package trigger
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -49,6 +50,7 @@ type Trigger struct {
 	followEvery func(age time.Duration) time.Duration // as in Options
 
 	mu      sync.RWMutex
+	rules   *mapping.Ruleset // in force; never nil
 	targets map[string]*target
 	hosts   map[string]*host  // by the names of sources
 	queues  map[string]*queue // by their keys; nil before Start
@@ -79,6 +81,7 @@ func New(o Options) (*Trigger, error) {
 		store:    o.Store,
 		log:      o.Logger,
 		metrics:  newMetrics(o.Registerer),
+		rules:    new(mapping.Ruleset),
 		targets:  map[string]*target{},
 	}
 	if t.followEvery = o.FollowEvery; t.followEvery == nil {
@@ -92,11 +95,13 @@ func New(o Options) (*Trigger, error) {
 	return t, nil
 }
 
-// SetRules takes the targets, the code hosts and the jobs of the rules after they were
-// loaded. Builds of a target that is no longer there wait for it until their deadline, and
+// SetRules takes the rules after they were loaded, with what was made of their targets and
+// sources. nil stands for no rules. Builds of a target that is no longer there wait for it until their deadline, and
 // statuses of a source that is no longer there wait for it too.
-func (t *Trigger) SetRules(targets []Target, hosts []Host, jobs []mapping.Job) {
+func (t *Trigger) SetRules(targets []Target, hosts []Host, rules *mapping.Ruleset) {
+	rules = cmp.Or(rules, new(mapping.Ruleset))
 	t.mu.Lock()
+	t.rules = rules
 	now := make(map[string]*target, len(targets))
 	for _, c := range targets {
 		now[c.Name] = newTarget(c, t.targets[c.Name], t.store)
@@ -110,7 +115,7 @@ func (t *Trigger) SetRules(targets []Target, hosts []Host, jobs []mapping.Job) {
 	sources := slices.Collect(maps.Keys(t.hosts))
 	t.mu.Unlock()
 	t.metrics.addSources(sources)
-	t.metrics.addSeries(slices.Collect(maps.Keys(now)), jobs)
+	t.metrics.addSeries(slices.Collect(maps.Keys(now)), slices.Collect(rules.Jobs()))
 	t.startQueues(nil)
 	t.startReports(nil)
 }
@@ -241,6 +246,7 @@ func newDelivery(d mapping.Delivery) *store.Delivery {
 	if len(d.Events) > 0 {
 		first := &d.Events[0]
 		row.Repository, row.Ref, row.Commit = first.Repository, first.Ref, first.Commit
+		row.Pusher, row.Title = first.Pusher, first.Title()
 	}
 	return row
 }
@@ -268,7 +274,11 @@ func (t *Trigger) newBuild(ctx context.Context, d mapping.Delivery, b mapping.Bu
 		Newest:     b.Concurrency.Replace != mapping.ReplaceNone,
 		MaxRunning: b.Concurrency.MaxRunning,
 		Settle:     b.Concurrency.Settle,
-		ByHand:     d.ReplayOf != "",
+		ByHand:     d.ReplayOf != "" || d.Origin == mapping.OriginManual,
+		Origin:     d.Origin,
+		By:         d.By,
+		Pusher:     b.Pusher,
+		Title:      b.Title,
 		State:      store.Waiting,
 		ReceivedAt: d.ReceivedAt,
 		Deadline:   d.ReceivedAt.Add(t.retryFor(b.Target)),

@@ -172,13 +172,27 @@ func (b *testTrigger) close(t *testing.T) {
 	b.store = nil
 }
 
+// cartRules has the one rule whose series exist from the start.
+func cartRules(t *testing.T) *mapping.Ruleset {
+	t.Helper()
+	rules, _, err := mapping.Parse([]mapping.Provider{{Name: "github"}}, mapping.File{Name: "rules.yaml", Data: []byte(`version: 1
+sources: {github: {provider: github, insecure: true}}
+targets: {north: {region: cn-north-4, credentials: {token: {env: TOKEN}}}}
+rules: [{name: cart, repository: acme/shop, when: {push: {}}, jobs: [{job_id: ` + job + `}]}]
+`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rules
+}
+
 func (b *testTrigger) setTargets(t *testing.T, targets ...mapping.Target) {
 	t.Helper()
 	var at []trigger.Target
 	for _, target := range targets {
 		at = append(at, trigger.Target{Target: target, Service: b.client(t, target)})
 	}
-	b.SetRules(at, b.hosts, []mapping.Job{{Rule: "cart", Target: "north", JobID: job}})
+	b.SetRules(at, b.hosts, cartRules(t))
 }
 
 // client calls the target, or the simulator if the target has no endpoint.
@@ -676,7 +690,7 @@ func TestDeadOnArrival(t *testing.T) {
 	if got.Reason != p.Dead || b.sim.RunCount() != 0 {
 		t.Errorf("got %q and %d runs", got.Reason, b.sim.RunCount())
 	}
-	if _, err := b.Replay(t.Context(), got.ID); !errors.Is(err, store.ErrNoBody) {
+	if _, err := b.Replay(t.Context(), got.ID, mapping.By{Actor: "ann"}); !errors.Is(err, store.ErrNoBody) {
 		t.Errorf("a body without its parameters was replayed: %v", err)
 	}
 }

@@ -158,3 +158,12 @@ func bearer(h http.Header) (token string, ok bool) {
 	token = strings.TrimSpace(token)
 	return token, ok && strings.EqualFold(scheme, "Bearer") && token != ""
 }
+
+// actorKey is where a request has the name of its token.
+const actorKey = "actor"
+
+// by is who asks, and why.
+func by(c echo.Context, why string) mapping.By {
+	actor, _ := c.Get(actorKey).(string)
+	return mapping.By{Actor: actor, Why: strings.TrimSpace(why)}
+}

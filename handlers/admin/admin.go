@@ -44,14 +44,14 @@ type Store interface {
 // Builds replays and stops builds; *trigger.Trigger is one. ReplayListed is for builds that
 // ToReplay gave.
 type Builds interface {
-	Replay(ctx context.Context, id string) (*store.Build, error)
-	ReplayListed(ctx context.Context, r store.Replayable) (*store.Build, error)
-	StopBuild(ctx context.Context, id, reason string) (*store.Build, error)
+	Replay(ctx context.Context, id string, by mapping.By) (*store.Build, error)
+	ReplayListed(ctx context.Context, r store.Replayable, by mapping.By) (*store.Build, error)
+	StopBuild(ctx context.Context, id string, by mapping.By) (*store.Build, error)
 }
 
 // Deliveries replays deliveries; *handlers.Server is one.
 type Deliveries interface {
-	Replay(ctx context.Context, d mapping.Delivery) handlers.Answer
+	Replay(ctx context.Context, d mapping.Delivery, by mapping.By) handlers.Answer
 }
 
 // Options of the API. Store, Builds and Deliveries are required.

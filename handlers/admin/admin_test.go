@@ -85,15 +85,15 @@ func writable(t *testing.T) *api {
 
 type builds struct{ a *api }
 
-func (b builds) Replay(ctx context.Context, id string) (*store.Build, error) {
+func (b builds) Replay(ctx context.Context, id string, _ mapping.By) (*store.Build, error) {
 	return b.a.replays(ctx, store.Replayable{ID: id})
 }
 
-func (b builds) ReplayListed(ctx context.Context, r store.Replayable) (*store.Build, error) {
+func (b builds) ReplayListed(ctx context.Context, r store.Replayable, _ mapping.By) (*store.Build, error) {
 	return b.a.replays(ctx, r)
 }
 
-func (b builds) StopBuild(ctx context.Context, id, reason string) (*store.Build, error) {
+func (b builds) StopBuild(ctx context.Context, id string, by mapping.By) (*store.Build, error) {
 	old, err := b.a.store.Build(ctx, id)
 	switch {
 	case err != nil:
@@ -101,8 +101,8 @@ func (b builds) StopBuild(ctx context.Context, id, reason string) (*store.Build,
 	case old.State != store.Started:
 		return nil, fmt.Errorf("build %s: %w: it is %s", id, store.ErrNotRunning, old.State)
 	}
-	b.a.stopped = append(b.a.stopped, reason)
-	old.Stop = reason
+	b.a.stopped = append(b.a.stopped, by.Why)
+	old.Stop = by.Why
 	return old, nil
 }
 
@@ -126,7 +126,7 @@ func (a *api) replay(ctx context.Context, r store.Replayable) (*store.Build, err
 
 type deliveries struct{ a *api }
 
-func (d deliveries) Replay(_ context.Context, old mapping.Delivery) handlers.Answer {
+func (d deliveries) Replay(_ context.Context, old mapping.Delivery, _ mapping.By) handlers.Answer {
 	d.a.decided = append(d.a.decided, old)
 	return d.a.answer
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"buildbridge/handlers"
+	"buildbridge/mapping"
 	"buildbridge/mapping/observe"
 	"buildbridge/trigger/store"
 )
@@ -186,7 +187,7 @@ func (a *api) replayBuild(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	b, err := a.Builds.Replay(c.Request().Context(), id)
+	b, err := a.Builds.Replay(c.Request().Context(), id, by(c, ""))
 	if err != nil {
 		return a.buildError(c.Request().Context(), id, err)
 	}
@@ -224,7 +225,7 @@ func (a *api) replayBuilds(c echo.Context) error {
 	}
 	answer := BuildReplays{Replayed: []BuildReplay{}, Left: left, Next: next}
 	for some := range slices.Chunk(builds, atOnce) {
-		if err := a.replayAll(ctx, some, &answer); err != nil {
+		if err := a.replayAll(ctx, some, by(c, ""), &answer); err != nil {
 			return unavailable(err, "%d builds were replayed, then the database did not answer: ask again, and they are left out",
 				len(answer.Replayed))
 		}
@@ -274,14 +275,14 @@ func replayFilter(c echo.Context) (store.BuildFilter, error) {
 
 // replayAll replays a few builds at once and adds them to the answer, in order. Its error
 // is not about a single build.
-func (a *api) replayAll(ctx context.Context, builds []store.Replayable, answer *BuildReplays) error {
+func (a *api) replayAll(ctx context.Context, builds []store.Replayable, by mapping.By, answer *BuildReplays) error {
 	var (
 		wg    sync.WaitGroup
 		again = make([]*store.Build, len(builds))
 		errs  = make([]error, len(builds))
 	)
 	for i, b := range builds {
-		wg.Go(func() { again[i], errs[i] = a.Builds.ReplayListed(ctx, b) })
+		wg.Go(func() { again[i], errs[i] = a.Builds.ReplayListed(ctx, b, by) })
 	}
 	wg.Wait()
 	var broken error

@@ -112,7 +112,7 @@ func (a *api) replayDelivery(c echo.Context) error {
 		return fail(http.StatusConflict, "delivery %s cannot be replayed: %s", d.ID, d.Unreadable)
 	}
 	d.DuplicateKey = "replay:" + d.ID + ":" + d.LastReplay // the same for two who ask at the same time
-	answer := a.Deliveries.Replay(c.Request().Context(), d.Delivery)
+	answer := a.Deliveries.Replay(c.Request().Context(), d.Delivery, by(c, ""))
 	switch {
 	case answer.Status < http.StatusBadRequest:
 		return handlers.SendJSON(c, answer.Status, answer)

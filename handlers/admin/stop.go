@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -17,7 +16,7 @@ import (
 
 // Stop is the body of a request that stops a build. It may be left out.
 type Stop struct {
-	Reason string `json:"reason,omitempty"` // one line, at most 1024 bytes; "a person stopped it" if not set
+	Reason string `json:"reason,omitempty"` // one line, at most 1024 bytes
 }
 
 // maxReason bounds the reason of a stop, in bytes, and maxStop the body with it.
@@ -36,7 +35,7 @@ func (a *api) stopBuild(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	b, err := a.Builds.StopBuild(c.Request().Context(), id, cmp.Or(strings.TrimSpace(stop.Reason), "a person stopped it"))
+	b, err := a.Builds.StopBuild(c.Request().Context(), id, by(c, stop.Reason))
 	if err != nil {
 		return a.buildError(c.Request().Context(), id, err)
 	}

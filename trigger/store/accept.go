@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/golang/snappy"
+
+	"buildbridge/mapping"
 )
 
 // acceptance is a delivery with its builds on their way into the database.
@@ -39,7 +41,7 @@ func (s *Store) Accept(ctx context.Context, d *Delivery, builds []*Build) (dupli
 	}
 	locks := []int64{lockKey("delivery", d.Source, d.DuplicateKey)}
 	for _, b := range builds {
-		clean(&b.Repository, &b.Ref, &b.Tag, &b.Commit, &b.TagCommit, &b.Context, &b.Reason)
+		clean(&b.Repository, &b.Ref, &b.Tag, &b.Commit, &b.TagCommit, &b.Context, &b.Reason, &b.By.Actor, &b.By.Why, &b.Pusher, &b.Title)
 		locks = append(locks, callLock(b)...)
 	}
 	if err := s.enqueue(ctx, &write{kind: writeAcceptance, locks: locks, acceptance: a}); err != nil {
@@ -125,6 +127,7 @@ func newDeliveries() *rows {
 	return &rows{table: "deliveries", columns: []string{
 		"id", "source", "provider", "host_id", "event", "repository", "ref", "commit_id",
 		"received_at", "outcome", "reason", "duplicate_key", "verdicts", "header", "replay_of", "body",
+		"origin", "actor", "why", "pusher", "title",
 	}}
 }
 
@@ -132,13 +135,14 @@ func newBuilds() *rows {
 	return &rows{table: "builds", columns: []string{
 		"id", "delivery", "rule", "target", "job_id", "repository", "ref", "tag", "commit_id", "marker",
 		"body", "newest", "replay_of", "by_hand", "state", "due_at", "reason", "received_at", "deadline", "trace",
-		"tag_commit", "context", "replace_running", "max_running",
+		"tag_commit", "context", "replace_running", "max_running", "origin", "actor", "why", "pusher", "title",
 	}}
 }
 
 func (r *rows) addDelivery(d encodedDelivery) {
 	r.add(d.ID, d.Source, d.Provider, d.HostID, d.Event, d.Repository, d.Ref, d.Commit,
-		micros(d.ReceivedAt), string(d.Outcome), d.Reason, d.DuplicateKey, string(d.Verdicts), d.header, d.ReplayOf, d.zipped)
+		micros(d.ReceivedAt), string(d.Outcome), d.Reason, d.DuplicateKey, string(d.Verdicts), d.header, d.ReplayOf, d.zipped,
+		string(d.Origin), d.By.Actor, d.By.Why, d.Pusher, d.Title)
 }
 
 // encodedDelivery is a delivery with its header as JSON and its body compressed with Snappy:
@@ -153,7 +157,8 @@ type encodedDelivery struct {
 // encode keeps nothing of the body, whose memory is used again. It cleans the texts that come
 // from outside.
 func encode(d *Delivery) (encodedDelivery, error) {
-	clean(&d.HostID, &d.Event, &d.DuplicateKey, &d.Repository, &d.Ref, &d.Commit)
+	clean(&d.HostID, &d.Event, &d.DuplicateKey, &d.Repository, &d.Ref, &d.Commit, &d.By.Actor, &d.By.Why, &d.Pusher, &d.Title)
+	d.Origin = cmp.Or(d.Origin, mapping.OriginWebhook)
 	header, err := json.Marshal(d.Header)
 	if err != nil {
 		return encodedDelivery{}, fmt.Errorf("delivery %s: its header: %w", d.ID, err)
@@ -166,6 +171,7 @@ func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 	if b.State == "" {
 		b.State = Waiting
 	}
+	b.Origin = cmp.Or(b.Origin, mapping.OriginWebhook)
 	b.Superseded = 0
 	if b.Newest && b.State == Waiting && !b.ByHand {
 		if err := into.insert(ctx, tx); err != nil { // it may replace some of these too
@@ -200,6 +206,7 @@ func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 	}
 	into.add(b.ID, b.Delivery, b.Rule, b.Target, b.JobID, b.Repository, b.Ref, b.Tag, b.Commit, b.Marker,
 		b.Body, b.Newest, b.ReplayOf, b.ByHand, string(b.State), due, b.Reason, micros(b.ReceivedAt), micros(b.Deadline), b.Trace,
-		b.TagCommit, b.Context, b.ReplaceRunning, int64(b.MaxRunning))
+		b.TagCommit, b.Context, b.ReplaceRunning, int64(b.MaxRunning),
+		string(b.Origin), b.By.Actor, b.By.Why, b.Pusher, b.Title)
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"buildbridge/mapping"
 )
 
 // State is the state of a build.
@@ -92,6 +94,10 @@ type Build struct {
 	// ByHand is whether a person asked for the build, by a replay of it or of its
 	// delivery. It waits for no earlier build, supersedes none and is superseded by none.
 	ByHand bool
+	Origin mapping.Origin // of its delivery
+	By     mapping.By     // who asked for it, if a person did
+	Pusher string         // of its event
+	Title  string         // the first line of its commit message
 
 	State        State
 	Reason       string // why it is dead, or what it waits for
@@ -101,7 +107,9 @@ type Build struct {
 	DueAt      time.Time
 	Worker     string    // the process that works it now, "" for none
 	ReceivedAt time.Time // of the delivery
-	Deadline   time.Time // if it is not started by then, it is dead
+	Deadline   time.Time // if it is not started by then, it is dead; it stands still while a pause holds the build
+	PausedAt   time.Time // since when a pause holds it; zero if none does
+	ResumedAt  time.Time // when the last pause ended that held it; zero for none
 
 	Attempts int
 	Log      []Attempt // the last MaxAttempts attempts, oldest first
@@ -205,7 +213,8 @@ const buildColumns = `seq, id, delivery, rule, target, job_id, repository, ref, 
 	caller, service, called_at, called_there, known_no, asked,
 	build_no, seen_no, adopted, claimed, started_at, version, trace,
 	tag_commit, context, replace_running, max_running,
-	result, running_at, ended_at, message, step, record_id, project_id, stop, stopped_at`
+	result, running_at, ended_at, message, step, record_id, project_id, stop, stopped_at,
+	origin, actor, why, pusher, title, paused_at, resumed_at`
 
 type scanner interface{ Scan(dest ...any) error }
 
@@ -214,7 +223,7 @@ func scanBuild(row scanner) (*Build, error) {
 		b                                                         Build
 		log                                                       string
 		due, received, deadline, calledAt, calledThere, startedAt int64
-		runningAt, endedAt, stoppedAt                             int64
+		runningAt, endedAt, stoppedAt, pausedAt, resumedAt        int64
 	)
 	err := row.Scan(&b.Seq, &b.ID, &b.Delivery, &b.Rule, &b.Target, &b.JobID, &b.Repository, &b.Ref, &b.Tag, &b.Commit,
 		&b.Marker, &b.Body, (*flag)(&b.Newest), &b.ReplayOf, (*flag)(&b.ByHand),
@@ -222,7 +231,8 @@ func scanBuild(row scanner) (*Build, error) {
 		&b.Caller, &b.Service, &calledAt, &calledThere, &b.Known, &b.Asked,
 		&b.BuildNumber, &b.Seen, (*flag)(&b.Adopted), (*flag)(&b.Claimed), &startedAt, &b.version, &b.Trace,
 		&b.TagCommit, &b.Context, (*flag)(&b.ReplaceRunning), &b.MaxRunning,
-		&b.Result, &runningAt, &endedAt, &b.Message, &b.Step, &b.RecordID, &b.ProjectID, &b.Stop, &stoppedAt)
+		&b.Result, &runningAt, &endedAt, &b.Message, &b.Step, &b.RecordID, &b.ProjectID, &b.Stop, &stoppedAt,
+		&b.Origin, &b.By.Actor, &b.By.Why, &b.Pusher, &b.Title, &pausedAt, &resumedAt)
 	if err != nil {
 		return nil, err
 	}
@@ -231,6 +241,7 @@ func scanBuild(row scanner) (*Build, error) {
 	b.CalledAt, b.CalledThere = bad.time("called_at", calledAt), bad.time("called_there", calledThere)
 	b.StartedAt, b.DueAt = bad.time("started_at", startedAt), bad.time("due_at", due)
 	b.RunningAt, b.EndedAt, b.StoppedAt = bad.time("running_at", runningAt), bad.time("ended_at", endedAt), bad.time("stopped_at", stoppedAt)
+	b.PausedAt, b.ResumedAt = bad.time("paused_at", pausedAt), bad.time("resumed_at", resumedAt)
 	b.Unreadable = bad.String()
 	if log != "" {
 		if err := json.Unmarshal([]byte(log), &b.Log); err != nil {

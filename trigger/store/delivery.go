@@ -29,6 +29,8 @@ type Delivery struct {
 	Repository string // of the first event
 	Ref        string // of the first event
 	Commit     string // of the first event, "" if it has none
+	Pusher     string // of the first event
+	Title      string // the first line of its commit message
 	Outcome    Outcome
 	Reason     string // why it was ignored; of a duplicate, the id of the delivery that it repeats
 	Verdicts   []byte // JSON: what each rule said of an ignored delivery
@@ -47,10 +49,11 @@ func (s *Store) Delivery(ctx context.Context, id string) (*Delivery, error) {
 		received         int64
 	)
 	err := queryRow(ctx, s.db.reader(), `SELECT id, source, provider, host_id, event, repository, ref, commit_id, received_at,
-		outcome, reason, duplicate_key, verdicts, header, body, replay_of, coalesce((SELECT r.id FROM deliveries r
+		outcome, reason, duplicate_key, verdicts, header, body, replay_of, origin, actor, why, pusher, title, coalesce((SELECT r.id FROM deliveries r
 			WHERE r.replay_of = d.id AND r.replay_of <> '' ORDER BY r.id DESC LIMIT 1), '') FROM deliveries d WHERE id = ?`, id).
 		Scan(&d.ID, &d.Source, &d.Provider, &d.HostID, &d.Event, &d.Repository, &d.Ref, &d.Commit, &received,
-			&d.Outcome, &d.Reason, &d.DuplicateKey, &verdicts, &header, &zipped, &d.ReplayOf, &d.LastReplay)
+			&d.Outcome, &d.Reason, &d.DuplicateKey, &verdicts, &header, &zipped, &d.ReplayOf,
+			&d.Origin, &d.By.Actor, &d.By.Why, &d.Pusher, &d.Title, &d.LastReplay)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNotFound
 	}

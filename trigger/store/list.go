@@ -120,7 +120,7 @@ func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) (deliveries []
 				seq, received int64
 			)
 			if err := row.Scan(&seq, &d.ID, &d.Source, &d.Provider, &d.HostID, &d.Event, &d.Repository, &d.Ref, &d.Commit,
-				&received, &d.Outcome, &d.Reason, &d.ReplayOf); err != nil {
+				&received, &d.Outcome, &d.Reason, &d.ReplayOf, &d.Origin, &d.By.Actor, &d.By.Why, &d.Pusher, &d.Title); err != nil {
 				return err
 			}
 			var bad unreadable
@@ -129,7 +129,8 @@ func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) (deliveries []
 			deliveries, seqs[&d] = append(deliveries, &d), seq
 			return nil
 		}
-		const columns = "seq, id, source, provider, host_id, event, repository, ref, commit_id, received_at, outcome, reason, replay_of"
+		const columns = "seq, id, source, provider, host_id, event, repository, ref, commit_id, received_at, outcome, reason, replay_of, " +
+			"origin, actor, why, pusher, title"
 		if err := s.find(ctx, deliveryBlocks, columns, w, high, limit+1); err != nil {
 			return nil, "", fmt.Errorf("list deliveries: %w", err)
 		}

@@ -87,7 +87,7 @@ func (b *Bridge) apply(next *loaded) {
 	for i, h := range next.hosts {
 		hosts[i] = h.Host
 	}
-	b.trigger.SetRules(next.targets, hosts, slices.Collect(next.rules.Jobs()))
+	b.trigger.SetRules(next.targets, hosts, next.rules)
 	b.handlers.Swap(&handlers.State{Rules: next.rules, Sources: next.sources})
 	if b.serving != nil {
 		for _, before := range b.serving.targets {
