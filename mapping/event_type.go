@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -61,6 +62,7 @@ var eventFields = []eventField{
 	}),
 	boolField("files_complete", func(e *Event) bool { return e.FilesComplete }),
 	stringField("default_branch", func(e *Event) string { return e.DefaultBranch }),
+	stringField("origin", func(e *Event) string { return string(cmp.Or(e.Origin, OriginWebhook)) }),
 }
 
 // stringField is a text of at most maxSeen bytes. A longer one is an error: a name that

@@ -175,10 +175,16 @@ func TestDecide(t *testing.T) {
 		{
 			Rule: "both", Target: "north", JobID: jobA, Repository: "acme/shop", Ref: push.Ref, Commit: push.Commit,
 			Parameters: []Parameter{{"codeBranch", "$(reboot);x"}, {"version", "shop-"}, {"money", "${x}"}, {"empty", ""}, {"created", "false 2"}},
-			BuildType:  true, Marker: "build", Concurrency: Concurrency{Replace: ReplaceWaiting},
+			BuildType:  true, Marker: "build", Concurrency: Concurrency{Replace: ReplaceWaiting}, Pusher: "ann", Title: "Count twice",
 		},
-		{Rule: "both", Target: "north", JobID: jobB, Repository: "acme/shop", Ref: push.Ref, Commit: push.Commit, Concurrency: Concurrency{Replace: ReplaceWaiting}},
-		{Rule: "all", Target: "north", JobID: jobB, Repository: "acme/shop", Ref: push.Ref, Commit: push.Commit},
+		{
+			Rule: "both", Target: "north", JobID: jobB, Repository: "acme/shop", Ref: push.Ref, Commit: push.Commit,
+			Concurrency: Concurrency{Replace: ReplaceWaiting}, Pusher: "ann", Title: "Count twice",
+		},
+		{
+			Rule: "all", Target: "north", JobID: jobB, Repository: "acme/shop", Ref: push.Ref, Commit: push.Commit,
+			Pusher: "ann", Title: "Count twice",
+		},
 	}
 	if diff := cmp.Diff(want, rs.Decide(push)); diff != "" {
 		t.Errorf("push: -want +got:\n%s", diff)
@@ -326,6 +332,7 @@ func TestExpressions(t *testing.T) {
 		`event.files[0]`:       "README.md",
 		`event.files_complete`: "true",
 		`event.default_branch`: "main",
+		`event.origin`:         "webhook",
 
 		`has(event.tag)`:                              "true",
 		`event == event`:                              "true",

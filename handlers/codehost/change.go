@@ -55,6 +55,7 @@ func (d *Delivery) add(c change) error {
 		URL:           c.url,
 		Files:         []string{},
 		DefaultBranch: c.defaultBranch,
+		Origin:        mapping.OriginWebhook,
 	}
 	branch, isBranch := strings.CutPrefix(c.ref, branchPrefix)
 	tag, isTag := strings.CutPrefix(c.ref, tagPrefix)
