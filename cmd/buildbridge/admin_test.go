@@ -109,7 +109,21 @@ func TestReplayBuilds(t *testing.T) {
 
 	w.prints(b, []string{"builds", "replay", oldest}, oldest+" is replayed as ")
 	w.fails(b, 2, []string{"builds", "replay", "--state", "dead"}, "needs --yes", ": buildbridge builds replay --state dead --yes\n")
-	w.prints(b, []string{"builds", "replay", "--state", "dead", "--yes"}, dead[0].ID+" is replayed as", dead[1].ID+" is replayed as", "2 builds replayed")
+	dry := w.prints(b, []string{"builds", "replay", "--state", "dead", "--dry-run"}, "2 builds match: dead, the oldest first\nRECEIVED",
+		dead[0].ID, "A dry run: 2 builds would be replayed.")
+	if strings.Index(dry, dead[1].ID) > strings.Index(dry, dead[0].ID) {
+		t.Errorf("the oldest is not the first:\n%s", dry)
+	}
+	w.prints(b, []string{"builds", "replay", "--state", "dead", "--limit", "1", "--dry-run"}, "A dry run: 1 build would be replayed.")
+	if found := list[admin.ReplayCount](w, b, "builds", "replay", "--state", "dead", "--dry-run"); found.Builds != 2 || len(found.First) != 2 {
+		t.Errorf("a dry run finds %+v", found)
+	}
+	w.fails(b, 2, []string{"builds", "replay", "--state", "dead", "--limit=-1", "--yes"}, "--limit must be 0 or more")
+	if some := list[admin.BuildReplays](w, b, "builds", "replay", "--state", "dead", "--limit", "1", "--yes"); len(some.Replayed) != 1 ||
+		some.Replayed[0].ReplayOf != dead[1].ID || some.Left != 1 {
+		t.Errorf("with a limit of 1 it replays %+v", some)
+	}
+	w.prints(b, []string{"builds", "replay", "--state", "dead", "--yes"}, dead[0].ID+" is replayed as", "1 build replayed")
 	eventually(t, "all are started", func() bool { return len(w.builds(b, "--state", "started")) == 3 })
 	if again := list[admin.BuildReplays](w, b, "builds", "replay", "--rule", "cart", "--yes"); len(again.Replayed) != 0 {
 		t.Errorf("what was replayed is replayed again: %+v", again)

@@ -119,7 +119,8 @@ func TestTerminal(t *testing.T) {
 		if code != test.code || !strings.Contains(said, test.says) {
 			t.Fatalf("%q: it exits with %d: %s", test.answer, code, said)
 		}
-		if asked := strings.Contains(said, "2 builds: dead. Replay? [y/N] "); asked != (test.answer != "") {
+		if asked := strings.Contains(said, "2 builds match: dead, the oldest first\nRECEIVED") &&
+			strings.Contains(said, "Replay 2 builds? [y/N] "); asked != (test.answer != "") {
 			t.Errorf("%q: it says %s", test.answer, said)
 		}
 		eventually(t, "the replayed are started", func() bool { return w.simulator.RunCount() == test.runs })

@@ -609,8 +609,11 @@ func TestReplayOfAllThatMatch(t *testing.T) {
 		t.Helper()
 		var got admin.ReplayCount
 		a.ask("GET", "/builds/replay?rule=cart", http.StatusOK, &got)
-		if got.State != store.Dead || got.Builds != want {
+		if got.State != store.Dead || got.Builds != want || int64(len(got.First)) != min(want, 10) {
 			t.Errorf("to be replayed are %+v, want %d", got, want)
+		}
+		if want > 0 && got.First[0].ID != dead[40-want] {
+			t.Errorf("the first to be replayed is %s, want %s", got.First[0].ID, dead[40-want])
 		}
 	}
 	count(40)

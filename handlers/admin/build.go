@@ -102,7 +102,11 @@ type BuildReplays struct {
 type ReplayCount struct {
 	State  store.State `json:"state"` // of the builds
 	Builds int64       `json:"builds"`
+	First  []Build     `json:"first"` // of them, the oldest first, at most 10
 }
+
+// firstShown is how many of the things that match are shown before they are changed.
+const firstShown = 10
 
 // BuildReplay is one of the builds that were replayed.
 type BuildReplay struct {
@@ -239,11 +243,21 @@ func (a *api) countReplays(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	ids, left, _, err := a.Store.ToReplay(c.Request().Context(), f)
+	f.Limit = firstShown
+	ctx := c.Request().Context()
+	ids, left, _, err := a.Store.ToReplay(ctx, f)
 	if err != nil {
 		return storeError("build", "", err)
 	}
-	return handlers.SendJSON(c, http.StatusOK, ReplayCount{State: store.State(f.State), Builds: int64(len(ids)) + left})
+	answer := ReplayCount{State: store.State(f.State), Builds: int64(len(ids)) + left, First: []Build{}}
+	for _, r := range ids {
+		b, err := a.Store.Build(ctx, r.ID)
+		if err != nil {
+			return storeError("build", r.ID, err)
+		}
+		answer.First = append(answer.First, newBuild(b))
+	}
+	return handlers.SendJSON(c, http.StatusOK, answer)
 }
 
 // replayFilter reads the filter of the builds to replay, which must not be empty.

@@ -1,12 +1,10 @@
 package cli
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,9 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"buildbridge/cmd/internal/explain"
 	"buildbridge/handlers/admin"
-	"buildbridge/mapping/printable"
 	"buildbridge/trigger/store"
 )
 
@@ -363,141 +359,4 @@ func what(a admin.Attempt) string {
 		return fmt.Sprintf("search, the last of %d", a.Times)
 	}
 	return "search"
-}
-
-type buildsReplay struct {
-	adminFlags  `embed:""`
-	buildFilter `embed:""`
-
-	Yes bool `help:"Do not ask before builds are replayed by filter."`
-
-	ID []string `arg:"" optional:"" name:"id" help:"Ids of builds."`
-}
-
-func (buildsReplay) Help() string {
-	return adminHelp + `
-
-Sends the stored RunJob bodies again, as new builds. "buildbridge deliveries replay" decides by the current rules instead.
-
-By id, a build is replayed as often as you ask, one replay after the other. By filter, every build is replayed that matches and
-has no successful replay since; without --state, the dead ones. The command says how many builds these are and asks; without a
-terminal it needs --yes.
-
-The exit code is 1 if one of them could not be replayed.
-
-Examples:
-
-    buildbridge builds replay 0197f3c2-7d5e-7b0a-9d0e-1f2a3b4c5d6e
-    buildbridge builds replay --state dead
-    buildbridge builds replay --rule cart --since 2h --yes`
-}
-
-// Run replays builds.
-func (c *buildsReplay) Run(ctx context.Context, env *Environment) error {
-	filter := c.values()
-	switch {
-	case len(c.ID) == 0 && len(filter) == 0:
-		return usageError("name builds by their ids or by a filter, such as --state dead")
-	case len(c.ID) > 0 && len(filter) > 0:
-		return usageError("name builds by their ids or by a filter, not both")
-	case len(filter) > 0 && !c.Yes && !isTerminal(env.Stdin):
-		return usageError("replaying all builds that match needs --yes if there is no terminal to ask: " + env.command("--yes"))
-	}
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	if len(filter) > 0 {
-		if sure, err := c.sure(ctx, env, api, filter); err != nil || !sure {
-			return err
-		}
-		return c.matching(ctx, env, api, filter)
-	}
-	type replayed struct {
-		ID       string `json:"id,omitempty"`
-		ReplayOf string `json:"replay_of"`
-		Error    string `json:"error,omitempty"`
-	}
-	all := make([]replayed, 0, len(c.ID))
-	err = forEach(env, c.JSON, "buildbridge builds replay: build", c.ID, func(id string) error {
-		var b admin.Build
-		err := api.ask(ctx, http.MethodPost, "/builds/"+url.PathEscape(id)+"/replay", nil, &b)
-		r := replayed{ID: b.ID, ReplayOf: id}
-		if err != nil {
-			r.Error = err.Error()
-		}
-		all = append(all, r)
-		if err == nil && !c.JSON {
-			env.printf("build %s is replayed as %s\n", id, b.ID)
-		}
-		return err
-	})
-	if c.JSON {
-		if err := printJSON(env.Stdout, all); err != nil {
-			return err
-		}
-	}
-	return err
-}
-
-// sure prints how many builds match, and asks whether to replay them. It does not ask if
-// there are none.
-func (c *buildsReplay) sure(ctx context.Context, env *Environment, api *client, filter url.Values) (bool, error) {
-	if c.Yes {
-		return true, nil
-	}
-	var found admin.ReplayCount
-	if err := api.ask(ctx, http.MethodGet, "/builds/replay", filter, &found); err != nil || found.Builds == 0 {
-		return err == nil, err
-	}
-	_, _ = fmt.Fprintf(env.Stderr, "%s: %s. Replay? [y/N] ", explain.Count(int(found.Builds), "build"), found.State)
-	line, err := bufio.NewReader(env.Stdin).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return false, err
-	}
-	if answer := strings.ToLower(strings.TrimSpace(line)); answer == "y" || answer == "yes" {
-		return true, nil
-	}
-	env.complain("Nothing was replayed.")
-	return false, errReported
-}
-
-// matching replays all builds that match, page by page.
-func (c *buildsReplay) matching(ctx context.Context, env *Environment, api *client, filter url.Values) error {
-	all := admin.BuildReplays{Replayed: []admin.BuildReplay{}}
-	var failed error
-	for page := (url.Values{}); ; page.Set("after", all.Next) {
-		var got admin.BuildReplays
-		if failed = api.ask(ctx, http.MethodPost, "/builds/replay", merge(filter, page), &got); failed != nil {
-			if wrong, ok := errors.AsType[usageError](failed); ok {
-				return wrong
-			}
-			break
-		}
-		for _, r := range got.Replayed {
-			if !c.JSON {
-				env.printf("build %s is replayed as %s\n", r.ReplayOf, r.ID)
-			}
-		}
-		for _, s := range got.Skipped {
-			if !c.JSON {
-				env.complain(fmt.Sprintf("buildbridge builds replay: build %s: %s", s.ID, printable.Text(s.Reason)))
-			}
-		}
-		all.Replayed, all.Skipped = append(all.Replayed, got.Replayed...), append(all.Skipped, got.Skipped...)
-		if all.Left, all.Next = got.Left, got.Next; all.Next == "" {
-			break
-		}
-	}
-	if c.JSON {
-		if err := printJSON(env.Stdout, all); err != nil {
-			return err
-		}
-	} else {
-		env.complain(explain.Count(len(all.Replayed), "build") + " replayed")
-	}
-	if failed == nil && len(all.Skipped) > 0 {
-		return errReported
-	}
-	return failed
 }
