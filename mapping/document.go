@@ -44,12 +44,16 @@ type sourceDocument struct {
 	API *apiDocument `yaml:"api"`
 	// Sets statuses on the commits that are built, where a rule says nothing else. Needs api.
 	Report yamldoc.Boolean `yaml:"report" default:"false"`
+	// Finds pushes and tags whose delivery never came, by a look at the refs of repositories. Needs api. Off if absent.
+	CatchUp *catchUpDocument `yaml:"catch_up"`
 }
 
 func (*sourceDocument) Misnamed(field string) string {
 	switch field {
 	case "token", "url", "username":
 		return "it belongs under api"
+	case "every", "missed":
+		return "it belongs under catch_up"
 	default:
 		return ""
 	}
@@ -64,6 +68,19 @@ type apiDocument struct {
 	URL yamldoc.Text `yaml:"url" form:"root"`
 	// User name, where the host takes the token with one.
 	Username yamldoc.Text `yaml:"username" form:"user"`
+}
+
+type catchUpDocument struct {
+	yamldoc.Object
+
+	// How often the refs of each repository are looked at. 1s to 7d.
+	Every yamldoc.Duration `yaml:"every" min:"1s" max:"7d" default:"\"15m\""`
+	// What becomes of what was missed: report only says so, build builds it too.
+	Missed yamldoc.Text `yaml:"missed" enum:"report|build" default:"\"report\""`
+}
+
+func (*catchUpDocument) Shape() (form, why string) {
+	return "{every: 15m, missed: report}", "it says how often refs are looked at, and what to do"
 }
 
 type secretDocument struct {
@@ -183,6 +200,8 @@ type ruleDocument struct {
 	Concurrency *concurrencyDocument `yaml:"concurrency"`
 	// Statuses on the commits that are built: true, false, or a map with their context. As the source says if absent.
 	Report *reportDocument `yaml:"report"`
+	// Why the builds of this rule wait, and are not called. They are not paused if absent.
+	Paused yamldoc.Text `yaml:"paused" form:"reason"`
 }
 
 func (*ruleDocument) Misnamed(field string) string {
@@ -199,6 +218,8 @@ func (*ruleDocument) Misnamed(field string) string {
 		return "it belongs under concurrency"
 	case "context":
 		return "it belongs under report"
+	case "enabled", "disabled", "pause":
+		return "paused"
 	default:
 		return ""
 	}
@@ -303,6 +324,13 @@ var forms = map[string]yamldoc.Form{
 	},
 	"rule":  {Pattern: printablePattern, Is: printableIs, Min: 1, Max: 128},
 	"title": {Pattern: printablePattern, Is: printableIs, Min: 1, Max: 64},
+	"reason": {
+		Pattern: printablePattern, Is: printableIs, Min: 1, Max: 200,
+		Not: []yamldoc.Not{{
+			Why:   `write why its builds wait, such as paused: "until the freeze ends"; remove the field to let them go on`,
+			Texts: []string{"true", "false"},
+		}},
+	},
 	"context": { // Azure DevOps splits it at the first '/', and takes no empty part
 		Pattern: `[^/\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^/\s\x00-\x1f\x7f-\x9f])?`, Min: 1, Max: maxContext,
 		Is: "printable text without a space or a '/' at either end",

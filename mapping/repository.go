@@ -15,6 +15,18 @@ func (s scope) repositoryClause(list yamldoc.Texts) clause {
 		func(ev subject) (string, string) { return ev.repository, ev.Repository })
 }
 
+// exactly gives the names among the patterns of the repository of r that r takes: those that
+// are no glob, and that no later pattern excludes.
+func (r *rule) exactly(list yamldoc.Texts) []string {
+	var names []string
+	for _, t := range list {
+		if t.Value == literalPrefix(t.Value) && t.Value != "" && noRepository(t.Value) == "" && r.repository().match(strings.ToLower(t.Value)) {
+			names = append(names, t.Value)
+		}
+	}
+	return names
+}
+
 // newFoldedGlob makes a glob in lower case.
 func newFoldedGlob(pattern string) (glob, error) {
 	if _, err := newGlob(pattern); err != nil {

@@ -16,6 +16,7 @@ type rule struct {
 
 	concurrency Concurrency     // of builds of pushes
 	paused      string          // why its builds wait, "" if they do not
+	named       []string        // repositories that it names exactly, as they are written
 	reports     map[string]bool // names of the sources whose commits get statuses; shared by rules
 }
 
@@ -31,6 +32,8 @@ func (s scope) compile(doc *ruleDocument) *rule {
 		}
 	}
 	r.concurrency = s.concurrency(doc.Concurrency, &r.clauses)
+	r.paused = doc.Paused.Value
+	r.named = r.exactly(doc.Repository)
 	return r
 }
 

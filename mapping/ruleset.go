@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"iter"
 	"slices"
+	"strings"
 )
 
 // Job is one job that a rule runs on a target.
@@ -21,14 +22,20 @@ type Ruleset struct {
 	rules   []*rule
 	byName  map[string]*Source
 	names   []string
+	paused  map[string]string // reasons by rule, without those that are not paused
 	index   index
 }
 
 func newRuleset(sources []*Source, targets []*Target, rules []*rule) *Ruleset {
-	rs := &Ruleset{sources: sources, targets: targets, byName: map[string]*Source{}, rules: rules, index: newIndex(rules)}
+	rs := &Ruleset{
+		sources: sources, targets: targets, byName: map[string]*Source{}, rules: rules, paused: map[string]string{}, index: newIndex(rules),
+	}
 	rs.names = make([]string, len(rules))
 	for i, r := range rules {
 		rs.names[i] = r.name
+		if r.paused != "" {
+			rs.paused[r.name] = r.paused
+		}
 	}
 	for _, s := range sources {
 		rs.byName[s.Name] = s
@@ -69,11 +76,39 @@ func (rs *Ruleset) Jobs() iter.Seq[Job] {
 
 // Paused gives the reason for which a rule is paused in its file, "" if it is not, or there is
 // no rule of this name.
-func (rs *Ruleset) Paused(rule string) string {
-	if i := slices.Index(rs.names, rule); i >= 0 {
-		return rs.rules[i].paused
+func (rs *Ruleset) Paused(rule string) string { return rs.paused[rule] }
+
+// NamesRepository says whether some rule names a repository, by its name or by a glob. A rule
+// without a repository names all.
+func (rs *Ruleset) NamesRepository(repository string) bool {
+	repository = strings.ToLower(repository)
+	for list := range rs.index.candidates(repository) {
+		for _, id := range list {
+			if rs.rules[id].repository().match(repository) {
+				return true
+			}
+		}
 	}
-	return ""
+	return false
+}
+
+// NamedRepositories gives the repositories that rules for events of a source name exactly, not
+// by a glob: each once, in the spelling of the rule that names it first.
+func (rs *Ruleset) NamedRepositories(source string) []string {
+	var named []string
+	seen := map[string]bool{}
+	for _, r := range rs.rules {
+		if !r.takes(source) {
+			continue
+		}
+		for _, name := range r.named {
+			if folded := strings.ToLower(name); !seen[folded] {
+				seen[folded] = true
+				named = append(named, name)
+			}
+		}
+	}
+	return named
 }
 
 // Decider decides the events of one delivery, one after the other. The cost of their

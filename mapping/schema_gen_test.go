@@ -258,6 +258,7 @@ func refine(t reflect.Type, s *jsonschema.Schema) {
 					Properties: onlyWith(func(p *Provider) bool { return p.Statuses }).Properties,
 				},
 			},
+			{If: required("catch_up"), Then: required("api")},
 		}
 	case reflect.TypeFor[concurrencyDocument]():
 		s.MinProperties = new(1)

@@ -79,6 +79,7 @@ func (s scope) source(name string, doc *sourceDocument) *Source {
 	}
 	provider := s.providers.find(out.Provider)
 	out.API = s.api(doc, field, provider)
+	out.CatchUp = s.catchUp(doc, field)
 	if provider != nil {
 		s.checkAuthentication(field, doc, provider)
 	} else if doc.Provider.At.Known() && !doc.Provider.Bad {

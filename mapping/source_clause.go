@@ -27,6 +27,16 @@ func (s scope) sourceClause(list yamldoc.Texts) clause {
 
 func (c *sourceClause) holds(ev subject) bool { return slices.Contains(c.names, ev.Source) }
 
+// takes says whether the rule is for events of a source.
+func (r *rule) takes(source string) bool {
+	for _, c := range r.every {
+		if s, ok := c.(*sourceClause); ok {
+			return slices.Contains(s.names, source)
+		}
+	}
+	return true
+}
+
 func (c *sourceClause) why(ev subject) string {
 	if len(c.names) == 1 {
 		return fmt.Sprintf("source: %q is not %s", clip(ev.Source), c.names[0])

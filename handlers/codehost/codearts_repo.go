@@ -6,7 +6,10 @@ import "buildbridge/mapping"
 // X-Repo-Token, and a body like GitLab's. Its API has an address for each region:
 // https://support.huaweicloud.com/intl/en-us/usermanual-codeartsrepo/codeartsrepo_03_0023.html
 var codeArtsRepo = host{
-	Provider:     mapping.Provider{Name: "codearts-repo", TokenHeader: true},
+	Provider: mapping.Provider{
+		Name: "codearts-repo", TokenHeader: true,
+		URLForm: "scheme and host of the address that the console shows for clones by HTTPS: it is that of your region",
+	},
 	eventHeaders: []string{"X-Codehub-Event", "X-Devcloud-Event"},
 	eventInBody:  true,
 	idOfPush:     true, // it is not documented whether each ref has its own uuid

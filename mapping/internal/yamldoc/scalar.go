@@ -20,7 +20,9 @@ func (d *decoder) text(n ast.Node, at Position, into *Text, f *Field) {
 	defer func() { into.Bad = len(d.faults) > faults }()
 	hide := f.Form != nil && f.Form.Secret
 	misread := func(text, kind string) {
-		if hide {
+		if f.Form != nil && f.Form.refuses(text) != "" {
+			d.fault(at, "%s", f.Form.refuses(text)) // quoted it is refused as well
+		} else if hide {
 			d.fault(at, "this is %s to YAML: quote it", kind)
 		} else {
 			d.fault(at, "%s is %s to YAML: quote it, %s", clip(text), kind, quote(text))
@@ -42,7 +44,11 @@ func (d *decoder) text(n ast.Node, at Position, into *Text, f *Field) {
 		misread(written(n), kindOf(n))
 		return
 	case *ast.NullNode:
-		d.fault(at, `want text, this is nothing; write "" for empty text`)
+		if f.Form != nil && (f.Form.Min > 0 || f.Form.whole != nil) {
+			d.fault(at, "want text, this is nothing")
+		} else {
+			d.fault(at, `want text, this is nothing; write "" for empty text`)
+		}
 		return
 	default:
 		d.fault(at, "want text, this is %s; quote it if it is text", kindOf(n))
@@ -73,10 +79,8 @@ func (d *decoder) check(t *Text, f *Form) {
 	case f.Max > 0 && length > f.Max:
 		d.fault(t.At, "at most %d characters, this has %d", f.Max, length)
 	}
-	for _, not := range f.Not {
-		if slices.Contains(not.Texts, t.Value) {
-			d.fault(t.At, "%s", not.Why)
-		}
+	if why := f.refuses(t.Value); why != "" {
+		d.fault(t.At, "%s", why)
 	}
 }
 

@@ -27,6 +27,16 @@ type Not struct {
 	Why   string
 }
 
+// refuses says why a text is refused, "" if it is not.
+func (f *Form) refuses(text string) string {
+	for _, not := range f.Not {
+		if slices.Contains(not.Texts, text) {
+			return not.Why
+		}
+	}
+	return ""
+}
+
 // Refused lists all texts that are refused.
 func (f *Form) Refused() []string {
 	var all []string
