@@ -2,7 +2,6 @@ package hostapi
 
 import (
 	"context"
-	"encoding/base64"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -11,12 +10,21 @@ import (
 
 var azureDevOps = host{
 	// The URL has the organisation, or the collection of a server: all paths begin there.
-	api: (*url.URL).String,
-	header: func(username, token string) (name, value string) {
-		return "Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(username+":"+token))
-	},
-	scope: "the token needs the scope vso.code_status (Code: status), and access to the project",
-	post:  postAzureDevOps,
+	api:    (*url.URL).String,
+	header: basic(""),
+	scope:  "the token needs the scope vso.code_status (Code: status), and access to the project",
+	post:   postAzureDevOps,
+	clone:  azureDevOpsClone,
+	login:  basic(""), // any user
+	reads:  "the token needs the scope vso.code (Code: read), and access to the project",
+}
+
+func azureDevOpsClone(repository string) (string, error) {
+	project, name, err := split(repository)
+	if err != nil {
+		return "", err
+	}
+	return at(project, "_git", name), nil
 }
 
 var azureDevOpsWords = map[State]string{

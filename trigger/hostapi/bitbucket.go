@@ -2,7 +2,6 @@ package hostapi
 
 import (
 	"context"
-	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,6 +13,9 @@ var bitbucket = host{
 	header: basicOrBearer,
 	scope:  "the token needs the scope repository:write, and access to the repository",
 	post:   postBitbucket,
+	clone:  twoParts,
+	login:  bitbucketLogin,
+	reads:  "the token needs the scope repository, and access to the repository",
 }
 
 func bitbucketAPI(root *url.URL) string {
@@ -30,7 +32,16 @@ func basicOrBearer(username, token string) (name, value string) {
 	if username == "" {
 		return bearer("", token)
 	}
-	return "Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(username+":"+token))
+	return basic("")(username, token)
+}
+
+// bitbucketLogin: https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens/ for a person,
+// whose address the API wants and Git does not take, and .../using-access-tokens/ for the others.
+func bitbucketLogin(username, token string) (name, value string) {
+	if strings.Contains(username, "@") {
+		username = "x-bitbucket-api-token-auth"
+	}
+	return basic("x-token-auth")(username, token)
 }
 
 // bitbucketWords are those of Data Center, except for one that was stopped.

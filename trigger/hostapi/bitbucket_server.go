@@ -13,6 +13,9 @@ var bitbucketServer = host{
 	header: basicOrBearer,
 	scope:  "the token needs the permission to read the repository",
 	post:   postBitbucketServer,
+	clone:  func(repository string) (string, error) { return under("/scm", repository) },
+	login:  basicOrBearer,
+	reads:  "the token needs the permission to read the repository",
 }
 
 type bitbucketServerStatus struct {

@@ -27,8 +27,8 @@ type Options struct {
 	// environment. It must not follow redirects.
 	Transport http.RoundTripper
 	Logger    *slog.Logger // a line at debug for each request; nil for none
-	// Requests is told of each request: its call ([CallStatus], [CallCheckRuns]), and the HTTP
-	// status as text, [CodeTimeout] or [CodeNotSent]. It may be nil.
+	// Requests is told of each request: its call ([CallStatus], [CallCheckRuns], [CallRefs]), and the
+	// HTTP status as text, [CodeTimeout] or [CodeNotSent]. It may be nil.
 	Requests func(call, code string)
 }
 
@@ -36,6 +36,7 @@ type Options struct {
 const (
 	CallStatus    = "status"     // sets a status
 	CallCheckRuns = "check_runs" // lists what Gitee has of a commit
+	CallRefs      = "refs"       // reads branches and tags, by the protocol of Git
 )
 
 // Client is a client of one code host. It is safe for concurrent use. It keeps no state but
@@ -44,6 +45,7 @@ type Client struct {
 	host host
 	root string // of the host, for people
 	base string // of its API
+	git  string // the root of its repositories
 	o    Options
 	own  *http.Transport // nil if the transport was given
 }
@@ -57,10 +59,17 @@ type host struct {
 	// running: the host has a word for a build that runs.
 	running bool
 	limit   mapping.RateLimit
-	post    func(ctx context.Context, c *Client, s Status) (ref string, err error)
+	// post is nil if the host takes no statuses.
+	post func(ctx context.Context, c *Client, s Status) (ref string, err error)
+
+	clone func(repository string) (path string, err error) // of a repository under the root, for Git
+	// login is header for Git. Where the user does not matter, and none is given, it is one that
+	// the host's documentation names.
+	login func(username, token string) (name, value string)
+	reads string // what the token has to be allowed to read refs
 }
 
-// hosts are the code hosts that take statuses. Each names its source.
+// hosts are the code hosts. Each names its source.
 var hosts = map[string]host{
 	"github":           gitHub,
 	"gitlab":           gitLab,
@@ -70,13 +79,15 @@ var hosts = map[string]host{
 	"bitbucket":        bitbucket,
 	"bitbucket-server": bitbucketServer,
 	"azure-devops":     azureDevOps,
+	"gogs":             gogs,
+	"codearts-repo":    codeArtsRepo,
 }
 
 // New makes a client. It sends nothing. The caller must close it.
 func New(o Options) (*Client, error) {
 	h, ok := hosts[o.Provider]
 	if !ok {
-		return nil, fmt.Errorf("provider %q takes no statuses; these do: %s", o.Provider, strings.Join(slices.Sorted(maps.Keys(hosts)), ", "))
+		return nil, fmt.Errorf("provider %q is not known; these are: %s", o.Provider, strings.Join(slices.Sorted(maps.Keys(hosts)), ", "))
 	}
 	if o.Token == nil {
 		return nil, errors.New("Options.Token is missing")
@@ -97,6 +108,7 @@ func New(o Options) (*Client, error) {
 	}
 	c := &Client{host: h, root: strings.TrimRight(root.String(), "/"), o: o}
 	c.base = strings.TrimRight(h.api(root), "/")
+	c.git = strings.TrimRight(web(root), "/")
 	if c.o.Logger == nil {
 		c.o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -117,8 +129,14 @@ func (c *Client) Post(ctx context.Context, s Status) (ref string, err error) {
 	if s.Repository == "" || s.Commit == "" || s.Context == "" {
 		return "", &Refusal{Fate: FateFinal, Code: CodeNotSent, Reason: "a status needs a repository, a commit and a context"}
 	}
+	if !c.TakesStatuses() {
+		return "", &Refusal{Fate: FateFinal, Code: CodeNotSent, Reason: "the code host has no statuses on commits"}
+	}
 	return c.host.post(ctx, c, s)
 }
+
+// TakesStatuses reports whether the host has statuses on commits: whether Post can do anything.
+func (c *Client) TakesStatuses() bool { return c.host.post != nil }
 
 // SaysRunning reports whether the host has a word for a build that runs.
 func (c *Client) SaysRunning() bool { return c.host.running }

@@ -12,6 +12,9 @@ var gitea = host{
 	header: func(_, token string) (name, value string) { return "Authorization", "token " + token },
 	scope:  "the token needs the scope write:repository, and its user write access to the repository's code",
 	post:   postGitea,
+	clone:  twoParts,
+	login:  basic("oauth2"),
+	reads:  "the token needs the scope read:repository, and its user access to the repository",
 }
 
 // postGitea: https://docs.gitea.com/api (repoCreateStatus).

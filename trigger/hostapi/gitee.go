@@ -17,6 +17,9 @@ var gitee = host{
 	scope:   "the token needs the scope projects, and its user has to be an administrator of the repository",
 	running: true,
 	post:    postGitee,
+	clone:   twoParts,
+	login:   basic("oauth2"),
+	reads:   "the token needs the scope projects, and its user access to the repository",
 }
 
 // giteeWords are the status and the conclusion of a check run.

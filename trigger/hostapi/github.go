@@ -17,6 +17,9 @@ var gitHub = host{
 	// 500 requests that make content are taken in an hour, with room for what else uses the token.
 	limit: mapping.RateLimit{PerSecond: 400. / 3600, Burst: 60},
 	post:  postGitHub,
+	clone: twoParts,
+	login: basic("x-access-token"),
+	reads: "the token needs read on Contents (fine-grained) or the scope repo (classic), and access to the repository",
 }
 
 // gitHubAPI: the public service, one with a subdomain of ghe.com, or a server.

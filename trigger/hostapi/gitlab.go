@@ -16,6 +16,9 @@ var gitLab = host{
 	scope:   "the token needs the scope api and the role Developer, on a protected branch or tag one that may push there (Maintainer)",
 	running: true,
 	post:    postGitLab,
+	clone:   anyParts,
+	login:   basic("oauth2"),
+	reads:   "the token needs the scope read_repository, and the role Reporter",
 }
 
 var gitLabWords = map[State]string{

@@ -1,5 +1,6 @@
-// Package hostapi tells code hosts what became of a build: it sets statuses on commits.
-// Each family of hosts is one file; they share one way to send a request (send.go).
+// Package hostapi tells code hosts what became of a build, by statuses on commits, and asks them
+// for the branches and tags of a repository. Each family of hosts is one file; they share one way
+// to send a request (send.go), and one to read refs (refs.go).
 package hostapi
 
 import (
@@ -37,26 +38,26 @@ type Status struct {
 	Begun, Ended time.Time
 }
 
-// Fate says what to do about a status that could not be set.
+// Fate says what to do about a status that could not be set, or refs that could not be read.
 type Fate int
 
 // The fates.
 const (
 	FateAgain  Fate = iota // try again, after Refusal.After
-	FateFinal              // the host will never take it
-	FateSource             // try again later; until then no status of this source will be taken
+	FateFinal              // the host will never take it, or never show this repository
+	FateSource             // try again later; until then nothing of this source will succeed
 )
 
 // The codes of a refusal that are not HTTP statuses.
 const (
 	CodeTimeout = "timeout"  // sent, and no answer came
 	CodeNotSent = "not_sent" // no connection, or nothing was tried
-	// CodePage is for a 2xx that is not the API's: a sign-in page, or JSON that breaks off. A 203,
-	// which is always one, keeps its status.
+	// CodePage is for a 2xx that is not the API's: a sign-in page, JSON that breaks off, or refs
+	// that are not as the protocol of Git has them. A 203, which is always one, keeps its status.
 	CodePage = "page"
 )
 
-// Refusal is why a status was not set. Its text says what is wrong and what to do about it,
+// Refusal is why a status was not set, or refs were not read. Its text says what is wrong and what to do about it,
 // and has neither the token nor more of the answer than one line.
 type Refusal struct {
 	Fate   Fate

@@ -2,7 +2,9 @@ package hostapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -59,6 +61,12 @@ type answer struct {
 func (c *Client) send(ctx context.Context, r request) (*answer, error) {
 	began := time.Now()
 	a, err := c.roundTrip(ctx, r)
+	c.sent(ctx, r, c.base+r.path, began, a, err)
+	return a, err
+}
+
+// sent counts and logs a request.
+func (c *Client) sent(ctx context.Context, r request, address string, began time.Time, a *answer, err error) {
 	code := ""
 	if a != nil {
 		code = strconv.Itoa(a.status)
@@ -69,7 +77,7 @@ func (c *Client) send(ctx context.Context, r request) (*answer, error) {
 		c.o.Requests(r.call, code)
 	}
 	attrs := []slog.Attr{
-		slog.String("call", r.call), slog.String("method", r.method), slog.String("url", c.base+r.path), slog.String("code", code),
+		slog.String("call", r.call), slog.String("method", r.method), slog.String("url", address), slog.String("code", code),
 		slog.Float64("duration_ms", float64(time.Since(began).Microseconds())/1000),
 	}
 	if err != nil {
@@ -78,10 +86,10 @@ func (c *Client) send(ctx context.Context, r request) (*answer, error) {
 		attrs = append(attrs, slog.String("message", a.said))
 	}
 	c.o.Logger.LogAttrs(ctx, slog.LevelDebug, "request to the code host", attrs...)
-	return a, err
 }
 
-func (c *Client) roundTrip(ctx context.Context, r request) (*answer, error) {
+// token reads the token. The error is a *Refusal.
+func (c *Client) token() (string, error) {
 	secret, err := c.o.Token()
 	token := strings.TrimSpace(string(secret))
 	switch {
@@ -92,31 +100,26 @@ func (c *Client) roundTrip(ctx context.Context, r request) (*answer, error) {
 		err = errors.New("it has a blank or a line break within")
 	}
 	if err != nil {
-		return nil, &Refusal{Fate: FateSource, Code: CodeNotSent, Reason: "the token for the code host cannot be used", Err: err}
+		return "", &Refusal{Fate: FateSource, Code: CodeNotSent, Reason: "the token for the code host cannot be used", Err: err}
+	}
+	return token, nil
+}
+
+func (c *Client) roundTrip(ctx context.Context, r request) (*answer, error) {
+	token, err := c.token()
+	if err != nil {
+		return nil, err
 	}
 	parent := ctx
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	var connected atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { connected.Store(false) },
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
-	})
 	req, secrets, err := c.httpRequest(ctx, r, token)
 	if err != nil {
 		return nil, &Refusal{Fate: FateFinal, Code: CodeNotSent, Reason: "the request to the code host cannot be written", Err: err}
 	}
-	// Not an http.Client, which would look at redirects.
-	res, err := c.o.Transport.RoundTrip(req)
+	res, err := c.exchange(parent, req, secrets, c.base)
 	if err != nil {
-		refusal := &Refusal{Fate: FateAgain, Code: CodeTimeout, Reason: "the code host gave no answer", Err: foreign(err, secrets)}
-		if !connected.Load() {
-			refusal.Code, refusal.Reason = CodeNotSent, "the code host cannot be reached at "+c.base
-			if parent.Err() == nil {
-				refusal.Fate = FateSource
-			}
-		}
-		return nil, refusal
+		return nil, err
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
@@ -128,6 +131,29 @@ func (c *Client) roundTrip(ctx context.Context, r request) (*answer, error) {
 		a.said = oneLine(hide(message(body), secrets), 200)
 	}
 	return a, nil
+}
+
+// exchange sends a request, and gives the answer with its body unread. The error is a *Refusal.
+// parent is the context without the deadline of the request, and root is where the host is.
+func (c *Client) exchange(parent context.Context, req *http.Request, secrets []string, root string) (*http.Response, error) {
+	var connected atomic.Bool
+	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GetConn: func(string) { connected.Store(false) },
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	}))
+	// Not an http.Client, which would look at redirects.
+	res, err := c.o.Transport.RoundTrip(req)
+	if err == nil {
+		return res, nil
+	}
+	refusal := &Refusal{Fate: FateAgain, Code: CodeTimeout, Reason: "the code host gave no answer", Err: foreign(err, secrets)}
+	if !connected.Load() {
+		refusal.Code, refusal.Reason = CodeNotSent, "the code host cannot be reached at "+root
+		if parent.Err() == nil {
+			refusal.Fate = FateSource
+		}
+	}
+	return nil, refusal
 }
 
 // httpRequest gives the request, and what of it is secret.
@@ -155,15 +181,27 @@ func (c *Client) httpRequest(ctx context.Context, r request, token string) (*htt
 	if kind != "" {
 		req.Header.Set("Content-Type", kind)
 	}
-	secrets := []string{token}
 	if r.form == nil {
-		name, value := c.host.header(c.o.Username, token)
-		req.Header.Set(name, value)
-		if _, encoded, ok := strings.Cut(value, "Basic "); ok {
-			secrets = append(secrets, encoded)
-		}
+		return req, authorize(req, c.o.Username, token, c.host.header), nil
 	}
-	return req, secrets, nil
+	return req, []string{token}, nil
+}
+
+// authorize puts the token into the header of a request, and gives what of it is secret.
+func authorize(req *http.Request, username, token string, header func(username, token string) (name, value string)) []string {
+	name, value := header(username, token)
+	req.Header.Set(name, value)
+	if _, encoded, ok := strings.Cut(value, "Basic "); ok {
+		return []string{token, encoded}
+	}
+	return []string{token}
+}
+
+// basic gives Basic, with a user where none is given.
+func basic(user string) func(username, token string) (name, value string) {
+	return func(username, token string) (name, value string) {
+		return "Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(cmp.Or(username, user)+":"+token))
+	}
 }
 
 // is reports whether the answer has one of the statuses, and JSON if the status is not 204.
@@ -243,13 +281,17 @@ func (c *Client) redirected(a *answer) *Refusal {
 	// A repository may be called login; Azure DevOps has its sign-in page where its API is.
 	case strings.HasPrefix(to.String(), c.base+"/") && !strings.Contains(to.Path, "/_signin"):
 		return a.renamed()
-	case strings.Contains(strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(to.Path)), "signin"),
-		strings.Contains(strings.ToLower(to.Path), "login"):
+	case isSignIn(to):
 		return a.refuse(FateSource, "the code host refuses the token, and sends to a sign-in page", "give a valid one to api.token")
 	case to.Scheme == a.url.Scheme && to.Host == a.url.Host:
 		return a.renamed()
 	}
 	return a.refuse(FateSource, "the code host redirects to another address, and the token is not sent there", "check api.url, its root")
+}
+
+func isSignIn(to *url.URL) bool {
+	path := strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(to.Path))
+	return strings.Contains(path, "signin") || strings.Contains(path, "login")
 }
 
 func (a *answer) renamed() *Refusal {

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -55,7 +56,7 @@ func NewServer(t testing.TB, o Options) *Server {
 	backend := &cgi.Handler{
 		Path: program, Args: []string{"http-backend"},
 		Env:    append(environment(), "GIT_PROJECT_ROOT="+s.dir, "GIT_HTTP_EXPORT_ALL=1"),
-		Stderr: os.Stderr,
+		Stderr: io.Discard,
 	}
 	s.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, backend) }))
 	t.Cleanup(s.http.Close)
