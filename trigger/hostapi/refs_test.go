@@ -489,11 +489,11 @@ func TestRefsHostDown(t *testing.T) {
 
 // BenchmarkRefs reads 50,000 refs of a server in memory.
 func BenchmarkRefs(b *testing.B) {
-	const many = 50_000
+	const many, name = 50_000, " refs/heads/feature/JIRA-12345-something\n"
 	c, err := hostapi.New(hostapi.Options{Provider: "github", Token: secret(token), Transport: transport(func(*http.Request) (*http.Response, error) {
 		return advertisement(io.MultiReader(
 			strings.NewReader("001e# service=git-upload-pack\n0000"),
-			&repeated{line: fmt.Sprintf("%04x%s refs/heads/feature/JIRA-12345-something\n", 4+41+11+29+1, commit), left: many},
+			&repeated{line: fmt.Sprintf("%04x%s%s", 4+len(commit)+len(name), commit, name), left: many},
 			strings.NewReader("0000"),
 		)), nil
 	})})
