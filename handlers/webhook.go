@@ -326,6 +326,8 @@ func (cl *call) attrs(a Answer) []slog.Attr {
 		slog.String("reason", a.Reason),
 		slog.Int("builds", len(a.Builds)),
 		slog.String("replay_of", a.ReplayOf),
+		slog.String("actor", cl.delivery.By.Actor),
+		slog.String("why", cl.delivery.By.Why),
 	}
 	return slices.DeleteFunc(attrs, func(attr slog.Attr) bool {
 		if attr.Value.Kind() == slog.KindInt64 {

@@ -73,7 +73,8 @@ func (t *Trigger) replay(ctx context.Context, old *store.Build, last string, by 
 	if err := t.store.AddReplay(ctx, b, last); err != nil {
 		return nil, fmt.Errorf("build %s: %w", old.ID, err)
 	}
-	t.log.LogAttrs(ctx, slog.LevelInfo, "build is replayed", buildAttrs(b, slog.String("replay_of", b.ReplayOf), slog.String("actor", by.Actor))...)
+	t.log.LogAttrs(ctx, slog.LevelInfo, "build is replayed",
+		buildAttrs(b, slog.String("replay_of", b.ReplayOf), slog.String("actor", by.Actor), slog.String("why", by.Why))...)
 	return b, nil
 }
 

@@ -107,7 +107,15 @@ func TestReplayBuilds(t *testing.T) {
 	w.fails(b, 1, []string{"builds", "replay", oldest, "--database", "other.db"}, "needs a token", "there is no other.db.admin-token")
 	w.fails(b, 1, []string{"builds", "replay", oldest, "--admin-token", "env:UNSET"}, "UNSET is not set")
 
-	w.prints(b, []string{"builds", "replay", oldest}, oldest+" is replayed as ")
+	w.prints(b, []string{"builds", "replay", oldest, "--reason", "the key was wrong"}, oldest+" is replayed as ")
+	again := w.builds(b, "--replay-of", oldest)
+	if len(again) != 1 || again[0].Actor != "local" || again[0].Why != "the key was wrong" {
+		t.Errorf("the replays of %s are %+v", oldest, again)
+	}
+	w.prints(b, []string{"builds", "show", again[0].ID}, "asked for by  local\n", "why           the key was wrong\n")
+	if line := b.logged("build is replayed"); line["actor"] != "local" || line["why"] != "the key was wrong" {
+		t.Errorf("the log has %v", line)
+	}
 	w.fails(b, 2, []string{"builds", "replay", "--state", "dead"}, "needs --yes", ": buildbridge builds replay --state dead --yes\n")
 	dry := w.prints(b, []string{"builds", "replay", "--state", "dead", "--dry-run"}, "2 builds match: dead, the oldest first\nRECEIVED",
 		dead[0].ID, "A dry run: 2 builds would be replayed.")
@@ -125,8 +133,8 @@ func TestReplayBuilds(t *testing.T) {
 	}
 	w.prints(b, []string{"builds", "replay", "--state", "dead", "--yes"}, dead[0].ID+" is replayed as", "1 build replayed")
 	eventually(t, "all are started", func() bool { return len(w.builds(b, "--state", "started")) == 3 })
-	if again := list[admin.BuildReplays](w, b, "builds", "replay", "--rule", "cart", "--yes"); len(again.Replayed) != 0 {
-		t.Errorf("what was replayed is replayed again: %+v", again)
+	if more := list[admin.BuildReplays](w, b, "builds", "replay", "--rule", "cart", "--yes"); len(more.Replayed) != 0 {
+		t.Errorf("what was replayed is replayed again: %+v", more)
 	}
 	if n := w.simulator.RunCount(); n != 3 {
 		t.Errorf("%d builds were started, want 3", n)
@@ -189,7 +197,7 @@ func TestReplayDeliveries(t *testing.T) {
 
 	w.write("rules.yaml", strings.ReplaceAll(w.good, "acme/shop", "'acme/*'"))
 	b.logged("rules reloaded")
-	w.prints(b, []string{"deliveries", "replay", id}, "accepted", `of rule "cart"`)
+	w.prints(b, []string{"deliveries", "replay", id, "--why", "the rule was wrong"}, "accepted", `of rule "cart"`)
 	eventually(t, "it is built", func() bool { return w.simulator.RunCount() == 1 })
 	accepted := list[admin.DeliveryPage](w, b, "deliveries", "list", "--outcome", "accepted").Deliveries
 	if len(accepted) != 1 || accepted[0].ReplayOf != id {
@@ -199,7 +207,10 @@ func TestReplayDeliveries(t *testing.T) {
 	if len(shown.Builds) != 1 || !strings.Contains(string(shown.Body), "acme/web") {
 		t.Errorf("got %+v", shown)
 	}
-	w.prints(b, []string{"deliveries", "show", accepted[0].ID}, "replay of", id, shown.Builds[0].ID)
+	w.prints(b, []string{"deliveries", "show", accepted[0].ID}, "replay of", id, shown.Builds[0].ID, "asked for by  local\n", "the rule was wrong")
+	if b := shown.Builds[0]; shown.Actor != "local" || b.Actor != "local" || b.Why != "the rule was wrong" {
+		t.Errorf("got %+v", shown)
+	}
 	w.fails(b, 1, []string{"deliveries", "replay", "0197f3c2-7d5e-7b0a-9d0e-1f2a3b4c5d6e"}, "no delivery has the id")
 
 	// Its source is no longer in the rules.

@@ -3,10 +3,12 @@ package admin
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -14,116 +16,161 @@ import (
 	"buildbridge/mapping"
 )
 
-// Token reads a token. It is called for every request that comes with one, so that a
-// changed file takes effect.
-type Token func() (mapping.Secret, error)
+// Role is what the holder of a token may do. Each role may do what the ones before it may.
+type Role int
 
-// Access says who may read and who may write. A token for writing is also one for
-// reading. The zero value refuses everybody.
+// The roles.
+const (
+	nobody  Role = iota
+	Read         // everything that changes nothing
+	Operate      // builds, deliveries and pauses: start, replay, stop, cancel, pause, resume
+	Write        // everything: the log level, and a copy of the database
+)
+
+// roles are the names of the roles, for people.
+var roles = [...]string{Read: "read", Operate: "operate", Write: "write"}
+
+func (r Role) String() string { return roles[r] }
+
+// ParseRole gives the role of a name: read, operate or write.
+func ParseRole(name string) (role Role, ok bool) {
+	for i, known := range roles {
+		if known == name && known != "" {
+			return Role(i), true
+		}
+	}
+	return nobody, false
+}
+
+// Token is a token of the API. Several may have the same name, as while one is replaced.
+type Token struct {
+	// Name is who has it: what is done with it is logged and kept under this name.
+	Name string
+	Role Role
+	// Value reads it. It is called for every request that comes with a token, so that a
+	// changed file takes effect.
+	Value func() (mapping.Secret, error)
+}
+
+// Access says who may do what. The zero value refuses everybody.
 type Access struct {
-	// Read and Write are the configured tokens, any one of which is enough. Without any,
-	// this machine may read without a token if Loopback says that only this machine
-	// reaches the listener.
-	Read, Write []Token
-	Loopback    bool
-	Host        string // another name of the listener than localhost; may be ""
+	// Tokens are the configured ones. Without any, this machine may read without a token
+	// if Loopback says that only this machine reaches the listener.
+	Tokens   []Token
+	Loopback bool
+	Host     string // another name of the listener than localhost; may be ""
 
-	// Made is a token for writing that the program made; nil for none.
+	// Made is a token that the program made; the zero value for none.
 	Made Token
 }
 
-// right is what a request may do.
-type right int
+// needed is the role that a request needs, by its method and the route it has, which is ""
+// if there is none.
+func needed(method, route string) Role {
+	what, _, _ := strings.Cut(strings.TrimPrefix(route, Prefix+"/"), "/")
+	switch reads := method == http.MethodGet || method == http.MethodHead; {
+	case what == "backup": // a copy of everything, with the bodies of all deliveries
+		return Write
+	case reads:
+		return Read
+	case what == "builds", what == "deliveries", what == "pauses":
+		return Operate
+	}
+	return Write
+}
 
-const (
-	nothing right = iota
-	reading
-	writing
-)
-
-// authorized refuses requests that may not do what their method does.
+// authorized refuses requests that may not do what their method and path do. It notes the
+// name of the token, see by.
 func (a *api) authorized(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		challenge, err := a.authorize(c.Request())
+		actor, challenge, err := a.authorize(c.Request(), needed(c.Request().Method, c.Path()))
 		if err != nil {
 			c.Response().Header().Set(echo.HeaderWWWAuthenticate, challenge)
 			return err
 		}
+		c.Set(actorKey, actor)
 		return next(c)
 	}
 }
 
-// authorize gives nil, or why the request is refused and its WWW-Authenticate (RFC 6750).
-func (a *api) authorize(r *http.Request) (challenge string, err error) {
+// authorize gives the name of the token, or why the request is refused and its
+// WWW-Authenticate (RFC 6750). Who needs no token has no name.
+func (a *api) authorize(r *http.Request, need Role) (actor, challenge string, err error) {
 	const scheme = `Bearer realm="buildbridge"`
 	access := &a.Access
-	need := writing
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
-		need = reading
-	}
-	if need == reading && access.open() && access.fromHere(r) {
-		return "", nil
+	if need == Read && access.open() && access.fromHere(r) {
+		return "", "", nil
 	}
 	token, ok := bearer(r.Header)
 	if !ok {
-		return scheme, fail(http.StatusUnauthorized, "%s", access.wants(need))
+		return "", scheme, fail(http.StatusUnauthorized, "%s", access.wants(need))
 	}
-	switch may := a.rightOf(r, token); {
+	switch actor, may := a.holder(r, token); {
 	case may >= need:
-		return "", nil
-	case may == nothing:
-		return scheme + `, error="invalid_token"`, fail(http.StatusUnauthorized, "this token is unknown; %s", access.wants(need))
+		return actor, "", nil
+	case may == nobody:
+		return "", scheme + `, error="invalid_token"`, fail(http.StatusUnauthorized, "this token is unknown; %s", access.wants(need))
+	default:
+		return "", scheme + `, error="insufficient_scope"`,
+			fail(http.StatusForbidden, "this token is for %s; %s", doing[may], access.wants(need))
 	}
-	return scheme + `, error="insufficient_scope"`, fail(http.StatusForbidden, "this token is for reading; %s", access.wants(need))
 }
 
-// rightOf compares a token with all known ones, so that the time does not tell which one
-// is equal.
-func (a *api) rightOf(r *http.Request, token string) right {
+// holder gives the name and the role of a token. It compares with all known ones, so that
+// the time does not tell which one is equal. Of several that are, the first with the
+// highest role counts.
+func (a *api) holder(r *http.Request, token string) (name string, may Role) {
 	given := sha256.Sum256([]byte(token))
-	may := nothing
-	try := func(granted right, known Token) {
-		value, err := known()
+	try := func(known Token) {
+		value, err := known.Value()
 		if err != nil || value == "" {
-			a.Logger.LogAttrs(r.Context(), slog.LevelWarn, "an admin token cannot be read, and is not accepted", slog.Any("error", err))
+			a.Logger.LogAttrs(r.Context(), slog.LevelWarn, "an admin token cannot be read, and is not accepted",
+				slog.String("token", known.Name), slog.Any("error", err))
 			return
 		}
 		digest := sha256.Sum256([]byte(value))
-		if subtle.ConstantTimeCompare(given[:], digest[:]) == 1 {
-			may = max(may, granted)
+		if subtle.ConstantTimeCompare(given[:], digest[:]) == 1 && known.Role > may {
+			name, may = known.Name, known.Role
 		}
 	}
-	for _, known := range a.Access.Read {
-		try(reading, known)
+	for _, known := range a.Access.Tokens {
+		try(known)
 	}
-	for _, known := range a.Access.Write {
-		try(writing, known)
+	if a.Access.Made.Value != nil {
+		try(a.Access.Made)
 	}
-	if a.Access.Made != nil {
-		try(writing, a.Access.Made)
-	}
-	return may
+	return name, may
 }
 
-func (a *Access) configured() bool { return len(a.Read)+len(a.Write) > 0 }
-
 // open says whether this machine may read without a token.
-func (a *Access) open() bool { return a.Loopback && !a.configured() }
+func (a *Access) open() bool { return a.Loopback && len(a.Tokens) == 0 }
 
-// wants says what a request needs for a right.
-func (a *Access) wants(need right) string {
+// may says whether there is a token for a role.
+func (a *Access) may(role Role) bool {
+	return a.Made.Value != nil && a.Made.Role >= role ||
+		slices.ContainsFunc(a.Tokens, func(t Token) bool { return t.Role >= role })
+}
+
+// doing is what is done in a role.
+var doing = [...]string{Read: "reading", Operate: "operating", Write: "writing"}
+
+// wants says what a request needs for a role.
+func (a *Access) wants(need Role) string {
 	switch {
-	case need == writing && len(a.Write) == 0 && a.Made == nil:
-		return "writing needs a token, and none is configured: start buildbridge serve with --admin-write-token"
-	case need == writing:
+	case need > Read && !a.may(need):
+		return fmt.Sprintf("%s needs a token, and none is configured: start buildbridge serve with --admin-token NAME=%s:REF "+
+			"or --admin-write-token", doing[need], need)
+	case need == Operate:
+		return "operating needs a token for operating or writing, as Authorization: Bearer TOKEN"
+	case need == Write:
 		return "writing needs a token for writing, as Authorization: Bearer TOKEN"
-	case a.configured():
+	case len(a.Tokens) > 0:
 		return "reading needs a token, as Authorization: Bearer TOKEN"
 	case a.open():
 		return "reading without a token is for this machine, with an address or localhost as the host, and not through a proxy"
 	}
 	return "reading needs a token, and none is configured: without one, only a listener on a loopback address is read; " +
-		"start buildbridge serve with --admin-read-token"
+		"start buildbridge serve with --admin-token NAME=read:REF or --admin-read-token"
 }
 
 // fromHere says whether a request comes from this machine, and neither through a proxy nor
@@ -162,7 +209,7 @@ func bearer(h http.Header) (token string, ok bool) {
 // actorKey is where a request has the name of its token.
 const actorKey = "actor"
 
-// by is who asks, and why.
+// by is who asks, and why. Whoever gets past authorized for more than reading has a name.
 func by(c echo.Context, why string) mapping.By {
 	actor, _ := c.Get(actorKey).(string)
 	return mapping.By{Actor: actor, Why: strings.TrimSpace(why)}

@@ -1,8 +1,8 @@
 // Package admin is the API for those who run a bridge: what came in, what became of it,
 // replays, and stops.
 //
-// The flow of a request under [Prefix]: find out by its bearer token whether it may
-// read or write ([Access]), check every parameter, ask the [Store], answer JSON. An
+// The flow of a request under [Prefix]: find out by its bearer token who asks and what they
+// may do ([Access]), check every parameter, ask the [Store], answer JSON. An
 // answer of 400 and above is {"error": "…"}: it says what the caller can fix, and
 // nothing that belongs into the log only.
 package admin

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -31,10 +32,13 @@ const (
 	readToken  = "a-token-for-reading"
 	writeToken = "a-token-for-writing"
 	madeToken  = "a-token-that-was-made"
+
+	operateToken = "a-token-for-operating"
 )
 
-func token(value mapping.Secret) admin.Token {
-	return func() (mapping.Secret, error) { return value, nil }
+// token is a token of somebody, who is called as their role.
+func token(role admin.Role, value mapping.Secret) admin.Token {
+	return admin.Token{Name: role.String(), Role: role, Value: func() (mapping.Secret, error) { return value, nil }}
 }
 
 // api is the API on a SQLite database, with a fake of what replays.
@@ -48,6 +52,8 @@ type api struct {
 	answer  handlers.Answer
 	replays func(ctx context.Context, r store.Replayable) (*store.Build, error)
 	stopped []string // the reasons of stops
+	mu      sync.Mutex
+	asked   []mapping.By // of replays and stops
 }
 
 func open(t *testing.T) *store.Store {
@@ -80,16 +86,20 @@ func newAPI(t *testing.T, db *store.Store, access admin.Access) *api {
 // writable is an API that this machine may read without a token, and write with writeToken.
 func writable(t *testing.T) *api {
 	t.Helper()
-	return newAPI(t, open(t), admin.Access{Loopback: true, Made: token(writeToken)})
+	return newAPI(t, open(t), admin.Access{Loopback: true, Made: token(admin.Write, writeToken)})
 }
 
 type builds struct{ a *api }
 
-func (b builds) Replay(ctx context.Context, id string, _ mapping.By) (*store.Build, error) {
+func (b builds) Replay(ctx context.Context, id string, by mapping.By) (*store.Build, error) {
+	b.a.asked = append(b.a.asked, by)
 	return b.a.replays(ctx, store.Replayable{ID: id})
 }
 
-func (b builds) ReplayListed(ctx context.Context, r store.Replayable, _ mapping.By) (*store.Build, error) {
+func (b builds) ReplayListed(ctx context.Context, r store.Replayable, by mapping.By) (*store.Build, error) {
+	b.a.mu.Lock()
+	b.a.asked = append(b.a.asked, by)
+	b.a.mu.Unlock()
 	return b.a.replays(ctx, r)
 }
 
@@ -101,7 +111,7 @@ func (b builds) StopBuild(ctx context.Context, id string, by mapping.By) (*store
 	case old.State != store.Started:
 		return nil, fmt.Errorf("build %s: %w: it is %s", id, store.ErrNotRunning, old.State)
 	}
-	b.a.stopped = append(b.a.stopped, by.Why)
+	b.a.stopped, b.a.asked = append(b.a.stopped, by.Why), append(b.a.asked, by)
 	old.Stop = by.Why
 	return old, nil
 }
@@ -126,7 +136,8 @@ func (a *api) replay(ctx context.Context, r store.Replayable) (*store.Build, err
 
 type deliveries struct{ a *api }
 
-func (d deliveries) Replay(_ context.Context, old mapping.Delivery, _ mapping.By) handlers.Answer {
+func (d deliveries) Replay(_ context.Context, old mapping.Delivery, by mapping.By) handlers.Answer {
+	d.a.asked = append(d.a.asked, by)
 	d.a.decided = append(d.a.decided, old)
 	return d.a.answer
 }
@@ -531,7 +542,7 @@ func TestAnswerIsNeverCutOff(t *testing.T) {
 	a := writable(t)
 	d, _ := a.accept()
 	var err error
-	a.Handler, err = admin.New(admin.Options{Store: unreadable{a.store}, Builds: builds{a}, Deliveries: deliveries{a}, Access: admin.Access{Loopback: true, Made: token(writeToken)}})
+	a.Handler, err = admin.New(admin.Options{Store: unreadable{a.store}, Builds: builds{a}, Deliveries: deliveries{a}, Access: admin.Access{Loopback: true, Made: token(admin.Write, writeToken)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -735,7 +746,7 @@ func TestReplayOfDelivery(t *testing.T) {
 			}
 			want := []mapping.Delivery{{
 				ID: d.ID, Source: "github", Provider: "github", HostID: "72d3162e", Event: "push", ReceivedAt: d.ReceivedAt,
-				Header: d.Header, Body: d.Body, DuplicateKey: "replay:" + d.ID + ":",
+				Header: d.Header, Body: d.Body, DuplicateKey: "replay:" + d.ID + ":", Origin: mapping.OriginWebhook,
 			}}
 			if diff := cmp.Diff(want, a.decided); diff != "" {
 				t.Error(diff)

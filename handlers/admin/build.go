@@ -50,6 +50,8 @@ type Build struct {
 	Message   string       `json:"message,omitempty"`    // of the service about its end, or why the end is not known
 	Stop      string       `json:"stop,omitempty"`       // why buildbridge stops it, or has stopped it
 	StoppedAt time.Time    `json:"stopped_at,omitzero"`  // when the service took that
+	Actor     string       `json:"actor,omitempty"`      // the name of the token of who asked for it, if a person did
+	Why       string       `json:"why,omitempty"`        // as they wrote it
 	TagCommit string       `json:"tag_commit,omitempty"` // the commit that the tag is on
 	Context   string       `json:"context,omitempty"`    // of its status on the commit; unset if it has none
 }
@@ -135,7 +137,7 @@ func newBuild(b *store.Build) Build {
 		BuildNumber: b.BuildNumber, Adopted: b.Adopted, StartedAt: b.StartedAt,
 		SupersededBy: b.SupersededBy, ReplayOf: b.ReplayOf, Error: b.Unreadable,
 		Result: b.Result, RunningAt: b.RunningAt, EndedAt: b.EndedAt, Step: b.Step, Message: b.Message, Stop: b.Stop, StoppedAt: b.StoppedAt,
-		TagCommit: b.TagCommit, Context: b.Context,
+		Actor: b.By.Actor, Why: b.By.Why, TagCommit: b.TagCommit, Context: b.Context,
 	}
 }
 
@@ -191,7 +193,11 @@ func (a *api) replayBuild(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	b, err := a.Builds.Replay(c.Request().Context(), id, by(c, ""))
+	why, err := readReason(c)
+	if err != nil {
+		return err
+	}
+	b, err := a.Builds.Replay(c.Request().Context(), id, by(c, why))
 	if err != nil {
 		return a.buildError(c.Request().Context(), id, err)
 	}
@@ -218,6 +224,10 @@ func (a *api) replayBuilds(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	why, err := readReason(c)
+	if err != nil {
+		return err
+	}
 	if !a.bulk.TryLock() {
 		return fail(http.StatusConflict, "another replay of many builds is under way")
 	}
@@ -229,7 +239,7 @@ func (a *api) replayBuilds(c echo.Context) error {
 	}
 	answer := BuildReplays{Replayed: []BuildReplay{}, Left: left, Next: next}
 	for some := range slices.Chunk(builds, atOnce) {
-		if err := a.replayAll(ctx, some, by(c, ""), &answer); err != nil {
+		if err := a.replayAll(ctx, some, by(c, why), &answer); err != nil {
 			return unavailable(err, "%d builds were replayed, then the database did not answer: ask again, and they are left out",
 				len(answer.Replayed))
 		}

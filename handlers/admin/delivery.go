@@ -29,6 +29,8 @@ type Delivery struct {
 	Reason     string        `json:"reason,omitempty"`    // ignored
 	Of         string        `json:"of,omitempty"`        // duplicate: the delivery whose builds were committed
 	ReplayOf   string        `json:"replay_of,omitempty"` // the delivery that this one replays
+	Actor      string        `json:"actor,omitempty"`     // the name of the token of who asked for it, if a person did
+	Why        string        `json:"why,omitempty"`       // as they wrote it
 	Error      string        `json:"error,omitempty"`     // what is unreadable in its row
 }
 
@@ -51,7 +53,8 @@ type DeliveryPage struct {
 func newDelivery(d *store.Delivery) Delivery {
 	view := Delivery{
 		ID: d.ID, ReceivedAt: d.ReceivedAt, Source: d.Source, Provider: d.Provider, HostID: d.HostID, Event: d.Event,
-		Repository: d.Repository, Ref: d.Ref, Commit: d.Commit, Outcome: d.Outcome, Reason: d.Reason, ReplayOf: d.ReplayOf, Error: d.Unreadable,
+		Repository: d.Repository, Ref: d.Ref, Commit: d.Commit, Outcome: d.Outcome, Reason: d.Reason, ReplayOf: d.ReplayOf,
+		Actor: d.By.Actor, Why: d.By.Why, Error: d.Unreadable,
 	}
 	if d.Outcome == store.Duplicate {
 		view.Reason, view.Of = "", d.Reason
@@ -108,11 +111,15 @@ func (a *api) replayDelivery(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	why, err := readReason(c)
+	if err != nil {
+		return err
+	}
 	if d.Unreadable != "" {
 		return fail(http.StatusConflict, "delivery %s cannot be replayed: %s", d.ID, d.Unreadable)
 	}
 	d.DuplicateKey = "replay:" + d.ID + ":" + d.LastReplay // the same for two who ask at the same time
-	answer := a.Deliveries.Replay(c.Request().Context(), d.Delivery, by(c, ""))
+	answer := a.Deliveries.Replay(c.Request().Context(), d.Delivery, by(c, why))
 	switch {
 	case answer.Status < http.StatusBadRequest:
 		return handlers.SendJSON(c, answer.Status, answer)

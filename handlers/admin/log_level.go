@@ -38,7 +38,8 @@ func (a *api) setLogLevel(c echo.Context) error {
 	before := a.LogLevel.Level()
 	a.LogLevel.Set(min(before, level, slog.LevelInfo))
 	a.Logger.LogAttrs(c.Request().Context(), slog.LevelInfo, "log level changed",
-		slog.String("level", name), slog.String("before", levelName(before)), slog.String("client", c.Request().RemoteAddr))
+		slog.String("level", name), slog.String("before", levelName(before)), slog.String("actor", by(c, "").Actor),
+		slog.String("client", c.Request().RemoteAddr))
 	a.LogLevel.Set(level)
 	return handlers.SendJSON(c, http.StatusOK, LogLevel{Level: name})
 }

@@ -19,7 +19,7 @@ func TestLogLevel(t *testing.T) {
 	h, err := admin.New(admin.Options{
 		Store: a.store, Builds: builds{a}, Deliveries: deliveries{a}, LogLevel: &level,
 		Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: &level})),
-		Access: admin.Access{Read: []admin.Token{token(readToken)}, Write: []admin.Token{token(writeToken)}},
+		Access: admin.Access{Tokens: []admin.Token{token(admin.Read, readToken), token(admin.Operate, operateToken), token(admin.Write, writeToken)}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -32,6 +32,7 @@ func TestLogLevel(t *testing.T) {
 	}{
 		{http.MethodGet, "", readToken, 200, `{"level":"info"}`, slog.LevelInfo},
 		{http.MethodPut, "?level=debug", readToken, 403, "for writing", slog.LevelInfo},
+		{http.MethodPut, "?level=debug", operateToken, 403, "this token is for operating; writing needs", slog.LevelInfo},
 		{http.MethodPut, "?level=debug", writeToken, 200, `{"level":"debug"}`, slog.LevelDebug},
 		{http.MethodPut, "?level=loud", writeToken, 400, `level: \"loud\" is none of debug, info, warn, error`, slog.LevelDebug},
 		{http.MethodPut, "?level=info%2B1", writeToken, 400, "none of", slog.LevelDebug},
@@ -49,7 +50,7 @@ func TestLogLevel(t *testing.T) {
 			t.Errorf("%s %s: %d %s, level %s; want %d %s, level %s", step.method, step.query, w.Code, w.Body, level.Level(), step.status, step.answer, step.level)
 		}
 	}
-	for _, line := range []string{"level=debug before=info", "level=error before=debug", "level=warn before=error"} {
+	for _, line := range []string{"level=debug before=info actor=write", "level=error before=debug", "level=warn before=error"} {
 		if !strings.Contains(log.String(), line) {
 			t.Errorf("the log does not tell of %s:\n%s", line, &log)
 		}

@@ -22,14 +22,14 @@ func TestStop(t *testing.T) {
 		status          int
 		says            string // the reason, or the error
 	}{
-		"without a reason":            {started.ID, writeToken, "", 202, "a person stopped it"},
-		"with none in the body":       {started.ID, writeToken, `{"reason":" "}`, 202, "a person stopped it"},
+		"without a reason":            {started.ID, writeToken, "", 202, ""},
+		"with none in the body":       {started.ID, writeToken, `{"reason":" "}`, 202, ""},
 		"with a reason":               {started.ID, writeToken, `{"reason":"wrong <branch>"}`, 202, "wrong <branch>"},
 		"one that waits":              {waiting.ID, writeToken, "", 409, "it does not run: it is waiting"},
 		"one that nobody knows":       {unknown, writeToken, "", 404, "no build has the id"},
 		"a delivery":                  {d.ID, writeToken, "", 404, "it is the id of a delivery"},
 		"no id":                       {"1", writeToken, "", 404, "an id is a UUID"},
-		"without a token":             {started.ID, "", "", 401, "writing needs a token"},
+		"without a token":             {started.ID, "", "", 401, "operating needs a token"},
 		"a body that is none":         {started.ID, writeToken, "reason", 400, "the body is not such as"},
 		"two bodies":                  {started.ID, writeToken, "{}{}", 400, "the body is not such as"},
 		"a misspelt field":            {started.ID, writeToken, `{"reasons":"x"}`, 400, "the body is not such as"},

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 
 	"buildbridge/cmd/internal/secret"
@@ -23,13 +24,11 @@ func (b *Bridge) mountAdmin(ctx context.Context, db *store.Store) (err error) {
 	if tcp, ok := b.admin.Addr().(*net.TCPAddr); ok {
 		access.Loopback = tcp.IP.IsLoopback()
 	}
-	if access.Read, err = adminTokens("admin read token", b.o.AdminReadToken); err != nil {
+	if access.Tokens, err = b.o.adminTokens(); err != nil {
 		return err
 	}
-	if access.Write, err = adminTokens("admin write token", b.o.AdminWriteToken); err != nil {
-		return err
-	}
-	if file := AdminTokenFile(b.o.Database); file != "" && len(access.Write) == 0 {
+	writes := func(t admin.Token) bool { return t.Role == admin.Write }
+	if file := AdminTokenFile(b.o.Database); file != "" && !slices.ContainsFunc(access.Tokens, writes) {
 		made, err := makeAdminToken(file)
 		if err != nil {
 			return fmt.Errorf("admin write token: %w", err)
@@ -44,11 +43,10 @@ func (b *Bridge) mountAdmin(ctx context.Context, db *store.Store) (err error) {
 				"other users could read the admin write token; its file is closed to them now: to get a new token, delete it and restart",
 				slog.String("file", file))
 		}
-		tokens, err := adminTokens("admin write token", []mapping.SecretRef{{File: file}})
-		if err != nil {
-			return err
+		local := AdminToken{Name: localToken, Role: admin.Write, Ref: mapping.SecretRef{File: file}}
+		if access.Made, _, err = local.open(); err != nil {
+			return fmt.Errorf("admin write token: %w", err)
 		}
-		access.Made = tokens[0]
 	}
 	api, err := admin.New(admin.Options{ //nolint:contextcheck // each request has its own
 		Store: db, Builds: b.trigger, Deliveries: b.handlers, Access: access, Logger: b.log, LogLevel: b.o.LogLevel,
@@ -98,24 +96,84 @@ func closeToOthers(file string) (closed bool, err error) {
 	return true, nil
 }
 
-// adminTokens checks that tokens can be read and sent. Each token it returns is read again
-// for each request.
-func adminTokens(name string, refs []mapping.SecretRef) ([]admin.Token, error) {
+// The names of the tokens that have none of their own.
+const (
+	readToken  = "admin-read-token"
+	writeToken = "admin-write-token"
+	localToken = "local"
+)
+
+// ErrTokens means that two tokens of the admin API are one, with different names or roles.
+var ErrTokens = errors.New("the same token is given twice")
+
+// adminTokens checks that the configured tokens can be read, sent, and told apart.
+func (s *Settings) adminTokens() ([]admin.Token, error) {
 	var (
 		tokens []admin.Token
 		errs   []error
+		owners = map[mapping.Secret]AdminToken{}
 	)
-	for _, ref := range refs {
-		if _, err := AdminToken(ref); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+	given := slices.Clone(s.AdminTokens)
+	for _, ref := range s.AdminReadToken {
+		given = append(given, AdminToken{readToken, admin.Read, ref})
+	}
+	for _, ref := range s.AdminWriteToken {
+		given = append(given, AdminToken{writeToken, admin.Write, ref})
+	}
+	for _, t := range given {
+		token, value, err := t.open()
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", t.flag(), err))
+			continue
 		}
-		tokens = append(tokens, func() (mapping.Secret, error) { return AdminToken(ref) })
+		tokens = append(tokens, token)
+		other, twice := owners[value]
+		owners[value] = t
+		if twice && (other.Name != t.Name || other.Role != t.Role) && (!other.unnamed() || !t.unnamed()) {
+			errs = append(errs, fmt.Errorf("%w, as %s and as %s: it would not say who asks, or what they may do; make one for each",
+				ErrTokens, other.flag(), t.flag()))
+		}
 	}
 	return tokens, errors.Join(errs...)
 }
 
-// AdminToken reads a token. A token that a header cannot carry is an error.
-func AdminToken(ref mapping.SecretRef) (mapping.Secret, error) {
+// open reads the token, and gives what reads it again for each request.
+func (t AdminToken) open() (token admin.Token, value mapping.Secret, err error) {
+	value, err = ReadAdminToken(t.Ref)
+	return admin.Token{Name: t.Name, Role: t.Role, Value: func() (mapping.Secret, error) { return ReadAdminToken(t.Ref) }}, value, err
+}
+
+// unnamed tells that the token is one of the flags without names. They may share a token.
+func (t AdminToken) unnamed() bool { return t.Name == readToken || t.Name == writeToken }
+
+// flag is how the token was given, for errors.
+func (t AdminToken) flag() string {
+	switch t.Name {
+	case readToken, writeToken:
+		return "--" + t.Name
+	}
+	return fmt.Sprintf("--admin-token %s=%s", t.Name, t.Role)
+}
+
+// CheckTokenName says what is wrong with the name of a token, which goes into logs and
+// tables, "" if nothing is.
+func CheckTokenName(name string) string {
+	const most = 64
+	switch {
+	case name == "":
+		return "it has no name"
+	case name == readToken, name == writeToken, name == localToken:
+		return fmt.Sprintf("the name %s is that of a token without a name", name)
+	case len(name) > most || strings.Trim(name, nameCharacters) != "":
+		return fmt.Sprintf("a name has at most %d of the characters a-z, A-Z, 0-9, and . _ - @", most)
+	}
+	return ""
+}
+
+const nameCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-@"
+
+// ReadAdminToken reads a token. A token that a header cannot carry is an error.
+func ReadAdminToken(ref mapping.SecretRef) (mapping.Secret, error) {
 	value, doubt, err := secret.Read(ref)
 	switch {
 	case err != nil:

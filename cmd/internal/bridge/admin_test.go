@@ -1,6 +1,7 @@
 package bridge_test
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"buildbridge/cmd/internal/bridge"
+	"buildbridge/handlers/admin"
 	"buildbridge/mapping"
 	"buildbridge/trigger/store/postgrestest"
 )
@@ -157,7 +159,7 @@ func TestAdminTokensThatCannotBe(t *testing.T) {
 		says string
 	}{
 		"it has an empty line behind it":  {mapping.SecretRef{File: lines}, "lines ends in more white space than one line break"},
-		"it is not there":                 {mapping.SecretRef{Env: "NONE"}, "admin read token: environment variable NONE is not set"},
+		"it is not there":                 {mapping.SecretRef{Env: "NONE"}, "--admin-read-token: environment variable NONE is not set"},
 		"no header can carry it":          {mapping.SecretRef{Env: "UMLAUT"}, "characters that a header cannot carry"},
 		"it has a space in it, in a file": {mapping.SecretRef{File: file}, "characters that a header cannot carry"},
 	} {
@@ -174,5 +176,48 @@ func TestAdminTokensThatCannotBe(t *testing.T) {
 				t.Errorf("got %v, want %s", err, test.says)
 			}
 		})
+	}
+}
+
+// Tokens with names and roles, beside those without. A start with one that has two owners is
+// refused, and shows no token.
+func TestNamedTokens(t *testing.T) {
+	for name, value := range map[string]string{"READ": "r", "ANN": "a", "ANN_NEXT": "b", "OPS": "o", "W": "w"} {
+		t.Setenv(name, value)
+	}
+	named := func(name string, role admin.Role, env string) bridge.AdminToken {
+		return bridge.AdminToken{Name: name, Role: role, Ref: mapping.SecretRef{Env: env}}
+	}
+	w := newWorld(t, func(o *bridge.Options) {
+		o.AdminTokens = []bridge.AdminToken{
+			named("ann", admin.Operate, "ANN"), named("ann", admin.Operate, "ANN_NEXT"), named("ops", admin.Write, "OPS"),
+		}
+		o.AdminReadToken = []mapping.SecretRef{{Env: "READ"}}
+	})
+	if _, err := os.Stat(w.database + ".admin-token"); err == nil {
+		t.Error("a token was made besides")
+	}
+	for token, want := range map[string][2]int{"": {401, 401}, "guess": {401, 401}, "r": {200, 403}, "a": {200, 200}, "b": {200, 200}, "o": {200, 200}} {
+		read, _ := w.builds("GET", "", token)
+		write, _ := w.builds("POST", replayDead, token)
+		if read != want[0] || write != want[1] {
+			t.Errorf("token %q reads with %d and operates with %d, want %v", token, read, write, want)
+		}
+	}
+	w.stop()
+	for name, tokens := range map[string][]bridge.AdminToken{
+		"as --admin-token ann=read and as --admin-token bob=read":    {named("ann", admin.Read, "ANN"), named("bob", admin.Read, "ANN")},
+		"as --admin-token ann=read and as --admin-token ann=operate": {named("ann", admin.Read, "ANN"), named("ann", admin.Operate, "ANN")},
+		"as --admin-token ann=read and as --admin-read-token":        {named("ann", admin.Read, "READ")},
+	} {
+		o := w.options()
+		o.AdminTokens, o.AdminReadToken = tokens, []mapping.SecretRef{{Env: "READ"}}
+		b, err := bridge.Start(t.Context(), o)
+		if err == nil {
+			_ = b.Stop(t.Context(), 0)
+		}
+		if !errors.Is(err, bridge.ErrTokens) || !strings.Contains(err.Error(), name) {
+			t.Errorf("got %v, want %s", err, name)
+		}
 	}
 }

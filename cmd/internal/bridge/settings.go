@@ -3,6 +3,7 @@ package bridge
 import (
 	"buildbridge/cmd/internal/certificate"
 	"buildbridge/handlers"
+	"buildbridge/handlers/admin"
 	"buildbridge/mapping"
 	"buildbridge/trigger"
 )
@@ -28,9 +29,21 @@ type Settings struct {
 
 	Handlers handlers.Settings `group:"listeners" embed:""`
 
+	// AdminTokens are tokens of the admin API with the names of who has them. Several may
+	// have the same name. Their variable is in the plural: the commands that ask a bridge have
+	// the singular, for the token that they send.
+	AdminTokens []AdminToken `group:"admin" name:"admin-token" env:"BUILDBRIDGE_ADMIN_TOKENS" help:"Token of somebody; can be repeated."`
+
 	// AdminReadToken and AdminWriteToken give access to the admin API; any one does. On a
 	// loopback address, reading needs none if there is none. If there is none for writing,
 	// one is made beside a SQLite database.
 	AdminReadToken  []mapping.SecretRef `group:"admin" placeholder:"env:NAME|file:PATH" help:"Token for reading; can be repeated."`
 	AdminWriteToken []mapping.SecretRef `group:"admin" placeholder:"env:NAME|file:PATH" help:"Token for reading and writing; can be repeated."`
+}
+
+// AdminToken is a token of the admin API by reference.
+type AdminToken struct {
+	Name string
+	Role admin.Role
+	Ref  mapping.SecretRef
 }

@@ -61,7 +61,7 @@ func (f *adminFlags) client() (*client, error) {
 		if err := checkTokenRef("--admin-token", ref); err != nil {
 			return nil, usageError(err.Error())
 		}
-		if c.token, err = bridge.AdminToken(ref); err != nil {
+		if c.token, err = bridge.ReadAdminToken(ref); err != nil {
 			return nil, fmt.Errorf("--admin-token: %w", err)
 		}
 		c.tried = "the token of " + f.AdminToken + " was sent"
@@ -72,7 +72,7 @@ func (f *adminFlags) client() (*client, error) {
 	if file == "" || !isLoopback(u.Hostname()) { // the token in the file is for a bridge on this machine
 		return c, nil
 	}
-	token, err := bridge.AdminToken(mapping.SecretRef{File: file})
+	token, err := bridge.ReadAdminToken(mapping.SecretRef{File: file})
 	switch {
 	case err == nil:
 		c.token, c.tried = token, "the token of "+file+" was sent"

@@ -221,6 +221,8 @@ func (c *buildsShow) Run(ctx context.Context, env *Environment) error {
 	for _, r := range b.Replays {
 		t.field("replayed as", strings.TrimSpace(fmt.Sprintf("%s, %s %s", r.ID, cmp.Or(string(r.Result), string(r.State)), r.BuildNumber)))
 	}
+	t.field("asked for by", b.Actor)
+	t.field("why", b.Why)
 	t.field("delivery", b.Delivery)
 	t.field("received", local(b.ReceivedAt))
 	t.field("error", b.Error)

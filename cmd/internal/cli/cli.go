@@ -109,13 +109,16 @@ func newParser(ctx context.Context, g *grammar, env *Environment, helped func())
 	)...)
 }
 
-// variables gives each flag of serve and simulator its environment variable:
+// variables gives each flag of serve and simulator that names none its environment variable:
 // BUILDBRIDGE_MAX_WAITING for --max-waiting, BUILDBRIDGE_SIMULATOR_LISTEN for --listen.
 func variables(k *kong.Kong) error {
 	prefixes := map[string]string{"serve": "BUILDBRIDGE_", "simulator": "BUILDBRIDGE_SIMULATOR_"}
 	for _, command := range k.Model.Children {
 		if prefix, ok := prefixes[command.Name]; ok {
 			for _, flag := range command.Flags {
+				if len(flag.Envs) > 0 {
+					continue
+				}
 				flag.Envs = []string{prefix + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))}
 				flag.Tag.Envs = flag.Envs
 			}

@@ -131,6 +131,8 @@ func (c *deliveriesShow) Run(ctx context.Context, env *Environment) error {
 	t.field("commit", d.Commit)
 	t.field("outcome", outcome(string(d.Outcome), d.Reason, d.Of))
 	t.field("replay of", d.ReplayOf)
+	t.field("asked for by", d.Actor)
+	t.field("why", d.Why)
 	if len(d.Body) == 0 || string(d.Body) == "null" {
 		t.field("body", "no longer kept: this delivery cannot be replayed")
 	}
@@ -172,6 +174,9 @@ func (e *Environment) verdicts(rules []mapping.Verdict) {
 type deliveriesReplay struct {
 	adminFlags `embed:""`
 
+	// Not --reason: that is why a delivery was ignored.
+	Why string `placeholder:"TEXT" help:"Why, for those who look at the deliveries and builds later."`
+
 	ID []string `arg:"" name:"id" help:"Ids of deliveries."`
 }
 
@@ -204,7 +209,7 @@ func (c *deliveriesReplay) Run(ctx context.Context, env *Environment) error {
 	all := make([]replayedDelivery, 0, len(c.ID))
 	err = forEach(env, c.JSON, "buildbridge deliveries replay: delivery", c.ID, func(id string) error {
 		d := replayedDelivery{}
-		err := api.ask(ctx, http.MethodPost, "/deliveries/"+url.PathEscape(id)+"/replay", nil, &d)
+		err := api.send(ctx, http.MethodPost, "/deliveries/"+url.PathEscape(id)+"/replay", nil, admin.Reason{Reason: c.Why}, &d)
 		if d.ReplayOf = id; err != nil {
 			d.Error = err.Error()
 		}

@@ -16,6 +16,8 @@ type buildsReplay struct {
 	buildFilter `embed:""`
 	manyFlags   `embed:""`
 
+	Reason string `placeholder:"TEXT" help:"Why, for those who look at the builds later."`
+
 	ID []string `arg:"" optional:"" name:"id" help:"Ids of builds."`
 }
 
@@ -66,7 +68,7 @@ func (c *buildsReplay) Run(ctx context.Context, env *Environment) error {
 	all := make([]replayed, 0, len(c.ID))
 	err = forEach(env, c.JSON, "buildbridge builds replay: build", c.ID, func(id string) error {
 		var b admin.Build
-		err := api.ask(ctx, http.MethodPost, "/builds/"+url.PathEscape(id)+"/replay", nil, &b)
+		err := api.send(ctx, http.MethodPost, "/builds/"+url.PathEscape(id)+"/replay", nil, admin.Reason{Reason: c.Reason}, &b)
 		r := replayed{ID: b.ID, ReplayOf: id}
 		if err != nil {
 			r.Error = err.Error()
@@ -109,7 +111,8 @@ func (c *buildsReplay) matching(ctx context.Context, env *Environment, api *clie
 	}
 	ch.page = func(ctx context.Context, page url.Values) (done, failed int, next string, err error) {
 		var got admin.BuildReplays
-		if err := api.ask(ctx, http.MethodPost, "/builds/replay", merge(filter, page), &got); err != nil {
+		err = api.send(ctx, http.MethodPost, "/builds/replay", merge(filter, page), admin.Reason{Reason: c.Reason}, &got)
+		if err != nil {
 			return 0, 0, "", err
 		}
 		all.Replayed, all.Skipped = append(all.Replayed, got.Replayed...), append(all.Skipped, got.Skipped...)

@@ -41,7 +41,8 @@ The rules are read again when their files change, and on SIGHUP, which also read
 files are read again when the files change. Rules with a fault are refused, and the old ones stay in use. SIGTERM and SIGINT stop
 the program; a second one stops it at once. Calls that do not end within --grace are cut, and searched for at the next start.
 
-Tokens of the admin API are given by reference, env:NAME or file:PATH. Without any token, reading is open to this machine, if
+Tokens of the admin API are given by reference, env:NAME or file:PATH, with a name and a role: read, operate (builds, deliveries
+and pauses) or write (everything). What is done with a token is kept under its name. Without any token, reading is open to this machine, if
 --admin-listen is a loopback address. Without a token for writing, one is made in a file beside a SQLite database, whose name is
 that of the database followed by .admin-token.
 
@@ -80,6 +81,7 @@ func (c *serveCommand) Validate() error {
 	return cmp.Or(
 		checkAddress("--listen", c.Listen), checkAddress("--admin-listen", c.AdminListen),
 		checkTokenRef("--admin-read-token", c.AdminReadToken...), checkTokenRef("--admin-write-token", c.AdminWriteToken...),
+		checkAdminTokens(c.AdminTokens),
 	)
 }
 
@@ -138,6 +140,9 @@ func (c *serveCommand) serve(ctx context.Context, env *Environment, log *logwrit
 		LogDropped:     log.Dropped,
 		TracerProvider: tracing.TracerProvider(),
 	})
+	if errors.Is(err, bridge.ErrTokens) {
+		return usageError(err.Error())
+	}
 	if err != nil {
 		return inLines(&Environment{Stderr: log}, err)
 	}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"buildbridge/cmd/internal/bridge"
+	"buildbridge/handlers/admin"
 	"buildbridge/mapping"
 	"buildbridge/mapping/notation"
 )
@@ -52,6 +54,11 @@ func kinds() []kong.Option {
 		kong.TypeMapper(reflect.TypeFor[mapping.SecretRef](), text[mapping.SecretRef]{
 			name:  "env:NAME|file:PATH",
 			parse: func(given string) (mapping.SecretRef, error) { return parseTokenRef(given), nil },
+		}),
+		// The same is true of a token with a name, and of checkAdminTokens.
+		kong.TypeMapper(reflect.TypeFor[bridge.AdminToken](), text[bridge.AdminToken]{
+			name:  "NAME=ROLE:env:NAME|file:PATH",
+			parse: func(given string) (bridge.AdminToken, error) { return parseAdminToken(given), nil },
 		}),
 	}
 }
@@ -142,6 +149,37 @@ func parseTokenRef(given string) mapping.SecretRef {
 func checkTokenRef(flag string, refs ...mapping.SecretRef) error {
 	if slices.Contains(refs, mapping.SecretRef{}) {
 		return fmt.Errorf("%s takes env:NAME or file:PATH, where the token is, and not the token itself", flag)
+	}
+	return nil
+}
+
+// parseAdminToken parses a token with a name, NAME=ROLE:env:NAME or NAME=ROLE:file:PATH. What
+// it does not understand is left out.
+func parseAdminToken(given string) (t bridge.AdminToken) {
+	name, rest, ok := strings.Cut(given, "=")
+	if !ok {
+		return t
+	}
+	role, ref, _ := strings.Cut(rest, ":")
+	t.Name, t.Ref = name, parseTokenRef(ref)
+	t.Role, _ = admin.ParseRole(role)
+	return t
+}
+
+// checkAdminTokens returns an error for texts that parseAdminToken did not understand. It has
+// only what cannot be the token.
+func checkAdminTokens(tokens []bridge.AdminToken) error {
+	const form = "it takes NAME=ROLE:REF, such as ann=operate:file:/run/secrets/ann"
+	for _, t := range tokens {
+		if wrong := bridge.CheckTokenName(t.Name); wrong != "" {
+			return fmt.Errorf("--admin-token: %s; %s", wrong, form)
+		}
+		if t.Role == 0 {
+			return fmt.Errorf("--admin-token: the role of %s is none of read, operate, write; %s", t.Name, form)
+		}
+		if err := checkTokenRef(fmt.Sprintf("--admin-token: %s=%s", t.Name, t.Role), t.Ref); err != nil {
+			return err
+		}
 	}
 	return nil
 }

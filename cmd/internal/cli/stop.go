@@ -33,7 +33,7 @@ func (c *buildsStop) Run(ctx context.Context, env *Environment) error {
 		return err
 	}
 	var b admin.Build
-	if err := api.send(ctx, http.MethodPost, "/builds/"+url.PathEscape(c.ID)+"/stop", nil, admin.Stop{Reason: c.Reason}, &b); err != nil {
+	if err := api.send(ctx, http.MethodPost, "/builds/"+url.PathEscape(c.ID)+"/stop", nil, admin.Reason{Reason: c.Reason}, &b); err != nil {
 		return err
 	}
 	if c.JSON {
