@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"buildbridge/cmd/internal/doctor"
 	"buildbridge/cmd/internal/explain"
 	"buildbridge/cmd/internal/rulesfile"
 	"buildbridge/mapping"
@@ -35,7 +36,7 @@ type report struct {
 	Warnings []mapping.Fault `json:"warnings"`
 	*counts                  // nil if there are faults, which may hide some
 
-	Online []finding `json:"online,omitempty"`
+	Online []doctor.Finding `json:"online,omitempty"`
 }
 
 // counts is how many rules, sources and targets there are.
@@ -69,13 +70,7 @@ func (c *checkCommand) Run(ctx context.Context, env *Environment) error {
 		}
 	}
 	if c.Online && r.OK {
-		for f := range ask(ctx, rules) {
-			r.Online = append(r.Online, f)
-			r.OK = r.OK && f.OK
-			if !c.JSON {
-				env.printf("%v\n", f)
-			}
-		}
+		r.online(ctx, rules, env, c.JSON)
 	}
 	if c.JSON {
 		if err := printJSON(env.Stdout, r); err != nil {
@@ -88,6 +83,29 @@ func (c *checkCommand) Run(ctx context.Context, env *Environment) error {
 		return errReported
 	}
 	return nil
+}
+
+// online asks the targets, and prints what they say unless JSON is printed later.
+func (r *report) online(ctx context.Context, rules *mapping.Ruleset, env *Environment, asJSON bool) {
+	counter := newCounter(env)
+	d := &doctor.Doctor{Rules: rules, Count: counter.count, Tell: func(f doctor.Finding) {
+		counter.clear()
+		r.Online = append(r.Online, f)
+		r.OK = r.OK && f.OK
+		if asJSON {
+			return
+		}
+		what := f.Group()
+		if f.Subject() != "" {
+			what += ": " + f.Subject()
+		}
+		env.printf("online: %s: %s: %s\n", what, f.Verdict(), f.Message)
+		for _, w := range f.Warnings {
+			env.printf("online: %s: warning: %s\n", what, w)
+		}
+	}}
+	d.Online(ctx)
+	counter.clear()
 }
 
 // warning is a fault in a line that calls it a warning, as compilers do.

@@ -17,6 +17,8 @@
 //	GET  /v1/job/{job_id}/{build_no}/history-parameters
 //	GET  /v1/job/{job_id}/status
 //	GET  /v3/jobs/{job_id}/{build_no}/history-details
+//	GET  /v1/job/{job_id}/info
+//	GET  /v1/job/{job_id}/config
 //	POST /v3/auth/tokens                                 IAM: a user token
 //
 // and calls of its own:
@@ -27,6 +29,7 @@
 //	POST   /_outcomes  say how builds to come do, an [Outcome], or several in an array; GET lists, DELETE removes them
 //	POST   /_faults    add a [Fault], or several in an array; GET lists, DELETE removes them
 //	GET    /_requests  how many requests came for each call: {"run":1,"list":20,…}
+//	POST   /_jobs      say how a job is set up, as [Job], or several in an array
 //	DELETE /_jobs/{job_id}  delete a job with its builds
 //
 // If [Options] has keys, users or tokens, signatures (SDK-HMAC-SHA256) and tokens are verified;

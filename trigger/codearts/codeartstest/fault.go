@@ -29,11 +29,14 @@ const (
 	PathStatus      = "status"
 	PathSteps       = "history-details"
 	PathParameters  = "history-parameters"
+	PathJobInfo     = "info"
+	PathJobConfig   = "config"
 	PathToken       = "token" // IAM
 )
 
 var paths = []string{
-	PathRun, PathStop, PathList, PathRecordInfo, PathBuildInfo, PathBuildResult, PathStatus, PathSteps, PathParameters, PathToken,
+	PathRun, PathStop, PathList, PathRecordInfo, PathBuildInfo, PathBuildResult, PathStatus, PathSteps, PathParameters,
+	PathJobInfo, PathJobConfig, PathToken,
 }
 
 // The ways to drop a connection.

@@ -80,8 +80,9 @@ type Simulator struct {
 	mu       sync.RWMutex
 	jobs     map[string]*job
 	deleted  map[string]bool // jobs
-	runs     []*run          // that RunJob started, oldest first
-	outcomes []Outcome       // of builds to come
+	settings map[string]Job
+	runs     []*run    // that RunJob started, oldest first
+	outcomes []Outcome // of builds to come
 }
 
 // New makes a simulator.
@@ -107,6 +108,7 @@ func New(o Options) *Simulator {
 		requests: make(map[string]*atomic.Int64, len(paths)),
 		jobs:     make(map[string]*job),
 		deleted:  make(map[string]bool),
+		settings: make(map[string]Job),
 	}
 	for _, path := range paths {
 		s.requests[path] = new(atomic.Int64)
@@ -140,6 +142,8 @@ func (s *Simulator) routes() {
 	s.call("GET /v1/job/{job}/{no}/build-info", PathBuildResult, s.buildResult)
 	s.call("GET /v1/job/{job}/status", PathStatus, s.status)
 	s.call("GET /v3/jobs/{job}/{no}/history-details", PathSteps, s.steps)
+	s.call("GET /v1/job/{job}/info", PathJobInfo, s.jobInfo)
+	s.call("GET /v1/job/{job}/config", PathJobConfig, s.jobConfig)
 	s.call("POST /v3/auth/tokens", PathToken, s.login)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		s.write(w, gatewayError(404, "APIGW.0101", "The API does not exist or has not been published in the environment"))
@@ -152,6 +156,7 @@ func (s *Simulator) routes() {
 	s.mux.HandleFunc("GET /_outcomes", s.serveOutcomes)
 	s.mux.HandleFunc("DELETE /_outcomes", s.serveClearOutcomes)
 	s.mux.HandleFunc("GET /_requests", s.serveRequests)
+	s.mux.HandleFunc("POST /_jobs", s.serveSetJobs)
 	s.mux.HandleFunc("DELETE /_jobs/{job}", s.serveDeleteJob)
 	s.mux.HandleFunc("POST /_faults", s.serveAddFaults)
 	s.mux.HandleFunc("GET /_faults", s.serveFaults)
