@@ -88,12 +88,12 @@ func (c *doctorCommand) load(env *Environment) (*mapping.Ruleset, error) {
 	}
 	for _, name := range c.Source {
 		if _, ok := rules.Source(name); !ok {
-			return nil, fmt.Errorf("--source: the rules have no source %q", name)
+			return nil, usageError(fmt.Sprintf("--source: the rules have no source %q", name))
 		}
 	}
 	for _, name := range c.Target {
 		if !slices.ContainsFunc(rules.Targets(), func(t *mapping.Target) bool { return t.Name == name }) {
-			return nil, fmt.Errorf("--target: the rules have no target %q", name)
+			return nil, usageError(fmt.Sprintf("--target: the rules have no target %q", name))
 		}
 	}
 	return rules, nil

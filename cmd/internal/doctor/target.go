@@ -107,7 +107,7 @@ func clockOf(t *mapping.Target, ahead time.Duration) Finding {
 		}
 		f.OK = false
 		f.Message = fmt.Sprintf("the clock of this machine is %v %s the service's: at 15 minutes signatures are refused; set it by NTP",
-			ahead.Abs().Round(time.Second), way)
+			ahead.Abs().Round(10*time.Second), way)
 	}
 	return f
 }
