@@ -18,6 +18,11 @@ import (
 // files of a stopped one, replaces a lost database. Later deliveries are sent again.
 func TestBackup(t *testing.T) {
 	for name, backup := range map[string]func(*testing.T, *world, *bridge){
+		"the command, while it runs": func(_ *testing.T, w *world, b *bridge) {
+			w.prints(b, []string{"backup", "backup.db"}, "backup.db: ")
+			w.fails(b, 1, []string{"backup", "backup.db"}, "backup.db exists")
+			w.fails(b, 1, []string{"backup", "other.db", "--admin-token", "env:WRONG"}, "this token is unknown")
+		},
 		".backup, while it runs":     func(_ *testing.T, w *world, _ *bridge) { w.sqlite(".backup backup.db") },
 		"VACUUM INTO, while it runs": func(_ *testing.T, w *world, _ *bridge) { w.sqlite("VACUUM INTO 'backup.db'") },
 		"the files, after it stopped": func(_ *testing.T, w *world, b *bridge) {

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -38,6 +39,7 @@ type Store interface {
 	Builds(ctx context.Context, f store.BuildFilter) (builds []*store.Build, next string, err error)
 	BuildsOf(ctx context.Context, delivery string) ([]*store.Build, error)
 	StatusOf(ctx context.Context, b *store.Build) (*store.Status, error)
+	Backup(ctx context.Context, begin func(size int64) io.Writer) error
 	ToReplay(ctx context.Context, f store.BuildFilter) (builds []store.Replayable, left int64, next string, err error)
 }
 
@@ -95,6 +97,7 @@ func New(o Options) (http.Handler, error) {
 	g.POST("/builds/:id/stop", a.stopBuild)
 	g.POST("/builds/replay", a.replayBuilds)
 	g.GET("/builds/replay", a.countReplays)
+	g.GET("/backup", a.backup)
 	if o.LogLevel != nil {
 		g.GET("/log-level", a.showLogLevel)
 		g.PUT("/log-level", a.setLogLevel)
@@ -149,6 +152,9 @@ func (a *api) logged(next echo.HandlerFunc) echo.HandlerFunc {
 // bounded cancels the work for a request that takes too long.
 func bounded(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
+		if c.Path() == backupPath {
+			return next(c)
+		}
 		ctx, cancel := context.WithTimeout(c.Request().Context(), timeout)
 		defer cancel()
 		c.SetRequest(c.Request().WithContext(ctx))

@@ -117,3 +117,12 @@ func SetFollowsBack(ctx context.Context, s *Store, by time.Duration) error {
 		return err
 	})
 }
+
+// Integrity is what SQLite says of a whole database: "ok".
+func Integrity(ctx context.Context, s *Store) string {
+	var said string
+	if err := queryRow(ctx, s.db.reader(), `PRAGMA integrity_check`).Scan(&said); err != nil {
+		return err.Error()
+	}
+	return said
+}

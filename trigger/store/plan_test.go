@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"path/filepath"
 	"reflect"
@@ -243,6 +244,13 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 		"BeginStatus":     none, // as SaveStatus does
 		"StatusOf":        func(t *testing.T, s *store.Store) { t.Helper(); _, _ = s.StatusOf(t.Context(), &store.Build{}) },
 		"WaitingStatuses": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.WaitingStatuses(t.Context()))) },
+
+		"Backup": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			if err := s.Backup(t.Context(), func(int64) io.Writer { return io.Discard }); err != nil && !errors.Is(err, store.ErrNoBackup) {
+				t.Fatal(err)
+			}
+		},
 
 		// These read no builds and no deliveries.
 		"Analyze": none, "Caller": none, "Close": none, "Lead": none, "Notified": none, "Ping": none, "Size": none, "LeaseCalls": none,

@@ -45,6 +45,8 @@ type Store struct {
 	ignored ignoredLog
 	pruning sync.Mutex // rows are not pruned while blocks are written
 
+	copying sync.RWMutex // read-locked by backups; the database is not closed before they end
+
 	closing  sync.Once
 	closeErr error
 }
@@ -104,6 +106,8 @@ func (s *Store) Close() error {
 		s.ignored.loop.Wait()
 		s.end()
 		s.loops.Wait()
+		s.copying.Lock()
+		defer s.copying.Unlock()
 		s.closeErr = s.db.close()
 	})
 	return s.closeErr

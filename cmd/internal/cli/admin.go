@@ -119,25 +119,39 @@ func (c *client) send(ctx context.Context, method, path string, query url.Values
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	if c.token != "" {
-		r.Header.Set("Authorization", "Bearer "+string(c.token))
-	}
-	res, err := c.http.Do(r)
+	res, err := c.do(r)
 	if err != nil {
-		return fmt.Errorf("%w (--admin says where the bridge is)", err)
+		return err
 	}
 	defer res.Body.Close()
 	said, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, address, err)
 	}
-	if res.StatusCode >= http.StatusMultipleChoices {
-		return c.refused(res.StatusCode, address, said)
-	}
 	if err := json.Unmarshal(said, answer); err != nil {
 		return fmt.Errorf("%s: the answer is not one of buildbridge: %w", address, err)
 	}
 	return nil
+}
+
+// do makes a request. An answer that refuses it is an error. The caller closes the body.
+func (c *client) do(r *http.Request) (*http.Response, error) {
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+string(c.token))
+	}
+	res, err := c.http.Do(r)
+	if err != nil {
+		return nil, fmt.Errorf("%w (--admin says where the bridge is)", err)
+	}
+	if res.StatusCode < http.StatusMultipleChoices {
+		return res, nil
+	}
+	defer res.Body.Close()
+	said, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", r.Method, r.URL, err)
+	}
+	return nil, c.refused(res.StatusCode, r.URL.String(), said)
 }
 
 func (c *client) refused(status int, address string, body []byte) error {
