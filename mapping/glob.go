@@ -21,7 +21,6 @@ const (
 // glob is one pattern of an ordered list.
 type glob struct {
 	pattern string // without the leading !
-	written string // the same before it was made lower case; "" if it was not
 	prefix  string // every name that matches begins with it
 	exclude bool   // begins with !
 	literal bool   // has no special characters

@@ -3,6 +3,7 @@ package mapping
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // Use is how a rule runs a job, whatever the event.
@@ -42,40 +43,22 @@ type Named struct {
 	Push, Tag  bool   // the events of it that some rule is for
 }
 
-// Named gives the repositories of a source that rules name exactly, by their name: not those
-// that only a glob matches, and none that a rule excludes again.
+// Named is [Ruleset.NamedRepositories] with the events that rules are for, by name.
 func (rs *Ruleset) Named(source string) []Named {
-	var out []Named
-	place := map[string]int{} // in out, by the name in lower case
+	names := rs.NamedRepositories(source)
+	out, place := make([]Named, len(names)), make(map[string]int, len(names))
+	for i, name := range names {
+		out[i].Repository, place[strings.ToLower(name)] = name, i
+	}
 	for _, r := range rs.rules {
 		if !r.takes(source) {
 			continue
 		}
-		repository := r.repository()
-		for _, g := range repository {
-			if g.exclude || !g.literal || g.misses || !repository.match(g.pattern) {
-				continue
-			}
-			i, known := place[g.pattern]
-			if !known {
-				i = len(out)
-				place[g.pattern] = i
-				out = append(out, Named{Repository: cmp.Or(g.written, g.pattern)})
-			}
-			out[i].Push = out[i].Push || r.push != nil
-			out[i].Tag = out[i].Tag || r.tag != nil
+		for _, name := range r.named {
+			n := &out[place[strings.ToLower(name)]]
+			n.Push, n.Tag = n.Push || r.push != nil, n.Tag || r.tag != nil
 		}
 	}
 	slices.SortFunc(out, func(a, b Named) int { return cmp.Compare(a.Repository, b.Repository) })
 	return out
-}
-
-// takes says whether the rule is for events of a source.
-func (r *rule) takes(source string) bool {
-	for _, c := range r.every {
-		if s, ok := c.(*sourceClause); ok && !slices.Contains(s.names, source) {
-			return false
-		}
-	}
-	return true
 }

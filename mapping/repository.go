@@ -29,15 +29,13 @@ func (r *rule) exactly(list yamldoc.Texts) []string {
 
 // newFoldedGlob makes a glob in lower case.
 func newFoldedGlob(pattern string) (glob, error) {
-	written, err := newGlob(pattern)
-	if err != nil {
+	if _, err := newGlob(pattern); err != nil {
 		return glob{}, err
 	}
 	g, err := newGlob(strings.ToLower(pattern))
 	if err != nil {
 		return glob{}, fmt.Errorf("compared without case, %w", err)
 	}
-	g.written = written.pattern
 	return g, nil
 }
 
