@@ -66,6 +66,10 @@ type Receipt struct {
 // come again later.
 var ErrFull = errors.New("too many builds wait already")
 
+// ErrNoHead means that the newest commit of a branch or tag cannot be known: there is no such ref
+// or repository, or no way to the code host is configured. To ask again gives the same.
+var ErrNoHead = errors.New("no newest commit")
+
 // BuildReceipt names one committed build.
 type BuildReceipt struct {
 	ID     string `json:"id"`

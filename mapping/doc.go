@@ -6,7 +6,7 @@
 // whether it matches, and if not, which clause failed.
 //
 // The package also defines the types and errors that handlers and trigger share and that
-// rules do not use: [Delivery], [Receipt], [BuildReceipt], [Reason] and [ErrFull].
+// rules do not use: [Delivery], [Receipt], [BuildReceipt], [Reason], [ErrFull] and [ErrNoHead].
 //
 // The package does no input or output, and imports nothing of this module but the packages
 // below it. Other packages read the files, resolve the secrets and call CodeArts Build. All

@@ -11,7 +11,7 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// Host is the code host of one source of the rules, if statuses can be set there.
+// Host is the code host of one source of the rules that has an api.
 type Host struct {
 	Source string
 	API    HostAPI
@@ -19,9 +19,22 @@ type Host struct {
 
 // HostAPI is the API of a code host: a [*hostapi.Client], except in tests.
 type HostAPI interface {
+	// Refs reads the branches and tags of a repository, see [hostapi.Client.Refs].
+	Refs(ctx context.Context, repository string, each func(hostapi.Ref) error) error
+
+	// TakesStatuses says whether the host has statuses. Of a host that has none, the following
+	// are never called.
+	TakesStatuses() bool
 	Post(ctx context.Context, s hostapi.Status) (ref string, err error)
 	SaysRunning() bool
 	Limit() mapping.RateLimit
+}
+
+// host gives the code host of a source, nil if the rules have no way to it.
+func (t *Trigger) host(source string) *host {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.hosts[source]
 }
 
 // host is a Host with its rate limit, and with what is known of whether it takes statuses.
@@ -34,11 +47,14 @@ type host struct {
 // newHost takes over from the host before what a reload must not reset.
 func newHost(h Host, before *host, s *store.Store) *host {
 	n := &host{Host: h, health: new(health)}
+	if !h.API.TakesStatuses() {
+		return n
+	}
 	limit := h.API.Limit()
 	if limit.PerSecond > 0 {
 		n.limiter = newLimiter(store.ReportQueue(h.Source), limit, s)
 	}
-	if before != nil {
+	if before != nil && before.API.TakesStatuses() {
 		n.health = before.health
 		if before.API.Limit() == limit {
 			n.limiter = before.limiter

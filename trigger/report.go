@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
@@ -41,7 +40,7 @@ func (t *Trigger) startReports(sources []string) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, source := range slices.AppendSeq(slices.Clip(sources), maps.Keys(t.hosts)) {
+	for _, source := range append(slices.Clip(sources), t.reporting()...) {
 		t.startQueue(store.ReportQueue(source), reportSlots, reportPoll,
 			func(ctx context.Context, n int) ([]func(), error) { return t.takeStatuses(ctx, source, n) })
 	}
@@ -61,16 +60,22 @@ func (t *Trigger) lookAtStatuses(ctx context.Context) (stats []store.StatusStat,
 	return stats, err
 }
 
-// host is nil if the rules have no way to the code host of a source.
-func (t *Trigger) host(source string) *host {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.hosts[source]
+// reporting gives the sources whose hosts take statuses. The caller holds the lock.
+func (t *Trigger) reporting() (sources []string) {
+	for source, h := range t.hosts {
+		if h.API.TakesStatuses() {
+			sources = append(sources, source)
+		}
+	}
+	return sources
 }
 
 // takeStatuses takes up to n statuses of a source that are due.
 func (t *Trigger) takeStatuses(ctx context.Context, source string, n int) (works []func(), err error) {
 	h, probed, taken := t.host(source), func() {}, time.Now()
+	if h != nil && !h.API.TakesStatuses() { // the source had another provider when they were stored
+		h = nil
+	}
 	if h != nil {
 		admitted, probe := h.admit(n)
 		if admitted == 0 {
@@ -142,7 +147,7 @@ func (t *Trigger) say(ctx context.Context, h *host, st *store.Status) (wait time
 		return w.next()
 	}
 	if h == nil {
-		return t.unsaid(ctx, st, fmt.Sprintf("the rules give no api for source %q", st.Source), retryHost)
+		return t.unsaid(ctx, st, fmt.Sprintf("the rules give no api for source %q that takes statuses", st.Source), retryHost)
 	}
 	if wait, granted := t.awaitLimit(ctx, h); !granted {
 		return wait

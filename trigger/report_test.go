@@ -28,6 +28,7 @@ import (
 type fakeHost struct {
 	running bool // it has a word for builds that run
 	refs    bool // it answers with an id
+	none    bool // it has no statuses
 	limit   mapping.RateLimit
 	// answer is asked before a status is taken; nil takes all.
 	answer func(ctx context.Context, s hostapi.Status) error
@@ -37,8 +38,11 @@ type fakeHost struct {
 	posts []hostapi.Status // those that were taken
 }
 
+func (h *fakeHost) TakesStatuses() bool      { return !h.none }
 func (h *fakeHost) SaysRunning() bool        { return h.running }
 func (h *fakeHost) Limit() mapping.RateLimit { return h.limit }
+
+func (h *fakeHost) Refs(context.Context, string, func(hostapi.Ref) error) error { return nil }
 
 func (h *fakeHost) Post(ctx context.Context, s hostapi.Status) (string, error) {
 	h.mu.Lock()

@@ -112,7 +112,7 @@ func (t *Trigger) SetRules(targets []Target, hosts []Host, rules *mapping.Rulese
 	for _, h := range hosts {
 		t.hosts[h.Source] = newHost(h, before[h.Source], t.store)
 	}
-	sources := slices.Collect(maps.Keys(t.hosts))
+	sources := t.reporting()
 	t.mu.Unlock()
 	t.metrics.addSources(sources)
 	t.metrics.addSeries(slices.Collect(maps.Keys(now)), slices.Collect(rules.Jobs()))

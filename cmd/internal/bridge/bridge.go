@@ -102,7 +102,7 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 	b := &Bridge{o: o, log: o.Logger, failed: make(chan error, 2), hostRequests: hostRequests(registry)}
 	if b.o.Host == nil {
 		b.o.Host = func(s *mapping.Source) (trigger.HostAPI, error) {
-			client, doubts, err := NewHost(s, o.Logger, b.countRequests(s.Name))
+			client, doubts, err := NewHost(s, o.Logger, b.countRequests(s))
 			warn(ctx, o.Logger, "source", s.Name, doubts)
 			return client, err
 		}

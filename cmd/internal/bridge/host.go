@@ -16,16 +16,15 @@ import (
 	"buildbridge/trigger/hostapi"
 )
 
-// TakesStatuses reports whether a source has an api at a code host that takes statuses: whether
-// [NewHost] can make a client of it.
+// TakesStatuses reports whether a source has an api at a code host that takes statuses.
 func TakesStatuses(s *mapping.Source) bool {
 	return s.API != nil && slices.ContainsFunc(codehost.Providers(), func(p mapping.Provider) bool {
 		return p.Name == s.Provider && p.Statuses
 	})
 }
 
-// NewHost makes the client of the API of a source's code host, which has to take statuses, after
-// checking that its token can be read. The doubts are warnings about it. The client reads the
+// NewHost makes the client of the code host of a source that has an api, after checking that its
+// token can be read. The doubts are warnings about it. The client reads the
 // token again for each request. NewHost makes no request. log and requests, which is told of
 // each request, may be nil.
 func NewHost(s *mapping.Source, log *slog.Logger, requests func(call, code string)) (_ *hostapi.Client, doubts []string, err error) {
@@ -58,21 +57,27 @@ func hostRequests(registry *prometheus.Registry) *prometheus.CounterVec {
 
 // countRequests gives what counts the requests for a source. Its series are there from the
 // start.
-func (b *Bridge) countRequests(source string) func(call, code string) {
-	for _, code := range []string{"201", "timeout", "not_sent"} {
-		b.hostRequests.WithLabelValues(source, hostapi.CallStatus, code)
+func (b *Bridge) countRequests(s *mapping.Source) func(call, code string) {
+	calls := map[string]string{hostapi.CallRefs: "200"} // the code of success
+	if TakesStatuses(s) {
+		calls[hostapi.CallStatus] = "201"
 	}
-	return func(call, code string) { b.hostRequests.WithLabelValues(source, call, code).Inc() }
+	for call, success := range calls {
+		for _, code := range []string{success, hostapi.CodeTimeout, hostapi.CodeNotSent} {
+			b.hostRequests.WithLabelValues(s.Name, call, code)
+		}
+	}
+	return func(call, code string) { b.hostRequests.WithLabelValues(s.Name, call, code).Inc() }
 }
 
-// host is the code host of a source that tells statuses.
+// host is the code host of a source with an api.
 type host struct {
 	trigger.Host
 
 	source *mapping.Source
 }
 
-// same reports whether a source is still told of in the same way.
+// same reports whether the host of a source is still reached in the same way.
 func (h host) same(s *mapping.Source) bool {
 	return h.source.Provider == s.Provider && reflect.DeepEqual(h.source.API, s.API)
 }

@@ -45,7 +45,7 @@ func (b *Bridge) load(ctx context.Context) (*loaded, error) {
 		}
 	}
 	for _, s := range rules.Sources() {
-		if !TakesStatuses(s) {
+		if s.API == nil {
 			continue
 		}
 		api, err := b.o.Host(s)

@@ -8,7 +8,7 @@ import (
 	"buildbridge/mapping"
 )
 
-// secretsOf reads the secrets of a source, and its token if there is a client for its host.
+// secretsOf reads the secrets of a source, and the token of its host if it has an api.
 func secretsOf(s *mapping.Source) Finding {
 	f := Finding{Source: s.Name, OK: true, Message: "its secrets can be read"}
 	if s.Insecure {
@@ -20,7 +20,7 @@ func secretsOf(s *mapping.Source) Finding {
 		return f
 	}
 	f.Warnings = resolved.Doubts
-	if !bridge.TakesStatuses(s) {
+	if s.API == nil {
 		return f
 	}
 	host, doubts, err := bridge.NewHost(s, nil, nil)
