@@ -44,13 +44,14 @@ Examples:
     buildbridge simulator --host-listen 127.0.0.1:8091 --host-token s3cret
     curl http://127.0.0.1:8090/_runs
     curl http://127.0.0.1:8091/_statuses
+    curl -d '{"repository":"acme/shop","refs":{"refs/heads/main":"6dcb09b5…"}}' http://127.0.0.1:8091/_refs
     curl -d '{"result":"FAILURE","after":"3s","step":"Unit tests","message":"exit status 1","times":1}' http://127.0.0.1:8090/_outcomes
     curl -d '{"path":"run","status":500,"code":"CB.00060100","times":2}' http://127.0.0.1:8090/_faults
     curl -d '{"job_id":"f9d6c8466d614a9788e9a0acf6c15f46","commit":"6dcb09b5…"}' http://127.0.0.1:8090/_builds
 
 GET /_runs lists the RunJob bodies it received, POST /_outcomes says how builds to come end, POST /_faults makes calls fail (GET
 lists them, DELETE removes them), POST /_builds starts a build as another user would. GET /_statuses lists what the code host was
-told. docs/simulator.md has every field.
+told, POST /_refs sets the branches and tags of a repository. docs/simulator.md has every field.
 
 In rules.yaml, give a target endpoint: http://127.0.0.1:8090, and iam_endpoint with the same address for iam_user; give a source
 api: {url: http://127.0.0.1:8091, token: …}.`

@@ -1,5 +1,5 @@
-// Package hostapitest is a simulator of the code hosts' APIs for statuses on commits, for tests
-// and demonstrations. All hosts are under one root, each at its usual paths.
+// Package hostapitest is a simulator of the code hosts' APIs for statuses on commits, and of what
+// Git asks them for a repository's refs, for tests and demonstrations. All hosts are under one root, each at its usual paths.
 //
 // [NewServer] starts one on a free port, as httptest does; [New] gives its handler. It has
 //
@@ -15,13 +15,20 @@
 //	POST  [/{organisation}]/{project}/_apis/git/repositories/{name}/commits/{commit}/statuses
 //	                                                                           Azure DevOps
 //
+//	GET   …/info/refs, POST …/git-upload-pack                                  branches and tags
+//
 // and calls of its own:
 //
 //	GET  /_statuses  every status taken, as a JSON array of [Status], the newest last
+//	POST /_refs      set the branches and tags of a repository: {"repository": "acme/shop",
+//	                 "refs": {"refs/heads/main": "<commit>"}}, in place of those that it had
 //	POST /_faults    add a [Fault], or several in an array; GET lists, DELETE removes them
 //
 // It is as strict as the hosts are known to be: tokens, lengths, states, what may follow what,
 // how often. Faults come before all that, as those of a gateway do.
+//
+// A repository has refs once they were set. Git reads them in versions 2 and 0 of the smart HTTP
+// protocol, and can read nothing else. Real repositories are in package gittest.
 //
 // Sources: the API references of the hosts, the source of GitLab (create_commit_status_service.rb)
 // and Gitea, and what users of the APIs report. Guessed are many texts of errors, and in which

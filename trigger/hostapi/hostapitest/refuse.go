@@ -8,6 +8,8 @@ func (c *call) fail(status int, message string) response {
 		body = map[string]any{"type": "error", "error": map[string]any{"message": message}}
 	case BitbucketServer:
 		return c.failAs(status, message, "")
+	case Git:
+		return response{status: status, text: []byte(message + "\n")}
 	case AzureDevOps:
 		body = map[string]any{"$id": "1", "innerException": nil, "message": message, "errorCode": 0}
 	}
@@ -38,6 +40,10 @@ func (c *call) unauthorized() response {
 	case BitbucketServer:
 		return c.failAs(401, "Authentication failed. Please check your credentials and try again.",
 			"auth.IncorrectPasswordAuthenticationException")
+	case Git:
+		bad := c.fail(401, "Authentication failed")
+		bad.header = map[string]string{"WWW-Authenticate": `Basic realm="Git"`}
+		return bad
 	case AzureDevOps:
 		return response{status: 203, page: "<html><title>Azure DevOps Services | Sign In</title></html>"}
 	}
@@ -69,6 +75,8 @@ func (c *call) forbidden() response {
 // noRepository is for one that is not there, or that the token may not see.
 func (c *call) noRepository() response {
 	switch c.Provider {
+	case Git:
+		return c.fail(404, "Repository not found.")
 	case GitLab:
 		return c.fail(404, "404 Project Not Found")
 	case Gitee:

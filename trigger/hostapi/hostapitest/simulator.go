@@ -24,9 +24,11 @@ const (
 	Bitbucket       = "bitbucket"
 	BitbucketServer = "bitbucket-server"
 	AzureDevOps     = "azure-devops"
+
+	Git = "git" // the side of every host that Git talks to
 )
 
-var providers = []string{GitHub, GitLab, Gitee, Gitea, Forgejo, Bitbucket, BitbucketServer, AzureDevOps}
+var providers = []string{GitHub, GitLab, Gitee, Gitea, Forgejo, Bitbucket, BitbucketServer, AzureDevOps, Git}
 
 // Options of a simulator. The zero value lets every caller in, and has every repository and
 // every commit.
@@ -92,6 +94,7 @@ type Simulator struct {
 	pipelines []*pipeline
 	runs      []*checkRun
 	counts    map[string]int // of GitHub's, by commit and context
+	refs      map[string]map[string]string
 	ids       int64
 }
 
@@ -112,7 +115,7 @@ func New(o Options) *Simulator {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Simulator{o: o, mux: http.NewServeMux(), taken: make(map[string][]time.Time), counts: make(map[string]int)}
+	s := &Simulator{o: o, mux: http.NewServeMux(), taken: make(map[string][]time.Time), counts: make(map[string]int), refs: make(map[string]map[string]string)}
 	giteaName := Gitea
 	if o.Forgejo {
 		giteaName = Forgejo
@@ -130,7 +133,13 @@ func New(o Options) *Simulator {
 	}
 	s.call("POST /{owner}/_apis/git/repositories/{name}/commits/{commit}/statuses", AzureDevOps, (*call).azureDevOps)
 	s.call("POST /{organisation}/{owner}/_apis/git/repositories/{name}/commits/{commit}/statuses", AzureDevOps, (*call).azureDevOps)
+	git := s.handle(Git, (*call).git)
+	s.mux.HandleFunc("POST /_refs", s.serveSetRefs)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if _, ok := gitRepository(r); ok {
+			git(w, r)
+			return
+		}
 		if strings.HasPrefix(r.URL.Path, "/rest/") {
 			write(w, response{status: 404, body: map[string]any{"message": "null for uri: " + r.URL.Path, "status-code": 404}})
 			return
@@ -182,12 +191,17 @@ type response struct {
 	header map[string]string
 	body   any
 	page   string
+	text   []byte // of the type that the header says
 }
 
 const maxBody = 1 << 20
 
 func (s *Simulator) call(pattern, provider string, work func(*call) response) {
-	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+	s.mux.HandleFunc(pattern, s.handle(provider, work))
+}
+
+func (s *Simulator) handle(provider string, work func(*call) response) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		c := &call{Simulator: s, r: r, Status: Status{Provider: provider, Commit: r.PathValue("commit")}}
 		if c.Repository = r.PathValue("path"); c.Repository == "" && r.PathValue("owner") != "" {
 			c.Repository = r.PathValue("owner") + "/" + r.PathValue("name")
@@ -216,18 +230,19 @@ func (s *Simulator) call(pattern, provider string, work func(*call) response) {
 			panic(http.ErrAbortHandler) // it closes the connection without an answer
 		}
 		write(w, answer)
-	})
+	}
 }
 
 // admit refuses callers that are not let in, too many calls, and repositories that are not there.
 func (c *call) admit() response {
 	if len(c.o.Tokens) > 0 {
-		i := slices.IndexFunc(c.o.Tokens, func(t Token) bool { return c.token() == t.Value && t.Value != "" })
+		token := c.token()
+		i := slices.IndexFunc(c.o.Tokens, func(t Token) bool { return token == t.Value && t.Value != "" })
 		if i < 0 {
 			return c.unauthorized()
 		}
 		c.User = c.o.Tokens[i].User
-		if c.o.Tokens[i].ReadOnly {
+		if c.o.Tokens[i].ReadOnly && c.Provider != Git {
 			return c.forbidden()
 		}
 	}
@@ -244,8 +259,16 @@ func (c *call) named(repository string) bool { return strings.EqualFold(reposito
 
 // token gives the token that the call has where its host looks for one.
 func (c *call) token() string {
-	_, password, isBasic := c.r.BasicAuth()
+	user, password, isBasic := c.r.BasicAuth()
 	switch c.Provider {
+	case Git:
+		if c.isToken(user) { // as Gogs has it
+			return user
+		}
+		if isBasic {
+			return password
+		}
+		return c.authorization("Bearer ")
 	case GitHub:
 		return c.authorization("Bearer ", "token ")
 	case GitLab:
@@ -280,7 +303,7 @@ func (c *call) authorization(prefixes ...string) string {
 
 // limit counts statuses by the hour.
 func (c *call) limit() response {
-	if c.o.PerHour == 0 || c.r.Method == http.MethodGet {
+	if c.o.PerHour == 0 || c.r.Method == http.MethodGet || c.Provider == Git {
 		return response{}
 	}
 	now := c.o.Now()
@@ -352,6 +375,9 @@ func write(w http.ResponseWriter, r response) {
 	if r.body != nil {
 		body, _ = json.Marshal(r.body)
 		kind = "application/json; charset=utf-8"
+	}
+	if r.text != nil {
+		body, kind = r.text, "text/plain; charset=utf-8"
 	}
 	if len(body) > 0 {
 		w.Header().Set("Content-Type", kind)

@@ -41,17 +41,23 @@ type Server struct {
 	moved map[string]string // full names
 }
 
-// NewServer starts a server, which is closed when the test ends. Without git the test is skipped, or
-// fails if CI is set.
-func NewServer(t testing.TB, o Options) *Server {
+// Program gives the path of git. Without it the test is skipped, or fails if CI is set.
+func Program(t testing.TB) string {
 	t.Helper()
 	program, err := exec.LookPath("git")
 	switch {
 	case err != nil && os.Getenv("CI") == "":
-		t.Skip("SKIPPED, reading refs of a real Git server is not tested: ", err)
+		t.Skip("SKIPPED, reading the refs of a real Git server is not tested: ", err)
 	case err != nil:
 		t.Fatal(err)
 	}
+	return program
+}
+
+// NewServer starts a server, which is closed when the test ends. It needs [Program].
+func NewServer(t testing.TB, o Options) *Server {
+	t.Helper()
+	program := Program(t)
 	s := &Server{t: t, o: o, dir: t.TempDir(), moved: map[string]string{}}
 	backend := &cgi.Handler{
 		Path: program, Args: []string{"http-backend"},
