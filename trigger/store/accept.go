@@ -31,6 +31,11 @@ type acceptance struct {
 // A build that comes with the state Dead stays dead; any other waits. A build that is
 // Newest supersedes the builds of its ordering key that still wait.
 //
+// With CatchUp, a build of a push that catch-up has built already, for the same rule, target
+// and job, is superseded by that build, unless that one is dead. With Missed, nothing is
+// written, and the error is ErrStale, if the push is not missed any more: because its
+// delivery came, or because another process has built it.
+//
 // After an error nothing may be acknowledged. If ctx ended first, the builds may have been
 // committed all the same: the host sends the delivery again, which is then a duplicate.
 func (s *Store) Accept(ctx context.Context, d *Delivery, builds []*Build) (duplicateOf string, err error) {
@@ -44,6 +49,7 @@ func (s *Store) Accept(ctx context.Context, d *Delivery, builds []*Build) (dupli
 		clean(&b.Repository, &b.Ref, &b.Tag, &b.Commit, &b.TagCommit, &b.Context, &b.Reason, &b.By.Actor, &b.By.Why, &b.Pusher, &b.Title)
 		locks = append(locks, callLock(b)...)
 	}
+	locks = append(locks, missedLocks(d)...)
 	if err := s.enqueue(ctx, &write{kind: writeAcceptance, locks: locks, acceptance: a}); err != nil {
 		return "", err
 	}
@@ -61,15 +67,34 @@ func (s *Store) acceptAll(ctx context.Context, tx *tx, writes []*write) error {
 	for i, w := range writes {
 		all[i] = w.acceptance
 	}
+	var late []*Build
 	if err := findDuplicates(ctx, tx, all); err != nil {
 		return err
 	}
 	deliveries, builds := newDeliveries(), newBuilds()
 	deliveries.grow(len(all))
 	builds.grow(len(all))
-	for _, a := range all {
+	for i, a := range all {
 		if a.found != "" {
 			continue
+		}
+		if a.Missed != nil {
+			if err := claimMissed(ctx, tx, a); errors.Is(err, ErrStale) {
+				writes[i].err = err
+				continue
+			} else if err != nil {
+				return err
+			}
+		}
+		if a.CatchUp {
+			if err := builds.insert(ctx, tx); err != nil { // catch-up may have made some of these
+				return err
+			}
+			superseded, err := findCaught(ctx, tx, a)
+			if err != nil {
+				return err
+			}
+			late = append(late, superseded...)
 		}
 		deliveries.addDelivery(a.encodedDelivery)
 		for _, b := range a.builds {
@@ -81,7 +106,15 @@ func (s *Store) acceptAll(ctx context.Context, tx *tx, writes []*write) error {
 	if err := deliveries.insert(ctx, tx); err != nil {
 		return err
 	}
-	return builds.insert(ctx, tx)
+	if err := builds.insert(ctx, tx); err != nil {
+		return err
+	}
+	for _, b := range late {
+		if _, err := tx.exec(ctx, `UPDATE builds SET superseded_by = ? WHERE id = ?`, b.SupersededBy, b.ID); err != nil {
+			return fmt.Errorf("supersede build %s: %w", b.ID, err)
+		}
+	}
+	return nil
 }
 
 // findDuplicates notes which deliveries were committed before, or come twice in this
@@ -127,7 +160,7 @@ func newDeliveries() *rows {
 	return &rows{table: "deliveries", columns: []string{
 		"id", "source", "provider", "host_id", "event", "repository", "ref", "commit_id",
 		"received_at", "outcome", "reason", "duplicate_key", "verdicts", "header", "replay_of", "body",
-		"origin", "actor", "why", "pusher", "title",
+		"origin", "actor", "why", "pusher", "title", "more",
 	}}
 }
 
@@ -142,7 +175,7 @@ func newBuilds() *rows {
 func (r *rows) addDelivery(d encodedDelivery) {
 	r.add(d.ID, d.Source, d.Provider, d.HostID, d.Event, d.Repository, d.Ref, d.Commit,
 		micros(d.ReceivedAt), string(d.Outcome), d.Reason, d.DuplicateKey, string(d.Verdicts), d.header, d.ReplayOf, d.zipped,
-		string(d.Origin), d.By.Actor, d.By.Why, d.Pusher, d.Title)
+		string(d.Origin), d.By.Actor, d.By.Why, d.Pusher, d.Title, moreRefs(d.Refs))
 }
 
 // encodedDelivery is a delivery with its header as JSON and its body compressed with Snappy:

@@ -35,6 +35,15 @@ type Delivery struct {
 	Reason     string // why it was ignored; of a duplicate, the id of the delivery that it repeats
 	Verdicts   []byte // JSON: what each rule said of an ignored delivery
 
+	// Refs are all refs that it tells of, where a push that was missed is looked for: their
+	// digests are stored if there are several. They are not read back.
+	Refs []RefChange
+	// CatchUp compares the builds with those that catch-up made already, see [Store.Accept].
+	// Not stored.
+	CatchUp bool
+	// Missed is the push that the delivery was made of by catch-up, nil for none. Not stored.
+	Missed *MissedRef
+
 	Unreadable string // what is wrong with the row, "" for nothing. Not stored
 	LastReplay string // the newest delivery that repeats this one, "" for none. Not stored, and not in lists
 }

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"buildbridge/mapping"
 )
 
 // MaxPage is the most rows that a page can have.
@@ -95,7 +97,7 @@ var ErrFilter = errors.New("not a valid filter")
 
 // DeliveryFilter selects the deliveries that fit all fields which are set.
 type DeliveryFilter struct {
-	Source, Outcome, Reason, Repository string
+	Source, Origin, Outcome, Reason, Repository string
 
 	Ref          string    // in full, or the short name of a branch or tag
 	Since, Until time.Time // Until is not included
@@ -146,10 +148,21 @@ func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) (deliveries []
 // wheres gives the conditions of the filter: of rows that fit one or the other. Accepted
 // deliveries have blocks, and the few others have an index.
 func (f *DeliveryFilter) wheres() []*where {
-	accepted, ignored := &where{}, &where{few: true}
+	accepted, ignored, found := &where{}, &where{few: true}, &where{}
 	accepted.add("outcome = 'accepted'")
 	ignored.add("outcome <> 'accepted'")
-	for _, w := range []*where{accepted, ignored} {
+	all := []*where{accepted, ignored}
+	switch mapping.Origin(f.Origin) {
+	case "":
+	case mapping.OriginWebhook: // as nearly all are
+		accepted.equal("origin", f.Origin)
+		ignored.equal("origin", f.Origin)
+	default:
+		found.by("origin = ? AND origin <> 'webhook'", f.Origin) // the condition of an index
+		found.equal("outcome", f.Outcome)
+		all = []*where{found}
+	}
+	for _, w := range all {
 		if f.Source != "" {
 			w.add("source || '' = ?", f.Source) // an expression, to keep the planner from the index for duplicates
 			w.keys = append(w.keys, []uint64{valueKey("source", f.Source)})
@@ -158,6 +171,9 @@ func (f *DeliveryFilter) wheres() []*where {
 		w.ref(f.Ref)
 		w.between(f.Since, f.Until)
 		w.equal("reason", f.Reason)
+	}
+	if found.few {
+		return all
 	}
 	switch f.Outcome {
 	case string(Accepted):

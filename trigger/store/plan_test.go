@@ -37,6 +37,8 @@ var bounded = map[string]string{ //nolint:gochecknoglobals // a table
 	"builds_open": "", "builds_running": "",
 	// this one the jobs that are followed, a row for each,
 	"follows_due": "", "follows_pkey": "seq", "follows_target_job_id_key": "job_id", "sqlite_autoindex_follows_1": "job_id",
+	// this one what no code host sent,
+	"deliveries_origin": "origin",
 	// and this one the 20,000 deliveries of the ignored log.
 	"deliveries_aside": "",
 }
@@ -96,6 +98,7 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 				b.Newest = true
 				fail(t, second(s.Accept(t.Context(), d, []*store.Build{b})))
 			}
+			missed(t, s)
 		},
 		"AddReplay": func(t *testing.T, s *store.Store) {
 			t.Helper()
@@ -159,6 +162,9 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 			for _, f := range []store.DeliveryFilter{
 				{},
 				{Source: "s"},
+				{Origin: "catch_up"},
+				{Origin: "webhook"},
+				{Origin: "manual", Since: now, Repository: "r", Outcome: "accepted"},
 				{Outcome: "ignored"},
 				{Outcome: "accepted"},
 				{Reason: "r"},
@@ -198,6 +204,7 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 			fail(t, second(s.Recall(t.Context(), "north")))
 			fail(t, second(s.Recall(t.Context(), store.FollowQueue("north"))))
 			fail(t, second(s.Recall(t.Context(), store.ReportQueue("github"))))
+			fail(t, second(s.Recall(t.Context(), store.CatchUpQueue("github"))))
 		},
 		"DueFollows": func(t *testing.T, s *store.Store) {
 			t.Helper()
@@ -251,8 +258,20 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 				t.Fatal(err)
 			}
 		},
+		"Delivered": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			accept(t, s, nil)
+			_, _, err := s.Delivered(t.Context(), -1, 10)
+			fail(t, err)
+		},
+		"NamedSince": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			fail(t, s.NamedSince(t.Context(), "github", "acme/shop", time.Now(), func(uint64) {}))
+		},
 
 		// These read no builds and no deliveries.
+		"Repositories": none, "SetRepositories": none, "DueRepositories": none, "SaveLook": none,
+		"Missed": none, "MissedOf": none, "CountMissed": none,
 		"Analyze": none, "Caller": none, "Close": none, "Lead": none, "Notified": none, "Ping": none, "Size": none, "LeaseCalls": none,
 	}
 }

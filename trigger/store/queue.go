@@ -85,28 +85,31 @@ func (s *Store) postpone(ctx context.Context, seqs []int64, next string, wait ti
 // recallBatch is how many rows are made due in one transaction.
 const recallBatch = 1000
 
-// queueTable gives the rows of a queue: those of a table that have a name in a column. Builds
-// are of a queue that is called like their target.
-func queueTable(queue string) (table, column, name string) {
+// queueTable gives the rows of a queue: those of a table that have a name in a column, and wait
+// at most for so long. Builds are of a queue that is called like their target.
+func queueTable(queue string) (table, column, name string, longest time.Duration) {
 	if target, found := strings.CutPrefix(queue, FollowQueue("")); found {
-		return "follows", "target", target
+		return "follows", "target", target, longestWait + Lease
 	}
 	if source, found := strings.CutPrefix(queue, ReportQueue("")); found {
-		return "statuses", "source", source
+		return "statuses", "source", source, longestWait + Lease
 	}
-	return "builds", "target", queue
+	if source, found := strings.CutPrefix(queue, CatchUpQueue("")); found {
+		return "repositories", "source", source, LongestLookWait + LookLease
+	}
+	return "builds", "target", queue, longestWait + Lease
 }
 
 // Recall makes the rows of a queue due that are due later than any row may be, because a
 // clock was set back. It is for the leader, and returns how many there were.
 func (s *Store) Recall(ctx context.Context, queue string) (all int64, err error) {
-	table, column, name := queueTable(queue)
+	table, column, name, longest := queueTable(queue)
 	for {
 		var n int64 // not a result: it may still be written after ctx ends
 		err := s.writeSome(ctx, func(ctx context.Context, tx *tx) (changed int64, err error) {
 			if n, err = tx.exec(ctx, `UPDATE `+table+` SET worker = '', due_at = `+tx.now+` WHERE seq IN (
 				SELECT seq FROM `+table+` WHERE `+column+` = ? AND due_at > 0 AND due_at > `+tx.now+` + ? LIMIT ?`+tx.skipLocked+`)`,
-				name, (longestWait + Lease).Microseconds(), recallBatch); err != nil {
+				name, longest.Microseconds(), recallBatch); err != nil {
 				return 0, fmt.Errorf("what is due too late in queue %s: %w", queue, err)
 			}
 			if n > 0 {
@@ -123,7 +126,7 @@ func (s *Store) Recall(ctx context.Context, queue string) (all int64, err error)
 	}
 }
 
-// Notified gives the queues that got work, by target or as [FollowQueue] and [ReportQueue]
+// Notified gives the queues that got work, by target or as [FollowQueue], [ReportQueue] and [CatchUpQueue]
 // name them, from this process or another. A name that is
 // lost does no harm: queues are looked at every [Poll] as well.
 func (s *Store) Notified() <-chan string { return s.notified }

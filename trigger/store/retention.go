@@ -43,6 +43,10 @@ func (s *Store) Prune(ctx context.Context, r Retention, now time.Time) (changed 
 	if changed += n; err != nil {
 		return changed, fmt.Errorf("prune old statuses: %w", err)
 	}
+	n, err = s.pruneRepositories(ctx, r.Deliveries, now)
+	if changed += n; err != nil {
+		return changed, fmt.Errorf("prune old repositories: %w", err)
+	}
 	return changed, nil
 }
 

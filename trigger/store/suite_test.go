@@ -90,6 +90,13 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"a status that two processes sent":               sentByTwo,
 		"a status that is refused":                       statusIsRefused,
 		"statuses are forgotten with their builds":       statusesAreForgotten,
+		"what catch-up has built is not built again":     lateIsSuperseded,
+		"a missed push is built once":                    missedIsBuiltOnce,
+		"a delivery comes while catch-up builds":         lateAtTheSameMoment,
+		"what catch-up built is dead":                    deadIsNotBuilt,
+		"repositories are looked at":                     repositoriesAreSet,
+		"refs are named by deliveries":                   namedByDeliveries,
+		"missed pushes are listed":                       missedIsListed,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -120,7 +127,7 @@ func newID() string { return uuid.Must(uuid.NewV7()).String() }
 func delivery(key string) *store.Delivery {
 	return &store.Delivery{
 		Delivery: mapping.Delivery{
-			ID: newID(), Source: "github", Provider: "github", HostID: key, DuplicateKey: key, Event: "push",
+			ID: newID(), Source: "github", Provider: "github", HostID: key, DuplicateKey: key, Event: "push", Origin: mapping.OriginWebhook,
 			ReceivedAt: time.Now().UTC().Truncate(time.Microsecond),
 			Header:     map[string]string{"X-Github-Event": "push"}, Body: []byte(`{"ref":"refs/heads/main"}`),
 		},

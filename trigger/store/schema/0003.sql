@@ -5,6 +5,8 @@ ALTER TABLE deliveries ADD COLUMN actor text NOT NULL DEFAULT ''; -- who asked f
 ALTER TABLE deliveries ADD COLUMN why text NOT NULL DEFAULT ''; -- what they gave as the reason
 ALTER TABLE deliveries ADD COLUMN pusher text NOT NULL DEFAULT ''; -- of the first event
 ALTER TABLE deliveries ADD COLUMN title text NOT NULL DEFAULT ''; -- the first line of its commit message
+ALTER TABLE deliveries ADD COLUMN more text NOT NULL DEFAULT ''; -- of one with several events: digests of the refs and commits of the others, 16 hex digits each
+CREATE INDEX deliveries_origin ON deliveries (origin, seq) WHERE origin <> 'webhook'; -- lists of what no code host sent
 
 ALTER TABLE builds ADD COLUMN origin text NOT NULL DEFAULT 'webhook'; -- that of its delivery
 ALTER TABLE builds ADD COLUMN actor text NOT NULL DEFAULT ''; -- who asked for it, '' for nobody
@@ -13,7 +15,6 @@ ALTER TABLE builds ADD COLUMN pusher text NOT NULL DEFAULT '';
 ALTER TABLE builds ADD COLUMN title text NOT NULL DEFAULT '';
 ALTER TABLE builds ADD COLUMN paused_at bigint NOT NULL DEFAULT 0; -- since when a pause holds it (held = 4), 0 if none does: its deadline stands still
 ALTER TABLE builds ADD COLUMN resumed_at bigint NOT NULL DEFAULT 0; -- when the last pause ended that held it, 0 for none
-CREATE INDEX builds_caught ON builds (ref, job_id, seq) WHERE origin = 'catch_up'; -- whether a late delivery was built already
 CREATE INDEX builds_paused ON builds (seq) WHERE held = 4; -- the builds that go on when a pause ends
 
 -- Pauses: the builds that one names are not called.
@@ -32,14 +33,13 @@ CREATE TABLE pauses (
 CREATE TABLE repositories (
     seq        {seq},
     source     text NOT NULL,
-    repository text NOT NULL, -- as its host spells it
+    repository text NOT NULL, -- as its host spells it, or the rules before it delivered
     due_at     bigint NOT NULL, -- when to look at its refs next, 0 for never; if a replica does, when its lease ends
     worker     text NOT NULL DEFAULT '', -- the replica that looks
-    looked_at  bigint NOT NULL DEFAULT 0, -- the last look that read all refs, 0 for none
+    looked_at  bigint NOT NULL DEFAULT 0, -- when the last look began that read all refs, 0 for none
     failures   bigint NOT NULL DEFAULT 0, -- how often in a row they could not be read
     reason     text NOT NULL DEFAULT '', -- why they could not
-    known      {bytes}, -- digests of the refs with their commits that need no look any more, sorted; empty before the first look
-    version    bigint NOT NULL DEFAULT 0,
+    known      {bytes}, -- digests of the refs with their commits that need no look any more, sorted
     UNIQUE (source, repository)
 ) {strict};
 CREATE INDEX repositories_due ON repositories (source, due_at) WHERE due_at > 0;
@@ -51,9 +51,11 @@ CREATE TABLE missed_refs (
     repository text NOT NULL,
     ref        text NOT NULL,
     commit_id  text NOT NULL, -- the commit, also of an annotated tag
+    was        text NOT NULL, -- digests of the commits that the ref was at before, 8 hex digits each
     found_at   bigint NOT NULL, -- the look that saw it first
-    missed_at  bigint NOT NULL DEFAULT 0, -- the look that saw it again: since then it counts as missed; 0 before
+    missed_at  bigint NOT NULL DEFAULT 0, -- since when it counts as missed: it was still so at the next look; 0 before
     delivery   text NOT NULL DEFAULT '', -- the delivery that was made of it, '' for none
+    built      {bool} NOT NULL DEFAULT {false}, -- that delivery has builds: a late one of the code host is compared with them
     UNIQUE (source, repository, ref)
 ) {strict};
-CREATE INDEX missed_refs_missed ON missed_refs (missed_at) WHERE missed_at > 0; -- lists, the gauge, and what is too old
+CREATE INDEX missed_refs_missed ON missed_refs (missed_at) WHERE missed_at > 0; -- the gauge, and what is too old
