@@ -211,7 +211,7 @@ func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 			return err
 		}
 		statuses, err := column[string](ctx, tx, `UPDATE builds
-			SET state = 'superseded', superseded_by = ?, due_at = 0, worker = '', held = 0, version = version + 1
+			SET state = 'superseded', superseded_by = ?, due_at = 0, worker = '', held = 0, paused_at = 0, version = version + 1
 			WHERE target = ? AND job_id = ? AND ref = ? AND rule = ? AND repository = ? AND unresolved
 			AND state = 'waiting' AND tag = '' AND NOT by_hand AND delivery <> ?
 			RETURNING CASE WHEN context <> '' THEN id ELSE '' END`,

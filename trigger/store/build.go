@@ -91,8 +91,9 @@ type Build struct {
 	MaxRunning     int           // it waits while so many builds of its ordering key run; 0 for any number
 	Settle         time.Duration // how long it waits for a newer push before it is due. Not stored
 	ReplayOf       string        // the build that this one repeats, which is no replay itself
-	// ByHand is whether a person asked for the build, by a replay of it or of its
-	// delivery. It waits for no earlier build, supersedes none and is superseded by none.
+	// ByHand is whether a person asked for the build: by a start, or by a replay of it or of its
+	// delivery. It supersedes none, is superseded by none and is not replaced. A replay waits for
+	// no earlier build, and none waits for it; a start keeps the order of its ordering key.
 	ByHand bool
 	Origin mapping.Origin // of its delivery
 	By     mapping.By     // who asked for it, if a person did
@@ -110,6 +111,9 @@ type Build struct {
 	Deadline   time.Time // if it is not started by then, it is dead; it stands still while a pause holds the build
 	PausedAt   time.Time // since when a pause holds it; zero if none does
 	ResumedAt  time.Time // when the last pause ended that held it; zero for none
+
+	// Paused is why its rule is paused in the rules' files, "" if it is not. Not stored.
+	Paused string
 
 	Attempts int
 	Log      []Attempt // the last MaxAttempts attempts, oldest first

@@ -32,13 +32,15 @@ var bounded = map[string]string{ //nolint:gochecknoglobals // a table
 	"deliveries_duplicate": "duplicate_key",
 	"deliveries_replays":   "replay_of",
 	// These have unresolved builds only,
-	"builds_ref": "", "builds_commit": "", "builds_held": "", "builds_held_commit": "", "builds_due": "",
+	"builds_ref": "", "builds_commit": "", "builds_held": "", "builds_held_commit": "", "builds_due": "", "builds_paused": "",
 	// these have those that run,
 	"builds_open": "", "builds_running": "",
 	// this one the jobs that are followed, a row for each,
 	"follows_due": "", "follows_pkey": "seq", "follows_target_job_id_key": "job_id", "sqlite_autoindex_follows_1": "job_id",
 	// this one what no code host sent,
 	"deliveries_origin": "origin",
+	// this one the pauses that people asked for,
+	"pauses_kind_name_key": "",
 	// and this one the 20,000 deliveries of the ignored log.
 	"deliveries_aside": "",
 }
@@ -191,6 +193,39 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 			d.Outcome = store.Ignored
 			s.LogIgnored(d)
 			await(t, "it is written", func() bool { return second(s.Delivery(t.Context(), d.ID)) == nil })
+		},
+		"Pauses": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.Pauses(t.Context()))) },
+		"Pause": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			pauseOf(t, s, store.PauseRule, "another")
+		},
+		"EndPause": func(t *testing.T, s *store.Store) { t.Helper(); _, _ = s.EndPause(t.Context(), store.PauseRule, "none") },
+		"EndPauses": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			fail(t, second(s.EndPauses(t.Context())))
+		},
+		"EndHolds": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			b := accept(t, s, nil)
+			b.Paused = "frozen"
+			if hold := begin(t, s, b, time.Now()); hold != store.HoldPause {
+				t.Fatal(hold)
+			}
+			fail(t, second(s.EndHolds(t.Context(), func(string) string { return "" })))
+		},
+		"Cancel": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			fail(t, second(s.Cancel(t.Context(), accept(t, s, nil).ID, "ops", "")))
+		},
+		"ToCancel": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			for _, f := range buildFilters() {
+				if f.After = ""; f.Result != "" {
+					continue
+				}
+				_, _, _, err := s.ToCancel(t.Context(), f)
+				fail(t, err)
+			}
 		},
 		"Queue": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.Queue(t.Context()))) },
 		"Due":   func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.Due(t.Context(), "north", 10))) },

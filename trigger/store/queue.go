@@ -104,6 +104,9 @@ func queueTable(queue string) (table, column, name string, longest time.Duration
 // clock was set back. It is for the leader, and returns how many there were.
 func (s *Store) Recall(ctx context.Context, queue string) (all int64, err error) {
 	table, column, name, longest := queueTable(queue)
+	if table == "builds" {
+		column = "held <> 4 AND " + column // a pause holds for longer
+	}
 	for {
 		var n int64 // not a result: it may still be written after ctx ends
 		err := s.writeSome(ctx, func(ctx context.Context, tx *tx) (changed int64, err error) {

@@ -68,7 +68,7 @@ func (s *Store) AddReplay(ctx context.Context, b *Build, last string) error {
 }
 
 // ToReplay lists the builds to replay if all that fit a filter are to be, the oldest first:
-// those that are resolved, and were not replayed with success. A replay that was started,
+// those that are resolved, were not canceled, and were not replayed with success. A replay that was started,
 // or is not resolved yet, counts as a success. Of builds that repeat each other only the
 // last is listed, so that each is replayed once.
 //
@@ -91,7 +91,7 @@ func (s *Store) ToReplay(ctx context.Context, f BuildFilter) (builds []Replayabl
 	}, `SELECT b.seq, b.id, coalesce((SELECT r.id FROM builds r
 			WHERE r.replay_of = m.first AND r.replay_of <> '' ORDER BY r.seq DESC LIMIT 1), ''), count(*) OVER ()
 		FROM (SELECT max(seq) AS last, CASE WHEN replay_of = '' THEN id ELSE replay_of END AS first FROM builds
-			WHERE seq <= ? AND NOT unresolved`+w.conditions+` GROUP BY 2) m JOIN builds b ON b.seq = m.last
+			WHERE seq <= ? AND NOT unresolved AND `+notCanceled+w.conditions+` GROUP BY 2) m JOIN builds b ON b.seq = m.last
 		WHERE m.last > ? AND NOT EXISTS (SELECT 1 FROM builds r WHERE r.replay_of = m.first AND r.replay_of <> '' AND r.seq > m.last
 			AND (r.unresolved OR r.state = 'started'))
 		ORDER BY b.seq LIMIT ?`, slices.Concat([]any{high}, w.args, []any{low, limit})...)

@@ -112,7 +112,7 @@ func saveRows(ctx context.Context, tx *tx, all []*write) (map[int64]int64, error
 	saved, err := pairs[int64](ctx, tx, c, `UPDATE builds
 		SET state = c.state, reason = c.reason, attempts = c.attempts, log = c.log, asked = c.asked,
 		build_no = c.build_no, seen_no = c.seen_no, adopted = c.adopted, claimed = c.build_no <> '',
-		started_at = c.started_at, result = c.result, held = 0, worker = '',
+		started_at = c.started_at, result = c.result, held = 0, paused_at = 0, worker = '',
 		due_at = CASE WHEN c.wait >= 0 THEN `+tx.now+` + c.wait ELSE 0 END, version = builds.version + 1
 		FROM c WHERE builds.seq = c.seq AND `+tx.among("builds.seq")+` AND builds.version = c.version
 		AND NOT EXISTS (SELECT 1 FROM builds o WHERE o.service = builds.service AND o.job_id = builds.job_id AND o.build_no = c.build_no
@@ -192,13 +192,13 @@ func wakeHeld(ctx context.Context, tx *tx, done []*Build) error {
 	}
 	const (
 		next = `n.ref = b.ref AND n.job_id = b.job_id AND n.target = b.target AND n.rule = b.rule AND n.repository = b.repository
-			AND n.unresolved AND n.seq > c.seq AND NOT n.by_hand ORDER BY n.seq LIMIT 1`
+			AND n.unresolved AND n.seq > c.seq AND (NOT n.by_hand OR n.origin = 'manual' AND n.replay_of = '') ORDER BY n.seq LIMIT 1`
 		byRef    = `r.ref = b.ref AND r.job_id = b.job_id AND r.service = b.service AND r.held = 2`
 		byCommit = `m.commit_id = b.commit_id AND m.job_id = b.job_id AND m.service = b.service AND m.held = 2 AND m.commit_id <> ''`
 	)
 	from := ` FROM c CROSS JOIN builds b WHERE b.seq = c.seq AND ` + tx.among("b.seq")
 	holding, err := pairs[int64](ctx, tx, c, `SELECT c.seq, CASE WHEN c.final THEN 1 ELSE 0 END`+from+`
-		AND (c.final AND (SELECT n.held FROM builds n WHERE `+next+`) > 0
+		AND (c.final AND (SELECT n.held FROM builds n WHERE `+next+`) BETWEEN 1 AND 3
 		OR EXISTS (SELECT 1 FROM builds r WHERE `+byRef+`) OR EXISTS (SELECT 1 FROM builds m WHERE `+byCommit+`))`)
 	if err != nil {
 		return fmt.Errorf("look for builds that are held: %w", err)
@@ -210,7 +210,7 @@ func wakeHeld(ctx context.Context, tx *tx, done []*Build) error {
 	for seq, final := range holding {
 		c.add(seq, final == 1)
 	}
-	woken := []string{`SELECT (SELECT CASE WHEN n.held > 0 THEN n.seq END FROM builds n WHERE ` + next + `)` + from + ` AND c.final`}
+	woken := []string{`SELECT (SELECT CASE WHEN n.held BETWEEN 1 AND 3 THEN n.seq END FROM builds n WHERE ` + next + `)` + from + ` AND c.final`}
 	for n := range heldAtOnce {
 		nth := fmt.Sprintf(" ORDER BY seq LIMIT 1 OFFSET %d)", n)
 		woken = append(woken, `SELECT (SELECT r.seq FROM builds r WHERE `+byRef+nth+from,

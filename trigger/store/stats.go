@@ -10,8 +10,11 @@ import (
 type QueueStat struct {
 	Target string
 	State  State
+	// Hold is HoldPause or HoldRunning if they wait because people said so: for the end of a pause,
+	// or of those that run. The builds behind such a one count with it. NoHold for all others.
+	Hold   Hold
 	Builds int64
-	Oldest time.Time // when the delivery of the oldest of them was received
+	Oldest time.Time // since when the oldest of them waits: since its delivery, or since its last pause ended
 }
 
 // Queue counts the unresolved builds. It reads an index of these builds alone: a million
@@ -19,14 +22,22 @@ type QueueStat struct {
 func (s *Store) Queue(ctx context.Context) (stats []QueueStat, err error) {
 	err = each(ctx, s.db.reader(), func(row scanner) error {
 		var (
-			q      QueueStat
-			oldest int64
+			q            QueueStat
+			held, oldest int64
 		)
-		err := row.Scan(&q.Target, &q.State, &q.Builds, &oldest)
+		err := row.Scan(&q.Target, &q.State, &held, &q.Builds, &oldest)
 		q.Oldest = fromMicros(oldest)
+		switch held {
+		case 3:
+			q.Hold = HoldRunning
+		case 4:
+			q.Hold = HoldPause
+		}
 		stats = append(stats, q)
 		return err
-	}, `SELECT target, state, count(*), min(received_at) FROM builds WHERE due_at > 0 GROUP BY target, state ORDER BY target, state`)
+	}, `SELECT target, state, CASE WHEN held >= 3 THEN held ELSE 0 END, count(*),
+		min(CASE WHEN resumed_at > received_at THEN resumed_at ELSE received_at END)
+		FROM builds WHERE due_at > 0 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`)
 	if err != nil {
 		return nil, fmt.Errorf("count the queue: %w", err)
 	}
