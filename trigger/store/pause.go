@@ -67,7 +67,9 @@ func (p *Pause) says() string {
 }
 
 // PausedInRules is the reason of a build whose rule is paused in its file.
-func PausedInRules(rule, reason string) string { return "rule " + rule + " is paused in its file: " + reason }
+func PausedInRules(rule, reason string) string {
+	return "rule " + rule + " is paused in its file: " + reason
+}
 
 const pauseColumns = `kind, name, reason, actor, created_at, until_at`
 

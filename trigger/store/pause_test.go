@@ -292,7 +292,9 @@ func pauseAndCall(t *testing.T, open func() *store.Store) {
 func startKeepsOrder(t *testing.T, open func() *store.Store) {
 	s := open()
 	now := time.Now()
-	start := func(b *store.Build) { b.ByHand, b.Origin, b.Newest, b.ReplaceRunning = true, mapping.OriginManual, true, true }
+	start := func(b *store.Build) {
+		b.ByHand, b.Origin, b.Newest, b.ReplaceRunning = true, mapping.OriginManual, true, true
+	}
 	runs := running(t, s, "1", func(b *store.Build) { b.MaxRunning = 1 })
 	first := accept(t, s, nil)
 	second := accept(t, s, start)

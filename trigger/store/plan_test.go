@@ -199,7 +199,10 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 			t.Helper()
 			pauseOf(t, s, store.PauseRule, "another")
 		},
-		"EndPause": func(t *testing.T, s *store.Store) { t.Helper(); _, _ = s.EndPause(t.Context(), store.PauseRule, "none") },
+		"EndPause": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			_, _ = s.EndPause(t.Context(), store.PauseRule, "none")
+		},
 		"EndPauses": func(t *testing.T, s *store.Store) {
 			t.Helper()
 			fail(t, second(s.EndPauses(t.Context())))
