@@ -21,13 +21,23 @@ type blockTable struct {
 	table   string
 	only    string   // the condition of the rows that have blocks
 	columns []string // whose values are in the filter
+	commits []string // whose first characters are: of each, commitKey
 }
 
 var (
-	buildBlocks = blockTable{"builds", "seq > 0", []string{"rule", "target", "job_id", "repository", "ref"}}
+	buildBlocks = blockTable{
+		"builds", "seq > 0", []string{"rule", "target", "job_id", "repository", "ref"}, []string{"commit_id", "tag_commit"},
+	}
 	// The ignored log has no blocks: it has few rows, and most are deleted soon.
-	deliveryBlocks = blockTable{"deliveries", "outcome = 'accepted'", []string{"source", "repository", "ref"}}
+	deliveryBlocks = blockTable{"deliveries", "outcome = 'accepted'", []string{"source", "repository", "ref"}, []string{"commit_id"}}
 )
+
+// MinCommit is how many characters of a commit's id a list needs at least: that many are in the
+// filters of blocks.
+const MinCommit = 7
+
+// commitKey stands for the commits that begin with the same MinCommit characters.
+func commitKey(id string) uint64 { return valueKey("commit", id[:min(len(id), MinCommit)]) }
 
 const (
 	blockRows     = 256  // rows of a block
@@ -242,8 +252,9 @@ func (s *Store) readBlock(ctx context.Context, t blockTable, first, complete int
 	var (
 		b      = &block{span: span{first, first}, earliest: math.MaxInt64, latest: math.MinInt64}
 		seqs   []int64
+		ends   []int // of each row: how many keys there are up to it
 		keys   []uint64
-		values = make([]string, len(t.columns))
+		values = make([]string, len(t.columns)+len(t.commits))
 		at     int64
 		into   = []any{&b.last, &at}
 	)
@@ -259,8 +270,14 @@ func (s *Store) readBlock(ctx context.Context, t blockTable, first, complete int
 		for i, column := range t.columns {
 			keys = append(keys, valueKey(column, values[i]))
 		}
+		for _, id := range values[len(t.columns):] {
+			if id != "" {
+				keys = append(keys, commitKey(id))
+			}
+		}
+		ends = append(ends, len(keys))
 		return nil
-	}, `SELECT seq, received_at, `+strings.Join(t.columns, ", ")+` FROM `+t.table+`
+	}, `SELECT seq, received_at, `+strings.Join(slices.Concat(t.columns, t.commits), ", ")+` FROM `+t.table+`
 		WHERE seq BETWEEN ? AND ? AND `+t.only+` ORDER BY seq LIMIT ?`, first, complete, blockRows)
 	if err != nil {
 		return nil, err
@@ -271,8 +288,10 @@ func (s *Store) readBlock(ctx context.Context, t blockTable, first, complete int
 		}
 		b.last = complete
 	}
-	for i := range keys {
-		keys[i] = partKey(keys[i], (seqs[i/len(t.columns)]-first)/b.length())
+	for i, from := 0, 0; i < len(seqs); from, i = ends[i], i+1 {
+		for k := from; k < ends[i]; k++ {
+			keys[k] = partKey(keys[k], (seqs[i]-first)/b.length())
+		}
 	}
 	slices.Sort(keys)
 	b.filter = newBloom(slices.Compact(keys))

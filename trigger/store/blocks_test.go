@@ -28,6 +28,7 @@ func acceptMany(t *testing.T, s *store.Store, n int, start time.Time) (deliverie
 	deliveries = make([]*store.Delivery, n)
 	for i := range deliveries {
 		d := delivery(newID())
+		d.Commit = fmt.Sprintf("%07x%033d", i, 7)
 		d.Source, d.Repository, d.ReceivedAt = fmt.Sprint("source", i%2), fmt.Sprint("acme/", i), start.Add(time.Duration(i)*time.Second)
 		deliveries[i] = d
 	}
@@ -37,6 +38,9 @@ func acceptMany(t *testing.T, s *store.Store, n int, start time.Time) (deliverie
 			wg.Go(func() {
 				b := build(d)
 				b.Repository, b.Ref, b.State = d.Repository, "refs/heads/"+d.ID, store.Dead
+				if b.Commit = d.Commit; d.Source == "source1" { // a tag of that commit
+					b.Commit, b.TagCommit = "", d.Commit
+				}
 				if _, err := s.Accept(t.Context(), d, []*store.Build{b}); err != nil {
 					t.Error(err)
 				}
@@ -109,6 +113,11 @@ func listedByBlocks(t *testing.T, open func() *store.Store) {
 		"in the queue":     {store.BuildFilter{State: "waiting"}, store.DeliveryFilter{Ref: "none"}, func(int) bool { return false }, false},
 		"a ref":            {store.BuildFilter{Ref: all[700].ID}, store.DeliveryFilter{Repository: "acme/700", Ref: "main"}, func(i int) bool { return i == 700 }, false},
 		"a delivery":       {store.BuildFilter{Delivery: all[700].ID}, store.DeliveryFilter{Repository: "acme/700"}, func(i int) bool { return i == 700 }, false},
+		"a commit":         {store.BuildFilter{Commit: all[700].Commit}, store.DeliveryFilter{Commit: all[700].Commit}, func(i int) bool { return i == 700 }, false},
+		"of a tag":         {store.BuildFilter{Commit: all[701].Commit}, store.DeliveryFilter{Commit: all[701].Commit}, func(i int) bool { return i == 701 }, false},
+		"a short commit":   {store.BuildFilter{Commit: "000003F"}, store.DeliveryFilter{Commit: "000003F"}, func(i int) bool { return i == 63 }, false},
+		"no commit":        {store.BuildFilter{Commit: "000003f1"}, store.DeliveryFilter{Commit: "000003f1"}, func(int) bool { return false }, false},
+		"a commit, a repo": {store.BuildFilter{Commit: "0000040", Repository: "acme/64"}, store.DeliveryFilter{Commit: "0000040", Source: "source0"}, func(i int) bool { return i == 64 }, false},
 		"a time":           {store.BuildFilter{Since: start.Add(300 * time.Second), Until: start.Add(600 * time.Second)}, store.DeliveryFilter{Since: start.Add(300 * time.Second), Until: start.Add(600 * time.Second)}, func(i int) bool { return i >= 300 && i < 600 }, false},
 		"a target, a time": {store.BuildFilter{Target: "north", Until: start.Add(10 * time.Second)}, store.DeliveryFilter{Outcome: "accepted", Until: start.Add(10 * time.Second)}, func(i int) bool { return i < 10 }, false},
 	} {

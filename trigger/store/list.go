@@ -25,6 +25,7 @@ type BuildFilter struct {
 	State, Result, Rule, Target, JobID, Repository, Delivery string
 
 	Ref      string // in full, or the short name of a branch or tag
+	Commit   string // or the beginning of its id, MinCommit characters at least; of a tag, that of its commit if it is known
 	ReplayOf string // the build that they repeat
 
 	Since, Until time.Time // when the delivery was received; Until is not included
@@ -64,6 +65,7 @@ func (f *BuildFilter) where() *where {
 	w.value("job_id", f.JobID)
 	w.value("repository", f.Repository)
 	w.ref(f.Ref)
+	w.commit(f.Commit, buildBlocks.commits...)
 	w.between(f.Since, f.Until)
 	return w
 }
@@ -100,6 +102,7 @@ type DeliveryFilter struct {
 	Source, Origin, Outcome, Reason, Repository string
 
 	Ref          string    // in full, or the short name of a branch or tag
+	Commit       string    // or the beginning of its id, MinCommit characters at least
 	Since, Until time.Time // Until is not included
 	After        string    // the cursor of the page before
 	Limit        int       // rows; DefaultPage if not set, MaxPage at most
@@ -169,6 +172,7 @@ func (f *DeliveryFilter) wheres() []*where {
 		}
 		w.value("repository", f.Repository)
 		w.ref(f.Ref)
+		w.commit(f.Commit, deliveryBlocks.commits...)
 		w.between(f.Since, f.Until)
 		w.equal("reason", f.Reason)
 	}
@@ -283,6 +287,21 @@ func (w *where) ref(name string) {
 	branch, tag := "refs/heads/"+name, "refs/tags/"+name
 	w.add("ref IN (?, ?)", branch, tag)
 	w.keys = append(w.keys, []uint64{valueKey("ref", branch), valueKey("ref", tag)})
+}
+
+// commit adds the condition that one of the columns begins with this.
+func (w *where) commit(id string, columns ...string) {
+	if id == "" {
+		return
+	}
+	id = strings.ToLower(id)
+	var conditions []string
+	var args []any
+	for _, column := range columns {
+		conditions, args = append(conditions, "substr("+column+", 1, ?) = ?"), append(args, len(id), id)
+	}
+	w.add("("+strings.Join(conditions, " OR ")+")", args...)
+	w.keys = append(w.keys, []uint64{commitKey(id)})
 }
 
 func (w *where) between(since, until time.Time) {

@@ -62,3 +62,7 @@ CREATE TABLE missed_refs (
     UNIQUE (source, repository, ref)
 ) {strict};
 CREATE INDEX missed_refs_missed ON missed_refs (missed_at) WHERE missed_at > 0; -- the gauge, and what is too old
+
+-- The filters of blocks have commits from now on: the blocks are written again in the background.
+DELETE FROM deliveries_blocks;
+DELETE FROM builds_blocks;
