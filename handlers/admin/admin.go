@@ -37,6 +37,8 @@ type Store interface {
 	Deliveries(ctx context.Context, f store.DeliveryFilter) (deliveries []*store.Delivery, next string, err error)
 	Build(ctx context.Context, id string) (*store.Build, error)
 	Builds(ctx context.Context, f store.BuildFilter) (builds []*store.Build, next string, err error)
+	BuildIDs(ctx context.Context, beginning string) (ids []string, ok bool, err error)
+	DeliveryIDs(ctx context.Context, beginning string) (ids []string, ok bool, err error)
 	BuildsOf(ctx context.Context, delivery string) ([]*store.Build, error)
 	StatusOf(ctx context.Context, b *store.Build) (*store.Status, error)
 	Backup(ctx context.Context, begin func(size int64) io.Writer) error
@@ -86,7 +88,7 @@ func New(o Options) (http.Handler, error) {
 	}
 	a := &api{Options: o}
 	e := handlers.NewAdminRouter(o.Logger)
-	e.Use(a.logged, a.authorized, bounded)
+	e.Use(a.logged, a.authorized, bounded, a.fullIDs)
 	g := e.Group(Prefix)
 	g.GET("/deliveries", a.listDeliveries)
 	g.GET("/deliveries/:id", a.showDelivery)

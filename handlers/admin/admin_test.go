@@ -245,7 +245,7 @@ func TestOptionsThatAreMissing(t *testing.T) {
 
 func TestWhatIsNotThere(t *testing.T) {
 	a := writable(t)
-	d, _ := a.accept()
+	d, b := a.accept()
 	unknown := "0197f3c2-7d5e-7b0a-9d0e-1f2a3b4c5d6e"
 	for name, test := range map[string]struct {
 		method, path string
@@ -261,7 +261,9 @@ func TestWhatIsNotThere(t *testing.T) {
 		"the replay of that build":        {"POST", "/builds/" + unknown + "/replay", 404, "no build has the id " + unknown},
 		"a delivery in place of a build":  {"GET", "/builds/" + d.ID, 404, "it is the id of a delivery"},
 		"the same for a replay":           {"POST", "/builds/" + d.ID + "/replay", 404, "it is the id of a delivery"},
-		"an id that is none":              {"GET", "/builds/1", 404, `no build has the id "1": an id is a UUID`},
+		"a build in place of a delivery":  {"GET", "/deliveries/" + b.ID, 404, "it is the id of a build, of the delivery " + d.ID},
+		"half an id nobody knows":         {"GET", "/builds/1", 404, `no build has an id that begins with 1`},
+		"an id that is none":              {"GET", "/builds/x", 404, `no build has the id "x": an id is a UUID`},
 		"an id that a database would not": {"GET", "/deliveries/%00%ff", 404, "an id is a UUID"},
 	} {
 		t.Run(name, func(t *testing.T) {

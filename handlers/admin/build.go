@@ -31,7 +31,9 @@ type Build struct {
 	Ref          string      `json:"ref"`
 	Tag          string      `json:"tag,omitempty"`
 	Commit       string      `json:"commit,omitempty"`
-	Attempts     int         `json:"attempts"` // calls of RunJob
+	Pusher       string      `json:"pusher,omitempty"`
+	Title        string      `json:"title,omitempty"` // the first line of the message of its commit
+	Attempts     int         `json:"attempts"`        // calls of RunJob
 	CalledAt     time.Time   `json:"called_at,omitzero"`
 	Deadline     time.Time   `json:"deadline"`
 	DueAt        time.Time   `json:"due_at,omitzero"`  // when it is looked at next; unset while a process works on it, and at its end
@@ -133,6 +135,7 @@ func newBuild(b *store.Build) Build {
 	return Build{
 		ID: b.ID, Delivery: b.Delivery, ReceivedAt: b.ReceivedAt, State: b.State, Reason: b.Reason,
 		Rule: b.Rule, Target: b.Target, JobID: b.JobID, Repository: b.Repository, Ref: b.Ref, Tag: b.Tag, Commit: b.Commit,
+		Pusher: b.Pusher, Title: b.Title,
 		Attempts: b.Attempts, CalledAt: b.CalledAt, Deadline: b.Deadline, DueAt: due, Worker: worker,
 		BuildNumber: b.BuildNumber, Adopted: b.Adopted, StartedAt: b.StartedAt,
 		SupersededBy: b.SupersededBy, ReplayOf: b.ReplayOf, Error: b.Unreadable,

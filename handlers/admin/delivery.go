@@ -2,7 +2,9 @@ package admin
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -25,6 +27,8 @@ type Delivery struct {
 	Repository string        `json:"repository"`
 	Ref        string        `json:"ref"`              // of its first event
 	Commit     string        `json:"commit,omitempty"` // of the same
+	Pusher     string        `json:"pusher,omitempty"` // of the same
+	Title      string        `json:"title,omitempty"`  // of the same: the first line of the message
 	Outcome    store.Outcome `json:"outcome"`
 	Reason     string        `json:"reason,omitempty"`    // ignored
 	Of         string        `json:"of,omitempty"`        // duplicate: the delivery whose builds were committed
@@ -52,6 +56,7 @@ type DeliveryPage struct {
 
 func newDelivery(d *store.Delivery) Delivery {
 	view := Delivery{
+		Pusher: d.Pusher, Title: d.Title,
 		ID: d.ID, ReceivedAt: d.ReceivedAt, Source: d.Source, Provider: d.Provider, HostID: d.HostID, Event: d.Event,
 		Repository: d.Repository, Ref: d.Ref, Commit: d.Commit, Outcome: d.Outcome, Reason: d.Reason, ReplayOf: d.ReplayOf,
 		Actor: d.By.Actor, Why: d.By.Why, Error: d.Unreadable,
@@ -100,9 +105,19 @@ func (a *api) delivery(c echo.Context) (*store.Delivery, error) {
 	}
 	d, err := a.Store.Delivery(c.Request().Context(), id)
 	if err != nil {
-		return nil, storeError("delivery", id, err)
+		return nil, a.deliveryError(c.Request().Context(), id, err)
 	}
 	return d, nil
+}
+
+// deliveryError is storeError for a delivery that was asked for by its id.
+func (a *api) deliveryError(ctx context.Context, id string, err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		if b, err := a.Store.Build(ctx, id); err == nil {
+			return fail(http.StatusNotFound, "no delivery has the id %s: it is the id of a build, of the delivery %s", id, b.Delivery)
+		}
+	}
+	return storeError("delivery", id, err)
 }
 
 // replayDelivery answers as the webhook would.

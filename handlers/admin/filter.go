@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -100,6 +101,29 @@ func limit(to *int) func(string) error {
 	}
 }
 
+// tag is the ref of a tag. It is read after ref, which has the same place.
+func tag(ref *string) func(string) error {
+	return func(value string) error {
+		if *ref != "" {
+			return errors.New("give ref or tag, not both")
+		}
+		*ref = "refs/tags/" + strings.TrimPrefix(value, "refs/tags/")
+		return nil
+	}
+}
+
+// commit is the id of a commit, or its beginning.
+func commit(to *string) func(string) error {
+	return func(value string) error {
+		const longest = 64 // a SHA-256
+		if len(value) < store.MinCommit || len(value) > longest || strings.Trim(value, "0123456789abcdefABCDEF") != "" {
+			return fmt.Errorf("%q is no commit: give its id, or at least the first %d digits of it", value, store.MinCommit)
+		}
+		*to = value
+		return nil
+	}
+}
+
 func deliveryParameters(f *store.DeliveryFilter) parameters {
 	return parameters{
 		"source":     text(&f.Source),
@@ -107,6 +131,8 @@ func deliveryParameters(f *store.DeliveryFilter) parameters {
 		"reason":     text(&f.Reason),
 		"repository": text(&f.Repository),
 		"ref":        text(&f.Ref),
+		"tag":        tag(&f.Ref),
+		"commit":     commit(&f.Commit),
 		"since":      moment(&f.Since),
 		"until":      moment(&f.Until),
 		"limit":      limit(&f.Limit),
@@ -123,6 +149,8 @@ func buildParameters(f *store.BuildFilter) parameters {
 		"job_id":     text(&f.JobID),
 		"repository": text(&f.Repository),
 		"ref":        text(&f.Ref),
+		"tag":        tag(&f.Ref),
+		"commit":     commit(&f.Commit),
 		"delivery":   text(&f.Delivery),
 		"replay_of":  text(&f.ReplayOf),
 		"since":      moment(&f.Since),

@@ -28,7 +28,7 @@ func TestStop(t *testing.T) {
 		"one that waits":              {waiting.ID, writeToken, "", 409, "it does not run: it is waiting"},
 		"one that nobody knows":       {unknown, writeToken, "", 404, "no build has the id"},
 		"a delivery":                  {d.ID, writeToken, "", 404, "it is the id of a delivery"},
-		"no id":                       {"1", writeToken, "", 404, "an id is a UUID"},
+		"no id":                       {"x", writeToken, "", 404, "an id is a UUID"},
 		"without a token":             {started.ID, "", "", 401, "operating needs a token"},
 		"a body that is none":         {started.ID, writeToken, "reason", 400, "the body is not such as"},
 		"two bodies":                  {started.ID, writeToken, "{}{}", 400, "the body is not such as"},

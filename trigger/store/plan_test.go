@@ -55,8 +55,9 @@ var pages = []string{ //nolint:gochecknoglobals // a table
 	"SELECT (SELECT count(*)", "deliveries_blocks WHERE emptied", // tests ask that
 }
 
-// twoEnds finds a condition on a run of rows: lists and pruning read the rows that blocks leave.
-var twoEnds = regexp.MustCompile(`(rowid|\w*seq) ?>=? ?[^<]*AND \(?(rowid|\w*seq) ?<`)
+// twoEnds finds a condition on a run of rows: lists and pruning read the rows that blocks leave, and ids are looked for by
+// their beginnings.
+var twoEnds = regexp.MustCompile(`(rowid|\w*seq) ?>=? ?[^<]*AND \(?(rowid|\w*seq) ?<|\bid ?>=? ?[^<]*AND \(?id ?<`)
 
 // step is how a plan reads one of the tables.
 type step struct{ index, by string }
@@ -143,6 +144,16 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 		"Build":    func(t *testing.T, s *store.Store) { t.Helper(); accept(t, s, nil) },
 		"BuildsOf": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.BuildsOf(t.Context(), "d"))) },
 		"Delivery": func(t *testing.T, s *store.Store) { t.Helper(); _, _ = s.Delivery(t.Context(), "d") },
+		"BuildIDs": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			_, _, err := s.BuildIDs(t.Context(), "0")
+			fail(t, err)
+		},
+		"DeliveryIDs": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			_, _, err := s.DeliveryIDs(t.Context(), "0")
+			fail(t, err)
+		},
 		"Builds": func(t *testing.T, s *store.Store) {
 			t.Helper()
 			for _, f := range buildFilters() {

@@ -55,6 +55,7 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"newest spares those of its own delivery":        newestSparesItsOwn,
 		"the queue is counted":                           queueIsCounted,
 		"what built nothing is in its log":               ignoredIsKept,
+		"ids are found by their beginnings":              idsAreFound,
 		"builds are listed by filter and page":           buildsAreListed,
 		"deliveries are listed by filter and page":       deliveriesAreListed,
 		"what failed is replayed once":                   failedIsReplayedOnce,
