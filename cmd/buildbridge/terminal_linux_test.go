@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -92,7 +93,7 @@ func TestTerminal(t *testing.T) {
 		}
 		longest := 0
 		for line := range strings.Lines(string(shown)) {
-			longest = max(longest, len([]rune(strings.TrimSpace(line))))
+			longest = max(longest, len([]rune(strings.TrimSpace(regexp.MustCompile("\x1b\\[[0-9]+m").ReplaceAllString(line, "")))))
 		}
 		if whole := strings.Contains(string(shown), "run this build job"); whole != want.whole || longest > want.longest || !whole && longest < want.longest {
 			t.Errorf("on %d columns the longest line has %d:\n%s", columns, longest, shown)

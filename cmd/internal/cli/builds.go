@@ -53,6 +53,8 @@ type buildOrigin struct {
 	JobID      *string `group:"filter" placeholder:"ID" help:"Of the job ID."`
 	Repository *string `group:"filter" placeholder:"NAME" help:"Of the repository NAME, such as acme/shop."`
 	Ref        *string `group:"filter" placeholder:"REF" help:"Of this branch or tag; refs/heads/main is the branch only."`
+	Tag        *string `group:"filter" placeholder:"TAG" help:"Of the tag TAG."`
+	Commit     *string `group:"filter" placeholder:"ID" help:"Of the commit ID, or of those that begin so: 7 digits at least."`
 	Delivery   *string `group:"filter" placeholder:"ID" help:"Of the delivery ID."`
 }
 
@@ -64,6 +66,8 @@ func (f *buildOrigin) values() url.Values {
 	p.text("job_id", f.JobID)
 	p.text("repository", f.Repository)
 	p.text("ref", f.Ref)
+	p.text("tag", f.Tag)
+	p.text("commit", f.Commit)
 	p.text("delivery", f.Delivery)
 	return values
 }
@@ -85,6 +89,7 @@ Examples:
     buildbridge builds list --state dead --rule cart --since 2h
     buildbridge builds list --result failure --since 1d
     buildbridge builds list --repository acme/shop --ref main --limit 5
+    buildbridge builds list --commit 6dcb09b
     buildbridge builds list --state dead --all --json`
 }
 
@@ -143,14 +148,24 @@ func (e *Environment) complain(line string) {
 type buildTable struct{ *table }
 
 func newBuildTable(w io.Writer) buildTable {
-	t := newTable(w, "RECEIVED", "ID", "STATE", "TOOK", "RULE", "TARGET", "REPOSITORY", "REF", "COMMIT", "NUMBER", "REASON")
-	t.width = terminalWidth(w)
+	t := newTable(w, "RECEIVED", "ID", "STATE", "TOOK", "RULE", "TARGET", "REPOSITORY", "REF", "COMMIT", "PUSHER", "NUMBER",
+		"TITLE", "REASON")
+	t.width, t.fold, t.fates, t.titles = terminalWidth(w), true, 2, 11
 	return buildTable{t}
 }
 
 func (t buildTable) build(b *admin.Build) {
-	t.row(local(b.ReceivedAt), b.ID, fate(b), took(b.StartedAt, b.EndedAt), b.Rule, b.Target, b.Repository,
-		shortRef(b.Ref), t.commit(cmp.Or(b.Commit, b.TagCommit)), b.BuildNumber, reason(b))
+	t.row(local(b.ReceivedAt), t.id(b.ID), fate(b), took(b.StartedAt, b.EndedAt), b.Rule, b.Target, b.Repository,
+		shortRef(b.Ref), t.commit(cmp.Or(b.Commit, b.TagCommit)), b.Pusher, b.BuildNumber, b.Title, t.reason(b))
+}
+
+// reason is reason with a short id on a terminal.
+func (t *table) reason(b *admin.Build) string {
+	text := reason(b)
+	if b.SupersededBy != "" {
+		text = strings.Replace(text, b.SupersededBy, t.id(b.SupersededBy), 1)
+	}
+	return text
 }
 
 // fate is what matters of a build: its result once it has one, else its state.
@@ -234,6 +249,8 @@ func (c *buildsShow) Run(ctx context.Context, env *Environment) error {
 	t.field("ref", b.Ref)
 	t.field("tag", b.Tag)
 	t.field("commit", cmp.Or(b.Commit, b.TagCommit))
+	t.field("title", b.Title)
+	t.field("pusher", b.Pusher)
 	t.field("started", local(b.StartedAt))
 	for _, f := range course(&b.Build, time.Now()) {
 		t.field(f[0], f[1])

@@ -30,6 +30,8 @@ type deliveriesList struct {
 	Reason     *string   `group:"filter" placeholder:"REASON" help:"Ignored because of ping, event, deleted, no_rule or no_match."`
 	Repository *string   `group:"filter" placeholder:"NAME" help:"Of the repository NAME, such as acme/shop."`
 	Ref        *string   `group:"filter" placeholder:"REF" help:"Of this branch or tag; refs/heads/main is the branch only."`
+	Tag        *string   `group:"filter" placeholder:"TAG" help:"Of the tag TAG."`
+	Commit     *string   `group:"filter" placeholder:"ID" help:"Of the commit ID, or of those that begin so: 7 digits at least."`
 	Since      time.Time `group:"filter" help:"Received since then: how long ago (90m, 7d), a time (RFC 3339) or a day."`
 	Until      time.Time `group:"filter" help:"Received before then."`
 }
@@ -57,11 +59,13 @@ func (c *deliveriesList) Run(ctx context.Context, env *Environment) error {
 	p.text("reason", c.Reason)
 	p.text("repository", c.Repository)
 	p.text("ref", c.Ref)
+	p.text("tag", c.Tag)
+	p.text("commit", c.Commit)
 	p.moment("since", c.Since)
 	p.moment("until", c.Until)
 	all := admin.DeliveryPage{Deliveries: []admin.Delivery{}}
-	t := newTable(env.Stdout, "RECEIVED", "ID", "SOURCE", "REPOSITORY", "REF", "COMMIT", "OUTCOME", "REASON")
-	t.width = terminalWidth(env.Stdout)
+	t := newTable(env.Stdout, "RECEIVED", "ID", "SOURCE", "REPOSITORY", "REF", "COMMIT", "PUSHER", "OUTCOME", "TITLE", "REASON")
+	t.width, t.fold, t.fates, t.titles = terminalWidth(env.Stdout), true, 7, 8
 	more, err := c.pages(func(page url.Values) (int, string, error) {
 		var got admin.DeliveryPage
 		if err := api.ask(ctx, http.MethodGet, "/deliveries", merge(filter, page), &got); err != nil {
@@ -75,9 +79,10 @@ func (c *deliveriesList) Run(ctx context.Context, env *Environment) error {
 		for _, d := range got.Deliveries {
 			reason := cmp.Or(d.Error, d.Reason)
 			if d.Of != "" {
-				reason = "of " + d.Of
+				reason = "of " + t.id(d.Of)
 			}
-			t.row(local(d.ReceivedAt), d.ID, d.Source, d.Repository, shortRef(d.Ref), t.commit(d.Commit), string(d.Outcome), reason)
+			t.row(local(d.ReceivedAt), t.id(d.ID), d.Source, d.Repository, shortRef(d.Ref), t.commit(d.Commit), d.Pusher,
+				string(d.Outcome), d.Title, reason)
 		}
 		return len(got.Deliveries), got.Next, t.flush()
 	})
@@ -129,6 +134,8 @@ func (c *deliveriesShow) Run(ctx context.Context, env *Environment) error {
 	t.field("repository", d.Repository)
 	t.field("ref", d.Ref)
 	t.field("commit", d.Commit)
+	t.field("title", d.Title)
+	t.field("pusher", d.Pusher)
 	t.field("outcome", outcome(string(d.Outcome), d.Reason, d.Of))
 	t.field("replay of", d.ReplayOf)
 	t.field("asked for by", d.Actor)

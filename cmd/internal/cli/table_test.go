@@ -94,3 +94,82 @@ func TestMoment(t *testing.T) {
 		}
 	}
 }
+
+// On a terminal, columns without values are left out, titles are cut, and states have colors; what reads a
+// pipe gets all of it.
+func TestTableOnATerminal(t *testing.T) {
+	const id = "0197f3c2-7d5e-7b0a-9d0e-1f2a3b4c5d6e"
+	title, reason := strings.Repeat("t", 100), strings.Repeat("r", 100)
+	for name, test := range map[string]struct {
+		width         int
+		term, noColor string
+		rows          [][]string // state, empty, title, reason
+		want          string
+	}{
+		"a pipe": {
+			0, "xterm", "",
+			[][]string{{"dead", "", title, reason}},
+			"ID                                    STATE  EMPTY  TITLE" + strings.Repeat(" ", 97) + "REASON\n" +
+				id + "  dead          " + title + "  " + reason + "\n",
+		},
+		"a terminal": {
+			130, "xterm", "",
+			[][]string{{"dead", "", title, reason}, {"started", "", "t", ""}},
+			"ID                  STATE    TITLE" + strings.Repeat(" ", 36) + "REASON\n" +
+				id[:18] + "  \x1b[31mdead     \x1b[0m" + title[:38] + "…  " + reason[:59] + "…\n" + id[:18] + "  started  t\n",
+		},
+		"one without colors": {
+			130, "xterm", "1",
+			[][]string{{"success", "", "t", ""}},
+			"ID                  STATE    TITLE\n" + id[:18] + "  success  t\n",
+		},
+		"a dumb one": {
+			130, "dumb", "",
+			[][]string{{"running", "e", "", ""}},
+			"ID                  STATE    EMPTY\n" + id[:18] + "  running  e\n",
+		},
+		"a state at the end": {
+			80, "xterm", "",
+			[][]string{{"waiting", "", "", ""}},
+			"ID                  STATE\n" + id[:18] + "  \x1b[33mwaiting\x1b[0m\n",
+		},
+		"titles at the end": {
+			100, "xterm", "1",
+			[][]string{{"dead", "", title, ""}},
+			"ID                  STATE  TITLE\n" + id[:18] + "  dead   " + title[:72] + "…\n",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("TERM", test.term)
+			t.Setenv("NO_COLOR", test.noColor)
+			var out bytes.Buffer
+			table := newTable(&out, "ID", "STATE", "EMPTY", "TITLE", "REASON")
+			table.width, table.fold, table.fates, table.titles = test.width, true, 1, 3
+			for _, row := range test.rows {
+				table.row(append([]string{table.id(id)}, row...)...)
+			}
+			if err := table.flush(); err != nil || out.String() != test.want {
+				t.Errorf("%v, got\n%q\nwant\n%q", err, out.String(), test.want)
+			}
+		})
+	}
+}
+
+// The headings come again if a later page has other columns.
+func TestTableOfPages(t *testing.T) {
+	t.Setenv("TERM", "dumb")
+	var out bytes.Buffer
+	table := newTable(&out, "A", "B")
+	table.width, table.fold = 80, true
+	for _, rows := range [][][]string{{{"1", ""}}, {{"2", ""}}, {}, {{"3", "x"}}} {
+		for _, row := range rows {
+			table.row(row...)
+		}
+		if err := table.flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := "A\n1\n2\nA  B\n3  x\n"; out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}

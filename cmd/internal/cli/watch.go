@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -255,19 +256,20 @@ type watchLines struct {
 
 func newWatchLines(env *Environment) watchLines {
 	t := newTable(env.Stdout)
-	t.width = terminalWidth(env.Stdout)
+	t.width, t.fates, t.titles = terminalWidth(env.Stdout), 2, 9
 	// There is no second look at a line: these widths fit what is usual.
-	t.least = []int{len("2006-01-02 15:04:05"), 36, len("superseded"), 6, 12, 16, 12, 6}
+	t.least = []int{len("2006-01-02 15:04:05"), len(t.id(strings.Repeat("x", 36))), len("superseded"), 6, 12, 16, 12, 12, 6, minTitle}
 	return watchLines{t, env}
 }
 
 func (l watchLines) head() error {
-	l.row("AT", "ID", "STATE", "TOOK", "RULE", "REPOSITORY", "REF", "NUMBER", "REASON")
+	l.row("AT", "ID", "STATE", "TOOK", "RULE", "REPOSITORY", "REF", "COMMIT", "NUMBER", "TITLE", "REASON")
 	return l.flush()
 }
 
 func (l watchLines) line(b *admin.Build) error {
-	l.row(local(time.Now()), b.ID, fate(b), took(b.StartedAt, b.EndedAt), b.Rule, b.Repository, shortRef(b.Ref), b.BuildNumber, reason(b))
+	l.row(local(time.Now()), l.id(b.ID), fate(b), took(b.StartedAt, b.EndedAt), b.Rule, b.Repository, shortRef(b.Ref),
+		l.commit(cmp.Or(b.Commit, b.TagCommit)), b.BuildNumber, b.Title, l.reason(b))
 	return l.flush()
 }
 
