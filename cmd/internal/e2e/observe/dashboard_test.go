@@ -87,6 +87,7 @@ type panel struct {
 // field says how to show values.
 type field struct {
 	Unit, NoValue string
+	Color         struct{ Mode string }
 	Decimals      *int
 	Max           *float64
 	Mappings      []mapped
@@ -96,6 +97,8 @@ type field struct {
 		LineWidth       int
 		Stacking        struct{ Mode string }
 		ThresholdsStyle struct{ Mode string }
+		// Type is "log" for a logarithmic axis.
+		ScaleDistribution struct{ Type string }
 	}
 }
 
@@ -260,22 +263,27 @@ func checkPanel(t *testing.T, p *panel) {
 		if p.Datasource.UID != "${datasource}" || q.Datasource.UID != "${datasource}" {
 			t.Errorf("%s: its data source is not the variable", p.Title)
 		}
-		if !strings.Contains(q.Expr, `job=~"$job", instance=~"$instance"`) {
+		// Alerts are of no instance, and one that says that nothing is there is of no job.
+		if !strings.Contains(q.Expr, `cluster=~"$cluster", namespace=~"$namespace", job=~"$job", instance=~"$instance"`) &&
+			!strings.Contains(q.Expr, `cluster=~"$cluster|", namespace=~"$namespace|", job=~"$job|"`) {
 			t.Errorf("%s: not of the jobs and instances chosen: %s", p.Title, q.Expr)
 		}
 		// Installations in two namespaces do not hide each other.
 		for _, by := range regexp.MustCompile(`\b(?:by|on) \([^)]*\bjob\b[^)]*\)`).FindAllString(q.Expr, -1) {
-			if !strings.Contains(by, "namespace, job") {
-				t.Errorf("%s: %s lacks namespace: %s", p.Title, by, q.Expr)
+			if !strings.Contains(by, "cluster, namespace, job") {
+				t.Errorf("%s: %s lacks cluster and namespace: %s", p.Title, by, q.Expr)
 			}
 		}
-		if regexp.MustCompile(`(queue_builds|builds_running|statuses_waiting|database_bytes|database_free_bytes|rules_loaded)\{`).MatchString(q.Expr) && !regexp.MustCompile(`by \((namespace, job\b|instance\))`).MatchString(q.Expr) {
+		if regexp.MustCompile(`(queue_builds|builds_running|statuses_waiting|database_bytes|database_free_bytes|rules_loaded|paused)\{`).MatchString(q.Expr) && !regexp.MustCompile(`by \((cluster, namespace, job\b|instance\))`).MatchString(q.Expr) {
 			t.Errorf("%s: not by namespace and job: %s", p.Title, q.Expr)
 		}
 		for _, window := range regexp.MustCompile(`\[([^]]*)\]`).FindAllStringSubmatch(q.Expr, -1) {
 			want := "$__rate_interval"
 			if q.Instant {
 				want = "$__range"
+			}
+			if strings.Contains(strings.ToLower(p.Title), "error budget") {
+				want = window[1] // the objective has windows of its own
 			}
 			if window[1] != want {
 				t.Errorf("%s: over [%s], want [%s]", p.Title, window[1], want)
@@ -285,7 +293,20 @@ func checkPanel(t *testing.T, p *panel) {
 	if _, color, ok := mappedTo(p.FieldConfig.Defaults.Mappings, math.NaN()); p.Type == "stat" && strings.Contains(p.Targets[0].Expr, ") / ") && (!ok || color != "text") {
 		t.Errorf("%s: quiet hours, in which there is nothing to divide by, have no text of their own", p.Title)
 	}
+	for _, o := range p.Transformations {
+		if label := "rule"; p.Type == "table" && o.Options.RenameByName[label] != "" && !p.leadsToRule(o.Options.RenameByName[label]) {
+			t.Errorf("%s: its column of rules does not lead to the dashboard of a rule", p.Title)
+		}
+	}
 	if p.Type == "timeseries" {
+		if mode := p.FieldConfig.Defaults.Color.Mode; mode != "palette-classic-by-name" {
+			t.Errorf("%s: colors by %s: a name has one color in all panels by its name", p.Title, mode)
+		}
+		// Some milliseconds and some minutes are seen beside each other.
+		quantile := strings.HasPrefix(p.Targets[0].Expr, "histogram_quantile")
+		if log := p.FieldConfig.Defaults.Custom.ScaleDistribution.Type == "log"; log != quantile {
+			t.Errorf("%s: logarithmic: %v, want %v", p.Title, log, quantile)
+		}
 		if o := p.Options; len(o.Legend.Calcs) == 0 || o.Tooltip.Mode != "multi" || o.Tooltip.Sort != "desc" {
 			t.Errorf("%s: its legend has no figures, or its tooltip does not sort", p.Title)
 		}
@@ -295,6 +316,18 @@ func checkPanel(t *testing.T, p *panel) {
 			}
 		}
 	}
+}
+
+// leadsToRule reports whether the cells of a column lead to the dashboard of rules, with that rule.
+func (p *panel) leadsToRule(column string) bool {
+	for _, o := range p.FieldConfig.Overrides {
+		for _, property := range o.Properties {
+			if o.Matcher.Options == column && property.ID == "links" {
+				return bytes.Contains(property.Value, []byte("/d/buildbridge-rules?")) && bytes.Contains(property.Value, []byte("&var-rule=${__value.text}"))
+			}
+		}
+	}
+	return false
 }
 
 // checkVariables checks that each variable is used, and that each used one is defined.

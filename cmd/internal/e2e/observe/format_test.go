@@ -90,6 +90,22 @@ func (f *field) ticks(most float64) []float64 {
 	}
 }
 
+// axis returns the values at which an axis has lines, and how far up a value is: 0 to 1.
+// least is the smallest value above 0.
+func (f *field) axis(least, most float64) (ticks []float64, level func(v float64) float64) {
+	if f.Custom.ScaleDistribution.Type != "log" || most <= 0 {
+		ticks = f.ticks(most)
+		top := ticks[len(ticks)-1]
+		return ticks, func(v float64) float64 { return min(v, top) / top }
+	}
+	from := math.Floor(math.Log10(least))
+	to := max(math.Ceil(math.Log10(most)), from+1)
+	for n := from; n <= to; n++ {
+		ticks = append(ticks, math.Pow(10, n))
+	}
+	return ticks, func(v float64) float64 { return min(1, max(0, (math.Log10(v)-from)/(to-from))) }
+}
+
 // color is the color of the threshold that a value has reached.
 func (f *field) color(v float64) string {
 	name := "text"

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"html"
 	"maps"
 	"math"
@@ -37,10 +38,13 @@ func hue(name string) string {
 	return cmp.Or(colors[name], name)
 }
 
-// palette is for series that have no color of their own.
-func palette(i int) string {
+// palette is for series that have no color of their own: one name has one color in all
+// panels.
+func palette(name string) string {
 	list := []string{"#73bf69", "#fade2a", "#5794f2", "#ff9830", "#b877d9", "#f2495c", "#8ab8ff", "#ffa6b0", "#37872d", "#e0b400"}
-	return list[i%len(list)]
+	hash := fnv.New32a()
+	hash.Write([]byte(name))
+	return list[hash.Sum32()%uint32(len(list))]
 }
 
 // picture is an SVG that is being written.
@@ -192,8 +196,8 @@ func (p *picture) curves(of *panel) []*curve {
 		}
 	}
 	slices.SortFunc(list, func(a, b *curve) int { return strings.Compare(a.name, b.name) })
-	for i, c := range list {
-		c.color = palette(i)
+	for _, c := range list {
+		c.color = palette(c.name)
 		for _, o := range of.FieldConfig.Overrides {
 			if o.Matcher.Options == c.name {
 				c.color = hue(fixedColor(o.Properties[0].Value))
@@ -213,7 +217,7 @@ func (p *picture) timeseries(of *panel, b box) {
 	f := &of.FieldConfig.Defaults
 	list := p.curves(of)
 	stacked := f.Custom.Stacking.Mode == "normal"
-	most := 0.0
+	least, most := math.Inf(1), 0.0 // least above 0
 	base := make([]float64, int(p.span.to.Sub(p.span.from)/p.span.step)+1)
 	for i := range base {
 		sum := 0.0
@@ -221,6 +225,9 @@ func (p *picture) timeseries(of *panel, b box) {
 			if v := c.values[i]; !math.IsNaN(v) && !math.IsInf(v, 0) {
 				sum += v
 				most = max(most, v)
+				if v > 0 {
+					least = min(least, v)
+				}
 			}
 		}
 		if stacked {
@@ -232,9 +239,9 @@ func (p *picture) timeseries(of *panel, b box) {
 	}
 	legend := float64(legendRow * (min(len(list), maxLegend) + 1))
 	plot := box{b.x + 52, b.y + 4, b.w - 52, b.h - legend - 24}
-	ticks := f.ticks(most)
+	ticks, level := f.axis(least, most)
 	top := ticks[len(ticks)-1]
-	y := func(v float64) float64 { return plot.y + plot.h*(1-min(v, top)/top) }
+	y := func(v float64) float64 { return plot.y + plot.h*(1-level(v)) }
 	for _, tick := range ticks {
 		p.line(plot.x, y(tick), plot.x+plot.w, y(tick), `class="g"`)
 		p.text(plot.x-6, y(tick)+4, `class="d e" font-size="11"`, f.format(tick, p.span.to))
@@ -246,7 +253,7 @@ func (p *picture) timeseries(of *panel, b box) {
 		}
 	}
 	for _, c := range list {
-		p.curve(c, base, stacked, plot, top, f.Custom.FillOpacity)
+		p.curve(c, base, stacked, plot, level, f.Custom.FillOpacity)
 	}
 	for _, m := range p.marks {
 		if x := p.x(plot, m.at); x >= plot.x && x <= plot.x+plot.w {
@@ -283,10 +290,10 @@ func (p *picture) times(plot box) {
 
 // curve draws a line, in half pixels, and what is below it. Of points on one
 // level only the ends are kept.
-func (p *picture) curve(c *curve, base []float64, stacked bool, plot box, top float64, opacity int) {
+func (p *picture) curve(c *curve, base []float64, stacked bool, plot box, level func(float64) float64, opacity int) {
 	type at struct{ x, y int }
 	place := func(i int, v float64) at {
-		return at{int(math.Round(2 * plot.w * float64(i) / float64(len(base)-1))), int(math.Round(2 * plot.h * (1 - min(v, top)/top)))}
+		return at{int(math.Round(2 * plot.w * float64(i) / float64(len(base)-1))), int(math.Round(2 * plot.h * (1 - level(v))))}
 	}
 	var upper, lower []at
 	path := func(points []at, first string) string {
@@ -432,11 +439,12 @@ func (p *picture) rows(of *panel) (columns []string, rows [][]cell) {
 		for _, s := range p.get(q.Expr, true) {
 			key := fmt.Sprint(s.Metric)
 			if found[key] == nil {
-				found[key] = make([]cell, len(order))
+				found[key] = slices.Repeat([]cell{{number: math.NaN()}}, len(order))
 			}
 			for i, name := range order {
 				if label, ok := s.Metric[name]; ok {
 					found[key][i] = cell{label, math.NaN(), "text"}
+					of.restyle(columns[i], &found[key][i])
 				} else if name == value {
 					v := s.Points[0].value
 					found[key][i] = cell{f.format(v, p.span.to), v, f.color(v)}
@@ -477,7 +485,13 @@ func (p *panel) restyle(column string, c *cell) {
 			case "mappings":
 				var m []mapped
 				_ = json.Unmarshal(property.Value, &m) // it is of that form
-				if text, color, ok := mappedTo(m, c.number); ok {
+				if math.IsNaN(c.number) { // a label
+					for _, each := range m {
+						var to struct{ Color string }
+						_ = json.Unmarshal(each.Options[c.text], &to) // none has no color
+						c.color = cmp.Or(to.Color, c.color)
+					}
+				} else if text, color, ok := mappedTo(m, c.number); ok {
 					c.text, c.color = text, color
 				}
 			}
