@@ -22,6 +22,9 @@ or do not do what they seem to. Everything the chart renders begins with it.
   {{- if or .persistence.ephemeral .persistence.existingClaim -}}
     {{- fail "persistence: is for a SQLite database. With database.type postgres nothing is kept on a volume." -}}
   {{- end -}}
+  {{- if .backup.enabled -}}
+    {{- fail "backup.enabled: is for a SQLite database. Back up PostgreSQL by its own means: pg_dump, base backups, or those of its operator." -}}
+  {{- end -}}
   {{- if and .database.url .database.urlSecret.name -}}
     {{- fail "database: url and urlSecret exclude each other." -}}
   {{- end -}}
@@ -39,6 +42,21 @@ or do not do what they seem to. Everything the chart renders begins with it.
   {{- end -}}
   {{- if and .autoscaling.enabled (eq (int .replicas) 0) -}}
     {{- fail "replicas: 0 stops nothing while autoscaling is on, which decides how many there are. Set autoscaling.enabled to false for that time." -}}
+  {{- end -}}
+{{- end -}}
+
+{{- if and .backup.enabled (not .admin.writeTokenKey) -}}
+  {{- fail "backup.enabled: a backup needs a token that may do everything. Set admin.writeTokenKey." -}}
+{{- end -}}
+{{- if and .backup.enabled .persistence.ephemeral -}}
+  {{- fail "backup.enabled: with persistence.ephemeral nothing is worth a backup. Leave one of them off." -}}
+{{- end -}}
+{{- range $name, $_ := .admin.tokens -}}
+  {{- if not (regexMatch "^[A-Za-z0-9][-._A-Za-z0-9]{0,62}$" $name) -}}
+    {{- fail (printf "admin.tokens: %s cannot be a name: letters, digits, -, _ and . alone, since a key of the Secret is named by it." $name) -}}
+  {{- end -}}
+  {{- if has $name (list $.Values.admin.readTokenKey $.Values.admin.writeTokenKey "admin-read-token" "admin-write-token" "local") -}}
+    {{- fail (printf "admin.tokens: %s is the name of another token. Choose another." $name) -}}
   {{- end -}}
 {{- end -}}
 
@@ -76,7 +94,7 @@ or do not do what they seem to. Everything the chart renders begins with it.
 {{- end -}}
 
 {{- range .extraArgs -}}
-  {{- if regexMatch "^--(rules|database|listen|admin-listen|admin-read-token|admin-write-token|grace)(=|$)" . -}}
+  {{- if regexMatch "^--(rules|database|listen|admin-listen|admin-read-token|admin-write-token|admin-token|grace|hold|keep-ignored)(=|$)" . -}}
     {{- fail (printf "extraArgs: %s is set by the chart; the pod depends on it. Use the value of that name." (splitList "=" . | first)) -}}
   {{- end -}}
   {{- if hasPrefix "--admin-tls-" . -}}

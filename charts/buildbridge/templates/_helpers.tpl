@@ -56,6 +56,13 @@ app.kubernetes.io/component: bridge
 {{ default (printf "%s-admin" (include "buildbridge.fullname" .)) .Values.admin.existingSecret }}
 {{- end -}}
 
+{{/* The keys of the Secret with the tokens of the admin API, one a line. */}}
+{{- define "buildbridge.adminKeys" -}}
+{{- with .Values.admin -}}
+{{- concat (list .readTokenKey .writeTokenKey) (keys .tokens | sortAlpha) | compact | uniq | join "\n" -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The rules files that the chart makes: from a name to text. */}}
 {{- define "buildbridge.rulesFiles" -}}
 {{- $files := dict -}}

@@ -63,12 +63,19 @@ spec:
         {{- with .Values.admin.writeTokenKey }}
         - --admin-write-token=file:/etc/buildbridge/admin/{{ . }}
         {{- end }}
+        {{- range $name, $role := .Values.admin.tokens }}
+        - --admin-token={{ $name }}={{ $role }}:file:/etc/buildbridge/admin/{{ $name }}
+        {{- end }}
         {{- range .Values.trustedProxies }}
         - --trusted-proxies={{ . }}
         {{- end }}
         {{- if .Values.dryRun }}
         - --dry-run
         {{- end }}
+        {{- if .Values.hold }}
+        - --hold
+        {{- end }}
+        - --keep-ignored={{ .Values.keepIgnored }}
         {{- with .Values.extraArgs }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
@@ -125,7 +132,7 @@ spec:
       resources: {{- toYaml .Values.resources | nindent 8 }}
       volumeMounts:
         - {name: rules, mountPath: /etc/buildbridge/rules, readOnly: true}
-        {{- if or .Values.admin.readTokenKey .Values.admin.writeTokenKey }}
+        {{- if include "buildbridge.adminKeys" . }}
         - {name: admin, mountPath: /etc/buildbridge/admin, readOnly: true}
         {{- end }}
         {{- if not $postgres }}
@@ -146,7 +153,7 @@ spec:
   volumes:
     - name: rules
       {{- include "buildbridge.rulesVolume" . | nindent 6 }}
-    {{- if or .Values.admin.readTokenKey .Values.admin.writeTokenKey }}
+    {{- if include "buildbridge.adminKeys" . }}
     - name: admin
       secret: {secretName: {{ include "buildbridge.adminSecretName" . }}, defaultMode: 0440}
     {{- end }}

@@ -139,7 +139,7 @@ func TestModes(t *testing.T) {
 			}
 			must(t, kubeconform, "-strict", "-schema-location", schemas+"/{{.ResourceKind}}{{.KindSuffix}}.json", file)
 			v := read(t, values)
-			pods, tests, rules := 0, 0, 0
+			pods, tests, backups, rules := 0, 0, 0, 0
 			for _, o := range decode(t, manifests) {
 				kinds[o.kind()] = true
 				if spec := podSpec(o); spec != nil {
@@ -154,6 +154,9 @@ func TestModes(t *testing.T) {
 						t.Errorf("%s has %d containers: helm test --logs would not know which to ask", o.name(), len(containers))
 					}
 				}
+				if o.kind() == "CronJob" {
+					backups++
+				}
 				if o.kind() == "ConfigMap" && strings.HasSuffix(o.name(), "-rules") {
 					rules++
 					accepted(t, binary, o["data"].(map[string]any))
@@ -166,8 +169,8 @@ func TestModes(t *testing.T) {
 			if v.Rules.Volume != nil {
 				wantTests = 1
 			}
-			if pods != 1+tests || tests != wantTests {
-				t.Errorf("%d pods and %d of them tests, want the bridge and %d tests", pods, tests, wantTests)
+			if pods != 1+tests+backups || tests != wantTests {
+				t.Errorf("%d pods, of them %d tests and %d backups, want the bridge and %d tests", pods, tests, backups, wantTests)
 			}
 			// Rules of the chart's own exist where the values do not bring others.
 			if brought := v.Rules.ExistingConfigMap != "" || v.Rules.Volume != nil; (rules == 0) != brought {
@@ -177,7 +180,7 @@ func TestModes(t *testing.T) {
 	}
 	// Whatever the chart can make is checked in one of the modes.
 	want := []string{
-		"ConfigMap", "Deployment", "HTTPRoute", "HorizontalPodAutoscaler", "Ingress", "NetworkPolicy", "PersistentVolumeClaim", "Pod",
+		"ConfigMap", "CronJob", "Deployment", "HTTPRoute", "HorizontalPodAutoscaler", "Ingress", "NetworkPolicy", "PersistentVolumeClaim", "Pod",
 		"PodDisruptionBudget", "PodMonitor", "Secret", "Service", "ServiceAccount", "ServiceMonitor", "StatefulSet",
 	}
 	if alerts, _ := filepath.Glob(chart + "/alerts/*.yaml"); len(alerts) > 0 {
@@ -250,6 +253,8 @@ func podSpec(o object) map[string]any {
 		spec = o["spec"]
 	case "Deployment", "StatefulSet":
 		spec = at(map[string]any(o), "spec", "template", "spec")
+	case "CronJob":
+		spec = at(map[string]any(o), "spec", "jobTemplate", "spec", "template", "spec")
 	}
 	m, _ := spec.(map[string]any)
 	return m
@@ -320,6 +325,15 @@ func TestRefused(t *testing.T) {
 		"a volume of a network file system":      {"persistence.accessModes={ReadWriteMany}", "at '/persistence/accessModes/0'"},
 		"PostgreSQL nowhere":                     {"database.type=postgres", "where is the PostgreSQL?"},
 		"PostgreSQL twice":                       {postgres + ",database.urlSecret.name=s", "url and urlSecret exclude each other"},
+		"a backup of PostgreSQL":                 {postgres + ",backup.enabled=true", "Back up PostgreSQL by its own means: pg_dump"},
+		"a backup without a token":               {"backup.enabled=true,admin.writeTokenKey=", "a backup needs a token that may do everything"},
+		"a backup of what is lost anyway":        {"backup.enabled=true,persistence.ephemeral=true", "nothing is worth a backup"},
+		"a backup at no time":                    {"backup.schedule=daily", "at '/backup/schedule'"},
+		"a token without a known role":           {"admin.tokens.ann=admin", "at '/admin/tokens/ann'"},
+		"a token under a name that is taken":     {"admin.tokens.write-token=read", "admin.tokens: write-token is the name of another token"},
+		"a token that is no key of a Secret":     {"admin.tokens.a/b=read", "admin.tokens: a/b cannot be a name"},
+		"a named token as a flag":                {"extraArgs={--admin-token=ann=read:env:A}", "extraArgs: --admin-token is set by the chart"},
+		"a Grafana that cannot be found":         {"prometheusRule.grafanaURL=grafana", "at '/prometheusRule/grafanaURL'"},
 		"PostgreSQL with a claim":                {postgres + ",persistence.existingClaim=c", "persistence: is for a SQLite database"},
 		"PostgreSQL without persistence":         {postgres + ",persistence.ephemeral=true", "persistence: is for a SQLite database"},
 		"a password in the URL":                  {"database.type=postgres,database.url=postgres://u:p@h/d", "database.url: holds a password"},
@@ -485,7 +499,7 @@ func TestDashboardsAreTheirSources(t *testing.T) {
 }
 
 // Every alert is in the PrometheusRule as it is in its file, but for the address of
-// the runbook.
+// the runbook, and with the address of the dashboard if Grafana is known.
 func TestAlertsAreTheirSource(t *testing.T) {
 	tool(t, "helm")
 	text, err := os.ReadFile(sources(t, "alerts/buildbridge.yaml")[0])
@@ -495,15 +509,25 @@ func TestAlertsAreTheirSource(t *testing.T) {
 	if !bytes.Contains(text, []byte(placeholder+"docs/runbook.md#")) {
 		t.Errorf("no runbook_url begins with %s", placeholder)
 	}
-	for name, test := range map[string]struct{ address, want string }{
-		"as it is":           {placeholder, string(text)},
-		"with a copy's docs": {address, strings.ReplaceAll(string(text), placeholder, address)},
+	for name, test := range map[string]struct{ address, grafana, want string }{
+		"as it is":           {placeholder, "", string(text)},
+		"with a copy's docs": {address, "", strings.ReplaceAll(string(text), placeholder, address)},
+		"with a Grafana":     {placeholder, "https://grafana.acme.test/", string(text)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := only(t, "PrometheusRule", "", "--set", "prometheusRule.enabled=true,runbookURL="+test.address)
+			o := only(t, "PrometheusRule", "", "--set", "prometheusRule.enabled=true,runbookURL="+test.address+",prometheusRule.grafanaURL="+test.grafana)
 			var want map[string]any
 			if err := yaml.Unmarshal([]byte(test.want), &want); err != nil {
 				t.Fatal(err)
+			}
+			if test.grafana != "" {
+				for _, group := range want["groups"].([]any) {
+					for _, rule := range group.(map[string]any)["rules"].([]any) {
+						if annotations, ok := at(rule, "annotations").(map[string]any); ok {
+							annotations["dashboard_url"] = test.grafana + "d/buildbridge-overview{{ with $labels.job }}?var-job={{ . }}{{ end }}"
+						}
+					}
+				}
 			}
 			if diff := cmp.Diff(want, o["spec"]); diff != "" {
 				t.Errorf("rules (-file +PrometheusRule):\n%s", diff)
