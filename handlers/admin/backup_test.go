@@ -17,7 +17,7 @@ import (
 
 // A backup is for those who may write, and is a database.
 func TestBackup(t *testing.T) {
-	a := newAPI(t, open(t), admin.Access{Loopback: true, Read: []admin.Token{token(readToken)}, Write: []admin.Token{token(writeToken)}})
+	a := newAPI(t, open(t), admin.Access{Loopback: true, Tokens: []admin.Token{token(admin.Read, readToken), token(admin.Write, writeToken)}})
 	server := httptest.NewServer(a)
 	defer server.Close()
 	get := func(token, query string) (int, []byte) {
@@ -83,7 +83,7 @@ func TestBackupThatFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			api, err := admin.New(admin.Options{
-				Store: elsewhere{open(t), test.err}, Builds: builds{}, Deliveries: deliveries{}, Access: admin.Access{Write: []admin.Token{token(writeToken)}},
+				Store: elsewhere{open(t), test.err}, Builds: builds{}, Deliveries: deliveries{}, Access: admin.Access{Tokens: []admin.Token{token(admin.Write, writeToken)}},
 			})
 			if err != nil {
 				t.Fatal(err)
