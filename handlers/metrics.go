@@ -27,6 +27,8 @@ type metrics struct {
 	rulesLoaded      prometheus.Gauge
 	reloadSuccessful prometheus.Gauge
 	reloadTime       prometheus.Gauge
+	rulesInfo        *prometheus.GaugeVec // digest
+	rulesChanged     prometheus.Gauge
 }
 
 func newMetrics(reg *prometheus.Registry, version, revision string) (*metrics, error) {
@@ -65,6 +67,14 @@ func newMetrics(reg *prometheus.Registry, version, revision string) (*metrics, e
 			Name: "buildbridge_rules_reload_success_timestamp_seconds",
 			Help: "Unix time of the last successful load of the rules.",
 		}),
+		rulesInfo: auto.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "buildbridge_rules_info",
+			Help: "Always 1; the label is the digest of the rules in use, which is another one when they mean something else.",
+		}, []string{"digest"}),
+		rulesChanged: auto.NewGauge(prometheus.GaugeOpts{
+			Name: "buildbridge_rules_changed_timestamp_seconds",
+			Help: "Unix time of the last reload that brought rules of another digest; 0 if there was none since the start.",
+		}),
 	}
 	auto.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "buildbridge_build_info",
@@ -83,6 +93,13 @@ func (m *metrics) loaded(old, now *State, at time.Time) {
 	m.rulesLoaded.Set(float64(now.Rules.Len()))
 	m.reloadSuccessful.Set(1)
 	m.reloadTime.Set(float64(at.UnixMilli()) / 1000)
+	if digest := now.Rules.Digest(); old.Sources == nil || digest != old.Rules.Digest() {
+		m.rulesInfo.Reset()
+		m.rulesInfo.WithLabelValues(digest).Set(1)
+		if old.Sources != nil { // it is a reload, not the start
+			m.rulesChanged.Set(float64(at.UnixMilli()) / 1000)
+		}
+	}
 
 	for name, before := range old.Sources {
 		source := now.Sources[name]

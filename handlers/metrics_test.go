@@ -168,6 +168,12 @@ func TestDeliveriesAreCounted(t *testing.T) {
 func TestReloadReplacesSeries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBridge(t, nil)
+		before := b.series(t, "buildbridge_rules_info")
+		b.Swap(stateOf(t, "# Read again.\n"+rules))
+		if got := b.series(t, "buildbridge_rules_info"); len(got) != 1 || !cmp.Equal(before, got) ||
+			b.series(t, "buildbridge_rules_changed_timestamp_seconds")[""] != 0 {
+			t.Errorf("rules_info is %v after a comment, before %v: the rules mean the same", got, before)
+		}
 		b.post(request("github", push("acme/shop", "refs/heads/main", commit)))
 		b.post(request("slow", push("acme/shop", "refs/heads/main", commit)))
 
@@ -186,6 +192,8 @@ func TestReloadReplacesSeries(t *testing.T) {
 		for metric, want := range map[string]map[string]float64{
 			"buildbridge_rules_reload_successful":                {"": 1},
 			"buildbridge_rules_reload_success_timestamp_seconds": {"": float64(time.Now().Unix())},
+			"buildbridge_rules_changed_timestamp_seconds":        {"": float64(time.Now().Unix())},
+			"buildbridge_rules_info":                             {"digest=" + stateOf(t, changed).Rules.Digest(): 1},
 			"buildbridge_delivery_duration_seconds":              {"source=": 0, "source=github": 1, "source=inside": 0, "source=quick": 0, "source=cloud": 0},
 			"buildbridge_rule_matches_total":                     {"rule=cart": 2, "rule=tags": 0},
 			"buildbridge_signature_key_used_total": {

@@ -20,6 +20,9 @@ type clause interface {
 	// and other. It is true for clauses of different fields. It finds rules that build
 	// the same job twice.
 	meets(other clause) bool
+
+	// fields gives what is asked, whole, by the fields in which it is written.
+	fields() map[string][]string
 }
 
 // subject is an event as clauses see it.

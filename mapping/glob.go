@@ -173,12 +173,15 @@ func (gs globs) decide(name string) (bool, int) {
 func (gs globs) startsFromAll() bool { return len(gs) == 0 || gs[0].exclude }
 
 // String prints the list for a message: at most ten patterns.
-func (gs globs) String() string {
+func (gs globs) String() string { return "[" + firstOf(gs.texts(), 10) + "]" }
+
+// texts are the patterns as they are compared.
+func (gs globs) texts() []string {
 	patterns := make([]string, len(gs))
 	for i := range gs {
 		patterns[i] = gs[i].String()
 	}
-	return "[" + firstOf(patterns, 10) + "]"
+	return patterns
 }
 
 // empty says whether it is plain to see that the list takes no name: every pattern that

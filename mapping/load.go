@@ -212,7 +212,9 @@ func (l *loader) add(file parsedFile) {
 		if r.Name.At.Known() {
 			in.define(l.ruleNames, r.Name, "name", "another rule has this name, at")
 		}
-		l.rules = append(l.rules, draft{in, in.compile(r), r.Name.At, r.Source, r.Jobs, r.Concurrency, r.Report})
+		compiled := in.compile(r)
+		compiled.file, compiled.line = s.file.Name, r.At.Line
+		l.rules = append(l.rules, draft{in, compiled, r.Name.At, r.Source, r.Jobs, r.Concurrency, r.Report})
 	}
 }
 
@@ -221,13 +223,9 @@ func (l *loader) resolve() {
 	if l.unread {
 		return
 	}
-	var sources, targets []string
-	for _, source := range l.sources {
-		sources = append(sources, source.Name)
-	}
+	sources, targets := sourceNames(l.sources), targetNames(l.targets)
 	byName := map[string]*Target{}
 	for _, target := range l.targets {
-		targets = append(targets, target.Name)
 		byName[target.Name] = target
 	}
 	from := l.reporters()

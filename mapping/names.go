@@ -41,6 +41,8 @@ func (c *namesClause) why(ev subject) string {
 	return fmt.Sprintf("%s: %q matches none of %s", field, clip(written), c.globs)
 }
 
+func (c *namesClause) fields() map[string][]string { return map[string][]string{c.field: c.texts()} }
+
 func (c *namesClause) meets(other clause) bool {
 	o, same := other.(*namesClause)
 	if !same || o.field != c.field {

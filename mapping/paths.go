@@ -80,6 +80,20 @@ func (c *pathsClause) why(ev subject) string {
 	}
 }
 
+func (c *pathsClause) fields() map[string][]string {
+	fields := map[string][]string{"when.push.unknown_paths": {"build"}}
+	if c.skipUnknown {
+		fields["when.push.unknown_paths"] = []string{"skip"}
+	}
+	if c.paths != nil {
+		fields["when.push.paths"] = c.paths.texts()
+	}
+	if c.ignore != nil {
+		fields["when.push.paths_ignore"] = c.ignore.texts()
+	}
+	return fields
+}
+
 func (c *pathsClause) meets(other clause) bool {
 	o, same := other.(*pathsClause)
 	return !same || !c.paths.empty() && slices.Equal(c.paths, o.paths) && slices.Equal(c.ignore, o.ignore)

@@ -11,6 +11,8 @@ type rule struct {
 	clauses
 
 	name      string
+	file      string // where it is written
+	line      int32
 	condition *condition // nil means true
 	jobs      []job
 

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Job is one job that a rule runs on a target.
@@ -24,6 +25,9 @@ type Ruleset struct {
 	names   []string
 	paused  map[string]string // reasons by rule, without those that are not paused
 	index   index
+
+	digestOnce sync.Once
+	digested   *digests
 }
 
 func newRuleset(sources []*Source, targets []*Target, rules []*rule) *Ruleset {
@@ -53,6 +57,22 @@ func (rs *Ruleset) RuleNames() []string { return rs.names }
 func (rs *Ruleset) Source(name string) (*Source, bool) {
 	s, ok := rs.byName[name]
 	return s, ok
+}
+
+func sourceNames(sources []*Source) []string {
+	names := make([]string, len(sources))
+	for i, s := range sources {
+		names[i] = s.Name
+	}
+	return names
+}
+
+func targetNames(targets []*Target) []string {
+	names := make([]string, len(targets))
+	for i, t := range targets {
+		names[i] = t.Name
+	}
+	return names
 }
 
 // Sources gives all sources, in order. The caller must not change them or the slice.

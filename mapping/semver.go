@@ -56,6 +56,10 @@ func (c *semverClause) why(ev subject) string {
 	}
 }
 
+func (c *semverClause) fields() map[string][]string {
+	return map[string][]string{"when.tag.semver": {c.text}}
+}
+
 func (c *semverClause) meets(other clause) bool {
 	o, same := other.(*semverClause)
 	return !same || c == o

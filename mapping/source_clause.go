@@ -7,6 +7,8 @@ import (
 	"buildbridge/mapping/internal/yamldoc"
 )
 
+const sourceField = "source"
+
 // sourceClause is `source`: the names of the sources that an event may come from.
 type sourceClause struct{ names []string }
 
@@ -43,6 +45,8 @@ func (c *sourceClause) why(ev subject) string {
 	}
 	return fmt.Sprintf("source: %q is none of [%s]", clip(ev.Source), firstOf(c.names, 10))
 }
+
+func (c *sourceClause) fields() map[string][]string { return map[string][]string{sourceField: c.names} }
 
 func (c *sourceClause) meets(other clause) bool {
 	o, same := other.(*sourceClause)

@@ -192,6 +192,19 @@ func (t template) value(m *meter, ev *Event) (string, error) {
 	return v, nil
 }
 
+// String is the template as it can be written.
+func (t template) String() string {
+	var b strings.Builder
+	for _, p := range t {
+		if p.text == "" {
+			b.WriteString(strings.ReplaceAll(p.literal, "${", "$${"))
+		} else {
+			b.WriteString("${" + p.text + "}")
+		}
+	}
+	return b.String()
+}
+
 // has says whether an expression of the template is of the kind that is asked for.
 func (t template) has(kind func(*expression) bool) bool {
 	return slices.ContainsFunc(t, func(p part) bool { return p.expression != nil && kind(p.expression) })

@@ -34,10 +34,11 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// unwords replaces the messages on standard output by MESSAGE: the tests of the package that
-// writes them check their words.
+// unwords replaces the messages and digests on standard output by MESSAGE and DIGEST: the
+// tests of the package that makes them check them.
 func unwords(ts *testscript.TestScript, _ bool, _ []string) {
 	text := regexp.MustCompile(`"message": ".*"`).ReplaceAllString(ts.ReadFile("stdout"), `"message": "MESSAGE"`)
+	text = regexp.MustCompile(`"digest": "[0-9a-f]{12}"`).ReplaceAllString(text, `"digest": "DIGEST"`)
 	_, err := io.WriteString(ts.Stdout(), text)
 	ts.Check(err)
 }

@@ -64,8 +64,9 @@ type Options struct {
 	Builds     Builds
 	Deliveries Deliveries
 	Access     Access
-	Logger     *slog.Logger   // nil means no log
-	LogLevel   *slog.LevelVar // of Logger; nil means that it cannot be changed
+	Logger     *slog.Logger         // nil means no log
+	LogLevel   *slog.LevelVar       // of Logger; nil means that it cannot be changed
+	Rules      func() *RulesInForce // nil means that they are not shown
 }
 
 type api struct {
@@ -100,6 +101,9 @@ func New(o Options) (http.Handler, error) {
 	g.POST("/builds/replay", a.replayBuilds)
 	g.GET("/builds/replay", a.countReplays)
 	g.GET("/backup", a.backup)
+	if o.Rules != nil {
+		g.GET("/rules", a.listRules)
+	}
 	if o.LogLevel != nil {
 		g.GET("/log-level", a.showLogLevel)
 		g.PUT("/log-level", a.setLogLevel)

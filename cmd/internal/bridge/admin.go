@@ -49,7 +49,7 @@ func (b *Bridge) mountAdmin(ctx context.Context, db *store.Store) (err error) {
 		}
 	}
 	api, err := admin.New(admin.Options{ //nolint:contextcheck // each request has its own
-		Store: db, Builds: b.trigger, Deliveries: b.handlers, Access: access, Logger: b.log, LogLevel: b.o.LogLevel,
+		Store: db, Builds: b.trigger, Deliveries: b.handlers, Access: access, Logger: b.log, LogLevel: b.o.LogLevel, Rules: b.inForce.Load,
 	})
 	if err != nil {
 		return err

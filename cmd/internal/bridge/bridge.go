@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"buildbridge/handlers"
+	"buildbridge/handlers/admin"
 	"buildbridge/mapping"
 	"buildbridge/trigger"
 	"buildbridge/trigger/store"
@@ -59,7 +60,8 @@ type Bridge struct {
 	hostRequests *prometheus.CounterVec
 
 	reload  sync.Mutex
-	serving *loaded // in use; nil before the first rules; guarded by reload
+	serving *loaded                            // in use; nil before the first rules; guarded by reload
+	inForce atomic.Pointer[admin.RulesInForce] // for the admin API, which must not wait for a reload
 
 	phase  atomic.Int32 // starting, running or stopping
 	failed chan error

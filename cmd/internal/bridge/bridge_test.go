@@ -270,10 +270,21 @@ func TestReloadTellsWhatIsGone(t *testing.T) {
 	for _, test := range []struct {
 		what, rules string
 		want        []string // of the warning; nil if there is none
+		change      string   // of the line "rules reloaded"
 	}{
-		{what: "all is new", rules: good},
-		{what: "half of the rules are gone", rules: good[:strings.Index(good, "  - {name: more-13,")]},
-		{what: "they are back", rules: good},
+		{what: "all is new", rules: good, change: `"rules_added":["more-0","more-1",`},
+		{what: "nothing is", rules: "# Ours.\n" + good, change: `"digest_before":`},
+		{
+			what: "half of the rules are gone", rules: good[:strings.Index(good, "  - {name: more-13,")],
+			change: `"rules_removed":["more-13","more-14",`,
+		},
+		{what: "they are back", rules: good, change: `"more-26","more-27"]}`},
+		{
+			what: "a rule, a source and a target have changed", change: `"rules_changed":["more-0"],"sources_changed":["gitea"],"targets_changed":["south"]}`,
+			rules: strings.NewReplacer("name: more-0, repository: acme/x", "name: more-0, repository: acme/y", "gitea: {provider: gitea",
+				"gitea: {provider: forgejo", "127.0.0.1:1\n", "127.0.0.1:2\n").Replace(good),
+		},
+		{what: "they are as before", rules: good},
 		{
 			what: "more than half are gone", rules: good[:strings.Index(good, "  - {name: more-6,")],
 			want: []string{`"rules":8,"rules_before":30,"rules_gone":["more-6","more-7",`, `"more-25","and 2 more"]}`},
@@ -290,7 +301,10 @@ func TestReloadTellsWhatIsGone(t *testing.T) {
 		if !strings.Contains(text, `"msg":"rules reloaded"`) || strings.Contains(text, warning) != (test.want != nil) {
 			t.Errorf("%s: want a warning: %t\n%s", test.what, test.want != nil, text)
 		}
-		for _, want := range test.want {
+		if test.what == "nothing is" && strings.Contains(text, `"rules_`) {
+			t.Errorf("a comment changes rules:\n%s", text)
+		}
+		for _, want := range append(test.want, test.change) {
 			if !strings.Contains(text, want) {
 				t.Errorf("%s: no %s in\n%s", test.what, want, text)
 			}
@@ -559,8 +573,9 @@ func (w *world) stored(id string) *store.Build {
 func TestMetricsAreThereFromTheStart(t *testing.T) {
 	w := newWorld(t)
 	for series, want := range map[string]string{
-		`buildbridge_rules_loaded`:            "2",
-		`buildbridge_rules_reload_successful`: "1",
+		`buildbridge_rules_loaded`:                    "2",
+		`buildbridge_rules_reload_successful`:         "1",
+		`buildbridge_rules_changed_timestamp_seconds`: "0",
 		`buildbridge_deliveries_total{outcome="accepted",provider="github",reason="",source="github"}`:                  "0",
 		`buildbridge_deliveries_total{outcome="rejected",provider="github",reason="not_authenticated",source="github"}`: "0",
 		`buildbridge_deliveries_total{outcome="rejected",provider="",reason="no_source",source=""}`:                     "0",

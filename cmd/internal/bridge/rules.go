@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"reflect"
 	"slices"
+	"time"
 
 	"buildbridge/handlers"
+	"buildbridge/handlers/admin"
 	"buildbridge/mapping"
 	"buildbridge/trigger"
 )
@@ -101,7 +102,13 @@ func (b *Bridge) apply(next *loaded) {
 			}
 		}
 	}
+	force := &admin.RulesInForce{Rules: next.rules, LoadedAt: time.Now()}
+	if b.serving != nil {
+		change := next.rules.Since(b.serving.rules)
+		force.Before, force.Change = b.serving.rules.Digest(), &change
+	}
 	b.serving = next
+	b.inForce.Store(force)
 }
 
 // Reload reads the rules and the secrets of the sources again. If anything is wrong with
@@ -111,7 +118,8 @@ func (b *Bridge) Reload(ctx context.Context) {
 	defer b.reload.Unlock()
 	next, err := b.load(ctx)
 	if err != nil {
-		for _, fault := range parts(err) {
+		faults := parts(err)
+		for _, fault := range faults {
 			attrs := []slog.Attr{slog.String("error", fault.Error())}
 			if f, ok := errors.AsType[mapping.Fault](fault); ok {
 				attrs = faultAttrs(f)
@@ -120,48 +128,52 @@ func (b *Bridge) Reload(ctx context.Context) {
 		}
 		b.log.LogAttrs(ctx, slog.LevelError, "rules not reloaded, the old ones stay in use", slog.Int("rules", b.serving.rules.Len()))
 		b.handlers.ReloadFailed()
+		failed := *b.inForce.Load()
+		failed.Failed = &admin.FailedReload{At: time.Now(), Faults: len(faults), First: faults[0].Error()}
+		b.inForce.Store(&failed)
 		return
 	}
 	before := b.serving
 	b.apply(next) //nolint:contextcheck // the queues it starts live as long as the bridge
-	b.log.LogAttrs(ctx, slog.LevelInfo, "rules reloaded", next.attrs()...)
-	b.warnOfLoss(ctx, before, next)
+	b.logChange(ctx, before, next, b.inForce.Load().Change)
 }
 
-// warnOfLoss logs that a source, a target, or most rules are gone: a file may be
-// incomplete.
-func (b *Bridge) warnOfLoss(ctx context.Context, before, now *loaded) {
-	rules := gone(before.rules.RuleNames(), now.rules.RuleNames())
-	sources := gone(slices.Sorted(maps.Keys(before.sources)), slices.Sorted(maps.Keys(now.sources)))
-	targets := gone(before.targetNames(), now.targetNames())
-	if 2*len(rules) <= before.rules.Len() && len(sources)+len(targets) == 0 {
+// logChange logs what a reload changed.
+func (b *Bridge) logChange(ctx context.Context, before, now *loaded, change *mapping.Change) {
+	attrs := append(now.attrs(), slog.String("digest_before", before.rules.Digest()))
+	attrs = append(attrs, changeAttrs("rules", change.Rules)...)
+	attrs = append(attrs, changeAttrs("sources", change.Sources)...)
+	attrs = append(attrs, changeAttrs("targets", change.Targets)...)
+	b.log.LogAttrs(ctx, slog.LevelInfo, "rules reloaded", attrs...)
+
+	// A file may be incomplete.
+	if 2*len(change.Rules.Removed) <= before.rules.Len() && len(change.Sources.Removed)+len(change.Targets.Removed) == 0 {
 		return
 	}
-	attrs := []slog.Attr{slog.Int("rules", now.rules.Len()), slog.Int("rules_before", before.rules.Len())}
-	for _, lost := range []struct {
-		key   string
-		names []string
-	}{{"rules_gone", rules}, {"sources_gone", sources}, {"targets_gone", targets}} {
-		if more := len(lost.names) - maxGoneNames; more > 0 {
-			lost.names = append(lost.names[:maxGoneNames], fmt.Sprintf("and %d more", more))
-		}
-		if len(lost.names) > 0 {
-			attrs = append(attrs, slog.Any(lost.key, lost.names))
-		}
-	}
+	attrs = []slog.Attr{slog.Int("rules", now.rules.Len()), slog.Int("rules_before", before.rules.Len())}
+	attrs = append(attrs, namesAttr("rules_gone", change.Rules.Removed)...)
+	attrs = append(attrs, namesAttr("sources_gone", change.Sources.Removed)...)
+	attrs = append(attrs, namesAttr("targets_gone", change.Targets.Removed)...)
 	b.log.LogAttrs(ctx, slog.LevelWarn, "rules reloaded, and much is gone: is every file there, and complete?", attrs...)
 }
 
-// maxGoneNames is how many names a warning lists.
-const maxGoneNames = 20
+// changeAttrs are what came, went and changed, of rules, sources or targets.
+func changeAttrs(of string, c mapping.NamesChange) []slog.Attr {
+	return slices.Concat(namesAttr(of+"_added", c.Added), namesAttr(of+"_removed", c.Removed), namesAttr(of+"_changed", c.Changed))
+}
 
-// gone returns the names that are in before and not in now.
-func gone(before, now []string) []string {
-	there := make(map[string]bool, len(now))
-	for _, name := range now {
-		there[name] = true
+// maxNames is how many names a line of the log lists.
+const maxNames = 20
+
+// namesAttr is a list of names for the log, nothing if there are none.
+func namesAttr(key string, names []string) []slog.Attr {
+	if len(names) == 0 {
+		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(before), func(name string) bool { return there[name] })
+	if more := len(names) - maxNames; more > 0 {
+		names = append(slices.Clone(names[:maxNames]), fmt.Sprintf("and %d more", more))
+	}
+	return []slog.Attr{slog.Any(key, names)}
 }
 
 // parts splits an error into the faults and errors that it joins.
@@ -221,14 +233,17 @@ func (l *loaded) host(source string) (host, bool) {
 	return l.hosts[i], true
 }
 
-// attrs are the number of rules, the webhooks and the targets, for the log.
+// attrs are the number and the digest of the rules, the webhooks and the targets, for the log.
 func (l *loaded) attrs() []slog.Attr {
 	webhooks := make([]string, 0, len(l.sources))
 	for name := range l.sources {
 		webhooks = append(webhooks, "/webhooks/"+name)
 	}
 	slices.Sort(webhooks)
-	return []slog.Attr{slog.Int("rules", l.rules.Len()), slog.Any("webhooks", webhooks), slog.Any("targets", l.targetNames())}
+	return []slog.Attr{
+		slog.Int("rules", l.rules.Len()), slog.String("digest", l.rules.Digest()),
+		slog.Any("webhooks", webhooks), slog.Any("targets", l.targetNames()),
+	}
 }
 
 func (l *loaded) targetNames() []string {

@@ -39,11 +39,13 @@ type report struct {
 	Online []doctor.Finding `json:"online,omitempty"`
 }
 
-// counts is how many rules, sources and targets there are.
+// counts is how many rules, sources and targets there are, and what they mean.
 type counts struct {
 	Rules   int `json:"rules"`
 	Sources int `json:"sources"`
 	Targets int `json:"targets"`
+
+	Digest string `json:"digest"` // the same as that of the rules in force, if they mean the same
 }
 
 // Run checks the rules.
@@ -59,7 +61,7 @@ func (c *checkCommand) Run(ctx context.Context, env *Environment) error {
 	}
 	r := report{OK: err == nil, Faults: append([]mapping.Fault{}, found...), Warnings: append([]mapping.Fault{}, warnings...)}
 	if r.OK {
-		r.counts = &counts{Rules: rules.Len(), Sources: len(rules.Sources()), Targets: len(rules.Targets())}
+		r.counts = &counts{Rules: rules.Len(), Sources: len(rules.Sources()), Targets: len(rules.Targets()), Digest: rules.Digest()}
 	}
 	if !c.JSON {
 		for _, f := range found {

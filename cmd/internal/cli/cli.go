@@ -68,6 +68,7 @@ type grammar struct {
 	Deliveries deliveriesCommand `cmd:"" group:"ask" help:"List, show and replay the deliveries of a running bridge."`
 	Builds     buildsCommand     `cmd:"" group:"ask" help:"List, show, watch, stop and replay the builds of a running bridge."`
 	Backup     backupCommand     `cmd:"" group:"ask" help:"Copy the SQLite database of a running bridge."`
+	Rules      rulesCommand      `cmd:"" group:"ask" help:"List the rules in force of a running bridge."`
 	LogLevel   logLevelCommand   `cmd:"" group:"ask" help:"Show or change the log level of a running bridge."`
 }
 

@@ -1,0 +1,117 @@
+package mapping
+
+import (
+	"iter"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Description is a rule as it is in force: every default is filled in, and every name is
+// resolved. A repository is in lower case.
+type Description struct {
+	Name string `json:"name"`
+	File string `json:"file,omitempty"` // as given in File.Name
+	Line int    `json:"line,omitempty"` // where the rule begins
+
+	Sources      []string `json:"sources"`      // names, sorted; none for every source
+	Repositories []string `json:"repositories"` // patterns, in order; none for every repository
+	// When has what is asked of each kind of event that the rule is for, by the name of the
+	// field: {"push": {"branches": ["main"]}}. No field means every event of the kind.
+	When map[Kind]map[string][]string `json:"when"`
+	If   string                       `json:"if,omitempty"`
+	Jobs []JobDescription             `json:"jobs"`
+
+	Replace    Replace  `json:"replace,omitempty"`
+	MaxRunning int      `json:"max_running,omitempty"`
+	Settle     string   `json:"settle,omitempty"`  // a duration
+	Reports    []string `json:"reports,omitempty"` // sources whose commits get statuses, sorted
+	Paused     string   `json:"paused,omitempty"`  // why its builds wait, "" if they do not
+
+	// Digest is 12 hexadecimal digits that change when anything above does, but for File and
+	// Line. Digests of two versions of the program can differ for the same rule.
+	Digest string `json:"digest,omitempty"`
+}
+
+// JobDescription is a job of a rule as it is in force.
+type JobDescription struct {
+	JobID      string      `json:"job_id"`
+	Name       string      `json:"name,omitempty"`
+	Target     string      `json:"target"`
+	Parameters []Parameter `json:"parameters,omitempty"` // the values as they are written, with ${…}
+	BuildType  bool        `json:"build_type,omitempty"` // scm.build_type is sent
+	Marker     string      `json:"marker,omitempty"`
+	Contexts   []string    `json:"contexts,omitempty"` // of its statuses
+}
+
+// Describe describes the rules in order: those that name a repository, or all for "".
+func (rs *Ruleset) Describe(repository string) iter.Seq[Description] {
+	repository = strings.ToLower(repository)
+	return func(yield func(Description) bool) {
+		for i, r := range rs.rules {
+			if repository != "" && !r.repository().match(repository) {
+				continue
+			}
+			d := r.describe()
+			d.File, d.Line, d.Digest = r.file, int(r.line), rs.digests().rules[i]
+			if !yield(d) {
+				return
+			}
+		}
+	}
+}
+
+// describe gives all that the rule means, without its place and digest.
+func (r *rule) describe() Description {
+	d := Description{
+		Name: r.name, Sources: []string{}, Repositories: []string{}, When: map[Kind]map[string][]string{}, Jobs: make([]JobDescription, len(r.jobs)),
+		Replace: r.concurrency.Replace, MaxRunning: r.concurrency.MaxRunning, Paused: r.paused,
+	}
+	for _, c := range r.every {
+		for field, values := range c.fields() {
+			switch field {
+			case sourceField:
+				d.Sources = slices.Sorted(slices.Values(values))
+			case repositoryField:
+				d.Repositories = values
+			}
+		}
+	}
+	for _, kind := range []Kind{Push, Tag} {
+		if list := r.of(kind); list != nil {
+			d.When[kind] = map[string][]string{}
+			for _, c := range list[len(r.every):] { // what is asked of every event comes first
+				for field, values := range c.fields() {
+					d.When[kind][strings.TrimPrefix(field, "when."+string(kind)+".")] = values
+				}
+			}
+		}
+	}
+	if r.condition != nil {
+		d.If = r.condition.text
+	}
+	if settle := r.concurrency.Settle; settle > 0 {
+		d.Settle = settle.Round(time.Millisecond).String()
+	}
+	for source := range r.reports {
+		if r.takes(source) {
+			d.Reports = append(d.Reports, source)
+		}
+	}
+	slices.Sort(d.Reports)
+	for i := range r.jobs {
+		d.Jobs[i] = r.describeJob(&r.jobs[i])
+	}
+	return d
+}
+
+func (r *rule) describeJob(j *job) JobDescription {
+	d := JobDescription{JobID: j.id, Name: j.name, Target: j.target, BuildType: j.buildType, Marker: j.marker}
+	for _, p := range j.parameters {
+		d.Parameters = append(d.Parameters, Parameter{Name: p.name, Value: p.value.String()})
+	}
+	if r.reports != nil {
+		d.Contexts = r.contexts(j)
+	}
+	return d
+}
