@@ -41,10 +41,10 @@ func (c *Client) Refs(ctx context.Context, repository string, each func(Ref) err
 	if err != nil {
 		return err
 	}
-	parent := ctx
+	ended := ctx.Err
 	ctx, cancel := context.WithTimeout(ctx, refsWithin)
 	defer cancel()
-	l := &refList{c: c, parent: parent, clone: c.git + path, left: maxRefs}
+	l := &refList{c: c, ended: ended, clone: c.git + path, left: maxRefs}
 	give := func(r Ref) error {
 		l.stopped = each(r)
 		return l.stopped
@@ -80,11 +80,11 @@ func (c *Client) Refs(ctx context.Context, repository string, each func(Ref) err
 // refList is the list of one repository while it is read.
 type refList struct {
 	c       *Client
-	parent  context.Context //nolint:containedctx // of the caller, whose end is not the host's fault
-	clone   string          // the URL of the repository
-	left    int64           // how many bytes may still come
-	stopped error           // what each returned
-	secrets []string        // what must not be shown
+	ended   func() error // why the caller does not wait any longer, which is not the host's fault
+	clone   string       // the URL of the repository
+	left    int64        // how many bytes may still come
+	stopped error        // what each returned
+	secrets []string     // what must not be shown
 }
 
 // ask sends a request, and has the answer read. moved is not nil if the repository has moved to
@@ -124,7 +124,7 @@ func (l *refList) roundTrip(ctx context.Context, method, address string, body []
 	req.Header.Set("User-Agent", "git/2.0 (buildbridge)")
 	l.secrets = authorize(req, l.c.o.Username, token, l.c.host.login)
 
-	res, err := l.c.exchange(l.parent, req, l.secrets, l.c.git)
+	res, err := l.c.exchange(ctx, req, l.secrets, l.c.git, l.ended)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +168,7 @@ func (l *refList) roundTrip(ctx context.Context, method, address string, body []
 		return a, r
 	}
 	r := &Refusal{Fate: FateAgain, Code: CodeTimeout, Reason: "the code host's list of refs broke off", Err: foreign(err, l.secrets)}
-	if ctx.Err() != nil && l.parent.Err() == nil {
+	if ctx.Err() != nil && l.ended() == nil {
 		r.Reason = fmt.Sprintf("the code host did not send all refs within %v", refsWithin)
 	}
 	return nil, r

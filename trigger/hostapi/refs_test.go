@@ -240,16 +240,16 @@ func TestRefsMoved(t *testing.T) {
 
 // TestRefsRefused has the answers of hosts that give no refs.
 func TestRefsRefused(t *testing.T) {
-	real := gittest.NewServer(t, gittest.Options{Password: token})
-	real.Repository("acme/shop")
-	c := newClient(t, hostapi.Options{Provider: "gitea", URL: real.URL, Token: secret("wr0ng-t0ken")})
+	git := gittest.NewServer(t, gittest.Options{Password: token})
+	git.Repository("acme/shop")
+	c := newClient(t, hostapi.Options{Provider: "gitea", URL: git.URL, Token: secret("wr0ng-t0ken")})
 	if r := refsRefusal(t, c, "acme/shop"); r.Fate != source || r.Code != "401" ||
 		!strings.Contains(r.Error(), "refuses the token (401: HTTP Basic: Access denied): it is wrong, expired or revoked") {
 		t.Errorf("a wrong token: %v", r)
 	}
-	c = newClient(t, hostapi.Options{Provider: "gitea", URL: real.URL})
+	c = newClient(t, hostapi.Options{Provider: "gitea", URL: git.URL})
 	if r := refsRefusal(t, c, "acme/none"); r.Fate != final || r.Code != "404" ||
-		!strings.Contains(r.Error(), "no such repository under "+real.URL+", or the token may not see it (404): the token needs the scope read:repository") {
+		!strings.Contains(r.Error(), "no such repository under "+git.URL+", or the token may not see it (404): the token needs the scope read:repository") {
 		t.Errorf("no repository: %v", r)
 	}
 

@@ -110,14 +110,14 @@ func (c *Client) roundTrip(ctx context.Context, r request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	parent := ctx
+	ended := ctx.Err
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	req, secrets, err := c.httpRequest(ctx, r, token)
 	if err != nil {
 		return nil, &Refusal{Fate: FateFinal, Code: CodeNotSent, Reason: "the request to the code host cannot be written", Err: err}
 	}
-	res, err := c.exchange(parent, req, secrets, c.base)
+	res, err := c.exchange(ctx, req, secrets, c.base, ended)
 	if err != nil {
 		return nil, err
 	}
@@ -134,10 +134,12 @@ func (c *Client) roundTrip(ctx context.Context, r request) (*answer, error) {
 }
 
 // exchange sends a request, and gives the answer with its body unread. The error is a *Refusal.
-// parent is the context without the deadline of the request, and root is where the host is.
-func (c *Client) exchange(parent context.Context, req *http.Request, secrets []string, root string) (*http.Response, error) {
+// root is where the host is, and ended says why the caller does not wait any longer, if so.
+func (c *Client) exchange(
+	ctx context.Context, req *http.Request, secrets []string, root string, ended func() error,
+) (*http.Response, error) {
 	var connected atomic.Bool
-	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+	req = req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn: func(string) { connected.Store(false) },
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	}))
@@ -149,7 +151,7 @@ func (c *Client) exchange(parent context.Context, req *http.Request, secrets []s
 	refusal := &Refusal{Fate: FateAgain, Code: CodeTimeout, Reason: "the code host gave no answer", Err: foreign(err, secrets)}
 	if !connected.Load() {
 		refusal.Code, refusal.Reason = CodeNotSent, "the code host cannot be reached at "+root
-		if parent.Err() == nil {
+		if ended() == nil {
 			refusal.Fate = FateSource
 		}
 	}

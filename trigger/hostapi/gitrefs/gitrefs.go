@@ -168,15 +168,16 @@ func readV0(p *packets, k kind, line []byte, each func(Ref) error) (err error) {
 		return each(ref)
 	}
 	for first := true; ; first = false {
-		switch {
-		case k == flush:
+		switch k {
+		case flush:
 			if err := give(); err != nil {
 				return err
 			}
 			p.end()
 			return nil
-		case k == delim:
+		case delim:
 			return malformed("the list of refs has parts")
+		case data:
 		}
 		if first {
 			line, _, _ = bytes.Cut(line, []byte{0}) // capabilities

@@ -27,7 +27,11 @@ func TestRefs(t *testing.T) {
 	t.Cleanup(s.Close)
 	set := func(body string, want int) {
 		t.Helper()
-		res, err := http.Post(s.URL+"/_refs", "application/json", strings.NewReader(body))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/_refs", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(req)
 		if err != nil || res.Body.Close() != nil || res.StatusCode != want {
 			t.Fatalf("%v, %+v", err, res)
 		}
@@ -108,7 +112,7 @@ func TestGitReadsRefs(t *testing.T) {
 	}
 	git := gittest.Program(t)
 	for _, version := range []string{"0", "2"} {
-		out, err := exec.Command(git, "-c", "protocol.version="+version, "ls-remote", s.URL+"/acme/shop.git").Output()
+		out, err := exec.CommandContext(t.Context(), git, "-c", "protocol.version="+version, "ls-remote", s.URL+"/acme/shop.git").Output()
 		if want := sha1 + "\trefs/heads/main\n" + sha1 + "\trefs/tags/v1\n"; err != nil || string(out) != want {
 			t.Errorf("version %s: %v, %s", version, err, out)
 		}

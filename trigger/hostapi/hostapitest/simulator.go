@@ -115,7 +115,10 @@ func New(o Options) *Simulator {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Simulator{o: o, mux: http.NewServeMux(), taken: make(map[string][]time.Time), counts: make(map[string]int), refs: make(map[string]map[string]string)}
+	s := &Simulator{
+		o: o, mux: http.NewServeMux(),
+		taken: map[string][]time.Time{}, counts: map[string]int{}, refs: map[string]map[string]string{},
+	}
 	giteaName := Gitea
 	if o.Forgejo {
 		giteaName = Forgejo

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/cgi"
+	"net/http/cgi" //nolint:gosec // what it warns of was in Go before 1.6.3
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -90,7 +90,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, backend http.Hand
 	for from, to := range s.moved {
 		if rest, ok := strings.CutPrefix(r.URL.RequestURI(), "/"+from+".git/"); ok {
 			s.mu.Unlock()
-			http.Redirect(w, r, "/"+to+".git/"+rest, http.StatusMovedPermanently)
+			http.Redirect(w, r, "/"+to+".git/"+rest, http.StatusMovedPermanently) //nolint:gosec // of the test
 			return
 		}
 	}

@@ -24,7 +24,7 @@ func TestServer(t *testing.T) {
 			s.Move("acme/store", "acme/shop")
 
 			url := strings.Replace(s.URL, "://", "://ann:"+o.Password+"@", 1)
-			out, err := exec.Command("git", "ls-remote", url+"/acme/store.git").Output()
+			out, err := exec.CommandContext(t.Context(), "git", "ls-remote", url+"/acme/store.git").Output()
 			want := []string{
 				second + "\tHEAD", second + "\trefs/heads/main", first + "\trefs/heads/topic/0", first + "\trefs/heads/topic/1",
 				first + "\trefs/tags/v1", r.Git("rev-parse", "v2") + "\trefs/tags/v2", second + "\trefs/tags/v2^{}", "",
@@ -38,7 +38,7 @@ func TestServer(t *testing.T) {
 		})
 	}
 	s := gittest.NewServer(t, gittest.Options{Password: "s3cret"})
-	if out, err := exec.Command("git", "-c", "core.askPass=true", "ls-remote", s.URL+"/acme/shop.git").CombinedOutput(); err == nil {
+	if out, err := exec.CommandContext(t.Context(), "git", "-c", "core.askPass=true", "ls-remote", s.URL+"/acme/shop.git").CombinedOutput(); err == nil {
 		t.Errorf("no password is wanted: %s", out)
 	}
 }
