@@ -52,6 +52,7 @@ const (
 	ReasonDeleted Reason = "deleted"  // the ref was deleted
 	ReasonNoRule  Reason = "no_rule"  // no rule names the repository
 	ReasonNoMatch Reason = "no_match" // rules name it, and a clause of each failed
+	ReasonMissed  Reason = "missed"   // catch-up found a push whose delivery never came, and only reports it
 )
 
 // Receipt tells what became of a delivery that rules matched.
@@ -75,5 +76,8 @@ type BuildReceipt struct {
 	ID     string `json:"id"`
 	Rule   string `json:"rule"`
 	JobID  string `json:"job_id"`
-	Reason string `json:"reason,omitempty"` // why it was dead on arrival
+	Reason string `json:"reason,omitempty"` // why it was dead on arrival, or is superseded
+
+	// SupersededBy is the build that catch-up made of the same push before.
+	SupersededBy string `json:"superseded_by,omitempty"`
 }

@@ -42,11 +42,15 @@ type host struct {
 	Host
 	limiter limiter // nil for none
 	*health
+	looks *health // whether it can be asked for refs: with another right of the token
 }
 
 // newHost takes over from the host before what a reload must not reset.
 func newHost(h Host, before *host, s *store.Store) *host {
-	n := &host{Host: h, health: new(health)}
+	n := &host{Host: h, health: new(health), looks: new(health)}
+	if before != nil && before.API == h.API { // another address or token may work
+		n.looks = before.looks
+	}
 	if !h.API.TakesStatuses() {
 		return n
 	}

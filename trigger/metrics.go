@@ -26,10 +26,13 @@ type metrics struct {
 	databaseBytes, databaseFreeBytes *prometheus.GaugeVec
 	statusPosts                      *prometheus.CounterVec
 	statusesWaiting                  *prometheus.GaugeVec
+	looks, missed                    *prometheus.CounterVec
+	missedRefs                       *prometheus.GaugeVec
 
 	mu                sync.Mutex
 	targets           map[string]bool // those of the rules, and those that have builds
 	sources, reported []string        // those whose hosts take statuses, and those that have or had some
+	caughtUp          []string        // those that catch up
 	leads             bool            // whether this process sets the gauges of the queue
 }
 
@@ -74,6 +77,12 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 				"page (a 2xx that is not an answer of its API), timeout (sent, and no answer came) or not_sent.",
 			"source", "code"),
 		statusesWaiting: gauge("buildbridge_statuses_waiting", "Statuses on commits that the code host was not told yet.", "source"),
+		looks: counter("buildbridge_catch_up_looks_total",
+			"Looks at the refs of a repository: ok, failed (it is tried again) or refused (the host does not show the repository).",
+			"source", "outcome"),
+		missed: counter("buildbridge_missed_refs_total", "Pushes whose delivery never came, as catch-up found out.", "source"),
+		missedRefs: gauge("buildbridge_missed_refs",
+			"Pushes whose delivery never came, which were not built and whose branch or tag is still there.", "source"),
 		// Vectors without a label, so that they can be absent.
 		databaseBytes:     gauge("buildbridge_database_bytes", "Size of the database."),
 		databaseFreeBytes: gauge("buildbridge_database_free_bytes", "Free bytes on the disk of a SQLite database."),
@@ -168,6 +177,7 @@ func (m *metrics) removeLeader() {
 	m.removeQueue()
 	m.running.Reset()
 	m.statusesWaiting.Reset()
+	m.missedRefs.Reset()
 	m.databaseBytes.Reset()
 	m.databaseFreeBytes.Reset()
 }
@@ -235,5 +245,35 @@ func (m *metrics) setStatuses(stats []store.StatusStat) {
 	m.reported = slices.Collect(maps.Keys(behind))
 	for source, n := range behind {
 		m.statusesWaiting.WithLabelValues(source).Set(float64(n))
+	}
+}
+
+// addCatchUp creates the series of the sources that catch up.
+func (m *metrics) addCatchUp(sources []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, source := range m.caughtUp {
+		if !slices.Contains(sources, source) {
+			m.missedRefs.DeleteLabelValues(source)
+		}
+	}
+	m.caughtUp = sources
+	for _, source := range sources {
+		m.missed.WithLabelValues(source)
+		for _, outcome := range []string{lookRead, lookFailed, lookRefused} {
+			m.looks.WithLabelValues(source, outcome)
+		}
+		if m.leads {
+			m.missedRefs.WithLabelValues(source)
+		}
+	}
+}
+
+// setMissed sets the gauge of the pushes that were missed, as the leader does.
+func (m *metrics) setMissed(missed map[string]int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, source := range m.caughtUp {
+		m.missedRefs.WithLabelValues(source).Set(float64(missed[source]))
 	}
 }

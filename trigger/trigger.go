@@ -118,6 +118,7 @@ func (t *Trigger) SetRules(targets []Target, hosts []Host, rules *mapping.Rulese
 	t.metrics.addSeries(slices.Collect(maps.Keys(now)), slices.Collect(rules.Jobs()))
 	t.startQueues(nil)
 	t.startReports(nil)
+	t.startLooks()
 }
 
 func (t *Trigger) target(name string) *target {
@@ -143,6 +144,7 @@ func (t *Trigger) Start(ctx context.Context) error {
 	t.loops.Go(t.forwardNotifications)
 	t.renewal.Go(t.renewLeases)
 	t.look(ctx) // it starts the queues
+	t.startLooks()
 	t.loops.Go(t.watch)
 	t.loops.Go(t.prune)
 	return nil
@@ -192,6 +194,14 @@ func (t *Trigger) full() error {
 // Accept stores a delivery and its builds, and returns after they are on disk. After an
 // error, the host must not be told that it succeeded.
 func (t *Trigger) Accept(ctx context.Context, d mapping.Delivery, builds []mapping.Build) (receipt mapping.Receipt, err error) {
+	return t.accept(ctx, d, builds, nil)
+}
+
+// accept is Accept, also of a push that was missed. The error is store.ErrStale then if that is
+// not missed any more.
+func (t *Trigger) accept(
+	ctx context.Context, d mapping.Delivery, builds []mapping.Build, missed *store.MissedRef,
+) (receipt mapping.Receipt, err error) {
 	if err := t.full(); err != nil {
 		return mapping.Receipt{}, err
 	}
@@ -208,7 +218,11 @@ func (t *Trigger) Accept(ctx context.Context, d mapping.Delivery, builds []mappi
 		}
 		receipt.Builds[i] = mapping.BuildReceipt{ID: rows[i].ID, Rule: b.Rule, JobID: b.JobID, Reason: b.Dead}
 	}
-	duplicateOf, err := t.store.Accept(ctx, newDelivery(d), rows)
+	row := newDelivery(d)
+	if row.Missed = missed; missed == nil {
+		t.catchUpRefs(row, d.Events)
+	}
+	duplicateOf, err := t.store.Accept(ctx, row, rows)
 	if err != nil {
 		return mapping.Receipt{}, err
 	}
@@ -216,7 +230,13 @@ func (t *Trigger) Accept(ctx context.Context, d mapping.Delivery, builds []mappi
 		return mapping.Receipt{DuplicateOf: duplicateOf}, nil
 	}
 	t.waiting.Add(int64(len(rows)))
-	for _, b := range rows {
+	for i, b := range rows {
+		if b.SupersededBy != "" {
+			receipt.Builds[i].Reason, receipt.Builds[i].SupersededBy = b.Reason, b.SupersededBy
+			t.metrics.builds.WithLabelValues(b.Rule, b.Target, string(store.Superseded)).Inc()
+			t.log.LogAttrs(ctx, slog.LevelInfo, "delivery came late: catch-up has built it",
+				buildAttrs(b, slog.String("superseded_by", b.SupersededBy))...)
+		}
 		if b.Superseded > 0 {
 			t.metrics.builds.WithLabelValues(b.Rule, b.Target, string(store.Superseded)).Add(float64(b.Superseded))
 			t.log.LogAttrs(ctx, slog.LevelInfo, "build supersedes those that waited", buildAttrs(b, slog.Int64("superseded", b.Superseded))...)
@@ -234,6 +254,7 @@ func (t *Trigger) Accept(ctx context.Context, d mapping.Delivery, builds []mappi
 func (t *Trigger) Ignore(d mapping.Delivery, reason mapping.Reason, verdicts []mapping.Verdict) {
 	row := newDelivery(d)
 	row.Outcome, row.Reason = store.Ignored, string(reason)
+	t.catchUpRefs(row, d.Events)
 	if len(verdicts) > 0 {
 		row.Verdicts, _ = json.Marshal(verdicts) //nolint:errchkjson // strings and a bool
 	}

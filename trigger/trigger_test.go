@@ -60,6 +60,8 @@ type testTrigger struct {
 	reg   *prometheus.Registry
 	path  string
 	hosts []trigger.Host
+	rules *mapping.Ruleset
+	loops sync.WaitGroup // of the test
 }
 
 type settings struct {
@@ -70,6 +72,7 @@ type settings struct {
 	stopped    bool // do not start
 	maxWaiting int64
 	hosts      []trigger.Host
+	rules      *mapping.Ruleset // instead of those of the cart
 	shared     *codeartstest.Server // instead of one of its own
 	traces     trace.TracerProvider
 	log        io.Writer // gets the log too
@@ -111,7 +114,10 @@ func patient() mapping.Target {
 
 func newTestTrigger(t *testing.T, s settings) *testTrigger {
 	t.Helper()
-	b := &testTrigger{path: s.path, sim: s.shared, hosts: s.hosts}
+	b := &testTrigger{path: s.path, sim: s.shared, hosts: s.hosts, rules: s.rules}
+	if b.rules == nil {
+		b.rules = cartRules(t)
+	}
 	if b.sim == nil {
 		b.sim = codeartstest.NewServer(s.sim)
 		t.Cleanup(b.sim.Close)
@@ -192,7 +198,7 @@ func (b *testTrigger) setTargets(t *testing.T, targets ...mapping.Target) {
 	for _, target := range targets {
 		at = append(at, trigger.Target{Target: target, Service: b.client(t, target)})
 	}
-	b.SetRules(at, b.hosts, cartRules(t))
+	b.SetRules(at, b.hosts, b.rules)
 }
 
 // client calls the target, or the simulator if the target has no endpoint.

@@ -34,9 +34,11 @@ func every(ctx context.Context, interval, timeout time.Duration, do func(ctx con
 }
 
 func (t *Trigger) watch() {
+	var repositories repositoryFinder
 	every(t.stopping, watchInterval, roundTimeout, func(ctx context.Context) {
 		if t.look(ctx) {
 			t.lead(ctx)
+			t.findRepositories(ctx, &repositories)
 		}
 	})
 }
@@ -91,6 +93,11 @@ func (t *Trigger) look(ctx context.Context) (leads bool) {
 	}
 	if statusesUncounted == nil {
 		t.metrics.setStatuses(statuses)
+	}
+	if missed, err := t.store.CountMissed(ctx); err != nil {
+		t.logUnlessStopping("counting the missed pushes failed", err)
+	} else {
+		t.metrics.setMissed(missed)
 	}
 	if used, free, err := t.store.Size(ctx); err != nil {
 		t.logUnlessStopping("measuring the database failed", err)

@@ -35,7 +35,7 @@ const (
 	// LookLease is how long a repository stays with the process that looks at it.
 	LookLease = 2 * time.Minute
 	// LongestLookWait is the longest wait between two looks.
-	LongestLookWait = 25 * time.Hour
+	LongestLookWait = 8 * 24 * time.Hour
 	// forgetAfter is how long what is known of a repository is kept after it is not looked at
 	// any more: replicas may have other rules for a while.
 	forgetAfter = 24 * time.Hour
