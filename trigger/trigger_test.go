@@ -72,7 +72,7 @@ type settings struct {
 	stopped    bool // do not start
 	maxWaiting int64
 	hosts      []trigger.Host
-	rules      *mapping.Ruleset // instead of those of the cart
+	rules      *mapping.Ruleset     // instead of those of the cart
 	shared     *codeartstest.Server // instead of one of its own
 	traces     trace.TracerProvider
 	log        io.Writer // gets the log too
