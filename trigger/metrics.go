@@ -23,6 +23,8 @@ type metrics struct {
 	duration, latency, buildDuration *prometheus.HistogramVec
 	running                          *prometheus.GaugeVec
 	queueBuilds, queueOldest         *prometheus.GaugeVec
+	queueHeld                        *prometheus.GaugeVec
+	paused, pausedSince, pausedUntil *prometheus.GaugeVec
 	databaseBytes, databaseFreeBytes *prometheus.GaugeVec
 	statusPosts                      *prometheus.CounterVec
 	statusesWaiting                  *prometheus.GaugeVec
@@ -50,7 +52,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
 		targets: map[string]bool{},
 		builds: counter("buildbridge_builds_total",
-			"Builds by their final state: started, dead, superseded or dry_run.", "rule", "target", "outcome"),
+			"Builds by their final state: started, dead, superseded or dry_run; canceled are the dead ones that a person ended.", "rule", "target", "outcome"),
 		requests: counter("buildbridge_runjob_requests_total",
 			"RunJob calls by HTTP status, or timeout (sent, and no answer came) or not_sent.", "target", "code"),
 		failures: counter("buildbridge_runjob_failures_total",
@@ -71,7 +73,16 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400),
 		running:     gauge("buildbridge_builds_running", "Builds that were started and whose end is not known.", "target"),
 		queueBuilds: gauge("buildbridge_queue_builds", "Unresolved builds, by state.", "target", "state"),
-		queueOldest: gauge("buildbridge_queue_oldest_waiting_seconds", "Age of the oldest waiting build; 0 if no build waits.", "target"),
+		queueOldest: gauge("buildbridge_queue_oldest_waiting_seconds",
+			"Age of the oldest waiting build, without those that wait because of a pause or of max_running; 0 if no build waits.", "target"),
+		queueHeld: gauge("buildbridge_queue_held_builds",
+			"Waiting builds that wait because people said so: pause, or max_running with those behind them.", "target", "hold"),
+		paused: gauge("buildbridge_paused",
+			"What is paused: 1 for everything, a target or a rule; for repositories, without a name, how many.", "kind", "name"),
+		pausedSince: gauge("buildbridge_paused_since_timestamp_seconds",
+			"When a pause began that has no end; of repositories the oldest.", "kind", "name"),
+		pausedUntil: gauge("buildbridge_paused_until_timestamp_seconds",
+			"When a pause ends by itself; of repositories the newest.", "kind", "name"),
 		statusPosts: counter("buildbridge_status_posts_total",
 			"Statuses that were sent to code hosts: 200 if the host took it, else the HTTP status, "+
 				"page (a 2xx that is not an answer of its API), timeout (sent, and no answer came) or not_sent.",
@@ -91,6 +102,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 
 // unresolved are the states that the queue is counted by.
 var unresolved = []store.State{store.Waiting, store.Calling, store.Unknown}
+
+// holds are the labels of the holds that are counted apart.
+var holds = map[store.Hold]string{store.HoldPause: "pause", store.HoldRunning: "max_running"}
 
 // addSeries creates the series of targets and rules, with the value 0.
 func (m *metrics) addSeries(targets []string, jobs []mapping.Job) {
@@ -117,6 +131,7 @@ func (m *metrics) addSeries(targets []string, jobs []mapping.Job) {
 				m.builds.WithLabelValues(j.Rule, j.Target, string(s))
 			}
 		}
+		m.builds.WithLabelValues(j.Rule, j.Target, canceled)
 		for _, r := range store.Results() {
 			if r.Final() {
 				m.results.WithLabelValues(j.Rule, j.Target, string(r))
@@ -130,6 +145,7 @@ func (m *metrics) setQueue(stats []store.QueueStat, now time.Time) {
 	type series struct {
 		target string
 		state  store.State
+		hold   store.Hold
 	}
 	counted := map[series]store.QueueStat{}
 	m.mu.Lock()
@@ -137,17 +153,53 @@ func (m *metrics) setQueue(stats []store.QueueStat, now time.Time) {
 	m.leads = true
 	for _, q := range stats {
 		m.targets[q.Target] = true
-		counted[series{q.Target, q.State}] = q
+		counted[series{q.Target, q.State, q.Hold}] = q
 	}
 	for t := range m.targets {
 		for _, s := range unresolved {
-			m.queueBuilds.WithLabelValues(t, string(s)).Set(float64(counted[series{t, s}].Builds))
+			n := counted[series{t, s, store.NoHold}].Builds
+			for hold := range holds {
+				n += counted[series{t, s, hold}].Builds
+			}
+			m.queueBuilds.WithLabelValues(t, string(s)).Set(float64(n))
+		}
+		for hold, label := range holds {
+			m.queueHeld.WithLabelValues(t, label).Set(float64(counted[series{t, store.Waiting, hold}].Builds))
 		}
 		age := 0.0
-		if q, ok := counted[series{t, store.Waiting}]; ok {
+		if q, ok := counted[series{t, store.Waiting, store.NoHold}]; ok {
 			age = max(0, now.Sub(q.Oldest).Seconds())
 		}
 		m.queueOldest.WithLabelValues(t).Set(age)
+	}
+}
+
+// setPaused sets the gauges of pauses, as the leader does. inRules are the rules that are paused in
+// their files. Repositories have no name in a label.
+func (m *metrics) setPaused(pauses []*store.Pause, inRules map[string]string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, g := range []*prometheus.GaugeVec{m.paused, m.pausedSince, m.pausedUntil} {
+		g.Reset()
+	}
+	for rule := range inRules {
+		m.paused.WithLabelValues(string(store.PauseRule), rule).Set(1)
+	}
+	oldest := map[string]bool{}
+	for _, p := range pauses {
+		name := p.Name
+		if p.Kind == store.PauseRepository {
+			name = ""
+			m.paused.WithLabelValues(string(p.Kind), name).Inc()
+		} else {
+			m.paused.WithLabelValues(string(p.Kind), name).Set(1)
+		}
+		if !p.Until.IsZero() {
+			m.pausedUntil.WithLabelValues(string(p.Kind), name).Set(float64(p.Until.Unix()))
+		} else if key := string(p.Kind) + " " + name; !oldest[key] {
+			oldest[key] = true
+			m.pausedSince.WithLabelValues(string(p.Kind), name).Set(float64(p.Since.Unix()))
+		}
 	}
 }
 
@@ -170,11 +222,15 @@ func (m *metrics) removeQueue() {
 	m.leads = false
 	m.queueBuilds.Reset()
 	m.queueOldest.Reset()
+	m.queueHeld.Reset()
 }
 
 // removeLeader removes all gauges that the leader sets, which is another process.
 func (m *metrics) removeLeader() {
 	m.removeQueue()
+	for _, g := range []*prometheus.GaugeVec{m.paused, m.pausedSince, m.pausedUntil} {
+		g.Reset()
+	}
 	m.running.Reset()
 	m.statusesWaiting.Reset()
 	m.missedRefs.Reset()
@@ -200,6 +256,7 @@ func (m *metrics) setTargets(targets []string) {
 			delete(m.targets, target)
 			m.queueBuilds.DeletePartialMatch(prometheus.Labels{"target": target})
 			m.queueOldest.DeleteLabelValues(target)
+			m.queueHeld.DeletePartialMatch(prometheus.Labels{"target": target})
 			m.running.DeleteLabelValues(target)
 		}
 	}
@@ -209,6 +266,9 @@ func (m *metrics) setTargets(targets []string) {
 			continue
 		}
 		m.queueOldest.WithLabelValues(target)
+		for _, label := range holds {
+			m.queueHeld.WithLabelValues(target, label)
+		}
 		m.running.WithLabelValues(target)
 		for _, s := range unresolved {
 			m.queueBuilds.WithLabelValues(target, string(s))

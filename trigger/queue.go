@@ -126,13 +126,25 @@ func (t *Trigger) forwardNotifications() {
 	}
 }
 
+// wakeQueues has all queues look for what is due.
+func (t *Trigger) wakeQueues() {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, q := range t.queues {
+		select {
+		case q.wake <- struct{}{}:
+		default: // it will wake already
+		}
+	}
+}
+
 // workQueue takes what is due, and works each thing in a goroutine of its own, until the
 // trigger stops.
 func (t *Trigger) workQueue(q *queue) {
 	poll := time.NewTicker(q.poll)
 	defer poll.Stop()
 	for free := q.slots; t.stopping.Err() == nil; {
-		if free > 0 {
+		if free > 0 && !t.onHold.Load() {
 			// Not cut short when the trigger stops: what was taken without an answer would wait
 			// for the end of its lease.
 			works, err := q.take(context.WithoutCancel(t.stopping), free)

@@ -16,12 +16,18 @@ import (
 func wordFor(b *store.Build, open bool) (state hostapi.State, text string) {
 	switch b.State {
 	case store.Waiting:
+		if !b.PausedAt.IsZero() {
+			return hostapi.Pending, withMessage("The build waits", b.Reason)
+		}
 		return hostapi.Pending, "The build waits to be started"
 	case store.Calling, store.Unknown:
 		return hostapi.Pending, "The build is being started"
 	case store.Started:
 		return wordForResult(b, open)
 	case store.Dead:
+		if b.Canceled() {
+			return hostapi.Canceled, oneLine("Not started: " + b.Reason)
+		}
 		return hostapi.Error, oneLine("Not started: " + b.Reason)
 	case store.Superseded:
 		if open {

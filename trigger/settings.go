@@ -8,6 +8,9 @@ import "buildbridge/trigger/store"
 type Settings struct {
 	DryRun bool `help:"Do everything but the RunJob call: builds end as dry_run, and 'buildbridge builds show' has the body."`
 
+	// Hold is for the start after a restore. See [Trigger.Pause].
+	Hold bool `help:"Start with everything paused: accept deliveries, and touch nothing outside until 'buildbridge resume --all'."`
+
 	MaxWaiting int64 `group:"kept" default:"1000000" min:"1" placeholder:"N" help:"Builds that may wait; a delivery beyond them gets a 503."`
 
 	Retention store.Retention `group:"kept" embed:"" prefix:"keep-"`

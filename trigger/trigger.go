@@ -55,6 +55,9 @@ type Trigger struct {
 	hosts   map[string]*host  // by the names of sources
 	queues  map[string]*queue // by their keys; nil before Start
 
+	pauses pausesSeen
+	onHold atomic.Bool // nothing is taken from any queue
+
 	// stopping ends when no more builds are taken, calls when the calls that run are cut
 	// off.
 	stopping, calls   context.Context //nolint:containedctx // of the trigger, not of a request
@@ -137,6 +140,11 @@ func (t *Trigger) Start(ctx context.Context) error {
 	}
 	if n := t.count(stats); t.settings.DryRun && n > 0 {
 		return fmt.Errorf("the database has %d builds that wait, and a dry run would end them: give it a database of its own", n)
+	}
+	if t.settings.Hold {
+		if err := t.holdAll(ctx); err != nil {
+			return err
+		}
 	}
 	t.mu.Lock()
 	t.queues = map[string]*queue{}

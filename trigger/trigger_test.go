@@ -68,6 +68,7 @@ type settings struct {
 	sim        codeartstest.Options
 	target     mapping.Target
 	dryRun     bool
+	hold       bool
 	path       string
 	stopped    bool // do not start
 	maxWaiting int64
@@ -141,7 +142,7 @@ func (b *testTrigger) open(t *testing.T, s settings) {
 		t.Fatal(err)
 	}
 	b.reg = prometheus.NewRegistry()
-	b.Trigger, err = trigger.New(trigger.Options{Store: b.store, Registerer: b.reg, Logger: log, Settings: trigger.Settings{DryRun: s.dryRun, MaxWaiting: s.maxWaiting}, TracerProvider: s.traces, FollowEvery: s.follow})
+	b.Trigger, err = trigger.New(trigger.Options{Store: b.store, Registerer: b.reg, Logger: log, Settings: trigger.Settings{DryRun: s.dryRun, Hold: s.hold, MaxWaiting: s.maxWaiting}, TracerProvider: s.traces, FollowEvery: s.follow})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,6 +48,7 @@ func (t *Trigger) lead(ctx context.Context) {
 	if err := t.store.Analyze(ctx); err != nil {
 		t.logUnlessStopping("updating the statistics of the database's planner failed", err)
 	}
+	t.endPauses(ctx)
 	for _, queue := range t.queueNames() {
 		n, err := t.store.Recall(ctx, queue)
 		if err != nil {
@@ -75,6 +76,7 @@ func (t *Trigger) look(ctx context.Context) (leads bool) {
 	}
 	t.startQueues(targetsOf(stats, running)) //nolint:contextcheck // as in Start
 	statuses, statusesUncounted := t.lookAtStatuses(ctx)
+	t.lookAtPauses(ctx)
 	leads, err := t.store.Lead(ctx)
 	if err != nil {
 		t.logUnlessStopping("asking for the lead failed", err)

@@ -66,7 +66,14 @@ const retryTarget = 10 * time.Second
 // call calls RunJob for a build that waits, if nothing holds it.
 func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) error {
 	now := time.Now()
+	if reason := t.rulesNow().Paused(b.Rule); reason != "" {
+		b.Paused = store.PausedInRules(b.Rule, reason)
+	}
 	if now.After(b.Deadline) && (target == nil || triedUntilDeadline(b, now)) {
+		// Its deadline may have been over only because a pause began.
+		if hold, err := t.store.Hold(ctx, b, now); err != nil || hold == store.HoldPause {
+			return t.isHeld(ctx, b, hold, err)
+		}
 		reason := fmt.Sprintf("not started by its deadline, %s", b.Deadline.Format(time.RFC3339))
 		if b.Reason != "" {
 			reason += ": " + b.Reason
@@ -154,10 +161,10 @@ func dueIn(b *store.Build, wait time.Duration) time.Time {
 const noticedWithin = time.Minute
 
 // triedUntilDeadline reports whether a build whose deadline is over was tried until then. If
-// nobody looked at it by then, because no process ran or the clock was set, it gets one more
-// call.
+// nobody looked at it by then, because no process ran, the clock was set, or it waited for its
+// turn after a pause, it gets one more call.
 func triedUntilDeadline(b *store.Build, now time.Time) bool {
-	lookedAt := b.Attempts > 0 || b.Reason != ""
+	lookedAt := b.Attempts > 0 && !b.CalledAt.Before(b.ResumedAt) || b.Reason != ""
 	return b.CalledAt.After(b.Deadline) || lookedAt && now.Sub(b.Deadline) < noticedWithin
 }
 
@@ -299,7 +306,7 @@ func (t *Trigger) finish(ctx context.Context, b *store.Build, a store.Attempt) e
 	level, message := slog.LevelWarn, "build is not started yet"
 	switch b.State {
 	case store.Started:
-		observe.Duration(ctx, t.metrics.latency.WithLabelValues(b.Target), b.StartedAt.Sub(b.ReceivedAt))
+		observe.Duration(ctx, t.metrics.latency.WithLabelValues(b.Target), b.StartedAt.Sub(latest(b.ReceivedAt, b.ResumedAt)))
 		level, message = slog.LevelInfo, "build started"
 	case store.DryRun:
 		level, message = slog.LevelInfo, "build would have started"
@@ -317,6 +324,13 @@ func (t *Trigger) finish(ctx context.Context, b *store.Build, a store.Attempt) e
 	}
 	t.log.LogAttrs(ctx, level, message, attrs...) //nolint:sloglint // one of the constants above
 	return nil
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // retrySave is how often saving a build is tried again.

@@ -112,7 +112,8 @@ type Build struct {
 	PausedAt   time.Time // since when a pause holds it; zero if none does
 	ResumedAt  time.Time // when the last pause ended that held it; zero for none
 
-	// Paused is why its rule is paused in the rules' files, "" if it is not. Not stored.
+	// Paused is the reason that the build gets if its rule is paused in its file, see PausedInRules;
+	// "" if it is not. Not stored.
 	Paused string
 
 	Attempts int

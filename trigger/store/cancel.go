@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +26,7 @@ func (b *Build) Canceled() bool { return b.State == Dead && strings.HasPrefix(b.
 // Cancel ends a build that waits: it becomes Dead, with who canceled it and why as the reason. It
 // returns ErrNotWaiting for any other build: one that is being called may have been started.
 func (s *Store) Cancel(ctx context.Context, id, actor, why string) (b *Build, err error) {
-	reason := canceledBy + actor
+	reason := canceledBy + cmp.Or(actor, "somebody")
 	if why != "" {
 		reason += ": " + why
 	}

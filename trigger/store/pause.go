@@ -23,6 +23,10 @@ const (
 // PauseKinds lists all kinds.
 func PauseKinds() []PauseKind { return []PauseKind{PauseAll, PauseTarget, PauseRule, PauseRepository} }
 
+// ErrPause means that a pause is not valid. What is wrong follows: this text is shown to the
+// person who asked.
+var ErrPause = errors.New("it cannot be paused")
+
 // Pause is one row of the pauses table: the builds that it is about are not called. Those that
 // are started go on.
 type Pause struct {
