@@ -449,7 +449,7 @@ func (l *refLook) failed(ctx context.Context, err error) (wait time.Duration) {
 			level = slog.LevelWarn
 		}
 	case refusal.Fate == hostapi.FateSource, refusal.Code == hostapi.CodeNotSent, l.host.looks.isDown():
-		pause, first := l.host.looks.fails(refusal.After)
+		pause, first := l.host.looks.fails(refusal.After, reason)
 		message = "code host cannot be asked for refs: all repositories of the source wait"
 		// Soon again, because most of these end for all repositories at once; but one that is the
 		// only one must not be asked for the others' sake again and again.

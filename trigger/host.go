@@ -74,6 +74,7 @@ type health struct {
 	until    time.Time // no status is sent before, by the monotonic clock
 	failures int       // how often in a row it took none; 0 if it is well
 	probing  bool      // that one status is being tried
+	reason   string    // why it took none the last time
 }
 
 // admit says how many of up to n statuses may be tried now. After a probe the caller calls
@@ -114,7 +115,7 @@ const (
 
 // fails pauses the host: for as long as it asked, or ever longer up to some minutes. first is
 // whether it was well before. Statuses that were on their way fail together, and count once.
-func (h *health) fails(asked time.Duration) (pause time.Duration, first bool) {
+func (h *health) fails(asked time.Duration, reason string) (pause time.Duration, first bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
@@ -122,12 +123,23 @@ func (h *health) fails(asked time.Duration) (pause time.Duration, first bool) {
 		return h.until.Sub(now), false
 	}
 	h.failures++
+	h.reason = reason
 	if pause = min(asked, time.Hour); pause <= 0 {
 		pause = min(hostPauseMost, hostPauseBase<<min(h.failures-1, 10))
 		pause = pause/2 + rand.N(pause/2) //nolint:gosec // jitter
 	}
 	h.until = now.Add(pause)
 	return pause, h.failures == 1
+}
+
+// why is the reason for which it takes no statuses, "" if it is well.
+func (h *health) why() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.failures == 0 {
+		return ""
+	}
+	return h.reason
 }
 
 // isDown reports whether it took no status the last time.

@@ -340,7 +340,7 @@ func (t *Trigger) refused(ctx context.Context, h *host, st *store.Status, w word
 		}
 		return t.unsaid(ctx, st, reason, sweepEvery) // the end is still to be said, and the host may take it
 	case r.Fate == hostapi.FateSource, r.Code == hostapi.CodeNotSent, h.isDown():
-		pause, first := h.fails(r.After)
+		pause, first := h.fails(r.After, reason)
 		level := slog.LevelDebug
 		if first {
 			level = slog.LevelWarn

@@ -42,6 +42,7 @@ type target struct {
 
 	mu      sync.Mutex
 	sources map[record]codearts.Source // of records that say what they build
+	last    lastCalls
 }
 
 // record names a build of the service. A number may come a second time, if a job was
@@ -85,6 +86,7 @@ func newTarget(t Target, before *target, s *store.Store) *target {
 	}
 	if before != nil {
 		n.paused.Store(before.paused.Load())
+		n.last = before.lastCalls()
 		if before.RateLimit == t.RateLimit {
 			n.limiter = before.limiter // a reload allows no burst
 		}

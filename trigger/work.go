@@ -176,6 +176,7 @@ func (t *Trigger) runJob(ctx context.Context, target *target, b *store.Build) (s
 	begin := time.Now()
 	number, err := target.Service.RunJob(ctx, b.Body)
 	took := time.Since(begin)
+	target.called(err, time.Now())
 	code := "200"
 	if err != nil {
 		reason := codearts.ReasonUnavailable

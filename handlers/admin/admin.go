@@ -43,14 +43,16 @@ type Store interface {
 	StatusOf(ctx context.Context, b *store.Build) (*store.Status, error)
 	Backup(ctx context.Context, begin func(size int64) io.Writer) error
 	ToReplay(ctx context.Context, f store.BuildFilter) (builds []store.Replayable, left int64, next string, err error)
+	ToCancel(ctx context.Context, f store.BuildFilter) (ids []string, left int64, next string, err error)
 }
 
-// Builds replays and stops builds; *trigger.Trigger is one. ReplayListed is for builds that
+// Builds replays, stops and cancels builds; *trigger.Trigger is one. ReplayListed is for builds that
 // ToReplay gave.
 type Builds interface {
 	Replay(ctx context.Context, id string, by mapping.By) (*store.Build, error)
 	ReplayListed(ctx context.Context, r store.Replayable, by mapping.By) (*store.Build, error)
 	StopBuild(ctx context.Context, id string, by mapping.By) (*store.Build, error)
+	Cancel(ctx context.Context, id string, by mapping.By) (*store.Build, error)
 }
 
 // Deliveries replays deliveries; *handlers.Server is one.
@@ -63,10 +65,13 @@ type Options struct {
 	Store      Store
 	Builds     Builds
 	Deliveries Deliveries
-	Access     Access
-	Logger     *slog.Logger         // nil means no log
-	LogLevel   *slog.LevelVar       // of Logger; nil means that it cannot be changed
-	Rules      func() *RulesInForce // nil means that they are not shown
+	Pauses     Pauses // nil means that nothing can be paused
+	// Status gives what an operator looks at first, as it is sent; nil means that there is none.
+	Status   func(ctx context.Context) (any, error)
+	Access   Access
+	Logger   *slog.Logger         // nil means no log
+	LogLevel *slog.LevelVar       // of Logger; nil means that it cannot be changed
+	Rules    func() *RulesInForce // nil means that they are not shown
 }
 
 type api struct {
@@ -100,6 +105,17 @@ func New(o Options) (http.Handler, error) {
 	g.POST("/builds/:id/stop", a.stopBuild)
 	g.POST("/builds/replay", a.replayBuilds)
 	g.GET("/builds/replay", a.countReplays)
+	g.POST("/builds/:id/cancel", a.cancelBuild)
+	g.POST("/builds/cancel", a.cancelBuilds)
+	g.GET("/builds/cancel", a.countCancels)
+	if o.Pauses != nil {
+		g.GET("/pauses", a.listPauses)
+		g.POST("/pauses", a.pause)
+		g.DELETE("/pauses", a.resume)
+	}
+	if o.Status != nil {
+		g.GET("/status", a.showStatus)
+	}
 	g.GET("/backup", a.backup)
 	if o.Rules != nil {
 		g.GET("/rules", a.listRules)
@@ -128,7 +144,7 @@ func unavailable(err error, format string, args ...any) *handlers.Refusal {
 func storeError(kind, id string, err error) *handlers.Refusal {
 	switch {
 	case errors.Is(err, store.ErrNotResolved), errors.Is(err, store.ErrNoBody), errors.Is(err, store.ErrReplayed),
-		errors.Is(err, store.ErrNotRunning):
+		errors.Is(err, store.ErrNotRunning), errors.Is(err, store.ErrNotWaiting):
 		return fail(http.StatusConflict, "%s", err)
 	case errors.Is(err, store.ErrNotFound):
 		return fail(http.StatusNotFound, "no %s has the id %s; those older than the retention are deleted", kind, id)

@@ -116,6 +116,10 @@ func (b builds) StopBuild(ctx context.Context, id string, by mapping.By) (*store
 	return old, nil
 }
 
+func (b builds) Cancel(ctx context.Context, id string, by mapping.By) (*store.Build, error) {
+	return b.a.store.Cancel(ctx, id, by.Actor, by.Why)
+}
+
 // replay stores the build that a trigger would.
 func (a *api) replay(ctx context.Context, r store.Replayable) (*store.Build, error) {
 	old, err := a.store.Build(ctx, r.ID)

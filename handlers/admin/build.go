@@ -36,8 +36,9 @@ type Build struct {
 	Attempts     int         `json:"attempts"`        // calls of RunJob
 	CalledAt     time.Time   `json:"called_at,omitzero"`
 	Deadline     time.Time   `json:"deadline"`
-	DueAt        time.Time   `json:"due_at,omitzero"`  // when it is looked at next; unset while a process works on it, and at its end
-	Worker       string      `json:"worker,omitempty"` // the process that works on it now
+	DueAt        time.Time   `json:"due_at,omitzero"`    // when it is looked at next; unset while a process works on it, while it is paused, and at its end
+	PausedAt     time.Time   `json:"paused_at,omitzero"` // since when a pause holds it: its deadline stands still
+	Worker       string      `json:"worker,omitempty"`   // the process that works on it now
 	BuildNumber  string      `json:"build_number,omitempty"`
 	Adopted      bool        `json:"adopted,omitempty"` // the number was found in the records of the job, not in the answer to the call
 	StartedAt    time.Time   `json:"started_at,omitzero"`
@@ -129,14 +130,14 @@ func newBuild(b *store.Build) Build {
 	switch {
 	case b.State.Final(): // somebody may have changed the row by hand
 		due, worker = time.Time{}, ""
-	case worker != "": // due is the end of its lease
+	case worker != "" || !b.PausedAt.IsZero(): // due is the end of its lease, or far away
 		due = time.Time{}
 	}
 	return Build{
 		ID: b.ID, Delivery: b.Delivery, ReceivedAt: b.ReceivedAt, State: b.State, Reason: b.Reason,
 		Rule: b.Rule, Target: b.Target, JobID: b.JobID, Repository: b.Repository, Ref: b.Ref, Tag: b.Tag, Commit: b.Commit,
 		Pusher: b.Pusher, Title: b.Title,
-		Attempts: b.Attempts, CalledAt: b.CalledAt, Deadline: b.Deadline, DueAt: due, Worker: worker,
+		Attempts: b.Attempts, CalledAt: b.CalledAt, Deadline: b.Deadline, DueAt: due, Worker: worker, PausedAt: b.PausedAt,
 		BuildNumber: b.BuildNumber, Adopted: b.Adopted, StartedAt: b.StartedAt,
 		SupersededBy: b.SupersededBy, ReplayOf: b.ReplayOf, Error: b.Unreadable,
 		Result: b.Result, RunningAt: b.RunningAt, EndedAt: b.EndedAt, Step: b.Step, Message: b.Message, Stop: b.Stop, StoppedAt: b.StoppedAt,

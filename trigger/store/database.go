@@ -45,6 +45,8 @@ type sharedDatabase interface {
 	listen(ctx context.Context, notified chan<- string)
 	// lead makes the caller the leader for LeadFor, if no other process is.
 	lead(ctx context.Context, caller string) (bool, error)
+	// replicas lists the processes that have called lead lately, by name.
+	replicas(ctx context.Context) ([]Replica, error)
 	// leaseCalls is a [CallLease] of this rate.
 	leaseCalls(ctx context.Context, r CallRate, n int, within time.Duration) (first time.Duration, granted bool, err error)
 	// analyze updates the statistics of the planner, which the server does too seldom.

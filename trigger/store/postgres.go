@@ -353,7 +353,27 @@ func (d *postgres) lead(ctx context.Context, caller string) (bool, error) {
 		ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
 		WHERE leads.holder = excluded.holder OR leads.until NOT BETWEEN now() AND now() + 2 * ?::bigint * interval '1 microsecond'`,
 		caller, LeadFor.Microseconds(), LeadFor.Microseconds())
+	if err != nil {
+		return false, err
+	}
+	_, err = pgxQuerier{d.vital}.exec(ctx, `WITH gone AS (DELETE FROM leads WHERE name <> 'leader' AND name <> ? AND until < now())
+		INSERT INTO leads (name, holder, until) VALUES (?, ?, now() + ?::bigint * interval '1 microsecond')
+		ON CONFLICT (name) DO UPDATE SET until = excluded.until`,
+		replicaName+caller, replicaName+caller, caller, LeadFor.Microseconds())
 	return n > 0, err
+}
+
+// replicaName is the name of a replica in leads, before its caller.
+const replicaName = "replica "
+
+func (d *postgres) replicas(ctx context.Context) (all []Replica, err error) {
+	err = each(ctx, d.reader(), func(row scanner) error {
+		var r Replica
+		err := row.Scan(&r.Name, &r.Leads)
+		all = append(all, r)
+		return err
+	}, `SELECT holder, bool_or(name = 'leader') FROM leads WHERE until > now() GROUP BY holder ORDER BY holder`)
+	return all, err
 }
 
 // leaseCalls counts by the database's clock (GCRA): next_at is when the next call may be

@@ -49,7 +49,8 @@ func (b *Bridge) mountAdmin(ctx context.Context, db *store.Store) (err error) {
 		}
 	}
 	api, err := admin.New(admin.Options{ //nolint:contextcheck // each request has its own
-		Store: db, Builds: b.trigger, Deliveries: b.handlers, Access: access, Logger: b.log, LogLevel: b.o.LogLevel, Rules: b.inForce.Load,
+		Store: db, Builds: b.trigger, Deliveries: b.handlers, Pauses: b.trigger, Status: b.overview, Rules: b.inForce.Load,
+		Access: access, Logger: b.log, LogLevel: b.o.LogLevel,
 	})
 	if err != nil {
 		return err

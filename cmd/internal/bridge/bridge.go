@@ -63,6 +63,8 @@ type Bridge struct {
 	serving *loaded                            // in use; nil before the first rules; guarded by reload
 	inForce atomic.Pointer[admin.RulesInForce] // for the admin API, which must not wait for a reload
 
+	started time.Time
+
 	phase  atomic.Int32 // starting, running or stopping
 	failed chan error
 	stop   []func(context.Context) error // the steps of Stop, last one first
@@ -101,7 +103,7 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 		}
 	}
 	registry := prometheus.NewRegistry()
-	b := &Bridge{o: o, log: o.Logger, failed: make(chan error, 2), hostRequests: hostRequests(registry)}
+	b := &Bridge{o: o, log: o.Logger, started: time.Now(), failed: make(chan error, 2), hostRequests: hostRequests(registry)}
 	if b.o.Host == nil {
 		b.o.Host = func(s *mapping.Source) (trigger.HostAPI, error) {
 			client, doubts, err := NewHost(s, o.Logger, b.countRequests(s))

@@ -22,6 +22,7 @@ type buildsCommand struct {
 	Show   buildsShow   `cmd:"" help:"Show a build with its end, every attempt and its RunJob body."`
 	Watch  buildsWatch  `cmd:"" help:"Print a line for each change of a build, until Ctrl-C."`
 	Stop   buildsStop   `cmd:"" help:"Stop a build that runs."`
+	Cancel buildsCancel `cmd:"" help:"End builds that wait: some by id, or all that match."`
 	Replay buildsReplay `cmd:"" help:"Send stored builds again: some by id, or all that match."`
 }
 
@@ -230,6 +231,7 @@ func (c *buildsShow) Run(ctx context.Context, env *Environment) error {
 	t.field("failed step", b.Step)
 	t.field("message", b.Message)
 	t.field(next(&b.Build, time.Now()))
+	t.field("paused since", local(b.PausedAt))
 	t.field("worked by", b.Worker)
 	t.field("superseded by", b.SupersededBy)
 	t.field("replay of", b.ReplayOf)

@@ -66,7 +66,10 @@ type grammar struct {
 	Version   versionCommand   `cmd:"" group:"run" help:"Print the version."`
 
 	Deliveries deliveriesCommand `cmd:"" group:"ask" help:"List, show and replay the deliveries of a running bridge."`
-	Builds     buildsCommand     `cmd:"" group:"ask" help:"List, show, watch, stop and replay the builds of a running bridge."`
+	Builds     buildsCommand     `cmd:"" group:"ask" help:"List, show, watch, stop, cancel and replay the builds of a running bridge."`
+	Pause      pauseCommand      `cmd:"" group:"ask" help:"Hold builds: they are accepted and wait."`
+	Resume     resumeCommand     `cmd:"" group:"ask" help:"End a pause: builds go on in their order."`
+	Status     statusCommand     `cmd:"" group:"ask" help:"Show targets, pauses, queue, replicas and what does not work, on one screen."`
 	Backup     backupCommand     `cmd:"" group:"ask" help:"Copy the SQLite database of a running bridge."`
 	Rules      rulesCommand      `cmd:"" group:"ask" help:"List the rules in force of a running bridge."`
 	LogLevel   logLevelCommand   `cmd:"" group:"ask" help:"Show or change the log level of a running bridge."`

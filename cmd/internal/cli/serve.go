@@ -78,6 +78,9 @@ func (c *serveCommand) Validate() error {
 	if (c.AdminTLS.Cert == "") != (c.AdminTLS.Key == "") {
 		return errors.New("--admin-tls-cert and --admin-tls-key belong together")
 	}
+	if c.Trigger.Hold && c.Trigger.DryRun {
+		return errors.New("--hold and --dry-run exclude each other: a dry run calls nothing anyway")
+	}
 	return cmp.Or(
 		checkAddress("--listen", c.Listen), checkAddress("--admin-listen", c.AdminListen),
 		checkTokenRef("--admin-read-token", c.AdminReadToken...), checkTokenRef("--admin-write-token", c.AdminWriteToken...),

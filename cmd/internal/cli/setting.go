@@ -46,6 +46,7 @@ func (t text[T]) PlaceHolder(*kong.Flag) string { return t.name }
 func kinds() []kong.Option {
 	return []kong.Option{
 		kong.NamedMapper("age", text[time.Duration]{"TIME", parseAge}),
+		kong.NamedMapper("end", text[time.Time]{"TIME", parseEnd}),
 		kong.NamedMapper("size", text[int64]{"SIZE", parseSize}),
 		kong.TypeMapper(reflect.TypeFor[netip.Prefix](), text[netip.Prefix]{"CIDR", parsePrefix}),
 		kong.TypeMapper(reflect.TypeFor[time.Time](), text[time.Time]{"TIME", parseMoment}),
@@ -120,6 +121,18 @@ func parseMoment(given string) (time.Time, error) {
 	}
 	return time.Time{}, fmt.Errorf(
 		"%q is neither how long ago, such as 90m or 7d, nor a time such as 2026-01-31T08:00:00Z or 2026-01-31", given)
+}
+
+// parseEnd parses a point in time that is still to come: in how long, RFC 3339, or the beginning
+// of a day.
+func parseEnd(given string) (time.Time, error) {
+	if in, err := parseAge(given); err == nil {
+		return time.Now().Add(in), nil
+	}
+	if t, err := parseMoment(given); err == nil {
+		return t, nil
+	}
+	return time.Time{}, fmt.Errorf("%q is neither a time from now, such as 2h or 3d, nor one such as 2026-01-31T08:00:00Z or 2026-01-31", given)
 }
 
 // parseSize parses a number of bytes, at least one, which may have a unit such as MiB.

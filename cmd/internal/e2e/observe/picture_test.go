@@ -485,7 +485,7 @@ func (p *panel) restyle(column string, c *cell) {
 			case "mappings":
 				var m []mapped
 				_ = json.Unmarshal(property.Value, &m) // it is of that form
-				if math.IsNaN(c.number) { // a label
+				if math.IsNaN(c.number) {              // a label
 					for _, each := range m {
 						var to struct{ Color string }
 						_ = json.Unmarshal(each.Options[c.text], &to) // none has no color

@@ -1,0 +1,195 @@
+package trigger
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"buildbridge/trigger/store"
+)
+
+// Overview is what an operator looks at first. The counts are those of the database, and so of all
+// replicas. What the last calls gave is what this process has seen since its start.
+type Overview struct {
+	Targets  []TargetState   `json:"targets"` // of the rules, and others that have builds; by name
+	Sources  []SourceState   `json:"sources"` // those with something to say or to catch up; by name
+	Replicas []store.Replica `json:"replicas"`
+	OnHold   bool            `json:"on_hold,omitempty"` // this process was started with --hold, and everything is still paused
+
+	// Faults are what does not work now, each in a sentence.
+	Faults []string `json:"faults"`
+
+	Pauses  []*store.Pause    `json:"-"` // the oldest first
+	InRules map[string]string `json:"-"` // rules that are paused in their files, with the reasons
+}
+
+// TargetState is how the builds of a target do.
+type TargetState struct {
+	Target  string    `json:"target"`
+	Waiting int64     `json:"waiting"`         // to be called, those that are held included
+	Paused  int64     `json:"paused"`          // of these: held by a pause
+	Held    int64     `json:"held"`            // of these: held by max_running, or behind such a build
+	Oldest  time.Time `json:"oldest,omitzero"` // since when the oldest of the others waits
+	Calling int64     `json:"calling"`         // being called
+	Unknown int64     `json:"unknown"`         // called without an answer
+	Running int64     `json:"running"`         // started, and the end is not known
+	InRules bool      `json:"in_rules"`        // else its builds wait until it is again
+	Asked   time.Time `json:"asked,omitzero"`  // until when the service asked for a pause, because it throttles
+	Good    time.Time `json:"good,omitzero"`   // the last call that started a build
+	Bad     time.Time `json:"bad,omitzero"`    // the last call that did not
+	Error   string    `json:"error,omitempty"` // what that one gave
+}
+
+// SourceState is what is to be told to a code host, and what it did not tell.
+type SourceState struct {
+	Source   string `json:"source"`
+	Statuses int64  `json:"statuses"`        // that it was not told yet
+	Missed   int64  `json:"missed"`          // pushes that were missed, and not built
+	Error    string `json:"error,omitempty"` // why it takes no statuses now
+}
+
+// lastCalls is what the last calls of a target gave.
+type lastCalls struct {
+	good, bad time.Time
+	err       string
+}
+
+// called notes what a call gave; err is nil for a build number.
+func (t *target) called(err error, at time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err == nil {
+		t.last.good = at
+	} else {
+		t.last.bad, t.last.err = at, oneLine(err.Error())
+	}
+}
+
+func (t *target) lastCalls() lastCalls {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.last
+}
+
+// Overview looks at everything.
+func (t *Trigger) Overview(ctx context.Context) (o Overview, err error) {
+	stats, err := t.store.Queue(ctx)
+	if err != nil {
+		return o, err
+	}
+	running, err := t.store.Running(ctx)
+	if err != nil {
+		return o, err
+	}
+	statuses, err := t.store.WaitingStatuses(ctx)
+	if err != nil {
+		return o, err
+	}
+	missed, err := t.store.CountMissed(ctx)
+	if err != nil {
+		return o, err
+	}
+	if o.Replicas, err = t.store.Replicas(ctx); err != nil {
+		return o, err
+	}
+	if o.Pauses, o.InRules, err = t.Pauses(ctx); err != nil {
+		return o, err
+	}
+	o.OnHold, o.Faults = t.onHold.Load(), []string{}
+	now := time.Now()
+	if err := t.Ready(ctx); err != nil {
+		o.Faults = append(o.Faults, "deliveries are not accepted: "+oneLine(err.Error()))
+	}
+	if !slices.ContainsFunc(o.Replicas, func(r store.Replica) bool { return r.Leads }) {
+		o.Faults = append(o.Faults, "no replica leads")
+	}
+	o.addTargets(t, stats, running, now)
+	o.addSources(t, statuses, missed)
+	return o, nil
+}
+
+func (o *Overview) addTargets(t *Trigger, stats []store.QueueStat, running map[string]int64, now time.Time) {
+	t.mu.RLock()
+	targets := maps.Clone(t.targets)
+	t.mu.RUnlock()
+	names := slices.AppendSeq(targetsOf(stats, running), maps.Keys(targets))
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		s := TargetState{Target: name, Running: running[name]}
+		for _, q := range stats {
+			if q.Target == name {
+				s.add(q)
+			}
+		}
+		if target := targets[name]; target == nil {
+			if s.Waiting+s.Calling+s.Unknown+s.Running > 0 {
+				o.Faults = append(o.Faults, fmt.Sprintf("target %s has builds, and is not in the rules", name))
+			}
+		} else {
+			last := target.lastCalls()
+			s.InRules, s.Good, s.Bad, s.Error = true, last.good, last.bad, last.err
+			if until := target.paused.Load(); until != nil && until.After(now) {
+				s.Asked = *until
+			}
+			if s.Bad.After(s.Good) {
+				o.Faults = append(o.Faults, fmt.Sprintf("target %s: the last call, %s ago, started no build: %s",
+					name, now.Sub(s.Bad).Round(time.Second), s.Error))
+			}
+		}
+		o.Targets = append(o.Targets, s)
+	}
+}
+
+func (s *TargetState) add(q store.QueueStat) {
+	switch q.State {
+	case store.Waiting:
+		s.Waiting += q.Builds
+		switch q.Hold {
+		case store.HoldPause:
+			s.Paused += q.Builds
+		case store.HoldRunning:
+			s.Held += q.Builds
+		default:
+			s.Oldest = q.Oldest
+		}
+	case store.Calling:
+		s.Calling += q.Builds
+	case store.Unknown:
+		s.Unknown += q.Builds
+	case store.Started, store.Dead, store.Superseded, store.DryRun:
+	}
+}
+
+func (o *Overview) addSources(t *Trigger, statuses []store.StatusStat, missed map[string]int64) {
+	t.mu.RLock()
+	hosts := maps.Clone(t.hosts)
+	t.mu.RUnlock()
+	sources := map[string]*SourceState{}
+	source := func(name string) *SourceState {
+		if sources[name] == nil {
+			sources[name] = &SourceState{Source: name}
+		}
+		return sources[name]
+	}
+	for name, h := range hosts {
+		source(name).Error = h.why()
+	}
+	for _, q := range statuses {
+		source(q.Source).Statuses = q.Behind
+	}
+	for name, n := range missed {
+		source(name).Missed = n
+	}
+	for _, name := range slices.Sorted(maps.Keys(sources)) {
+		s := sources[name]
+		o.Sources = append(o.Sources, *s)
+		if s.Error != "" {
+			o.Faults = append(o.Faults, fmt.Sprintf("source %s takes no statuses: %s", name, s.Error))
+		}
+		if s.Missed > 0 {
+			o.Faults = append(o.Faults, fmt.Sprintf("source %s: %d pushes were missed", name, s.Missed))
+		}
+	}
+}
