@@ -54,6 +54,7 @@ type api struct {
 	stopped []string // the reasons of stops
 	mu      sync.Mutex
 	asked   []mapping.By // of replays and stops
+	broken  error        // of the status
 }
 
 func open(t *testing.T) *store.Store {
@@ -76,7 +77,10 @@ func newAPI(t *testing.T, db *store.Store, access admin.Access) *api {
 	log := slog.New(slog.NewTextHandler(&a.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	a.replays = a.replay
 	var err error
-	a.Handler, err = admin.New(admin.Options{Store: a.store, Builds: builds{a}, Deliveries: deliveries{a}, Access: access, Logger: log})
+	a.Handler, err = admin.New(admin.Options{
+		Store: a.store, Builds: builds{a}, Deliveries: deliveries{a}, Pauses: pauses{a.store}, Access: access, Logger: log,
+		Status: func(context.Context) (any, error) { return map[string]string{"is": "well"}, a.broken },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
