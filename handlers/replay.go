@@ -1,9 +1,11 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -46,25 +48,87 @@ func (s *Server) Replay(ctx context.Context, old mapping.Delivery, by mapping.By
 
 func (s *Server) replay(ctx context.Context, cl *call, old mapping.Delivery, by mapping.By, now time.Time) (Answer, error) {
 	st := s.state.Load()
-	if cl.source = st.Sources[old.Source]; cl.source == nil {
-		return Answer{}, refuse(http.StatusConflict, noSource, fmt.Sprintf("the rules have no source %q any more", old.Source), nil)
-	}
-	if len(old.Body) == 0 {
-		return Answer{}, refuse(http.StatusConflict, noBody,
-			"the body of this delivery is not kept any more: have the code host send it again", nil)
-	}
-	header := make(http.Header, len(old.Header))
-	for name, value := range old.Header {
-		header.Set(name, value)
-	}
-	message, err := codehost.Trust(old.Provider, header, old.Body)
-	if err != nil {
-		return Answer{}, notDecoded(err)
-	}
-	if err := cl.decode(message, now); err != nil {
+	if err := cl.restore(st, old, now); err != nil {
 		return Answer{}, err
 	}
-	cl.delivery.ReplayOf, cl.delivery.Origin, cl.delivery.By = old.ID, old.Origin, by
+	cl.delivery.ReplayOf, cl.delivery.By = old.ID, by
 	cl.delivery.DuplicateKey, cl.delivery.DuplicateWindow = old.DuplicateKey, replayWindow
 	return s.decide(ctx, cl, st.Rules)
+}
+
+// restore decodes a stored delivery once more, for the source of the same name.
+func (cl *call) restore(st *state, old mapping.Delivery, now time.Time) error {
+	if cl.source = st.Sources[old.Source]; cl.source == nil {
+		return refuse(http.StatusConflict, noSource, fmt.Sprintf("the rules have no source %q any more", old.Source), nil)
+	}
+	if len(old.Body) == 0 {
+		return refuse(http.StatusConflict, noBody,
+			"the body of this delivery is not kept any more: have the code host send it again", nil)
+	}
+	decode := func() (d codehost.Delivery, err error) {
+		header := make(http.Header, len(old.Header))
+		for name, value := range old.Header {
+			header.Set(name, value)
+		}
+		message, err := codehost.Trust(old.Provider, header, old.Body)
+		if err != nil {
+			return d, err
+		}
+		return message.Decode()
+	}
+	if old.Origin == mapping.OriginManual || old.Origin == mapping.OriginCatchUp {
+		decode = func() (d codehost.Delivery, err error) {
+			d, cl.only, err = decodeMade(old)
+			return d, err
+		}
+	}
+	if err := cl.decode(decode, now); err != nil {
+		return err
+	}
+	cl.delivery.Origin = old.Origin
+	return nil
+}
+
+// Decision is what the rules of now make of a stored delivery. Outcome is accepted, ignored
+// or, if it cannot be decided, rejected with the detail. Rules is what each rule said that
+// names the repository.
+type Decision struct {
+	Outcome string            `json:"outcome"`
+	Reason  string            `json:"reason,omitempty"`
+	Detail  string            `json:"detail,omitempty"`
+	Rules   []mapping.Verdict `json:"rules,omitempty"`
+	Builds  []Planned         `json:"builds,omitempty"`
+
+	LeftOut []codehost.LeftOut `json:"left_out,omitempty"` // what else the delivery tells of
+}
+
+// Decide says what a replay of a stored delivery would do. It keeps nothing and logs nothing.
+// It takes of the delivery what Replay takes.
+func (s *Server) Decide(old mapping.Delivery) Decision {
+	st, cl := s.state.Load(), &call{name: old.Source}
+	if err := cl.restore(st, old, time.Now()); err != nil {
+		a := answerTo(err)
+		return Decision{Outcome: rejected, Reason: a.Reason, Detail: cmp.Or(a.Detail, err.Error())}
+	}
+	d := Decision{Outcome: ignored, Reason: string(cl.delivery.Ignored), LeftOut: cl.delivery.LeftOut}
+	if d.Reason != "" {
+		return d
+	}
+	cl.match(st.Rules)
+	for i := range cl.delivery.Events {
+		verdicts, _ := st.Rules.ExplainRepository(&cl.delivery.Events[i], st.Rules.Len())
+		d.Rules = append(d.Rules, verdicts...)
+	}
+	switch d.Builds = planned(cl.builds); {
+	case len(cl.builds) > 0:
+		d.Outcome = accepted
+		if !slices.ContainsFunc(cl.builds, func(b mapping.Build) bool { return b.Dead == "" }) {
+			d.Reason = deadOnArrival
+		}
+	case len(d.Rules) == 0:
+		d.Reason = string(mapping.ReasonNoRule)
+	default:
+		d.Reason = string(mapping.ReasonNoMatch)
+	}
+	return d
 }

@@ -84,6 +84,11 @@ type Options struct {
 	Logger   *slog.Logger                // nil means no log
 	Ready    func(context.Context) error // asked by /readyz; nil means always ready
 
+	// Head asks the code host of a source for the commit of a ref, by its full name: of a tag
+	// the commit that it is on. Its errors are shown to those who start builds by hand. nil
+	// means that no code host can be asked.
+	Head func(ctx context.Context, source, repository, ref string) (commit string, err error)
+
 	Version, Revision string // the labels of build_info
 
 	TracerProvider trace.TracerProvider // nil for no traces

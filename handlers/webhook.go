@@ -58,6 +58,7 @@ type call struct {
 	delivery codehost.Delivery
 	builds   []mapping.Build
 	rules    []string   // those that matched, once for each event
+	only     []string   // rules that may build; none stands for all
 	span     trace.Span // nil for none
 }
 
@@ -144,7 +145,7 @@ func (s *Server) receive(c echo.Context, cl *call, now time.Time) (_ Answer, err
 	if err := st.takeToken(cl.source.Name, now); err != nil {
 		return Answer{}, err
 	}
-	if err := s.inSlot(len(body.raw), now, func() error { return cl.decode(message, now) }); err != nil {
+	if err := s.inSlot(len(body.raw), now, func() error { return cl.decode(message.Decode, now) }); err != nil {
 		return Answer{}, err
 	}
 	return s.decide(ctx, cl, st.Rules)
@@ -194,8 +195,8 @@ func (s *Server) authenticate(cl *call, header http.Header, raw []byte, now time
 	return message, nil
 }
 
-func (cl *call) decode(message *codehost.Message, now time.Time) error {
-	decoded, err := message.Decode()
+func (cl *call) decode(decode func() (codehost.Delivery, error), now time.Time) error {
+	decoded, err := decode()
 	if err != nil {
 		return notDecoded(err)
 	}
@@ -235,6 +236,9 @@ func (cl *call) match(rules *mapping.Ruleset) {
 		event := &cl.delivery.Events[i]
 		event.Source, event.Origin = cl.source.Name, cmp.Or(cl.delivery.Origin, mapping.OriginWebhook)
 		builds := decider.Decide(event)
+		if len(cl.only) > 0 {
+			builds = slices.DeleteFunc(builds, func(b mapping.Build) bool { return !slices.Contains(cl.only, b.Rule) })
+		}
 		for j := range builds {
 			// The jobs of one rule come one after the other.
 			if rule := builds[j].Rule; j == 0 || rule != builds[j-1].Rule {
@@ -326,6 +330,7 @@ func (cl *call) attrs(a Answer) []slog.Attr {
 		slog.String("reason", a.Reason),
 		slog.Int("builds", len(a.Builds)),
 		slog.String("replay_of", a.ReplayOf),
+		slog.String("origin", string(cl.delivery.Origin)),
 		slog.String("actor", cl.delivery.By.Actor),
 		slog.String("why", cl.delivery.By.Why),
 	}

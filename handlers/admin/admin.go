@@ -1,5 +1,5 @@
 // Package admin is the API for those who run a bridge: what came in, what became of it,
-// replays, and stops.
+// starts, replays, and stops.
 //
 // The flow of a request under [Prefix]: find out by its bearer token who asks and what they
 // may do ([Access]), check every parameter, ask the [Store], answer JSON. An
@@ -55,8 +55,11 @@ type Builds interface {
 	Cancel(ctx context.Context, id string, by mapping.By) (*store.Build, error)
 }
 
-// Deliveries replays deliveries; *handlers.Server is one.
+// Deliveries starts and replays deliveries, and says what a replay would do;
+// *handlers.Server is one.
 type Deliveries interface {
+	Start(ctx context.Context, start handlers.Start) handlers.Started
+	Decide(d mapping.Delivery) handlers.Decision
 	Replay(ctx context.Context, d mapping.Delivery, by mapping.By) handlers.Answer
 }
 
@@ -100,6 +103,7 @@ func New(o Options) (http.Handler, error) {
 	g.GET("/deliveries/:id", a.showDelivery)
 	g.POST("/deliveries/:id/replay", a.replayDelivery)
 	g.GET("/builds", a.listBuilds)
+	g.POST("/builds", a.startBuilds)
 	g.GET("/builds/:id", a.showBuild)
 	g.POST("/builds/:id/replay", a.replayBuild)
 	g.POST("/builds/:id/stop", a.stopBuild)

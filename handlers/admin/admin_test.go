@@ -49,6 +49,7 @@ type api struct {
 	log   strings.Builder
 
 	decided []mapping.Delivery // by replays
+	started []handlers.Start
 	answer  handlers.Answer
 	replays func(ctx context.Context, r store.Replayable) (*store.Build, error)
 	stopped []string // the reasons of stops
@@ -148,6 +149,15 @@ func (d deliveries) Replay(_ context.Context, old mapping.Delivery, by mapping.B
 	d.a.asked = append(d.a.asked, by)
 	d.a.decided = append(d.a.decided, old)
 	return d.a.answer
+}
+
+func (d deliveries) Start(_ context.Context, start handlers.Start) handlers.Started {
+	d.a.started = append(d.a.started, start)
+	return handlers.Started{Answer: d.a.answer, Repository: start.Repository}
+}
+
+func (d deliveries) Decide(old mapping.Delivery) handlers.Decision {
+	return handlers.Decision{Outcome: "accepted", Builds: []handlers.Planned{{Rule: old.Source}}}
 }
 
 func newID() string { return uuid.Must(uuid.NewV7()).String() }

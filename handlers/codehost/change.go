@@ -67,10 +67,10 @@ func (d *Delivery) add(c change) error {
 		return malformed("%s %q names nothing", c.names.ref, c.ref)
 	case c.after == "" && (isBranch || !c.created): // an old tag without it may be deleted
 		return missing(c.names.after)
-	case c.after != "" && !isObjectID(c.after):
+	case c.after != "" && !IsObjectID(c.after):
 		return malformed("%s is not an object id", c.names.after)
 	}
-	if err := checkRef(c.ref); err != nil {
+	if err := CheckRef(c.ref); err != nil {
 		return malformed("%s %.200q %v", c.names.ref, c.ref, err)
 	}
 	if isBranch {
@@ -79,7 +79,7 @@ func (d *Delivery) add(c change) error {
 		e.FilesComplete = e.FilesUnknown == ""
 	} else {
 		e.Kind, e.Tag, e.FilesUnknown = mapping.Tag, tag, "a tag comes without files"
-		if isObjectID(c.peeled) && !isZeroID(c.peeled) {
+		if IsObjectID(c.peeled) && !isZeroID(c.peeled) {
 			e.Commit = c.peeled
 		}
 	}
@@ -107,7 +107,7 @@ func (c *change) filesUnknown(created bool) string {
 		return "the push was forced"
 	case !c.files.sent:
 		return "the host sends no files"
-	case c.files.left == "" && !isObjectID(c.before):
+	case c.files.left == "" && !IsObjectID(c.before):
 		return "the host did not say what the branch was before"
 	}
 	return c.files.left

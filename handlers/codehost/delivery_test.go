@@ -190,7 +190,7 @@ func checkDelivery(t testing.TB, provider string, d Delivery) {
 		}
 	}
 	for _, e := range d.Events {
-		if err := checkRef(e.Ref); err != nil || len(e.Repository) > mapping.MaxRepository || !isUTF8(e.Repository) {
+		if err := CheckRef(e.Ref); err != nil || len(e.Repository) > mapping.MaxRepository || !isUTF8(e.Repository) {
 			t.Errorf("%q of %q: %v", e.Ref, e.Repository, err)
 		}
 		if strings.HasSuffix(e.Message, "\n") || strings.HasSuffix(e.Message, "\r") {
@@ -207,14 +207,14 @@ func checkDelivery(t testing.TB, provider string, d Delivery) {
 		}
 		switch e.Kind {
 		case mapping.Push:
-			if e.Ref != "refs/heads/"+e.Branch || e.Branch == "" || e.Tag != "" || !isObjectID(e.Commit) {
+			if e.Ref != "refs/heads/"+e.Branch || e.Branch == "" || e.Tag != "" || !IsObjectID(e.Commit) {
 				t.Errorf("push of %q: branch %q, tag %q, commit %q", e.Ref, e.Branch, e.Tag, e.Commit)
 			}
 		case mapping.Tag:
 			if e.Ref != "refs/tags/"+e.Tag || e.Tag == "" || e.Branch != "" || e.FilesComplete {
 				t.Errorf("tag of %q: branch %q, tag %q, files %t", e.Ref, e.Branch, e.Tag, e.FilesComplete)
 			}
-			if e.Commit != "" && !isObjectID(e.Commit) {
+			if e.Commit != "" && !IsObjectID(e.Commit) {
 				t.Errorf("tag of commit %q", e.Commit)
 			}
 		default:

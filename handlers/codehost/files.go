@@ -31,7 +31,7 @@ func (p *person) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 }
 
 func (c *pushedCommit) name() string {
-	if !isObjectID(string(c.ID)) {
+	if !IsObjectID(string(c.ID)) {
 		return "a commit"
 	}
 	return "commit " + string(c.ID[:7])

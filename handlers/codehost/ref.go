@@ -15,18 +15,18 @@ const (
 
 // isZeroID reports whether an id is all zeros, which stands for no object.
 func isZeroID(id string) bool {
-	return isObjectID(id) && strings.Trim(id, "0") == ""
+	return IsObjectID(id) && strings.Trim(id, "0") == ""
 }
 
-// isObjectID reports whether a string is a whole id of SHA-1 or of SHA-256.
-func isObjectID(id string) bool {
+// IsObjectID reports whether a string is a whole id of SHA-1 or of SHA-256.
+func IsObjectID(id string) bool {
 	return (len(id) == 40 || len(id) == 64) && strings.Trim(id, "0123456789abcdefABCDEF") == ""
 }
 
-// checkRef says what is wrong with the full name of a branch or a tag. Git forbids such
+// CheckRef says what is wrong with the full name of a branch or a tag. Git forbids such
 // names (https://git-scm.com/docs/git-check-ref-format), so no host has them. A name that
 // is not UTF-8 is refused too: what the host sends for it names another ref.
-func checkRef(ref string) error {
+func CheckRef(ref string) error {
 	switch {
 	case len(ref) > mapping.MaxRef:
 		return fmt.Errorf("has %d bytes, at most %d are taken", len(ref), mapping.MaxRef)

@@ -148,6 +148,7 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 		Registry:       registry,
 		Logger:         b.log,
 		Ready:          b.ready,
+		Head:           b.trigger.Head,
 		Version:        o.Version,
 		Revision:       o.Revision,
 		TracerProvider: o.TracerProvider,

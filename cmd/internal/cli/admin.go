@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -38,7 +39,10 @@ type client struct {
 	base  string
 	token mapping.Secret
 	tried string // which token was sent, for error messages
-	http  *http.Client
+
+	header http.Header // more of it, for each request; may be nil
+
+	http *http.Client
 }
 
 // askTimeout is longer than the bridge may take for one request.
@@ -116,6 +120,7 @@ func (c *client) send(ctx context.Context, method, path string, query url.Values
 	if err != nil {
 		return err
 	}
+	maps.Copy(r.Header, c.header)
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}

@@ -18,6 +18,7 @@ import (
 )
 
 type buildsCommand struct {
+	Start  buildsStart  `cmd:"" help:"Start the builds of a branch or tag by hand."`
 	List   buildsList   `cmd:"" help:"List builds, the newest first."`
 	Show   buildsShow   `cmd:"" help:"Show a build with its end, every attempt and its RunJob body."`
 	Watch  buildsWatch  `cmd:"" help:"Print a line for each change of a build, until Ctrl-C."`

@@ -66,7 +66,7 @@ type grammar struct {
 	Version   versionCommand   `cmd:"" group:"run" help:"Print the version."`
 
 	Deliveries deliveriesCommand `cmd:"" group:"ask" help:"List, show and replay the deliveries of a running bridge."`
-	Builds     buildsCommand     `cmd:"" group:"ask" help:"List, show, watch, stop, cancel and replay the builds of a running bridge."`
+	Builds     buildsCommand     `cmd:"" group:"ask" help:"Start, list, show, watch, stop, cancel and replay the builds of a running bridge."`
 	Pause      pauseCommand      `cmd:"" group:"ask" help:"Hold builds: they are accepted and wait."`
 	Resume     resumeCommand     `cmd:"" group:"ask" help:"End a pause: builds go on in their order."`
 	Status     statusCommand     `cmd:"" group:"ask" help:"Show targets, pauses, queue, replicas and what does not work, on one screen."`
