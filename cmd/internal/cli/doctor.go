@@ -37,7 +37,10 @@ Examples:
 }
 
 func (c *doctorCommand) Validate() error {
-	if u, err := url.Parse(c.URL); c.URL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "") {
+	if c.URL == "" {
+		return nil
+	}
+	if u, err := url.Parse(c.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" {
 		return errors.New("--url takes an address such as https://bridge.example.com")
 	}
 	return nil

@@ -9,6 +9,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -85,12 +86,12 @@ func (f Finding) Subject() string {
 func (d *Doctor) Run(ctx context.Context) {
 	all := len(d.Sources)+len(d.Targets) == 0
 	for _, t := range d.Rules.Targets() {
-		if (all || has(d.Targets, t.Name)) && ctx.Err() == nil {
+		if (all || slices.Contains(d.Targets, t.Name)) && ctx.Err() == nil {
 			d.target(ctx, t)
 		}
 	}
 	for _, s := range d.Rules.Sources() {
-		if (all || has(d.Sources, s.Name)) && ctx.Err() == nil {
+		if (all || slices.Contains(d.Sources, s.Name)) && ctx.Err() == nil {
 			d.source(ctx, s)
 		}
 	}
@@ -106,15 +107,6 @@ func (d *Doctor) Online(ctx context.Context) {
 			d.target(ctx, t)
 		}
 	}
-}
-
-func has(names []string, name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
-	}
-	return false
 }
 
 // oneLine puts joined errors into one line, each without the prefix that the finding shows
@@ -135,7 +127,9 @@ const (
 // each asks n questions, at most atOnce at a time, and hands the answers over in order. The
 // first is asked alone: if it tells that the others are of no use, they are not asked. hand
 // returns false to end that; it says how many answers were handed over then.
-func each[T any](ctx context.Context, n int, ask func(ctx context.Context, i int) T, hand func(i int, answer T) bool, count func(done int)) int {
+func each[T any](
+	ctx context.Context, n int, ask func(ctx context.Context, i int) T, hand func(i int, answer T) bool, count func(done int),
+) int {
 	ctx, cancel := context.WithCancel(ctx)
 	answers := make([]chan T, n)
 	for i := range answers {

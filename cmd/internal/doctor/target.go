@@ -189,8 +189,8 @@ func doubtsOf(config codearts.JobConfig, uses []mapping.Use) []string {
 			}
 		}
 		if config.Parameters != nil && unknown != nil {
-			doubts = append(doubts, fmt.Sprintf("rule %q sends %s, which the job does not declare: add it to the job's parameters, or leave it out of the rule",
-				use.Rule, strings.Join(unknown, ", ")))
+			doubts = append(doubts, fmt.Sprintf("rule %q sends %s, which the job does not declare: "+
+				"add it to the job's parameters, or leave it out of the rule", use.Rule, strings.Join(unknown, ", ")))
 		}
 		if missing != nil {
 			doubts = append(doubts, fmt.Sprintf("rule %q does not send %s, which the job needs and has no default for",

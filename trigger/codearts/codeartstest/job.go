@@ -102,7 +102,9 @@ func (s *Simulator) jobConfig(r *http.Request, _ []byte) response {
 	}
 	config := map[string]any{
 		"arch": "x86-64", "project_id": ProjectID, "job_name": j.Name, "steps": []any{},
-		"scms": []any{map[string]any{"url": "https://example.com/repository.git", "scm_type": "codehub", "build_type": cmp.Or(j.BuildType, "branch")}},
+		"scms": []any{map[string]any{
+			"url": "https://example.com/repository.git", "scm_type": "codehub", "build_type": cmp.Or(j.BuildType, "branch"),
+		}},
 	}
 	if j.Parameters != nil {
 		parameters := []any{}

@@ -17,11 +17,13 @@
 //
 //	GET   …/info/refs, POST …/git-upload-pack                                  branches and tags
 //
-// and calls of its own:
+// and GETs of the token or its user, of repositories, of webhooks and of their deliveries, and calls of
+// its own:
 //
 //	GET  /_statuses  every status taken, as a JSON array of [Status], the newest last
 //	POST /_refs      set the branches and tags of a repository: {"repository": "acme/shop",
 //	                 "refs": {"refs/heads/main": "<commit>"}}, in place of those that it had
+//	POST /_hooks     add a [Hook], or several in an array; DELETE removes them
 //	POST /_faults    add a [Fault], or several in an array; GET lists, DELETE removes them
 //
 // It is as strict as the hosts are known to be: tokens, lengths, states, what may follow what,

@@ -64,6 +64,10 @@ type Token struct {
 	Value    string
 	User     string // GitLab keeps the statuses of users apart
 	ReadOnly bool   // without the scope that statuses need
+	NoHooks  bool   // may not see webhooks
+
+	Scopes  []string  // as GitHub and GitLab show them; nil if GitHub does not
+	Expires time.Time // as GitLab shows it
 }
 
 // Status is one that a host was told. Its JSON has what GET /_statuses shows.
@@ -96,6 +100,7 @@ type Simulator struct {
 	counts    map[string]int // of GitHub's, by commit and context
 	refs      map[string]map[string]string
 	ids       int64
+	hooks     []Hook
 }
 
 // shown is a status that a host shows, until one with the same key comes.
@@ -138,6 +143,7 @@ func New(o Options) *Simulator {
 	s.call("POST /{organisation}/{owner}/_apis/git/repositories/{name}/commits/{commit}/statuses", AzureDevOps, (*call).azureDevOps)
 	git := s.handle(Git, (*call).git)
 	s.mux.HandleFunc("POST /_refs", s.serveSetRefs)
+	s.hookRoutes(giteaName)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if _, ok := gitRepository(r); ok {
 			git(w, r)
