@@ -178,7 +178,9 @@ func (l *looked) tell(f Finding) {
 	l.found = append(l.found, f)
 }
 
-func (l *looked) fail(format string, args ...any) { l.tell(Finding{Message: fmt.Sprintf(format, args...)}) }
+func (l *looked) fail(format string, args ...any) {
+	l.tell(Finding{Message: fmt.Sprintf(format, args...)})
+}
 
 // look asks whether the repository can be seen, and which webhooks it has.
 func (l *looked) look(ctx context.Context) {

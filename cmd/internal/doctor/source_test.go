@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"buildbridge/mapping"
 	"buildbridge/trigger/hostapi/hostapitest"
 )
@@ -208,7 +210,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // What cannot be asked is said.

@@ -287,8 +287,10 @@ func (c *call) hook(h Hook) map[string]any {
 		if masked != "" {
 			config["secret"] = masked
 		}
-		return map[string]any{"id": h.id, "type": "Repository", "name": "web", "active": !h.Inactive, "events": events("push"),
-			"config": config, "last_response": last}
+		return map[string]any{
+			"id": h.id, "type": "Repository", "name": "web", "active": !h.Inactive, "events": events("push"),
+			"config": config, "last_response": last,
+		}
 	case GitLab:
 		strategy := "all_branches"
 		if h.Branches != "" {
@@ -298,22 +300,30 @@ func (c *call) hook(h Hook) map[string]any {
 		if status == "" {
 			status = "executable"
 		}
-		return map[string]any{"id": h.id, "url": h.URL, "push_events": has("push_events"), "tag_push_events": has("tag_push_events"),
+		return map[string]any{
+			"id": h.id, "url": h.URL, "push_events": has("push_events"), "tag_push_events": has("tag_push_events"),
 			"push_events_branch_filter": h.Branches, "branch_filter_strategy": strategy, "enable_ssl_verification": !h.Unchecked,
-			"alert_status": status, "disabled_until": nil}
+			"alert_status": status, "disabled_until": nil,
+		}
 	case Gitee:
-		return map[string]any{"id": h.id, "url": h.URL, "password": h.Secret, "push_events": has("push_events"),
-			"tag_push_events": has("tag_push_events"), "encryption_type": 0, "result_code": code, "result": "answer"}
+		return map[string]any{
+			"id": h.id, "url": h.URL, "password": h.Secret, "push_events": has("push_events"),
+			"tag_push_events": has("tag_push_events"), "encryption_type": 0, "result_code": code, "result": "answer",
+		}
 	case Bitbucket:
-		return map[string]any{"uuid": fmt.Sprintf("{%d}", h.id), "url": h.URL, "active": !h.Inactive, "events": events("repo:push"),
-			"secret_set": h.Secret != "", "skip_cert_verification": h.Unchecked}
+		return map[string]any{
+			"uuid": fmt.Sprintf("{%d}", h.id), "url": h.URL, "active": !h.Inactive, "events": events("repo:push"),
+			"secret_set": h.Secret != "", "skip_cert_verification": h.Unchecked,
+		}
 	case BitbucketServer:
 		configuration := map[string]any{}
 		if h.Secret != "" {
 			configuration["secret"] = h.Secret
 		}
-		return map[string]any{"id": h.id, "name": "bridge", "url": h.URL, "active": !h.Inactive, "events": events("repo:refs_changed"),
-			"configuration": configuration, "sslVerificationRequired": !h.Unchecked}
+		return map[string]any{
+			"id": h.id, "name": "bridge", "url": h.URL, "active": !h.Inactive, "events": events("repo:refs_changed"),
+			"configuration": configuration, "sslVerificationRequired": !h.Unchecked,
+		}
 	case AzureDevOps:
 		return c.subscription(h, masked)
 	}
@@ -325,8 +335,10 @@ func (c *call) hook(h Hook) map[string]any {
 	if h.Provider == Gogs {
 		word = events("push", "create")
 	}
-	return map[string]any{"id": h.id, "type": h.Provider, "active": !h.Inactive, "events": word, "branch_filter": filter,
-		"config": map[string]any{"url": h.URL, "content_type": "json"}}
+	return map[string]any{
+		"id": h.id, "type": h.Provider, "active": !h.Inactive, "events": word, "branch_filter": filter,
+		"config": map[string]any{"url": h.URL, "content_type": "json"},
+	}
 }
 
 func (c *call) subscription(h Hook, masked string) map[string]any {
@@ -349,8 +361,10 @@ func (c *call) subscription(h Hook, masked string) map[string]any {
 	if h.Wider {
 		publisher["repository"] = ""
 	}
-	return map[string]any{"id": strconv.FormatInt(h.id, 10), "status": status, "publisherId": "tfs", "eventType": "git.push",
-		"consumerId": "webHooks", "consumerInputs": consumer, "publisherInputs": publisher}
+	return map[string]any{
+		"id": strconv.FormatInt(h.id, 10), "status": status, "publisherId": "tfs", "eventType": "git.push",
+		"consumerId": "webHooks", "consumerInputs": consumer, "publisherInputs": publisher,
+	}
 }
 
 // deliveries are those of a webhook, as its host lists them.
@@ -367,15 +381,19 @@ func (c *call) deliveries() response {
 		taken := d.Status/100 == 2
 		switch c.Provider {
 		case GitHub:
-			all = append(all, map[string]any{"id": 1, "guid": d.ID, "delivered_at": d.At, "redelivery": false, "duration": 0.1,
-				"status": strconv.Itoa(d.Status), "status_code": d.Status, "event": "push"})
+			all = append(all, map[string]any{
+				"id": 1, "guid": d.ID, "delivered_at": d.At, "redelivery": false, "duration": 0.1,
+				"status": strconv.Itoa(d.Status), "status_code": d.Status, "event": "push",
+			})
 		case GitLab:
 			status := strconv.Itoa(d.Status)
 			if d.Status == 0 {
 				status = "internal error"
 			}
-			all = append(all, map[string]any{"id": 1, "trigger": "push_hooks", "created_at": d.At, "response_status": status,
-				"request_headers": map[string]any{"Idempotency-Key": d.ID, "X-Gitlab-Token": "[REDACTED]"}})
+			all = append(all, map[string]any{
+				"id": 1, "trigger": "push_hooks", "created_at": d.At, "response_status": status,
+				"request_headers": map[string]any{"Idempotency-Key": d.ID, "X-Gitlab-Token": "[REDACTED]"},
+			})
 		case BitbucketServer:
 			outcome := "FAILURE"
 			switch {
@@ -384,8 +402,10 @@ func (c *call) deliveries() response {
 			case d.Status == 0:
 				outcome = "ERROR"
 			}
-			return response{status: 200, body: map[string]any{"id": 1, "start": d.At.UnixMilli(), "event": "repo:refs_changed",
-				"result": map[string]any{"outcome": outcome, "description": strconv.Itoa(d.Status)}}}
+			return response{status: 200, body: map[string]any{
+				"id": 1, "start": d.At.UnixMilli(), "event": "repo:refs_changed",
+				"result": map[string]any{"outcome": outcome, "description": strconv.Itoa(d.Status)},
+			}}
 		case AzureDevOps:
 			result := "failed"
 			if taken {
