@@ -109,6 +109,15 @@ func (d *Doctor) Online(ctx context.Context) {
 	}
 }
 
+// counter tells how much of something is done.
+func (d *Doctor) counter(what string, of int) func(done int) {
+	return func(done int) {
+		if d.Count != nil {
+			d.Count(what, done, of)
+		}
+	}
+}
+
 // oneLine puts joined errors into one line, each without the prefix that the finding shows
 // already.
 func oneLine(err error, prefix string) string {

@@ -79,13 +79,9 @@ func (d *Doctor) source(ctx context.Context, s *mapping.Source) {
 			d.Tell(f)
 		}
 		return !l.refused
-	}, func(done int) {
-		if d.Count != nil {
-			d.Count(fmt.Sprintf("source %q: repositories", s.Name), done, len(named))
-		}
-	})
+	}, d.counter(secrets.Group()+": repositories", len(named)))
 	if left := len(named) - told; left > 0 && ctx.Err() == nil {
-		skip(fmt.Sprintf("%d more repositories: they would be refused too", left))
+		skip(fmt.Sprintf("%d more repositories: they would fail alike", left))
 	}
 }
 
@@ -97,7 +93,13 @@ func (d *Doctor) token(ctx context.Context, s *mapping.Source, hooks *hostapi.We
 	f := Finding{Source: s.Name, OK: true, Message: "the token is valid"}
 	var info hostapi.TokenInfo
 	var known bool
-	err := unhurried(ctx, func() (err error) { info, known, err = hooks.Token(ctx); return })
+	var err error
+	each(ctx, 1, func(ctx context.Context, _ int) error {
+		return unhurried(ctx, func() (err error) { info, known, err = hooks.Token(ctx); return })
+	}, func(_ int, answer error) bool {
+		err = answer
+		return true
+	}, d.counter(f.Group()+": token", 1))
 	switch {
 	case err != nil:
 		f.OK, f.Message = false, err.Error()

@@ -81,17 +81,13 @@ func (d *Doctor) target(ctx context.Context, t *mapping.Target) {
 			} else {
 				silent = 0
 			}
-			last = "they would be refused too"
+			last = "they would fail alike"
 			if silent >= unanswered {
 				last = fmt.Sprintf("there was no answer to the last %d questions", silent)
 			}
 			return !a.refused && silent < unanswered
 		},
-		func(done int) {
-			if d.Count != nil {
-				d.Count(fmt.Sprintf("target %q: jobs", t.Name), done, len(jobs))
-			}
-		})
+		d.counter(Finding{Target: t.Name}.Group()+": jobs", len(jobs)))
 	if left := len(jobs) - told; left > 0 && ctx.Err() == nil {
 		d.Tell(Finding{Target: t.Name, OK: true, Skipped: true, Message: fmt.Sprintf("%d more jobs: %s", left, last)})
 	}

@@ -116,7 +116,7 @@ func TestTargetRefused(t *testing.T) {
 		t.Errorf("%d requests", n)
 	}
 	if len(got) != 2 || !strings.Contains(got.String(), "FAILED: list records: credentials refused (401 APIGW.0301") ||
-		!strings.HasSuffix(got.String(), `target "north": not asked: 199 more jobs: they would be refused too`) {
+		!strings.HasSuffix(got.String(), `target "north": not asked: 199 more jobs: they would fail alike`) {
 		t.Errorf("found:\n%s", got)
 	}
 }
