@@ -51,7 +51,8 @@ Examples:
 
 GET /_runs lists the RunJob bodies it received, POST /_outcomes says how builds to come end, POST /_faults makes calls fail (GET
 lists them, DELETE removes them), POST /_builds starts a build as another user would. GET /_statuses lists what the code host was
-told, POST /_refs sets the branches and tags of a repository. docs/simulator.md has every field.
+told, POST /_refs sets the branches and tags of a repository. POST /_jobs says how a job is set up, POST /_hooks which webhooks a
+repository has, both for "buildbridge doctor". docs/simulator.md has every field.
 
 In rules.yaml, give a target endpoint: http://127.0.0.1:8090, and iam_endpoint with the same address for iam_user; give a source
 api: {url: http://127.0.0.1:8091, token: …}.`
