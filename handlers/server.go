@@ -69,7 +69,7 @@ type State struct {
 type Settings struct {
 	TrustedProxies []netip.Prefix `placeholder:"CIDR" help:"Proxy whose X-Forwarded-For is trusted: an address or a CIDR; can be repeated."`
 
-	MaxBodyMemory int64 `type:"size" default:"256MiB" min:"1MiB" help:"Memory for all bodies at a time; a delivery beyond it gets a 503."`
+	MaxBodyMemory int64 `type:"size" default:"256MiB" min:"1MB" help:"Memory for all bodies at a time; a delivery beyond it gets a 503."`
 }
 
 // Options of a [Server].

@@ -139,7 +139,7 @@ func (t *Trigger) Start(ctx context.Context) error {
 		return err
 	}
 	if n := t.count(stats); t.settings.DryRun && n > 0 {
-		return fmt.Errorf("the database has %d builds that wait, and a dry run would end them: give it a database of its own", n)
+		return fmt.Errorf("builds wait in the database (%d), and a dry run would end them: give it a database of its own", n)
 	}
 	if t.settings.Hold {
 		if err := t.holdAll(ctx); err != nil {

@@ -649,7 +649,7 @@ func TestDryRunSparesBuildsThatAreMeant(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := dry.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "1 builds that wait") {
+	if err := dry.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "builds wait in the database (1)") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"syscall"
 
 	"golang.org/x/net/netutil"
 
@@ -47,7 +48,7 @@ func (b *Bridge) listen(ctx context.Context, name, flag, address string, files c
 	}
 	tcp, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("%s listener (%s): %w", name, flag, err)
+		return nil, fmt.Errorf("%s listener (%s): %w", name, flag, InUse(err))
 	}
 	l.Listener = tcp
 	if limit := b.o.MaxConnections; limit > 0 {
@@ -60,6 +61,14 @@ func (b *Bridge) listen(ctx context.Context, name, flag, address string, files c
 		return nil
 	})
 	return l, nil
+}
+
+// InUse adds to the error of a listener what to do if another process has its address.
+func InUse(err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w: stop the process that listens there, or give another address", err)
+	}
+	return err
 }
 
 // serve answers requests until shut is called. That waits for requests under way, at most

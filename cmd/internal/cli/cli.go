@@ -32,7 +32,8 @@ type Environment struct {
 
 	Version, Revision string // set when a release is built, else ""
 
-	args []string // of the command line
+	args    []string          // of the command line
+	unknown []unknownVariable // variables that serve tells in its log
 }
 
 // printf writes to standard output. It ignores errors: there is nowhere to report them.
@@ -57,6 +58,8 @@ const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.
 
 // grammar is the whole command line.
 type grammar struct {
+	ShowVersion versionFlag `name:"version" help:"Print the version."`
+
 	Demo      demoCommand      `cmd:"" group:"try" help:"Show what happens to a push and a tag: no account, no set-up, no network."`
 	Simulator simulatorCommand `cmd:"" group:"try" help:"Run a simulator of CodeArts Build."`
 	Check     checkCommand     `cmd:"" group:"rules" help:"Check rules files and print every fault with file, line and column."`
@@ -64,6 +67,7 @@ type grammar struct {
 	Doctor    doctorCommand    `cmd:"" group:"rules" help:"Ask targets and code hosts whether all is as the rules need it."`
 	Serve     serveCommand     `cmd:"" group:"run" help:"Accept deliveries and start builds."`
 	Version   versionCommand   `cmd:"" group:"run" help:"Print the version."`
+	Help      helpCommand      `cmd:"" group:"run" help:"Show the help of a command."`
 
 	Deliveries deliveriesCommand `cmd:"" group:"ask" help:"List, show and replay the deliveries of a running bridge."`
 	Builds     buildsCommand     `cmd:"" group:"ask" help:"Start, list, show, watch, stop, cancel and replay the builds of a running bridge."`
@@ -148,6 +152,9 @@ func Run(ctx context.Context, args []string, env Environment) int {
 	var g grammar
 	helped := false
 	env.args = args
+	if len(args) > 0 && args[0] == "help" {
+		args = append(slices.Clone(args[1:]), "--help")
+	}
 	parser, err := newParser(ctx, &g, &env, func() { helped = true })
 	if err != nil {
 		_, _ = fmt.Fprintf(env.Stderr, "buildbridge: %v\n", err)
@@ -159,10 +166,16 @@ func Run(ctx context.Context, args []string, env Environment) int {
 	}
 	if err != nil {
 		name := "buildbridge"
-		if wrong, ok := errors.AsType[*kong.ParseError](err); ok && wrong.Context.Selected() != nil {
+		wrong, ok := errors.AsType[*kong.ParseError](err)
+		if ok && wrong.Context.Selected() != nil {
 			command := wrong.Context.Selected()
 			name = command.FullPath()
 			err = withoutFlag(command, err)
+		}
+		if ok && isBare(args, wrong.Context) { // a person asks what there is; a script has left something out
+			parser.Stdout = env.Stderr
+			_ = wrong.Context.PrintUsage(false) // there is nowhere to report it
+			return exitUsage
 		}
 		return usage(&env, name, err)
 	}
@@ -172,7 +185,19 @@ func Run(ctx context.Context, args []string, env Environment) int {
 			return usage(&env, name, err)
 		}
 	}
-	err = parsed.Run()
+	env.unknown = unknownVariables(parser, parsed.Selected(), os.Environ())
+	if name != "buildbridge serve" {
+		for _, u := range env.unknown {
+			env.complain(name + ": " + u.String())
+		}
+	}
+	err = checkProxies()
+	if slices.Contains(offline, name) {
+		err = nil
+	}
+	if err == nil {
+		err = parsed.Run()
+	}
 	var wrong usageError
 	switch {
 	case err == nil:
@@ -184,6 +209,26 @@ func Run(ctx context.Context, args []string, env Environment) int {
 	}
 	_, _ = fmt.Fprintf(env.Stderr, "%s: %v\n", name, err)
 	return exitFailed
+}
+
+// offline are the commands that call nobody else.
+var offline = []string{ //nolint:gochecknoglobals // a table
+	"buildbridge demo", "buildbridge simulator", "buildbridge explain", "buildbridge version", "buildbridge completion",
+	"buildbridge check", "buildbridge health",
+}
+
+// isBare reports whether the arguments are a command with commands of its own, or nothing.
+func isBare(args []string, parsed *kong.Context) bool {
+	node := parsed.Selected()
+	if node == nil {
+		return len(args) == 0
+	}
+	return args[len(args)-1] == node.Name && len(args) == strings.Count(node.FullPath(), " ") && len(node.Children) > 0
+}
+
+// helpCommand is for the list of commands: Run knows "help".
+type helpCommand struct {
+	Command []string `arg:"" optional:"" help:"The command, such as builds list."`
 }
 
 // withoutFlag adds to the error, if rules were given as an argument, how to give them.

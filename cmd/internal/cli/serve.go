@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -22,14 +23,14 @@ import (
 
 // serveCommand has a variable for each flag: variables names them.
 type serveCommand struct {
-	Rules []string `required:"" placeholder:"PATH" help:"Rules file or directory; can be repeated."`
+	Rules []string `placeholder:"PATH" help:"Rules file or directory; can be repeated. Default: rules.yaml here."`
 
 	bridge.Settings
 
 	Grace time.Duration `default:"25s" placeholder:"DURATION" help:"How long to wait for calls under way after SIGTERM."`
 
 	LogLevel  string `group:"logs" default:"info" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"One of debug, info, warn, error."`
-	LogFormat string `group:"logs" default:"json" enum:"json,text" placeholder:"FORMAT" help:"One of json, text."`
+	LogFormat string `group:"logs" default:"auto" enum:"auto,json,text" placeholder:"FORMAT" help:"One of json, text; auto is text on a terminal, else json."`
 }
 
 func (serveCommand) Help() string {
@@ -51,7 +52,7 @@ standard variable OTEL_EXPORTER_OTLP_ENDPOINT says.
 
 Examples:
 
-    buildbridge serve --rules rules.yaml
+    buildbridge serve
     buildbridge serve --rules rules.yaml --rules teams/ --database /var/lib/buildbridge/buildbridge.db
     BUILDBRIDGE_RULES=rules.yaml,teams/ BUILDBRIDGE_LOG_FORMAT=text buildbridge serve --dry-run`
 }
@@ -59,8 +60,9 @@ Examples:
 // Validate refuses an environment variable that is set but empty, too: an empty address
 // would listen on a port that nobody knows.
 func (c *serveCommand) Validate() error {
-	if len(c.Rules) == 0 {
-		return errors.New("--rules is missing: name a rules file or directory")
+	var err error
+	if c.Rules, err = rulesPaths(c.Rules); err != nil {
+		return err
 	}
 	for _, setting := range []struct{ flag, value string }{
 		{"--database", c.Database}, {"--listen", c.Listen}, {"--admin-listen", c.AdminListen},
@@ -94,6 +96,11 @@ func (c *serveCommand) flushWithin() time.Duration { return min(2*time.Second, c
 
 // Run serves until ctx ends.
 func (c *serveCommand) Run(ctx context.Context, env *Environment) error {
+	if c.LogFormat == "auto" {
+		if c.LogFormat = "json"; isTerminal(env.Stderr) {
+			c.LogFormat = "text"
+		}
+	}
 	// A closed pipe of the log must not end the process.
 	signal.Ignore(syscall.SIGPIPE)
 	log := logwriter.New(env.Stderr, c.gap)
@@ -125,6 +132,10 @@ func (c *serveCommand) serve(ctx context.Context, env *Environment, log *logwrit
 	}
 	defer tracing.Stop(ctx, c.flushWithin())
 	logger = tracing.Logger(logger)
+	for _, u := range env.unknown {
+		logger.LogAttrs(ctx, slog.LevelWarn, "a variable is not known, and has no effect",
+			slog.String("variable", u.name), slog.String("hint", strings.TrimPrefix(u.hint, "; ")))
+	}
 	// A SIGHUP during the start must not end the process.
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)

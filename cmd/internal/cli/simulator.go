@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"buildbridge/cmd/internal/bridge"
 	"buildbridge/mapping/printable"
 	"buildbridge/trigger/codearts/codeartstest"
 	"buildbridge/trigger/hostapi/hostapitest"
@@ -96,14 +97,14 @@ func (c *simulatorCommand) options(env *Environment) codeartstest.Options {
 func (c *simulatorCommand) Run(ctx context.Context, env *Environment) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
-		return fmt.Errorf("--listen: %w", err)
+		return fmt.Errorf("--listen: %w", bridge.InUse(err))
 	}
 	handlers := map[net.Listener]http.Handler{listener: codeartstest.New(c.options(env))}
 	host := ""
 	if c.HostListen != "" {
 		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.HostListen)
 		if err != nil {
-			return errors.Join(fmt.Errorf("--host-listen: %w", err), closeAll(handlers))
+			return errors.Join(fmt.Errorf("--host-listen: %w", bridge.InUse(err)), closeAll(handlers))
 		}
 		host = "http://" + listener.Addr().String()
 		handlers[listener] = &toldHost{Simulator: hostapitest.New(hostapitest.Options{Token: c.HostToken}), env: env}

@@ -4,7 +4,19 @@ import (
 	"cmp"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/alecthomas/kong"
 )
+
+// versionFlag is --version, of the program: what the command prints.
+type versionFlag bool
+
+// BeforeReset prints the version before anything else is looked at.
+func (versionFlag) BeforeReset(app *kong.Kong, env *Environment) error {
+	err := versionCommand{}.Run(env)
+	app.Exit(exitOK)
+	return err
+}
 
 type versionCommand struct{}
 
