@@ -44,5 +44,7 @@ ENV BUILDBRIDGE_RULES=/etc/buildbridge BUILDBRIDGE_ADMIN_LISTEN=:8081
 WORKDIR /data
 VOLUME /data
 EXPOSE 8080 8081
+# Docker and podman look at it, Kubernetes does not. Images in OCI's format have none.
+HEALTHCHECK --interval=10s --timeout=6s --start-period=30s CMD ["/usr/local/bin/buildbridge", "health"]
 ENTRYPOINT ["/usr/local/bin/buildbridge"]
 CMD ["serve"]

@@ -156,6 +156,7 @@ func New(o Options) (*Server, error) {
 	})
 	s.admin = NewAdminRouter(s.logger)
 	for path, handler := range map[string]echo.HandlerFunc{
+		"/":        s.index,
 		"/healthz": s.healthz,
 		"/readyz":  s.readyz,
 		"/metrics": echo.WrapHandler(metricsHandler),

@@ -74,6 +74,7 @@ type grammar struct {
 	Pause      pauseCommand      `cmd:"" group:"ask" help:"Hold builds: they are accepted and wait."`
 	Resume     resumeCommand     `cmd:"" group:"ask" help:"End a pause: builds go on in their order."`
 	Status     statusCommand     `cmd:"" group:"ask" help:"Show targets, pauses, queue, replicas and what does not work, on one screen."`
+	Health     healthCommand     `cmd:"" group:"ask" help:"Say whether a bridge is ready, for containers without a shell."`
 	Backup     backupCommand     `cmd:"" group:"ask" help:"Copy the SQLite database of a running bridge."`
 	Rules      rulesCommand      `cmd:"" group:"ask" help:"List the rules in force of a running bridge."`
 	LogLevel   logLevelCommand   `cmd:"" group:"ask" help:"Show or change the log level of a running bridge."`
