@@ -274,7 +274,7 @@ func checkPanel(t *testing.T, p *panel) {
 				t.Errorf("%s: %s lacks cluster and namespace: %s", p.Title, by, q.Expr)
 			}
 		}
-		if regexp.MustCompile(`(queue_builds|builds_running|statuses_waiting|database_bytes|database_free_bytes|rules_loaded|paused)\{`).MatchString(q.Expr) && !regexp.MustCompile(`by \((cluster, namespace, job\b|instance\))`).MatchString(q.Expr) {
+		if regexp.MustCompile(`(queue_builds|queue_held_builds|builds_running|statuses_waiting|database_bytes|database_free_bytes|rules_loaded|paused)\{`).MatchString(q.Expr) && !regexp.MustCompile(`by \((cluster, namespace, job\b|instance\))`).MatchString(q.Expr) {
 			t.Errorf("%s: not by namespace and job: %s", p.Title, q.Expr)
 		}
 		for _, window := range regexp.MustCompile(`\[([^]]*)\]`).FindAllStringSubmatch(q.Expr, -1) {
