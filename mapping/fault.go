@@ -44,11 +44,16 @@ func (f Fault) Error() string {
 // the files that were given, and in each file in the order of lines and columns.
 type Faults []Fault
 
-// Error gives one fault a line.
+// Error gives one fault a line, for [MaxAlike] faults of each kind, and then how many more there
+// are.
 func (fs Faults) Error() string {
-	lines := make([]string, len(fs))
-	for i, f := range fs {
-		lines[i] = f.Error()
+	few, more := FewOfEach(fs)
+	lines := make([]string, 0, len(few)+len(more))
+	for _, f := range few {
+		lines = append(lines, f.Error())
+	}
+	for _, m := range more {
+		lines = append(lines, m.String())
 	}
 	return strings.Join(lines, "\n")
 }

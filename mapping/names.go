@@ -62,12 +62,12 @@ func patterns(list []clause, field string) globs {
 	return nil
 }
 
-// shortName hints at patterns of full refs.
+// shortName hints at patterns of full refs, and of names that Git does not allow.
 func shortName(of string) (hint func(pattern string) string) {
 	return func(pattern string) string {
 		if strings.HasPrefix(pattern, "refs/") {
 			return "write the short name of the " + of
 		}
-		return ""
+		return noRefName(pattern)
 	}
 }

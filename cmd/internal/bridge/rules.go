@@ -75,8 +75,12 @@ func (b *Bridge) load(ctx context.Context) (*loaded, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	for _, w := range warnings {
+	few, more := mapping.FewOfEach(warnings)
+	for _, w := range few {
 		b.log.LogAttrs(ctx, slog.LevelWarn, "rules: warning", faultAttrs(w)...)
+	}
+	for _, m := range more {
+		b.log.LogAttrs(ctx, slog.LevelWarn, "rules: more warnings like this", append(faultAttrs(m.Fault), slog.Int("more", m.More))...)
 	}
 	return next, nil
 }
@@ -119,13 +123,7 @@ func (b *Bridge) Reload(ctx context.Context) {
 	next, err := b.load(ctx)
 	if err != nil {
 		faults := parts(err)
-		for _, fault := range faults {
-			attrs := []slog.Attr{slog.String("error", fault.Error())}
-			if f, ok := errors.AsType[mapping.Fault](fault); ok {
-				attrs = faultAttrs(f)
-			}
-			b.log.LogAttrs(ctx, slog.LevelError, "rules: fault", attrs...)
-		}
+		b.logFaults(ctx, faults)
 		b.log.LogAttrs(ctx, slog.LevelError, "rules not reloaded, the old ones stay in use", slog.Int("rules", b.serving.rules.Len()))
 		b.handlers.ReloadFailed()
 		failed := *b.inForce.Load()
@@ -136,6 +134,25 @@ func (b *Bridge) Reload(ctx context.Context) {
 	before := b.serving
 	b.apply(next) //nolint:contextcheck // the queues it starts live as long as the bridge
 	b.logChange(ctx, before, next, b.inForce.Load().Change)
+}
+
+// logFaults logs what is wrong with rules that are not loaded.
+func (b *Bridge) logFaults(ctx context.Context, errs []error) {
+	var faults []mapping.Fault
+	for _, err := range errs {
+		if f, ok := errors.AsType[mapping.Fault](err); ok {
+			faults = append(faults, f)
+		} else {
+			b.log.LogAttrs(ctx, slog.LevelError, "rules: fault", slog.String("error", err.Error()))
+		}
+	}
+	few, more := mapping.FewOfEach(faults)
+	for _, f := range few {
+		b.log.LogAttrs(ctx, slog.LevelError, "rules: fault", faultAttrs(f)...)
+	}
+	for _, m := range more {
+		b.log.LogAttrs(ctx, slog.LevelError, "rules: more faults like this", append(faultAttrs(m.Fault), slog.Int("more", m.More))...)
+	}
 }
 
 // logChange logs what a reload changed.

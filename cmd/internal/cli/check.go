@@ -64,11 +64,15 @@ func (c *checkCommand) Run(ctx context.Context, env *Environment) error {
 		r.counts = &counts{Rules: rules.Len(), Sources: len(rules.Sources()), Targets: len(rules.Targets()), Digest: rules.Digest()}
 	}
 	if !c.JSON {
-		for _, f := range found {
-			env.printf("%v\n", f)
+		if len(found) > 0 {
+			env.printf("%v\n", found)
 		}
-		for _, w := range warnings {
+		few, more := mapping.FewOfEach(warnings)
+		for _, w := range few {
 			env.printf("%s\n", warning(w))
+		}
+		for _, m := range more {
+			env.printf("and %d more warnings like %s\n", m.More, warning(m.Fault))
 		}
 	}
 	if c.Online && r.OK {

@@ -81,9 +81,7 @@ func (c *doctorCommand) load(env *Environment) (*mapping.Ruleset, error) {
 	}
 	rules, _, err := rulesfile.Load(paths)
 	if faults, ok := errors.AsType[mapping.Faults](err); ok {
-		for _, f := range faults {
-			_, _ = fmt.Fprintf(env.Stderr, "%v\n", f)
-		}
+		_, _ = fmt.Fprintln(env.Stderr, faults.Error())
 		return nil, fmt.Errorf("%s: %s; nothing was asked", strings.Join(paths, ", "), explain.Count(len(faults), "fault"))
 	}
 	if err != nil {

@@ -3,7 +3,7 @@ package yamldoc
 import "testing"
 
 func TestSuggest(t *testing.T) {
-	candidates := []string{"branches", "paths", "paths_ignore", "unknown_paths", "if", "env", "b"}
+	candidates := []string{"branches", "paths", "paths_ignore", "unknown_paths", "if", "env", "b", "when"}
 	tests := map[string]string{
 		"branchs":     `; did you mean "branches"?`,
 		"brnaches":    `; did you mean "branches"?`,
@@ -16,6 +16,7 @@ func TestSuggest(t *testing.T) {
 		"branches":    "",
 		"fi":          `; did you mean "if"?`,
 		"evn":         `; did you mean "env"?`,
+		"whne":        `; did you mean "when"?`,
 	}
 	for word, want := range tests {
 		if got := Suggest(word, candidates); got != want {
