@@ -36,6 +36,7 @@ const (
 // ignored one are in mapping.
 const (
 	deadOnArrival   = "dead_on_arrival"   // 202: none of its builds will be started
+	builtByCatchUp  = "built_by_catch_up" // 202: catch-up made all of its builds before it came
 	malformed       = "malformed"         // 400
 	unauthenticated = "not_authenticated" // 401
 	address         = "address"           // 403

@@ -289,8 +289,12 @@ func (s *Server) accept(ctx context.Context, cl *call) (Answer, error) {
 		}, nil
 	}
 	a := Answer{Status: http.StatusAccepted, Outcome: accepted, Builds: receipt.Builds}
-	if !slices.ContainsFunc(receipt.Builds, func(b mapping.BuildReceipt) bool { return b.Reason == "" }) {
+	switch has := func(fits func(b mapping.BuildReceipt) bool) bool { return slices.ContainsFunc(receipt.Builds, fits) }; {
+	case has(func(b mapping.BuildReceipt) bool { return b.Reason == "" }):
+	case has(func(b mapping.BuildReceipt) bool { return b.SupersededBy == "" }):
 		a.Reason = deadOnArrival
+	default:
+		a.Reason, a.Detail = builtByCatchUp, "this delivery came late: its push was built already, because catch-up had found it"
 	}
 	return cl.answer(a), nil
 }

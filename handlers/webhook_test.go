@@ -436,6 +436,26 @@ func TestDeadBuildIsAcceptedWithItsReason(t *testing.T) {
 	}
 }
 
+// A delivery whose builds catch-up has made already says so in plain words.
+func TestLateDelivery(t *testing.T) {
+	b := newBridge(t, nil)
+	b.store.accept = func(_ context.Context, _ mapping.Delivery, builds []mapping.Build) (mapping.Receipt, error) {
+		var r mapping.Receipt
+		for _, build := range builds {
+			r.Builds = append(r.Builds, mapping.BuildReceipt{
+				ID: "late", Rule: build.Rule, JobID: build.JobID, Reason: "built already by catch-up, as build x", SupersededBy: "x",
+			})
+		}
+		return r, nil
+	}
+	w := b.post(request("github", push("acme/shop", "refs/heads/main", commit)))
+	for _, want := range []string{`"outcome":"accepted","reason":"built_by_catch_up","detail":"this delivery came late`, `"superseded_by":"x"`} {
+		if w.Code != http.StatusAccepted || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("status %d, answer %s, want %s", w.Code, w.Body, want)
+		}
+	}
+}
+
 func TestStoreFailureAcknowledgesNothing(t *testing.T) {
 	b := newBridge(t, nil)
 	b.store.accept = func(context.Context, mapping.Delivery, []mapping.Build) (mapping.Receipt, error) {

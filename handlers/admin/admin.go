@@ -41,6 +41,7 @@ type Store interface {
 	DeliveryIDs(ctx context.Context, beginning string) (ids []string, ok bool, err error)
 	BuildsOf(ctx context.Context, delivery string) ([]*store.Build, error)
 	StatusOf(ctx context.Context, b *store.Build) (*store.Status, error)
+	Missed(ctx context.Context, f store.MissedFilter) (missed []*store.MissedRef, next string, err error)
 	Backup(ctx context.Context, begin func(size int64) io.Writer) error
 	ToReplay(ctx context.Context, f store.BuildFilter) (builds []store.Replayable, left int64, next string, err error)
 	ToCancel(ctx context.Context, f store.BuildFilter) (ids []string, left int64, next string, err error)
@@ -121,6 +122,7 @@ func New(o Options) (http.Handler, error) {
 		g.GET("/status", a.showStatus)
 	}
 	g.GET("/backup", a.backup)
+	g.GET("/missed", a.listMissed)
 	if o.Rules != nil {
 		g.GET("/rules", a.listRules)
 	}

@@ -18,24 +18,25 @@ import (
 
 // Delivery is a delivery as a list shows it.
 type Delivery struct {
-	ID         string        `json:"id"`
-	ReceivedAt time.Time     `json:"received_at"`
-	Source     string        `json:"source"`
-	Provider   string        `json:"provider"`
-	HostID     string        `json:"host_id,omitempty"` // the id that the host gave it
-	Event      string        `json:"event"`
-	Repository string        `json:"repository"`
-	Ref        string        `json:"ref"`              // of its first event
-	Commit     string        `json:"commit,omitempty"` // of the same
-	Pusher     string        `json:"pusher,omitempty"` // of the same
-	Title      string        `json:"title,omitempty"`  // of the same: the first line of the message
-	Outcome    store.Outcome `json:"outcome"`
-	Reason     string        `json:"reason,omitempty"`    // ignored
-	Of         string        `json:"of,omitempty"`        // duplicate: the delivery whose builds were committed
-	ReplayOf   string        `json:"replay_of,omitempty"` // the delivery that this one replays
-	Actor      string        `json:"actor,omitempty"`     // the name of the token of who asked for it, if a person did
-	Why        string        `json:"why,omitempty"`       // as they wrote it
-	Error      string        `json:"error,omitempty"`     // what is unreadable in its row
+	ID         string         `json:"id"`
+	ReceivedAt time.Time      `json:"received_at"`
+	Source     string         `json:"source"`
+	Provider   string         `json:"provider"`
+	HostID     string         `json:"host_id,omitempty"` // the id that the host gave it
+	Event      string         `json:"event"`
+	Repository string         `json:"repository"`
+	Ref        string         `json:"ref"`              // of its first event
+	Commit     string         `json:"commit,omitempty"` // of the same
+	Pusher     string         `json:"pusher,omitempty"` // of the same
+	Title      string         `json:"title,omitempty"`  // of the same: the first line of the message
+	Outcome    store.Outcome  `json:"outcome"`
+	Origin     mapping.Origin `json:"origin,omitempty"`    // manual or catch_up; unset if its code host sent it
+	Reason     string         `json:"reason,omitempty"`    // ignored
+	Of         string         `json:"of,omitempty"`        // duplicate: the delivery whose builds were committed
+	ReplayOf   string         `json:"replay_of,omitempty"` // the delivery that this one replays
+	Actor      string         `json:"actor,omitempty"`     // the name of the token of who asked for it, if a person did
+	Why        string         `json:"why,omitempty"`       // as they wrote it
+	Error      string         `json:"error,omitempty"`     // what is unreadable in its row
 }
 
 // DeliveryDetail is a delivery with all that is stored of it.
@@ -60,6 +61,9 @@ func newDelivery(d *store.Delivery) Delivery {
 		ID: d.ID, ReceivedAt: d.ReceivedAt, Source: d.Source, Provider: d.Provider, HostID: d.HostID, Event: d.Event,
 		Repository: d.Repository, Ref: d.Ref, Commit: d.Commit, Outcome: d.Outcome, Reason: d.Reason, ReplayOf: d.ReplayOf,
 		Actor: d.By.Actor, Why: d.By.Why, Error: d.Unreadable,
+	}
+	if d.Origin != mapping.OriginWebhook {
+		view.Origin = d.Origin
 	}
 	if d.Outcome == store.Duplicate {
 		view.Reason, view.Of = "", d.Reason

@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"buildbridge/mapping"
 	"buildbridge/trigger/store"
 )
 
@@ -127,6 +128,7 @@ func commit(to *string) func(string) error {
 func deliveryParameters(f *store.DeliveryFilter) parameters {
 	return parameters{
 		"source":     text(&f.Source),
+		"origin":     oneOf(&f.Origin, mapping.OriginWebhook, mapping.OriginManual, mapping.OriginCatchUp),
 		"outcome":    oneOf(&f.Outcome, store.Accepted, store.Ignored, store.Duplicate),
 		"reason":     text(&f.Reason),
 		"repository": text(&f.Repository),

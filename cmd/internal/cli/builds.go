@@ -178,6 +178,8 @@ func reason(b *admin.Build) string {
 	switch {
 	case b.Error != "":
 		return b.Error
+	case b.State == store.Superseded && strings.Contains(b.Reason, "built already"): // by catch-up
+		return b.Reason
 	case b.State == store.Superseded:
 		return "by " + b.SupersededBy
 	case b.Stop != "" && b.Result == store.Running:

@@ -26,8 +26,9 @@ type deliveriesList struct {
 	listFlags  `embed:""`
 
 	Source     *string   `group:"filter" placeholder:"NAME" help:"Of the source NAME."`
+	Origin     *string   `group:"filter" placeholder:"ORIGIN" help:"Learned of by a webhook, manual (started by hand) or catch_up (its own delivery never came)."`
 	Outcome    *string   `group:"filter" placeholder:"OUTCOME" help:"accepted, ignored or duplicate."`
-	Reason     *string   `group:"filter" placeholder:"REASON" help:"Ignored because of ping, event, deleted, no_rule or no_match."`
+	Reason     *string   `group:"filter" placeholder:"REASON" help:"Ignored because of ping, event, deleted, no_rule, no_match or missed."`
 	Repository *string   `group:"filter" placeholder:"NAME" help:"Of the repository NAME, such as acme/shop."`
 	Ref        *string   `group:"filter" placeholder:"REF" help:"Of this branch or tag; refs/heads/main is the branch only."`
 	Tag        *string   `group:"filter" placeholder:"TAG" help:"Of the tag TAG."`
@@ -55,6 +56,7 @@ func (c *deliveriesList) Run(ctx context.Context, env *Environment) error {
 	filter := url.Values{}
 	p := parameters(filter)
 	p.text("source", c.Source)
+	p.text("origin", c.Origin)
 	p.text("outcome", c.Outcome)
 	p.text("reason", c.Reason)
 	p.text("repository", c.Repository)
