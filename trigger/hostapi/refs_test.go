@@ -351,8 +351,7 @@ func TestRefsWithoutEnd(t *testing.T) {
 	for name, body := range map[string]*repeated{
 		"refs":            {line: ref, left: -1},
 		"nothing":         {line: "0004", left: -1},
-		"version 2":       {line: "000eversion 2\n", left: -1},
-		"after version 2": {line: "000cls-refs\n", left: -1},
+		"after version 2": {line: fmt.Sprintf("%04xls-refs=%s", 4+8+1000, strings.Repeat("x", 1000)), left: -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newClient(t, hostapi.Options{Provider: "github", Transport: transport(func(*http.Request) (*http.Response, error) {
