@@ -48,6 +48,9 @@ const (
 	deliveredAtOnce = 50_000
 )
 
+// noCommit is what hosts send as the commit before of a ref that is new.
+const noCommit = "0000000000000000000000000000000000000000"
+
 // The outcomes of a look, as a label.
 const (
 	lookRead    = "ok"
@@ -98,7 +101,11 @@ func (t *Trigger) catchUpRefs(row *store.Delivery, events []mapping.Event) {
 	row.CatchUp = source.CatchUp.Build
 	for i := range events {
 		e := &events[i]
-		row.Refs = append(row.Refs, store.RefChange{Repository: e.Repository, Ref: e.Ref, Commit: e.Commit, Before: e.Before})
+		change := store.RefChange{Repository: e.Repository, Ref: e.Ref, Commit: e.Commit, Before: e.Before}
+		if e.Created {
+			change.Before = noCommit
+		}
+		row.Refs = append(row.Refs, change)
 	}
 }
 
@@ -298,8 +305,8 @@ func (l *refLook) see(ref hostapi.Ref) error {
 	here := row != nil && row.Commit == ref.Commit
 	_, known := slices.BinarySearch(r.Known, digest)
 	named := l.named[digest] || l.named[store.RefDigest(ref.Name, "")]
-	if named && row != nil && row.Built && !here && row.WasAt(ref.Commit) {
-		named = false // its delivery was taken for that of an older push
+	if named && row != nil && row.Built != here && row.WasAt(ref.Commit) {
+		named = false // its delivery was taken for that of an older push, and built nothing
 	}
 	if r.LookedAt.IsZero() || known || named || here && row.Delivery != "" {
 		l.known = append(l.known, digest)

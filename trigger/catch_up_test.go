@@ -226,6 +226,30 @@ func TestMissedPushesAreBuilt(t *testing.T) {
 	})
 }
 
+// A branch is deleted and made anew, between two looks, after catch-up has built it: its delivery
+// could be that of an older push that comes late. The next looks know better.
+func TestBranchIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s settings, _ string) {
+		t.Helper()
+		s.stopped = false
+		b, h := newCatchUp(t, "build", s)
+		h.moreLooks(t, 3)
+		const none = "0000000000000000000000000000000000000000"
+		h.set("acme/shop", "refs/heads/release/9", commitN(1))
+		until(t, "it is built", func() bool { return len(b.runs(t)) == 1 })
+		if r := b.arrive(t, "release/9", commitN(2), none, "src/a.go"); r.Builds[0].SupersededBy == "" {
+			t.Errorf("an older push is built after a newer one: %+v", r)
+		}
+		h.set("acme/shop", "refs/heads/release/9", commitN(2))
+		until(t, "it is built", func() bool { return len(b.runs(t)) == 2 })
+		h.moreLooks(t, 5)
+		if runs := b.runs(t); len(runs) != 2 || runs[1] != commitN(2) {
+			t.Errorf("built %v", runs)
+		}
+	})
+}
+
 func TestMissedPushesAreReported(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s settings, _ string) {

@@ -34,9 +34,11 @@ type MissedRef struct {
 // r.Known is still what was known before.
 func NewMissedRef(r *Repository, ref, commit string, at time.Time) *MissedRef {
 	m := &MissedRef{Source: r.Source, Repository: r.Name, Ref: ref, Commit: commit, FoundAt: at}
-	if before, ok := knownAt(r.Known, ref); ok {
-		m.was = wasPart(before)
+	before, ok := knownAt(r.Known, ref)
+	if !ok {
+		before = commitPart(ref, "") // it is new
 	}
+	m.was = wasPart(before)
 	return m
 }
 
@@ -44,7 +46,7 @@ func NewMissedRef(r *Repository, ref, commit string, at time.Time) *MissedRef {
 type RefChange struct {
 	Repository, Ref string
 	Commit          string // "" if it is not known
-	Before          string // the commit before; "" or zeros if there was none, or it is not known
+	Before          string // the commit before; zeros if there was none, "" if it is not known
 }
 
 func wasPart(commit uint32) string { return fmt.Sprintf("%08x", commit) }
@@ -56,8 +58,15 @@ const lateWithin = 24 * time.Hour
 // wasMost bounds the commits that a row remembers, in hex digits.
 const wasMost = 8 * 64
 
-// WasAt reports whether the ref is known to have been at a commit before.
+// WasAt reports whether the ref is known to have been at a commit before. Zeros ask whether it is
+// new.
 func (m *MissedRef) WasAt(commit string) bool {
+	if commit == "" {
+		return false
+	}
+	if strings.Trim(commit, "0") == "" {
+		commit = ""
+	}
 	part := wasPart(commitPart(m.Ref, commit))
 	for was := m.was; len(was) >= len(part); was = was[len(part):] {
 		if was[:len(part)] == part {
@@ -279,7 +288,8 @@ func claimMissed(ctx context.Context, tx *tx, a *acceptance) error {
 // Catch-up builds the newest commit of a ref. Deliveries of the pushes before may come late too:
 // to build them after it would leave the ref's older commit as the last that was built. They are
 // told by the commits that the ref was at, until a push comes that goes on from the newest one.
-// If such a delivery was of a new push after all, the next look finds the ref at its commit.
+// If such a delivery was of a new push after all, as of a branch that was deleted and made anew,
+// the next looks find the ref at its commit.
 func findCaught(ctx context.Context, tx *tx, a *acceptance) (superseded []*Build, err error) {
 	for _, b := range a.builds {
 		if b.SupersededBy != "" { // by a transaction that was rolled back

@@ -105,6 +105,7 @@ func lateIsSuperseded(t *testing.T, open func() *store.Store) {
 		"its files match another rule":                      {{c2, c1, otherRule, true}, {c2, c1, nil, false}},
 		"a person replays it":                               {{c2, c1, byHand, true}, {c2, c1, nil, false}},
 		"the branch moves on":                               {{c3, c2, nil, true}},
+		"the host does not say where it was before":         {{c1, "", nil, true}, {c2, "", nil, true}},
 		"the branch moves on, and is set back":              {{c3, c2, nil, true}, {c2, c3, nil, true}},
 		"the branch moves on from a commit that nobody saw": {{c3, c1, nil, true}, {c2, c3, nil, true}},
 		"the branch is set back to where it was":            {{c0, c2, nil, true}, {c2, c0, nil, true}},
