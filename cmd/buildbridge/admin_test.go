@@ -197,17 +197,26 @@ func TestReplayDeliveries(t *testing.T) {
 
 	w.write("rules.yaml", strings.ReplaceAll(w.good, "acme/shop", "'acme/*'"))
 	b.logged("rules reloaded")
-	w.prints(b, []string{"deliveries", "replay", id, "--why", "the rule was wrong"}, "accepted", `of rule "cart"`)
+	w.prints(b, []string{"deliveries", "explain", id}, "ignored: no_rule", "now: accepted, 1 build", `rule "cart" matches`, "would build rule \"cart\"")
+	w.prints(b, []string{"deliveries", "replay", "--reason", "no_rule", "--since", "1h", "--dry-run"},
+		"1 delivery matches: ignored", "ignored: no_rule", "accepted, 1 build", "A dry run: 1 delivery would be replayed.")
+	w.fails(b, 2, []string{"deliveries", "replay", "--reason", "no_rule"}, "replaying all deliveries that match needs --yes")
+	w.fails(b, 2, []string{"deliveries", "replay"}, "name deliveries by their ids or by a filter, such as --reason no_rule")
+	w.fails(b, 2, []string{"deliveries", "replay", id, "--reason", "no_rule"}, "by their ids or by a filter, not both")
+	w.prints(b, []string{"deliveries", "replay", "--reason", "no_rule", "--yes", "--why", "the rule was wrong"},
+		"accepted", `of rule "cart"`, "1 delivery replayed")
+	w.prints(b, []string{"deliveries", "replay", "--reason", "no_rule", "--yes"}, "0 deliveries replayed")
 	eventually(t, "it is built", func() bool { return w.simulator.RunCount() == 1 })
 	accepted := list[admin.DeliveryPage](w, b, "deliveries", "list", "--outcome", "accepted").Deliveries
-	if len(accepted) != 1 || accepted[0].ReplayOf != id {
+	// It replays the replay that was ignored too.
+	if len(accepted) != 1 || accepted[0].ReplayOf == "" || accepted[0].ReplayOf == id {
 		t.Fatalf("got %+v", accepted)
 	}
 	shown := list[admin.DeliveryDetail](w, b, "deliveries", "show", accepted[0].ID)
 	if len(shown.Builds) != 1 || !strings.Contains(string(shown.Body), "acme/web") {
 		t.Errorf("got %+v", shown)
 	}
-	w.prints(b, []string{"deliveries", "show", accepted[0].ID}, "replay of", id, shown.Builds[0].ID, "asked for by  local\n", "the rule was wrong")
+	w.prints(b, []string{"deliveries", "show", accepted[0].ID}, "replay of", accepted[0].ReplayOf, shown.Builds[0].ID, "asked for by  local\n", "the rule was wrong")
 	if b := shown.Builds[0]; shown.Actor != "local" || b.Actor != "local" || b.Why != "the rule was wrong" {
 		t.Errorf("got %+v", shown)
 	}

@@ -134,18 +134,53 @@ func (a *api) replayDelivery(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	answer, refusal := a.replayOf(c.Request().Context(), d, by(c, why))
+	if refusal != nil {
+		return refusal
+	}
+	return handlers.SendJSON(c, answer.Status, answer)
+}
+
+// replayOf decides a delivery again, and has it kept.
+func (a *api) replayOf(ctx context.Context, d *store.Delivery, by mapping.By) (handlers.Answer, *handlers.Refusal) {
 	if d.Unreadable != "" {
-		return fail(http.StatusConflict, "delivery %s cannot be replayed: %s", d.ID, d.Unreadable)
+		return handlers.Answer{}, fail(http.StatusConflict, "delivery %s cannot be replayed: %s", d.ID, d.Unreadable)
 	}
 	d.DuplicateKey = "replay:" + d.ID + ":" + d.LastReplay // the same for two who ask at the same time
-	answer := a.Deliveries.Replay(c.Request().Context(), d.Delivery, by(c, why))
+	answer := a.Deliveries.Replay(ctx, d.Delivery, by)
 	switch {
 	case answer.Status < http.StatusBadRequest:
-		return handlers.SendJSON(c, answer.Status, answer)
+		return answer, nil
 	case answer.Status == http.StatusBadRequest:
 		answer.Status = http.StatusConflict // the request is not at fault, the delivery is
 	}
-	return fail(answer.Status, "%s", cmp.Or(answer.Detail, http.StatusText(answer.Status)))
+	return answer, fail(answer.Status, "%s", cmp.Or(answer.Detail, http.StatusText(answer.Status)))
+}
+
+// Explanation is what was decided about a delivery when it came, and what the rules of now
+// would make of it.
+type Explanation struct {
+	Delivery
+
+	Rules  []mapping.Verdict `json:"rules,omitempty"` // then; ignored, no_match
+	Builds []Build           `json:"builds"`          // then, and of replays of the builds
+	Now    handlers.Decision `json:"now"`
+}
+
+func (a *api) explainDelivery(c echo.Context) error {
+	d, err := a.delivery(c)
+	if err != nil {
+		return err
+	}
+	builds, err := a.Store.BuildsOf(c.Request().Context(), d.ID)
+	if err != nil {
+		return storeError("delivery", d.ID, err)
+	}
+	e := Explanation{Delivery: newDelivery(d), Builds: shown(builds, newBuild), Now: a.Deliveries.Decide(d.Delivery)}
+	if len(d.Verdicts) > 0 && json.Unmarshal(d.Verdicts, &e.Rules) != nil {
+		e.Rules = nil // "deliveries show" says that they cannot be read
+	}
+	return handlers.SendJSON(c, http.StatusOK, e)
 }
 
 // shown is a list as the API shows it, never null.

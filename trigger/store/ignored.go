@@ -10,13 +10,15 @@ import (
 	"time"
 )
 
-// Limits of the ignored log.
+// DefaultIgnored is how many deliveries the ignored log has, if nothing else is asked for.
+const DefaultIgnored = 20_000
+
+// Limits of what waits for the ignored log.
 const (
 	ignoredBuffer   = 4096                   // deliveries that wait to be written; beyond that they are dropped
 	ignoredBytes    = 32 << 20               // of their compressed bodies; beyond that the bodies are dropped
 	ignoredBatch    = 256                    // written in one transaction
 	ignoredInterval = 200 * time.Millisecond // the longest that a delivery waits to be written
-	ignoredKept     = 20_000                 // deliveries in the database: the newest
 )
 
 // ignoredLog holds the deliveries that built nothing and wait to be written.
@@ -31,6 +33,9 @@ type ignoredLog struct {
 // more arrive than can be written they are dropped, and those that wait are lost if the
 // process is killed. Only the newest are kept.
 func (s *Store) LogIgnored(d *Delivery) {
+	if s.keepIgnored < 0 {
+		return
+	}
 	l, kept := &s.ignored, *d
 	full := len(l.rows) >= ignoredBuffer || l.bytes.Load() >= ignoredBytes
 	if full {
@@ -105,7 +110,7 @@ func (s *Store) insertIgnored(batch []encodedDelivery) error {
 			return err
 		}
 		if _, err := tx.exec(ctx, `DELETE FROM deliveries WHERE outcome <> 'accepted' AND seq <= (
-			SELECT seq FROM deliveries WHERE outcome <> 'accepted' ORDER BY seq DESC LIMIT 1 OFFSET ?)`, ignoredKept); err != nil {
+			SELECT seq FROM deliveries WHERE outcome <> 'accepted' ORDER BY seq DESC LIMIT 1 OFFSET ?)`, s.keepIgnored); err != nil {
 			return fmt.Errorf("delete the oldest of the ignored log: %w", err)
 		}
 		return nil

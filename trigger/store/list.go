@@ -106,6 +106,8 @@ type DeliveryFilter struct {
 	Since, Until time.Time // Until is not included
 	After        string    // the cursor of the page before
 	Limit        int       // rows; DefaultPage if not set, MaxPage at most
+
+	NotReplayed bool // only those that no other delivery replays
 }
 
 // Deliveries lists deliveries, the newest first, without header, body and verdicts. next is
@@ -175,6 +177,10 @@ func (f *DeliveryFilter) wheres() []*where {
 		w.commit(f.Commit, deliveryBlocks.commits...)
 		w.between(f.Since, f.Until)
 		w.equal("reason", f.Reason)
+		if f.NotReplayed {
+			// Not as NOT EXISTS: PostgreSQL would read all replays for a join.
+			w.add("(SELECT r.id FROM deliveries r WHERE r.replay_of = deliveries.id AND r.replay_of <> '' LIMIT 1) IS NULL")
+		}
 	}
 	if found.few {
 		return all
@@ -185,7 +191,7 @@ func (f *DeliveryFilter) wheres() []*where {
 	case "":
 		switch {
 		case f.Reason != "": // accepted deliveries have none
-		case len(accepted.args) == 0:
+		case len(accepted.args) == 0 && !f.NotReplayed:
 			return []*where{{}} // all rows
 		default:
 			return []*where{accepted, ignored}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,10 @@ type Options struct {
 	// processes may share.
 	Database string
 	Logger   *slog.Logger // required
+
+	// KeepIgnored is how many deliveries the ignored log has, the newest: DefaultIgnored if it
+	// is 0, none if it is negative.
+	KeepIgnored int
 }
 
 // Store is safe for concurrent use.
@@ -28,6 +33,9 @@ type Store struct {
 	db     database
 	shared sharedDatabase // the same database; nil if no other process can use it
 	log    *slog.Logger
+
+	keepIgnored int // as in Options
+
 	caller string // the name of this process
 
 	writes  chan *write
@@ -69,7 +77,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, fmt.Errorf("database %s://…: give the path of a SQLite file, such as buildbridge.db, or a postgres:// URL", scheme)
 	}
 	s := &Store{
-		log:      o.Logger,
+		log: o.Logger,
+
+		keepIgnored: cmp.Or(o.KeepIgnored, DefaultIgnored),
+
 		caller:   uuid.NewString(),
 		writes:   make(chan *write, 256),
 		stopped:  make(chan struct{}),

@@ -121,7 +121,7 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := store.Open(ctx, store.Options{Database: o.Database, Logger: b.log})
+	db, err := store.Open(ctx, store.Options{Database: o.Database, Logger: b.log, KeepIgnored: o.KeepIgnored})
 	if err != nil {
 		return nil, err
 	}

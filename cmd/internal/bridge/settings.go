@@ -16,6 +16,9 @@ type Settings struct {
 
 	Trigger trigger.Settings `embed:""`
 
+	// KeepIgnored is that of store.Options. On the command line, 0 keeps none.
+	KeepIgnored int `group:"kept" default:"20000" placeholder:"N" help:"Ignored deliveries and duplicates to keep, the newest; 0 is none."`
+
 	// Listen and AdminListen are required. Port 0 takes a free one.
 	Listen      string `group:"listeners" default:":8080" placeholder:"ADDR" help:"Address for code hosts: POST /webhooks/{source}."`
 	AdminListen string `group:"listeners" default:"127.0.0.1:8081" placeholder:"ADDR" help:"Address for health, metrics and the admin API."`

@@ -40,7 +40,7 @@ Examples:
 // Run cancels builds.
 func (c *buildsCancel) Run(ctx context.Context, env *Environment) error {
 	filter := c.values()
-	byFilter, err := byFilter(c.ID, filter, "--rule cart")
+	byFilter, err := byFilter("builds", c.ID, filter, "--rule cart")
 	if err != nil {
 		return err
 	}

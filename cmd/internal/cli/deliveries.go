@@ -9,22 +9,20 @@ import (
 	"strings"
 	"time"
 
-	"buildbridge/handlers"
 	"buildbridge/handlers/admin"
 	"buildbridge/mapping"
 	"buildbridge/mapping/printable"
 )
 
 type deliveriesCommand struct {
-	List   deliveriesList   `cmd:"" help:"List deliveries, the newest first."`
-	Show   deliveriesShow   `cmd:"" help:"Show a delivery: what it built, or why nothing."`
-	Replay deliveriesReplay `cmd:"" help:"Decide deliveries again, by the current rules."`
+	List    deliveriesList    `cmd:"" help:"List deliveries, the newest first."`
+	Show    deliveriesShow    `cmd:"" help:"Show a delivery: what it built, or why nothing."`
+	Explain deliveriesExplain `cmd:"" help:"Show what the current rules make of a delivery, beside what was decided."`
+	Replay  deliveriesReplay  `cmd:"" help:"Decide deliveries again, by the current rules: some by id, or all that match."`
 }
 
-type deliveriesList struct {
-	adminFlags `embed:""`
-	listFlags  `embed:""`
-
+// deliveryFilter selects deliveries.
+type deliveryFilter struct {
 	Source     *string   `group:"filter" placeholder:"NAME" help:"Of the source NAME."`
 	Origin     *string   `group:"filter" placeholder:"ORIGIN" help:"Learned of by a webhook, manual (started by hand) or catch_up (its own delivery never came)."`
 	Outcome    *string   `group:"filter" placeholder:"OUTCOME" help:"accepted, ignored or duplicate."`
@@ -35,6 +33,28 @@ type deliveriesList struct {
 	Commit     *string   `group:"filter" placeholder:"ID" help:"Of the commit ID, or of those that begin so: 7 digits at least."`
 	Since      time.Time `group:"filter" help:"Received since then: how long ago (90m, 7d), a time (RFC 3339) or a day."`
 	Until      time.Time `group:"filter" help:"Received before then."`
+}
+
+func (f *deliveryFilter) values() url.Values {
+	filter := url.Values{}
+	p := parameters(filter)
+	p.text("source", f.Source)
+	p.text("origin", f.Origin)
+	p.text("outcome", f.Outcome)
+	p.text("reason", f.Reason)
+	p.text("repository", f.Repository)
+	p.text("ref", f.Ref)
+	p.text("tag", f.Tag)
+	p.text("commit", f.Commit)
+	p.moment("since", f.Since)
+	p.moment("until", f.Until)
+	return filter
+}
+
+type deliveriesList struct {
+	adminFlags     `embed:""`
+	listFlags      `embed:""`
+	deliveryFilter `embed:""`
 }
 
 func (deliveriesList) Help() string {
@@ -53,18 +73,7 @@ func (c *deliveriesList) Run(ctx context.Context, env *Environment) error {
 	if err != nil {
 		return err
 	}
-	filter := url.Values{}
-	p := parameters(filter)
-	p.text("source", c.Source)
-	p.text("origin", c.Origin)
-	p.text("outcome", c.Outcome)
-	p.text("reason", c.Reason)
-	p.text("repository", c.Repository)
-	p.text("ref", c.Ref)
-	p.text("tag", c.Tag)
-	p.text("commit", c.Commit)
-	p.moment("since", c.Since)
-	p.moment("until", c.Until)
+	filter := c.values()
 	all := admin.DeliveryPage{Deliveries: []admin.Delivery{}}
 	t := newTable(env.Stdout, "RECEIVED", "ID", "SOURCE", "REPOSITORY", "REF", "COMMIT", "PUSHER", "OUTCOME", "TITLE", "REASON")
 	t.width, t.fold, t.fates, t.titles = terminalWidth(env.Stdout), true, 7, 8
@@ -178,71 +187,6 @@ func (e *Environment) verdicts(rules []mapping.Verdict) {
 			e.printf("  rule %q does not match: %s\n", v.Rule, printable.Text(v.Reason))
 		}
 	}
-}
-
-type deliveriesReplay struct {
-	adminFlags `embed:""`
-
-	// Not --reason: that is why a delivery was ignored.
-	Why string `placeholder:"TEXT" help:"Why, for those who look at the deliveries and builds later."`
-
-	ID []string `arg:"" name:"id" help:"Ids of deliveries."`
-}
-
-func (deliveriesReplay) Help() string {
-	return adminHelp + `
-
-A replay is a new delivery, decided by the current rules. Of two replays at the same time, one is a duplicate. "buildbridge builds
-replay" sends stored builds again instead, whatever the rules say now.
-
-The exit code is 1 if one of them could not be decided. It is not a failure if there was nothing to build.
-
-Example:
-
-    buildbridge deliveries replay 0197f3c2-7d5e-7b0a-9d0e-1f2a3b4c5d6e`
-}
-
-// replayedDelivery is the answer to the replay of a delivery, or why there is none.
-type replayedDelivery struct {
-	handlers.Answer
-
-	Error string `json:"error,omitempty"`
-}
-
-// Run replays deliveries, one after the other.
-func (c *deliveriesReplay) Run(ctx context.Context, env *Environment) error {
-	api, err := c.client()
-	if err != nil {
-		return err
-	}
-	all := make([]replayedDelivery, 0, len(c.ID))
-	err = forEach(env, c.JSON, "buildbridge deliveries replay: delivery", c.ID, func(id string) error {
-		d := replayedDelivery{}
-		err := api.send(ctx, http.MethodPost, "/deliveries/"+url.PathEscape(id)+"/replay", nil, admin.Reason{Reason: c.Why}, &d)
-		if d.ReplayOf = id; err != nil {
-			d.Error = err.Error()
-		}
-		all = append(all, d)
-		if err != nil || c.JSON {
-			return err
-		}
-		env.printf("delivery %s is replayed as %s: %s\n", id, d.Delivery, outcome(d.Outcome, d.Reason, d.Of))
-		for _, b := range d.Builds {
-			env.printf("  build %s of rule %q, job %s", b.ID, b.Rule, b.JobID)
-			if b.Reason != "" {
-				env.printf(": dead: %s", printable.Text(b.Reason))
-			}
-			env.printf("\n")
-		}
-		env.verdicts(d.Rules)
-		return nil
-	})
-	if c.JSON {
-		if err := printJSON(env.Stdout, all); err != nil {
-			return err
-		}
-	}
-	return err
 }
 
 // forEach calls do for every id, also after errors. It prints the errors behind the prefix

@@ -50,7 +50,8 @@ func (f *manyFlags) check(env *Environment, c change) error {
 	case f.Limit < 0:
 		return usageError("--limit must be 0 or more")
 	case !f.Yes && !f.DryRun && !isTerminal(env.Stdin):
-		return usageError(fmt.Sprintf("%s all %ss that match needs --yes if there is no terminal to ask: %s", c.doing, c.what, env.command("--yes")))
+		return usageError(fmt.Sprintf("%s all %s that match needs --yes if there is no terminal to ask: %s",
+			c.doing, explain.Plural(c.what), env.command("--yes")))
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ Examples:
 // Run replays builds.
 func (c *buildsReplay) Run(ctx context.Context, env *Environment) error {
 	filter := c.values()
-	byFilter, err := byFilter(c.ID, filter, "--state dead")
+	byFilter, err := byFilter("builds", c.ID, filter, "--state dead")
 	if err != nil {
 		return err
 	}
@@ -88,12 +88,12 @@ func (c *buildsReplay) Run(ctx context.Context, env *Environment) error {
 }
 
 // byFilter reports whether what is to be changed is named by a filter; else it is by ids.
-func byFilter(ids []string, filter url.Values, example string) (bool, error) {
+func byFilter(what string, ids []string, filter url.Values, example string) (bool, error) {
 	switch {
 	case len(ids) == 0 && len(filter) == 0:
-		return false, usageError("name builds by their ids or by a filter, such as " + example)
+		return false, usageError("name " + what + " by their ids or by a filter, such as " + example)
 	case len(ids) > 0 && len(filter) > 0:
-		return false, usageError("name builds by their ids or by a filter, not both")
+		return false, usageError("name " + what + " by their ids or by a filter, not both")
 	}
 	return len(filter) > 0, nil
 }

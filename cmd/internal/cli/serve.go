@@ -71,6 +71,9 @@ func (c *serveCommand) Validate() error {
 			return fmt.Errorf("%s is empty", setting.flag)
 		}
 	}
+	if c.KeepIgnored < 0 {
+		return errors.New("--keep-ignored must be 0 or more")
+	}
 	if c.Grace <= 0 {
 		return errors.New("--grace must be longer than 0")
 	}
@@ -143,8 +146,12 @@ func (c *serveCommand) serve(ctx context.Context, env *Environment, log *logwrit
 	watcher := rulesfile.Watch(c.Rules)
 	defer watcher.Close()
 
+	settings := c.Settings
+	if settings.KeepIgnored == 0 {
+		settings.KeepIgnored = -1
+	}
 	b, err := bridge.Start(ctx, bridge.Options{
-		Settings: c.Settings,
+		Settings: settings,
 		Rules:    func() (*mapping.Ruleset, []mapping.Fault, error) { return rulesfile.Load(c.Rules) },
 		Version:  version,
 		Revision: revision,

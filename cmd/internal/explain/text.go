@@ -123,7 +123,15 @@ func Count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return fmt.Sprintf("%d %s", n, Plural(noun))
+}
+
+// Plural is the plural of a noun: "rules", "deliveries".
+func Plural(noun string) string {
+	if stem, ok := strings.CutSuffix(noun, "y"); ok {
+		return stem + "ies"
+	}
+	return noun + "s"
 }
 
 // Indent writes a value as JSON in several lines, each after the prefix, without the escapes

@@ -1,0 +1,141 @@
+package admin_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"buildbridge/handlers"
+	"buildbridge/handlers/admin"
+	"buildbridge/mapping"
+	"buildbridge/trigger/store"
+)
+
+// ignore stores deliveries that built nothing, and gives their ids.
+func (a *api) ignore(n int, reason string) (ids []string) {
+	a.t.Helper()
+	began := time.Now()
+	for i := range n {
+		d := &store.Delivery{
+			Delivery: mapping.Delivery{
+				ID: newID(), Source: "github", Provider: "github", ReceivedAt: began.Add(time.Duration(i-n) * time.Second), Body: []byte(`{}`),
+			},
+			Repository: "acme/shop", Ref: "refs/heads/main", Outcome: store.Ignored, Reason: reason,
+		}
+		ids = append(ids, d.ID)
+		a.store.LogIgnored(d)
+	}
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) { // the ignored log is written a moment later
+		page, _, err := a.store.Deliveries(a.t.Context(), store.DeliveryFilter{Reason: reason, Limit: store.MaxPage})
+		if err != nil || time.Now().After(end) {
+			a.t.Fatal(len(page), err)
+		}
+		if len(page) == n {
+			return ids
+		}
+	}
+}
+
+// All that match are replayed once, the oldest first, page by page.
+func TestReplayOfDeliveriesThatMatch(t *testing.T) {
+	a := writable(t)
+	a.accept()
+	ids := a.ignore(12, "no_rule")
+	a.ignore(3, "ping")
+	a.answer = handlers.Answer{Status: http.StatusOK, Outcome: "ignored", Reason: "no_match"}
+
+	var count admin.DeliveryReplayCount
+	a.ask("GET", "/deliveries/replay?reason=no_rule", http.StatusOK, &count)
+	if count.Deliveries != 12 || len(count.First) != 10 || count.First[0].ID != ids[0] || count.First[0].Now.Outcome != "accepted" || count.Next == "" {
+		t.Errorf("got %+v", count)
+	}
+	a.ask("GET", "/deliveries/replay?reason=no_rule&after="+count.Next, http.StatusOK, &count)
+	if count.Deliveries != 2 || len(count.First) != 2 || count.First[0].ID != ids[10] {
+		t.Errorf("the second page is %+v", count)
+	}
+	if len(a.decided) > 0 {
+		t.Error("counting replays")
+	}
+
+	var got admin.DeliveryReplays
+	for page := ""; ; page = "&after=" + got.Next {
+		got = admin.DeliveryReplays{}
+		a.ask("POST", "/deliveries/replay?reason=no_rule&limit=5"+page, http.StatusOK, &got)
+		if got.Next == "" {
+			break
+		}
+	}
+	var decided []string
+	for _, d := range a.decided {
+		decided = append(decided, d.ID)
+	}
+	if !slices.Equal(decided, ids) || got.Left != 0 {
+		t.Errorf("got %v, want %v", decided, ids)
+	}
+	for _, by := range a.asked {
+		if by.Actor != "write" {
+			t.Errorf("asked by %+v", by)
+		}
+	}
+
+	// What was replayed is left out, and its replay stands for it.
+	replay := &store.Delivery{
+		Delivery: mapping.Delivery{ID: newID(), Source: "github", ReplayOf: ids[3], ReceivedAt: time.Now()},
+		Outcome:  store.Ignored, Reason: "no_rule",
+	}
+	a.store.LogIgnored(replay)
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		a.ask("GET", "/deliveries/replay?reason=no_rule&limit=100", http.StatusOK, &count)
+		if last := count.First[len(count.First)-1]; last.ID == replay.ID {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("got %+v", count)
+		}
+	}
+	if count.Deliveries != 12 || slices.ContainsFunc(count.First, func(e admin.Explanation) bool { return e.ID == ids[3] }) {
+		t.Errorf("got %+v", count)
+	}
+
+	// One that cannot be replayed is told, and does not stop the others.
+	a.answer = handlers.Answer{Status: http.StatusConflict, Detail: "the rules have no source"}
+	a.ask("POST", "/deliveries/replay?reason=ping", http.StatusOK, &got)
+	if len(got.Skipped) != 3 || got.Skipped[0].Reason != "the rules have no source" || got.Left != 0 {
+		t.Errorf("got %+v", got)
+	}
+	a.answer = handlers.Answer{Status: http.StatusServiceUnavailable, Detail: "not stored"}
+	if said := a.refused("POST", "/deliveries/replay?reason=ping", 503); !strings.Contains(said, "0 deliveries were replayed, then: not stored") {
+		t.Errorf("it says %s", said)
+	}
+	for path, says := range map[string]string{
+		"/deliveries/replay":                   "give at least one filter",
+		"/deliveries/replay?limit=3":           "give at least one filter",
+		"/deliveries/replay?outcome=duplicate": "a delivery that is duplicate is not replayed",
+		"/deliveries/replay?reasn=no_rule":     "no such parameter",
+		"/deliveries/replay?reason=x&after=1":  "not the next of an earlier page",
+	} {
+		for _, method := range []string{"GET", "POST"} {
+			if said := a.refused(method, path, 400); !strings.Contains(said, says) {
+				t.Errorf("%s %s says %s, want %s", method, path, said, says)
+			}
+		}
+	}
+}
+
+// A delivery is shown as it was decided, and as it would be now.
+func TestExplainDelivery(t *testing.T) {
+	a := writable(t)
+	d, b := a.accept()
+	var got admin.Explanation
+	a.ask("GET", "/deliveries/"+d.ID+"/explain", http.StatusOK, &got)
+	if got.ID != d.ID || got.Outcome != store.Accepted || len(got.Builds) != 1 || got.Builds[0].ID != b.ID ||
+		got.Now.Outcome != "accepted" || len(got.Now.Builds) != 1 {
+		t.Errorf("got %+v", got)
+	}
+	if said := a.refused("GET", fmt.Sprintf("/deliveries/%s/explain", b.ID), 404); !strings.Contains(said, "it is the id of a build") {
+		t.Errorf("it says %s", said)
+	}
+}
