@@ -52,7 +52,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
 		targets: map[string]bool{},
 		builds: counter("buildbridge_builds_total",
-			"Builds by their final state: started, dead, superseded or dry_run; canceled are the dead ones that a person ended.", "rule", "target", "outcome"),
+			"Builds by their final state: started, dead, superseded or dry_run; canceled are the dead ones that a person ended.",
+			"rule", "target", "outcome"),
 		requests: counter("buildbridge_runjob_requests_total",
 			"RunJob calls by HTTP status, or timeout (sent, and no answer came) or not_sent.", "target", "code"),
 		failures: counter("buildbridge_runjob_failures_total",

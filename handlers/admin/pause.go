@@ -121,7 +121,7 @@ func (a *api) showStatus(c echo.Context) error {
 	if _, err := (parameters{}).read(c.Request()); err != nil {
 		return err
 	}
-	status, err := a.Options.Status(c.Request().Context())
+	status, err := a.Status(c.Request().Context())
 	if err != nil {
 		return storeError("status", "", err)
 	}

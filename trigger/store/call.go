@@ -119,7 +119,8 @@ func holdAll(ctx context.Context, tx *tx, all []*write) error {
 		paused_at = CASE WHEN NOT `+heldByPause+` THEN 0 WHEN builds.paused_at > 0 THEN builds.paused_at
 			ELSE coalesce((SELECT min(p.created_at) FROM pauses p WHERE `+covers+`
 				AND p.created_at > builds.received_at AND p.created_at > builds.resumed_at), `+tx.now+`) END,
-		due_at = CASE WHEN `+heldByPause+` THEN ? ELSE `+tx.now+` + CASE WHEN `+heldByOrder+` AND `+first+` > c.since AND `+first+` - c.since < ? THEN `+first+` - c.since
+		due_at = CASE WHEN `+heldByPause+` THEN ? ELSE `+tx.now+` + CASE
+		WHEN `+heldByOrder+` AND `+first+` > c.since AND `+first+` - c.since < ? THEN `+first+` - c.since
 		WHEN `+heldByCall+` AND NOT `+heldByOrder+` THEN ?
 		WHEN NOT `+heldByOrder+` AND builds.deadline > `+tx.now+` AND builds.deadline - `+tx.now+` < ? THEN builds.deadline - `+tx.now+` + 1
 		ELSE ? END END, version = builds.version + 1
@@ -187,13 +188,15 @@ const (
 		AND (e.received_at > c.since OR e.resumed_at > c.since OR e.held >= 3)`
 	heldByOrder = `(` + ordered + ` AND EXISTS (` + earlier + `))`
 	heldByCall  = `(EXISTS (SELECT 1 FROM builds r WHERE r.ref = builds.ref AND r.job_id = builds.job_id AND r.service = c.service
-			AND r.unresolved AND r.state <> 'waiting' AND r.seq <> c.seq AND (r.received_at > c.since OR r.resumed_at > c.since OR r.tag <> '' OR r.commit_id = ''))
+			AND r.unresolved AND r.state <> 'waiting' AND r.seq <> c.seq
+			AND (r.received_at > c.since OR r.resumed_at > c.since OR r.tag <> '' OR r.commit_id = ''))
 		OR EXISTS (SELECT 1 FROM builds m WHERE m.commit_id = builds.commit_id AND m.job_id = builds.job_id AND m.service = c.service
 			AND m.commit_id <> '' AND m.unresolved AND m.state <> 'waiting' AND m.seq <> c.seq))`
 	heldByRunning = `(builds.max_running > 0 AND ` + ordered + ` AND (SELECT count(*) FROM builds o
 		WHERE o.ref = builds.ref AND o.job_id = builds.job_id AND o.target = builds.target AND o.rule = builds.rule
 		AND o.repository = builds.repository AND o.result = 'running'
-		AND (NOT builds.replace_running OR builds.by_hand OR o.by_hand OR o.tag <> '' OR o.adopted AND o.marker = '' OR o.delivery = builds.delivery))
+		AND (NOT builds.replace_running OR builds.by_hand OR o.by_hand
+			OR o.tag <> '' OR o.adopted AND o.marker = '' OR o.delivery = builds.delivery))
 			>= builds.max_running)`
 	// highest is the highest number that was seen of its job.
 	highest = `SELECT s.seen_no FROM builds s WHERE s.service = c.service AND s.job_id = builds.job_id AND s.seen_no > 0

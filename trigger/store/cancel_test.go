@@ -39,7 +39,6 @@ func waitingIsCanceled(t *testing.T, open func() *store.Store) {
 		}
 	}
 	due(t, s, next.ID) // woken
-	next = read(t, s, next.ID)
 
 	for state, says := range map[store.State]string{
 		store.Calling: "may have been started", store.Unknown: "may have been started", store.Started: "it is started, and can be stopped",

@@ -99,7 +99,7 @@ func pauseKeepsOrder(t *testing.T, open func() *store.Store) {
 			t.Fatalf("got %q", hold)
 		}
 	}
-	if n, err := s.EndHolds(t.Context(), func(rule string) string { return "frozen" }); err != nil || n != 0 {
+	if n, err := s.EndHolds(t.Context(), func(string) string { return "frozen" }); err != nil || n != 0 {
 		t.Fatal(n, err)
 	}
 	stats, err := s.Queue(t.Context())

@@ -210,7 +210,9 @@ func wakeHeld(ctx context.Context, tx *tx, done []*Build) error {
 	for seq, final := range holding {
 		c.add(seq, final == 1)
 	}
-	woken := []string{`SELECT (SELECT CASE WHEN n.held BETWEEN 1 AND 3 THEN n.seq END FROM builds n WHERE ` + next + `)` + from + ` AND c.final`}
+	woken := []string{
+		`SELECT (SELECT CASE WHEN n.held BETWEEN 1 AND 3 THEN n.seq END FROM builds n WHERE ` + next + `)` + from + ` AND c.final`,
+	}
 	for n := range heldAtOnce {
 		nth := fmt.Sprintf(" ORDER BY seq LIMIT 1 OFFSET %d)", n)
 		woken = append(woken, `SELECT (SELECT r.seq FROM builds r WHERE `+byRef+nth+from,
