@@ -33,9 +33,10 @@ type Webhooks struct {
 
 // wider are the webhooks of more than a repository.
 type wider struct {
-	once  sync.Once
+	mu    sync.Mutex // held while they are asked for
+	known bool
 	hooks []Hook
-	err   error
+	err   error // why they cannot be seen
 }
 
 // hookHost is what differs between hosts.
@@ -276,28 +277,31 @@ func (r *RepositoryHooks) add(hooks []Hook, err error) error {
 }
 
 // addWider adds those of more than the repository, which are asked for once. of names whose they
-// are.
+// are. The error is one that ends all questions, and is not kept: the host may only ask to wait.
 func (r *RepositoryHooks) addWider(w *Webhooks, of string, ask func() ([]Hook, error)) error {
 	w.mu.Lock()
-	known := w.asked[of]
-	if known == nil {
-		known = new(wider)
-		w.asked[of] = known
+	all := w.asked[of]
+	if all == nil {
+		all = new(wider)
+		w.asked[of] = all
 	}
 	w.mu.Unlock()
-	known.once.Do(func() {
-		known.hooks, known.err = ask()
-		for i := range known.hooks {
-			known.hooks[i].Of = of
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	if !all.known {
+		hooks, err := ask()
+		if f, ok := errors.AsType[*Refusal](err); ok && f.Fate == FateSource {
+			return err
 		}
-	})
-	if known.err != nil {
-		if !refused(known.err) {
-			return known.err
+		for i := range hooks {
+			hooks[i].Of = of
 		}
-		r.Unseen, r.unseen = of, known.err
+		all.known, all.hooks, all.err = true, hooks, err
 	}
-	r.Hooks = append(r.Hooks, known.hooks...)
+	if all.err != nil {
+		r.Unseen, r.unseen = of, all.err
+	}
+	r.Hooks = append(r.Hooks, all.hooks...)
 	return nil
 }
 

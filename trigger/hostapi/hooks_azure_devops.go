@@ -46,9 +46,8 @@ func azureDevOpsHooks(ctx context.Context, w *Webhooks, repository string) (out 
 	if err := all.addWider(w, of, func() ([]Hook, error) { return azureDevOpsSubscriptions(ctx, w) }); err != nil {
 		return out, err
 	}
-	if all.Unseen != "" {
-		out.Blind = all.unseen
-		return out, nil
+	if all.unseen != nil {
+		return out, out.add(nil, all.unseen)
 	}
 	for _, h := range all.Hooks {
 		projectID, repositoryID, _ := strings.Cut(h.path, "/")

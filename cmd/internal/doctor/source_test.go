@@ -133,6 +133,7 @@ func TestSource(t *testing.T) {
 		"down":                   {hosts: everyHost, faults: []hostapitest.Fault{{Status: 503}}, fails: true, want: ": ask again later"},
 		"throttled":              {hosts: everyHost, hook: &hostapitest.Hook{Secret: secret}, faults: []hostapitest.Fault{{Status: 429, RetryAfter: 1, Times: 1}}, want: "ok: its webhook sends to"},
 		"throttled for long":     {hosts: everyHost, faults: []hostapitest.Fault{{Status: 429, RetryAfter: 600}}, fails: true, want: "FAILED: the code host takes no more requests for now (429"},
+		"throttled later":        {hosts: everyHost, hook: &hostapitest.Hook{Secret: secret}, faults: []hostapitest.Fault{{Probability: 0.4, Status: 429, RetryAfter: 1, Times: 3}}, want: "ok: its webhook sends to"},
 		"its user":               {hosts: except("gitlab", "bitbucket", "bitbucket-server", "azure-devops"), token: hostapitest.Token{User: "ci"}, fails: true, want: `source "hub": ok: the token is valid, of the user ci`},
 		"an app's token":         {hosts: only("github", "gitea", "gitee"), hook: &hostapitest.Hook{Secret: secret}, faults: []hostapitest.Fault{{Status: 403, Times: 1}}, want: "ok: its webhook sends to"},
 		"scopes":                 {hosts: only("github", "gitlab"), hook: &hostapitest.Hook{}, token: hostapitest.Token{Scopes: []string{"api", "repo"}}, want: ", with the scopes api, repo"},
