@@ -82,20 +82,29 @@ DIST      ?= dist
 PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 PACKED    := README.md LICENSE CHANGELOG.md rules.yaml docs/systemd/buildbridge.service docs/sqlite-to-postgres.sh
 
+MAN ?= man
+
+.PHONY: man
+man: ## Write the man pages into MAN, a page for each command
+	mkdir -p '$(MAN)'
+	$(GO) run ./cmd/buildbridge __man '$(MAN)'
+
 .PHONY: release
 release: VERSION := $(or $(VERSION),$(shell git describe --tags --exact-match 2>/dev/null))
 release: ## Build archives and checksums into DIST, of the tag that is checked out or VERSION=v1.2.3
 	@: $(or $(VERSION),$(error no tag is checked out: make release VERSION=v1.2.3))
 	rm -rf '$(DIST)'
+	$(MAKE) man MAN='$(DIST)/man'
 	for platform in $(PLATFORMS); do \
 		name=buildbridge_$(VERSION:v%=%)_$${platform/\//_}; \
 		mkdir -p "$(DIST)/$$name"; \
 		GOOS=$${platform%/*} GOARCH=$${platform#*/} $(BUILD) -o "$(DIST)/$$name/buildbridge" ./cmd/buildbridge; \
-		cp $(PACKED) "$(DIST)/$$name"; \
+		cp -r $(PACKED) '$(DIST)/man' "$(DIST)/$$name"; \
 		tar -C '$(DIST)' -c --format=gnu --sort=name --mtime="@$$(git log -1 --format=%ct)" --owner=root:0 --group=root:0 \
 			--mode=u=rwX,go=rX "$$name" | gzip -9n >"$(DIST)/$$name.tar.gz"; \
 		rm -r "$(DIST)/$$name"; \
 	done
+	rm -r '$(DIST)/man'
 	cd '$(DIST)' && sha256sum -- *.tar.gz >checksums.txt
 
 .PHONY: test

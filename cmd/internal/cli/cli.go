@@ -69,6 +69,8 @@ type grammar struct {
 	Version   versionCommand   `cmd:"" group:"run" help:"Print the version."`
 	Help      helpCommand      `cmd:"" group:"run" help:"Show the help of a command."`
 
+	Completion completionCommand `cmd:"" group:"run" help:"Print a script that completes commands in bash, zsh or fish."`
+
 	Deliveries deliveriesCommand `cmd:"" group:"ask" help:"List, show and replay the deliveries of a running bridge."`
 	Builds     buildsCommand     `cmd:"" group:"ask" help:"Start, list, show, watch, stop, cancel and replay the builds of a running bridge."`
 	Pause      pauseCommand      `cmd:"" group:"ask" help:"Hold builds: they are accepted and wait."`
@@ -160,6 +162,19 @@ func Run(ctx context.Context, args []string, env Environment) int {
 	if err != nil {
 		_, _ = fmt.Fprintf(env.Stderr, "buildbridge: %v\n", err)
 		return exitFailed
+	}
+	switch {
+	case len(args) > 0 && args[0] == completing:
+		for _, word := range complete(parser.Model, args[1:]) {
+			env.printf("%s\n", word)
+		}
+		return exitOK
+	case len(args) == 2 && args[0] == manual:
+		if err := writeManual(parser.Model, args[1]); err != nil {
+			_, _ = fmt.Fprintf(env.Stderr, "buildbridge: %v\n", err)
+			return exitFailed
+		}
+		return exitOK
 	}
 	parsed, err := parser.Parse(args)
 	if helped {
