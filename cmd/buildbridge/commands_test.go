@@ -169,7 +169,8 @@ func TestSimulatorWithoutItsAddress(t *testing.T) {
 	p := begin(t, t.TempDir(), nil, "simulator", "--listen", "127.0.0.1:0")
 	taken := strings.TrimPrefix(p.address("listening on "), "http://")
 	second := begin(t, t.TempDir(), nil, "simulator", "--listen", "127.0.0.1:0", "--host-listen", taken)
-	if state := second.wait(); state.ExitCode() != 1 || !strings.Contains(second.output(), "--host-listen: listen tcp "+taken) {
+	if state := second.wait(); state.ExitCode() != 1 || !strings.Contains(second.output(), "--host-listen: listen tcp "+taken) ||
+		!strings.Contains(second.output(), "stop the process that listens there, or give another address") {
 		t.Errorf("it ends with %v: %s", state, second.output())
 	}
 }

@@ -25,7 +25,7 @@ const probeTimeout = 5 * time.Second
 func checkSessions(ctx context.Context, config *pgconn.Config) error {
 	conn, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
-		return fmt.Errorf("connect: %w", err)
+		return fmt.Errorf("connect: %w", onceEach{err})
 	}
 	defer hangUp(ctx, conn)
 	process, err := ask(ctx, conn, `SELECT pg_backend_pid()`)

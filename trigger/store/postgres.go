@@ -76,7 +76,7 @@ func openPostgres(ctx context.Context, url string, log *slog.Logger) (_ database
 func (d *postgres) migrate(ctx context.Context) (err error) {
 	pooled, err := d.pool.Acquire(ctx)
 	if err != nil {
-		return fmt.Errorf("connect: %w", err)
+		return fmt.Errorf("connect: %w", onceEach{err})
 	}
 	conn := pooled.Hijack() // closing it releases the lock, and takes the change of lock_timeout with it
 	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
@@ -114,6 +114,22 @@ func (d *postgres) migrate(ctx context.Context) (err error) {
 	}
 	return nil
 }
+
+// onceEach is an error in which no line comes twice: a server that does not answer is called with TLS and then
+// without.
+type onceEach struct{ error }
+
+func (e onceEach) Error() string {
+	var lines []string
+	for line := range strings.Lines(e.error.Error()) {
+		if line = strings.TrimSpace(line); line != "" && !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n\t")
+}
+
+func (e onceEach) Unwrap() error { return e.error }
 
 func (d *postgres) close() error {
 	for _, pool := range []*pgxpool.Pool{d.pool, d.vital} {

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -162,4 +163,13 @@ func TestManyRefs(t *testing.T) {
 		}
 	}
 	t.Logf("%d were called before it", len(called))
+}
+
+// A server that is not there is told of once, though it is called with TLS and without.
+func TestPostgresThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	_, err := store.Open(t.Context(), store.Options{Database: "postgres://u@127.0.0.1:1/x", Logger: discard()})
+	if err == nil || strings.Count(err.Error(), "connection refused") != 1 {
+		t.Errorf("got %v", err)
+	}
 }
