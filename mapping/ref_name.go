@@ -49,6 +49,7 @@ const anyText = rune(0)
 // each wildcard, class, and pair of braces.
 func literals(pattern string) string {
 	var b strings.Builder
+	b.Grow(len(pattern))
 	depth, class := 0, false
 	add := func(c byte) {
 		if depth == 0 && !class {
