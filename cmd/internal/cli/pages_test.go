@@ -39,7 +39,7 @@ func TestPagesShowCommandsThatExist(t *testing.T) {
 			}
 		}
 		for _, b := range block.FindAllStringSubmatch(string(text), -1) {
-			for _, m := range ours.FindAllStringSubmatch(strings.ReplaceAll(b[1], "\\\n", " "), -1) {
+			for _, m := range ours.FindAllStringSubmatch(strings.NewReplacer("\\\n> ", " ", "\\\n", " ").Replace(b[1]), -1) {
 				check(m[1], true)
 			}
 		}
