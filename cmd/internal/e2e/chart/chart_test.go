@@ -147,6 +147,7 @@ func TestModes(t *testing.T) {
 					for _, fault := range restricted(spec) {
 						t.Errorf("%s: not restricted: %s", o.kind(), fault)
 					}
+					understood(t, binary, spec)
 				}
 				if containers, _ := at(map[string]any(o), "spec", "containers").([]any); o.kind() == "Pod" {
 					tests++
@@ -243,6 +244,19 @@ func accepted(t *testing.T, program string, files map[string]any) {
 		}
 	}
 	must(t, program, "check", "--rules", dir)
+}
+
+// understood checks that the program knows the arguments of a pod's first container: of a
+// command line that is wrong at its end alone, it names the end.
+func understood(t *testing.T, program string, spec map[string]any) {
+	t.Helper()
+	var args []string
+	for _, arg := range at(spec["containers"].([]any)[0], "args").([]any) {
+		args = append(args, arg.(string))
+	}
+	if _, err := run(t, program, append(args, "--no-such-flag")...); err == nil || !strings.Contains(err.Error(), "unknown flag --no-such-flag") {
+		t.Errorf("buildbridge %s: %v", strings.Join(args, " "), err)
+	}
 }
 
 // podSpec returns the pod of a manifest, nil if it makes none.

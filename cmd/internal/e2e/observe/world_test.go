@@ -30,7 +30,7 @@ import (
 const rulesText = `version: 1
 sources:
   github: {provider: github, secrets: [{env: NEW_SECRET}, {env: OLD_SECRET}], api: {url: '%[3]s', token: {env: HOST_TOKEN}}}
-  gitea: {provider: gitea, secrets: [{env: NEW_SECRET}, {env: OLD_SECRET}], api: {url: '%[3]s', token: {env: HOST_TOKEN}}, report: true}
+  gitea: {provider: gitea, secrets: [{env: NEW_SECRET}, {env: OLD_SECRET}], api: {url: '%[3]s', token: {env: HOST_TOKEN}}, report: true, catch_up: {every: 15m}}
   sandbox: {provider: github, secrets: [{env: NEW_SECRET}], rate_limit: {per_second: 1, burst: 1}}
 targets:
   north: {endpoint: '%[1]s', credentials: {access_key: {env: AK}, secret_key: {env: SK}}}
@@ -46,7 +46,7 @@ rules:
      jobs: [{job_id: ` + websiteJob + `, target: south}]}
   - {name: payments, repository: acme/payments, when: {push: {}},
      jobs: [{job_id: ` + refusedJob + `, target: south}]}
-  - {name: legacy-desktop, repository: acme/desktop, when: {push: {branches: ['legacy/**']}},
+  - {name: legacy-desktop, repository: acme/desktop, when: {push: {branches: ['legacy/**']}}, paused: until it moves,
      jobs: [{job_id: 7a6b5c4d3e2f1a0b9c8d7e6f5a4b3c2d, target: north}]}
 `
 
@@ -106,8 +106,33 @@ func newWorld(t *testing.T, maxWaiting int) *world {
 			"--rules", "rules.yaml", "--listen", public, "--admin-listen", admin, "--max-waiting", strconv.Itoa(maxWaiting))
 	}
 	w.Process = w.start(oldVersion)
+	w.pause(`{"kind": "repository", "name": "acme/desktop", "reason": "it moves"}`)
+	w.pause(fmt.Sprintf(`{"kind": "rule", "name": "legacy-desktop", "reason": "it moves", "until": %q}`, time.Now().Add(time.Hour).Format(time.RFC3339)))
 	t.Cleanup(w.client.CloseIdleConnections)
 	return w
+}
+
+// pause pauses something by the admin API.
+func (w *world) pause(what string) {
+	w.t.Helper()
+	token, err := os.ReadFile(filepath.Join(w.dir, "buildbridge.db.admin-token"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.Admin+"/api/v1/pauses", strings.NewReader(what))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	req.Header.Set("Content-Type", "application/json")
+	res, err := w.client.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode/100 != 2 {
+		w.t.Fatalf("pause %s: %s", what, res.Status)
+	}
 }
 
 func (w *world) writeRules(text string) {
