@@ -27,7 +27,8 @@ func (s scope) catchUp(source *sourceDocument, field string) *CatchUp {
 	}
 	if out.Every < shortCatchUp {
 		s.warn(doc.Every.At, field+".every",
-			"each repository is looked at every %v: many code hosts throttle that, and a delivery may still be on its way. Write 1m or more", out.Every)
+			"each repository is looked at every %v: many code hosts throttle that, and a delivery may still be on its way. Write 1m or more",
+			out.Every)
 	}
 	return out
 }

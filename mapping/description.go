@@ -64,7 +64,8 @@ func (rs *Ruleset) Describe(repository string) iter.Seq[Description] {
 // describe gives all that the rule means, without its place and digest.
 func (r *rule) describe() Description {
 	d := Description{
-		Name: r.name, Sources: []string{}, Repositories: []string{}, When: map[Kind]map[string][]string{}, Jobs: make([]JobDescription, len(r.jobs)),
+		Name: r.name, Sources: []string{}, Repositories: []string{}, When: map[Kind]map[string][]string{},
+		Jobs:    make([]JobDescription, len(r.jobs)),
 		Replace: r.concurrency.Replace, MaxRunning: r.concurrency.MaxRunning, Paused: r.paused,
 	}
 	for _, c := range r.every {
