@@ -424,7 +424,8 @@ func (l *refLook) read(ctx context.Context) {
 	case r.Failures > 0:
 		l.log.LogAttrs(ctx, slog.LevelInfo, "refs can be read again", l.attrs(slog.Int("refs", l.refs))...)
 	case r.LookedAt.IsZero():
-		l.log.LogAttrs(ctx, slog.LevelInfo, "refs were read for the first time: pushes from now on are looked for", l.attrs(slog.Int("refs", l.refs))...)
+		l.log.LogAttrs(ctx, slog.LevelInfo, "refs were read for the first time: pushes from now on are looked for",
+			l.attrs(slog.Int("refs", l.refs))...)
 	default:
 		l.log.LogAttrs(ctx, slog.LevelDebug, "refs were read", l.attrs(slog.Int("refs", l.refs), slog.Int("found", len(l.out.Found)))...)
 	}
@@ -469,6 +470,7 @@ func (l *refLook) failed(ctx context.Context, err error) (wait time.Duration) {
 	}
 	r.Failures, r.Reason = r.Failures+1, reason
 	l.metrics.looks.WithLabelValues(l.source.Name, outcome).Inc()
+	//nolint:sloglint // one of the constants above
 	l.log.LogAttrs(ctx, level, message, l.attrs(slog.String("error", reason), slog.String("wait", wait.Round(time.Second).String()))...)
 	l.out = store.Look{Repository: r}
 	return wait

@@ -151,8 +151,8 @@ func (t *Trigger) Start(ctx context.Context) error {
 	t.mu.Unlock()
 	t.loops.Go(t.forwardNotifications)
 	t.renewal.Go(t.renewLeases)
-	t.look(ctx) // it starts the queues
-	t.startLooks()
+	t.look(ctx)    // it starts the queues
+	t.startLooks() //nolint:contextcheck // as in look
 	t.loops.Go(t.watch)
 	t.loops.Go(t.prune)
 	return nil

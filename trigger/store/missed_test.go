@@ -112,7 +112,7 @@ func lateIsSuperseded(t *testing.T, open func() *store.Store) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open()
-			defer s.Close() //nolint:errcheck // opened again by the next case
+			defer s.Close()
 			m := looked(t, s, c2)
 			caught, err := catchUp(t, s, m)
 			if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -46,12 +47,12 @@ const (
 func CatchUpQueue(source string) string { return "catch_up " + source }
 
 // refPart is the half of a digest that is the same for all commits of a ref.
-func refPart(ref string) uint64 { return uint64(lockKey("ref", ref)) & 0xffffffff << 32 } //nolint:gosec // bits
+func refPart(ref string) uint64 { return valueKey("ref", ref) << 32 }
 
 // commitPart is the other half. "" stands for no commit.
 func commitPart(ref, commit string) uint32 {
-	return uint32(uint64(lockKey("commit", ref, commit)) >> 32)
-} //nolint:gosec // bits
+	return uint32(lockKey("commit", ref, commit) >> 32 & math.MaxUint32)
+}
 
 // RefDigest stands for a ref at a commit: 32 bits for the ref, 32 for its commit.
 func RefDigest(ref, commit string) uint64 { return refPart(ref) | uint64(commitPart(ref, commit)) }
@@ -255,8 +256,8 @@ func (s *Store) SaveLook(ctx context.Context, l *Look, wait time.Duration) error
 	}
 	err := s.write(ctx, locks, func(ctx context.Context, tx *tx) error {
 		changed, err := tx.exec(ctx, `UPDATE repositories SET worker = '', due_at = `+tx.now+` + ?, looked_at = ?, failures = ?, reason = ?,
-			known = CASE WHEN ? THEN ? ELSE known END WHERE seq = ? AND worker = ? AND due_at = ?`, min(max(0, wait), LongestLookWait).Microseconds(),
-			micros(r.LookedAt), r.Failures, r.Reason, changes, known, r.Seq, s.caller, r.lease)
+			known = CASE WHEN ? THEN ? ELSE known END WHERE seq = ? AND worker = ? AND due_at = ?`,
+			min(max(0, wait), LongestLookWait).Microseconds(), micros(r.LookedAt), r.Failures, r.Reason, changes, known, r.Seq, s.caller, r.lease)
 		if err != nil {
 			return err
 		}
