@@ -764,7 +764,7 @@ func TestMetricsAreWellFormedAndKnownAtOnce(t *testing.T) {
 		t.Errorf("%v %v", problems, err)
 	}
 	want := map[string]int{
-		"buildbridge_builds_total":                 4,
+		"buildbridge_builds_total":                 5,
 		"buildbridge_runjob_requests_total":        3,
 		"buildbridge_runjob_failures_total":        5,
 		"buildbridge_runjob_duration_seconds":      1,
