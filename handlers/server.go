@@ -103,8 +103,11 @@ type Server struct {
 	tracer  trace.Tracer // nil for none
 	memory  bodyMemory
 	slots   chan struct{} // for large bodies, which are decoded a few at a time
-	public  http.Handler
-	admin   *echo.Echo
+
+	rejected rejectedLog
+
+	public http.Handler
+	admin  *echo.Echo
 
 	swap  sync.Mutex // one Swap at a time
 	state atomic.Pointer[state]

@@ -93,6 +93,9 @@ func (s *Server) webhook(c echo.Context) error {
 		}
 	}
 	s.log(ctx, cl, a, took, err)
+	if a.Outcome == rejected {
+		s.reject(c.Request(), cl, a, err, began)
+	}
 	s.logDetails(ctx, c.Request(), cl, a)
 	switch a.Status {
 	case http.StatusMethodNotAllowed:

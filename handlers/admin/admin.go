@@ -61,6 +61,7 @@ type Builds interface {
 type Deliveries interface {
 	Start(ctx context.Context, start handlers.Start) handlers.Started
 	Decide(d mapping.Delivery) handlers.Decision
+	Rejected() []handlers.Rejected // the newest first
 	Replay(ctx context.Context, d mapping.Delivery, by mapping.By) handlers.Answer
 }
 

@@ -50,12 +50,14 @@ type api struct {
 
 	decided []mapping.Delivery // by replays
 	started []handlers.Start
-	answer  handlers.Answer
-	replays func(ctx context.Context, r store.Replayable) (*store.Build, error)
-	stopped []string // the reasons of stops
-	mu      sync.Mutex
-	asked   []mapping.By // of replays and stops
-	broken  error        // of the status
+	// rejected are those in memory, the newest first.
+	rejected []handlers.Rejected
+	answer   handlers.Answer
+	replays  func(ctx context.Context, r store.Replayable) (*store.Build, error)
+	stopped  []string // the reasons of stops
+	mu       sync.Mutex
+	asked    []mapping.By // of replays and stops
+	broken   error        // of the status
 }
 
 func open(t *testing.T) *store.Store {
@@ -159,6 +161,8 @@ func (d deliveries) Start(_ context.Context, start handlers.Start) handlers.Star
 func (d deliveries) Decide(old mapping.Delivery) handlers.Decision {
 	return handlers.Decision{Outcome: "accepted", Builds: []handlers.Planned{{Rule: old.Source}}}
 }
+
+func (d deliveries) Rejected() []handlers.Rejected { return d.a.rejected }
 
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
 

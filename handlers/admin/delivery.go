@@ -30,13 +30,17 @@ type Delivery struct {
 	Pusher     string         `json:"pusher,omitempty"` // of the same
 	Title      string         `json:"title,omitempty"`  // of the same: the first line of the message
 	Outcome    store.Outcome  `json:"outcome"`
-	Origin     mapping.Origin `json:"origin,omitempty"`    // manual or catch_up; unset if its code host sent it
-	Reason     string         `json:"reason,omitempty"`    // ignored
-	Of         string         `json:"of,omitempty"`        // duplicate: the delivery whose builds were committed
-	ReplayOf   string         `json:"replay_of,omitempty"` // the delivery that this one replays
-	Actor      string         `json:"actor,omitempty"`     // the name of the token of who asked for it, if a person did
-	Why        string         `json:"why,omitempty"`       // as they wrote it
-	Error      string         `json:"error,omitempty"`     // what is unreadable in its row
+	Origin     mapping.Origin `json:"origin,omitempty"`     // manual or catch_up; unset if its code host sent it
+	Reason     string         `json:"reason,omitempty"`     // ignored
+	Of         string         `json:"of,omitempty"`         // duplicate: the delivery whose builds were committed
+	ReplayOf   string         `json:"replay_of,omitempty"`  // the delivery that this one replays
+	Actor      string         `json:"actor,omitempty"`      // the name of the token of who asked for it, if a person did
+	Why        string         `json:"why,omitempty"`        // as they wrote it
+	Status     int            `json:"status,omitempty"`     // rejected: of HTTP
+	Detail     string         `json:"detail,omitempty"`     // rejected: why, as the log has it
+	Client     string         `json:"client,omitempty"`     // rejected: the address of who called
+	UserAgent  string         `json:"user_agent,omitempty"` // rejected
+	Error      string         `json:"error,omitempty"`      // what is unreadable in its row
 }
 
 // DeliveryDetail is a delivery with all that is stored of it.
@@ -76,6 +80,9 @@ func (a *api) listDeliveries(c echo.Context) error {
 	if _, err := deliveryParameters(&f).read(c.Request()); err != nil {
 		return err
 	}
+	if f.Outcome == string(rejected) {
+		return a.listRejected(c, &f)
+	}
 	deliveries, next, err := a.Store.Deliveries(c.Request().Context(), f)
 	if err != nil {
 		return storeError("delivery", "", err)
@@ -84,6 +91,11 @@ func (a *api) listDeliveries(c echo.Context) error {
 }
 
 func (a *api) showDelivery(c echo.Context) error {
+	for _, r := range a.Deliveries.Rejected() {
+		if r.ID == c.Param("id") {
+			return handlers.SendJSON(c, http.StatusOK, DeliveryDetail{Delivery: newRejected(&r), Builds: []Build{}})
+		}
+	}
 	d, err := a.delivery(c)
 	if err != nil {
 		return err

@@ -129,7 +129,7 @@ func deliveryParameters(f *store.DeliveryFilter) parameters {
 	return parameters{
 		"source":     text(&f.Source),
 		"origin":     oneOf(&f.Origin, mapping.OriginWebhook, mapping.OriginManual, mapping.OriginCatchUp),
-		"outcome":    oneOf(&f.Outcome, store.Accepted, store.Ignored, store.Duplicate),
+		"outcome":    oneOf(&f.Outcome, store.Accepted, store.Ignored, store.Duplicate, rejected),
 		"reason":     text(&f.Reason),
 		"repository": text(&f.Repository),
 		"ref":        text(&f.Ref),

@@ -80,6 +80,20 @@ func (h *host) mistaken(header http.Header) string {
 	return ""
 }
 
+// Named gives the event and the id of a delivery as headers name them, whatever the host; ""
+// for what none names. Nothing of it is authenticated.
+func Named(header http.Header) (event, id string) {
+	for _, h := range slices.Backward(hosts) {
+		for _, name := range h.eventHeaders {
+			event = cmp.Or(event, header.Get(name))
+		}
+		for _, name := range h.idHeaders {
+			id = cmp.Or(id, header.Get(name))
+		}
+	}
+	return event, id
+}
+
 // text is the text of a field, "" if it is not text.
 func (f topFields) text(name string) string {
 	var text loose

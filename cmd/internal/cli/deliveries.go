@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,7 +26,7 @@ type deliveriesCommand struct {
 type deliveryFilter struct {
 	Source     *string   `group:"filter" placeholder:"NAME" help:"Of the source NAME."`
 	Origin     *string   `group:"filter" placeholder:"ORIGIN" help:"Learned of by a webhook, manual (started by hand) or catch_up (its own delivery never came)."`
-	Outcome    *string   `group:"filter" placeholder:"OUTCOME" help:"accepted, ignored or duplicate."`
+	Outcome    *string   `group:"filter" placeholder:"OUTCOME" help:"accepted, ignored, duplicate or rejected."`
 	Reason     *string   `group:"filter" placeholder:"REASON" help:"Ignored because of ping, event, deleted, no_rule, no_match or missed."`
 	Repository *string   `group:"filter" placeholder:"NAME" help:"Of the repository NAME, such as acme/shop."`
 	Ref        *string   `group:"filter" placeholder:"REF" help:"Of this branch or tag; refs/heads/main is the branch only."`
@@ -88,7 +89,7 @@ func (c *deliveriesList) Run(ctx context.Context, env *Environment) error {
 			return len(got.Deliveries), got.Next, nil
 		}
 		for _, d := range got.Deliveries {
-			reason := cmp.Or(d.Error, d.Reason)
+			reason := cmp.Or(d.Error, d.Detail, d.Reason)
 			if d.Of != "" {
 				reason = "of " + t.id(d.Of)
 			}
@@ -148,10 +149,16 @@ func (c *deliveriesShow) Run(ctx context.Context, env *Environment) error {
 	t.field("title", d.Title)
 	t.field("pusher", d.Pusher)
 	t.field("outcome", outcome(string(d.Outcome), d.Reason, d.Of))
+	if d.Status > 0 {
+		t.field("answered", strconv.Itoa(d.Status))
+	}
+	t.field("why not", d.Detail)
+	t.field("client", d.Client)
+	t.field("user agent", d.UserAgent)
 	t.field("replay of", d.ReplayOf)
 	t.field("asked for by", d.Actor)
 	t.field("why", d.Why)
-	if len(d.Body) == 0 || string(d.Body) == "null" {
+	if d.Status == 0 && (len(d.Body) == 0 || string(d.Body) == "null") {
 		t.field("body", "no longer kept: this delivery cannot be replayed")
 	}
 	if err := t.flush(); err != nil {

@@ -1,0 +1,44 @@
+package admin
+
+import (
+	"cmp"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"buildbridge/handlers"
+	"buildbridge/trigger/store"
+)
+
+// rejected is the outcome of deliveries that are kept in memory only.
+const rejected store.Outcome = "rejected"
+
+func newRejected(r *handlers.Rejected) Delivery {
+	return Delivery{
+		ID: r.ID, ReceivedAt: r.ReceivedAt, Source: r.Source, Provider: r.Provider, HostID: r.HostID, Event: r.Event,
+		Outcome: rejected, Reason: r.Reason, Status: r.Status, Detail: r.Detail, Client: r.Client, UserAgent: r.UserAgent,
+	}
+}
+
+// listRejected lists what this process rejected since its start, the newest first.
+func (a *api) listRejected(c echo.Context, f *store.DeliveryFilter) error {
+	if cmp.Or(f.Repository, f.Ref, f.Commit, f.Origin) != "" {
+		return fail(http.StatusBadRequest, "outcome: rejected deliveries are not decoded, and are found by source, reason, since and until only")
+	}
+	limit := cmp.Or(f.Limit, store.DefaultPage)
+	page, skip := DeliveryPage{Deliveries: []Delivery{}}, f.After != ""
+	for _, r := range a.Deliveries.Rejected() {
+		switch {
+		case skip:
+			skip = r.ID != f.After
+		case f.Source != "" && f.Source != r.Source, f.Reason != "" && f.Reason != r.Reason,
+			!f.Since.IsZero() && r.ReceivedAt.Before(f.Since), !f.Until.IsZero() && !r.ReceivedAt.Before(f.Until):
+		case len(page.Deliveries) == limit:
+			page.Next = page.Deliveries[limit-1].ID
+			return handlers.SendJSON(c, http.StatusOK, page)
+		default:
+			page.Deliveries = append(page.Deliveries, newRejected(&r))
+		}
+	}
+	return handlers.SendJSON(c, http.StatusOK, page)
+}
