@@ -58,7 +58,7 @@ func TestCompletionIsAScript(t *testing.T) {
 			if err := os.WriteFile(file, script, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if out, err := exec.CommandContext(t.Context(), shell, append(check, file)...).CombinedOutput(); err != nil { //nolint:gosec // as above
+			if out, err := exec.CommandContext(t.Context(), shell, append(check, file)...).CombinedOutput(); err != nil {
 				t.Errorf("%v: %s", err, out)
 			}
 		})
@@ -80,7 +80,7 @@ func TestManual(t *testing.T) {
 		t.Errorf("%v: %s", err, text)
 	}
 	have(t, "groff")
-	if out, err := exec.CommandContext(t.Context(), "groff", append([]string{"-man", "-ww", "-z"}, pages...)...).CombinedOutput(); err != nil || len(out) > 0 { //nolint:gosec // as above
+	if out, err := exec.CommandContext(t.Context(), "groff", append([]string{"-man", "-ww", "-z"}, pages...)...).CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("%v: %s", err, out)
 	}
 }

@@ -10,7 +10,8 @@ import (
 )
 
 // ErrNoBackup means that the database has tools of its own for backups.
-var ErrNoBackup = errors.New("PostgreSQL makes its backups itself: pg_dump --format=custom --file=buildbridge.dump URL, with the URL of --database")
+var ErrNoBackup = errors.New("PostgreSQL makes its backups itself: " +
+	"pg_dump --format=custom --file=buildbridge.dump URL, with the URL of --database")
 
 // Backup writes a copy of the SQLite file as it was at one moment: everything that was committed before the
 // call is in it. begin gets the bytes of the copy before the first of them, and says where they go. Others

@@ -21,7 +21,7 @@ import (
 type backupCommand struct {
 	adminFlags `embed:""`
 
-	To    string `arg:"" name:"file|-|folder/" help:"The new file, - for standard output, or a folder, in which the file is named by the time."`
+	To    string `arg:"" name:"file|-|folder/" help:"The new file, - for standard output, or a folder: the file is named by the time."`
 	Keep  int    `placeholder:"N" help:"Of the backups in the folder that this command has named, delete all but the newest N."`
 	Force bool   `help:"Replace the file if it exists."`
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -20,7 +21,8 @@ import (
 const variablePrefix = "BUILDBRIDGE_"
 
 // serviceVariable are those that Kubernetes and Docker make of the names of services.
-var serviceVariable = regexp.MustCompile(`^BUILDBRIDGE(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+var serviceVariable = regexp.MustCompile(
+	`^BUILDBRIDGE(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
 // unknownVariable is a variable that this program does not read.
 type unknownVariable struct {
@@ -55,7 +57,7 @@ func unknownVariables(k *kong.Kong, command *kong.Command, environ []string) (un
 	}
 	strict := false
 	for _, flag := range command.Flags {
-		if paths, ok := flag.Target.Interface().([]string); ok && flag.Name == "rules" {
+		if paths, ok := reflect.TypeAssert[[]string](flag.Target); ok && flag.Name == "rules" {
 			strict = true
 			if len(paths) > 0 {
 				rules = paths

@@ -19,13 +19,13 @@ import (
 )
 
 type healthCommand struct {
-	Admin   string        `env:"BUILDBRIDGE_ADMIN" placeholder:"URL" help:"Admin listener. Default: that of serve on this machine, by its variables."`
+	Admin   string        `env:"BUILDBRIDGE_ADMIN" placeholder:"URL" help:"Admin listener. Default: that of serve on this machine."`
 	Timeout time.Duration `default:"5s" placeholder:"DURATION" help:"How long to wait for the answer."`
 }
 
 func (healthCommand) Help() string {
-	return `Asks /readyz of a bridge, and prints one line. The exit code is 0 if a delivery sent now would be stored, and 1 if it would not. It needs
-no token. It is for containers, which have no shell and no curl.
+	return `Asks /readyz of a bridge, and prints one line. The exit code is 0 if a delivery sent now would be stored, and 1 if it would not. It
+needs no token. It is for containers, which have no shell and no curl.
 
 Without --admin and BUILDBRIDGE_ADMIN it asks the port of BUILDBRIDGE_ADMIN_LISTEN, or else 8081, on this machine: by https if
 BUILDBRIDGE_ADMIN_TLS_CERT is set.
