@@ -141,7 +141,7 @@ func TestParametersThatAreWrong(t *testing.T) {
 		"too many rows":                   {"GET", "/deliveries?limit=1001", "limit: "},
 		"a page of another list":          {"GET", "/builds?after=x", "after: this is not the next of an earlier page"},
 		"another":                         {"GET", "/deliveries?after=01234567-89ab-cdef-0123-456789abcdef", "after: this is not the next of an earlier page"},
-		"an outcome that is none":         {"GET", "/deliveries?outcome=rejected", "outcome: |accepted, ignored, duplicate"},
+		"an outcome that is none":         {"GET", "/deliveries?outcome=refused", "outcome: |accepted, ignored, duplicate, rejected"},
 		"half a commit":                   {"GET", "/builds?commit=6dcb09", `commit: "6dcb09" is no commit: give its id, or at least the first 7 digits of it`},
 		"a branch for a commit":           {"GET", "/deliveries?commit=release/1", `commit: "release/1" is no commit`},
 		"a tag and a ref":                 {"GET", "/builds?tag=v1&ref=v1", "tag: give ref or tag, not both"},
