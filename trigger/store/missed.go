@@ -309,7 +309,15 @@ func findCaught(ctx context.Context, tx *tx, a *acceptance) (superseded []*Build
 		older := a.ReceivedAt.Sub(m.MissedAt) < lateWithin && r.Before != m.Commit && (m.WasAt(r.Commit) || m.WasAt(r.Before))
 		late := same || older
 		switch {
-		case byHand && (m.Built || !same), !m.Built && !same:
+		case byHand && (m.Built || !same), m.Delivery != "" && !m.Built && !same:
+			continue
+		case !m.Built && !same:
+			// Most likely a newer push, while a look still reads the refs or builds: what that look
+			// found must not be built after it. If it is an older one, the next looks find the other again.
+			if _, err := tx.exec(ctx, `UPDATE missed_refs SET commit_id = '', was = ? WHERE seq = ?`,
+				goneOn("", m.was, m.Ref, r.Commit), m.Seq); err != nil {
+				return nil, fmt.Errorf("a push of %s moved on: %w", r.Repository, err)
+			}
 			continue
 		case !m.Built, !late: // it is not missed, or the ref has moved on
 			if _, err := tx.exec(ctx, `DELETE FROM missed_refs WHERE seq = ?`, m.Seq); err != nil {

@@ -194,6 +194,34 @@ func missedIsBuiltOnce(t *testing.T, open func() *store.Store) {
 	}
 }
 
+// While a look still reads the refs, or builds, the ref moves on, and that push is delivered.
+func missedIsNotBuiltAfterANewer(t *testing.T, open func() *store.Store) {
+	s := open()
+	m := looked(t, s, c2)
+	d, b := pushed(c3, c2)
+	if _, err := s.Accept(t.Context(), d, []*store.Build{b}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := catchUp(t, s, m); !errors.Is(err, store.ErrStale) {
+		t.Errorf("an older push is built after a newer one: %v", err)
+	}
+	// It was an older push that was late: the next look finds the newest again.
+	m = looked(t, s, c2)
+	if m.Commit != c2 || !m.WasAt(c0) || !m.WasAt(c3) {
+		t.Errorf("got %+v", m)
+	}
+	if _, err := catchUp(t, s, m); err != nil {
+		t.Fatal(err)
+	}
+	d, b = pushed(c1, c0)
+	if _, err := s.Accept(t.Context(), d, []*store.Build{b}); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, s, b.ID); got.State != store.Superseded {
+		t.Errorf("an older push is built after a newer one: %s", got.State)
+	}
+}
+
 // Of the delivery of a push and its build by catch-up, at the same moment, one is built.
 func lateAtTheSameMoment(t *testing.T, open func() *store.Store) {
 	s := open()

@@ -105,6 +105,7 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"statuses are forgotten with their builds":       statusesAreForgotten,
 		"what catch-up has built is not built again":     lateIsSuperseded,
 		"a missed push is built once":                    missedIsBuiltOnce,
+		"a missed push is not built after a newer one":   missedIsNotBuiltAfterANewer,
 		"a delivery comes while catch-up builds":         lateAtTheSameMoment,
 		"what catch-up built is dead":                    deadIsNotBuilt,
 		"repositories are looked at":                     repositoriesAreSet,

@@ -53,7 +53,7 @@ CREATE TABLE missed_refs (
     source     text NOT NULL,
     repository text NOT NULL,
     ref        text NOT NULL,
-    commit_id  text NOT NULL, -- the commit, also of an annotated tag
+    commit_id  text NOT NULL, -- the commit, also of an annotated tag; '' if a delivery told of another one before it counted as missed
     was        text NOT NULL, -- digests of the commits that the ref was at before, 8 hex digits each
     found_at   bigint NOT NULL, -- the look that saw it first
     missed_at  bigint NOT NULL DEFAULT 0, -- since when it counts as missed: it was still so at the next look; 0 before
