@@ -265,3 +265,31 @@ func TestHold(t *testing.T) {
 	b.await(t, late, store.Started)
 	b.await(t, waits, store.Started)
 }
+
+// A hold does not end with the pause that was there before.
+func TestHoldHasNoEnd(t *testing.T) {
+	t.Parallel()
+	b := newTestTrigger(t, settings{stopped: true})
+	end := time.Now().Add(100 * time.Millisecond)
+	b.pause(t, store.Pause{Kind: store.PauseAll, Until: end})
+	b.close(t)
+	b.open(t, settings{hold: true})
+	until(t, "the time of the pause is over", func() bool { return time.Now().After(end) })
+	ended, err := b.store.EndPauses(t.Context()) // as the leader does
+	if err != nil || len(ended) != 0 {
+		t.Errorf("ended: %v, %v", ended, err)
+	}
+	pauses, _, err := b.Pauses(t.Context())
+	if err != nil || len(pauses) != 1 || pauses[0].Reason != "started with --hold" || !pauses[0].Until.IsZero() {
+		t.Errorf("got %+v, %v", pauses, err)
+	}
+	b.close(t)
+
+	b.open(t, settings{stopped: true})
+	b.pause(t, store.Pause{Kind: store.PauseAll, Reason: "moving house"}) // it has none either, and stays as it is
+	b.close(t)
+	b.open(t, settings{hold: true})
+	if pauses, _, err := b.Pauses(t.Context()); err != nil || len(pauses) != 1 || pauses[0].Reason != "moving house" {
+		t.Errorf("got %+v, %v", pauses, err)
+	}
+}
