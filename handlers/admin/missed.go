@@ -14,7 +14,7 @@ import (
 // delivery comes, the branch or tag moves on, or it is older than deliveries are kept.
 type Missed struct {
 	Source     string    `json:"source"`
-	Repository string    `json:"repository"`
+	Repository string    `json:"repository"` // in lower case
 	Ref        string    `json:"ref"`
 	Commit     string    `json:"commit"` // also of an annotated tag
 	FoundAt    time.Time `json:"found_at"`

@@ -18,7 +18,7 @@ import (
 type MissedRef struct {
 	Seq        int64
 	Source     string
-	Repository string
+	Repository string // in lower case: rules and hosts may spell it in another way
 	Ref        string
 	Commit     string // the commit, also of an annotated tag
 
@@ -33,7 +33,7 @@ type MissedRef struct {
 // NewMissedRef is a ref of a repository that is at a commit which no delivery has named.
 // r.Known is still what was known before.
 func NewMissedRef(r *Repository, ref, commit string, at time.Time) *MissedRef {
-	m := &MissedRef{Source: r.Source, Repository: r.Name, Ref: ref, Commit: commit, FoundAt: at}
+	m := &MissedRef{Source: r.Source, Repository: strings.ToLower(r.Name), Ref: ref, Commit: commit, FoundAt: at}
 	before, ok := knownAt(r.Known, ref)
 	if !ok {
 		before = commitPart(ref, "") // it is new
@@ -113,7 +113,7 @@ func (s *Store) MissedOf(ctx context.Context, source, repository string) (all []
 		m, err := scanMissed(row)
 		all = append(all, m)
 		return err
-	}, `SELECT `+missedColumns+` FROM missed_refs WHERE source = ? AND repository = ?`, source, repository)
+	}, `SELECT `+missedColumns+` FROM missed_refs WHERE source = ? AND repository = ?`, source, strings.ToLower(repository))
 	if err != nil {
 		return nil, fmt.Errorf("missed refs of %s: %w", repository, err)
 	}
@@ -138,7 +138,7 @@ func (s *Store) Missed(ctx context.Context, f MissedFilter) (all []*MissedRef, n
 	}
 	w := &where{}
 	w.equal("source", f.Source)
-	w.equal("repository", f.Repository)
+	w.equal("repository", strings.ToLower(f.Repository))
 	limit := page(f.Limit)
 	err = each(ctx, s.db.reader(), func(row scanner) error {
 		m, err := scanMissed(row)
@@ -240,7 +240,7 @@ func (l *Look) saveRefs(ctx context.Context, tx *tx) error {
 // missedRef is nil if there is no row of a ref.
 func missedRef(ctx context.Context, tx *tx, source, repository, ref string) (*MissedRef, error) {
 	m, err := scanMissed(queryRow(ctx, tx, `SELECT `+missedColumns+` FROM missed_refs WHERE source = ? AND repository = ? AND ref = ?`,
-		source, repository, ref))
+		source, strings.ToLower(repository), ref))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil //nolint:nilnil // there is none
 	}
@@ -251,7 +251,7 @@ func missedRef(ctx context.Context, tx *tx, source, repository, ref string) (*Mi
 }
 
 func missedLock(source, repository, ref string) int64 {
-	return lockKey("missed", source, repository, ref)
+	return lockKey("missed", source, strings.ToLower(repository), ref)
 }
 
 // missedLocks are held by those who accept a delivery of a push, and the build that catch-up
@@ -356,7 +356,7 @@ func (m *MissedRef) supersede(ctx context.Context, tx *tx, builds []*Build, r Re
 	}
 	for _, b := range builds {
 		id := caught[key{b.Rule, b.Target, b.JobID}]
-		if id == "" || b.State != Waiting && b.State != "" || b.Repository != r.Repository || b.Ref != r.Ref {
+		if id == "" || b.State != Waiting && b.State != "" || !strings.EqualFold(b.Repository, r.Repository) || b.Ref != r.Ref {
 			continue
 		}
 		b.State, b.SupersededBy, b.Reason = Superseded, id, "built already by catch-up, as build "+id

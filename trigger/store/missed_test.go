@@ -97,11 +97,13 @@ func lateIsSuperseded(t *testing.T, open func() *store.Store) {
 		built          bool // else it is superseded by the build of catch-up
 	}
 	otherRule := func(_ *store.Delivery, b *store.Build) { b.Rule = "docs" }
+	spelled := func(d *store.Delivery, b *store.Build) { b.Repository, d.Refs[0].Repository = "Acme/Shop", "Acme/Shop" }
 	byHand := func(d *store.Delivery, b *store.Build) { d.ReplayOf, b.ByHand = newID(), true }
 	for name, pushes := range map[string][]push{
 		"the delivery comes late":                           {{c2, c1, nil, false}},
 		"so do those before":                                {{c1, c0, nil, false}, {c2, c1, nil, false}},
 		"it comes twice":                                    {{c2, c1, nil, false}, {c2, c1, nil, false}},
+		"its host spells the repository in another way":     {{c2, c1, spelled, false}},
 		"its files match another rule":                      {{c2, c1, otherRule, true}, {c2, c1, nil, false}},
 		"a person replays it":                               {{c2, c1, byHand, true}, {c2, c1, nil, false}},
 		"the branch moves on":                               {{c3, c2, nil, true}},
@@ -171,6 +173,16 @@ func missedIsBuiltOnce(t *testing.T, open func() *store.Store) {
 	}
 	if findMissed(t, s) != nil {
 		t.Error("it counts as missed")
+	}
+
+	m = looked(t, s, c2)
+	d, b = pushed(c2, c1)
+	b.Repository, d.Refs[0].Repository = "Acme/Shop", "Acme/Shop" // as its host spells it
+	if _, err := s.Accept(t.Context(), d, []*store.Build{b}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := catchUp(t, s, m); !errors.Is(err, store.ErrStale) {
+		t.Errorf("its delivery came, and it is built again: %v", err)
 	}
 
 	m = looked(t, s, c3)
@@ -286,6 +298,10 @@ func repositoriesAreSet(t *testing.T, open func() *store.Store) {
 	set("acme/a", "acme/B")
 	both := due(2)
 	due(0) // they are taken
+	if err := s.SetRepositories(t.Context(), "github", []string{"acme/a", "acme/B"}, time.Second, 0); err != nil {
+		t.Fatal(err)
+	}
+	due(0) // still, though their leases are longer than the interval
 	both[0].Known, both[0].LookedAt = []uint64{1, 2}, time.Now()
 	for _, r := range both {
 		if err := s.SaveLook(t.Context(), &store.Look{Repository: r}, 3*time.Hour); err != nil {

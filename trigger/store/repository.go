@@ -100,7 +100,7 @@ func (s *Store) Repositories(ctx context.Context) (all []*Repository, err error)
 }
 
 // SetRepositories says which repositories of a source are looked at: these, at least once an
-// interval and a half. Those that are new are due within spread, one after the other. What is known of
+// interval and a half, or a [LookLease] if that is longer. Those that are new are due within spread, one after the other. What is known of
 // the others is kept for a day. Names that differ in case only name the same repository: it
 // gets the spelling. It is for the leader.
 func (s *Store) SetRepositories(ctx context.Context, source string, names []string, interval, spread time.Duration) error {
@@ -124,7 +124,7 @@ func (s *Store) SetRepositories(ctx context.Context, source string, names []stri
 		due  time.Duration // negative for never
 	}
 	var changes []change
-	latest := time.Now().Add(interval + interval/2)
+	latest := time.Now().Add(max(interval+interval/2, LookLease)) // a look that goes on is not begun again
 	for _, r := range before {
 		name, ok := wanted[strings.ToLower(r.Name)]
 		delete(wanted, strings.ToLower(r.Name))
@@ -146,13 +146,11 @@ func (s *Store) SetRepositories(ctx context.Context, source string, names []stri
 				WHERE seq = ?`, c.name, c.due >= 0, max(0, c.due).Microseconds(), c.r.Seq); err != nil {
 				return 0, err
 			}
-			switch {
-			case c.due < 0:
-				_, err = tx.exec(ctx, `DELETE FROM missed_refs WHERE source = ? AND repository = ? AND NOT built`, source, c.r.Name)
-			case c.name != c.r.Name:
-				_, err = tx.exec(ctx, `UPDATE missed_refs SET repository = ? WHERE source = ? AND repository = ?`, c.name, source, c.r.Name)
+			if c.due >= 0 {
+				continue
 			}
-			if err != nil {
+			if _, err := tx.exec(ctx, `DELETE FROM missed_refs WHERE source = ? AND repository = ? AND NOT built`,
+				source, strings.ToLower(c.r.Name)); err != nil {
 				return 0, err
 			}
 		}

@@ -51,7 +51,7 @@ CREATE INDEX repositories_due ON repositories (source, due_at) WHERE due_at > 0;
 CREATE TABLE missed_refs (
     seq        {seq},
     source     text NOT NULL,
-    repository text NOT NULL,
+    repository text NOT NULL, -- in lower case
     ref        text NOT NULL,
     commit_id  text NOT NULL, -- the commit, also of an annotated tag; '' if a delivery told of another one before it counted as missed
     was        text NOT NULL, -- digests of the commits that the ref was at before, 8 hex digits each
@@ -61,7 +61,7 @@ CREATE TABLE missed_refs (
     built      {bool} NOT NULL DEFAULT {false}, -- that delivery has builds: a late one of the code host is compared with them
     UNIQUE (source, repository, ref)
 ) {strict};
-CREATE INDEX missed_refs_missed ON missed_refs (missed_at) WHERE missed_at > 0; -- the gauge, and what is too old
+CREATE INDEX missed_refs_missed ON missed_refs (missed_at) WHERE missed_at > 0; -- the gauge
 
 -- The filters of blocks have commits from now on: the blocks are written again in the background.
 DELETE FROM deliveries_blocks;
