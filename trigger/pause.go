@@ -225,14 +225,14 @@ func (t *Trigger) endPauses(ctx context.Context) {
 	}
 }
 
-// holdAll begins the hold that this process is started with: it takes nothing from any queue
-// until nobody has paused everything any more.
+// holdAll begins the hold that this process is started with. A pause of everything that ends by itself
+// becomes one without an end.
 func (t *Trigger) holdAll(ctx context.Context) error {
 	pauses, err := t.store.Pauses(ctx)
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(pauses, func(p *store.Pause) bool { return p.Kind == store.PauseAll }) {
+	if !slices.ContainsFunc(pauses, func(p *store.Pause) bool { return p.Kind == store.PauseAll && p.Until.IsZero() }) {
 		p := &store.Pause{Kind: store.PauseAll, Reason: "started with --hold", Actor: "serve --hold"}
 		if _, err := t.store.Pause(ctx, p); err != nil {
 			return err
