@@ -56,27 +56,39 @@ func TestStart(t *testing.T) {
 	}{
 		"a branch and its commit": {
 			handlers.Start{Source: "github", Repository: "acme/shop", Ref: "refs/heads/main", Commit: strings.ToUpper("a" + commit[1:])},
-			"a" + commit[1:], []string{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa2"}, "cart true, releases false",
+			"a" + commit[1:],
+			[]string{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa2"},
+			"cart true, releases false",
 		},
 		"a branch whose newest commit the code host says": {
 			handlers.Start{Source: "asked", Repository: "acme/shop", Ref: "refs/heads/main"},
-			head, []string{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa2"}, "cart true, releases false",
+			head,
+			[]string{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa2"},
+			"cart true, releases false",
 		},
 		"a repository in another spelling than in the rules": {
 			handlers.Start{Source: "asked", Repository: "Acme/Shop", Ref: "refs/heads/main"},
-			head, []string{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa2"}, "cart true, releases false",
+			head,
+			[]string{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa2"},
+			"cart true, releases false",
 		},
 		"one rule of those that match": {
 			handlers.Start{Source: "github", Repository: "acme/shop", Ref: "refs/tags/v1", Rules: []string{"releases"}},
-			"", []string{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa3"}, "releases true",
+			"",
+			[]string{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa3"},
+			"releases true",
 		},
 		"a tag whose commit is not known": {
 			handlers.Start{Source: "github", Repository: "acme/shop", Ref: "refs/tags/v1"},
-			"", []string{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa3"}, "cart false, releases true",
+			"",
+			[]string{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa3"},
+			"cart false, releases true",
 		},
 		"a tag whose commit the code host says": {
 			handlers.Start{Source: "asked", Repository: "acme/shop", Ref: "refs/tags/v1"},
-			head, []string{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa3"}, "cart false, releases true",
+			head,
+			[]string{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa3"},
+			"cart false, releases true",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

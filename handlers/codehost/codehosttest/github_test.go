@@ -21,6 +21,7 @@ func TestGitHub(t *testing.T) {
 	event := mapping.Event{
 		Provider: "github", Repository: "acme/shop", Owner: "acme", Name: "shop", Commit: commit,
 		Message: "Charge once", Author: "ada", Pusher: "ada", URL: "https://github.com/acme/shop", DefaultBranch: "main", Files: []string{},
+		Origin: mapping.OriginWebhook,
 	}
 	for name, test := range map[string]struct {
 		change codehosttest.Change
