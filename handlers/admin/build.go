@@ -36,7 +36,7 @@ type Build struct {
 	Attempts     int         `json:"attempts"`        // calls of RunJob
 	CalledAt     time.Time   `json:"called_at,omitzero"`
 	Deadline     time.Time   `json:"deadline"`
-	DueAt        time.Time   `json:"due_at,omitzero"`    // when it is looked at next; unset while a process works on it, while it is paused, and at its end
+	DueAt        time.Time   `json:"due_at,omitzero"`    // when it is looked at next; unset while it is worked on or paused, and at its end
 	PausedAt     time.Time   `json:"paused_at,omitzero"` // since when a pause holds it: its deadline stands still
 	Worker       string      `json:"worker,omitempty"`   // the process that works on it now
 	BuildNumber  string      `json:"build_number,omitempty"`

@@ -46,7 +46,7 @@ func (a *api) listRules(c echo.Context) error {
 	if _, err := (parameters{"repository": text(&repository), "name": text(&name)}).read(c.Request()); err != nil {
 		return err
 	}
-	force := a.Options.Rules()
+	force := a.Rules()
 	answer := Rules{
 		Digest: force.Rules.Digest(), LoadedAt: force.LoadedAt.UTC(), DigestBefore: force.Before, Changed: force.Change, Failed: force.Failed,
 		Total: force.Rules.Len(), Rules: []mapping.Description{},

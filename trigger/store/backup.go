@@ -27,7 +27,7 @@ func (s *Store) Backup(ctx context.Context, begin func(size int64) io.Writer) (e
 	defer s.copying.RUnlock()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(s.life, cancel)()
+	defer context.AfterFunc(s.life, cancel)() //nolint:contextcheck // Close ends it too
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("backup: %w", err)

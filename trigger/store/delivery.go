@@ -58,7 +58,8 @@ func (s *Store) Delivery(ctx context.Context, id string) (*Delivery, error) {
 		received         int64
 	)
 	err := queryRow(ctx, s.db.reader(), `SELECT id, source, provider, host_id, event, repository, ref, commit_id, received_at,
-		outcome, reason, duplicate_key, verdicts, header, body, replay_of, origin, actor, why, pusher, title, coalesce((SELECT r.id FROM deliveries r
+		outcome, reason, duplicate_key, verdicts, header, body, replay_of, origin, actor, why, pusher, title,
+		coalesce((SELECT r.id FROM deliveries r
 			WHERE r.replay_of = d.id AND r.replay_of <> '' ORDER BY r.id DESC LIMIT 1), '') FROM deliveries d WHERE id = ?`, id).
 		Scan(&d.ID, &d.Source, &d.Provider, &d.HostID, &d.Event, &d.Repository, &d.Ref, &d.Commit, &received,
 			&d.Outcome, &d.Reason, &d.DuplicateKey, &verdicts, &header, &zipped, &d.ReplayOf,

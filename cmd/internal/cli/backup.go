@@ -162,7 +162,7 @@ func (c *client) backup(ctx context.Context, env *Environment, w io.Writer) (siz
 	}
 	patient := *c
 	patient.http = &http.Client{CheckRedirect: c.http.CheckRedirect, Transport: c.http.Transport}
-	res, err := patient.do(r)
+	res, err := patient.do(r) //nolint:bodyclose // it is closed below
 	if err != nil {
 		return 0, err
 	}

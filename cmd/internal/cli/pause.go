@@ -70,7 +70,8 @@ func (c *pauseCommand) Run(ctx context.Context, env *Environment) error {
 	}
 	kind, name := c.kind()
 	var p admin.Pause
-	if err := api.send(ctx, http.MethodPost, "/pauses", nil, admin.Pause{Kind: kind, Name: name, Reason: c.Reason, Until: c.Until}, &p); err != nil {
+	asked := admin.Pause{Kind: kind, Name: name, Reason: c.Reason, Until: c.Until}
+	if err := api.send(ctx, http.MethodPost, "/pauses", nil, asked, &p); err != nil {
 		return err
 	}
 	if c.JSON {

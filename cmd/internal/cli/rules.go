@@ -140,11 +140,12 @@ func whenOf(d *mapping.Description) string {
 		parts = append(parts, "paused: "+d.Paused)
 	}
 	for _, kind := range slices.Sorted(maps.Keys(d.When)) {
-		part := string(kind)
+		var part strings.Builder
+		part.WriteString(string(kind))
 		for _, field := range slices.Sorted(maps.Keys(d.When[kind])) {
-			part += fmt.Sprintf(" %s [%s]", field, strings.Join(d.When[kind][field], ", "))
+			fmt.Fprintf(&part, " %s [%s]", field, strings.Join(d.When[kind][field], ", "))
 		}
-		parts = append(parts, part)
+		parts = append(parts, part.String())
 	}
 	if d.If != "" {
 		parts = append(parts, "if "+strings.Join(strings.Fields(d.If), " "))

@@ -30,7 +30,7 @@ type serveCommand struct {
 	Grace time.Duration `default:"25s" placeholder:"DURATION" help:"How long to wait for calls under way after SIGTERM."`
 
 	LogLevel  string `group:"logs" default:"info" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"One of debug, info, warn, error."`
-	LogFormat string `group:"logs" default:"auto" enum:"auto,json,text" placeholder:"FORMAT" help:"One of json, text; auto is text on a terminal, else json."`
+	LogFormat string `group:"logs" default:"auto" enum:"auto,json,text" placeholder:"FORMAT" help:"json, text or auto: text on a terminal."`
 }
 
 func (serveCommand) Help() string {

@@ -132,7 +132,8 @@ func parseEnd(given string) (time.Time, error) {
 	if t, err := parseMoment(given); err == nil {
 		return t, nil
 	}
-	return time.Time{}, fmt.Errorf("%q is neither a time from now, such as 2h or 3d, nor one such as 2026-01-31T08:00:00Z or 2026-01-31", given)
+	return time.Time{}, fmt.Errorf(
+		"%q is neither a time from now, such as 2h or 3d, nor one such as 2026-01-31T08:00:00Z or 2026-01-31", given)
 }
 
 // parseSize parses a number of bytes, at least one, which may have a unit such as MiB.

@@ -58,6 +58,8 @@ func meaning(r mapping.Reason) string {
 		return "no rule names the repository"
 	case mapping.ReasonNoMatch:
 		return "every rule that names the repository has a clause that does not match"
+	case mapping.ReasonMissed:
+		return "its delivery never came, and catch-up only reports it"
 	}
 	return "unknown reason"
 }

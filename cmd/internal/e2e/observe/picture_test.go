@@ -41,7 +41,7 @@ func hue(name string) string {
 // palette is for series that have no color of their own: one name has one color in all
 // panels.
 func palette(name string) string {
-	list := []string{"#73bf69", "#fade2a", "#5794f2", "#ff9830", "#b877d9", "#f2495c", "#8ab8ff", "#ffa6b0", "#37872d", "#e0b400"}
+	list := [...]string{"#73bf69", "#fade2a", "#5794f2", "#ff9830", "#b877d9", "#f2495c", "#8ab8ff", "#ffa6b0", "#37872d", "#e0b400"}
 	hash := fnv.New32a()
 	hash.Write([]byte(name))
 	return list[hash.Sum32()%uint32(len(list))]
