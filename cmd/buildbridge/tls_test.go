@@ -64,7 +64,7 @@ func TestSettingsThatCannotBe(t *testing.T) {
 		"a certificate that is not there":       {[]string{"--tls-cert", "no.crt", "--tls-key", "no.key"}, 1, "public listener: certificate no.crt"},
 		"no connection at all":                  {[]string{"--max-connections", "0"}, 2, "--max-connections must be 1 or more"},
 		"no build may wait":                     {[]string{"--max-waiting", "0"}, 2, "--max-waiting must be 1 or more"},
-		"bodies without memory":                 {[]string{"--max-body-memory", "256"}, 2, "--max-body-memory must be 1MiB or more"},
+		"bodies without memory":                 {[]string{"--max-body-memory", "256"}, 2, "--max-body-memory must be 1MB or more"},
 		"a size that is none":                   {[]string{"--max-body-memory", "much"}, 2, `"much" is not a size`},
 		"a time to keep something with no unit": {[]string{"--keep-builds", "30"}, 2, `"30" is not a time to keep something`},
 		"a time below nothing":                  {[]string{"--keep-builds=-1d"}, 2, `"-1d" is not a time to keep something: want days or hours`},
