@@ -30,6 +30,8 @@ const (
 	// lookMost is how many refs one look notes that no delivery has named. Others have their turn
 	// at the next looks.
 	lookMost = 1000
+	// goneMost is how many refs that are not there any more are remembered, or as many as are there.
+	goneMost = 1000
 	// lookMargin is how long before the look before a delivery may have come that names a ref
 	// which that look did not see yet: replicas have clocks that differ, and so have hosts.
 	lookMargin = 2 * time.Minute
@@ -217,7 +219,7 @@ func (t *Trigger) lookAt(h *host, s *mapping.Source, r *store.Repository) {
 	ctx, span := t.span(ctx, "look at refs", trace.SpanKindInternal)
 	l := &refLook{
 		Trigger: t, host: h, source: s, began: time.Now(), named: map[uint64]bool{}, rows: map[string]*store.MissedRef{},
-		out: store.Look{Repository: r},
+		refs: map[uint64]bool{}, out: store.Look{Repository: r},
 	}
 	wait, err := lookBackoffMost, error(nil)
 	defer func() {
@@ -229,7 +231,7 @@ func (t *Trigger) lookAt(h *host, s *mapping.Source, r *store.Repository) {
 		}
 		l.save(context.WithoutCancel(ctx), wait)
 		span.SetAttributes(attribute.String("source", s.Name), attribute.String("repository", r.Name),
-			attribute.Int("refs", l.refs), attribute.Int("missed", len(l.out.Missed)+l.built))
+			attribute.Int("refs", len(l.refs)), attribute.Int("missed", len(l.out.Missed)+l.built))
 		endSpan(span, err)
 	}()
 	wait, err = l.do(ctx)
@@ -246,7 +248,7 @@ type refLook struct {
 	rows  map[string]*store.MissedRef // those that no delivery had named, by ref
 	named map[uint64]bool             // what deliveries have named since the look before
 
-	refs      int
+	refs      map[uint64]bool // the halves of digests that stand for them
 	known     []uint64
 	here      []*store.MissedRef // rows whose ref is still there
 	confirmed []missedPush       // those that count as missed now
@@ -276,7 +278,11 @@ func (l *refLook) do(ctx context.Context) (wait time.Duration, err error) {
 	for _, m := range rows {
 		l.rows[m.Ref] = m
 	}
-	if err := l.host.API.Refs(ctx, r.Name, l.see); err != nil {
+	err = l.host.API.Refs(ctx, r.Name, l.see)
+	if err == nil && len(l.refs) == 0 && len(r.Known) > 0 {
+		err = &hostapi.Refusal{Fate: hostapi.FateFinal, Reason: "the host shows no branch and no tag any more"}
+	}
+	if err != nil {
 		return l.failed(ctx, err), err
 	}
 	l.read(ctx)
@@ -291,17 +297,30 @@ func (l *refLook) do(ctx context.Context) (wait time.Duration, err error) {
 	if !l.build(ctx) {
 		wait = min(wait, time.Minute)
 	}
+	l.keepGone()
 	slices.Sort(l.known)
 	r.Known, r.LookedAt, r.Failures, r.Reason = slices.Compact(l.known), l.began, 0, ""
 	return wait, nil
+}
+
+// keepGone keeps what is known of refs that this look did not see: a host may leave some out, as
+// while it is restored. They are no new ones when they come back.
+func (l *refLook) keepGone() {
+	room := max(goneMost, len(l.refs))
+	for _, digest := range l.out.Repository.Known {
+		if room > 0 && !l.refs[digest>>32] {
+			l.known = append(l.known, digest)
+			room--
+		}
+	}
 }
 
 func (l *refLook) every() time.Duration { return max(l.source.CatchUp.Every, time.Millisecond) }
 
 // see sorts one ref: what is known needs no look any more.
 func (l *refLook) see(ref hostapi.Ref) error {
-	l.refs++
 	r, digest, row := l.out.Repository, store.RefDigest(ref.Name, ref.Commit), l.rows[ref.Name]
+	l.refs[digest>>32] = true
 	here := row != nil && row.Commit == ref.Commit
 	_, known := slices.BinarySearch(r.Known, digest)
 	named := l.named[digest] || l.named[store.RefDigest(ref.Name, "")]
@@ -315,6 +334,13 @@ func (l *refLook) see(ref hostapi.Ref) error {
 		}
 		return nil
 	}
+	if len(l.out.Found)+len(l.confirmed) >= lookMost { // before the rules decide: there may be very many
+		l.left++
+		if here {
+			l.here = append(l.here, row)
+		}
+		return nil
+	}
 	event := l.event(ref)
 	l.mu.RLock()
 	rules := l.rules
@@ -323,11 +349,6 @@ func (l *refLook) see(ref hostapi.Ref) error {
 	switch {
 	case len(builds) == 0:
 		l.known = append(l.known, digest)
-	case len(l.out.Found)+len(l.confirmed) >= lookMost:
-		l.left++
-		if here {
-			l.here = append(l.here, row)
-		}
 	case !here:
 		l.out.Found = append(l.out.Found, store.NewMissedRef(r, ref.Name, ref.Commit, l.began))
 	default:
@@ -422,12 +443,12 @@ func (l *refLook) read(ctx context.Context) {
 	}
 	switch {
 	case r.Failures > 0:
-		l.log.LogAttrs(ctx, slog.LevelInfo, "refs can be read again", l.attrs(slog.Int("refs", l.refs))...)
+		l.log.LogAttrs(ctx, slog.LevelInfo, "refs can be read again", l.attrs(slog.Int("refs", len(l.refs)))...)
 	case r.LookedAt.IsZero():
 		l.log.LogAttrs(ctx, slog.LevelInfo, "refs were read for the first time: pushes from now on are looked for",
-			l.attrs(slog.Int("refs", l.refs))...)
+			l.attrs(slog.Int("refs", len(l.refs)))...)
 	default:
-		l.log.LogAttrs(ctx, slog.LevelDebug, "refs were read", l.attrs(slog.Int("refs", l.refs), slog.Int("found", len(l.out.Found)))...)
+		l.log.LogAttrs(ctx, slog.LevelDebug, "refs were read", l.attrs(slog.Int("refs", len(l.refs)), slog.Int("found", len(l.out.Found)))...)
 	}
 	if l.left > 0 {
 		l.log.LogAttrs(ctx, slog.LevelWarn, "very many refs were named by no delivery: the others follow at the next looks",

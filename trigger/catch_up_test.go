@@ -438,6 +438,44 @@ func TestReplicasCatchUpOnce(t *testing.T) {
 	}
 }
 
+// A host shows some of its refs for a while, or none. When it shows all again, these are no pushes.
+func TestRefsComeBack(t *testing.T) {
+	t.Parallel()
+	for phrase, most := range map[string]int{"some": 1, "none": 0} {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			b, h := newCatchUp(t, "build", settings{})
+			h.moreLooks(t, 2)
+			h.mu.Lock()
+			all := maps.Clone(h.refs["acme/shop"])
+			for ref := range all {
+				if len(h.refs["acme/shop"]) > most {
+					delete(h.refs["acme/shop"], ref)
+				}
+			}
+			h.mu.Unlock()
+			if most == 0 {
+				until(t, "no ref is a failed look", func() bool {
+					return b.metric(t, "buildbridge_catch_up_looks_total", map[string]string{"source": "github", "outcome": "refused"}) > 0
+				})
+			} else {
+				h.moreLooks(t, 3)
+			}
+			h.mu.Lock()
+			h.refs["acme/shop"] = all
+			h.mu.Unlock()
+			h.set("acme/shop", "refs/heads/release/3", commitN(3))
+			b.sql(t, `UPDATE repositories SET due_at = 1`)
+			b.again(t, h)
+			until(t, "what is new is built", func() bool { return len(b.caught(t)) > 0 })
+			h.moreLooks(t, 3)
+			if got := b.caught(t); len(got) != 1 || got[0].Commit != commitN(3) {
+				t.Errorf("%d are built, the first is %+v", len(got), got[0])
+			}
+		})
+	}
+}
+
 func TestRepositoriesThatDelivered(t *testing.T) {
 	t.Parallel()
 	b, h := newCatchUp(t, "report", settings{})
