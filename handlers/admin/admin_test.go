@@ -48,8 +48,9 @@ type api struct {
 	store *store.Store
 	log   strings.Builder
 
-	decided []mapping.Delivery // by replays
-	started []handlers.Start
+	decided  []mapping.Delivery // by replays
+	deciding func()             // called by replays; may be nil
+	started  []handlers.Start
 	// rejected are those in memory, the newest first.
 	rejected []handlers.Rejected
 	answer   handlers.Answer
@@ -150,6 +151,9 @@ type deliveries struct{ a *api }
 func (d deliveries) Replay(_ context.Context, old mapping.Delivery, by mapping.By) handlers.Answer {
 	d.a.asked = append(d.a.asked, by)
 	d.a.decided = append(d.a.decided, old)
+	if d.a.deciding != nil {
+		d.a.deciding()
+	}
 	return d.a.answer
 }
 

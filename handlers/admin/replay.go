@@ -98,6 +98,10 @@ func (a *api) replayDeliveries(c echo.Context) error {
 		if err != nil {
 			return unavailable(err, "%d deliveries were replayed, then the database did not answer: ask again, and they are left out", done)
 		}
+		if d.LastReplay != "" { // it would have another key than that replay, and be built again
+			answer.Skipped = append(answer.Skipped, Skipped{ID: d.ID, Reason: "it was replayed meanwhile"})
+			continue
+		}
 		replayed, refusal := a.replayOf(ctx, d, by(c, why))
 		switch {
 		case refusal == nil:

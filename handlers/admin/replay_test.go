@@ -125,6 +125,22 @@ func TestReplayOfDeliveriesThatMatch(t *testing.T) {
 	}
 }
 
+// What is replayed by somebody else while many are replayed is not replayed once more.
+func TestReplayOfDeliveriesWhileOneIsReplayed(t *testing.T) {
+	a := writable(t)
+	ids := a.ignore(2, "no_rule")
+	a.answer = handlers.Answer{Status: http.StatusAccepted, Outcome: "accepted"}
+	a.deciding = func() {
+		a.accept(func(d *store.Delivery, _ *store.Build) { d.ReplayOf = ids[1] })
+	}
+	var got admin.DeliveryReplays
+	a.ask("POST", "/deliveries/replay?reason=no_rule", http.StatusOK, &got)
+	want := []admin.Skipped{{ID: ids[1], Reason: "it was replayed meanwhile"}}
+	if len(got.Replayed) != 1 || !slices.Equal(got.Skipped, want) || got.Left != 0 || len(a.decided) != 1 {
+		t.Errorf("got %+v, decided %d", got, len(a.decided))
+	}
+}
+
 // A delivery is shown as it was decided, and as it would be now.
 func TestExplainDelivery(t *testing.T) {
 	a := writable(t)
