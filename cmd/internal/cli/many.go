@@ -56,20 +56,21 @@ func (f *manyFlags) check(env *Environment, c change) error {
 	return nil
 }
 
-// change does it page by page, after it has said how many and which, and asked.
+// change does it page by page, after it has said how many and which, and asked. The command line
+// has been checked.
 func (f *manyFlags) change(ctx context.Context, env *Environment, c change) error {
-	if err := f.check(env, c); err != nil {
-		return err
-	}
+	none := false
 	if f.DryRun || !f.Yes {
-		if goOn, err := f.ask(ctx, env, c); err != nil || !goOn {
+		n, err := f.ask(ctx, env, c)
+		if err != nil || f.DryRun {
 			return err
 		}
+		none, f.Limit = n == 0, n // nobody was asked about what comes meanwhile
 	}
 	const maxRows = 1000 // of a page
 	var failed error
 	changed, skipped, page := 0, 0, url.Values{}
-	for {
+	for !none {
 		if f.Limit > 0 {
 			page.Set("limit", strconv.Itoa(min(maxRows, f.Limit-changed-skipped)))
 		}
@@ -96,20 +97,20 @@ func (f *manyFlags) change(ctx context.Context, env *Environment, c change) erro
 	return failed
 }
 
-// ask says how many match, and which, and asks whether to go on. It does not ask if there are
-// none, nor in a dry run, which never goes on.
-func (f *manyFlags) ask(ctx context.Context, env *Environment, c change) (goOn bool, err error) {
+// ask says how many match, and which, and asks whether to go on with n of them. It does not ask
+// if there are none, nor in a dry run. A no is an error.
+func (f *manyFlags) ask(ctx context.Context, env *Environment, c change) (n int, err error) {
 	match, err := c.find(ctx)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	to := env.Stderr
 	if f.DryRun {
 		if to = env.Stdout; c.all != nil {
-			return false, printJSON(env.Stdout, match.json)
+			return 0, printJSON(env.Stdout, match.json)
 		}
 	}
-	n := int(match.count)
+	n = int(match.count)
 	if f.Limit > 0 {
 		n = min(n, f.Limit)
 	}
@@ -120,7 +121,7 @@ func (f *manyFlags) ask(ctx context.Context, env *Environment, c change) (goOn b
 	if n > 0 {
 		_, _ = fmt.Fprintf(to, "%s, the oldest first\n", line)
 		if err := match.show(to); err != nil {
-			return false, err
+			return 0, err
 		}
 		if more := int(match.count) - match.shown; more > 0 {
 			_, _ = fmt.Fprintf(to, "… and %d more\n", more)
@@ -131,20 +132,20 @@ func (f *manyFlags) ask(ctx context.Context, env *Environment, c change) (goOn b
 	switch {
 	case f.DryRun:
 		env.complain(fmt.Sprintf("A dry run: %s would be %s.", explain.Count(n, c.what), c.done))
-		return false, nil
+		return n, nil
 	case n == 0:
-		return true, nil
+		return 0, nil
 	}
 	_, _ = fmt.Fprintf(to, "%s %s? [y/N] ", strings.ToUpper(c.verb[:1])+c.verb[1:], explain.Count(n, c.what))
 	answer, err := bufio.NewReader(env.Stdin).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
-		return false, err
+		return 0, err
 	}
 	if answer = strings.ToLower(strings.TrimSpace(answer)); answer == "y" || answer == "yes" {
-		return true, nil
+		return n, nil
 	}
 	env.complain("Nothing was " + c.done + ".")
-	return false, errReported
+	return 0, errReported
 }
 
 func plural(n int, one, many string) string {
