@@ -74,7 +74,7 @@ func (c *buildsStart) Run(ctx context.Context, env *Environment) error {
 		c.print(env, s)
 	}
 	switch {
-	case s.Outcome == string(store.Ignored):
+	case buildsNothing(s):
 		return errReported
 	case c.Wait:
 		delivery := s.Delivery
@@ -84,6 +84,21 @@ func (c *buildsStart) Run(ctx context.Context, env *Environment) error {
 		return (&waiting{env: env, api: api, delivery: delivery, json: c.JSON}).wait(ctx)
 	}
 	return nil
+}
+
+// buildsNothing reports whether no rule matches, or every build is dead on arrival.
+func buildsNothing(s handlers.Started) bool {
+	for _, b := range s.Builds {
+		if b.Reason == "" {
+			return false
+		}
+	}
+	for _, b := range s.Planned {
+		if b.Dead == "" {
+			return false
+		}
+	}
+	return s.Of == ""
 }
 
 // startTries is how often a start is sent if no answer comes: it has a key, so that the bridge
@@ -202,6 +217,9 @@ func (w *waiting) wait(ctx context.Context) error {
 		}
 		switch {
 		case err != nil, open > 0:
+		case len(builds) == 0:
+			w.env.complain("buildbridge builds start: the delivery " + w.delivery + " has no builds any more")
+			return errReported
 		case failed > 0:
 			w.env.complain(fmt.Sprintf("%s of %d did not succeed%s", explain.Count(failed, "build"), len(builds), w.notFollowed(builds)))
 			return errReported
