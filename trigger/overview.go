@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"buildbridge/mapping/printable"
 	"buildbridge/trigger/store"
 )
 
@@ -189,7 +190,7 @@ func (o *Overview) addSources(t *Trigger, statuses []store.StatusStat, missed ma
 			o.Faults = append(o.Faults, fmt.Sprintf("source %s takes no statuses: %s", name, s.Error))
 		}
 		if s.Missed > 0 {
-			o.Faults = append(o.Faults, fmt.Sprintf("source %s: %d pushes were missed", name, s.Missed))
+			o.Faults = append(o.Faults, fmt.Sprintf("source %s: %s missed", name, printable.Was(int(s.Missed), "push")))
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"buildbridge/handlers"
 	"buildbridge/mapping"
 	"buildbridge/mapping/observe"
+	"buildbridge/mapping/printable"
 	"buildbridge/trigger/store"
 )
 
@@ -244,8 +245,8 @@ func (a *api) replayBuilds(c echo.Context) error {
 	answer := BuildReplays{Replayed: []BuildReplay{}, Left: left, Next: next}
 	for some := range slices.Chunk(builds, atOnce) {
 		if err := a.replayAll(ctx, some, by(c, why), &answer); err != nil {
-			return unavailable(err, "%d builds were replayed, then the database did not answer: ask again, and they are left out",
-				len(answer.Replayed))
+			return unavailable(err, "%s replayed, then the database did not answer: ask again, and they are left out",
+				printable.Was(len(answer.Replayed), "build"))
 		}
 	}
 	return handlers.SendJSON(c, http.StatusOK, answer)

@@ -9,6 +9,7 @@ import (
 
 	"buildbridge/handlers"
 	"buildbridge/mapping"
+	"buildbridge/mapping/printable"
 	"buildbridge/trigger/store"
 )
 
@@ -61,8 +62,8 @@ func (a *api) cancelBuilds(c echo.Context) error {
 	answer := BuildCancels{Canceled: []string{}, Left: left, Next: next}
 	for some := range slices.Chunk(ids, atOnce) {
 		if err := a.cancelAll(c, some, by(c, why), &answer); err != nil {
-			return unavailable(err, "%d builds were canceled, then the database did not answer: ask again, and they are left out",
-				len(answer.Canceled))
+			return unavailable(err, "%s canceled, then the database did not answer: ask again, and they are left out",
+				printable.Was(len(answer.Canceled), "build"))
 		}
 	}
 	return handlers.SendJSON(c, http.StatusOK, answer)

@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"buildbridge/handlers"
+	"buildbridge/mapping/printable"
 	"buildbridge/trigger/store"
 )
 
@@ -96,7 +97,8 @@ func (a *api) replayDeliveries(c echo.Context) error {
 			continue
 		}
 		if err != nil {
-			return unavailable(err, "%d deliveries were replayed, then the database did not answer: ask again, and they are left out", done)
+			return unavailable(err, "%s replayed, then the database did not answer: ask again, and they are left out",
+				printable.Was(done, "delivery"))
 		}
 		if d.LastReplay != "" { // it would have another key than that replay, and be built again
 			answer.Skipped = append(answer.Skipped, Skipped{ID: d.ID, Reason: "it was replayed meanwhile"})
@@ -107,7 +109,8 @@ func (a *api) replayDeliveries(c echo.Context) error {
 		case refusal == nil:
 			answer.Replayed = append(answer.Replayed, replayed)
 		case refusal.Status >= http.StatusInternalServerError:
-			return unavailable(refusal, "%d deliveries were replayed, then: %s: ask again, and they are left out", done, refusal.Detail)
+			return unavailable(refusal, "%s replayed, then: %s: ask again, and they are left out",
+				printable.Was(done, "delivery"), refusal.Detail)
 		default:
 			answer.Skipped = append(answer.Skipped, Skipped{ID: d.ID, Reason: refusal.Detail})
 		}

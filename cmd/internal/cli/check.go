@@ -7,9 +7,9 @@ import (
 	"strings"
 
 	"buildbridge/cmd/internal/doctor"
-	"buildbridge/cmd/internal/explain"
 	"buildbridge/cmd/internal/rulesfile"
 	"buildbridge/mapping"
+	"buildbridge/mapping/printable"
 )
 
 type checkCommand struct {
@@ -122,7 +122,7 @@ func warning(f mapping.Fault) string {
 
 func (r *report) summary() string {
 	if len(r.Faults) > 0 {
-		return explain.Count(len(r.Faults), "fault")
+		return printable.Count(len(r.Faults), "fault")
 	}
 	failed, warnings := 0, len(r.Warnings)
 	for _, f := range r.Online {
@@ -131,14 +131,14 @@ func (r *report) summary() string {
 			failed++
 		}
 	}
-	s := fmt.Sprintf("%s, %s, %s: ", explain.Count(r.Rules, "rule"), explain.Count(r.Sources, "source"), explain.Count(r.Targets, "target"))
+	s := fmt.Sprintf("%s, %s, %s: ", printable.Count(r.Rules, "rule"), printable.Count(r.Sources, "source"), printable.Count(r.Targets, "target"))
 	if failed > 0 {
-		s += fmt.Sprintf("%d of %s online failed", failed, explain.Count(len(r.Online), "check"))
+		s += fmt.Sprintf("%d of %s online failed", failed, printable.Count(len(r.Online), "check"))
 	} else {
 		s += "ok"
 	}
 	if warnings > 0 {
-		s += ", " + explain.Count(warnings, "warning")
+		s += ", " + printable.Count(warnings, "warning")
 	}
 	return s
 }

@@ -25,7 +25,7 @@ type deliveriesCommand struct {
 // deliveryFilter selects deliveries.
 type deliveryFilter struct {
 	Source     *string   `group:"filter" placeholder:"NAME" help:"Of the source NAME."`
-	Origin     *string   `group:"filter" placeholder:"ORIGIN" help:"webhook, manual (started by hand) or catch_up (its own delivery never came)."`
+	Origin     *string   `group:"filter" placeholder:"ORIGIN" help:"webhook, manual (started by hand) or catch_up (no delivery of it came)."`
 	Outcome    *string   `group:"filter" placeholder:"OUTCOME" help:"accepted, ignored, duplicate or rejected."`
 	Reason     *string   `group:"filter" placeholder:"REASON" help:"Ignored because of ping, event, deleted, no_rule, no_match or missed."`
 	Repository *string   `group:"filter" placeholder:"NAME" help:"Of the repository NAME, such as acme/shop."`

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"buildbridge/cmd/internal/doctor"
-	"buildbridge/cmd/internal/explain"
 	"buildbridge/cmd/internal/rulesfile"
 	"buildbridge/mapping"
 	"buildbridge/mapping/printable"
@@ -82,7 +81,7 @@ func (c *doctorCommand) load(env *Environment) (*mapping.Ruleset, error) {
 	rules, _, err := rulesfile.Load(paths)
 	if faults, ok := errors.AsType[mapping.Faults](err); ok {
 		_, _ = fmt.Fprintln(env.Stderr, faults.Error())
-		return nil, fmt.Errorf("%s: %s; nothing was asked", strings.Join(paths, ", "), explain.Count(len(faults), "fault"))
+		return nil, fmt.Errorf("%s: %s; nothing was asked", strings.Join(paths, ", "), printable.Count(len(faults), "fault"))
 	}
 	if err != nil {
 		return nil, err
@@ -157,7 +156,7 @@ func (p *findings) summary() string {
 		}
 	}
 	if p.warnings > 0 {
-		parts = append(parts, explain.Count(p.warnings, "warning"))
+		parts = append(parts, printable.Count(p.warnings, "warning"))
 	}
 	return strings.Join(parts, ", ")
 }

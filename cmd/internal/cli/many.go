@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"buildbridge/cmd/internal/explain"
+	"buildbridge/mapping/printable"
 )
 
 // manyFlags are those of a command that changes everything that matches a filter.
@@ -51,7 +51,7 @@ func (f *manyFlags) check(env *Environment, c change) error {
 		return usageError("--limit must be 0 or more")
 	case !f.Yes && !f.DryRun && !isTerminal(env.Stdin):
 		return usageError(fmt.Sprintf("%s all %s that match needs --yes if there is no terminal to ask: %s",
-			c.doing, explain.Plural(c.what), env.command("--yes")))
+			c.doing, printable.Plural(c.what), env.command("--yes")))
 	}
 	return nil
 }
@@ -89,7 +89,7 @@ func (f *manyFlags) change(ctx context.Context, env *Environment, c change) erro
 			return err
 		}
 	} else {
-		env.complain(explain.Count(changed, c.what) + " " + c.done)
+		env.complain(printable.Count(changed, c.what) + " " + c.done)
 	}
 	if failed == nil && skipped > 0 {
 		return errReported
@@ -114,7 +114,7 @@ func (f *manyFlags) ask(ctx context.Context, env *Environment, c change) (n int,
 	if f.Limit > 0 {
 		n = min(n, f.Limit)
 	}
-	line := explain.Count(int(match.count), c.what) + " " + plural(int(match.count), "matches", "match")
+	line := printable.Count(int(match.count), c.what) + " " + plural(int(match.count), "matches", "match")
 	if match.words != "" {
 		line += ": " + match.words
 	}
@@ -131,12 +131,12 @@ func (f *manyFlags) ask(ctx context.Context, env *Environment, c change) (n int,
 	}
 	switch {
 	case f.DryRun:
-		env.complain(fmt.Sprintf("A dry run: %s would be %s.", explain.Count(n, c.what), c.done))
+		env.complain(fmt.Sprintf("A dry run: %s would be %s.", printable.Count(n, c.what), c.done))
 		return n, nil
 	case n == 0:
 		return 0, nil
 	}
-	_, _ = fmt.Fprintf(to, "%s %s? [y/N] ", strings.ToUpper(c.verb[:1])+c.verb[1:], explain.Count(n, c.what))
+	_, _ = fmt.Fprintf(to, "%s %s? [y/N] ", strings.ToUpper(c.verb[:1])+c.verb[1:], printable.Count(n, c.what))
 	answer, err := bufio.NewReader(env.Stdin).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return 0, err

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 
-	"buildbridge/cmd/internal/explain"
 	"buildbridge/handlers"
 	"buildbridge/handlers/admin"
 	"buildbridge/mapping"
@@ -69,7 +68,7 @@ func decided(d handlers.Decision) string {
 	case d.Outcome == "rejected":
 		return "cannot be decided: " + printable.Text(d.Detail)
 	case n > 0 && d.Reason == "":
-		return d.Outcome + ", " + explain.Count(n, "build")
+		return d.Outcome + ", " + printable.Count(n, "build")
 	}
 	return outcome(d.Outcome, d.Reason, "")
 }

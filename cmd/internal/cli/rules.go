@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"buildbridge/cmd/internal/explain"
 	"buildbridge/handlers/admin"
 	"buildbridge/mapping"
 	"buildbridge/mapping/printable"
@@ -65,7 +64,7 @@ func (c *rulesList) Run(ctx context.Context, env *Environment) error {
 	if err := t.flush(); err != nil {
 		return err
 	}
-	shown := explain.Count(got.Total, "rule")
+	shown := printable.Count(got.Total, "rule")
 	if len(got.Rules) < got.Total {
 		shown = fmt.Sprintf("%d of %s", len(got.Rules), shown)
 	}
@@ -98,7 +97,7 @@ func (e *Environment) printChange(r *admin.Rules) {
 	}
 	if f := r.Failed; f != nil {
 		e.printf("a reload failed at %s with %s, and these rules stay in force; the first: %s\n",
-			local(f.At), explain.Count(f.Faults, "fault"), printable.Text(f.First))
+			local(f.At), printable.Count(f.Faults, "fault"), printable.Text(f.First))
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"buildbridge/cmd/internal/explain"
 	"buildbridge/handlers"
 	"buildbridge/handlers/admin"
 	"buildbridge/mapping/printable"
@@ -221,7 +220,7 @@ func (w *waiting) wait(ctx context.Context) error {
 			w.env.complain("buildbridge builds start: the delivery " + w.delivery + " has no builds any more")
 			return errReported
 		case failed > 0:
-			w.env.complain(fmt.Sprintf("%s of %d did not succeed%s", explain.Count(failed, "build"), len(builds), w.notFollowed(builds)))
+			w.env.complain(fmt.Sprintf("%s of %d did not succeed%s", printable.Count(failed, "build"), len(builds), w.notFollowed(builds)))
 			return errReported
 		default:
 			return nil

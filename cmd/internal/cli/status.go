@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"buildbridge/cmd/internal/bridge"
-	"buildbridge/cmd/internal/explain"
 	"buildbridge/mapping/printable"
 	"buildbridge/trigger"
 )
@@ -94,7 +93,7 @@ func (e *Environment) overview(o *bridge.Overview, now time.Time) error {
 		e.printf("\nEverything works.\n")
 		return nil
 	}
-	e.printf("\n%s:\n", explain.Count(len(o.Faults), "thing")+" "+plural(len(o.Faults), "does", "do")+" not work")
+	e.printf("\n%s:\n", printable.Count(len(o.Faults), "thing")+" "+plural(len(o.Faults), "does", "do")+" not work")
 	for _, f := range o.Faults {
 		e.printf("  %s\n", printable.Text(f))
 	}

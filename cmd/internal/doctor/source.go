@@ -10,6 +10,7 @@ import (
 
 	"buildbridge/cmd/internal/bridge"
 	"buildbridge/mapping"
+	"buildbridge/mapping/printable"
 	"buildbridge/trigger/hostapi"
 )
 
@@ -81,7 +82,7 @@ func (d *Doctor) source(ctx context.Context, s *mapping.Source) {
 		return !l.refused
 	}, d.counter(secrets.Group()+": repositories", len(named)))
 	if left := len(named) - told; left > 0 && ctx.Err() == nil {
-		skip(fmt.Sprintf("%d more repositories: they would fail alike", left))
+		skip(printable.Count(left, "more repository") + ": all would fail alike")
 	}
 }
 

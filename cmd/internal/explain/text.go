@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"buildbridge/mapping"
+	"buildbridge/mapping/printable"
 )
 
 // Text is the explanation as text. It quotes what came with the delivery: a branch may have
@@ -76,7 +77,7 @@ func (e *Event) write(b *strings.Builder) {
 	}
 	switch {
 	case e.OtherRules > 0:
-		fmt.Fprintf(b, "  left out: %s of other repositories (--all shows all)\n", Count(e.OtherRules, "rule"))
+		fmt.Fprintf(b, "  left out: %s of other repositories (--all shows all)\n", printable.Count(e.OtherRules, "rule"))
 	case len(e.Rules) == 0:
 		b.WriteString("  there are no rules\n")
 	}
@@ -112,28 +113,12 @@ func (e *Event) headline() string {
 	case e.Kind != mapping.Push:
 		return line
 	case e.FilesComplete:
-		return line + ", " + Count(len(e.Files), "changed file")
+		return line + ", " + printable.Count(len(e.Files), "changed file")
 	case len(e.Files) == 0:
 		return line + ", changed files not known: " + e.FilesUnknown
 	default:
-		return line + ", " + Count(len(e.Files), "changed file") + ", perhaps not all: " + e.FilesUnknown
+		return line + ", " + printable.Count(len(e.Files), "changed file") + ", perhaps not all: " + e.FilesUnknown
 	}
-}
-
-// Count is a number with its noun: "1 rule", "2 rules".
-func Count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %s", n, Plural(noun))
-}
-
-// Plural is the plural of a noun: "rules", "deliveries".
-func Plural(noun string) string {
-	if stem, ok := strings.CutSuffix(noun, "y"); ok {
-		return stem + "ies"
-	}
-	return noun + "s"
 }
 
 // Indent writes a value as JSON in several lines, each after the prefix, without the escapes
