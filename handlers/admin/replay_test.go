@@ -28,13 +28,24 @@ func (a *api) ignore(n int, reason string) (ids []string) {
 		ids = append(ids, d.ID)
 		a.store.LogIgnored(d)
 	}
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) { // the ignored log is written a moment later
+	a.await("the ignored log is written", func() bool {
 		page, _, err := a.store.Deliveries(a.t.Context(), store.DeliveryFilter{Reason: reason, Limit: store.MaxPage})
-		if err != nil || time.Now().After(end) {
-			a.t.Fatal(len(page), err)
+		if err != nil {
+			a.t.Fatal(err)
 		}
-		if len(page) == n {
-			return ids
+		return len(page) == n
+	})
+	return ids
+}
+
+// await polls until something is so.
+func (a *api) await(what string, so func() bool) {
+	a.t.Helper()
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	for end := time.Now().Add(time.Minute); !so(); <-poll.C {
+		if time.Now().After(end) {
+			a.t.Fatalf("not so: %s", what)
 		}
 	}
 }
@@ -87,15 +98,10 @@ func TestReplayOfDeliveriesThatMatch(t *testing.T) {
 		Outcome:  store.Ignored, Reason: "no_rule",
 	}
 	a.store.LogIgnored(replay)
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	a.await("the replay is written", func() bool {
 		a.ask("GET", "/deliveries/replay?reason=no_rule&limit=100", http.StatusOK, &count)
-		if last := count.First[len(count.First)-1]; last.ID == replay.ID {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("got %+v", count)
-		}
-	}
+		return count.First[len(count.First)-1].ID == replay.ID
+	})
 	if count.Deliveries != 12 || slices.ContainsFunc(count.First, func(e admin.Explanation) bool { return e.ID == ids[3] }) {
 		t.Errorf("got %+v", count)
 	}
