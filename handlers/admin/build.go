@@ -194,6 +194,13 @@ func (a *api) showBuild(c echo.Context) error {
 }
 
 func (a *api) replayBuild(c echo.Context) error {
+	return a.changeBuild(c, http.StatusAccepted, a.Builds.Replay)
+}
+
+// changeBuild changes the build that the path names, for who asks, and answers with it.
+func (a *api) changeBuild(
+	c echo.Context, status int, change func(ctx context.Context, id string, by mapping.By) (*store.Build, error),
+) error {
 	id, err := onlyID(c, "build")
 	if err != nil {
 		return err
@@ -202,11 +209,11 @@ func (a *api) replayBuild(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	b, err := a.Builds.Replay(c.Request().Context(), id, by(c, why))
+	b, err := change(c.Request().Context(), id, by(c, why))
 	if err != nil {
 		return a.buildError(c.Request().Context(), id, err)
 	}
-	return handlers.SendJSON(c, http.StatusAccepted, newBuild(b))
+	return handlers.SendJSON(c, status, newBuild(b))
 }
 
 // buildError is storeError for a build that was asked for by its id.

@@ -29,19 +29,7 @@ type CancelCount struct {
 
 // cancelBuild ends a build that waits.
 func (a *api) cancelBuild(c echo.Context) error {
-	id, err := onlyID(c, "build")
-	if err != nil {
-		return err
-	}
-	why, err := readReason(c)
-	if err != nil {
-		return err
-	}
-	b, err := a.Builds.Cancel(c.Request().Context(), id, by(c, why))
-	if err != nil {
-		return a.buildError(c.Request().Context(), id, err)
-	}
-	return handlers.SendJSON(c, http.StatusOK, newBuild(b))
+	return a.changeBuild(c, http.StatusOK, a.Builds.Cancel)
 }
 
 // cancelBuilds cancels the builds that match a filter, at most a page of them.

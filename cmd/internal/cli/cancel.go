@@ -40,15 +40,10 @@ Examples:
 // Run cancels builds.
 func (c *buildsCancel) Run(ctx context.Context, env *Environment) error {
 	filter := c.values()
-	byFilter, err := byFilter("builds", c.ID, filter, "--rule cart")
+	change := change{verb: "cancel", doing: "canceling", done: "canceled", what: "build"}
+	byFilter, err := c.byFilter(env, change, c.ID, filter, "--rule cart")
 	if err != nil {
 		return err
-	}
-	change := change{verb: "cancel", doing: "canceling", done: "canceled", what: "build"}
-	if byFilter {
-		if err := c.check(env, change); err != nil {
-			return err
-		}
 	}
 	api, err := c.client()
 	switch {

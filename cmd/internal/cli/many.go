@@ -44,16 +44,24 @@ type found struct {
 	json  any                     // the same as JSON
 }
 
-// check refuses a wrong command line, before the bridge is asked.
-func (f *manyFlags) check(env *Environment, c change) error {
+// byFilter reports whether what is to be changed is named by a filter; else it is by ids. It
+// refuses a wrong command line, before the bridge is asked.
+func (f *manyFlags) byFilter(env *Environment, c change, ids []string, filter url.Values, example string) (bool, error) {
+	what := printable.Plural(c.what)
 	switch {
+	case len(ids) == 0 && len(filter) == 0:
+		return false, usageError("name " + what + " by their ids or by a filter, such as " + example)
+	case len(ids) > 0 && len(filter) > 0:
+		return false, usageError("name " + what + " by their ids or by a filter, not both")
+	case len(ids) > 0:
+		return false, nil
 	case f.Limit < 0:
-		return usageError("--limit must be 0 or more")
+		return false, usageError("--limit must be 0 or more")
 	case !f.Yes && !f.DryRun && !isTerminal(env.Stdin):
-		return usageError(fmt.Sprintf("%s all %s that match needs --yes if there is no terminal to ask: %s",
-			c.doing, printable.Plural(c.what), env.command("--yes")))
+		return false, usageError(fmt.Sprintf("%s all %s that match needs --yes if there is no terminal to ask: %s",
+			c.doing, what, env.command("--yes")))
 	}
-	return nil
+	return true, nil
 }
 
 // change does it page by page, after it has said how many and which, and asked. The command line

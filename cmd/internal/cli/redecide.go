@@ -113,15 +113,10 @@ type replayedDelivery struct {
 // Run replays deliveries, one after the other.
 func (c *deliveriesReplay) Run(ctx context.Context, env *Environment) error {
 	filter := c.values()
-	byFilter, err := byFilter("deliveries", c.ID, filter, "--reason no_rule")
+	change := change{verb: "replay", doing: "replaying", done: "replayed", what: "delivery"}
+	byFilter, err := c.byFilter(env, change, c.ID, filter, "--reason no_rule")
 	if err != nil {
 		return err
-	}
-	change := change{verb: "replay", doing: "replaying", done: "replayed", what: "delivery"}
-	if byFilter {
-		if err := c.check(env, change); err != nil {
-			return err
-		}
 	}
 	api, err := c.client()
 	switch {

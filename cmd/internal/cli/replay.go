@@ -43,15 +43,10 @@ Examples:
 // Run replays builds.
 func (c *buildsReplay) Run(ctx context.Context, env *Environment) error {
 	filter := c.values()
-	byFilter, err := byFilter("builds", c.ID, filter, "--state dead")
+	change := change{verb: "replay", doing: "replaying", done: "replayed", what: "build"}
+	byFilter, err := c.byFilter(env, change, c.ID, filter, "--state dead")
 	if err != nil {
 		return err
-	}
-	change := change{verb: "replay", doing: "replaying", done: "replayed", what: "build"}
-	if byFilter {
-		if err := c.check(env, change); err != nil {
-			return err
-		}
 	}
 	api, err := c.client()
 	switch {
@@ -85,17 +80,6 @@ func (c *buildsReplay) Run(ctx context.Context, env *Environment) error {
 		}
 	}
 	return err
-}
-
-// byFilter reports whether what is to be changed is named by a filter; else it is by ids.
-func byFilter(what string, ids []string, filter url.Values, example string) (bool, error) {
-	switch {
-	case len(ids) == 0 && len(filter) == 0:
-		return false, usageError("name " + what + " by their ids or by a filter, such as " + example)
-	case len(ids) > 0 && len(filter) > 0:
-		return false, usageError("name " + what + " by their ids or by a filter, not both")
-	}
-	return len(filter) > 0, nil
 }
 
 // matching replays all builds that match, page by page.
