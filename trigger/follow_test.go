@@ -272,10 +272,10 @@ func TestNotFollowed(t *testing.T) {
 		t.Errorf("%d requests for two builds", n)
 	}
 	// But if a person stops it, its end is of interest.
-	if _, err := b.StopBuild(t.Context(), id, mapping.By{Actor: "ann", Why: "ann: wrong branch"}); err != nil {
+	if _, err := b.StopBuild(t.Context(), id, mapping.By{Actor: "ann", Why: "wrong branch"}); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.result(t, id, store.Aborted); got.StoppedAt.IsZero() || got.Stop != "ann: wrong branch" {
+	if got := b.result(t, id, store.Aborted); got.StoppedAt.IsZero() || got.Stop != "stopped by ann: wrong branch" {
 		t.Errorf("got %+v", got)
 	}
 	if got := b.await(t, other, store.Started); got.Result != store.NoResult {
@@ -553,7 +553,7 @@ func TestStops(t *testing.T) {
 			until(t, "it runs", func() bool {
 				return !b.result(t, id, store.Running).RunningAt.IsZero() || phrase == "tried again if it is not there"
 			})
-			if _, err := b.StopBuild(t.Context(), id, mapping.By{Actor: "ann", Why: "ann: " + strings.Repeat("x", 1000) + "\x1b"}); err != nil {
+			if _, err := b.StopBuild(t.Context(), id, mapping.By{Actor: "ann", Why: strings.Repeat("x", 1000) + "\x1b"}); err != nil {
 				t.Fatal(err)
 			}
 			got := b.result(t, id, c.want)
@@ -587,7 +587,7 @@ func TestStopIsToldAgain(t *testing.T) {
 	if _, err := b.StopBuild(t.Context(), id, mapping.By{Actor: "ann", Why: "bob"}); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.result(t, id, store.Aborted); got.Stop != "bob" {
+	if got := b.result(t, id, store.Aborted); got.Stop != "stopped by ann: bob" {
 		t.Errorf("it was stopped because of %q", got.Stop)
 	}
 }
