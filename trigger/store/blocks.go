@@ -79,8 +79,9 @@ func partKey(key uint64, part int64) uint64 {
 // spans calls do for the spans up to a seq that may have rows which fit, the newest first,
 // until do returns false: for the parts of blocks that fit, and for rows without a block.
 // Spans with at most gap seqs between them are one: reading these costs less than another
-// statement. values says whether fit needs the filter.
-func (s *Store) spans(ctx context.Context, t blockTable, high, gap int64, values bool,
+// statement. values says whether fit needs the filter. The first block whose rows were all received
+// before oldest is the last that is looked at.
+func (s *Store) spans(ctx context.Context, t blockTable, high, gap, oldest int64, values bool,
 	fit func(b *block, part int64) bool, do func(span) (more bool, err error),
 ) error {
 	for n := 8; ; n = min(4*n, 512) { // few at first: the newest rows may be enough
@@ -89,6 +90,7 @@ func (s *Store) spans(ctx context.Context, t blockTable, high, gap int64, values
 			return err
 		}
 		var found []span
+		end := len(blocks) < n
 		add := func(next span) {
 			switch last := len(found) - 1; {
 			case next.first > next.last:
@@ -109,6 +111,10 @@ func (s *Store) spans(ctx context.Context, t blockTable, high, gap int64, values
 				}
 			}
 			high = b.first - 1
+			if b.latest < oldest {
+				high, end = -1, true
+				break
+			}
 		}
 		if len(blocks) < n {
 			add(span{0, high})
@@ -118,7 +124,7 @@ func (s *Store) spans(ctx context.Context, t blockTable, high, gap int64, values
 				return err
 			}
 		}
-		if len(blocks) < n {
+		if end {
 			return nil
 		}
 	}

@@ -225,7 +225,7 @@ func (s *Store) find(ctx context.Context, t blockTable, columns string, w *where
 	if w.indexed {
 		gap = blockLong
 	}
-	return s.spans(ctx, t, high, gap, len(w.keys) > 0, w.fits, read)
+	return s.spans(ctx, t, high, gap, w.oldest, len(w.keys) > 0, w.fits, read)
 }
 
 // below gives the highest seq of a page, by its cursor.
@@ -253,6 +253,7 @@ type where struct {
 	args         []any
 	keys         [][]uint64 // a block must have one key of each list
 	since, until int64      // when the rows were received: since or later, before until; 0 for any time
+	oldest       int64      // the first block with older rows only is the last that is looked at; 0 looks at all
 	indexed      bool       // an index finds the rows of a span
 	few          bool       // an index finds all rows that fit, and they are few
 	unsorted     bool       // that index is not in the order of seq

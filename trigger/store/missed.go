@@ -175,11 +175,13 @@ func (s *Store) CountMissed(ctx context.Context) (map[string]int64, error) {
 }
 
 // NamedSince calls each with the digests of the refs that deliveries of a repository have named
-// since a time, whatever became of them. What catch-up itself has found does not count, but a
+// since a time, whatever became of them. It does not read the history before: what was
+// stored before deliveries that are a day older is left out. What catch-up itself has found does not count, but a
 // person's replay of it does.
 func (s *Store) NamedSince(ctx context.Context, source, repository string, since time.Time, named func(digest uint64)) error {
 	f := DeliveryFilter{Source: source, Repository: repository, Since: since}
 	for _, w := range f.wheres() {
+		w.oldest = micros(since.Add(-24 * time.Hour))
 		w.add("(origin <> ? OR replay_of <> '')", string(mapping.OriginCatchUp))
 		w.each = func(row scanner) error {
 			var ref, commit, more string
