@@ -254,6 +254,7 @@ type refLook struct {
 	confirmed []missedPush       // those that count as missed now
 	left      int                // more of them than a look notes
 	built     int
+	unsure    bool // a delivery may have named what was found, and be forgotten
 }
 
 // missedPush is a push whose delivery never came.
@@ -286,6 +287,10 @@ func (l *refLook) do(ctx context.Context) (wait time.Duration, err error) {
 		return l.failed(ctx, err), err
 	}
 	l.read(ctx)
+	if err := l.doubt(ctx); err != nil {
+		l.logUnlessStopping("reading what deliveries have named failed, it is tried again", err)
+		return retryWork, err
+	}
 	for _, m := range rows {
 		moved := func(found *store.MissedRef) bool { return found.Ref == m.Ref } // its row becomes that one
 		if !slices.Contains(l.here, m) && !slices.ContainsFunc(l.out.Found, moved) {
@@ -301,6 +306,25 @@ func (l *refLook) do(ctx context.Context) (wait time.Duration, err error) {
 	slices.Sort(l.known)
 	r.Known, r.LookedAt, r.Failures, r.Reason = slices.Compact(l.known), l.began, 0, ""
 	return wait, nil
+}
+
+// doubt notes whether what was found may have been named by a delivery that built nothing and is
+// not kept any more. It is not built, then: a rule may have been told to leave it out.
+func (l *refLook) doubt(ctx context.Context) error {
+	if len(l.out.Found)+len(l.confirmed) == 0 {
+		return nil
+	}
+	since, err := l.store.IgnoredSince(ctx)
+	if err != nil {
+		return err
+	}
+	after := l.out.Repository.LookedAt.Add(-lookMargin)
+	keep := l.settings.Retention.Deliveries
+	l.unsure = since.After(after) || keep > 0 && l.began.Add(-keep).After(after)
+	for _, m := range l.out.Found {
+		m.Unsure = l.unsure
+	}
+	return nil
 }
 
 // keepGone keeps what is known of refs that this look did not see: a host may leave some out, as
@@ -385,7 +409,7 @@ func (l *refLook) build(ctx context.Context) (all bool) {
 			l.logUnlessStopping("a missed push cannot be stored", err)
 			continue
 		}
-		if !l.source.CatchUp.Build {
+		if m.Unsure = m.Unsure || l.unsure; m.Unsure || !l.source.CatchUp.Build {
 			m.MissedAt, m.Delivery = d.ReceivedAt, d.ID
 			l.out.Missed = append(l.out.Missed, m.MissedRef)
 			l.known = append(l.known, store.RefDigest(m.Ref, m.Commit))
@@ -528,7 +552,11 @@ func (l *refLook) save(ctx context.Context, wait time.Duration) {
 		}
 		d.ID, d.ReceivedAt = m.Delivery, m.MissedAt
 		l.Ignore(d, mapping.ReasonMissed, nil)
-		l.missed(ctx, m.MissedRef)
+		var more []slog.Attr
+		if l.source.CatchUp.Build {
+			more = append(more, slog.String("hint", "not built: the ignored log does not reach back to the look before, so a rule may have ignored it"))
+		}
+		l.missed(ctx, m.MissedRef, more...)
 	}
 }
 

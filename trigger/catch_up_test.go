@@ -343,6 +343,37 @@ func TestIgnoredPushesAreNotMissed(t *testing.T) {
 	})
 }
 
+// What a delivery named may be forgotten: what is found then is only reported.
+func TestIgnoredLogForgets(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, s settings, _ string) {
+		t.Helper()
+		var log said
+		s.stopped, s.ignored, s.log = false, 1, &log
+		b, h := newCatchUp(t, "build", s)
+		h.moreLooks(t, 3)
+		for _, branch := range []string{"main", "x"} { // the rules ignore both
+			e := mapping.Event{Kind: mapping.Push, Ref: "refs/heads/" + branch, Branch: branch, Commit: commitN(1)}
+			e.SetRepository("acme/shop")
+			id := uuid.Must(uuid.NewV7()).String()
+			b.Ignore(mapping.Delivery{ID: id, Source: "github", Event: "push", ReceivedAt: time.Now(), Events: []mapping.Event{e}}, mapping.ReasonNoMatch, nil)
+			until(t, "it is in the ignored log", func() bool {
+				_, err := b.store.Delivery(t.Context(), id)
+				return err == nil
+			})
+		}
+		h.set("acme/shop", "refs/heads/main", commitN(1))
+		until(t, "it is reported", func() bool { return log.count("push was missed.*not built: the ignored log does not reach back") == 1 })
+		h.moreLooks(t, 5)
+		if runs := b.runs(t); len(runs) != 0 {
+			t.Errorf("built %v", runs)
+		}
+		if missed, _, err := b.store.Missed(t.Context(), store.MissedFilter{}); err != nil || len(missed) != 1 || missed[0].Built {
+			t.Error(missed, err)
+		}
+	})
+}
+
 func TestRefsThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	for phrase, c := range map[string]struct {

@@ -72,6 +72,7 @@ type settings struct {
 	path       string
 	stopped    bool // do not start
 	maxWaiting int64
+	ignored    int // deliveries that the ignored log has
 	hosts      []trigger.Host
 	rules      *mapping.Ruleset     // instead of those of the cart
 	shared     *codeartstest.Server // instead of one of its own
@@ -138,7 +139,7 @@ func (b *testTrigger) open(t *testing.T, s settings) {
 	}
 	log := slog.New(slog.NewTextHandler(out, nil))
 	var err error
-	if b.store, err = store.Open(t.Context(), store.Options{Database: b.path, Logger: log}); err != nil {
+	if b.store, err = store.Open(t.Context(), store.Options{Database: b.path, Logger: log, KeepIgnored: s.ignored}); err != nil {
 		t.Fatal(err)
 	}
 	b.reg = prometheus.NewRegistry()

@@ -3,6 +3,8 @@ package store
 import (
 	"bytes"
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -25,6 +27,7 @@ const (
 type ignoredLog struct {
 	rows   chan encodedDelivery
 	bytes  atomic.Int64  // of the bodies in rows
+	lost   atomic.Int64  // when one was dropped last, in microseconds; 0 for never
 	ending chan struct{} // closed when the log is to be written for the last time
 	loop   sync.WaitGroup
 }
@@ -55,13 +58,31 @@ func (s *Store) LogIgnored(d *Delivery) {
 	case l.rows <- r:
 	default:
 		l.bytes.Add(-int64(len(r.zipped)))
+		l.lost.Store(micros(time.Now()))
 		s.log.LogAttrs(s.life, slog.LevelDebug, "ignored delivery is not kept: too many at once", slog.String("delivery", d.ID))
 	}
 }
 
 func (s *Store) notLogged(d *Delivery, err error) {
+	s.ignored.lost.Store(micros(time.Now()))
 	s.log.LogAttrs(s.life, slog.LevelWarn, "ignored delivery was not kept",
 		slog.String("delivery", d.ID), slog.String("error", err.Error()))
+}
+
+// IgnoredSince gives the time since which the ignored log has every delivery, apart from those that
+// are too old by the [Retention]: zero if none was left out, now if it keeps none. It knows what
+// this process dropped, not what others did.
+func (s *Store) IgnoredSince(ctx context.Context) (time.Time, error) {
+	if s.keepIgnored < 0 {
+		return time.Now(), nil
+	}
+	var oldest int64 // of a log that is full
+	err := queryRow(ctx, s.db.reader(), `SELECT received_at FROM deliveries WHERE outcome <> 'accepted' ORDER BY seq DESC LIMIT 1 OFFSET ?`,
+		s.keepIgnored-1).Scan(&oldest)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, fmt.Errorf("how far the ignored log reaches back: %w", err)
+	}
+	return fromMicros(max(oldest, s.ignored.lost.Load())), nil
 }
 
 func (s *Store) ignoredLoop() {

@@ -26,6 +26,7 @@ type MissedRef struct {
 	MissedAt time.Time // since when it counts as missed; zero before
 	Delivery string    // the delivery that was made of it; "" for none
 	Built    bool      // that delivery has builds
+	Unsure   bool      // its delivery may have come, and be forgotten by the ignored log
 
 	was string // digests of the commits that the ref was at before
 }
@@ -94,14 +95,15 @@ func moreRefs(refs []RefChange) string {
 	return more.String()
 }
 
-const missedColumns = `seq, source, repository, ref, commit_id, was, found_at, missed_at, delivery, built`
+const missedColumns = `seq, source, repository, ref, commit_id, was, found_at, missed_at, delivery, built, unsure`
 
 func scanMissed(row scanner) (*MissedRef, error) {
 	var (
 		m             MissedRef
 		found, missed int64
 	)
-	err := row.Scan(&m.Seq, &m.Source, &m.Repository, &m.Ref, &m.Commit, &m.was, &found, &missed, &m.Delivery, (*flag)(&m.Built))
+	err := row.Scan(&m.Seq, &m.Source, &m.Repository, &m.Ref, &m.Commit, &m.was, &found, &missed, &m.Delivery,
+		(*flag)(&m.Built), (*flag)(&m.Unsure))
 	m.FoundAt, m.MissedAt = fromMicros(found), fromMicros(missed)
 	return &m, err
 }
@@ -223,10 +225,10 @@ func (l *Look) saveRefs(ctx context.Context, tx *tx) error {
 		if before != nil {
 			m.was = goneOn(m.was, before.was, m.Ref, before.Commit)
 		}
-		if _, err := tx.exec(ctx, `INSERT INTO missed_refs (source, repository, ref, commit_id, was, found_at) VALUES (?, ?, ?, ?, ?, ?)
+		if _, err := tx.exec(ctx, `INSERT INTO missed_refs (source, repository, ref, commit_id, was, found_at, unsure) VALUES (?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (source, repository, ref) DO UPDATE SET commit_id = excluded.commit_id, was = excluded.was,
-			found_at = excluded.found_at, missed_at = 0, delivery = '', built = ?`,
-			m.Source, m.Repository, m.Ref, m.Commit, m.was, micros(m.FoundAt), false); err != nil {
+			found_at = excluded.found_at, missed_at = 0, delivery = '', built = ?, unsure = excluded.unsure`,
+			m.Source, m.Repository, m.Ref, m.Commit, m.was, micros(m.FoundAt), m.Unsure, false); err != nil {
 			return err
 		}
 	}

@@ -321,6 +321,11 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 			t.Helper()
 			fail(t, s.NamedSince(t.Context(), "github", "acme/shop", time.Now(), func(uint64) {}))
 		},
+		"IgnoredSince": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			_, err := s.IgnoredSince(t.Context())
+			fail(t, err)
+		},
 
 		// These read no builds and no deliveries.
 		"Repositories": none, "SetRepositories": none, "DueRepositories": none, "SaveLook": none,

@@ -634,6 +634,17 @@ func TestStartFails(t *testing.T) {
 				`target "north": credentials.access_key: environment variable E2E_NO_AK is not set`,
 			},
 		},
+		"catch_up without an ignored log": {
+			func(o *bridge.Options) {
+				text := strings.Replace(fmt.Sprintf(rules, w.simulator.URL), "max_body: 4KiB",
+					"api: {token: {env: E2E_SK}, url: 'https://git.example.com'}\n    catch_up: {}", 1)
+				o.KeepIgnored = -1
+				o.Rules = func() (*mapping.Ruleset, []mapping.Fault, error) {
+					return mapping.Parse(codehost.Providers(), mapping.File{Name: "rules.yaml", Data: []byte(text)})
+				}
+			},
+			[]string{`source "github": catch_up`, "--keep-ignored 0"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := w.options()

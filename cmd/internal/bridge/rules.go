@@ -49,6 +49,11 @@ func (b *Bridge) load(ctx context.Context) (*loaded, error) {
 		if s.API == nil {
 			continue
 		}
+		if s.CatchUp != nil && b.o.KeepIgnored < 0 {
+			errs = append(errs, fmt.Errorf("source %q: catch_up: with --keep-ignored 0 it cannot know what the rules ignored: "+
+				"set --keep-ignored to 1000 or more, or remove catch_up", s.Name))
+			continue
+		}
 		api, err := b.o.Host(s)
 		if err != nil {
 			errs = append(errs, err)

@@ -59,6 +59,7 @@ CREATE TABLE missed_refs (
     missed_at  bigint NOT NULL DEFAULT 0, -- since when it counts as missed: it was still so at the next look; 0 before
     delivery   text NOT NULL DEFAULT '', -- the delivery that was made of it, '' for none
     built      {bool} NOT NULL DEFAULT {false}, -- that delivery has builds: a late one of the code host is compared with them
+    unsure     {bool} NOT NULL DEFAULT {false}, -- its delivery may have been forgotten by the ignored log: it is only reported
     UNIQUE (source, repository, ref)
 ) {strict};
 CREATE INDEX missed_refs_missed ON missed_refs (missed_at) WHERE missed_at > 0; -- the gauge
