@@ -192,7 +192,7 @@ func (start *Start) check(st *state) error {
 			return refuse(http.StatusNotFound, wrongRule, fmt.Sprintf("there is no rule %q%s", rule, oneOf(rule, known)), nil)
 		}
 	}
-	if !st.Rules.NamesRepository(start.Repository) {
+	if !st.Rules.NamesRepository("", start.Repository) {
 		return refuse(http.StatusConflict, string(mapping.ReasonNoRule), fmt.Sprintf("no rule names the repository %q%s",
 			start.Repository, mapping.Suggest(start.Repository, st.Rules.NamedRepositories(start.Source))), nil)
 	}

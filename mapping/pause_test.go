@@ -42,11 +42,14 @@ func TestNamedRepositories(t *testing.T) {
 	for repository, want := range map[string]bool{
 		"acme/shop": true, "ACME/SHOP": true, "team/any": true, "TEAM/A": true, "team/x": false, "ops/a": false, "acme/none": false, "": false,
 	} {
-		if got := rs.NamesRepository(repository); got != want {
+		if got := rs.NamesRepository("", repository); got != want {
 			t.Errorf("%q is named: %v, want %v", repository, got, want)
 		}
 	}
-	if all := rulesOf(t, "  - {name: all, when: {push: }, jobs: [{job_id: "+jobA+"}]}"); !all.NamesRepository("a/b") || all.NamedRepositories("github") != nil {
+	if rs.NamesRepository("github", "acme/only-gitee") || !rs.NamesRepository("gitee", "acme/only-gitee") || !rs.NamesRepository("github", "team/any") {
+		t.Error("rules of other sources name it, or those of all do not")
+	}
+	if all := rulesOf(t, "  - {name: all, when: {push: }, jobs: [{job_id: "+jobA+"}]}"); !all.NamesRepository("github", "a/b") || all.NamedRepositories("github") != nil {
 		t.Error("a rule without a repository names all, and none exactly")
 	}
 }

@@ -98,13 +98,13 @@ func (rs *Ruleset) Jobs() iter.Seq[Job] {
 // no rule of this name.
 func (rs *Ruleset) Paused(rule string) string { return rs.paused[rule] }
 
-// NamesRepository says whether some rule names a repository, by its name or by a glob. A rule
-// without a repository names all.
-func (rs *Ruleset) NamesRepository(repository string) bool {
+// NamesRepository says whether some rule for events of a source, or of any if it is "", names a
+// repository, by its name or by a glob. A rule without a repository names all.
+func (rs *Ruleset) NamesRepository(source, repository string) bool {
 	repository = strings.ToLower(repository)
 	for list := range rs.index.candidates(repository) {
 		for _, id := range list {
-			if rs.rules[id].repository().match(repository) {
+			if r := rs.rules[id]; r.repository().match(repository) && (source == "" || r.takes(source)) {
 				return true
 			}
 		}

@@ -116,6 +116,7 @@ type repositoryFinder struct {
 	at    time.Time
 	rules *mapping.Ruleset // those of that time
 	after int64            // the last delivery that was read
+	again int64            // and of those before it, the last that was read again
 }
 
 // findRepositories says which repositories are looked at: those that rules name exactly, and
@@ -129,6 +130,9 @@ func (t *Trigger) findRepositories(ctx context.Context, f *repositoryFinder) {
 	}
 	if f.at.IsZero() {
 		f.after = -1
+	}
+	if f.rules != rules { // they may name repositories that delivered long ago
+		f.again = 0
 	}
 	f.at, f.rules = time.Now(), rules
 	existing, err := t.store.Repositories(ctx)
@@ -146,6 +150,15 @@ func (t *Trigger) setRepositories(ctx context.Context, f *repositoryFinder, sour
 	if err != nil {
 		return err
 	}
+	// All others too, a part each time; and then those of the time before: a few are committed after
+	// others that got their seqs later.
+	if n := min(deliveredAtOnce, f.after-f.again); n > 0 {
+		var more [][2]string
+		if more, f.again, err = t.store.Delivered(ctx, f.again, n); err != nil {
+			return err
+		}
+		delivered = append(more, delivered...)
+	}
 	wanted := map[string]map[string]string{} // by source and name in lower case: the name
 	for _, r := range existing {
 		wanted[r.Source] = map[string]string{} // also of sources that do not catch up any more
@@ -159,7 +172,7 @@ func (t *Trigger) setRepositories(ctx context.Context, f *repositoryFinder, sour
 		wanted[s.Name], intervals[s.Name] = names, s.CatchUp.Every
 	}
 	add := func(source, name string) {
-		if intervals[source] > 0 && f.rules.NamesRepository(name) {
+		if intervals[source] > 0 && f.rules.NamesRepository(source, name) {
 			wanted[source][strings.ToLower(name)] = name // spelled as the host does
 		}
 	}
@@ -182,7 +195,7 @@ func (t *Trigger) setRepositories(ctx context.Context, f *repositoryFinder, sour
 			return err
 		}
 	}
-	f.after = next
+	f.after, f.again = next, min(f.again, next)
 	return nil
 }
 

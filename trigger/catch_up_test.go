@@ -82,16 +82,17 @@ func (h *refsHost) looked(repository string) int {
 
 const every = 40 * time.Millisecond
 
-// catchUpRules have one source, which catches up so.
-func catchUpRules(t *testing.T, catchUp string) *mapping.Ruleset {
+// catchUpRules have one source, which catches up so, with some texts replaced.
+func catchUpRules(t *testing.T, catchUp string, replace ...string) *mapping.Ruleset {
 	t.Helper()
-	rules, _, err := mapping.Parse([]mapping.Provider{{Name: "github"}}, mapping.File{Name: "rules.yaml", Data: []byte(`version: 1
+	text := strings.NewReplacer(replace...).Replace(`version: 1
 sources: {github: {provider: github, insecure: true, api: {token: {env: TOKEN}, url: 'https://git.example.com'}` + catchUp + `}}
 targets: {north: {region: cn-north-4, credentials: {token: {env: TOKEN}}}}
 rules:
   - {name: cart, repository: acme/shop, when: {push: {branches: [main, 'release/**']}, tag: {tags: ['v*']}}, jobs: [{job_id: ` + job + `}]}
   - {name: docs, repository: 'acme/*', when: {push: {branches: [main], paths: ['docs/**'], unknown_paths: skip}}, jobs: [{job_id: ` + job2 + `}]}
-`)})
+`)
+	rules, _, err := mapping.Parse([]mapping.Provider{{Name: "github"}}, mapping.File{Name: "rules.yaml", Data: []byte(text)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -526,6 +527,13 @@ func TestRepositoriesThatDelivered(t *testing.T) {
 	if h.looked("none/names-it") > 0 {
 		t.Error("a repository is looked at that no rule names")
 	}
+	// Rules may name it long after it delivered.
+	h.set("none/names-it", "refs/heads/main", commitN(0))
+	b.rules = catchUpRules(t, `, catch_up: {}`, "'acme/*'", "'none/*'")
+	until(t, "a repository that delivered before is looked at", func() bool {
+		b.setTargets(t, patient())
+		return h.looked("none/names-it") > 0
+	})
 	b.rules = catchUpRules(t, "")
 	b.setTargets(t, patient())
 	until(t, "none is looked at any more", func() bool {

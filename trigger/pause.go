@@ -87,7 +87,7 @@ func (t *Trigger) checkPause(p *store.Pause, now time.Time) error {
 			return wrong("no rule is called %q%s", p.Name, mapping.Suggest(p.Name, rules.RuleNames()))
 		}
 	case store.PauseRepository:
-		if !rules.NamesRepository(p.Name) {
+		if !rules.NamesRepository("", p.Name) {
 			var known []string
 			for _, s := range rules.Sources() {
 				known = append(known, rules.NamedRepositories(s.Name)...)
