@@ -567,7 +567,7 @@ func (l *refLook) save(ctx context.Context, wait time.Duration) {
 		l.Ignore(d, mapping.ReasonMissed, nil)
 		var more []slog.Attr
 		if l.source.CatchUp.Build {
-			more = append(more, slog.String("hint", "not built: the ignored log does not reach back to the look before, so a rule may have ignored it"))
+			more = append(more, slog.String("hint", "not built: the ignored log does not reach back to the look before, rules may have ignored it"))
 		}
 		l.missed(ctx, m.MissedRef, more...)
 	}

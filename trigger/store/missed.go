@@ -225,7 +225,8 @@ func (l *Look) saveRefs(ctx context.Context, tx *tx) error {
 		if before != nil {
 			m.was = goneOn(m.was, before.was, m.Ref, before.Commit)
 		}
-		if _, err := tx.exec(ctx, `INSERT INTO missed_refs (source, repository, ref, commit_id, was, found_at, unsure) VALUES (?, ?, ?, ?, ?, ?, ?)
+		if _, err := tx.exec(ctx, `INSERT INTO missed_refs (source, repository, ref, commit_id, was, found_at, unsure)
+			VALUES (?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (source, repository, ref) DO UPDATE SET commit_id = excluded.commit_id, was = excluded.was,
 			found_at = excluded.found_at, missed_at = 0, delivery = '', built = ?, unsure = excluded.unsure`,
 			m.Source, m.Repository, m.Ref, m.Commit, m.was, micros(m.FoundAt), m.Unsure, false); err != nil {
