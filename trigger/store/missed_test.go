@@ -320,6 +320,10 @@ func repositoriesAreSet(t *testing.T, open func() *store.Store) {
 			t.Errorf("%v is known of %s", r.Known, r.Name)
 		}
 	}
+	s.Close()
+	s = open() // another process: the first was killed while it looked
+	set("acme/a", "acme/b")
+	due(2)
 	set() // none
 	due(0)
 	set("acme/a", "acme/b")

@@ -100,16 +100,26 @@ func (s *Store) Repositories(ctx context.Context) (all []*Repository, err error)
 }
 
 // SetRepositories says which repositories of a source are looked at: these, at least once an
-// interval and a half, or a [LookLease] if that is longer. Those that are new are due within spread, one after the other. What is known of
+// interval and a half; a process that is gone loses its leases. Those that are new are due within spread, one after the other. What is known of
 // the others is kept for a day. Names that differ in case only name the same repository: it
 // gets the spelling. It is for the leader.
 func (s *Store) SetRepositories(ctx context.Context, source string, names []string, interval, spread time.Duration) error {
-	var before []*Repository
-	err := each(ctx, s.db.reader(), func(row scanner) error {
-		r, err := scanRepository(row)
-		before = append(before, r)
+	replicas, err := s.Replicas(ctx)
+	if err != nil {
 		return err
-	}, `SELECT `+repositoryColumns+` FROM repositories WHERE source = ?`, source)
+	}
+	working := map[string]bool{s.caller: true}
+	for _, r := range replicas {
+		working[r.Name] = true
+	}
+	var before []*Repository
+	workers := map[*Repository]string{}
+	err = each(ctx, s.db.reader(), func(row scanner) error {
+		var worker string
+		r, err := scanRepository(row, &worker)
+		before, workers[r] = append(before, r), worker
+		return err
+	}, `SELECT `+repositoryColumns+`, worker FROM repositories WHERE source = ?`, source)
 	if err != nil {
 		return fmt.Errorf("repositories of source %s: %w", source, err)
 	}
@@ -124,14 +134,18 @@ func (s *Store) SetRepositories(ctx context.Context, source string, names []stri
 		due  time.Duration // negative for never
 	}
 	var changes []change
-	latest := time.Now().Add(max(interval+interval/2, LookLease)) // a look that goes on is not begun again
+	latest := time.Now().Add(interval + interval/2)
 	for _, r := range before {
 		name, ok := wanted[strings.ToLower(r.Name)]
+		late := r.Failures == 0 && r.DueAt.After(latest)
+		if worker := workers[r]; worker != "" { // a look that goes on is not begun again
+			late = !working[worker]
+		}
 		delete(wanted, strings.ToLower(r.Name))
 		switch {
 		case !ok && !r.DueAt.IsZero():
 			changes = append(changes, change{r, r.Name, -1})
-		case ok && (r.DueAt.IsZero() || r.Failures == 0 && r.DueAt.After(latest)):
+		case ok && (r.DueAt.IsZero() || late):
 			changes = append(changes, change{r, name, 0})
 		case ok && r.Name != name:
 			changes = append(changes, change{r, name, max(0, time.Until(r.DueAt))})
