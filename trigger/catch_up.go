@@ -89,7 +89,7 @@ func (t *Trigger) startLooks() {
 	for _, s := range t.catchUpSources() {
 		names = append(names, s.Name)
 		t.startQueue(store.CatchUpQueue(s.Name), lookSlots, min(lookPoll, max(s.CatchUp.Every/4, time.Millisecond)),
-			func(ctx context.Context, n int) ([]func(), error) { return t.takeLooks(ctx, s.Name, n) })
+			t.unlessOnHold(func(ctx context.Context, n int) ([]func(), error) { return t.takeLooks(ctx, s.Name, n) }))
 	}
 	t.metrics.addCatchUp(names)
 }

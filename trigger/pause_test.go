@@ -224,8 +224,8 @@ func TestPauseThatIsWrong(t *testing.T) {
 	b.resume(t, store.PauseRepository, "acme/Shop")
 }
 
-// A process that is started with --hold touches nothing outside, until everything is resumed. A later
-// one without it keeps the builds.
+// A process that is started with --hold touches nothing outside, until everything is resumed: what waits is
+// held, and its deadline stands still. A later one without it keeps the builds.
 func TestHold(t *testing.T) {
 	t.Parallel()
 	b := newFollower(t, settings{stopped: true})
@@ -234,36 +234,56 @@ func TestHold(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.await(t, started, store.Started)
-	waits := b.deliver(t, push(commitB))[0]
+	waits, unknown := b.deliver(t, push(commitB))[0], b.deliver(t, tag("v1"))[0]
+	b.sql(t, fmt.Sprintf("UPDATE builds SET deadline = %d WHERE id = '%s'", time.Now().Add(-time.Second).UnixMicro(), waits))
+	b.sql(t, fmt.Sprintf("UPDATE builds SET state = 'unknown', service = '%s', called_at = received_at, due_at = 1 WHERE id = '%s'",
+		strings.TrimPrefix(b.sim.URL, "http://"), unknown))
 	b.close(t)
-	b.open(t, settings{hold: true, follow: func(time.Duration) time.Duration { return time.Millisecond }})
+	before := b.sim.Requests("")
+	b.open(t, settings{hold: true, target: following(), follow: each(time.Millisecond)})
 	late := b.deliver(t, push(commitB))[0]
-	<-time.After(4 * store.Poll) // it would have been taken
-	for _, name := range []string{"buildbridge_runjob_requests_total", "buildbridge_follow_requests_total"} {
-		for labels, n := range b.series(t, name) {
-			if n != 0 {
-				t.Errorf("it made %v requests: %s %s", n, name, labels)
-			}
+	for _, id := range []string{waits, late} {
+		if got := b.held(t, id); got.State != store.Waiting || got.Reason != "everything is paused: started with --hold" {
+			t.Errorf("got %+v", got)
 		}
 	}
-	for _, id := range []string{waits, late} {
-		if got := b.await(t, id, store.Waiting); got.Worker != "" || !got.PausedAt.IsZero() {
-			t.Errorf("it was taken: %+v", got)
-		}
+	until(t, "the one without an answer was put back", func() bool {
+		got := b.await(t, unknown, store.Unknown)
+		return got.Worker == "" && got.DueAt.After(time.Now()) && len(got.Log) == 0
+	})
+	until(t, "the metrics say so", func() bool { return b.series(t, "buildbridge_queue_held_builds")["pause north"] == 2 })
+	if age := b.series(t, "buildbridge_queue_oldest_waiting_seconds")["north"]; age != 0 {
+		t.Errorf("the oldest has waited for %v s", age)
+	}
+	if n := b.sim.Requests(""); n != before {
+		t.Errorf("it made %d requests", n-before)
 	}
 	b.close(t)
 
 	b.open(t, settings{}) // as after a kill
 	b.held(t, late)
-	if got := b.held(t, waits); got.Reason != "everything is paused: started with --hold" {
-		t.Errorf("got %+v", got)
-	}
+	b.held(t, waits)
 	b.close(t)
 
 	b.open(t, settings{hold: true})
 	b.resume(t, store.PauseAll, "")
-	b.await(t, late, store.Started)
-	b.await(t, waits, store.Started)
+	for _, id := range []string{waits, late, unknown} {
+		b.await(t, id, store.Started)
+	}
+}
+
+func TestHoldLooksAtNoRefs(t *testing.T) {
+	t.Parallel()
+	b, h := newCatchUp(t, "report", settings{hold: true})
+	until(t, "a look is long due", func() bool {
+		all, err := b.store.Repositories(t.Context())
+		return err == nil && len(all) > 0 && time.Since(all[0].DueAt) > 5*every
+	})
+	if n := h.looked("acme/shop"); n != 0 {
+		t.Errorf("%d looks", n)
+	}
+	b.resume(t, store.PauseAll, "")
+	h.moreLooks(t, 1)
 }
 
 // A hold does not end with the pause that was there before.

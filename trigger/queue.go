@@ -75,7 +75,7 @@ func (t *Trigger) startQueues(targets []string) {
 		t.startQueue(name, slots, store.Poll, func(ctx context.Context, n int) ([]func(), error) { return t.takeBuilds(ctx, name, n) })
 		if !t.settings.DryRun {
 			t.startQueue(store.FollowQueue(name), followSlots, min(followPoll, max(t.followEvery(0)/2, time.Millisecond)),
-				func(ctx context.Context, n int) ([]func(), error) { return t.takeFollows(ctx, name, n) })
+				t.unlessOnHold(func(ctx context.Context, n int) ([]func(), error) { return t.takeFollows(ctx, name, n) }))
 		}
 	}
 }
@@ -144,7 +144,7 @@ func (t *Trigger) workQueue(q *queue) {
 	poll := time.NewTicker(q.poll)
 	defer poll.Stop()
 	for free := q.slots; t.stopping.Err() == nil; {
-		if free > 0 && !t.onHold.Load() {
+		if free > 0 {
 			// Not cut short when the trigger stops: what was taken without an answer would wait
 			// for the end of its lease.
 			works, err := q.take(context.WithoutCancel(t.stopping), free)
@@ -175,6 +175,18 @@ func (t *Trigger) workQueue(q *queue) {
 			<-q.ended
 			free++
 		}
+	}
+}
+
+// unlessOnHold takes nothing while this process is on hold.
+func (t *Trigger) unlessOnHold(
+	take func(ctx context.Context, n int) ([]func(), error),
+) func(ctx context.Context, n int) ([]func(), error) {
+	return func(ctx context.Context, n int) ([]func(), error) {
+		if t.onHold.Load() {
+			return nil, nil
+		}
+		return take(ctx, n)
 	}
 }
 

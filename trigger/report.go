@@ -42,7 +42,7 @@ func (t *Trigger) startReports(sources []string) {
 	defer t.mu.Unlock()
 	for _, source := range append(slices.Clip(sources), t.reporting()...) {
 		t.startQueue(store.ReportQueue(source), reportSlots, reportPoll,
-			func(ctx context.Context, n int) ([]func(), error) { return t.takeStatuses(ctx, source, n) })
+			t.unlessOnHold(func(ctx context.Context, n int) ([]func(), error) { return t.takeStatuses(ctx, source, n) }))
 	}
 }
 

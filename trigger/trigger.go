@@ -56,7 +56,7 @@ type Trigger struct {
 	queues  map[string]*queue // by their keys; nil before Start
 
 	pauses pausesSeen
-	onHold atomic.Bool // nothing is taken from any queue
+	onHold atomic.Bool // nothing is asked or told; what waits is held by the pause of everything
 
 	// stopping ends when no more builds are taken, calls when the calls that run are cut
 	// off.

@@ -23,6 +23,9 @@ func (t *Trigger) step(ctx context.Context, b *store.Build) (err error) {
 			err = t.afterPanic(ctx, b, p)
 		}
 	}()
+	if t.onHold.Load() && (b.State == store.Calling || b.State == store.Unknown) {
+		return t.store.Release(ctx, []int64{b.Seq}, retryTarget) // to search for its call asks the service
+	}
 	target := t.target(b.Target)
 	switch b.State {
 	case store.Waiting:
