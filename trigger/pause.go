@@ -31,8 +31,8 @@ const (
 	freeEvery = 10 * time.Minute
 	// longestPause is the longest time for which a pause may be asked.
 	longestPause = 366 * 24 * time.Hour
-	// freeWithin is how long the person who ends a pause waits for the builds to be freed. The
-	// watch frees the others.
+	// freeWithin is how long the person who begins or ends a pause waits for the builds that are
+	// held already. The watch goes on with the others.
 	freeWithin = 2 * time.Second
 )
 
@@ -53,6 +53,8 @@ func (t *Trigger) Pause(ctx context.Context, p *store.Pause) (before *store.Paus
 		attrs = append(attrs, slog.Time("until", p.Until))
 	}
 	t.log.LogAttrs(ctx, slog.LevelInfo, "paused", attrs...)
+	ctx, cancel := context.WithTimeout(ctx, freeWithin)
+	defer cancel()
 	t.lookAtPauses(ctx)
 	return before, nil
 }
