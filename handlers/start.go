@@ -149,6 +149,12 @@ func (s *Server) start(ctx context.Context, cl *call, start Start, now time.Time
 		answer.Planned = planned(cl.builds)
 	default:
 		if answer.Answer, err = s.accept(ctx, cl); err != nil {
+			if r, ok := errors.AsType[*Refusal](err); ok && r.Reason == notStored {
+				r.Detail = "not known to be stored: look at the newest builds before you send it again"
+				if start.Key != "" {
+					r.Detail = "not known to be stored; sent again with the same Idempotency-Key, it is not built twice"
+				}
+			}
 			return answer, err
 		}
 	}

@@ -196,12 +196,13 @@ func TestStartThatCannotBe(t *testing.T) {
 		"a rule that is not there":    {func(s *handlers.Start) { s.Rules = []string{"crat"} }, 404, `there is no rule "crat"; did you mean "cart"?`},
 		"a rule that does not match":  {func(s *handlers.Start) { s.Ref = "refs/heads/dev"; s.Rules = []string{"cart"} }, 409, `the rule "cart" does not match: push.branches: "dev" matches none of [main]`},
 		"one of two that do not":      {func(s *handlers.Start) { s.Rules = []string{"cart", "releases"} }, 409, `the rule "releases" does not match: when`},
-		"the database does not store": {func(s *handlers.Start) { s.Key = "down" }, 503, "not known to be stored"},
+		"the database does not store": {func(s *handlers.Start) { s.Key = "down" }, 503, "sent again with the same Idempotency-Key, it is not built twice"},
+		"nor does it without a key":   {func(s *handlers.Start) { s.By.Why = "down" }, 503, "look at the newest builds before you send it again"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := starting(t)
 			start := main
-			if test.change(&start); start.Key == "down" {
+			if test.change(&start); start.Key == "down" || start.By.Why == "down" {
 				b.store.accept = func(context.Context, mapping.Delivery, []mapping.Build) (mapping.Receipt, error) {
 					return mapping.Receipt{}, errors.New("disk full")
 				}

@@ -156,26 +156,36 @@ func (c *client) do(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", r.Method, r.URL, err)
 	}
-	return nil, c.refused(res.StatusCode, r.URL.String(), said)
+	refusal, ours := c.refused(res.StatusCode, r.URL.String(), said)
+	return nil, refusedError{res.StatusCode, ours, refusal}
 }
 
-func (c *client) refused(status int, address string, body []byte) error {
+// refusedError is an answer that is not a 2xx.
+type refusedError struct {
+	status int  // of HTTP
+	ours   bool // the bridge gave it, not a proxy before it
+	error
+}
+
+func (e refusedError) Unwrap() error { return e.error }
+
+func (c *client) refused(status int, address string, body []byte) (refusal error, ours bool) {
 	var said struct {
 		Error string `json:"error"`
 	}
 	if json.Unmarshal(body, &said) != nil || said.Error == "" {
-		return fmt.Errorf("%s: answered %d %s: is that the admin listener of a bridge?", address, status, http.StatusText(status))
+		return fmt.Errorf("%s: answered %d %s: is that the admin listener of a bridge?", address, status, http.StatusText(status)), false
 	}
 	text := printable.Text(said.Error)
 	switch status {
 	case http.StatusBadRequest:
-		return usageError(text)
+		return usageError(text), true
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return fmt.Errorf("%s (%s)", text, c.tried)
+		return fmt.Errorf("%s (%s)", text, c.tried), true
 	case http.StatusNotFound:
-		return notFoundError(text)
+		return notFoundError(text), true
 	}
-	return errors.New(text)
+	return errors.New(text), true
 }
 
 // notFoundError says that what was asked for is not there.

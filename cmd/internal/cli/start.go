@@ -100,9 +100,12 @@ func buildsNothing(s handlers.Started) bool {
 	return s.Of == ""
 }
 
-// startTries is how often a start is sent if no answer comes: it has a key, so that the bridge
-// takes it once.
-const startTries = 3
+const (
+	// startTries is how often a start is sent if it is not known whether it was taken: it has a key, so
+	// that the bridge takes it once.
+	startTries = 3
+	startPause = time.Second // between two tries
+)
 
 func (c *buildsStart) start(ctx context.Context, api *client) (s handlers.Started, err error) {
 	body := admin.Start{
@@ -111,19 +114,30 @@ func (c *buildsStart) start(ctx context.Context, api *client) (s handlers.Starte
 	}
 	api.header = http.Header{admin.IdempotencyKey: {uuid.NewString()}}
 	defer func() { api.header = nil }()
-	for n := 1; ; n++ {
+	for n, unknown := 1, false; ; n++ {
 		s = handlers.Started{}
 		err := api.send(ctx, http.MethodPost, "/builds", nil, body, &s)
-		if _, silent := errors.AsType[*url.Error](err); !silent {
+		answer, answered := errors.AsType[refusedError](err)
+		if err == nil || answered && (answer.status < http.StatusInternalServerError ||
+			answer.ours && answer.status == http.StatusBadGateway) { // the code host did not answer it
 			return s, err
 		}
-		// Nobody listens: nothing was started.
-		if refused := strings.Contains(err.Error(), "connection refused"); refused || ctx.Err() != nil || n == startTries {
-			if !refused {
-				err = fmt.Errorf("%w; whether it was started is not known: look at the newest of \"buildbridge builds list\"", err)
+		// If nobody listens, nothing was started by this try.
+		refused := strings.Contains(err.Error(), "connection refused")
+		if unknown = unknown || !refused; !unknown {
+			return s, err
+		}
+		if n < startTries {
+			select {
+			case <-time.After(startPause):
+				continue
+			case <-ctx.Done():
 			}
+		}
+		if c.DryRun {
 			return s, err
 		}
+		return s, fmt.Errorf("%w; whether it was started is not known: look at the newest of \"buildbridge builds list\"", err)
 	}
 }
 
@@ -194,6 +208,8 @@ func (w *waiting) wait(ctx context.Context) error {
 		case ctx.Err() != nil:
 			w.env.complain("Not waiting any more: the builds go on. See: buildbridge builds list --delivery " + w.delivery)
 			return errReported
+		case isFinal(err):
+			return fmt.Errorf("%w: not waiting any more, the builds go on", err)
 		case text != failure:
 			if failure = text; text != "" {
 				w.env.complain("buildbridge builds start: " + text + ": asking again")
@@ -230,6 +246,12 @@ func (w *waiting) wait(ctx context.Context) error {
 		case <-ticker.C:
 		}
 	}
+}
+
+// isFinal reports whether the bridge refuses the question, and will again.
+func isFinal(err error) bool {
+	answer, ok := errors.AsType[refusedError](err)
+	return ok && answer.status < http.StatusInternalServerError && answer.status != http.StatusTooManyRequests
 }
 
 // notFollowed explains builds whose results nobody asks for.
