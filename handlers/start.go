@@ -1,8 +1,9 @@
 package handlers
 
 import (
-	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,7 +45,7 @@ type Start struct {
 	// hexadecimal digits. "" means that the code host is asked. A tag needs none.
 	Commit string
 	Rules  []string // those that may build; none stands for all
-	Key    string   // starts with the same key are one, for a day; "" for one of its own
+	Key    string   // starts of the same with the same key are one, for a day; "" for one of its own
 	DryRun bool     // say what would be built, and build nothing
 	By     mapping.By
 }
@@ -131,7 +132,7 @@ func (s *Server) start(ctx context.Context, cl *call, start Start, now time.Time
 	}
 	cl.delivery.Delivery = mapping.Delivery{
 		ID: id.String(), Source: cl.source.Name, Provider: cl.source.Provider, Event: startEvent, ReceivedAt: now,
-		DuplicateKey: "start:" + cmp.Or(start.Key, id.String()), DuplicateWindow: startWindow,
+		DuplicateKey: "start:" + start.key(id.String()), DuplicateWindow: startWindow,
 		Body: body, Events: []mapping.Event{event}, Origin: mapping.OriginManual, By: start.By,
 	}
 	cl.match(st.Rules)
@@ -160,6 +161,17 @@ func (s *Server) start(ctx context.Context, cl *call, start Start, now time.Time
 	}
 	answer.Rules = verdicts
 	return answer, nil
+}
+
+// key is the same for starts of the same with the same key. own is for one without a key.
+func (start *Start) key(own string) string {
+	if start.Key == "" {
+		return own
+	}
+	what := sha256.Sum256([]byte(strings.Join(append([]string{
+		strings.ToLower(start.Repository), start.Ref, strings.ToLower(start.Commit),
+	}, slices.Sorted(slices.Values(start.Rules))...), "\n")))
+	return start.Key + ":" + hex.EncodeToString(what[:8])
 }
 
 // check says what is wrong with a start, whatever the code host says.

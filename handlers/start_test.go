@@ -215,9 +215,22 @@ func TestStartThatCannotBe(t *testing.T) {
 	}
 }
 
-// Of two starts with one key, one is kept.
+// Of two starts with one key, one is kept, if they start the same.
 func TestStartTwice(t *testing.T) {
 	b := starting(t)
+	for name, change := range map[string]func(*handlers.Start){
+		"another ref":    func(s *handlers.Start) { s.Ref = "refs/tags/v1" },
+		"another commit": func(s *handlers.Start) { s.Commit = commit },
+		"other rules":    func(s *handlers.Start) { s.Rules = []string{"cart"} },
+		"another key":    func(s *handlers.Start) { s.Key = "l" },
+	} {
+		start := handlers.Start{Source: "asked", Repository: "acme/shop", Ref: "refs/heads/main", Key: name}
+		first := b.Start(t.Context(), start)
+		change(&start)
+		if second := b.Start(t.Context(), start); first.Outcome != "accepted" || second.Outcome != "accepted" {
+			t.Errorf("%s: got %+v, %+v", name, first, second)
+		}
+	}
 	start := handlers.Start{Source: "asked", Repository: "acme/shop", Ref: "refs/heads/main", Key: "k"}
 	first, second := b.Start(t.Context(), start), b.Start(t.Context(), start)
 	start.Key = ""

@@ -28,7 +28,7 @@ type Start struct {
 }
 
 // IdempotencyKey is the header with which a start can be sent again after a lost answer:
-// those with the same key are one.
+// those of the same with the same key are one.
 const IdempotencyKey = "Idempotency-Key"
 
 const (
