@@ -97,7 +97,7 @@ func (s *Server) Start(ctx context.Context, start Start) Started {
 		ctx, cl.span = s.tracer.Start(ctx, "start by hand", trace.WithTimestamp(began),
 			trace.WithAttributes(attribute.String("source", cl.name)))
 	}
-	answer, err := s.start(ctx, cl, start, began)
+	answer, err := s.start(ctx, cl, start)
 	if err != nil {
 		answer.Answer = answerTo(err)
 	}
@@ -106,7 +106,7 @@ func (s *Server) Start(ctx context.Context, start Start) Started {
 	return answer
 }
 
-func (s *Server) start(ctx context.Context, cl *call, start Start, now time.Time) (answer Started, err error) {
+func (s *Server) start(ctx context.Context, cl *call, start Start) (answer Started, err error) {
 	st := s.state.Load()
 	if err := start.check(st); err != nil {
 		return answer, err
@@ -131,9 +131,10 @@ func (s *Server) start(ctx context.Context, cl *call, start Start, now time.Time
 		return answer, err
 	}
 	cl.delivery.Delivery = mapping.Delivery{
-		ID: id.String(), Source: cl.source.Name, Provider: cl.source.Provider, Event: startEvent, ReceivedAt: now,
+		ID: id.String(), Source: cl.source.Name, Provider: cl.source.Provider, Event: startEvent,
 		DuplicateKey: "start:" + start.key(id.String()), DuplicateWindow: startWindow,
 		Body: body, Events: []mapping.Event{event}, Origin: mapping.OriginManual, By: start.By,
+		ReceivedAt: time.Now(), // the code host may have taken long, which leaves no less time to store it
 	}
 	cl.match(st.Rules)
 	first := &cl.delivery.Events[0]

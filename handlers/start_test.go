@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -212,6 +213,22 @@ func TestStartThatCannotBe(t *testing.T) {
 				t.Errorf("got %d %q, want %d %q", got.Status, got.Detail, test.status, test.says)
 			}
 		})
+	}
+}
+
+// However long the code host takes to say the commit, there is as much time to store the start.
+func TestStartIsReceivedOnceItsCommitIsKnown(t *testing.T) {
+	var told time.Time
+	b := newBridge(t, func(o *handlers.Options) {
+		o.Head = func(context.Context, string, string, string) (string, error) {
+			told = time.Now()
+			return head, nil
+		}
+	})
+	b.Swap(stateOf(t, startRules))
+	b.Start(t.Context(), handlers.Start{Source: "asked", Repository: "acme/shop", Ref: "refs/heads/main"})
+	if at := b.store.accepted[0].delivery.ReceivedAt; at.Before(told) {
+		t.Errorf("it is received %s before its commit is known", told.Sub(at))
 	}
 }
 
