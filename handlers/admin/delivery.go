@@ -91,10 +91,8 @@ func (a *api) listDeliveries(c echo.Context) error {
 }
 
 func (a *api) showDelivery(c echo.Context) error {
-	for _, r := range a.Deliveries.Rejected() {
-		if r.ID == c.Param("id") {
-			return handlers.SendJSON(c, http.StatusOK, DeliveryDetail{Delivery: newRejected(&r), Builds: []Build{}})
-		}
+	if r := a.findRejected(c.Param("id")); r != nil {
+		return handlers.SendJSON(c, http.StatusOK, DeliveryDetail{Delivery: newRejected(r), Builds: []Build{}})
 	}
 	d, err := a.delivery(c)
 	if err != nil {
@@ -129,6 +127,10 @@ func (a *api) delivery(c echo.Context) (*store.Delivery, error) {
 // deliveryError is storeError for a delivery that was asked for by its id.
 func (a *api) deliveryError(ctx context.Context, id string, err error) error {
 	if errors.Is(err, store.ErrNotFound) {
+		if r := a.findRejected(id); r != nil {
+			return fail(http.StatusConflict, "the delivery %s was rejected (%d %s): it has no body: have the code host send it again",
+				id, r.Status, r.Reason)
+		}
 		if b, err := a.Store.Build(ctx, id); err == nil {
 			return fail(http.StatusNotFound, "no delivery has the id %s: it is the id of a build, of the delivery %s", id, b.Delivery)
 		}

@@ -59,6 +59,9 @@ func (a *api) fullID(ctx context.Context, delivery bool, given string) (string, 
 		kind, find, other, findOther = other, findOther, kind, find
 	}
 	ids, ok, err := find(ctx, given)
+	if ok && delivery {
+		ids = a.withRejected(ids, given)
+	}
 	switch {
 	case err != nil:
 		return "", storeError(kind, given, err)
@@ -78,4 +81,16 @@ func (a *api) fullID(ctx context.Context, delivery bool, given string) (string, 
 		return "", fail(http.StatusNotFound, "no %s has an id that begins with %s: it is the id of a %s, %s", kind, given, other, ids[0])
 	}
 	return "", fail(http.StatusNotFound, "no %s has an id that begins with %s; those older than the retention are deleted", kind, given)
+}
+
+// withRejected adds the ids of rejected deliveries that begin with this, which are in no table, up to
+// store.MaxIDs.
+func (a *api) withRejected(ids []string, given string) []string {
+	digits := func(id string) string { return strings.ToLower(strings.ReplaceAll(id, "-", "")) }
+	for _, r := range a.Deliveries.Rejected() {
+		if len(ids) < store.MaxIDs && strings.HasPrefix(digits(r.ID), digits(given)) {
+			ids = append(ids, r.ID)
+		}
+	}
+	return ids
 }

@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -18,6 +19,16 @@ func newRejected(r *handlers.Rejected) Delivery {
 		ID: r.ID, ReceivedAt: r.ReceivedAt, Source: r.Source, Provider: r.Provider, HostID: r.HostID, Event: r.Event,
 		Outcome: rejected, Reason: r.Reason, Status: r.Status, Detail: r.Detail, Client: r.Client, UserAgent: r.UserAgent,
 	}
+}
+
+// findRejected gives a rejected delivery by its whole id; nil if it is none.
+func (a *api) findRejected(id string) *handlers.Rejected {
+	for _, r := range a.Deliveries.Rejected() {
+		if strings.EqualFold(r.ID, id) {
+			return &r
+		}
+	}
+	return nil
 }
 
 // listRejected lists what this process rejected since its start, the newest first.

@@ -46,6 +46,18 @@ func TestRejectedDeliveries(t *testing.T) {
 	if one.Detail != "detail 3" || one.Status != 401 || one.Client != "192.0.2.1" || one.UserAgent != "agent" || one.Outcome != "rejected" || one.Builds == nil {
 		t.Errorf("got %+v", one)
 	}
+	a.rejected = append(a.rejected, handlers.Rejected{ID: "0197f3c2-7d5e-7b0a-9d0e-1f2a3b4c5d6e", Status: 401, Reason: "not_authenticated"})
+	for _, id := range []string{"0197f3c2-7d5e-7b0a", "0197F3C27D5E", "0197f3c2-7d5e-7b0a-9d0e-1f2a3b4c5d6e"} { // a terminal shows 18 characters
+		if a.ask("GET", "/deliveries/"+id, http.StatusOK, &one); one.ID != a.rejected[7].ID {
+			t.Errorf("%s is %s", id, one.ID)
+		}
+		for method, path := range map[string]string{"POST": "/replay", "GET": "/explain"} {
+			const says = "was rejected (401 not_authenticated): it has no body: have the code host send it again"
+			if said := a.refused(method, "/deliveries/"+id+path, 409); !strings.Contains(said, says) {
+				t.Errorf("%s of %s says %s", path, id, said)
+			}
+		}
+	}
 	if said := a.refused("GET", "/deliveries?outcome=rejected&repository=acme/shop", 400); !strings.Contains(said, "are not decoded") {
 		t.Errorf("it says %s", said)
 	}
