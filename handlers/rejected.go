@@ -32,36 +32,52 @@ type Rejected struct {
 
 const (
 	maxRejected       = 1000 // calls that are kept, the newest
+	maxNameless       = 100  // of them, those of no source: strangers must not push out the others
 	maxRejectedText   = 200  // characters of a text
 	maxRejectedDetail = 600  // characters of the detail
 )
 
-// rejectedLog has the newest calls that were rejected.
+// rejectedLog has the newest calls that were rejected, at most maxRejected.
 type rejectedLog struct {
-	mu   sync.Mutex
-	kept []Rejected
-	next int // where the next one goes, once there are maxRejected
+	mu       sync.Mutex
+	sources  ring // those of sources
+	nameless ring // those of none
 }
 
 func (l *rejectedLog) add(r Rejected) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.kept) < maxRejected {
+	if r.Provider == "" {
+		l.nameless.add(r, maxNameless)
+	} else {
+		l.sources.add(r, maxRejected-maxNameless)
+	}
+}
+
+// ring has the newest calls.
+type ring struct {
+	kept []Rejected
+	next int // where the next one goes, once it is full
+}
+
+func (l *ring) add(r Rejected, limit int) {
+	if len(l.kept) < limit {
 		l.kept = append(l.kept, r)
 		return
 	}
 	l.kept[l.next] = r
-	l.next = (l.next + 1) % maxRejected
+	l.next = (l.next + 1) % limit
 }
 
-// Rejected gives the newest calls that were rejected since the start, the newest first, at
-// most 1000.
+// Rejected gives the newest calls that were rejected since the start, the newest first: at
+// most 900 of sources, and 100 of none.
 func (s *Server) Rejected() []Rejected {
 	l := &s.rejected
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	list := slices.Concat(l.kept[l.next:], l.kept[:l.next])
-	slices.Reverse(list)
+	list := slices.Concat(l.sources.kept, l.nameless.kept)
+	l.mu.Unlock()
+	// Their ids are made in their order.
+	slices.SortFunc(list, func(a, b Rejected) int { return strings.Compare(b.ID, a.ID) })
 	return list
 }
 

@@ -46,9 +46,11 @@ func TestRejectedIsKept(t *testing.T) {
 	}
 }
 
-// Strangers in a flood take the memory of a thousand, and the newest are kept.
+// Strangers in a flood take the memory of a hundred, and the newest are kept. They push out
+// nothing of a source.
 func TestRejectedIsBounded(t *testing.T) {
 	b := newBridge(t, nil)
+	b.post(request("github", "", "X-Hub-Signature-256", ""))
 	var group sync.WaitGroup
 	for i := range 4 {
 		group.Go(func() {
@@ -63,7 +65,14 @@ func TestRejectedIsBounded(t *testing.T) {
 	group.Wait()
 	b.post(request("last", ""))
 	got := b.Rejected()
-	if len(got) != 1000 || got[0].Source != "last" || got[0].Status != http.StatusNotFound {
-		t.Errorf("%d are kept, the newest is %+v", len(got), got[0])
+	if len(got) != 101 || got[0].Source != "last" || got[0].Status != http.StatusNotFound || got[100].Source != "github" {
+		t.Errorf("%d are kept, the newest is %+v, the oldest %+v", len(got), got[0], got[len(got)-1])
+	}
+	for range 1000 {
+		b.post(request("github", "", "X-Hub-Signature-256", ""))
+	}
+	b.post(request("last", ""))
+	if got := b.Rejected(); len(got) != 1000 || got[0].Source != "last" || got[1].Source != "github" || got[900].Source != "github" {
+		t.Errorf("%d are kept, the newest are %+v", len(got), got[:2])
 	}
 }
