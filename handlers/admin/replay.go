@@ -84,11 +84,12 @@ func (a *api) replayDeliveries(c echo.Context) error {
 		return fail(http.StatusConflict, "another replay of many is under way")
 	}
 	defer a.bulk.Unlock()
-	ctx, began := c.Request().Context(), time.Now()
+	ctx := c.Request().Context()
 	found, page, err := a.toReplay(ctx, &f)
 	if err != nil {
 		return err
 	}
+	began := time.Now() // after the list, which may take long: each request does something
 	answer, done := DeliveryReplays{Replayed: []handlers.Answer{}}, 0
 	for ; done < len(page) && time.Since(began) < replayFor; done++ {
 		d, err := a.Store.Delivery(ctx, page[done].ID)
