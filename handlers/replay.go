@@ -117,6 +117,9 @@ func (s *Server) Decide(old mapping.Delivery) Decision {
 	cl.match(st.Rules)
 	for i := range cl.delivery.Events {
 		verdicts, _ := st.Rules.ExplainRepository(&cl.delivery.Events[i], st.Rules.Len())
+		if len(cl.only) > 0 {
+			verdicts = slices.DeleteFunc(verdicts, func(v mapping.Verdict) bool { return !slices.Contains(cl.only, v.Rule) })
+		}
 		d.Rules = append(d.Rules, verdicts...)
 	}
 	switch d.Builds = planned(cl.builds); {

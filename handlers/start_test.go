@@ -123,7 +123,7 @@ func TestStart(t *testing.T) {
 			}
 
 			// Replayed and explained, it is the same event.
-			if d := b.Decide(kept); d.Outcome != "accepted" || len(d.Builds) != len(test.builds) {
+			if d := b.Decide(kept); d.Outcome != "accepted" || len(d.Builds) != len(test.builds) || len(d.Rules) != len(got.Rules) {
 				t.Errorf("decided again it is %+v", d)
 			}
 			if again := b.Replay(t.Context(), kept, mapping.By{Actor: "bob"}); again.Outcome != "accepted" || len(again.Builds) != len(test.builds) {
