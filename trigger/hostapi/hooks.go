@@ -299,7 +299,7 @@ func (r *RepositoryHooks) addWider(w *Webhooks, of string, ask func() ([]Hook, e
 		all.known, all.hooks, all.err = true, hooks, err
 	}
 	if all.err != nil {
-		r.Unseen, r.unseen = of, all.err
+		r.Unseen, r.unseen = strings.TrimPrefix(r.Unseen+" or "+of, " or "), all.err
 	}
 	r.Hooks = append(r.Hooks, all.hooks...)
 	return nil

@@ -77,12 +77,17 @@ func gitLabHooks(ctx context.Context, w *Webhooks, repository string) (out Repos
 	if err := out.add(read("the repository's webhooks", path+"/hooks")); err != nil {
 		return out, err
 	}
-	if group := project.Namespace.FullPath; project.Namespace.Kind == "group" && group != "" {
-		err = out.addWider(w, "the group "+group, func() ([]Hook, error) {
+	// The webhooks of a group send for its subgroups too.
+	for group := project.Namespace.FullPath; project.Namespace.Kind == "group" && group != ""; {
+		err := out.addWider(w, "the group "+group, func() ([]Hook, error) {
 			return read("the group's webhooks", at("groups", group, "hooks"))
 		})
+		if err != nil {
+			return out, err
+		}
+		group = group[:max(strings.LastIndexByte(group, '/'), 0)]
 	}
-	return out, err
+	return out, nil
 }
 
 // gitLabDeliveries: since 17.3, kept for seven days.

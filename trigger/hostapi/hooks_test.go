@@ -124,6 +124,44 @@ func TestWebhooksOfRenamedRepository(t *testing.T) {
 	}
 }
 
+// The webhooks of every group above a project of GitLab send for it.
+func TestWebhooksOfNestedGroups(t *testing.T) {
+	for name, test := range map[string]struct {
+		refuses string // the group
+		unseen  string
+		of      string // whose the webhooks are
+	}{
+		"all are seen":      {"", "", "the group acme/web/ui,the group acme/web,the group acme"},
+		"one is not":        {"acme/web", "the group acme/web", "the group acme/web/ui,the group acme"},
+		"none of them":      {"acme", "the group acme/web/ui or the group acme/web or the group acme", ""},
+		"a webhook of none": {"acme/web/ui", "the group acme/web/ui", "the group acme/web,the group acme"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hooks := newClient(t, hostapi.Options{Provider: "gitlab", Transport: transport(func(r *http.Request) (*http.Response, error) {
+				path := r.URL.Path // without escapes
+				group, isGroup := strings.CutPrefix(strings.TrimSuffix(path, "/hooks"), "/api/v4/groups/")
+				switch {
+				case isGroup && (group == test.refuses || test.refuses == "acme"):
+					return answer(403, `{"message":"403 Forbidden"}`), nil
+				case isGroup:
+					return answer(200, `[{"id":1,"url":"https://ci.example.com/webhooks/lab","push_events":true}]`), nil
+				case strings.HasSuffix(path, "/hooks"):
+					return answer(200, `[]`), nil
+				}
+				return answer(200, `{"path_with_namespace":"acme/web/ui/shop","namespace":{"kind":"group","full_path":"acme/web/ui"}}`), nil
+			})}).Webhooks()
+			got, err := hooks.Of(t.Context(), "acme/web/ui/shop")
+			var of []string
+			for _, h := range got.Hooks {
+				of = append(of, h.Of)
+			}
+			if err != nil || strings.Join(of, ",") != test.of || got.Unseen != test.unseen {
+				t.Errorf("got %q, not seen %q, %v", of, got.Unseen, err)
+			}
+		})
+	}
+}
+
 // An older Azure DevOps Server names the version of the API that it has.
 func TestWebhooksOfOlderAzureDevOps(t *testing.T) {
 	hooks := newClient(t, hostapi.Options{Provider: "azure-devops", URL: "https://tfs.example.com/tfs/c", Transport: transport(func(r *http.Request) (*http.Response, error) {
