@@ -199,7 +199,8 @@ func (l *refList) refusal(a *answer) *Refusal {
 	case a.status/100 == 3:
 		return l.redirected(a)
 	case a.status == http.StatusUnauthorized:
-		return a.refuse(FateSource, "the code host refuses the token", "it is wrong, expired or revoked; give a valid one to api.token")
+		return a.refuse(FateSource, "the code host refuses the token",
+			"it is wrong, expired or revoked, or it may not see this repository; give a valid one to api.token")
 	case a.status == http.StatusNonAuthoritativeInfo:
 		return a.refuse(FateSource, "the code host refuses the token, and answers with a sign-in page", "give a valid one to api.token")
 	case a.status == http.StatusProxyAuthRequired:

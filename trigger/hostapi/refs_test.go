@@ -244,7 +244,7 @@ func TestRefsRefused(t *testing.T) {
 	git.Repository("acme/shop")
 	c := newClient(t, hostapi.Options{Provider: "gitea", URL: git.URL, Token: secret("wr0ng-t0ken")})
 	if r := refsRefusal(t, c, "acme/shop"); r.Fate != source || r.Code != "401" ||
-		!strings.Contains(r.Error(), "refuses the token (401: HTTP Basic: Access denied): it is wrong, expired or revoked") {
+		!strings.Contains(r.Error(), "refuses the token (401: HTTP Basic: Access denied): it is wrong, expired or revoked, or it may not see this repository") {
 		t.Errorf("a wrong token: %v", r)
 	}
 	c = newClient(t, hostapi.Options{Provider: "gitea", URL: git.URL})
