@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"buildbridge/handlers"
+	"buildbridge/mapping"
 	"buildbridge/trigger/store"
 )
 
@@ -93,14 +94,16 @@ func readStart(r *http.Request) (start Start, key string, err error) {
 }
 
 // spelling gives the name of a repository as its code host writes it: builds, statuses and
-// what has to stay in order go by that. It is the spelling of a delivery of the source, one
+// what has to stay in order go by that. It is the spelling of a delivery that it sent, one
 // with the same name or one of the newest. It has not been seen if there is none.
 func (a *api) spelling(ctx context.Context, source, repository string) (name string, seen bool, err error) {
-	same, _, err := a.Store.Deliveries(ctx, store.DeliveryFilter{Source: source, Repository: repository, Limit: 1})
+	same, _, err := a.Store.Deliveries(ctx, store.DeliveryFilter{
+		Source: source, Repository: repository, Origin: string(mapping.OriginWebhook), Limit: 1,
+	})
 	if err != nil || len(same) > 0 {
 		return repository, true, err
 	}
-	newest, _, err := a.Store.Deliveries(ctx, store.DeliveryFilter{Source: source, Limit: store.MaxPage})
+	newest, _, err := a.Store.Deliveries(ctx, store.DeliveryFilter{Source: source, Origin: string(mapping.OriginWebhook), Limit: store.MaxPage})
 	if err != nil {
 		return repository, false, err
 	}

@@ -51,6 +51,9 @@ func TestStartSpellsTheRepositoryAsItsDeliveries(t *testing.T) {
 	a := writable(t)
 	a.answer = handlers.Answer{Status: http.StatusAccepted, Outcome: "accepted"}
 	a.accept(func(d *store.Delivery, _ *store.Build) { d.Repository = "Acme/Shop" })
+	a.accept(func(d *store.Delivery, _ *store.Build) { // what a person wrote is not how the code host does
+		d.Source, d.Repository, d.Origin = "gitlab", "acme/SHOP", mapping.OriginManual
+	})
 	for source, want := range map[string]handlers.Start{
 		"github": {Repository: "Acme/Shop", Seen: true},
 		"gitlab": {Repository: "acme/SHOP"},
