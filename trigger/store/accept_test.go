@@ -77,7 +77,7 @@ func longestNames(t *testing.T, open func() *store.Store) {
 	d.Repository, d.Ref = first.Repository, first.Ref
 	id := held.ID
 	*held = *first
-	held.ID, held.ByHand, held.Newest = id, true, true
+	held.ID, held.ReplayOf, held.ByHand, held.Newest = id, newID(), true, true
 	if _, err := s.Accept(t.Context(), d, []*store.Build{first, held}); err != nil {
 		t.Fatal(err)
 	}

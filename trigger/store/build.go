@@ -92,8 +92,8 @@ type Build struct {
 	Settle         time.Duration // how long it waits for a newer push before it is due. Not stored
 	ReplayOf       string        // the build that this one repeats, which is no replay itself
 	// ByHand is whether a person asked for the build: by a start, or by a replay of it or of its
-	// delivery. It supersedes none, is superseded by none and is not replaced. A replay waits for
-	// no earlier build, and none waits for it; a start keeps the order of its ordering key.
+	// delivery. It supersedes none, is superseded by none and is not replaced. It keeps the order of its
+	// ordering key, except that a replay of a build waits for no earlier one, and none waits for it.
 	ByHand bool
 	Origin mapping.Origin // of its delivery
 	By     mapping.By     // who asked for it, if a person did

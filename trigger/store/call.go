@@ -176,15 +176,15 @@ const (
 	covers = `(p.kind = 'all' OR p.kind = 'target' AND p.name = builds.target OR p.kind = 'rule' AND p.name = builds.rule
 		OR p.kind = 'repository' AND p.name = c.repository)`
 	heldByPause = `(c.paused <> '' OR EXISTS (` + pauses + `))`
-	// ordered is whether it keeps the order of its ordering key: a start by hand does, and a
-	// replay does not.
-	ordered = `(NOT builds.by_hand OR builds.origin = 'manual' AND builds.replay_of = '')`
+	// ordered is whether it keeps the order of its ordering key: all do that a delivery was decided
+	// for, and a replay of a build does not.
+	ordered = `builds.replay_of = ''`
 	// earlier are the earlier builds of its ordering key that hold it: one that waits for the
 	// end of others, or of a pause, may do so for longer than HoldFor, and stays before it.
 	earlier = `SELECT CASE WHEN e.resumed_at > e.received_at THEN e.resumed_at ELSE e.received_at END
 		FROM builds e WHERE e.ref = builds.ref AND e.job_id = builds.job_id AND e.target = builds.target
 		AND e.rule = builds.rule AND e.repository = builds.repository
-		AND e.seq < c.seq AND e.unresolved AND (NOT e.by_hand OR e.origin = 'manual' AND e.replay_of = '')
+		AND e.seq < c.seq AND e.unresolved AND e.replay_of = ''
 		AND (e.received_at > c.since OR e.resumed_at > c.since OR e.held >= 3)`
 	heldByOrder = `(` + ordered + ` AND EXISTS (` + earlier + `))`
 	heldByCall  = `(EXISTS (SELECT 1 FROM builds r WHERE r.ref = builds.ref AND r.job_id = builds.job_id AND r.service = c.service

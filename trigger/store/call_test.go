@@ -26,7 +26,7 @@ func orderingKeyKeepsOrder(t *testing.T, open func() *store.Store) {
 	s := open()
 	first, second, third := accept(t, s, nil), accept(t, s, nil), accept(t, s, nil)
 	other := accept(t, s, func(b *store.Build) { b.Rule = "other" })
-	replay := accept(t, s, func(b *store.Build) { b.ByHand = true })
+	replay := accept(t, s, func(b *store.Build) { b.ReplayOf, b.ByHand = newID(), true })
 	now := time.Now()
 	if hold := begin(t, s, second, now); hold != store.HoldOrder {
 		t.Errorf("got %q", hold)
@@ -138,7 +138,7 @@ func lostCallHolds(t *testing.T, open func() *store.Store) {
 			save(t, s, lost, store.Unknown)
 			held := accept(t, s, func(b *store.Build) {
 				c.held(b)
-				b.ByHand = true // waits for no turn
+				b.ReplayOf, b.ByHand = newID(), true // waits for no turn
 			})
 			if hold := begin(t, s, held, now); hold != store.HoldCall {
 				t.Errorf("got %q", hold)

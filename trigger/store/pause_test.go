@@ -287,13 +287,21 @@ func pauseAndCall(t *testing.T, open func() *store.Store) {
 	}
 }
 
-// A start by hand waits for earlier builds and holds later ones. It supersedes none, and is neither
-// superseded nor stopped.
+// A start by hand, and a replay of a delivery, waits for earlier builds and holds later ones. It
+// supersedes none, and is neither superseded nor stopped.
 func startKeepsOrder(t *testing.T, open func() *store.Store) {
-	s := open()
+	keepsOrder(t, open(), mapping.OriginManual)
+}
+
+func replayKeepsOrder(t *testing.T, open func() *store.Store) {
+	keepsOrder(t, open(), mapping.OriginWebhook)
+}
+
+func keepsOrder(t *testing.T, s *store.Store, origin mapping.Origin) {
+	t.Helper()
 	now := time.Now()
 	start := func(b *store.Build) {
-		b.ByHand, b.Origin, b.Newest, b.ReplaceRunning = true, mapping.OriginManual, true, true
+		b.ByHand, b.Origin, b.Newest, b.ReplaceRunning = true, origin, true, true
 	}
 	runs := running(t, s, "1", func(b *store.Build) { b.MaxRunning = 1 })
 	first := accept(t, s, nil)

@@ -192,7 +192,7 @@ func wakeHeld(ctx context.Context, tx *tx, done []*Build) error {
 	}
 	const (
 		next = `n.ref = b.ref AND n.job_id = b.job_id AND n.target = b.target AND n.rule = b.rule AND n.repository = b.repository
-			AND n.unresolved AND n.seq > c.seq AND (NOT n.by_hand OR n.origin = 'manual' AND n.replay_of = '') ORDER BY n.seq LIMIT 1`
+			AND n.unresolved AND n.seq > c.seq AND n.replay_of = '' ORDER BY n.seq LIMIT 1`
 		byRef    = `r.ref = b.ref AND r.job_id = b.job_id AND r.service = b.service AND r.held = 2`
 		byCommit = `m.commit_id = b.commit_id AND m.job_id = b.job_id AND m.service = b.service AND m.held = 2 AND m.commit_id <> ''`
 	)

@@ -89,6 +89,7 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"many that are held do not churn":                heldDoNotChurn,
 		"a pause and a call at the same moment":          pauseAndCall,
 		"a start by hand keeps the order":                startKeepsOrder,
+		"a replay of a delivery keeps the order":         replayKeepsOrder,
 		"what waits is canceled":                         waitingIsCanceled,
 		"of two who cancel one does":                     oneCancels,
 		"a cancel and a call at the same moment":         cancelAndCall,
