@@ -153,6 +153,7 @@ func newBuildTable(w io.Writer) buildTable {
 	t := newTable(w, "RECEIVED", "ID", "STATE", "TOOK", "RULE", "TARGET", "REPOSITORY", "REF", "COMMIT", "PUSHER", "NUMBER",
 		"TITLE", "REASON")
 	t.width, t.fold, t.fates, t.titles = terminalWidth(w), true, 2, 11
+	t.narrow = []string{"PUSHER", "TARGET", "NUMBER", "TITLE", "TOOK", "COMMIT", "REPOSITORY", "RULE", "REF"}
 	return buildTable{t}
 }
 

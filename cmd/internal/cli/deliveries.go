@@ -78,6 +78,7 @@ func (c *deliveriesList) Run(ctx context.Context, env *Environment) error {
 	all := admin.DeliveryPage{Deliveries: []admin.Delivery{}}
 	t := newTable(env.Stdout, "RECEIVED", "ID", "SOURCE", "REPOSITORY", "REF", "COMMIT", "PUSHER", "OUTCOME", "TITLE", "REASON")
 	t.width, t.fold, t.fates, t.titles = terminalWidth(env.Stdout), true, 7, 8
+	t.narrow = []string{"PUSHER", "SOURCE", "TITLE", "COMMIT", "REPOSITORY", "REF"}
 	more, err := c.pages(func(page url.Values) (int, string, error) {
 		var got admin.DeliveryPage
 		if err := api.ask(ctx, http.MethodGet, "/deliveries", merge(filter, page), &got); err != nil {

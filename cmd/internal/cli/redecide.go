@@ -213,10 +213,10 @@ func (c *deliveriesReplay) find(ctx context.Context, api *client, filter url.Val
 		count: int64(all.Deliveries), words: string(all.Outcome), shown: len(all.First), json: all,
 		show: func(w io.Writer) error {
 			t := newTable(w, "RECEIVED", "ID", "REPOSITORY", "REF", "COMMIT", "THEN", "NOW")
-			t.width = terminalWidth(w)
+			t.width, t.narrow = terminalWidth(w), []string{"COMMIT", "REPOSITORY", "THEN", "REF"}
 			for i := range all.First {
 				e := &all.First[i]
-				t.row(local(e.ReceivedAt), e.ID, e.Repository, shortRef(e.Ref), t.commit(e.Commit),
+				t.row(local(e.ReceivedAt), t.id(e.ID), e.Repository, shortRef(e.Ref), t.commit(e.Commit),
 					outcome(string(e.Outcome), e.Reason, e.Of), decided(e.Now)+because(e.Now))
 			}
 			return t.flush()

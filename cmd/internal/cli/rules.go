@@ -56,6 +56,7 @@ func (c *rulesList) Run(ctx context.Context, env *Environment) error {
 	}
 	t := newTable(env.Stdout, "RULE", "SOURCE", "REPOSITORY", "TARGET", "JOBS", "PLACE", "WHEN")
 	t.width = terminalWidth(env.Stdout)
+	t.narrow = []string{"JOBS", "TARGET", "SOURCE", "PLACE", "REPOSITORY"}
 	for i := range got.Rules {
 		d := &got.Rules[i]
 		t.row(d.Name, several(d.Sources), several(d.Repositories), several(targetsOf(d)), fmt.Sprint(len(d.Jobs)),

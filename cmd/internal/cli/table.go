@@ -24,6 +24,10 @@ type table struct {
 	fates  int    // the column of states, which have colors on a terminal; -1 for none
 	titles int    // the column of titles, which are cut on a terminal; -1 for none
 	shown  []bool // the columns that the headings above have; nil before the first
+
+	// narrow is what a terminal that is too narrow does without: the headings of columns, those first that
+	// matter least.
+	narrow []string
 }
 
 func newTable(w io.Writer, head ...string) *table {
@@ -38,51 +42,38 @@ func (t *table) row(cells ...string) {
 	t.kept = append(t.kept, cells)
 }
 
-// How wide texts are on a terminal that is too narrow.
+// How wide texts are on a terminal.
 const (
-	minLast  = 60 // the last column
+	minLast  = 22 // the last column: columns are left out for it
+	wantLast = 60 // titles are cut for it
 	minTitle = 20
 	maxTitle = 50
 )
 
 // flush writes the rows so far, and the headings if they were not written or had other
-// columns. Columns are aligned among the rows of one flush. On a terminal the last column is
-// cut at the end of the line.
+// columns. Columns are aligned among the rows of one flush. On a terminal, columns are left out until the
+// others fit, and the last one is cut at the end of the line.
 func (t *table) flush() error {
 	if len(t.kept) == 0 {
 		return nil
 	}
-	shown := t.columns()
+	shown, widths := t.fit()
 	rows := t.kept
-	if len(t.head) > 0 && !slices.Equal(shown, t.shown) {
+	if len(t.head) > 0 && t.least == nil && !slices.Equal(shown, t.shown) {
 		rows = slices.Insert(rows, 0, t.head)
 	}
 	t.kept, t.shown = nil, shown
-	last := len(shown) - 1
-	for !shown[last] && last > 0 {
-		last--
-	}
-	widths := make([]int, last)
-	copy(widths, t.least)
-	for i := range widths {
-		for _, row := range rows {
-			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
-		}
-	}
-	before := 0
-	for i, width := range widths {
-		if shown[i] && i != t.titles {
-			before += width + len(gap)
-		}
-	}
+	last := lastOf(shown)
+	before := t.total(shown, widths) - min(widths[last], minLast)
 	if t.width > 0 && t.titles >= 0 && t.titles < last && shown[t.titles] {
-		room := min(maxTitle, max(minTitle, t.width-before-minLast-len(gap)))
+		before -= min(widths[t.titles], minTitle)
+		room := min(maxTitle, max(minTitle, t.width-before-wantLast))
 		widths[t.titles] = min(widths[t.titles], room)
-		before += widths[t.titles] + len(gap)
+		before += widths[t.titles]
 	}
 	for _, row := range rows {
 		var line strings.Builder
-		for i, width := range widths {
+		for i, width := range widths[:last] {
 			if shown[i] {
 				line.WriteString(t.color(i, row[i], fmt.Sprintf("%-*s"+gap, width, t.cut(row[i], width))))
 			}
@@ -99,7 +90,60 @@ func (t *table) flush() error {
 	return nil
 }
 
-// columns says which columns are shown.
+// fit says which columns are shown, and how wide they are. With least, the columns are those that fit so wide,
+// whatever the cells: lines that are written one by one are to be aligned.
+func (t *table) fit() (shown []bool, widths []int) {
+	shown = t.columns()
+	natural := make([]int, len(shown))
+	copy(natural, t.least)
+	widths = slices.Clone(natural)
+	for _, row := range append([][]string{t.head}, t.kept...) {
+		for i, cell := range row {
+			natural[i] = max(natural[i], utf8.RuneCountInString(cell))
+		}
+	}
+	if t.least == nil {
+		widths = natural
+	} else {
+		widths[len(widths)-1] = minLast
+	}
+	for _, column := range t.narrow {
+		if t.width == 0 || t.total(shown, widths) <= t.width {
+			break
+		}
+		shown[slices.Index(t.head, column)] = false
+	}
+	if t.width == 0 || t.total(shown, natural) <= t.width {
+		widths = natural
+	}
+	return shown, widths
+}
+
+// total is how wide lines are with as little as possible of the title and of the last column.
+func (t *table) total(shown []bool, widths []int) int {
+	last := lastOf(shown)
+	sum := min(widths[last], minLast)
+	for i, width := range widths[:last] {
+		switch {
+		case !shown[i]:
+		case i == t.titles && t.width > 0:
+			sum += min(width, minTitle) + len(gap)
+		default:
+			sum += width + len(gap)
+		}
+	}
+	return sum
+}
+
+func lastOf(shown []bool) int {
+	last := len(shown) - 1
+	for !shown[last] && last > 0 {
+		last--
+	}
+	return last
+}
+
+// columns says which columns have something to show.
 func (t *table) columns() []bool {
 	shown := make([]bool, len(t.kept[0]))
 	for i := range shown {

@@ -5,8 +5,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
+	"buildbridge/handlers/admin"
 	"buildbridge/mapping/printable"
+	"buildbridge/trigger/store"
 )
 
 // What a delivery brings along must not reach a terminal as a command.
@@ -49,11 +52,10 @@ func TestTableFits(t *testing.T) {
 		width int
 		want  string
 	}{
-		"a pipe":             {0, id + "  " + reason},
-		"a terminal":         {100, id[:12] + "  " + strings.Repeat("é", 100-12-2-1) + "…"},
-		"a wide terminal":    {200, id[:12] + "  " + reason},
-		"a narrow terminal":  {20, id[:12] + "  " + strings.Repeat("é", minLast-1) + "…"},
-		"one without a size": {1, id[:12] + "  " + strings.Repeat("é", minLast-1) + "…"},
+		"a pipe":            {0, id + "  " + reason},
+		"a terminal":        {100, id[:12] + "  " + strings.Repeat("é", 100-12-2-1) + "…"},
+		"a wide terminal":   {200, id[:12] + "  " + reason},
+		"a narrow terminal": {20, id[:12] + "  " + strings.Repeat("é", minLast-1) + "…"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
@@ -171,5 +173,91 @@ func TestTableOfPages(t *testing.T) {
 	}
 	if want := "A\n1\n2\nA  B\n3  x\n"; out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+// A line is no longer than the terminal: what matters least is left out. A pipe gets all of it.
+func TestTableIsAsWideAsTheTerminal(t *testing.T) {
+	t.Setenv("TERM", "dumb")
+	at := time.Date(2026, 11, 29, 23, 1, 19, 0, time.Local)
+	const id, commit = "0197f3c2-7d5e-7b0a-9d0e-1f2a3b4c5d6e", "6dcb09b5b57875f334f61aebed695e2e4193db5e"
+	const reason = "run job: no permission (403 CB.00030009, request e48dca4383): ask for the role"
+	b := admin.Build{
+		ID: id, State: store.Dead, ReceivedAt: at, StartedAt: at, EndedAt: at.Add(time.Second), Rule: "cart", Target: "north",
+		Repository: "acme/shop", Ref: "refs/heads/main", Commit: commit, Pusher: "ann", BuildNumber: "12", Title: "Count the items",
+		Error: reason,
+	}
+	list := func(width int) string {
+		var out bytes.Buffer
+		table := newBuildTable(&out)
+		table.width = width
+		table.build(&b)
+		if err := table.flush(); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	watch := func(width int) string {
+		var out bytes.Buffer
+		lines := newWatchLinesOf(&Environment{Stdout: &out}, width)
+		long := b
+		long.Ref, long.Rule, long.Title = "refs/heads/"+strings.Repeat("x", 60), strings.Repeat("r", 60), strings.Repeat("t", 200)
+		for _, err := range []error{lines.head(), lines.line(&b), lines.line(&long)} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return out.String()
+	}
+	for name, test := range map[string]struct {
+		table func(int) string
+		width int
+		head  string
+		has   []string
+	}{
+		"builds, 80": {list, 80, "RECEIVED ID STATE REF REASON", []string{id[:18], "main  run job: no permission (4…"}},
+		"builds, 120": {
+			list, 120, "RECEIVED ID STATE TOOK RULE REPOSITORY REF COMMIT REASON",
+			[]string{commit[:12], "run job: no permission (403…"},
+		},
+		"builds, 200": {
+			list, 200, "RECEIVED ID STATE TOOK RULE TARGET REPOSITORY REF COMMIT PUSHER NUMBER TITLE REASON",
+			[]string{"Count the items"},
+		},
+		"builds, pipe": {
+			list, 0, "RECEIVED ID STATE TOOK RULE TARGET REPOSITORY REF COMMIT PUSHER NUMBER TITLE REASON",
+			[]string{id, commit, reason},
+		},
+		"watch, 80":  {watch, 80, "AT ID STATE REF REASON", []string{id[:18], "run job: no permission …"}},
+		"watch, 120": {watch, 120, "AT ID STATE TOOK RULE REPOSITORY REF REASON", []string{"run job: no permission"}},
+		"watch, 250": {
+			watch, 250, "AT ID STATE TOOK RULE REPOSITORY REF COMMIT NUMBER TITLE REASON",
+			[]string{"Count the items", reason},
+		},
+		"watch, pipe": {
+			watch, 0, "AT ID STATE TOOK RULE REPOSITORY REF COMMIT NUMBER TITLE REASON",
+			[]string{id, commit, reason},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := test.table(test.width)
+			lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+			if head := strings.Join(strings.Fields(lines[0]), " "); head != test.head {
+				t.Errorf("columns %s, want %s", head, test.head)
+			}
+			for _, line := range lines {
+				if n := utf8.RuneCountInString(line); test.width > 0 && n > test.width {
+					t.Errorf("%d characters: %s", n, line)
+				}
+			}
+			for _, part := range test.has {
+				if !strings.Contains(text, part) {
+					t.Errorf("no %q in\n%s", part, text)
+				}
+			}
+			if at := strings.Index(lines[0], "REASON"); at != len([]rune(lines[1][:strings.Index(lines[1], "run job")])) {
+				t.Errorf("REASON is not above the reasons:\n%s", text)
+			}
+		})
 	}
 }

@@ -17,7 +17,10 @@ func terminalWidth(stream any) int {
 	if err != nil {
 		return 0
 	}
-	return max(1, int(size.Col)) // some terminals say 0
+	if size.Col == 0 { // some terminals do not say
+		return 80
+	}
+	return int(size.Col)
 }
 
 func isTerminal(stream any) bool { return terminalWidth(stream) > 0 }

@@ -255,20 +255,38 @@ type watchLines struct {
 }
 
 func newWatchLines(env *Environment) watchLines {
-	t := newTable(env.Stdout)
-	t.width, t.fates, t.titles = terminalWidth(env.Stdout), 2, 9
+	return newWatchLinesOf(env, terminalWidth(env.Stdout))
+}
+
+func newWatchLinesOf(env *Environment, width int) watchLines {
+	t := newTable(env.Stdout, "AT", "ID", "STATE", "TOOK", "RULE", "REPOSITORY", "REF", "COMMIT", "NUMBER", "TITLE", "REASON")
+	t.width, t.fates, t.titles = width, 2, 9
+	t.narrow = []string{"TITLE", "COMMIT", "NUMBER", "REPOSITORY", "RULE", "TOOK", "REF"}
+	l := watchLines{t, env}
 	// There is no second look at a line: these widths fit what is usual.
-	t.least = []int{len("2006-01-02 15:04:05"), len(t.id(strings.Repeat("x", 36))), len("superseded"), 6, 12, 16, 12, 12, 6, minTitle}
-	return watchLines{t, env}
+	t.least = []int{
+		len(l.at()), len(t.id(strings.Repeat("x", 36))), len("superseded"), 6, 12, 16, 12, len(t.commit(strings.Repeat("x", 40))), 6,
+		minTitle,
+	}
+	return l
+}
+
+// at is now; on a terminal, where somebody watches, the time of day is enough.
+func (l watchLines) at() string {
+	now := local(time.Now())
+	if l.width > 0 {
+		return now[len("2006-01-02 "):]
+	}
+	return now
 }
 
 func (l watchLines) head() error {
-	l.row("AT", "ID", "STATE", "TOOK", "RULE", "REPOSITORY", "REF", "COMMIT", "NUMBER", "TITLE", "REASON")
+	l.row(slices.Clone(l.table.head)...)
 	return l.flush()
 }
 
 func (l watchLines) line(b *admin.Build) error {
-	l.row(local(time.Now()), l.id(b.ID), fate(b), took(b.StartedAt, b.EndedAt), b.Rule, b.Repository, shortRef(b.Ref),
+	l.row(l.at(), l.id(b.ID), fate(b), took(b.StartedAt, b.EndedAt), b.Rule, b.Repository, shortRef(b.Ref),
 		l.commit(cmp.Or(b.Commit, b.TagCommit)), b.BuildNumber, b.Title, l.reason(b))
 	return l.flush()
 }
