@@ -73,7 +73,7 @@ func TestKillCatchUp(t *testing.T) {
 				p.late.Wait()
 				eventually(t, "every branch's newest commit and every tag is built", func() bool { return p.missing() == "" })
 			}
-			time.Sleep(3 * time.Second) // looks that find nothing more
+			p.lookTwice() // and find nothing more
 			w.drain()
 			for key, n := range p.counts() {
 				if n > 1 {
@@ -151,6 +151,21 @@ func (p *pushes) deliver(late []*delivery) {
 			}
 		}
 	})
+}
+
+// lookTwice waits until two looks at every repository that the host has have begun and ended.
+func (p *pushes) lookTwice() {
+	for range 2 {
+		var before int64
+		if err := p.w.db.QueryRowContext(p.w.t.Context(), `SELECT max(looked_at) FROM repositories WHERE looked_at > 0`).Scan(&before); err != nil {
+			p.w.t.Fatal(err)
+		}
+		eventually(p.w.t, "every repository is looked at again", func() bool {
+			var last int64
+			err := p.w.db.QueryRowContext(p.w.t.Context(), `SELECT min(looked_at) FROM repositories WHERE looked_at > 0`).Scan(&last)
+			return err == nil && last > before
+		})
+	}
 }
 
 // counts are how often each commit of a branch, and each tag, was built.
