@@ -544,3 +544,17 @@ func TestRepositoriesThatDelivered(t *testing.T) {
 		return !slices.ContainsFunc(all, func(r *store.Repository) bool { return !r.DueAt.IsZero() })
 	})
 }
+
+// Refs that cannot be read are shown where people look first.
+func TestOverviewOfCatchUpThatFails(t *testing.T) {
+	t.Parallel()
+	b, h := newCatchUp(t, "report", settings{})
+	h.fail("", &hostapi.Refusal{Fate: hostapi.FateSource, Code: "401", Reason: "the token is wrong"})
+	until(t, "status says so", func() bool {
+		o, err := b.Overview(t.Context())
+		return err == nil && slices.ContainsFunc(o.Faults, func(f string) bool {
+			return strings.HasPrefix(f, "source github: the refs of 1 repositories cannot be read") && strings.Contains(f, "the token is wrong")
+		})
+	})
+	until(t, "the metric says so", func() bool { return b.series(t, "buildbridge_catch_up_repositories")["github failing"] == 1 })
+}

@@ -29,7 +29,7 @@ type metrics struct {
 	statusPosts                      *prometheus.CounterVec
 	statusesWaiting                  *prometheus.GaugeVec
 	looks, missed                    *prometheus.CounterVec
-	missedRefs                       *prometheus.GaugeVec
+	missedRefs, catchUpRepositories  *prometheus.GaugeVec
 
 	mu                sync.Mutex
 	targets           map[string]bool // those of the rules, and those that have builds
@@ -95,6 +95,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		missed: counter("buildbridge_missed_refs_total", "Pushes whose delivery never came, as catch-up found out.", "source"),
 		missedRefs: gauge("buildbridge_missed_refs",
 			"Pushes whose delivery never came, which were not built and whose branch or tag is still there.", "source"),
+		catchUpRepositories: gauge("buildbridge_catch_up_repositories",
+			"Repositories that catch-up looks at, by the last look at their refs: ok or failing.", "source", "state"),
 		// Vectors without a label, so that they can be absent.
 		databaseBytes:     gauge("buildbridge_database_bytes", "Size of the database."),
 		databaseFreeBytes: gauge("buildbridge_database_free_bytes", "Free bytes on the disk of a SQLite database."),
@@ -235,6 +237,7 @@ func (m *metrics) removeLeader() {
 	m.running.Reset()
 	m.statusesWaiting.Reset()
 	m.missedRefs.Reset()
+	m.catchUpRepositories.Reset()
 	m.databaseBytes.Reset()
 	m.databaseFreeBytes.Reset()
 }
@@ -316,6 +319,7 @@ func (m *metrics) addCatchUp(sources []string) {
 	for _, source := range m.caughtUp {
 		if !slices.Contains(sources, source) {
 			m.missedRefs.DeleteLabelValues(source)
+			m.catchUpRepositories.DeletePartialMatch(prometheus.Labels{"source": source})
 		}
 	}
 	m.caughtUp = sources
@@ -336,5 +340,15 @@ func (m *metrics) setMissed(missed map[string]int64) {
 	defer m.mu.Unlock()
 	for _, source := range m.caughtUp {
 		m.missedRefs.WithLabelValues(source).Set(float64(missed[source]))
+	}
+}
+
+// setReadable sets the gauge of the repositories that are looked at, as the leader does.
+func (m *metrics) setReadable(readable map[string]store.Readable) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, source := range m.caughtUp {
+		m.catchUpRepositories.WithLabelValues(source, "ok").Set(float64(readable[source].OK))
+		m.catchUpRepositories.WithLabelValues(source, "failing").Set(float64(readable[source].Failing))
 	}
 }

@@ -49,6 +49,7 @@ type SourceState struct {
 	Statuses int64  `json:"statuses"`        // that it was not told yet
 	Missed   int64  `json:"missed"`          // pushes that were missed, and not built
 	Error    string `json:"error,omitempty"` // why it takes no statuses now
+	Failing  int64  `json:"failing"`         // repositories whose refs could not be read: missed pushes of them are not found
 }
 
 // lastCalls is what the last calls of a target gave.
@@ -92,6 +93,10 @@ func (t *Trigger) Overview(ctx context.Context) (o Overview, err error) {
 	if err != nil {
 		return o, err
 	}
+	readable, err := t.readable(ctx)
+	if err != nil {
+		return o, err
+	}
 	if o.Replicas, err = t.store.Replicas(ctx); err != nil {
 		return o, err
 	}
@@ -107,7 +112,7 @@ func (t *Trigger) Overview(ctx context.Context) (o Overview, err error) {
 		o.Faults = append(o.Faults, "no replica leads")
 	}
 	o.addTargets(t, stats, running, now)
-	o.addSources(t, statuses, missed)
+	o.addSources(t, statuses, missed, readable)
 	return o, nil
 }
 
@@ -163,7 +168,7 @@ func (s *TargetState) add(q store.QueueStat) {
 	}
 }
 
-func (o *Overview) addSources(t *Trigger, statuses []store.StatusStat, missed map[string]int64) {
+func (o *Overview) addSources(t *Trigger, statuses []store.StatusStat, missed map[string]int64, readable map[string]store.Readable) {
 	t.mu.RLock()
 	hosts := maps.Clone(t.hosts)
 	t.mu.RUnlock()
@@ -183,14 +188,35 @@ func (o *Overview) addSources(t *Trigger, statuses []store.StatusStat, missed ma
 	for name, n := range missed {
 		source(name).Missed = n
 	}
+	for name, r := range readable {
+		source(name).Failing = r.Failing
+	}
 	for _, name := range slices.Sorted(maps.Keys(sources)) {
 		s := sources[name]
 		o.Sources = append(o.Sources, *s)
 		if s.Error != "" {
 			o.Faults = append(o.Faults, fmt.Sprintf("source %s takes no statuses: %s", name, s.Error))
 		}
+		if s.Failing > 0 {
+			o.Faults = append(o.Faults, fmt.Sprintf("source %s: the refs of %d repositories cannot be read, and their missed pushes are not found: %s",
+				name, s.Failing, readable[name].Why))
+		}
 		if s.Missed > 0 {
 			o.Faults = append(o.Faults, fmt.Sprintf("source %s: %s missed", name, printable.Was(int(s.Missed), "push")))
 		}
 	}
+}
+
+// readable counts the repositories whose refs can be read. Of a host that can be asked for none now,
+// only those have been tried that had their turn.
+func (t *Trigger) readable(ctx context.Context) (map[string]store.Readable, error) {
+	counted, err := t.store.Readable(ctx)
+	for source, r := range counted {
+		if h := t.host(source); h == nil {
+			delete(counted, source)
+		} else if why := h.looks.why(); why != "" {
+			counted[source] = store.Readable{Failing: r.OK + r.Failing, Why: why}
+		}
+	}
+	return counted, err
 }

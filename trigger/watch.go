@@ -76,11 +76,11 @@ func (t *Trigger) look(ctx context.Context) (leads bool) {
 	}
 	t.startQueues(targetsOf(stats, running)) //nolint:contextcheck // as in Start
 	statuses, statusesUncounted := t.lookAtStatuses(ctx)
-	t.lookAtPauses(ctx)
 	leads, err := t.store.Lead(ctx)
 	if err != nil {
 		t.logUnlessStopping("asking for the lead failed", err)
 	}
+	t.lookAtPauses(ctx) // after the lead was asked for: to free very many builds takes seconds
 	if !leads {
 		t.metrics.removeLeader()
 		return false
@@ -100,6 +100,11 @@ func (t *Trigger) look(ctx context.Context) (leads bool) {
 		t.logUnlessStopping("counting the missed pushes failed", err)
 	} else {
 		t.metrics.setMissed(missed)
+	}
+	if readable, err := t.readable(ctx); err != nil {
+		t.logUnlessStopping("counting the repositories whose refs can be read failed", err)
+	} else {
+		t.metrics.setReadable(readable)
 	}
 	if used, free, err := t.store.Size(ctx); err != nil {
 		t.logUnlessStopping("measuring the database failed", err)

@@ -329,7 +329,7 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 
 		// These read no builds and no deliveries.
 		"Repositories": none, "SetRepositories": none, "DueRepositories": none, "SaveLook": none,
-		"Missed": none, "MissedOf": none, "CountMissed": none,
+		"Readable": none, "Missed": none, "MissedOf": none, "CountMissed": none,
 		"Analyze": none, "Caller": none, "Close": none, "Lead": none, "Replicas": none, "Notified": none, "Ping": none, "Size": none, "LeaseCalls": none,
 	}
 }
