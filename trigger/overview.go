@@ -198,8 +198,8 @@ func (o *Overview) addSources(t *Trigger, statuses []store.StatusStat, missed ma
 			o.Faults = append(o.Faults, fmt.Sprintf("source %s takes no statuses: %s", name, s.Error))
 		}
 		if s.Failing > 0 {
-			o.Faults = append(o.Faults, fmt.Sprintf("source %s: the refs of %d repositories cannot be read, and their missed pushes are not found: %s",
-				name, s.Failing, readable[name].Why))
+			o.Faults = append(o.Faults, fmt.Sprintf(
+				"source %s: the refs of %d repositories cannot be read, and their missed pushes are not found: %s", name, s.Failing, readable[name].Why))
 		}
 		if s.Missed > 0 {
 			o.Faults = append(o.Faults, fmt.Sprintf("source %s: %s missed", name, printable.Was(int(s.Missed), "push")))
