@@ -50,6 +50,12 @@ func unknownVariables(k *kong.Kong, command *kong.Command, environ []string) (un
 		}
 		return next(nil)
 	})
+	var own []string // of the command
+	for _, flag := range command.Flags {
+		for _, name := range flag.Envs {
+			own = append(own, strings.TrimPrefix(name, variablePrefix))
+		}
+	}
 	var rules []string
 	named := os.Getenv("BUILDBRIDGE_RULES")
 	if named != "" {
@@ -71,10 +77,16 @@ func unknownVariables(k *kong.Kong, command *kong.Command, environ []string) (un
 	for _, variable := range environ {
 		name, value, _ := strings.Cut(variable, "=")
 		short, ours := strings.CutPrefix(name, variablePrefix)
-		if !ours || value == "" || slices.Contains(known, short) || serviceVariable.MatchString(name) {
+		if !ours || value == "" || slices.Contains(own, short) || serviceVariable.MatchString(name) {
 			continue
 		}
-		u := unknownVariable{name: name, hint: strings.Replace(mapping.Suggest(short, known), `"`, `"`+variablePrefix, 1)}
+		meant := known
+		if slices.Contains(known, short) { // by another command: BUILDBRIDGE_ADMIN_TOKEN, where serve has BUILDBRIDGE_ADMIN_TOKENS
+			if meant = own; !strict || mapping.Suggest(short, own) == "" {
+				continue
+			}
+		}
+		u := unknownVariable{name: name, hint: strings.Replace(mapping.Suggest(short, meant), `"`, `"`+variablePrefix, 1)}
 		if !strict && u.hint == "" || slices.ContainsFunc(command.Flags, func(f *kong.Flag) bool { return names(f, name) }) {
 			continue
 		}
