@@ -61,19 +61,29 @@ func (d *Doctor) source(ctx context.Context, s *mapping.Source) {
 	hooks := client.Webhooks()
 	if hooks == nil {
 		skip("webhooks: those of " + s.Provider + " cannot be read with a token: look at them in its own pages")
-		return
-	}
-	if !d.token(ctx, s, hooks) {
-		return
+		if s.CatchUp == nil {
+			return
+		}
 	}
 	named := d.Rules.Named(s.Name)
+	if hooks != nil && !d.token(ctx, s, hooks) {
+		if len(named) > 0 {
+			skip("its repositories and their webhooks: mend the above first")
+		}
+		return
+	}
 	if len(named) == 0 {
 		skip("repositories: no rule names one of this source exactly, so that none can be asked for")
 		return
 	}
 	told := each(ctx, len(named), func(ctx context.Context, i int) looked {
 		l := looked{d: d, source: s, hooks: hooks, named: named[i]}
-		l.look(ctx)
+		if hooks != nil {
+			l.look(ctx)
+		}
+		if s.CatchUp != nil && !l.refused {
+			l.refs(ctx, client)
+		}
 		return l
 	}, func(_ int, l looked) bool {
 		for _, f := range l.found {
@@ -214,6 +224,23 @@ func (l *looked) look(ctx context.Context) {
 	for _, h := range ours {
 		l.hook(ctx, h, len(ours))
 	}
+}
+
+// errEnough ends the reading of refs.
+var errEnough = errors.New("enough refs")
+
+// refs tells whether the refs can be read, which is all that catch-up asks for. The first is enough.
+func (l *looked) refs(ctx context.Context, client *hostapi.Client) {
+	err := unhurried(ctx, func() error {
+		return client.Refs(ctx, l.named.Repository, func(hostapi.Ref) error { return errEnough })
+	})
+	if err == nil || errors.Is(err, errEnough) {
+		l.tell(Finding{OK: true, Message: "its refs can be read by Git's protocol, for catch_up"})
+		return
+	}
+	r, ok := errors.AsType[*hostapi.Refusal](err)
+	l.refused = ok && r.Fate == hostapi.FateSource
+	l.fail("catch_up cannot read its refs by Git's protocol: %v", err)
 }
 
 // isOurs reports whether an address is the one of this source, or one that ends as it does.

@@ -218,10 +218,16 @@ func TestMain(m *testing.M) {
 func TestSourceNotAsked(t *testing.T) {
 	host := hostapitest.NewServer(hostapitest.Options{})
 	defer host.Close()
+	down := hostapitest.NewServer(hostapitest.Options{})
+	defer down.Close()
+	if err := down.AddFault(hostapitest.Fault{Status: 503}); err != nil {
+		t.Fatal(err)
+	}
 	for name, test := range map[string]struct{ rules, want string }{
 		"no api":           {sourceRules("github", "", "acme/shop"), `source "hub": not asked: webhooks: without api the code host cannot be asked`},
 		"CodeArts Repo":    {sourceRules("codearts-repo", host.URL, "acme/shop"), `not asked: webhooks: those of codearts-repo cannot be read with a token`},
 		"no repository":    {sourceRules("github", host.URL, "acme/*"), `not asked: repositories: no rule names one of this source exactly`},
+		"the host is down": {sourceRules("github", down.URL, "acme/shop"), `source "hub": not asked: its repositories and their webhooks: mend the above first`},
 		"it has no secret": {strings.ReplaceAll(sourceRules("github", host.URL, "acme/shop"), "DOCTOR_SECRET", "DOCTOR_NOTHING"), "FAILED: secrets[0]: environment variable DOCTOR_NOTHING is not set"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -229,6 +235,44 @@ func TestSourceNotAsked(t *testing.T) {
 				t.Errorf("found:\n%s\nwant %s", got, test.want)
 			}
 		})
+	}
+}
+
+// Where a source catches up, its refs are read as catch-up reads them.
+func TestSourceThatCatchesUp(t *testing.T) {
+	const can, cannot = "acme/shop: ok: its refs can be read by Git's protocol", "acme/shop: FAILED: catch_up cannot read its refs by Git's protocol: "
+	heads := map[string]string{"refs/heads/a": strings.Repeat("a", 40), "refs/heads/b": strings.Repeat("b", 40)}
+	for name, test := range map[string]struct {
+		refs    map[string]string
+		catches bool
+		want    string
+	}{
+		"refs":        {refs: heads, catches: true, want: can},
+		"none yet":    {refs: map[string]string{}, catches: true, want: can},
+		"absent":      {catches: true, want: cannot},
+		"no catch_up": {refs: heads},
+	} {
+		for _, provider := range append(everyHost, "codearts-repo") {
+			t.Run(name+"/"+provider, func(t *testing.T) {
+				options := hostapitest.Options{Token: "t0ken"}
+				if test.refs == nil {
+					options.Repositories = []string{"acme/other"}
+				}
+				host := hostapitest.NewServer(options)
+				defer host.Close()
+				if err := host.SetRefs("acme/shop", test.refs); err != nil {
+					t.Fatal(err)
+				}
+				rules := sourceRules(provider, host.URL, "acme/shop")
+				if test.catches {
+					rules = strings.Replace(rules, "token: {env: DOCTOR_TOKEN}}", "token: {env: DOCTOR_TOKEN}}, catch_up: {}", 1)
+				}
+				got := run(t, &Doctor{Rules: load(t, rules), Sources: []string{"hub"}})
+				if !strings.Contains(got.String(), test.want) || test.catches == !strings.Contains(got.String(), "refs") {
+					t.Errorf("found:\n%s\nwant %s", got, test.want)
+				}
+			})
+		}
 	}
 }
 
