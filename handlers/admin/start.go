@@ -103,7 +103,9 @@ func (a *api) spelling(ctx context.Context, source, repository string) (name str
 	if err != nil || len(same) > 0 {
 		return repository, true, err
 	}
-	newest, _, err := a.Store.Deliveries(ctx, store.DeliveryFilter{Source: source, Origin: string(mapping.OriginWebhook), Limit: store.MaxPage})
+	newest, _, err := a.Store.Deliveries(ctx, store.DeliveryFilter{
+		Source: source, Origin: string(mapping.OriginWebhook), Limit: store.MaxPage,
+	})
 	if err != nil {
 		return repository, false, err
 	}

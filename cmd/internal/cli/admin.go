@@ -156,7 +156,7 @@ func (c *client) do(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", r.Method, r.URL, err)
 	}
-	refusal, ours := c.refused(res.StatusCode, r.URL.String(), said)
+	ours, refusal := c.refused(res.StatusCode, r.URL.String(), said)
 	return nil, refusedError{res.StatusCode, ours, refusal}
 }
 
@@ -169,23 +169,23 @@ type refusedError struct {
 
 func (e refusedError) Unwrap() error { return e.error }
 
-func (c *client) refused(status int, address string, body []byte) (refusal error, ours bool) {
+func (c *client) refused(status int, address string, body []byte) (ours bool, refusal error) {
 	var said struct {
 		Error string `json:"error"`
 	}
 	if json.Unmarshal(body, &said) != nil || said.Error == "" {
-		return fmt.Errorf("%s: answered %d %s: is that the admin listener of a bridge?", address, status, http.StatusText(status)), false
+		return false, fmt.Errorf("%s: answered %d %s: is that the admin listener of a bridge?", address, status, http.StatusText(status))
 	}
 	text := printable.Text(said.Error)
 	switch status {
 	case http.StatusBadRequest:
-		return usageError(text), true
+		return true, usageError(text)
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return fmt.Errorf("%s (%s)", text, c.tried), true
+		return true, fmt.Errorf("%s (%s)", text, c.tried)
 	case http.StatusNotFound:
-		return notFoundError(text), true
+		return true, notFoundError(text)
 	}
-	return errors.New(text), true
+	return true, errors.New(text)
 }
 
 // notFoundError says that what was asked for is not there.
