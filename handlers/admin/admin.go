@@ -42,6 +42,7 @@ type Store interface {
 	BuildsOf(ctx context.Context, delivery string) ([]*store.Build, error)
 	StatusOf(ctx context.Context, b *store.Build) (*store.Status, error)
 	Missed(ctx context.Context, f store.MissedFilter) (missed []*store.MissedRef, next string, err error)
+	MissedOf(ctx context.Context, source, repository string) ([]*store.MissedRef, error)
 	Backup(ctx context.Context, begin func(size int64) io.Writer) error
 	ToReplay(ctx context.Context, f store.BuildFilter) (builds []store.Replayable, left int64, next string, err error)
 	ToCancel(ctx context.Context, f store.BuildFilter) (ids []string, left int64, next string, err error)

@@ -48,6 +48,8 @@ type api struct {
 	store *store.Store
 	log   strings.Builder
 
+	commit string // of the deliveries that built nothing
+
 	decided  []mapping.Delivery // by replays
 	deciding func()             // called by replays; may be nil
 	started  []handlers.Start

@@ -124,6 +124,7 @@ type BuildReplay struct {
 type Skipped struct {
 	ID     string `json:"id"`
 	Reason string `json:"reason"`
+	Done   bool   `json:"done,omitempty"` // a delivery: it needs no replay any more
 }
 
 func newBuild(b *store.Build) Build {

@@ -179,6 +179,8 @@ type Explanation struct {
 	Rules  []mapping.Verdict `json:"rules,omitempty"` // then; ignored, no_match
 	Builds []Build           `json:"builds"`          // then, and of replays of the builds
 	Now    handlers.Decision `json:"now"`
+
+	Skipped string `json:"skipped,omitempty"` // in a count: why a replay of many leaves it out
 }
 
 func (a *api) explainDelivery(c echo.Context) error {

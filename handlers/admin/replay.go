@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"buildbridge/handlers"
+	"buildbridge/mapping"
 	"buildbridge/mapping/printable"
 	"buildbridge/trigger/store"
 )
@@ -61,7 +62,13 @@ func (a *api) countDeliveries(c echo.Context) error {
 		if err != nil {
 			return a.deliveryError(ctx, page[i].ID, err)
 		}
-		answer.First = append(answer.First, Explanation{Delivery: newDelivery(d), Builds: []Build{}, Now: a.Deliveries.Decide(d.Delivery)})
+		dealt, err := a.dealtWith(ctx, d)
+		if err != nil {
+			return storeError("delivery", d.ID, err)
+		}
+		answer.First = append(answer.First, Explanation{
+			Delivery: newDelivery(d), Builds: []Build{}, Now: a.Deliveries.Decide(d.Delivery), Skipped: dealt,
+		})
 	}
 	if len(page) < len(found) {
 		answer.Next = f.cursor(page)
@@ -105,6 +112,14 @@ func (a *api) replayDeliveries(c echo.Context) error {
 			answer.Skipped = append(answer.Skipped, Skipped{ID: d.ID, Reason: "it was replayed meanwhile"})
 			continue
 		}
+		dealt, err := a.dealtWith(ctx, d)
+		if err != nil {
+			return unavailable(err, "%d deliveries were replayed, then the database did not answer: ask again, and they are left out", done)
+		}
+		if dealt != "" {
+			answer.Skipped = append(answer.Skipped, Skipped{ID: d.ID, Reason: dealt, Done: true})
+			continue
+		}
 		replayed, refusal := a.replayOf(ctx, d, by(c, why))
 		switch {
 		case refusal == nil:
@@ -120,6 +135,33 @@ func (a *api) replayDeliveries(c echo.Context) error {
 		answer.Next = f.cursor(page[:done])
 	}
 	return handlers.SendJSON(c, http.StatusOK, answer)
+}
+
+// dealtWith says why a delivery that built nothing needs no replay any more: its ref and commit
+// were built since, or it is of a missed push whose ref has moved on. It is "" if it needs one.
+func (a *api) dealtWith(ctx context.Context, d *store.Delivery) (string, error) {
+	if d.Outcome != store.Ignored || d.Ref == "" || d.Commit == "" {
+		return "", nil
+	}
+	since, _, err := a.Store.Deliveries(ctx, store.DeliveryFilter{
+		Source: d.Source, Repository: d.Repository, Ref: d.Ref, Commit: d.Commit, Outcome: string(store.Accepted), Since: d.ReceivedAt, Limit: 1,
+	})
+	switch {
+	case err != nil:
+		return "", err
+	case len(since) > 0:
+		return "built since as delivery " + since[0].ID, nil
+	case d.Reason != string(mapping.ReasonMissed):
+		return "", nil
+	}
+	missed, err := a.Store.MissedOf(ctx, d.Source, d.Repository)
+	if err != nil {
+		return "", err
+	}
+	if !slices.ContainsFunc(missed, func(m *store.MissedRef) bool { return m.Delivery == d.ID && !m.Built }) {
+		return "not missed any more: its branch or tag has moved on, or is gone", nil
+	}
+	return "", nil
 }
 
 // toReplayFilter is the filter of deliveries to replay, and a place in their list.

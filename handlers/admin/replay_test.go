@@ -23,7 +23,7 @@ func (a *api) ignore(n int, reason string) (ids []string) {
 			Delivery: mapping.Delivery{
 				ID: newID(), Source: "github", Provider: "github", ReceivedAt: began.Add(time.Duration(i-n) * time.Second), Body: []byte(`{}`),
 			},
-			Repository: "acme/shop", Ref: "refs/heads/main", Outcome: store.Ignored, Reason: reason,
+			Repository: "acme/shop", Ref: "refs/heads/main", Commit: a.commit, Outcome: store.Ignored, Reason: reason,
 		}
 		ids = append(ids, d.ID)
 		a.store.LogIgnored(d)
@@ -144,6 +144,40 @@ func TestReplayOfDeliveriesWhileOneIsReplayed(t *testing.T) {
 	want := []admin.Skipped{{ID: ids[1], Reason: "it was replayed meanwhile"}}
 	if len(got.Replayed) != 1 || !slices.Equal(got.Skipped, want) || got.Left != 0 || len(a.decided) != 1 {
 		t.Errorf("got %+v, decided %d", got, len(a.decided))
+	}
+}
+
+// A delivery whose ref and commit were built since is skipped, and one of a missed push that is not
+// missed any more; by its id it is replayed all the same.
+func TestReplayOfDeliveriesLeavesOutWhatIsDealtWith(t *testing.T) {
+	a := writable(t)
+	a.commit = strings.Repeat("c", 40)
+	ids := a.ignore(1, "no_rule")
+	missed := a.ignore(1, "missed")
+	a.answer = handlers.Answer{Status: http.StatusAccepted, Outcome: "accepted"}
+	counts := func(reason, skipped string) {
+		t.Helper()
+		var count admin.DeliveryReplayCount
+		a.ask("GET", "/deliveries/replay?reason="+reason, http.StatusOK, &count)
+		if len(count.First) != 1 || count.First[0].Skipped != skipped {
+			t.Errorf("%s: got %+v", reason, count)
+		}
+	}
+	counts("no_rule", "")
+	counts("missed", "not missed any more: its branch or tag has moved on, or is gone")
+	since, _ := a.accept(func(d *store.Delivery, _ *store.Build) { d.Commit = a.commit })
+	built := "built since as delivery " + since.ID
+	for reason, id := range map[string]string{"no_rule": ids[0], "missed": missed[0]} {
+		counts(reason, built)
+		var got admin.DeliveryReplays
+		a.ask("POST", "/deliveries/replay?reason="+reason, http.StatusOK, &got)
+		if want := []admin.Skipped{{ID: id, Reason: built, Done: true}}; len(got.Replayed) > 0 || !slices.Equal(got.Skipped, want) {
+			t.Errorf("%s: got %+v", reason, got)
+		}
+	}
+	var one handlers.Answer
+	if a.ask("POST", "/deliveries/"+ids[0]+"/replay", http.StatusAccepted, &one); len(a.decided) != 1 {
+		t.Errorf("by its id: got %+v", one)
 	}
 }
 

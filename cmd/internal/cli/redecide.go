@@ -91,8 +91,9 @@ A replay is a new delivery, decided by the current rules. Of two replays at the 
 replay" sends stored builds again instead, whatever the rules say now.
 
 By filter, every delivery is replayed that matches and was not replayed yet, the oldest first; without --outcome, those that were
-ignored. The command says how many these are, and what the rules would make of the first, and asks; without a terminal it needs
---yes. --dry-run shows what they would make of each.
+ignored. One is skipped whose ref and commit were built since, or whose push is not missed any more. The command says how many
+match, and what the rules would make of the first, and asks; without a terminal it needs --yes. --dry-run shows what they would
+make of each.
 
 The exit code is 1 if one of them could not be decided. It is not a failure if there was nothing to build.
 
@@ -177,7 +178,8 @@ func (c *deliveriesReplay) matching(ctx context.Context, env *Environment, api *
 				env.complain(fmt.Sprintf("buildbridge deliveries replay: delivery %s: %s", s.ID, printable.Text(s.Reason)))
 			}
 		}
-		return len(got.Replayed), len(got.Skipped), got.Next, nil
+		failed = len(slices.DeleteFunc(got.Skipped, func(s admin.Skipped) bool { return s.Done }))
+		return len(got.Replayed), failed, got.Next, nil
 	}
 	return c.change(ctx, env, ch)
 }
@@ -216,8 +218,12 @@ func (c *deliveriesReplay) find(ctx context.Context, api *client, filter url.Val
 			t.width, t.narrow = terminalWidth(w), []string{"COMMIT", "REPOSITORY", "THEN", "REF"}
 			for i := range all.First {
 				e := &all.First[i]
+				now := decided(e.Now) + because(e.Now)
+				if e.Skipped != "" {
+					now = "skipped: " + e.Skipped
+				}
 				t.row(local(e.ReceivedAt), t.id(e.ID), e.Repository, shortRef(e.Ref), t.commit(e.Commit),
-					outcome(string(e.Outcome), e.Reason, e.Of), decided(e.Now)+because(e.Now))
+					outcome(string(e.Outcome), e.Reason, e.Of), now)
 			}
 			return t.flush()
 		},
