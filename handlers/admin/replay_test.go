@@ -165,6 +165,29 @@ func TestReplayOfDeliveriesLeavesOutWhatIsDealtWith(t *testing.T) {
 	}
 	counts("no_rule", "")
 	counts("missed", "not missed any more: its branch or tag has moved on, or is gone")
+	if err := a.store.SetRepositories(t.Context(), "github", []string{"acme/shop"}, time.Hour, 0); err != nil {
+		t.Fatal(err)
+	}
+	due, err := a.store.DueRepositories(t.Context(), "github", 1)
+	if err != nil || len(due) != 1 {
+		t.Fatal(due, err)
+	}
+	l := &store.Look{Repository: due[0], Found: []*store.MissedRef{store.NewMissedRef(due[0], "refs/heads/main", a.commit, time.Now())}}
+	if err := a.store.SaveLook(t.Context(), l, 0); err != nil {
+		t.Fatal(err)
+	}
+	found, err := a.store.MissedOf(t.Context(), "github", "acme/shop")
+	if err != nil || len(found) != 1 {
+		t.Fatal(found, err)
+	}
+	if due, err = a.store.DueRepositories(t.Context(), "github", 1); err != nil || len(due) != 1 {
+		t.Fatal(due, err)
+	}
+	found[0].MissedAt, found[0].Delivery = time.Now(), missed[0]
+	if err := a.store.SaveLook(t.Context(), &store.Look{Repository: due[0], Missed: found}, 0); err != nil {
+		t.Fatal(err)
+	}
+	counts("missed", "") // it still is
 	since, _ := a.accept(func(d *store.Delivery, _ *store.Build) { d.Commit = a.commit })
 	built := "built since as delivery " + since.ID
 	for reason, id := range map[string]string{"no_rule": ids[0], "missed": missed[0]} {
