@@ -106,6 +106,9 @@ func (c *deliveriesList) Run(ctx context.Context, env *Environment) error {
 		return printJSON(env.Stdout, all)
 	}
 	env.afterTable(t, more, "deliveries")
+	if t.rows == 0 && c.Outcome != nil && *c.Outcome == "rejected" {
+		env.complain("Rejected ones are kept in memory only: each replica has its own, since its start. The log has them all.")
+	}
 	return nil
 }
 
