@@ -146,6 +146,7 @@ func buildParameters(f *store.BuildFilter) parameters {
 	return parameters{
 		"state":      oneOf(&f.State, store.States()...),
 		"result":     oneOf(&f.Result, store.Results()...),
+		"origin":     oneOf(&f.Origin, mapping.OriginWebhook, mapping.OriginManual, mapping.OriginCatchUp),
 		"rule":       text(&f.Rule),
 		"target":     text(&f.Target),
 		"job_id":     text(&f.JobID),

@@ -22,7 +22,7 @@ const DefaultPage = 50
 
 // BuildFilter selects the builds that fit all fields which are set.
 type BuildFilter struct {
-	State, Result, Rule, Target, JobID, Repository, Delivery string
+	State, Result, Origin, Rule, Target, JobID, Repository, Delivery string
 
 	Ref      string // in full, or the short name of a branch or tag
 	Commit   string // or the beginning of its id, MinCommit characters at least; of a tag, that of its commit if it is known
@@ -41,6 +41,12 @@ func (f *BuildFilter) where() *where {
 	}
 	if f.ReplayOf != "" {
 		w.by("replay_of = ? AND replay_of <> ''", f.ReplayOf)
+	}
+	switch mapping.Origin(f.Origin) {
+	case "", mapping.OriginWebhook: // as nearly all are
+		w.equal("origin", f.Origin)
+	default:
+		w.by("origin = ? AND origin <> 'webhook'", f.Origin) // the condition of an index
 	}
 	w.equal("state", f.State)
 	switch state := State(f.State); {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"buildbridge/mapping"
 	"buildbridge/trigger/store"
 )
 
@@ -21,6 +22,10 @@ func buildsAreListed(t *testing.T, open func() *store.Store) {
 			b.Rule, b.Ref = fmt.Sprint("rule", i%2), fmt.Sprint("refs/heads/", i)
 			if i == 4 {
 				b.Ref = "refs/tags/6"
+			}
+			b.Origin = mapping.OriginWebhook
+			if i == 3 || i == 5 {
+				b.Origin = mapping.OriginManual
 			}
 			b.ReceivedAt = time.Unix(int64(1000+i), 0)
 		})
@@ -47,6 +52,12 @@ func buildsAreListed(t *testing.T, open func() *store.Store) {
 		"by a result of none": {store.BuildFilter{Result: "failure", State: "dead"}, nil},
 		"by rule":             {store.BuildFilter{Rule: "rule1", Limit: 1}, []string{all[1], all[3], all[5]}},
 		"by both":             {store.BuildFilter{State: "dead", Rule: "rule1"}, []string{all[3]}},
+		"by origin":           {store.BuildFilter{Origin: "manual", Limit: 1}, []string{all[1], all[3]}},
+		"by origin and state": {store.BuildFilter{Origin: "manual", State: "dead"}, []string{all[3]}},
+		"by its result too":   {store.BuildFilter{Origin: "manual", Result: "failure"}, []string{all[1]}},
+		"by webhook":          {store.BuildFilter{Origin: "webhook", Rule: "rule1"}, []string{all[5]}},
+		"by webhook alone":    {store.BuildFilter{Origin: "webhook"}, []string{all[0], all[2], all[4], all[5], all[6]}},
+		"by another origin":   {store.BuildFilter{Origin: "catch_up"}, nil},
 		"by ref":              {store.BuildFilter{Ref: "refs/heads/6"}, all[:1]},
 		"by a tag":            {store.BuildFilter{Ref: "refs/tags/6"}, all[2:3]},
 		"by a short name":     {store.BuildFilter{Ref: "6"}, []string{all[0], all[2]}},

@@ -38,7 +38,7 @@ var bounded = map[string]string{ //nolint:gochecknoglobals // a table
 	// this one the jobs that are followed, a row for each,
 	"follows_due": "", "follows_pkey": "seq", "follows_target_job_id_key": "job_id", "sqlite_autoindex_follows_1": "job_id",
 	// this one what no code host sent,
-	"deliveries_origin": "origin",
+	"deliveries_origin": "origin", "builds_origin": "origin",
 	// this one the pauses that people asked for,
 	"pauses_kind_name_key": "",
 	// and this one the 20,000 deliveries of the ignored log.
@@ -343,6 +343,8 @@ func buildFilters() []store.BuildFilter {
 		func(f *store.BuildFilter) { f.Result = "running" },
 		func(f *store.BuildFilter) { f.Result = "success" },
 		func(f *store.BuildFilter) { f.Result = "failure" },
+		func(f *store.BuildFilter) { f.Origin = "webhook" },
+		func(f *store.BuildFilter) { f.Origin = "manual" },
 		func(f *store.BuildFilter) { f.Rule = "r" },
 		func(f *store.BuildFilter) { f.Target = "t" },
 		func(f *store.BuildFilter) { f.JobID = "j" },

@@ -50,6 +50,7 @@ func (f *buildFilter) values() url.Values {
 
 // buildOrigin selects builds by what never changes.
 type buildOrigin struct {
+	Origin     *string `group:"filter" placeholder:"ORIGIN" help:"webhook, manual (started by hand) or catch_up (its own delivery never came)."`
 	Rule       *string `group:"filter" placeholder:"NAME" help:"Of the rule NAME."`
 	Target     *string `group:"filter" placeholder:"NAME" help:"Of the target NAME."`
 	JobID      *string `group:"filter" placeholder:"ID" help:"Of the job ID."`
@@ -63,6 +64,7 @@ type buildOrigin struct {
 func (f *buildOrigin) values() url.Values {
 	values := url.Values{}
 	p := parameters(values)
+	p.text("origin", f.Origin)
 	p.text("rule", f.Rule)
 	p.text("target", f.Target)
 	p.text("job_id", f.JobID)

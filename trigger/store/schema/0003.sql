@@ -15,6 +15,7 @@ ALTER TABLE builds ADD COLUMN pusher text NOT NULL DEFAULT '';
 ALTER TABLE builds ADD COLUMN title text NOT NULL DEFAULT '';
 ALTER TABLE builds ADD COLUMN paused_at bigint NOT NULL DEFAULT 0; -- since when a pause holds it (held = 4), 0 if none does: its deadline stands still
 ALTER TABLE builds ADD COLUMN resumed_at bigint NOT NULL DEFAULT 0; -- when the last pause ended that held it, 0 for none
+CREATE INDEX builds_origin ON builds (origin, seq) WHERE origin <> 'webhook'; -- lists of what no code host sent
 CREATE INDEX builds_paused ON builds (seq) WHERE held = 4; -- the builds that go on when a pause ends
 DROP INDEX builds_due;
 CREATE INDEX builds_due ON builds (target, due_at, state, received_at, held, resumed_at) WHERE due_at > 0; -- the queue: the builds that are due, and counts
