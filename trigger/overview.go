@@ -199,7 +199,8 @@ func (o *Overview) addSources(t *Trigger, statuses []store.StatusStat, missed ma
 		}
 		if s.Failing > 0 {
 			o.Faults = append(o.Faults, fmt.Sprintf(
-				"source %s: the refs of %d repositories cannot be read, and their missed pushes are not found: %s", name, s.Failing, readable[name].Why))
+				"source %s: the refs of %d repositories cannot be read, and their missed pushes are not found: %s",
+				name, s.Failing, readable[name].Why))
 		}
 		if s.Missed > 0 {
 			o.Faults = append(o.Faults, fmt.Sprintf("source %s: %s missed", name, printable.Was(int(s.Missed), "push")))

@@ -50,7 +50,7 @@ func (f *buildFilter) values() url.Values {
 
 // buildOrigin selects builds by what never changes.
 type buildOrigin struct {
-	Origin     *string `group:"filter" placeholder:"ORIGIN" help:"webhook, manual (started by hand) or catch_up (its own delivery never came)."`
+	Origin     *string `group:"filter" placeholder:"ORIGIN" help:"webhook, manual (started by hand) or catch_up (its delivery never came)."`
 	Rule       *string `group:"filter" placeholder:"NAME" help:"Of the rule NAME."`
 	Target     *string `group:"filter" placeholder:"NAME" help:"Of the target NAME."`
 	JobID      *string `group:"filter" placeholder:"ID" help:"Of the job ID."`

@@ -131,7 +131,8 @@ func (r *report) summary() string {
 			failed++
 		}
 	}
-	s := fmt.Sprintf("%s, %s, %s: ", printable.Count(r.Rules, "rule"), printable.Count(r.Sources, "source"), printable.Count(r.Targets, "target"))
+	s := fmt.Sprintf("%s, %s, %s: ",
+		printable.Count(r.Rules, "rule"), printable.Count(r.Sources, "source"), printable.Count(r.Targets, "target"))
 	if failed > 0 {
 		s += fmt.Sprintf("%d of %s online failed", failed, printable.Count(len(r.Online), "check"))
 	} else {
