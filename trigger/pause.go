@@ -79,14 +79,17 @@ func (t *Trigger) checkPause(p *store.Pause, now time.Time) error {
 	t.mu.RLock()
 	rules, targets := t.rules, slices.Collect(maps.Keys(t.targets))
 	t.mu.RUnlock()
+	unknown := func(format string, args ...any) error {
+		return fmt.Errorf("%w: "+format, append([]any{store.ErrNotInRules}, args...)...)
+	}
 	switch p.Kind {
 	case store.PauseTarget:
 		if !slices.Contains(targets, p.Name) {
-			return wrong("the rules have no target %q%s", p.Name, mapping.Suggest(p.Name, targets))
+			return unknown("the rules have no target %q%s", p.Name, mapping.Suggest(p.Name, targets))
 		}
 	case store.PauseRule:
 		if !slices.Contains(rules.RuleNames(), p.Name) {
-			return wrong("no rule is called %q%s", p.Name, mapping.Suggest(p.Name, rules.RuleNames()))
+			return unknown("no rule is called %q%s", p.Name, mapping.Suggest(p.Name, rules.RuleNames()))
 		}
 	case store.PauseRepository:
 		if !rules.NamesRepository("", p.Name) {
@@ -94,7 +97,7 @@ func (t *Trigger) checkPause(p *store.Pause, now time.Time) error {
 			for _, s := range rules.Sources() {
 				known = append(known, rules.NamedRepositories(s.Name)...)
 			}
-			return wrong("no rule names the repository %q%s", p.Name, mapping.Suggest(p.Name, known))
+			return unknown("no rule names the repository %q%s", p.Name, mapping.Suggest(p.Name, known))
 		}
 	case store.PauseAll:
 	}

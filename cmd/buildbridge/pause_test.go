@@ -80,9 +80,6 @@ func TestPauseThatIsWrong(t *testing.T) {
 		args string
 		says string
 	}{
-		{"pause --rule crat --reason x", `no rule is called "crat"; did you mean "cart"?`},
-		{"pause --target nroth --reason x", `did you mean "north"?`},
-		{"pause --repository acme/shpo --reason x", `no rule names the repository "acme/shpo"`},
 		{"pause --reason x", "say what: --rule NAME"},
 		{"pause --all", "missing flags: --reason=TEXT"},
 		{"pause --all --target north --reason x", "can't be used together"},
@@ -99,7 +96,14 @@ func TestPauseThatIsWrong(t *testing.T) {
 	} {
 		w.fails(b, 2, strings.Fields(c.args), c.says)
 	}
-	w.fails(b, 1, []string{"resume", "--all"}, "everything is not paused, and nothing else is")
+	for _, c := range []struct{ args, says string }{
+		{"pause --rule crat --reason x", `no rule is called "crat"; did you mean "cart"?`},
+		{"pause --target nroth --reason x", `did you mean "north"?`},
+		{"pause --repository acme/shpo --reason x", `no rule names the repository "acme/shpo"`},
+		{"resume --all", "buildbridge resume: everything is not paused, and nothing else is"},
+	} {
+		w.fails(b, 1, strings.Fields(c.args), c.says)
+	}
 	b.term()
 }
 

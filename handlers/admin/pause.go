@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -130,10 +132,13 @@ func (a *api) showStatus(c echo.Context) error {
 
 func pauseError(err error) error {
 	switch {
+	case errors.Is(err, store.ErrNotInRules):
+		return fail(http.StatusNotFound, "%s", err)
 	case errors.Is(err, store.ErrPause):
 		return fail(http.StatusBadRequest, "%s", err)
-	case errors.Is(err, store.ErrNotFound):
-		return fail(http.StatusNotFound, "%s", err)
+	case errors.Is(err, store.ErrNotFound): // what it says is behind the error itself
+		_, says, _ := strings.Cut(err.Error(), store.ErrNotFound.Error()+": ")
+		return fail(http.StatusNotFound, "%s", cmp.Or(says, "it is not paused"))
 	}
 	return storeError("pause", "", err)
 }

@@ -21,7 +21,7 @@ type pauses struct{ store *store.Store }
 
 func (p pauses) Pause(ctx context.Context, asked *store.Pause) (*store.Pause, error) {
 	if asked.Kind != store.PauseTarget || asked.Name != "north" {
-		return nil, fmt.Errorf("%w: the rules have no target %q", store.ErrPause, asked.Name)
+		return nil, fmt.Errorf("%w: the rules have no target %q", store.ErrNotInRules, asked.Name)
 	}
 	return p.store.Pause(ctx, asked)
 }
@@ -49,17 +49,19 @@ func TestPauses(t *testing.T) {
 		return w.Body.String()
 	}
 	for body, says := range map[string]string{
-		``:                                               "the body is not such as",
-		`{"kind":"target","nam":"north"}`:                "the body is not such as",
-		`{"kind":"target"}{}`:                            "the body is not such as",
-		`{"kind":"target","until":"tomorrow"}`:           "the body is not such as",
-		`{"kind":"target","name":"nroth"}`:               `it cannot be paused: the rules have no target \"nroth\"`,
-		`{"kind":"target","reason":"a\nb"}`:              "reason: give one line",
+		``:                                     "the body is not such as",
+		`{"kind":"target","nam":"north"}`:      "the body is not such as",
+		`{"kind":"target"}{}`:                  "the body is not such as",
+		`{"kind":"target","until":"tomorrow"}`: "the body is not such as",
+		`{"kind":"target","reason":"a\nb"}`:    "reason: give one line",
 		`{"reason":"` + strings.Repeat("a", 1025) + `"}`: "1024 bytes",
 	} {
 		if got := pause(writeToken, body, http.StatusBadRequest); !strings.Contains(got, says) {
 			t.Errorf("%s: it says %s, want %q", body, got, says)
 		}
+	}
+	if got := pause(writeToken, `{"kind":"target","name":"nroth"}`, http.StatusNotFound); !strings.Contains(got, `no target \"nroth\"`) {
+		t.Errorf("it says %s", got)
 	}
 	pause("", `{"kind":"target","name":"north","reason":"x"}`, http.StatusUnauthorized)
 

@@ -27,6 +27,9 @@ func PauseKinds() []PauseKind { return []PauseKind{PauseAll, PauseTarget, PauseR
 // person who asked.
 var ErrPause = errors.New("it cannot be paused")
 
+// ErrNotInRules is an ErrPause: what is to be paused is not in the rules.
+var ErrNotInRules = fmt.Errorf("%w", ErrPause)
+
 // Pause is one row of the pauses table: the builds that it is about are not called. Those that
 // are started go on.
 type Pause struct {
