@@ -112,7 +112,7 @@ func (a *api) authorize(r *http.Request, need Role) (actor, challenge string, er
 		return "", scheme + `, error="invalid_token"`, fail(http.StatusUnauthorized, "this token is unknown; %s", access.wants(need))
 	default:
 		return "", scheme + `, error="insufficient_scope"`,
-			fail(http.StatusForbidden, "this token is for %s; %s", doing[may], access.wants(need))
+			fail(http.StatusForbidden, "this token is for %s: %q has the role %s; %s", doing[may], actor, may, access.wants(need))
 	}
 }
 
@@ -161,9 +161,9 @@ func (a *Access) wants(need Role) string {
 		return fmt.Sprintf("%s needs a token, and none is configured: start buildbridge serve with --admin-token NAME=%s:REF "+
 			"or --admin-write-token", doing[need], need)
 	case need == Operate:
-		return "operating needs a token for operating or writing, as Authorization: Bearer TOKEN"
+		return "operating needs a token with the role operate or write, as Authorization: Bearer TOKEN"
 	case need == Write:
-		return "writing needs a token for writing, as Authorization: Bearer TOKEN"
+		return "writing needs a token with the role write, as Authorization: Bearer TOKEN"
 	case len(a.Tokens) > 0:
 		return "reading needs a token, as Authorization: Bearer TOKEN"
 	case a.open():

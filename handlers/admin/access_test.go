@@ -38,7 +38,7 @@ func TestAccess(t *testing.T) {
 		write  int                 // that of a POST; 404 is behind the authentication
 		says   string              // in the error of the last that is refused
 	}{
-		"this machine reads without a token": {here, "", nil, 200, 401, "operating needs a token for operating or writing"},
+		"this machine reads without a token": {here, "", nil, 200, 401, "operating needs a token with the role operate or write"},
 		"the token that was made writes":     {here, madeToken, nil, 200, 404, ""},
 		"a wrong token does not write":       {here, "guess", nil, 200, 401, "this token is unknown"},
 		"what is open is open, whatever is sent": {

@@ -31,8 +31,8 @@ func TestLogLevel(t *testing.T) {
 		level                slog.Level
 	}{
 		{http.MethodGet, "", readToken, 200, `{"level":"info"}`, slog.LevelInfo},
-		{http.MethodPut, "?level=debug", readToken, 403, "for writing", slog.LevelInfo},
-		{http.MethodPut, "?level=debug", operateToken, 403, "this token is for operating; writing needs", slog.LevelInfo},
+		{http.MethodPut, "?level=debug", readToken, 403, "with the role write", slog.LevelInfo},
+		{http.MethodPut, "?level=debug", operateToken, 403, "has the role operate; writing needs a token with the role write", slog.LevelInfo},
 		{http.MethodPut, "?level=debug", writeToken, 200, `{"level":"debug"}`, slog.LevelDebug},
 		{http.MethodPut, "?level=loud", writeToken, 400, `level: \"loud\" is none of debug, info, warn, error`, slog.LevelDebug},
 		{http.MethodPut, "?level=info%2B1", writeToken, 400, "none of", slog.LevelDebug},

@@ -36,13 +36,15 @@ func (s *Store) Cancel(ctx context.Context, id, actor, why string) (b *Build, er
 		}
 		switch {
 		case b.State == Calling, b.State == Unknown:
-			return nil, fmt.Errorf("build %s: %w: it was called, and may have been started", id, ErrNotWaiting)
+			return nil, fmt.Errorf("%w: it was called, and may have been started", ErrNotWaiting)
 		case b.Canceled():
-			return nil, fmt.Errorf("build %s: %w: it was %s", id, ErrNotWaiting, b.Reason)
+			return nil, fmt.Errorf("%w: it was %s", ErrNotWaiting, b.Reason)
 		case b.State == Started && !b.Result.Final():
-			return nil, fmt.Errorf("build %s: %w: it is started, and can be stopped", id, ErrNotWaiting)
+			return nil, fmt.Errorf("%w: it is started, and can be stopped", ErrNotWaiting)
+		case b.State == Started:
+			return nil, fmt.Errorf("%w: it was started, and its result is %s", ErrNotWaiting, b.Result)
 		case b.State != Waiting:
-			return nil, fmt.Errorf("build %s: %w: it is %s", id, ErrNotWaiting, b.State)
+			return nil, fmt.Errorf("%w: it is %s", ErrNotWaiting, b.State)
 		}
 		b.State, b.Reason = Dead, reason
 		b.Record(Attempt{At: time.Now(), Outcome: Dead, Error: reason})
