@@ -47,6 +47,8 @@ type Delivery struct {
 type DeliveryDetail struct {
 	Delivery
 
+	ReplayedAs string `json:"replayed_as,omitempty"` // the newest delivery that replays it
+
 	Rules  []mapping.Verdict `json:"rules,omitempty"` // ignored, no_match
 	Builds []Build           `json:"builds"`
 	Header map[string]string `json:"header"` // those that name the event
@@ -103,6 +105,7 @@ func (a *api) showDelivery(c echo.Context) error {
 		return storeError("delivery", d.ID, err)
 	}
 	detail := DeliveryDetail{Delivery: newDelivery(d), Builds: shown(builds, newBuild), Header: d.Header, Body: raw(d.Body)}
+	detail.ReplayedAs = d.LastReplay
 	if len(d.Verdicts) > 0 {
 		if err := json.Unmarshal(d.Verdicts, &detail.Rules); err != nil {
 			detail.Error = strings.TrimPrefix(detail.Error+"; verdicts cannot be read: "+err.Error(), "; ")

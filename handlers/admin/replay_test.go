@@ -141,6 +141,10 @@ func TestReplayOfDeliveriesWhileOneIsReplayed(t *testing.T) {
 	}
 	var got admin.DeliveryReplays
 	a.ask("POST", "/deliveries/replay?reason=no_rule", http.StatusOK, &got)
+	var shown admin.DeliveryDetail
+	if a.ask("GET", "/deliveries/"+ids[1], http.StatusOK, &shown); shown.ReplayedAs == "" {
+		t.Errorf("got %+v", shown)
+	}
 	want := []admin.Skipped{{ID: ids[1], Reason: "it was replayed meanwhile"}}
 	if len(got.Replayed) != 1 || !slices.Equal(got.Skipped, want) || got.Left != 0 || len(a.decided) != 1 {
 		t.Errorf("got %+v, decided %d", got, len(a.decided))

@@ -160,6 +160,7 @@ func (c *deliveriesShow) Run(ctx context.Context, env *Environment) error {
 	t.field("client", d.Client)
 	t.field("user agent", d.UserAgent)
 	t.field("replay of", d.ReplayOf)
+	t.field("replayed as", d.ReplayedAs)
 	t.field("asked for by", d.Actor)
 	t.field("why", d.Why)
 	if d.Status == 0 && (len(d.Body) == 0 || string(d.Body) == "null") {
