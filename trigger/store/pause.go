@@ -105,7 +105,8 @@ func (s *Store) Pauses(ctx context.Context) (pauses []*Pause, err error) {
 
 // Pause begins a pause, and sets Since: after it returned, no call begins that it is about, but
 // those that were just beginning on PostgreSQL may still go. If there is one of this kind and
-// name, it goes on with the new reason, actor and end, and before is what it was. The builds that it holds get the new reason from EndHolds.
+// name, it goes on with the new reason, actor and end, and before is what it was. The builds that it
+// holds get the new reason from EndHolds.
 func (s *Store) Pause(ctx context.Context, p *Pause) (before *Pause, err error) {
 	clean(&p.Name, &p.Reason, &p.Actor)
 	if p.Kind == PauseRepository {

@@ -101,8 +101,8 @@ func (s *Store) Repositories(ctx context.Context) (all []*Repository, err error)
 
 // SetRepositories says which repositories of a source are looked at: these, at least once an
 // interval and a half; a process that is gone loses its leases. Those that are new are due
-// within spread, one after the other. What is known of the others is kept for a day. Names that differ in case only name the same repository: it
-// gets the spelling. It is for the leader.
+// within spread, one after the other. What is known of the others is kept for a day. Names that
+// differ in case only name the same repository: it gets the spelling. It is for the leader.
 func (s *Store) SetRepositories(ctx context.Context, source string, names []string, interval, spread time.Duration) error {
 	replicas, err := s.Replicas(ctx)
 	if err != nil {
