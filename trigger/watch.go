@@ -123,6 +123,9 @@ func (t *Trigger) count(stats []store.QueueStat) (n int64) {
 	return n
 }
 
+// Waiting is how many builds were unresolved when they were counted last, a few seconds ago.
+func (t *Trigger) Waiting() int64 { return t.waiting.Load() }
+
 // prune deletes old rows, a few in each transaction, until none are left. Every process
 // does: they delete the same rows.
 func (t *Trigger) prune() {

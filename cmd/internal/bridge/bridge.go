@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"go.opentelemetry.io/otel/trace"
 
+	"buildbridge/cmd/internal/certificate"
 	"buildbridge/handlers"
 	"buildbridge/handlers/admin"
 	"buildbridge/mapping"
@@ -194,6 +196,10 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 		slog.String("listen", b.public.Addr().String()),
 		slog.String("admin_listen", b.admin.Addr().String()),
 		slog.String("database", databaseName(o.Database)),
+		slog.Bool("tls", o.TLS != (certificate.Files{})),
+		slog.Bool("admin_tls", o.AdminTLS != (certificate.Files{})),
+		slog.Bool("traces", o.TracerProvider != nil),
+		slog.Int64("waiting", b.trigger.Waiting()),
 		slog.Bool("dry_run", o.Trigger.DryRun),
 		slog.String("version", o.Version),
 		slog.String("worker", db.Caller()),
@@ -202,12 +208,18 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 	return b, nil
 }
 
-// databaseName is the database for the log. A URL, which may contain a password, is cut.
+// databaseName is the database for the log. Of a URL, which may contain a password, it has the
+// scheme, the host and the name.
 func databaseName(database string) string {
-	if scheme, isURL := store.Scheme(database); isURL {
+	scheme, isURL := store.Scheme(database)
+	if !isURL {
+		return database
+	}
+	u, err := url.Parse(database)
+	if err != nil {
 		return scheme + "://…"
 	}
-	return database
+	return scheme + "://" + u.Host + u.EscapedPath()
 }
 
 // bodyGrace is how long deliveries under way may take during a stop. That is enough for
