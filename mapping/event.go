@@ -64,7 +64,7 @@ type Event struct {
 
 	DefaultBranch string `json:"default_branch"` // "" where the host does not send it
 
-	Origin Origin `json:"origin"` // how the program learned of it
+	Origin Origin `json:"origin,omitzero"` // how the program learned of it; left out of JSON for a webhook
 }
 
 // Origin says how the program learned of an event.
@@ -76,6 +76,9 @@ const (
 	OriginManual  Origin = "manual"   // a person started it by hand
 	OriginCatchUp Origin = "catch_up" // no delivery came, and a look at the refs of the repository found it
 )
+
+// IsZero reports whether a code host sent the event, which is what nobody has to be told.
+func (o Origin) IsZero() bool { return o == "" || o == OriginWebhook }
 
 // MaxTitle is how many bytes of a title are kept.
 const MaxTitle = 200

@@ -28,7 +28,7 @@ type refsHost struct {
 	refs  map[string]map[string]string // commits, by repository and ref
 	err   map[string]error             // by repository; "" for all
 	looks map[string]int
-	// during is called while the refs are read.
+	// during is called before the refs are read, after the look has begun.
 	during func()
 }
 
@@ -41,11 +41,14 @@ func (h *refsHost) Refs(_ context.Context, repository string, each func(hostapi.
 	if err == nil {
 		err = h.err[""]
 	}
-	refs, during := maps.Clone(h.refs[repository]), h.during
+	during := h.during
 	h.mu.Unlock()
 	if during != nil {
 		during()
 	}
+	h.mu.Lock()
+	refs := maps.Clone(h.refs[repository])
+	h.mu.Unlock()
 	if err != nil {
 		return err
 	}
@@ -229,6 +232,35 @@ func TestMissedPushesAreBuilt(t *testing.T) {
 
 // A branch is deleted and made anew, between two looks, after catch-up has built it: its delivery
 // could be that of an older push that comes late. The next looks know better.
+// A push that is delivered while a look reads the refs is built once, also if the push before it
+// was missed.
+func TestDeliveryDuringALook(t *testing.T) {
+	b, h := newCatchUp(t, "build", settings{})
+	h.moreLooks(t, 2)
+	delivered := make(chan struct{})
+	h.mu.Lock()
+	h.during = func() {
+		rows, err := b.store.MissedOf(t.Context(), "github", "acme/shop")
+		if err != nil || len(rows) == 0 {
+			return
+		}
+		select {
+		case <-delivered:
+		default:
+			h.set("acme/shop", "refs/heads/main", commitN(2))
+			b.arrive(t, "main", commitN(2), commitN(1))
+			close(delivered)
+		}
+	}
+	h.mu.Unlock()
+	h.set("acme/shop", "refs/heads/main", commitN(1))
+	<-delivered
+	h.moreLooks(t, 5)
+	if caught := b.caught(t); len(caught) > 0 {
+		t.Errorf("catch-up built %s of %s, whose delivery came", caught[0].Commit, caught[0].Ref)
+	}
+}
+
 func TestBranchIsMadeAnew(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, s settings, _ string) {

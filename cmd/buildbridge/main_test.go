@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -16,6 +17,11 @@ var update = flag.Bool("update", false, "write what the program printed into the
 
 // The test binary is also the program: scripts and tests run it as buildbridge.
 func TestMain(m *testing.M) {
+	for _, name := range []string{"BUILDBRIDGE_PAYLOADS", "BUILDBRIDGE_CORPUS"} { // of other tests: the program would name them
+		if err := os.Unsetenv(name); err != nil {
+			panic(err)
+		}
+	}
 	testscript.Main(m, map[string]func(){"buildbridge": main})
 }
 

@@ -131,8 +131,8 @@ type MissedFilter struct {
 }
 
 // Missed lists the pushes that were missed and whose ref is still where it was, and those that
-// were built, the newest first. next is the cursor of the next page, "" if this is the last one. A cursor
-// that Missed did not give is an error.
+// were built, the newest first. next is the cursor of the next page, "" if this is the last one. A
+// cursor that Missed did not give is an error.
 func (s *Store) Missed(ctx context.Context, f MissedFilter) (all []*MissedRef, next string, err error) {
 	high, err := below(f.After)
 	if err != nil {
@@ -177,9 +177,9 @@ func (s *Store) CountMissed(ctx context.Context) (map[string]int64, error) {
 }
 
 // NamedSince calls each with the digests of the refs that deliveries of a repository have named
-// since a time, whatever became of them. It does not read the history before: what was
-// stored before deliveries that are a day older is left out. What catch-up itself has found does not count, but a
-// person's replay of it does.
+// since a time, whatever became of them. It does not read the history before: what was stored
+// before deliveries that are a day older is left out. What catch-up itself has found does not
+// count, but a person's replay of it does.
 func (s *Store) NamedSince(ctx context.Context, source, repository string, since time.Time, named func(digest uint64)) error {
 	f := DeliveryFilter{Source: source, Repository: repository, Since: since}
 	for _, w := range f.wheres() {
@@ -223,6 +223,13 @@ func (l *Look) saveRefs(ctx context.Context, tx *tx) error {
 			return err
 		}
 		if before != nil {
+			if before.Commit == "" && before.WasAt(m.Commit) {
+				// Its delivery came during the look, and builds. If it is another push, the next look finds it.
+				if _, err := tx.exec(ctx, `DELETE FROM missed_refs WHERE seq = ?`, before.Seq); err != nil {
+					return err
+				}
+				continue
+			}
 			m.was = goneOn(m.was, before.was, m.Ref, before.Commit)
 		}
 		if _, err := tx.exec(ctx, `INSERT INTO missed_refs (source, repository, ref, commit_id, was, found_at, unsure)

@@ -77,7 +77,7 @@ func TestKillCatchUp(t *testing.T) {
 			w.drain()
 			for key, n := range p.counts() {
 				if n > 1 {
-					t.Errorf("%s is built %d times", key, n)
+					t.Errorf("%s is built %d times\n%s", key, n, p.rows(key))
 				}
 			}
 			if missing := p.missing(); missing != "" {
@@ -191,6 +191,28 @@ func (p *pushes) checkLast() {
 			p.w.t.Errorf("of %s, %s is built after %s", key, last[key], what)
 		}
 	}
+}
+
+// rows are the builds of a commit or a tag, for a failure.
+func (p *pushes) rows(key string) string {
+	what := key[strings.LastIndex(key, " ")+1:]
+	rows, err := p.w.db.QueryContext(p.w.t.Context(), `SELECT b.seq, b.id, b.ref || ' ' || b.commit_id || b.tag || ' ' || b.repository, b.state, b.origin, b.build_no, b.superseded_by, b.reason, b.received_at,
+		coalesce(m.commit_id, ''), coalesce(m.was, ''), coalesce(m.delivery, '')
+		FROM builds b LEFT JOIN missed_refs m ON m.ref = b.ref AND m.repository = b.repository ORDER BY b.seq`)
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = rows.Close() }()
+	var all strings.Builder
+	for rows.Next() {
+		var text [11]string
+		var seq int64
+		if err := rows.Scan(&seq, &text[0], &text[1], &text[2], &text[3], &text[4], &text[5], &text[6], &text[7], &text[8], &text[9], &text[10]); err != nil {
+			return err.Error()
+		}
+		fmt.Fprintln(&all, seq, text)
+	}
+	return what + "\n" + all.String()
 }
 
 // missing is what is not built yet.
