@@ -49,8 +49,9 @@ func TestReplaySendsTheStoredBodyAgain(t *testing.T) {
 	}
 }
 
-// A build of a replayed delivery supersedes no other, and is superseded by none.
-func TestReplayOfADeliveryIsOutOfTheOrder(t *testing.T) {
+// A build of a replayed delivery waits for those before it, supersedes no other, and is
+// superseded by none.
+func TestReplayOfADeliveryKeepsTheOrder(t *testing.T) {
 	t.Parallel()
 	b := newTestTrigger(t, settings{stopped: true})
 	newest := func(commit string) mapping.Build {
@@ -67,8 +68,8 @@ func TestReplayOfADeliveryIsOutOfTheOrder(t *testing.T) {
 	if got := b.await(t, waiting, store.States()...); got.State != store.Waiting {
 		t.Errorf("the build before the replay is %s", got.State)
 	}
-	if hold, err := b.store.Hold(t.Context(), replay, time.Now()); err != nil || hold != store.NoHold {
-		t.Errorf("the replay is held: %s, %v", hold, err)
+	if hold, err := b.store.Hold(t.Context(), replay, time.Now()); err != nil || hold != store.HoldOrder {
+		t.Errorf("the replay is held: %q, %v; want %q", hold, err, store.HoldOrder)
 	}
 	b.deliver(t, newest(commitA))
 	b.await(t, waiting, store.Superseded)
