@@ -77,7 +77,7 @@ func TestKillCatchUp(t *testing.T) {
 			w.drain()
 			for key, n := range p.counts() {
 				if n > 1 {
-					t.Errorf("%s is built %d times\n%s", key, n, p.rows(key))
+					t.Errorf("%s is built %d times\n%s", key, n, p.rows())
 				}
 			}
 			if missing := p.missing(); missing != "" {
@@ -193,26 +193,29 @@ func (p *pushes) checkLast() {
 	}
 }
 
-// rows are the builds of a commit or a tag, for a failure.
-func (p *pushes) rows(key string) string {
-	what := key[strings.LastIndex(key, " ")+1:]
-	rows, err := p.w.db.QueryContext(p.w.t.Context(), `SELECT b.seq, b.id, b.ref || ' ' || b.commit_id || b.tag || ' ' || b.repository, b.state, b.origin, b.build_no, b.superseded_by, b.reason, b.received_at,
-		coalesce(m.commit_id, ''), coalesce(m.was, ''), coalesce(m.delivery, '')
-		FROM builds b LEFT JOIN missed_refs m ON m.ref = b.ref AND m.repository = b.repository ORDER BY b.seq`)
+// rows are all builds, for a failure.
+func (p *pushes) rows() string {
+	rows, err := p.w.db.QueryContext(p.w.t.Context(), `SELECT seq, repository || ' ' || ref || ' ' || commit_id || ' ' || origin
+		|| ' ' || state || ' ' || build_no || ' ' || reason FROM builds ORDER BY seq`)
 	if err != nil {
 		return err.Error()
 	}
 	defer func() { _ = rows.Close() }()
 	var all strings.Builder
 	for rows.Next() {
-		var text [11]string
-		var seq int64
-		if err := rows.Scan(&seq, &text[0], &text[1], &text[2], &text[3], &text[4], &text[5], &text[6], &text[7], &text[8], &text[9], &text[10]); err != nil {
+		var (
+			seq  int64
+			text string
+		)
+		if err := rows.Scan(&seq, &text); err != nil {
 			return err.Error()
 		}
 		fmt.Fprintln(&all, seq, text)
 	}
-	return what + "\n" + all.String()
+	if err := rows.Err(); err != nil {
+		return err.Error()
+	}
+	return all.String()
 }
 
 // missing is what is not built yet.
