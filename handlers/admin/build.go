@@ -268,19 +268,28 @@ func (a *api) countReplays(c echo.Context) error {
 	}
 	f.Limit = firstShown
 	ctx := c.Request().Context()
-	ids, left, _, err := a.Store.ToReplay(ctx, f)
+	builds, left, _, err := a.Store.ToReplay(ctx, f)
 	if err != nil {
 		return storeError("build", "", err)
 	}
-	answer := ReplayCount{State: store.State(f.State), Builds: int64(len(ids)) + left, First: []Build{}}
-	for _, r := range ids {
-		b, err := a.Store.Build(ctx, r.ID)
-		if err != nil {
-			return storeError("build", r.ID, err)
-		}
-		answer.First = append(answer.First, newBuild(b))
+	first, err := a.buildsByID(ctx, shown(builds, func(r store.Replayable) string { return r.ID }))
+	if err != nil {
+		return err
 	}
-	return handlers.SendJSON(c, http.StatusOK, answer)
+	return handlers.SendJSON(c, http.StatusOK, ReplayCount{State: store.State(f.State), Builds: int64(len(builds)) + left, First: first})
+}
+
+// buildsByID reads some builds as lists show them, never null.
+func (a *api) buildsByID(ctx context.Context, ids []string) ([]Build, error) {
+	list := make([]Build, len(ids))
+	for i, id := range ids {
+		b, err := a.Store.Build(ctx, id)
+		if err != nil {
+			return nil, storeError("build", id, err)
+		}
+		list[i] = newBuild(b)
+	}
+	return list, nil
 }
 
 // replayFilter reads the filter of the builds to replay, which must not be empty.

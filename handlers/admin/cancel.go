@@ -96,15 +96,11 @@ func (a *api) countCancels(c echo.Context) error {
 	if err != nil {
 		return storeError("build", "", err)
 	}
-	answer := CancelCount{Builds: int64(len(ids)) + left, First: []Build{}}
-	for _, id := range ids {
-		b, err := a.Store.Build(ctx, id)
-		if err != nil {
-			return storeError("build", id, err)
-		}
-		answer.First = append(answer.First, newBuild(b))
+	first, err := a.buildsByID(ctx, ids)
+	if err != nil {
+		return err
 	}
-	return handlers.SendJSON(c, http.StatusOK, answer)
+	return handlers.SendJSON(c, http.StatusOK, CancelCount{Builds: int64(len(ids)) + left, First: first})
 }
 
 // cancelFilter reads the filter of the builds to cancel, which must not be empty.

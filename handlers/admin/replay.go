@@ -114,7 +114,8 @@ func (a *api) replayDeliveries(c echo.Context) error {
 		}
 		dealt, err := a.dealtWith(ctx, d)
 		if err != nil {
-			return unavailable(err, "%d deliveries were replayed, then the database did not answer: ask again, and they are left out", done)
+			return unavailable(err, "%s replayed, then the database did not answer: ask again, and they are left out",
+				printable.Was(done, "delivery"))
 		}
 		if dealt != "" {
 			answer.Skipped = append(answer.Skipped, Skipped{ID: d.ID, Reason: dealt, Done: true})
