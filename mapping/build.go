@@ -31,6 +31,9 @@ type Build struct {
 
 	Concurrency Concurrency // the zero value for a tag
 
+	// Once says that the commit is not built again by this rule and job; never for a tag.
+	Once bool
+
 	Pusher, Title string // of the event: see [Event]
 
 	// Context names the status of this build on its commit at the code host; "" for no status,

@@ -14,6 +14,9 @@ type Description struct {
 	File string `json:"file,omitempty"` // as given in File.Name
 	Line int    `json:"line,omitempty"` // where the rule begins
 
+	Description string `json:"description,omitempty"`
+	Owner       string `json:"owner,omitempty"`
+
 	Sources      []string `json:"sources"`      // names, sorted; none for every source
 	Repositories []string `json:"repositories"` // patterns, in order; none for every repository
 	// When has what is asked of each kind of event that the rule is for, by the name of the

@@ -11,6 +11,10 @@ type document struct {
 
 	// Version of the rules language: 1.
 	Version yamldoc.Integer `yaml:"version,required" min:"1" max:"1"`
+	// Constants, by name: ${vars.name} in rules of every file.
+	Vars yamldoc.Map[yamldoc.Text] `yaml:"vars,strict" keys:"variable_name"`
+	// What a rule of this file has if it says nothing itself.
+	Defaults *defaultsDocument `yaml:"defaults"`
 	// Who may call: POST /webhooks/<name>.
 	Sources yamldoc.Map[sourceDocument] `yaml:"sources" keys:"name"`
 	// Where builds run.
@@ -180,24 +184,63 @@ type iamUserDocument struct {
 	Project yamldoc.Text `yaml:"project" form:"short"`
 }
 
+type defaultsDocument struct {
+	yamldoc.Object
+
+	// Where the event has to come from: a name under sources, or a list.
+	Source yamldoc.Texts `yaml:"source" form:"any"`
+	// Glob, or ordered list of globs, of owner/name, for rules without repository and for_each.
+	Repository yamldoc.Texts `yaml:"repository" form:"any"`
+	// For pushes with paths or paths_ignore: what to do when the host did not send a complete list of changed files.
+	UnknownPaths yamldoc.Text `yaml:"unknown_paths" enum:"build|skip"`
+	// For pushes: whether those with a skip mark are skipped.
+	SkipMarks yamldoc.Boolean `yaml:"skip_marks"`
+	// CEL condition on the whole event, for rules without if.
+	If yamldoc.Text `yaml:"if" form:"any"`
+	// A name under targets, for jobs without target.
+	Target yamldoc.Text `yaml:"target" form:"any"`
+	// Build parameters of every job. They are merged by name: a job's own wins, and null leaves one out.
+	Parameters yamldoc.Map[yamldoc.Text] `yaml:"parameters,strict" keys:"parameter"`
+	// auto: sends scm.build_type.
+	BuildType yamldoc.Text `yaml:"build_type" enum:"auto"`
+	// A declared parameter that gets the build's id.
+	Marker yamldoc.Text `yaml:"marker" form:"parameter"`
+	// What builds of pushes to one branch do to each other, for rules that are for pushes.
+	Concurrency *concurrencyDocument `yaml:"concurrency"`
+	// Whether one commit is built once by a rule.
+	Once yamldoc.Text `yaml:"once" enum:"commit|never"`
+	// Statuses on the commits that are built.
+	Report *reportDocument `yaml:"report"`
+	// Who looks after the rules.
+	Owner yamldoc.Text `yaml:"owner" form:"title"`
+}
+
 type ruleDocument struct {
 	yamldoc.Object
 
 	// Unique; names the rule in logs, answers and metrics.
 	Name yamldoc.Text `yaml:"name,required,label" form:"rule"`
+	// What the rule is for, for people.
+	Description yamldoc.Text `yaml:"description" form:"description"`
+	// Who looks after the rule: the label owner of buildbridge_rule_info.
+	Owner yamldoc.Text `yaml:"owner" form:"title"`
 	// Where the event has to come from: a name under sources, or a list. Every source if absent.
 	Source yamldoc.Texts `yaml:"source" form:"any"`
 	// Glob, or ordered list of globs, of owner/name; a leading ! excludes. Compared without case.
 	// Every repository if absent.
 	Repository yamldoc.Texts `yaml:"repository" form:"any"`
+	// A rule for each of these repositories, with values of its own: in place of repository.
+	ForEach *forEachDocument `yaml:"for_each"`
 	// The kinds of event: push, tag or both.
 	When *whenDocument `yaml:"when,required"`
 	// CEL condition on the whole event.
 	If yamldoc.Text `yaml:"if" form:"any"`
 	// What to run.
 	Jobs []jobDocument `yaml:"jobs,required" min:"1"`
-	// What builds of pushes to one branch do to each other: newest, or a map. Never tags.
+	// What builds of pushes to one branch do to each other: newest, none, or a map. Never tags.
 	Concurrency *concurrencyDocument `yaml:"concurrency"`
+	// commit: a commit that this rule builds, or has built, is not built again.
+	Once yamldoc.Text `yaml:"once" enum:"commit|never" default:"\"never\""`
 	// Statuses on the commits that are built: true, false, or a map with their context. As the source says if absent.
 	Report *reportDocument `yaml:"report"`
 	// Why the builds of this rule wait, and are not called. They are not paused if absent.
@@ -208,9 +251,11 @@ func (*ruleDocument) Misnamed(field string) string {
 	switch field {
 	case "on", "true", "events":
 		return "when"
-	case "branches", "paths", "paths_ignore", "unknown_paths":
+	case "branches", "unknown_paths", "skip_marks":
 		return "it belongs under when.push"
-	case "tags", "semver":
+	case "paths", "paths_ignore":
+		return "it belongs under when.push, or under one of jobs"
+	case "tags", "semver", "prefix":
 		return "it belongs under when.tag"
 	case "job_id", "parameters", "target", "build_type", "marker":
 		return "it belongs under jobs"
@@ -225,11 +270,18 @@ func (*ruleDocument) Misnamed(field string) string {
 	}
 }
 
+type forEachDocument struct {
+	yamldoc.Object
+
+	// Full names of repositories, each with its values: ${each.name}. each.repository is the full name.
+	Repository yamldoc.Map[yamldoc.Map[yamldoc.Text]] `yaml:"repository,required" keys:"any"`
+}
+
 type concurrencyDocument struct {
 	yamldoc.Object
 
-	// The same as {replace: waiting}.
-	Word yamldoc.Text `yaml:",scalar" enum:"newest"`
+	// newest: the same as {replace: waiting}. none: nothing, whatever the defaults say.
+	Word yamldoc.Text `yaml:",scalar" enum:"newest|none"`
 	// What a newer push replaces: builds that wait, or also those that run, which are stopped.
 	Replace yamldoc.Text `yaml:"replace" enum:"waiting|running"`
 	// The most that run at once; the others wait. No limit if absent.
@@ -267,6 +319,8 @@ type pushDocument struct {
 	PathsIgnore yamldoc.Texts `yaml:"paths_ignore" form:"any"`
 	// What to do when the host did not send a complete list of changed files.
 	UnknownPaths yamldoc.Text `yaml:"unknown_paths" enum:"build|skip" default:"\"build\""`
+	// Whether pushes are skipped whose head commit says so: [skip ci] in its title, and the like.
+	SkipMarks yamldoc.Boolean `yaml:"skip_marks" default:"false"`
 }
 
 type tagDocument struct {
@@ -276,6 +330,8 @@ type tagDocument struct {
 	Tags yamldoc.Texts `yaml:"tags" form:"any"`
 	// Constraint on the version that the tag names, without a leading v: >=2.0.0.
 	Semver yamldoc.Text `yaml:"semver" form:"short"`
+	// Text that is taken off the tag before semver looks at it; a leading v if absent.
+	Prefix yamldoc.Text `yaml:"prefix" form:"short"`
 }
 
 type jobDocument struct {
@@ -287,6 +343,12 @@ type jobDocument struct {
 	Name yamldoc.Text `yaml:"name" form:"title"`
 	// A name under targets; optional where there is exactly one.
 	Target yamldoc.Text `yaml:"target" form:"any"`
+	// Glob, or ordered list of globs: for pushes, one changed file must match, for this job.
+	Paths yamldoc.Texts `yaml:"paths" form:"any"`
+	// Glob, or ordered list of globs: changed files that do not count, for this job.
+	PathsIgnore yamldoc.Texts `yaml:"paths_ignore" form:"any"`
+	// CEL condition on the whole event, for this job.
+	If yamldoc.Text `yaml:"if" form:"any"`
 	// Build parameters: text with ${…}, which is CEL.
 	Parameters yamldoc.Map[yamldoc.Text] `yaml:"parameters,strict" keys:"parameter"`
 	// auto: sends scm.build_type.
@@ -322,8 +384,13 @@ var forms = map[string]yamldoc.Form{
 		Pattern: `https?://[^/?#@\s]+([/?#]\S*)?`, Max: 2048,
 		Is: "an http or https address",
 	},
-	"rule":  {Pattern: printablePattern, Is: printableIs, Min: 1, Max: 128},
-	"title": {Pattern: printablePattern, Is: printableIs, Min: 1, Max: 64},
+	"rule":        {Pattern: printablePattern, Is: printableIs, Min: 1, Max: 128},
+	"title":       {Pattern: printablePattern, Is: printableIs, Min: 1, Max: 64},
+	"description": {Pattern: printablePattern, Is: printableIs, Min: 1, Max: 300},
+	"variable_name": {
+		Pattern: `[A-Za-z_][A-Za-z0-9_]*`, Max: 64,
+		Is: "a name: letters, digits and '_', the first not a digit",
+	},
 	"reason": {
 		Pattern: printablePattern, Is: printableIs, Min: 1, Max: 200,
 		Not: []yamldoc.Not{{

@@ -62,9 +62,19 @@ type Event struct {
 	// "" if it is true. It is for people: rules do not see it.
 	FilesUnknown string `json:"-"`
 
+	// Commits are those that the push brought, the newest last, as far as the host sends them.
+	Commits []Commit `json:"-"`
+
 	DefaultBranch string `json:"default_branch"` // "" where the host does not send it
 
 	Origin Origin `json:"origin,omitzero"` // how the program learned of it; left out of JSON for a webhook
+}
+
+// Commit is one commit of a push, as rules see it in event.commits.
+type Commit struct {
+	ID     string `json:"id"`
+	Title  string `json:"title"`  // the first line of its message
+	Author string `json:"author"` // its author's name
 }
 
 // Origin says how the program learned of an event.

@@ -17,6 +17,8 @@ type File struct {
 	Name string
 	Data []byte
 	Err  error // why it could not be read, if so: a fault of the file
+
+	Fence *Fence // what the rules of the file may name; nil for everything
 }
 
 // Parse merges rules documents into one Ruleset, whose sources are of the providers

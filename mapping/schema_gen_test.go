@@ -172,8 +172,11 @@ func valueOf(t reflect.Type) (reflect.Type, bool) {
 }
 
 func (g generator) entries(value reflect.Type, f *yamldoc.Field) *jsonschema.Schema {
-	names := formSchema(f.Keys)
-	return &jsonschema.Schema{Type: "object", PropertyNames: names, AdditionalProperties: g.value(value, &yamldoc.Field{})}
+	s := &jsonschema.Schema{Type: "object", AdditionalProperties: g.value(value, &yamldoc.Field{})}
+	if f.Keys != nil {
+		s.PropertyNames = formSchema(f.Keys)
+	}
+	return s
 }
 
 func textSchema(f *yamldoc.Field) *jsonschema.Schema {
