@@ -36,6 +36,7 @@ const (
 // ignored one are in mapping.
 const (
 	deadOnArrival   = "dead_on_arrival"   // 202: none of its builds will be started
+	builtOnce       = "built_once"        // 202: its rules build a commit once, and all of its builds came before
 	builtByCatchUp  = "built_by_catch_up" // 202: catch-up made all of its builds before it came
 	malformed       = "malformed"         // 400
 	unauthenticated = "not_authenticated" // 401

@@ -157,7 +157,7 @@ func (s *Source) outcomes() map[string][]string {
 		rejections = append(rejections, rateLimit)
 	}
 	return map[string][]string{
-		accepted:  {"", deadOnArrival}, // and builtByCatchUp, which few sources ever have
+		accepted:  {"", deadOnArrival}, // and builtByCatchUp and builtOnce, which few sources ever have
 		duplicate: {""},
 		ignored: {
 			string(mapping.ReasonPing), string(mapping.ReasonEvent), string(mapping.ReasonDeleted),

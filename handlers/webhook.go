@@ -296,6 +296,8 @@ func (s *Server) accept(ctx context.Context, cl *call) (Answer, error) {
 	case has(func(b mapping.BuildReceipt) bool { return b.Reason == "" }):
 	case has(func(b mapping.BuildReceipt) bool { return b.SupersededBy == "" }):
 		a.Reason = deadOnArrival
+	case has(func(b mapping.BuildReceipt) bool { return b.Once }):
+		a.Reason, a.Detail = builtOnce, "its commit is built already, or was: the rules say once: commit"
 	default:
 		a.Reason, a.Detail = builtByCatchUp, "this delivery came late: its push was built already, because catch-up had found it"
 	}

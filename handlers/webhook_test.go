@@ -436,22 +436,28 @@ func TestDeadBuildIsAcceptedWithItsReason(t *testing.T) {
 	}
 }
 
-// A delivery whose builds catch-up has made already says so in plain words.
-func TestLateDelivery(t *testing.T) {
-	b := newBridge(t, nil)
-	b.store.accept = func(_ context.Context, _ mapping.Delivery, builds []mapping.Build) (mapping.Receipt, error) {
-		var r mapping.Receipt
-		for _, build := range builds {
-			r.Builds = append(r.Builds, mapping.BuildReceipt{
-				ID: "late", Rule: build.Rule, JobID: build.JobID, Reason: "built already by catch-up, as build x", SupersededBy: "x",
-			})
+// A delivery says in plain words that its builds were there before: catch-up has made them, or they
+// are of a commit that is built once.
+func TestBuiltBefore(t *testing.T) {
+	for answer, once := range map[string]bool{
+		`"outcome":"accepted","reason":"built_by_catch_up","detail":"this delivery came late`:      false,
+		`"outcome":"accepted","reason":"built_once","detail":"its commit is built already, or was`: true,
+	} {
+		b := newBridge(t, nil)
+		b.store.accept = func(_ context.Context, _ mapping.Delivery, builds []mapping.Build) (mapping.Receipt, error) {
+			var r mapping.Receipt
+			for _, build := range builds {
+				r.Builds = append(r.Builds, mapping.BuildReceipt{
+					ID: "late", Rule: build.Rule, JobID: build.JobID, Reason: "of build x", SupersededBy: "x", Once: once,
+				})
+			}
+			return r, nil
 		}
-		return r, nil
-	}
-	w := b.post(request("github", push("acme/shop", "refs/heads/main", commit)))
-	for _, want := range []string{`"outcome":"accepted","reason":"built_by_catch_up","detail":"this delivery came late`, `"superseded_by":"x"`} {
-		if w.Code != http.StatusAccepted || !strings.Contains(w.Body.String(), want) {
-			t.Errorf("status %d, answer %s, want %s", w.Code, w.Body, want)
+		w := b.post(request("github", push("acme/shop", "refs/heads/main", commit)))
+		for _, want := range []string{answer, `"superseded_by":"x"`} {
+			if w.Code != http.StatusAccepted || !strings.Contains(w.Body.String(), want) {
+				t.Errorf("status %d, answer %s, want %s", w.Code, w.Body, want)
+			}
 		}
 	}
 }

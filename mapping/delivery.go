@@ -78,6 +78,8 @@ type BuildReceipt struct {
 	JobID  string `json:"job_id"`
 	Reason string `json:"reason,omitempty"` // why it was dead on arrival, or is superseded
 
-	// SupersededBy is the build that catch-up made of the same push before.
+	// SupersededBy is the build that makes this one needless: catch-up made it of the same push
+	// before, or it is of the same commit, if Once is true.
 	SupersededBy string `json:"superseded_by,omitempty"`
+	Once         bool   `json:"-"`
 }

@@ -242,8 +242,12 @@ func (t *Trigger) accept(
 		if b.SupersededBy != "" {
 			receipt.Builds[i].Reason, receipt.Builds[i].SupersededBy = b.Reason, b.SupersededBy
 			t.metrics.builds.WithLabelValues(b.Rule, b.Target, string(store.Superseded)).Inc()
-			t.log.LogAttrs(ctx, slog.LevelInfo, "delivery came late: catch-up has built it",
-				buildAttrs(b, slog.String("superseded_by", b.SupersededBy))...)
+			attrs := buildAttrs(b, slog.String("superseded_by", b.SupersededBy))
+			if receipt.Builds[i].Once = b.SupersededOnce(); receipt.Builds[i].Once {
+				t.log.LogAttrs(ctx, slog.LevelInfo, "build is superseded: its commit is built once", attrs...)
+			} else {
+				t.log.LogAttrs(ctx, slog.LevelInfo, "delivery came late: catch-up has built it", attrs...)
+			}
 		}
 		if b.Superseded > 0 {
 			t.metrics.builds.WithLabelValues(b.Rule, b.Target, string(store.Superseded)).Add(float64(b.Superseded))
@@ -301,6 +305,7 @@ func (t *Trigger) newBuild(ctx context.Context, d mapping.Delivery, b mapping.Bu
 		TagCommit:  b.TagCommit,
 		Context:    b.Context,
 		Newest:     b.Concurrency.Replace != mapping.ReplaceNone,
+		Once:       b.Once,
 		MaxRunning: b.Concurrency.MaxRunning,
 		Settle:     b.Concurrency.Settle,
 		ByHand:     d.ReplayOf != "" || d.Origin == mapping.OriginManual,

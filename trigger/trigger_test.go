@@ -553,6 +553,31 @@ func TestOrderUnderRetries(t *testing.T) {
 	}
 }
 
+// A commit that its rule builds once runs once, whatever branches it comes on; a replay of its
+// delivery runs it again.
+func TestCommitRunsOnce(t *testing.T) {
+	t.Parallel()
+	b := newTestTrigger(t, settings{})
+	first := push(fmt.Sprintf("%040x", 1))
+	first.Once = true
+	other := first
+	other.Ref = "refs/heads/release"
+	ids := append(b.deliver(t, first), b.deliver(t, other)...)
+	b.await(t, ids[0], store.Started)
+	if got := b.await(t, ids[1], store.Superseded); got.SupersededBy != ids[0] {
+		t.Errorf("superseded by %q: %s", got.SupersededBy, got.Reason)
+	}
+	d := mapping.Delivery{ID: uuid.Must(uuid.NewV7()).String(), Source: "github", Provider: "github", Event: "push", ReceivedAt: time.Now(), Body: []byte("{}"), ReplayOf: "before"}
+	r, err := b.Accept(t.Context(), d, []mapping.Build{other})
+	if err != nil || r.Builds[0].SupersededBy != "" {
+		t.Fatal(r, err)
+	}
+	b.await(t, r.Builds[0].ID, store.Started)
+	if runs := b.runs(t); len(runs) != 2 {
+		t.Errorf("runs %v", runs)
+	}
+}
+
 func TestNewestReplacesWhatWaits(t *testing.T) {
 	t.Parallel()
 	b := newTestTrigger(t, settings{})

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/golang/snappy"
@@ -30,6 +31,10 @@ type acceptance struct {
 //
 // A build that comes with the state Dead stays dead; any other waits. A build that is
 // Newest supersedes the builds of its ordering key that still wait.
+//
+// A build that is Once is superseded by one of another delivery, of the same rule, target, job,
+// repository and commit, which was Once too, and waits, was started in the last 24 hours, or
+// succeeded.
 //
 // With CatchUp, a build of a push that catch-up has built already, for the same rule, target
 // and job, is superseded by that build, unless that one is dead. With Missed, nothing is
@@ -67,7 +72,7 @@ func (s *Store) acceptAll(ctx context.Context, tx *tx, writes []*write) error {
 	for i, w := range writes {
 		all[i] = w.acceptance
 	}
-	var late []*Build
+	var needless []*Build // superseded by builds that were there before
 	if err := findDuplicates(ctx, tx, all); err != nil {
 		return err
 	}
@@ -77,6 +82,11 @@ func (s *Store) acceptAll(ctx context.Context, tx *tx, writes []*write) error {
 	for i, a := range all {
 		if a.found != "" {
 			continue
+		}
+		for _, b := range a.builds {
+			if b.SupersededBy != "" { // by a transaction that was rolled back
+				b.State, b.Reason, b.SupersededBy = Waiting, "", ""
+			}
 		}
 		if a.Missed != nil {
 			if err := claimMissed(ctx, tx, a); errors.Is(err, ErrStale) {
@@ -94,7 +104,17 @@ func (s *Store) acceptAll(ctx context.Context, tx *tx, writes []*write) error {
 			if err != nil {
 				return err
 			}
-			late = append(late, superseded...)
+			needless = append(needless, superseded...)
+		}
+		if slices.ContainsFunc(a.builds, func(b *Build) bool { return b.isOnce() && !b.ByHand }) {
+			if err := builds.insert(ctx, tx); err != nil { // some of these may be of the same commit
+				return err
+			}
+			superseded, err := findOnce(ctx, tx, a)
+			if err != nil {
+				return err
+			}
+			needless = append(needless, superseded...)
 		}
 		deliveries.addDelivery(a.encodedDelivery)
 		for _, b := range a.builds {
@@ -109,7 +129,7 @@ func (s *Store) acceptAll(ctx context.Context, tx *tx, writes []*write) error {
 	if err := builds.insert(ctx, tx); err != nil {
 		return err
 	}
-	for _, b := range late {
+	for _, b := range needless {
 		if _, err := tx.exec(ctx, `UPDATE builds SET superseded_by = ? WHERE id = ?`, b.SupersededBy, b.ID); err != nil {
 			return fmt.Errorf("supersede build %s: %w", b.ID, err)
 		}
@@ -168,7 +188,7 @@ func newBuilds() *rows {
 	return &rows{table: "builds", columns: []string{
 		"id", "delivery", "rule", "target", "job_id", "repository", "ref", "tag", "commit_id", "marker",
 		"body", "newest", "replay_of", "by_hand", "state", "due_at", "reason", "received_at", "deadline", "trace",
-		"tag_commit", "context", "replace_running", "max_running", "origin", "actor", "why", "pusher", "title",
+		"tag_commit", "context", "replace_running", "max_running", "origin", "actor", "why", "pusher", "title", "once",
 	}}
 }
 
@@ -206,16 +226,16 @@ func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 	}
 	b.Origin = cmp.Or(b.Origin, mapping.OriginWebhook)
 	b.Superseded = 0
-	if b.Newest && b.State == Waiting && !b.ByHand {
+	if b.Newest && !b.ByHand && (b.State == Waiting || b.SupersededOnce()) {
 		if err := into.insert(ctx, tx); err != nil { // it may replace some of these too
 			return err
 		}
 		statuses, err := column[string](ctx, tx, `UPDATE builds
 			SET state = 'superseded', superseded_by = ?, due_at = 0, worker = '', held = 0, paused_at = 0, version = version + 1
 			WHERE target = ? AND job_id = ? AND ref = ? AND rule = ? AND repository = ? AND unresolved
-			AND state = 'waiting' AND tag = '' AND NOT by_hand AND delivery <> ?
+			AND state = 'waiting' AND tag = '' AND NOT by_hand AND delivery <> ? AND once < ? AND id <> ?
 			RETURNING CASE WHEN context <> '' THEN id ELSE '' END`,
-			b.ID, b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Delivery)
+			cmp.Or(b.SupersededBy, b.ID), b.Target, b.JobID, b.Ref, b.Rule, b.Repository, b.Delivery, int64(onceShared), b.SupersededBy)
 		if err != nil {
 			return fmt.Errorf("supersede for build %s: %w", b.ID, err)
 		}
@@ -240,6 +260,6 @@ func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 	into.add(b.ID, b.Delivery, b.Rule, b.Target, b.JobID, b.Repository, b.Ref, b.Tag, b.Commit, b.Marker,
 		b.Body, b.Newest, b.ReplayOf, b.ByHand, string(b.State), due, b.Reason, micros(b.ReceivedAt), micros(b.Deadline), b.Trace,
 		b.TagCommit, b.Context, b.ReplaceRunning, int64(b.MaxRunning),
-		string(b.Origin), b.By.Actor, b.By.Why, b.Pusher, b.Title)
+		string(b.Origin), b.By.Actor, b.By.Why, b.Pusher, b.Title, b.once())
 	return nil
 }

@@ -85,6 +85,7 @@ type Build struct {
 	TagCommit  string // the commit that Tag is on, "" if that is not known
 	Context    string // of its status on the commit, "" for no status
 	Newest     bool   // supersedes the builds of its ordering key that wait
+	Once       bool   // its commit is not built again by its rule and job; without effect for a tag
 	// ReplaceRunning is whether the builds of its ordering key that run are stopped after this one
 	// was started.
 	ReplaceRunning bool

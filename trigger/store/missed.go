@@ -303,11 +303,6 @@ func claimMissed(ctx context.Context, tx *tx, a *acceptance) error {
 // If such a delivery was of a new push after all, as of a branch that was deleted and made anew,
 // the next looks find the ref at its commit.
 func findCaught(ctx context.Context, tx *tx, a *acceptance) (superseded []*Build, err error) {
-	for _, b := range a.builds {
-		if b.SupersededBy != "" { // by a transaction that was rolled back
-			b.State, b.Reason, b.SupersededBy = Waiting, "", ""
-		}
-	}
 	byHand := a.ReplayOf != "" || a.Origin == mapping.OriginManual
 	for _, r := range a.Refs {
 		m, err := missedRef(ctx, tx, a.Source, r.Repository, r.Ref)

@@ -30,6 +30,7 @@ var bounded = map[string]string{ //nolint:gochecknoglobals // a table
 	"builds_delivery":      "delivery",
 	"builds_replays":       "replay_of",
 	"deliveries_duplicate": "duplicate_key",
+	"builds_once":          "commit_id",
 	"deliveries_replays":   "replay_of",
 	// These have unresolved builds only,
 	"builds_ref": "", "builds_commit": "", "builds_held": "", "builds_held_commit": "", "builds_due": "", "builds_paused": "",
@@ -98,7 +99,7 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 			for _, key := range []string{newID(), ""} {
 				d := delivery(key)
 				b := build(d)
-				b.Newest = true
+				b.Newest, b.Once = true, true
 				fail(t, second(s.Accept(t.Context(), d, []*store.Build{b})))
 			}
 			missed(t, s)

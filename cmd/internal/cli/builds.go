@@ -181,7 +181,7 @@ func reason(b *admin.Build) string {
 	switch {
 	case b.Error != "":
 		return b.Error
-	case b.State == store.Superseded && strings.Contains(b.Reason, "built already"): // by catch-up
+	case b.State == store.Superseded && strings.Contains(b.Reason, b.SupersededBy): // it says why
 		return b.Reason
 	case b.State == store.Superseded:
 		return "by " + b.SupersededBy
