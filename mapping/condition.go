@@ -11,7 +11,11 @@ import (
 
 // condition is `if`: an expression that has to be true. A rule asks it after its
 // clauses, because it is the only one that costs, and that can fail.
-type condition struct{ *expression }
+type condition struct {
+	*expression
+
+	constants *constants
+}
 
 // condition compiles `if`; nil means that there is none.
 func (s scope) condition(t yamldoc.Text) *condition {
@@ -29,10 +33,11 @@ func (s scope) condition(t yamldoc.Text) *condition {
 	if e == nil {
 		return nil
 	}
+	s.checkEach(e, t, 0, "if")
 	if !e.mayBe(types.BoolKind) {
 		s.fault(t.At, "if", "the result is %s, not a boolean", e.result)
 	}
-	return &condition{e}
+	return &condition{e, s.constants}
 }
 
 // holds says whether the condition is true of an event. An error means that it
@@ -41,7 +46,7 @@ func (c *condition) holds(m *meter, ev *Event) (bool, error) {
 	if c == nil {
 		return true, nil
 	}
-	v, err := m.eval(c.expression, ev)
+	v, err := m.eval(c.expression, ev, c.constants)
 	if err != nil {
 		return false, err
 	}

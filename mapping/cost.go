@@ -45,10 +45,10 @@ type evaluation struct {
 }
 
 // eval evaluates an expression. An error is fit to be shown.
-func (m *meter) eval(e *expression, ev *Event) (ref.Val, error) {
+func (m *meter) eval(e *expression, ev *Event, with *constants) (ref.Val, error) {
 	run := &evaluation{limit: min(maxCost, maxCosts-m.spent)}
 	run.Estimator, run.Limit = prices{}, &run.limit
-	frame, err := interpreter.NewExecutionFrame(activation{ev})
+	frame, err := interpreter.NewExecutionFrame(&activation{ev, with})
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +61,8 @@ func (m *meter) eval(e *expression, ev *Event) (ref.Val, error) {
 	}
 	ended, cancelled := errors.AsType[interpreter.EvalCancelledError](err)
 	switch {
+	case errors.Is(err, errUnread):
+		return nil, err
 	case !cancelled || ended.Cause != interpreter.CostLimitExceeded:
 		return nil, errors.New(printable.Clip(printable.Text(err.Error()), maxReason)) // it may quote the event
 	case run.limit < maxCost:

@@ -123,10 +123,10 @@ func TestWorst(t *testing.T) {
 				delete(missing, c.AsCall().FunctionName())
 			}
 			var one meter
-			if v, err := one.eval(e, ev); one.spent > maxCost || err == nil && one.spent < maxCost/10 {
+			if v, err := one.eval(e, ev, new(constants)); one.spent > maxCost || err == nil && one.spent < maxCost/10 {
 				t.Errorf("it cost %d of %d: %v, %v", one.spent, maxCost, v, err)
 			}
-			_, _ = all.eval(e, ev)
+			_, _ = all.eval(e, ev, new(constants))
 		})
 	}
 	if all.spent != maxCosts {
@@ -153,7 +153,7 @@ func BenchmarkWorst(b *testing.B) {
 			var spent uint64
 			for b.Loop() {
 				var m meter
-				_, _ = m.eval(e, ev)
+				_, _ = m.eval(e, ev, new(constants))
 				spent = m.spent
 			}
 			b.ReportMetric(float64(spent), "units/op")
@@ -205,7 +205,7 @@ func TestCost(t *testing.T) {
 			if faults != nil {
 				t.Fatal(faults)
 			}
-			ok, err := (&condition{e}).holds(new(meter), ev)
+			ok, err := (&condition{e, new(constants)}).holds(new(meter), ev)
 			switch {
 			case test.want == "" && (err != nil || !ok):
 				t.Errorf("%v, %v; want true", ok, err)
@@ -284,7 +284,7 @@ func BenchmarkCondition(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := (&condition{e}).holds(new(meter), ev); err != nil {
+				if _, err := (&condition{e, new(constants)}).holds(new(meter), ev); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -67,7 +67,7 @@ func (rs *Ruleset) Describe(repository string) iter.Seq[Description] {
 // describe gives all that the rule means, without its place and digest.
 func (r *rule) describe() Description {
 	d := Description{
-		Name: r.name, Sources: []string{}, Repositories: []string{}, When: map[Kind]map[string][]string{},
+		Name: r.name, Description: r.about, Owner: r.owner, Sources: []string{}, Repositories: []string{}, When: map[Kind]map[string][]string{},
 		Jobs:    make([]JobDescription, len(r.jobs)),
 		Replace: r.concurrency.Replace, MaxRunning: r.concurrency.MaxRunning, Paused: r.paused,
 	}
@@ -92,7 +92,7 @@ func (r *rule) describe() Description {
 		}
 	}
 	if r.condition != nil {
-		d.If = r.condition.text
+		d.If = r.condition.constants.fill(r.condition.expression)
 	}
 	if settle := r.concurrency.Settle; settle > 0 {
 		d.Settle = settle.Round(time.Millisecond).String()
@@ -112,7 +112,7 @@ func (r *rule) describe() Description {
 func (r *rule) describeJob(j *job) JobDescription {
 	d := JobDescription{JobID: j.id, Name: j.name, Target: j.target, BuildType: j.buildType, Marker: j.marker}
 	for _, p := range j.parameters {
-		d.Parameters = append(d.Parameters, Parameter{Name: p.name, Value: p.value.String()})
+		d.Parameters = append(d.Parameters, Parameter{Name: p.name, Value: j.constants.fillTemplate(p.value)})
 	}
 	if r.reports != nil {
 		d.Contexts = r.contexts(j)

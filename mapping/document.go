@@ -188,9 +188,9 @@ type defaultsDocument struct {
 	yamldoc.Object
 
 	// Where the event has to come from: a name under sources, or a list.
-	Source yamldoc.Texts `yaml:"source" form:"any"`
+	Source yamldoc.Texts `yaml:"source,constant" form:"any"`
 	// Glob, or ordered list of globs, of owner/name, for rules without repository and for_each.
-	Repository yamldoc.Texts `yaml:"repository" form:"any"`
+	Repository yamldoc.Texts `yaml:"repository,constant" form:"any"`
 	// For pushes with paths or paths_ignore: what to do when the host did not send a complete list of changed files.
 	UnknownPaths yamldoc.Text `yaml:"unknown_paths" enum:"build|skip"`
 	// For pushes: whether those with a skip mark are skipped.
@@ -198,13 +198,13 @@ type defaultsDocument struct {
 	// CEL condition on the whole event, for rules without if.
 	If yamldoc.Text `yaml:"if" form:"any"`
 	// A name under targets, for jobs without target.
-	Target yamldoc.Text `yaml:"target" form:"any"`
+	Target yamldoc.Text `yaml:"target,constant" form:"any"`
 	// Build parameters of every job. They are merged by name: a job's own wins, and null leaves one out.
 	Parameters yamldoc.Map[yamldoc.Text] `yaml:"parameters,strict" keys:"parameter"`
 	// auto: sends scm.build_type.
 	BuildType yamldoc.Text `yaml:"build_type" enum:"auto"`
 	// A declared parameter that gets the build's id.
-	Marker yamldoc.Text `yaml:"marker" form:"parameter"`
+	Marker yamldoc.Text `yaml:"marker,constant" form:"parameter"`
 	// What builds of pushes to one branch do to each other, for rules that are for pushes.
 	Concurrency *concurrencyDocument `yaml:"concurrency"`
 	// Whether one commit is built once by a rule.
@@ -212,7 +212,7 @@ type defaultsDocument struct {
 	// Statuses on the commits that are built.
 	Report *reportDocument `yaml:"report"`
 	// Who looks after the rules.
-	Owner yamldoc.Text `yaml:"owner" form:"title"`
+	Owner yamldoc.Text `yaml:"owner,constant" form:"title"`
 }
 
 type ruleDocument struct {
@@ -221,14 +221,14 @@ type ruleDocument struct {
 	// Unique; names the rule in logs, answers and metrics.
 	Name yamldoc.Text `yaml:"name,required,label" form:"rule"`
 	// What the rule is for, for people.
-	Description yamldoc.Text `yaml:"description" form:"description"`
+	Description yamldoc.Text `yaml:"description,constant" form:"description"`
 	// Who looks after the rule: the label owner of buildbridge_rule_info.
-	Owner yamldoc.Text `yaml:"owner" form:"title"`
+	Owner yamldoc.Text `yaml:"owner,constant" form:"title"`
 	// Where the event has to come from: a name under sources, or a list. Every source if absent.
-	Source yamldoc.Texts `yaml:"source" form:"any"`
+	Source yamldoc.Texts `yaml:"source,constant" form:"any"`
 	// Glob, or ordered list of globs, of owner/name; a leading ! excludes. Compared without case.
 	// Every repository if absent.
-	Repository yamldoc.Texts `yaml:"repository" form:"any"`
+	Repository yamldoc.Texts `yaml:"repository,constant" form:"any"`
 	// A rule for each of these repositories, with values of its own: in place of repository.
 	ForEach *forEachDocument `yaml:"for_each"`
 	// The kinds of event: push, tag or both.
@@ -244,7 +244,7 @@ type ruleDocument struct {
 	// Statuses on the commits that are built: true, false, or a map with their context. As the source says if absent.
 	Report *reportDocument `yaml:"report"`
 	// Why the builds of this rule wait, and are not called. They are not paused if absent.
-	Paused yamldoc.Text `yaml:"paused" form:"reason"`
+	Paused yamldoc.Text `yaml:"paused,constant" form:"reason"`
 }
 
 func (*ruleDocument) Misnamed(field string) string {
@@ -296,7 +296,7 @@ type reportDocument struct {
 	// Whether statuses are set.
 	On yamldoc.Boolean `yaml:",scalar"`
 	// Name of the statuses; buildbridge/<rule> if absent.
-	Context yamldoc.Text `yaml:"context,required" form:"context"`
+	Context yamldoc.Text `yaml:"context,required,constant" form:"context"`
 }
 
 type whenDocument struct {
@@ -312,11 +312,11 @@ type pushDocument struct {
 	yamldoc.Object
 
 	// Glob, or ordered list of globs, of short branch names; a leading ! excludes.
-	Branches yamldoc.Texts `yaml:"branches" form:"any"`
+	Branches yamldoc.Texts `yaml:"branches,constant" form:"any"`
 	// Glob, or ordered list of globs: one changed file must match.
-	Paths yamldoc.Texts `yaml:"paths" form:"any"`
+	Paths yamldoc.Texts `yaml:"paths,constant" form:"any"`
 	// Glob, or ordered list of globs: changed files that do not count.
-	PathsIgnore yamldoc.Texts `yaml:"paths_ignore" form:"any"`
+	PathsIgnore yamldoc.Texts `yaml:"paths_ignore,constant" form:"any"`
 	// What to do when the host did not send a complete list of changed files.
 	UnknownPaths yamldoc.Text `yaml:"unknown_paths" enum:"build|skip" default:"\"build\""`
 	// Whether pushes are skipped whose head commit says so: [skip ci] in its title, and the like.
@@ -327,26 +327,26 @@ type tagDocument struct {
 	yamldoc.Object
 
 	// Glob, or ordered list of globs, of short tag names; a leading ! excludes.
-	Tags yamldoc.Texts `yaml:"tags" form:"any"`
+	Tags yamldoc.Texts `yaml:"tags,constant" form:"any"`
 	// Constraint on the version that the tag names, without a leading v: >=2.0.0.
-	Semver yamldoc.Text `yaml:"semver" form:"short"`
+	Semver yamldoc.Text `yaml:"semver,constant" form:"short"`
 	// Text that is taken off the tag before semver looks at it; a leading v if absent.
-	Prefix yamldoc.Text `yaml:"prefix" form:"short"`
+	Prefix yamldoc.Text `yaml:"prefix,constant" form:"short"`
 }
 
 type jobDocument struct {
 	yamldoc.Object
 
 	// The end of the job's URL in the console: 32 characters of a-z and 0-9.
-	JobID yamldoc.Text `yaml:"job_id,required" form:"job"`
+	JobID yamldoc.Text `yaml:"job_id,required,constant" form:"job"`
 	// Names the job in statuses; unique in the rule.
-	Name yamldoc.Text `yaml:"name" form:"title"`
+	Name yamldoc.Text `yaml:"name,constant" form:"title"`
 	// A name under targets; optional where there is exactly one.
-	Target yamldoc.Text `yaml:"target" form:"any"`
+	Target yamldoc.Text `yaml:"target,constant" form:"any"`
 	// Glob, or ordered list of globs: for pushes, one changed file must match, for this job.
-	Paths yamldoc.Texts `yaml:"paths" form:"any"`
+	Paths yamldoc.Texts `yaml:"paths,constant" form:"any"`
 	// Glob, or ordered list of globs: changed files that do not count, for this job.
-	PathsIgnore yamldoc.Texts `yaml:"paths_ignore" form:"any"`
+	PathsIgnore yamldoc.Texts `yaml:"paths_ignore,constant" form:"any"`
 	// CEL condition on the whole event, for this job.
 	If yamldoc.Text `yaml:"if" form:"any"`
 	// Build parameters: text with ${…}, which is CEL.
@@ -354,7 +354,7 @@ type jobDocument struct {
 	// auto: sends scm.build_type.
 	BuildType yamldoc.Text `yaml:"build_type" enum:"auto"`
 	// A declared parameter that gets the build's id.
-	Marker yamldoc.Text `yaml:"marker" form:"parameter"`
+	Marker yamldoc.Text `yaml:"marker,constant" form:"parameter"`
 }
 
 const (

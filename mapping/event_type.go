@@ -155,14 +155,23 @@ func (eventValue) Type() ref.Type { return cel.ObjectType(eventTypeName) }
 
 func (v eventValue) Value() any { return v.event }
 
-// activation gives a program its one variable.
-type activation struct{ event *Event }
-
-func (a activation) ResolveName(name string) (any, bool) {
-	if name == "event" {
-		return eventValue(a), true
-	}
-	return nil, false
+// activation gives a program its variables.
+type activation struct {
+	event     *Event
+	constants *constants // not nil
 }
 
-func (activation) Parent() cel.Activation { return nil }
+func (a *activation) ResolveName(name string) (any, bool) {
+	switch name {
+	case "event":
+		return eventValue{a.event}, true
+	case varsName:
+		return constantsValue{varsTypeName, a.constants.vars}, true
+	case eachName:
+		return constantsValue{eachTypeName, a.constants.each}, true
+	default:
+		return nil, false
+	}
+}
+
+func (*activation) Parent() cel.Activation { return nil }

@@ -26,6 +26,8 @@ type expression struct {
 	result  *types.Type
 	fields  []string // of the event that it reads
 	lines   bool     // its value contains the whole message of the event
+	uses    []use    // of constants
+	event   int      // offset of the first use of the event; -1 for none
 }
 
 func (l *language) compile(text string) (_ *expression, faults []textFault) {
@@ -50,6 +52,8 @@ func (l *language) compile(text string) (_ *expression, faults []textFault) {
 	faults = badPatterns(text, checked, "matchesGlob", false, checkGlob)
 	faults = append(faults, badPatterns(text, checked, overloads.Matches, true, checkRegexp)...)
 	faults = append(faults, deepComparisons(text, checked)...)
+	uses, event, wrong := constantsOf(text, checked)
+	faults = append(faults, wrong...)
 	if faults != nil {
 		return nil, faults
 	}
@@ -58,7 +62,7 @@ func (l *language) compile(text string) (_ *expression, faults []textFault) {
 	if err != nil {
 		return nil, []textFault{{0, err.Error()}}
 	}
-	e := &expression{text: text, program: program, result: checked.OutputType(), fields: fieldsOf(checked)}
+	e := &expression{text: text, program: program, result: checked.OutputType(), fields: fieldsOf(checked), uses: uses, event: event}
 	e.lines = passesMessage(checked.NativeRep().Expr())
 	l.expressions[text] = e
 	return e, nil
@@ -73,6 +77,7 @@ func byteOffset(text string, at common.Location) int {
 
 var (
 	undefinedField = regexp.MustCompile(`^undefined field '([^']*)'`)
+	ofVars         = regexp.MustCompile(`(^|[^A-Za-z0-9_.])vars\s*$`) // before the dot that CEL points at
 	undeclared     = regexp.MustCompile(`^undeclared reference to '([^']*)'`)
 )
 
@@ -80,7 +85,9 @@ var (
 // name that it is about.
 func (l *language) explain(text string, offset int, message string) textFault {
 	message, _, _ = strings.Cut(message, "\n")
-	if m := undefinedField.FindStringSubmatch(message); m != nil {
+	if m := undefinedField.FindStringSubmatch(message); m != nil && ofVars.MatchString(text[:offset]) {
+		return textFault{offset + 1, l.vars.unknownVariable(m[1])}
+	} else if m != nil {
 		hint := Suggest(m[1], eventFieldNames())
 		if hint == "" {
 			hint = "; it has " + strings.Join(eventFieldNames(), ", ")
@@ -94,7 +101,7 @@ func (l *language) explain(text string, offset int, message string) textFault {
 		if strings.HasSuffix(text[:offset], m[1]) {
 			offset -= len(m[1]) // CEL points at the parenthesis behind the name
 		}
-		return textFault{offset, fmt.Sprintf("unknown name %q%s", m[1], Suggest(m[1], append([]string{"event"}, l.names...)))}
+		return textFault{offset, fmt.Sprintf("unknown name %q%s", m[1], Suggest(m[1], append([]string{"event", varsName, eachName}, l.names...)))}
 	}
 	if syntax, ok := strings.CutPrefix(message, "Syntax error: "); ok {
 		syntax, _, _ = strings.Cut(syntax, " expecting ")
@@ -114,8 +121,8 @@ func (e *expression) mayBe(kinds ...types.Kind) bool {
 }
 
 // format evaluates an expression to a text, for the value of a parameter.
-func (m *meter) format(e *expression, ev *Event) (string, error) {
-	v, err := m.eval(e, ev)
+func (m *meter) format(e *expression, ev *Event, with *constants) (string, error) {
+	v, err := m.eval(e, ev, with)
 	if err != nil {
 		return "", err
 	}

@@ -90,7 +90,7 @@ func FuzzParameter(f *testing.F) {
 			return
 		}
 		var m meter
-		got, err := parsed.value(&m, pushEvent(func(e *Event) { e.Branch, e.Message = branch, message }))
+		got, err := parsed.value(&m, pushEvent(func(e *Event) { e.Branch, e.Message = branch, message }), new(constants))
 		if m.spent > maxCosts {
 			t.Errorf("%q cost %d", value, m.spent)
 		}

@@ -14,6 +14,7 @@ type job struct {
 	target     string
 	contexts   contexts
 	parameters []parameter
+	constants  *constants // that the parameters see
 	buildType  bool
 	marker     string
 }
@@ -27,7 +28,7 @@ type parameter struct {
 func (s scope) job(doc *jobDocument, i int, when *clauses) job {
 	j := job{
 		id: doc.JobID.Value, name: doc.Name.Value, target: doc.Target.Value,
-		buildType: doc.BuildType.Value == "auto", marker: doc.Marker.Value,
+		buildType: doc.BuildType.Value == "auto", marker: doc.Marker.Value, constants: s.constants,
 	}
 	for k := range doc.Parameters.Entries {
 		p := &doc.Parameters.Entries[k]
@@ -68,7 +69,7 @@ func (j *job) sameBuild(o *job) bool {
 // varies says whether a parameter of the job comes from the event.
 func (j *job) varies() bool {
 	return slices.ContainsFunc(j.parameters, func(p parameter) bool {
-		return p.value.has(func(*expression) bool { return true })
+		return p.value.has(func(e *expression) bool { return e.event >= 0 })
 	})
 }
 
@@ -79,7 +80,7 @@ func (j *job) evaluate(m *meter, ev *Event) ([]Parameter, error) {
 	}
 	out := make([]Parameter, len(j.parameters))
 	for i, p := range j.parameters {
-		v, err := p.value.value(m, ev)
+		v, err := p.value.value(m, ev, j.constants)
 		if err != nil {
 			return nil, fmt.Errorf("parameters.%s: %w", p.name, err)
 		}

@@ -17,6 +17,7 @@ import (
 type language struct {
 	env   *cel.Env
 	names []string // of functions, for suggestions
+	vars  *variables
 
 	expressions map[string]*expression
 	templates   map[string]template
@@ -28,10 +29,13 @@ func newLanguage() (*language, error) {
 	if err != nil {
 		return nil, err
 	}
+	vars := &variables{values: map[string]string{}}
 	env, err := cel.NewEnv(
-		cel.CustomTypeProvider(eventProvider{registry}),
+		cel.CustomTypeProvider(constantsProvider{eventProvider{registry}, vars}),
 		cel.CustomTypeAdapter(registry),
 		cel.Variable("event", cel.ObjectType(eventTypeName)),
+		cel.Variable(varsName, cel.ObjectType(varsTypeName)),
+		cel.Variable(eachName, cel.ObjectType(eachTypeName)),
 		ext.Strings(),
 		cel.ASTValidators(cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals()),
 		cel.ParserExpressionSizeLimit(maxExpression),
@@ -46,7 +50,9 @@ func newLanguage() (*language, error) {
 	if env, err = guard(env); err != nil {
 		return nil, err
 	}
-	l := &language{env: env, expressions: map[string]*expression{}, templates: map[string]template{}, constraints: map[string]*semverClause{}}
+	l := &language{
+		env: env, vars: vars, expressions: map[string]*expression{}, templates: map[string]template{}, constraints: map[string]*semverClause{},
+	}
 	for name := range env.Functions() {
 		if utf8.ValidString(name) && !strings.ContainsAny(name, "_@!-") {
 			l.names = append(l.names, name)

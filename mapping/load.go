@@ -30,14 +30,24 @@ func Parse(providers []Provider, files ...File) (*Ruleset, []Fault, error) {
 		return nil, nil, fmt.Errorf("rules language: %w", err)
 	}
 	l := &loader{
-		scope:  scope{findings: new(findings), language: lang, providers: providers},
-		schema: yamldoc.NewSchema(forms), sourceNames: definitions{}, targetNames: definitions{}, ruleNames: definitions{},
+		scope: scope{
+			findings: new(findings), language: lang, schema: yamldoc.NewSchema(forms), providers: providers,
+			constants: &constants{vars: lang.vars.values},
+		},
+		variableNames: definitions{}, sourceNames: definitions{}, targetNames: definitions{}, ruleNames: definitions{},
 	}
 	if len(files) == 0 {
 		l.faults = append(l.faults, Fault{Line: 1, Column: 1, File: "rules", Message: "no rules file given"})
 	}
 	for file := range parseAhead(files) {
-		l.add(<-file)
+		l.read(<-file)
+	}
+	for _, file := range l.files {
+		l.define(file)
+	}
+	for i, file := range l.files {
+		l.compileRules(file)
+		l.files[i].document = nil // not needed any more
 	}
 	l.resolve()
 	if len(l.faults) > 0 {
@@ -104,14 +114,20 @@ func parseFile(f File) parsedFile {
 type loader struct {
 	scope // of no file
 
-	schema *yamldoc.Schema
 	unread bool // some sources or targets may be missing, because they could not be read
 
+	files   []structured
 	sources []*Source
 	targets []*Target
 	rules   []draft
 
-	sourceNames, targetNames, ruleNames definitions
+	variableNames, sourceNames, targetNames, ruleNames definitions
+}
+
+// structured is a file whose structure was read.
+type structured struct {
+	scope
+	*document
 }
 
 // draft is a compiled rule, beside the parts of its document that are looked at when all
@@ -128,21 +144,29 @@ type draft struct {
 }
 
 // findings collects faults and warnings.
-type findings struct{ faults, warnings []Fault }
+type findings struct {
+	faults, warnings []Fault
+
+	reported int // how often something was at fault
+}
 
 // scope is what a part of a file is checked with: where faults go, the language of
-// expressions, the providers that there are, and the file and the rule it is in.
+// expressions, the providers that there are, the file and the rule it is in, and the
+// constants of that rule.
 type scope struct {
 	*findings
 
 	language  *language
+	schema    *yamldoc.Schema
 	providers providers
+	constants *constants
 	file      *yamldoc.File
 	rule      string // its name, "" outside of rules
 	path      string // of a rule without a name
 }
 
 func (s scope) fault(at yamldoc.Position, field, format string, args ...any) {
+	s.reported++
 	s.faults = append(s.faults, s.make(at, field, format, args))
 }
 
@@ -177,17 +201,17 @@ func (s scope) define(in definitions, name yamldoc.Text, field, message string) 
 	return first == ""
 }
 
-// add merges a file.
-func (l *loader) add(file parsedFile) {
+// read reads the structure of a file. Its syntax tree is not kept: it is large.
+func (l *loader) read(file parsedFile) {
 	s := l.scope
 	s.file = file.File
 	if file.fault != nil {
-		l.unread = true
+		l.unread, l.language.vars.unread = true, true
 		s.fault(file.fault.At, "", "%s", file.fault.Message)
 		return
 	}
 	doc := new(document)
-	for _, f := range file.Decode(l.schema, doc) {
+	for _, f := range file.Decode(s.schema, doc) {
 		in := s
 		in.rule = f.Label
 		in.fault(f.At, f.Path, "%s", f.Message)
@@ -195,6 +219,13 @@ func (l *loader) add(file parsedFile) {
 	// An unknown field may be one of the two, misspelt.
 	l.unread = l.unread || doc.Lost("sources", "targets") || doc.Sources.Partial || doc.Targets.Partial || doc.Misread() ||
 		doc.Sources.Entries == nil && doc.Misread("sources") || doc.Targets.Entries == nil && doc.Misread("targets")
+	l.files = append(l.files, structured{s, doc})
+}
+
+// define collects the names that rules of all files may use.
+func (l *loader) define(file structured) {
+	s, doc := file.scope, file.document
+	l.variables(s, doc)
 	for i := range doc.Sources.Entries {
 		e := &doc.Sources.Entries[i]
 		if field := "sources." + e.Key.Value; s.define(l.sourceNames, e.Key, field, "given twice; the first is at") {
@@ -207,17 +238,26 @@ func (l *loader) add(file parsedFile) {
 			l.targets = append(l.targets, s.target(e.Key.Value, &e.Value))
 		}
 	}
-	for i := range doc.Rules {
-		r := &doc.Rules[i]
-		in := s
+}
+
+// compileRules compiles the rules of a file.
+func (l *loader) compileRules(file structured) {
+	for i := range file.Rules {
+		r := &file.Rules[i]
+		in := file.scope
 		in.rule, in.path = r.Label, r.Path
-		if r.Name.At.Known() {
-			in.define(l.ruleNames, r.Name, "name", "another rule has this name, at")
-		}
-		compiled := in.compile(r)
-		compiled.file, compiled.line = s.file.Name, r.At.Line
-		l.rules = append(l.rules, draft{in, compiled, r.Name.At, r.Source, r.Jobs, r.Concurrency, r.Report})
+		l.compileRule(in, r)
 	}
+}
+
+func (l *loader) compileRule(in scope, r *ruleDocument) {
+	in.workOut(r)
+	if r.Name.At.Known() {
+		in.define(l.ruleNames, r.Name, "name", "another rule has this name, at")
+	}
+	compiled := in.compile(r)
+	compiled.file, compiled.line = in.file.Name, r.At.Line
+	l.rules = append(l.rules, draft{in, compiled, r.Name.At, r.Source, r.Jobs, r.Concurrency, r.Report})
 }
 
 // resolve finds what rules refer to.
@@ -233,7 +273,7 @@ func (l *loader) resolve() {
 	from := l.reporters()
 	for _, r := range l.rules {
 		for _, t := range r.sources {
-			if t.At.Known() && l.sourceNames[t.Value] == "" {
+			if t.Value != "" && l.sourceNames[t.Value] == "" {
 				r.fault(t.At, "source", "there is no source %q%s", t.Value, hint(t.Value, sources, "sources"))
 			}
 		}
@@ -254,7 +294,7 @@ func (l *loader) resolveTarget(r draft, i int, targets []string) {
 		r.fault(doc.Target.At, field, "there is no target %q%s", j.target, hint(j.target, targets, "targets"))
 	case len(targets) == 1:
 		j.target = targets[0]
-	case doc.MayHave("target"):
+	case doc.Target.Bad, doc.MayHave("target"):
 	case len(targets) == 0:
 		r.fault(doc.At, field, "no target is defined: a job needs one under targets")
 	default:

@@ -371,7 +371,7 @@ func TestExpressions(t *testing.T) {
 			if faults != nil {
 				t.Fatal(faults)
 			}
-			if got, err := new(meter).format(e, ev); err != nil || got != want {
+			if got, err := new(meter).format(e, ev, new(constants)); err != nil || got != want {
 				t.Errorf("%q, %v; want %q", got, err, want)
 			}
 		})

@@ -11,6 +11,8 @@ type rule struct {
 	clauses
 
 	name      string
+	about     string // what it is for, for people
+	owner     string
 	file      string // where it is written
 	line      int32
 	condition *condition // nil means true
@@ -25,11 +27,14 @@ type rule struct {
 // compile checks a rule as a whole. What it refers to is resolved when all files are
 // read.
 func (s scope) compile(doc *ruleDocument) *rule {
-	r := &rule{name: doc.Name.Value, clauses: s.clauses(doc), condition: s.condition(doc.If)}
+	r := &rule{
+		name: doc.Name.Value, about: doc.Description.Value, owner: doc.Owner.Value,
+		clauses: s.clauses(doc), condition: s.condition(doc.If),
+	}
 	names := definitions{}
 	for i := range doc.Jobs {
 		r.jobs = append(r.jobs, s.job(&doc.Jobs[i], i, &r.clauses))
-		if name := doc.Jobs[i].Name; name.At.Known() {
+		if name := doc.Jobs[i].Name; name.Value != "" {
 			s.define(names, name, fmt.Sprintf("jobs[%d].name", i), "another job of this rule has this name, at")
 		}
 	}

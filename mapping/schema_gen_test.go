@@ -184,6 +184,9 @@ func textSchema(f *yamldoc.Field) *jsonschema.Schema {
 	if f.Form != nil {
 		s = formSchema(f.Form)
 	}
+	if f.Constant && (s.Pattern != "" || s.MaxLength != nil || s.Not != nil) { // it is checked when it is worked out
+		s = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{s, {Pattern: `\$\{`}}}
+	}
 	s.Type = "string"
 	if f.Enum != nil {
 		s.Enum = anySlice(f.Enum)

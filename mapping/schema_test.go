@@ -69,9 +69,13 @@ func TestSchemaAgrees(t *testing.T) {
 		document string
 		sound    bool
 	}{
-		"smallest":                           {"version: 1\n", true},
-		"a rule":                             {ruleWith("name: a, when: {push: }, jobs: [" + goodJob + "]"), true},
-		"every field of a rule":              {ruleWith("name: a, source: [github], repository: ['acme/*', '!acme/x'], when: {push: {branches: main, paths: [a], paths_ignore: b, unknown_paths: skip}, tag: {tags: 'v*', semver: '>=1.0.0'}}, if: event.forced, jobs: [{job_id: f9d6c8466d614a9788e9a0acf6c15f46, target: north, parameters: {a: '', b: '${event.tag}'}, build_type: auto, marker: m, name: 'a job'}], concurrency: newest, report: false"), true},
+		"smallest":              {"version: 1\n", true},
+		"a rule":                {ruleWith("name: a, when: {push: }, jobs: [" + goodJob + "]"), true},
+		"every field of a rule": {ruleWith("name: a, source: [github], repository: ['acme/*', '!acme/x'], when: {push: {branches: main, paths: [a], paths_ignore: b, unknown_paths: skip}, tag: {tags: 'v*', semver: '>=1.0.0'}}, if: event.forced, jobs: [{job_id: f9d6c8466d614a9788e9a0acf6c15f46, target: north, parameters: {a: '', b: '${event.tag}'}, build_type: auto, marker: m, name: 'a job'}], concurrency: newest, report: false"), true},
+		"constants": {"vars: {j: " + jobA + ", b: main}\n" + ruleWith("name: a, when: {push: {branches: '${vars.b}'}}, "+
+			"description: '${vars.b}', jobs: [{job_id: '${vars.j}', marker: 'm_${vars.b}', name: '${vars.b}'}], report: false"), true},
+		"a constant that is a number":        {"vars: {j: 1}\n" + ruleWith("name: a, when: {push: }, jobs: ["+goodJob+"]"), false},
+		"a constant without a name":          {"vars: {a-b: x}\n" + ruleWith("name: a, when: {push: }, jobs: ["+goodJob+"]"), false},
 		"concurrency as a map":               {ruleWith("name: a, when: {push: }, jobs: [" + goodJob + "], concurrency: {replace: running, max_running: 1, settle: 10s}"), true},
 		"a report":                           {sourceRule("report: {context: ci/cart}"), true},
 		"a report that is only true":         {sourceRule("report: true"), true},

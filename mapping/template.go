@@ -130,12 +130,22 @@ func stringLength(s string, raw bool) int {
 	return -1
 }
 
-// template compiles the value of a parameter.
+// template compiles the value of a parameter, or a constant.
 func (s scope) template(t yamldoc.Text, field string) template {
-	if known, ok := s.language.templates[t.Value]; ok || !t.At.Known() {
-		return known
+	parts, known := s.language.templates[t.Value]
+	if !known && t.At.Known() {
+		parts = s.newTemplate(t, field)
 	}
-	before := len(s.faults)
+	for _, p := range parts {
+		if p.expression != nil {
+			s.checkEach(p.expression, t, p.offset, field)
+		}
+	}
+	return parts
+}
+
+func (s scope) newTemplate(t yamldoc.Text, field string) template {
+	before := s.reported
 	parts, wrong := splitTemplate(t.Value)
 	if wrong != nil {
 		s.fault(s.file.Inside(t, wrong.offset), field, "%s", wrong.message)
@@ -163,20 +173,20 @@ func (s scope) template(t yamldoc.Text, field string) template {
 	if why := unsendable(literal); why != "" {
 		s.fault(t.At, field, "%s; in YAML, write long text as a folded block (>-)", why)
 	}
-	if len(s.faults) == before {
+	if s.reported == before {
 		s.language.templates[t.Value] = parts
 	}
 	return parts
 }
 
 // value evaluates a parameter. An error means that the build must not be started.
-func (t template) value(m *meter, ev *Event) (string, error) {
+func (t template) value(m *meter, ev *Event, with *constants) (string, error) {
 	var b strings.Builder
 	for _, p := range t {
 		v := p.literal
 		if p.expression != nil {
 			var err error
-			if v, err = m.format(p.expression, ev); err != nil {
+			if v, err = m.format(p.expression, ev, with); err != nil {
 				return "", err
 			}
 		}

@@ -48,6 +48,8 @@ type decoder struct {
 	aliases  int      // that the value is inside of
 	expanded int      // values that aliases added
 	taken    []string // the fields that tags took for their values
+
+	constants int // texts of fields with the option "constant" that have ${ in them
 }
 
 func (d *decoder) fault(at Position, format string, args ...any) {
@@ -275,6 +277,7 @@ func keyText(p *ast.MappingValueNode) string {
 func (d *decoder) object(n ast.Node, where Position, v reflect.Value) bool {
 	o := v.Addr().Interface().(Document).object()
 	o.At = where
+	defer func(before int) { o.Constants = d.constants > before }(d.constants)
 	faults, taken := len(d.faults), len(d.taken)
 	entries, isMap := d.merged(n, 0)
 	o.partial = len(d.faults) > faults

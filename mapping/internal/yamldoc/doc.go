@@ -10,7 +10,8 @@
 //
 //	yaml       the name, then options: "required"; "null" (may be written without a
 //	           value); "label" (this text names the struct in faults); "strict" (text
-//	           that a reader of YAML 1.1 takes for something else has to be quoted)
+//	           that a reader of YAML 1.1 takes for something else has to be quoted);
+//	           "constant" (the form of a text with ${ in it is not checked)
 //	form       the name of the [Form] of a text
 //	keys       the name of the Form of the names of a Map
 //	enum       the texts that are allowed, separated by |

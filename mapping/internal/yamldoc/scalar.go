@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
 
@@ -58,29 +57,17 @@ func (d *decoder) text(n ast.Node, at Position, into *Text, f *Field) {
 		d.fault(at, "%q is not %s", clip(into.Value), OneOf(into.Value, f.Enum))
 		return
 	}
+	if f.Constant && into.HasConstant() {
+		d.constants++
+		return
+	}
 	d.check(into, f.Form)
 }
 
-// check says what is wrong with the form of a text.
+// check reports what is wrong with the form of a text.
 func (d *decoder) check(t *Text, f *Form) {
-	if f == nil {
-		return
-	}
-	length := utf8.RuneCountInString(t.Value)
-	switch {
-	case length == 0 && (f.Min > 0 || f.whole != nil):
-		d.fault(t.At, "empty")
-	case f.whole != nil && !f.whole.MatchString(t.Value):
-		shown := "this"
-		if !f.Secret {
-			shown = strconv.Quote(clip(withoutUser(t.Value)))
-		}
-		d.fault(t.At, "%s is not %s", shown, f.Is)
-	case f.Max > 0 && length > f.Max:
-		d.fault(t.At, "at most %d characters, this has %d", f.Max, length)
-	}
-	if why := f.refuses(t.Value); why != "" {
-		d.fault(t.At, "%s", why)
+	if wrong := f.Wrong(t.Value); wrong != "" {
+		d.fault(t.At, "%s", wrong)
 	}
 }
 

@@ -1,11 +1,13 @@
 package yamldoc
 
 import (
+	"fmt"
 	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"buildbridge/mapping/notation"
 )
@@ -25,6 +27,28 @@ type Form struct {
 type Not struct {
 	Texts []string
 	Why   string
+}
+
+// Wrong says what is wrong with the form of a text, "" if nothing is.
+func (f *Form) Wrong(text string) string {
+	if f == nil {
+		return ""
+	}
+	length := utf8.RuneCountInString(text)
+	switch {
+	case length == 0 && (f.Min > 0 || f.whole != nil):
+		return "empty"
+	case f.whole != nil && !f.whole.MatchString(text):
+		shown := "this"
+		if !f.Secret {
+			shown = strconv.Quote(clip(withoutUser(text)))
+		}
+		return shown + " is not " + f.Is
+	case f.Max > 0 && length > f.Max:
+		return fmt.Sprintf("at most %d characters, this has %d", f.Max, length)
+	default:
+		return f.refuses(text)
+	}
 }
 
 // refuses says why a text is refused, "" if it is not.
@@ -72,6 +96,7 @@ type Field struct {
 	Required bool
 	Null     bool
 	Strict   bool
+	Constant bool   // ${…} in the text is worked out later: see [HasConstant]
 	Default  string // as JSON
 	Enum     []string
 	Form     *Form
@@ -120,7 +145,8 @@ func (s *Schema) of(t reflect.Type) *shape {
 		f := &Field{
 			Name: options[0], Index: i, Default: tag.Get("default"),
 			Required: slices.Contains(options, "required"), Null: slices.Contains(options, "null"), Strict: slices.Contains(options, "strict"),
-			Min: bound(tag.Get("min")), Max: bound(tag.Get("max")), Above: bound(tag.Get("above")),
+			Constant: slices.Contains(options, "constant"),
+			Min:      bound(tag.Get("min")), Max: bound(tag.Get("max")), Above: bound(tag.Get("above")),
 			Form: s.forms[tag.Get("form")], Keys: s.forms[tag.Get("keys")],
 		}
 		f.bounds = tag.Get("min") + " to " + tag.Get("max")

@@ -2,6 +2,7 @@ package yamldoc
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -13,6 +14,10 @@ type Text struct {
 	Plain bool // written without quotes, and not as a block
 	Bad   bool // a fault of it was reported
 }
+
+// HasConstant says whether ${ is in the text. Of a field with the option "constant" the
+// form of such a text is not checked: that is for whoever works it out.
+func (t *Text) HasConstant() bool { return strings.Contains(t.Value, "${") }
 
 // Texts is one text, or a list of them.
 type Texts []Text
@@ -73,6 +78,10 @@ type Object struct {
 	// at fault; the paths of faults begin at this object then. Path is where an object
 	// with such a field is written that has no label: rules[3].
 	Label, Path string
+
+	// Constants says that some text of it, or of an object in it, is of a field with the
+	// option "constant" and has ${ in it.
+	Constants bool
 
 	bad     []string // fields with a fault; "" for a field that is not known, or for all of it
 	partial bool     // fields of it may be among what could not be read

@@ -1,0 +1,13 @@
+package mapping
+
+import "buildbridge/mapping/internal/yamldoc"
+
+// checkEach says which values of each that an expression uses are not there. The expression
+// begins at an offset of a text.
+func (s scope) checkEach(e *expression, t yamldoc.Text, offset int, field string) {
+	for _, u := range e.uses {
+		if u.of == eachName {
+			s.fault(s.file.Inside(t, offset+u.offset), field, "each is there only in a rule with for_each")
+		}
+	}
+}
