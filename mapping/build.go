@@ -52,4 +52,7 @@ type Verdict struct {
 	Matched bool   `json:"matched"`
 	// Reason is why the first clause that failed did, "" if the rule matched.
 	Reason string `json:"reason"`
+	// Jobs are those that the event starts, by their name or else their id, if the rule matched
+	// and its other jobs have clauses that failed.
+	Jobs []string `json:"jobs,omitempty"`
 }

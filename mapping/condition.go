@@ -10,34 +10,35 @@ import (
 )
 
 // condition is `if`: an expression that has to be true. A rule asks it after its
-// clauses, because it is the only one that costs, and that can fail.
+// clauses, because it is the only one that costs, and that can fail. A job can have one too.
 type condition struct {
 	*expression
 
 	constants *constants
+	field     string // where it is written: if, or jobs[2].if
 }
 
-// condition compiles `if`; nil means that there is none.
-func (s scope) condition(t yamldoc.Text) *condition {
+// condition compiles the `if` of a field; nil means that there is none.
+func (s scope) condition(t yamldoc.Text, field string) *condition {
 	if !t.At.Known() || t.Value == "" {
 		return nil
 	}
 	if strings.HasPrefix(t.Value, "${") {
-		s.fault(t.At, "if", "this is an expression already: write it without ${…}")
+		s.fault(t.At, field, "this is an expression already: write it without ${…}")
 		return nil
 	}
 	e, faults := s.language.compile(t.Value)
 	for _, f := range faults {
-		s.fault(s.file.Inside(t, f.offset), "if", "%s", f.message)
+		s.fault(s.file.Inside(t, f.offset), field, "%s", f.message)
 	}
 	if e == nil {
 		return nil
 	}
-	s.checkEach(e, t, 0, "if")
+	s.checkEach(e, t, 0, field)
 	if !e.mayBe(types.BoolKind) {
-		s.fault(t.At, "if", "the result is %s, not a boolean", e.result)
+		s.fault(t.At, field, "the result is %s, not a boolean", e.result)
 	}
-	return &condition{e, s.constants}
+	return &condition{e, s.constants, field}
 }
 
 // holds says whether the condition is true of an event. An error means that it
@@ -58,5 +59,5 @@ func (c *condition) holds(m *meter, ev *Event) (bool, error) {
 }
 
 func (c *condition) why() string {
-	return "if: " + clip(strings.Join(strings.Fields(c.text), " ")) + " is false"
+	return c.field + ": " + clip(strings.Join(strings.Fields(c.text), " ")) + " is false"
 }

@@ -205,7 +205,7 @@ func TestCost(t *testing.T) {
 			if faults != nil {
 				t.Fatal(faults)
 			}
-			ok, err := (&condition{e, new(constants)}).holds(new(meter), ev)
+			ok, err := (&condition{expression: e, constants: new(constants)}).holds(new(meter), ev)
 			switch {
 			case test.want == "" && (err != nil || !ok):
 				t.Errorf("%v, %v; want true", ok, err)
@@ -284,7 +284,7 @@ func BenchmarkCondition(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := (&condition{e, new(constants)}).holds(new(meter), ev); err != nil {
+				if _, err := (&condition{expression: e, constants: new(constants)}).holds(new(meter), ev); err != nil {
 					b.Fatal(err)
 				}
 			}

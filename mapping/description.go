@@ -44,7 +44,13 @@ type JobDescription struct {
 	Parameters []Parameter `json:"parameters,omitempty"` // the values as they are written, with ${…}
 	BuildType  bool        `json:"build_type,omitempty"` // scm.build_type is sent
 	Marker     string      `json:"marker,omitempty"`
-	Contexts   []string    `json:"contexts,omitempty"` // of its statuses
+	// What the job asks of an event, on top of the rule. UnknownPaths is of the rule, and there
+	// beside Paths or PathsIgnore.
+	Paths        []string `json:"paths,omitempty"`
+	PathsIgnore  []string `json:"paths_ignore,omitempty"`
+	UnknownPaths string   `json:"unknown_paths,omitempty"`
+	If           string   `json:"if,omitempty"`
+	Contexts     []string `json:"contexts,omitempty"` // of its statuses
 }
 
 // Describe describes the rules in order: those that name a repository, or all for "".
@@ -113,6 +119,12 @@ func (r *rule) describeJob(j *job) JobDescription {
 	d := JobDescription{JobID: j.id, Name: j.name, Target: j.target, BuildType: j.buildType, Marker: j.marker}
 	for _, p := range j.parameters {
 		d.Parameters = append(d.Parameters, Parameter{Name: p.name, Value: j.constants.fillTemplate(p.value)})
+	}
+	if paths := j.asks.paths; paths != nil {
+		d.Paths, d.PathsIgnore, d.UnknownPaths = paths.paths.texts(), paths.ignore.texts(), paths.unknown()
+	}
+	if j.asks.condition != nil {
+		d.If = j.asks.condition.text
 	}
 	if r.reports != nil {
 		d.Contexts = r.contexts(j)

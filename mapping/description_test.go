@@ -26,7 +26,7 @@ rules:
       tag: {tags: 'v*', semver: '>=2.0.0'}
     if: '!event.forced'
     jobs:
-      - {job_id: ` + jobA + `, name: one, target: north, parameters: {b: "${event.branch}", a: 'x $${y} ${ event.tag }'}, build_type: auto, marker: m}
+      - {job_id: ` + jobA + `, name: one, target: north, parameters: {b: "${event.branch}", a: 'x $${y} ${ event.tag }'}, build_type: auto, marker: m, paths: 'services/cart/**', if: event.created}
       - {job_id: ` + jobB + `, target: south}
     concurrency: {replace: running, max_running: 2, settle: 1m30s}
     paused: until the freeze ends
@@ -50,6 +50,7 @@ func TestDescribe(t *testing.T) {
 			Jobs: []JobDescription{
 				{
 					JobID: jobA, Name: "one", Target: "north", BuildType: true, Marker: "m",
+					Paths: []string{"services/cart/**"}, PathsIgnore: []string{}, UnknownPaths: "skip", If: "event.created",
 					Parameters: []Parameter{{"b", "${event.branch}"}, {"a", "x $${y} ${ event.tag }"}},
 					Contexts:   []string{"buildbridge/cart/one", "buildbridge/cart/one/tag"},
 				},
@@ -128,21 +129,23 @@ func TestDigest(t *testing.T) {
 			[]string{strings.Replace(described, `b: "${event.branch}", a: 'x $${y} ${ event.tag }'`, `a: 'x $${y} ${ event.tag }', b: "${event.branch}"`, 1)},
 			rule("cart"),
 		},
-		"build_type":    {[]string{strings.Replace(described, "build_type: auto, ", "", 1)}, rule("cart")},
-		"marker":        {[]string{strings.Replace(described, "marker: m", "marker: n", 1)}, rule("cart")},
-		"replace":       {[]string{strings.Replace(described, "replace: running", "replace: waiting", 1)}, rule("cart")},
-		"max_running":   {[]string{strings.Replace(described, "max_running: 2", "max_running: 3", 1)}, rule("cart")},
-		"settle":        {[]string{strings.Replace(described, "settle: 1m30s", "settle: 1m", 1)}, rule("cart")},
-		"paused":        {[]string{strings.Replace(described, "    paused: until the freeze ends\n", "", 1)}, rule("cart")},
-		"report":        {[]string{described + "    report: false\n"}, rule("all")},
-		"context":       {[]string{described + "    report: {context: ci}\n"}, rule("all")},
-		"a secret":      {[]string{strings.Replace(described, "github, secrets: [{env: S}]", "github, secrets: [{env: R}]", 1)}, source("github")},
-		"catch_up":      {[]string{strings.Replace(described, "report: true}", "report: true, catch_up: {}}", 1)}, source("github")},
-		"a region":      {[]string{strings.Replace(described, "cn-south-1", "cn-south-2", 1)}, target("south")},
-		"a time zone":   {[]string{strings.Replace(described, "cn-south-1,", "cn-south-1, reconcile: {time_zone: UTC},", 1)}, target("south")},
-		"a rate limit":  {[]string{strings.Replace(described, "cn-south-1,", "cn-south-1, rate_limit: {per_second: 1},", 1)}, target("south")},
-		"a new target":  {[]string{strings.Replace(described, "rules:\n", "  west: {region: cn-north-4, credentials: {chain: true}}\nrules:\n", 1)}, Change{Targets: NamesChange{Added: []string{"west"}}}},
-		"a source more": {[]string{strings.Replace(described, "targets:\n", "  lab: {provider: gitea, insecure: true}\ntargets:\n", 1)}, Change{Sources: NamesChange{Added: []string{"lab"}}}},
+		"paths of a job": {[]string{strings.Replace(described, "'services/cart/**'", "'services/pay/**'", 1)}, rule("cart")},
+		"if of a job":    {[]string{strings.Replace(described, "event.created", "event.forced", 1)}, rule("cart")},
+		"build_type":     {[]string{strings.Replace(described, "build_type: auto, ", "", 1)}, rule("cart")},
+		"marker":         {[]string{strings.Replace(described, "marker: m", "marker: n", 1)}, rule("cart")},
+		"replace":        {[]string{strings.Replace(described, "replace: running", "replace: waiting", 1)}, rule("cart")},
+		"max_running":    {[]string{strings.Replace(described, "max_running: 2", "max_running: 3", 1)}, rule("cart")},
+		"settle":         {[]string{strings.Replace(described, "settle: 1m30s", "settle: 1m", 1)}, rule("cart")},
+		"paused":         {[]string{strings.Replace(described, "    paused: until the freeze ends\n", "", 1)}, rule("cart")},
+		"report":         {[]string{described + "    report: false\n"}, rule("all")},
+		"context":        {[]string{described + "    report: {context: ci}\n"}, rule("all")},
+		"a secret":       {[]string{strings.Replace(described, "github, secrets: [{env: S}]", "github, secrets: [{env: R}]", 1)}, source("github")},
+		"catch_up":       {[]string{strings.Replace(described, "report: true}", "report: true, catch_up: {}}", 1)}, source("github")},
+		"a region":       {[]string{strings.Replace(described, "cn-south-1", "cn-south-2", 1)}, target("south")},
+		"a time zone":    {[]string{strings.Replace(described, "cn-south-1,", "cn-south-1, reconcile: {time_zone: UTC},", 1)}, target("south")},
+		"a rate limit":   {[]string{strings.Replace(described, "cn-south-1,", "cn-south-1, rate_limit: {per_second: 1},", 1)}, target("south")},
+		"a new target":   {[]string{strings.Replace(described, "rules:\n", "  west: {region: cn-north-4, credentials: {chain: true}}\nrules:\n", 1)}, Change{Targets: NamesChange{Added: []string{"west"}}}},
+		"a source more":  {[]string{strings.Replace(described, "targets:\n", "  lab: {provider: gitea, insecure: true}\ntargets:\n", 1)}, Change{Sources: NamesChange{Added: []string{"lab"}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var files []File

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -17,6 +18,7 @@ type job struct {
 	constants  *constants // that the parameters see
 	buildType  bool
 	marker     string
+	asks       jobClauses
 }
 
 type parameter struct {
@@ -25,10 +27,11 @@ type parameter struct {
 }
 
 // job compiles job i of a rule.
-func (s scope) job(doc *jobDocument, i int, when *clauses) job {
+func (s scope) job(doc *jobDocument, i int, rule *ruleDocument, when *clauses) job {
 	j := job{
 		id: doc.JobID.Value, name: doc.Name.Value, target: doc.Target.Value,
 		buildType: doc.BuildType.Value == "auto", marker: doc.Marker.Value, constants: s.constants,
+		asks: s.jobClauses(doc, i, rule),
 	}
 	for k := range doc.Parameters.Entries {
 		p := &doc.Parameters.Entries[k]
@@ -58,6 +61,9 @@ func (s scope) warnValue(value template, at yamldoc.Position, field string, when
 		s.warn(at, field, `event.tag is always "": this rule is for pushes only`)
 	}
 }
+
+// label names the job for people.
+func (j *job) label() string { return cmp.Or(j.name, j.id) }
 
 // sameBuild says whether two jobs make the same build of every event.
 func (j *job) sameBuild(o *job) bool {

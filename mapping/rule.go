@@ -18,6 +18,7 @@ type rule struct {
 	condition *condition // nil means true
 	jobs      []job
 
+	pathsOfJobs bool            // some job has paths or paths_ignore
 	concurrency Concurrency     // of builds of pushes
 	paused      string          // why its builds wait, "" if they do not
 	named       []string        // repositories that it names exactly, as they are written
@@ -29,11 +30,12 @@ type rule struct {
 func (s scope) compile(doc *ruleDocument) *rule {
 	r := &rule{
 		name: doc.Name.Value, about: doc.Description.Value, owner: doc.Owner.Value,
-		clauses: s.clauses(doc), condition: s.condition(doc.If),
+		clauses: s.clauses(doc), condition: s.condition(doc.If, "if"),
 	}
 	names := definitions{}
 	for i := range doc.Jobs {
-		r.jobs = append(r.jobs, s.job(&doc.Jobs[i], i, &r.clauses))
+		r.jobs = append(r.jobs, s.job(&doc.Jobs[i], i, doc, &r.clauses))
+		r.pathsOfJobs = r.pathsOfJobs || r.jobs[i].asks.paths != nil
 		if name := doc.Jobs[i].Name; name.Value != "" {
 			s.define(names, name, fmt.Sprintf("jobs[%d].name", i), "another job of this rule has this name, at")
 		}
@@ -52,21 +54,38 @@ func (r *rule) verdict(ev subject) Verdict {
 	v := Verdict{Rule: r.name}
 	if why := r.why(ev); why != "" {
 		v.Reason = printable.Text(why)
-	} else if ok, err := r.condition.holds(new(meter), ev.Event); ok || err != nil {
-		v.Matched = true
-	} else {
-		v.Reason = printable.Text(r.condition.why())
+		return v
 	}
+	m := new(meter)
+	ok, err := r.condition.holds(m, ev.Event)
+	if !ok && err == nil {
+		v.Reason = printable.Text(r.condition.why())
+		return v
+	}
+	var why string
+	v.Jobs, why = r.passing(m, ev, err != nil)
+	v.Reason, v.Matched = printable.Text(why), why == ""
 	return v
 }
 
-// builds adds the builds of an event that the rule matches. failed is why the condition
-// could not be evaluated, nil if it could.
-func (r *rule) builds(m *meter, ev *Event, failed error, out []Build) []Build {
+// builds adds the builds of an event that the rule matches, but for the clauses of its jobs.
+// failed is why the condition could not be evaluated, nil if it could.
+func (r *rule) builds(m *meter, ev subject, failed error, out []Build) []Build {
+	files := r.jobFiles(ev)
 	report := r.reports[ev.Source] && ev.Commit != ""
 	title := ev.Title()
 	for i := range r.jobs {
 		j := &r.jobs[i]
+		var unmet error
+		if failed != nil {
+			if !j.asks.passPaths(ev, files) {
+				continue
+			}
+		} else if ok, err := j.asks.pass(m, ev, files); err != nil {
+			unmet = err
+		} else if !ok {
+			continue
+		}
 		b := Build{
 			Rule: r.name, Target: j.target, JobID: j.id,
 			Repository: ev.Repository, Ref: ev.Ref,
@@ -85,6 +104,8 @@ func (r *rule) builds(m *meter, ev *Event, failed error, out []Build) []Build {
 		switch {
 		case failed != nil:
 			dead = fmt.Sprintf("if: %v", failed)
+		case unmet != nil:
+			dead = fmt.Sprintf("%s: %v", j.asks.condition.field, unmet)
 		case ev.Kind == Tag && b.Tag == "":
 			dead = "event.tag: the tag has no name"
 		case unsendable(b.Tag) != "":
@@ -93,7 +114,7 @@ func (r *rule) builds(m *meter, ev *Event, failed error, out []Build) []Build {
 			dead = "event.commit: the host named no commit to build"
 		default:
 			var err error
-			if b.Parameters, err = j.evaluate(m, ev); err != nil {
+			if b.Parameters, err = j.evaluate(m, ev.Event); err != nil {
 				dead = fmt.Sprintf("jobs[%d].%v", i, err)
 			}
 		}

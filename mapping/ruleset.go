@@ -174,7 +174,7 @@ func (d *Decider) Decide(ev *Event) []Build {
 	hits = slices.CompactFunc(hits, func(a, b hit) bool { return a.rule == b.rule })
 	var out []Build
 	for _, h := range hits {
-		out = rs.rules[h.rule].builds(&d.meter, ev, h.err, out)
+		out = rs.rules[h.rule].builds(&d.meter, s, h.err, out)
 	}
 	return out
 }

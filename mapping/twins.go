@@ -17,15 +17,42 @@ const (
 	namedRepository = "*" // all other rules: they only name repositories
 )
 
+// twin is a rule, and one of its jobs.
+type twin struct {
+	*rule
+
+	job        *job
+	paths      []*pathsClause // of both
+	conditions []*condition   // of both
+}
+
+func newTwin(r *rule, j *job) twin {
+	t := twin{rule: r, job: j}
+	for _, c := range r.push {
+		if c, ok := c.(*pathsClause); ok {
+			t.paths = append(t.paths, c)
+		}
+	}
+	if j.asks.paths != nil {
+		t.paths = append(t.paths, j.asks.paths)
+	}
+	for _, c := range []*condition{r.condition, j.asks.condition} {
+		if c != nil {
+			t.conditions = append(t.conditions, c)
+		}
+	}
+	return t
+}
+
 // twinGroup is the rules of a [twinKey].
 type twinGroup struct {
-	rules []*rule
+	twins []twin
 	left  int // of maxTwins
 }
 
-// meeting names something that concerns both rules, "" if nothing is plain to see. Both
-// take the repositories.
-type meeting func(repositories globs, r, o *rule) string
+// meeting names something that concerns both, "" if nothing is plain to see. Both take the
+// repositories.
+type meeting func(repositories globs, r, o twin) string
 
 // twins are the rules that were seen, in groups.
 type twins map[twinKey]*twinGroup
@@ -36,7 +63,7 @@ func warnTwins(rules []draft) {
 	seen := twins{}
 	for _, d := range rules {
 		r := d.rule
-		if meet(r, r, sameEvent) == "" {
+		if never := newTwin(r, new(job)); meet(never, never, sameEvent) == "" {
 			continue // it never matches: a warning of its patterns says so
 		}
 		// A rule that only names repositories is compared with rules that name one of
@@ -48,13 +75,14 @@ func warnTwins(rules []draft) {
 		for i := range r.jobs {
 			j := &r.jobs[i]
 			field := fmt.Sprintf("jobs[%d].job_id", i)
-			if k := slices.IndexFunc(r.jobs[:i], func(earlier job) bool { return j.sameBuild(&earlier) }); k >= 0 {
-				d.warn(d.jobs[i].At, field, "jobs[%d] runs the same job with the same parameters: every event makes two builds", k)
+			self := newTwin(r, j)
+			if k, event := self.earlier(); event != "" {
+				d.warn(d.jobs[i].At, field, "jobs[%d] runs the same job with the same parameters: %s makes two builds", k, event)
 			}
-			if other, event := seen.find(r, twinKey{target: j.target, job: j.id}, compared, sameEvent); other != nil {
+			if other, event := seen.find(self, twinKey{target: j.target, job: j.id}, compared, sameEvent); other != nil {
 				d.warn(d.jobs[i].At, field, "rule %q runs the same job for %s: that makes two builds", other.name, event)
 			}
-			seen.add(r, twinKey{target: j.target, job: j.id}, member)
+			seen.add(self, twinKey{target: j.target, job: j.id}, member)
 		}
 		d.warnContexts(seen, compared, member)
 	}
@@ -67,21 +95,22 @@ func (r draft) warnContexts(seen twins, compared, member []string) {
 	}
 	warned := false
 	for i := range r.rule.jobs {
-		for _, context := range r.rule.contexts(&r.rule.jobs[i]) {
+		self := newTwin(r.rule, &r.rule.jobs[i])
+		for _, context := range r.rule.contexts(self.job) {
 			key := twinKey{context: foldContext(context)}
-			if other, commit := seen.find(r.rule, key, compared, sameCommit); other != nil && !warned {
+			if other, commit := seen.find(self, key, compared, sameCommit); other != nil && !warned {
 				at, field := r.contextPlace()
 				r.warn(at, field, "rule %q sets statuses of the context %q too, on %s: one hides the other", other.name, clip(context), commit)
 				warned = true
 			}
-			seen.add(r.rule, key, member)
+			seen.add(self, key, member)
 		}
 	}
 }
 
 // find gives the first rule of the groups of the repositories that meets r, and what they
 // meet in.
-func (t twins) find(r *rule, key twinKey, repositories []string, meets meeting) (other *rule, what string) {
+func (t twins) find(r twin, key twinKey, repositories []string, meets meeting) (other *rule, what string) {
 	for _, key.repository = range repositories {
 		if other, what = t[key].find(r, key.repository, meets); other != nil {
 			break
@@ -90,23 +119,23 @@ func (t twins) find(r *rule, key twinKey, repositories []string, meets meeting) 
 	return other, what
 }
 
-func (t twins) add(r *rule, key twinKey, repositories []string) {
+func (t twins) add(r twin, key twinKey, repositories []string) {
 	for _, key.repository = range repositories {
 		if t[key] == nil {
 			t[key] = &twinGroup{left: maxTwins}
 		}
-		t[key].rules = append(t[key].rules, r)
+		t[key].twins = append(t[key].twins, r)
 	}
 }
 
 // find gives the first rule of the group that meets r, and what they meet in. repository is
 // that of the group's key.
-func (g *twinGroup) find(r *rule, repository string, meets meeting) (other *rule, what string) {
+func (g *twinGroup) find(r twin, repository string, meets meeting) (other *rule, what string) {
 	if g == nil {
 		return nil, ""
 	}
-	for _, other := range g.rules {
-		if other == r {
+	for _, other := range g.twins {
+		if other.rule == r.rule {
 			continue
 		}
 		if repository != anyRepository && repository != namedRepository {
@@ -119,7 +148,7 @@ func (g *twinGroup) find(r *rule, repository string, meets meeting) (other *rule
 			break
 		}
 		if what != "" {
-			return other, what
+			return other.rule, what
 		}
 	}
 	return nil, ""
@@ -146,7 +175,7 @@ func (gs globs) names() []string {
 }
 
 // meet names what both rules meet in, "" if nothing is plain to see.
-func meet(r, o *rule, meets meeting) string {
+func meet(r, o twin, meets meeting) string {
 	repositories, ok := both(r.repository(), o.repository())
 	if !ok {
 		return ""
@@ -156,32 +185,75 @@ func meet(r, o *rule, meets meeting) string {
 
 // sameCommit is the meeting of rules that both may build one commit, at different branches
 // or tags too.
-func sameCommit(repositories globs, r, o *rule) string {
+func sameCommit(repositories globs, r, o twin) string {
 	if !agree(r.every, o.every) {
 		return ""
 	}
 	return "a commit of " + repositories.describe("any repository", "", "a repository that matches ")
 }
 
-// sameEvent is the meeting of rules that both match one event.
-func sameEvent(repositories globs, r, o *rule) string {
-	if r.condition != nil && o.condition != nil && r.condition.text != o.condition.text {
+// sameEvent is the meeting of jobs that both are started by one event.
+func sameEvent(repositories globs, r, o twin) string {
+	if !compatible(r.conditions, o.conditions, sameText) {
 		return ""
 	}
 	for _, kind := range []struct {
 		r, o                      []clause
+		paths, others             []*pathsClause
 		field, all, literal, list string
 	}{
-		{r.push, o.push, "when.push.branches", "any push", "a push to ", "a push to a branch that matches "},
-		{r.tag, o.tag, "when.tag.tags", "any tag", "the tag ", "a tag that matches "},
+		{r.push, o.push, r.paths, o.paths, "when.push.branches", "any push", "a push to ", "a push to a branch that matches "},
+		{r.tag, o.tag, nil, nil, "when.tag.tags", "any tag", "the tag ", "a tag that matches "},
 	} {
 		names, ok := both(patterns(kind.r, kind.field), patterns(kind.o, kind.field))
-		if ok && agree(kind.r, kind.o) {
+		if ok && agree(kind.r, kind.o) && compatible(kind.paths, kind.others, samePaths) {
 			return names.describe(kind.all, kind.literal, kind.list) + " of " +
 				repositories.describe("any repository", "", "a repository that matches ")
 		}
 	}
 	return ""
+}
+
+// earlier finds an earlier entry of the rule that makes the same builds as the job, and for
+// which events, "" if there is none.
+func (t twin) earlier() (k int, event string) {
+	for k := range t.rule.jobs {
+		o := &t.rule.jobs[k]
+		if o == t.job {
+			break
+		}
+		if !t.job.sameBuild(o) {
+			continue
+		}
+		other := newTwin(t.rule, o)
+		if !compatible(t.conditions, other.conditions, sameText) {
+			continue
+		}
+		switch meets := compatible(t.paths, other.paths, samePaths); {
+		case meets && t.job.asks == (jobClauses{}) && o.asks == (jobClauses{}):
+			return k, "every event"
+		case meets && t.push != nil:
+			return k, "an event that both take"
+		case t.tag != nil:
+			return k, "every tag that both take"
+		}
+	}
+	return 0, ""
+}
+
+func samePaths(a, b *pathsClause) bool {
+	return slices.Equal(a.paths, b.paths) && slices.Equal(a.ignore, b.ignore)
+}
+
+func sameText(a, b *condition) bool { return a.text == b.text }
+
+// compatible says whether it is plain to see that what passes all of one list can pass all of
+// the other: one of them has nothing that the other has not.
+func compatible[T any](a, b []T, same func(T, T) bool) bool {
+	within := func(a, b []T) bool {
+		return !slices.ContainsFunc(a, func(x T) bool { return !slices.ContainsFunc(b, func(y T) bool { return same(x, y) }) })
+	}
+	return within(a, b) || within(b, a)
 }
 
 // describe says which names a list takes: all, one, or those that match it.

@@ -69,9 +69,12 @@ func (e *Event) write(b *strings.Builder) {
 	b.WriteString(e.headline())
 	b.WriteByte('\n')
 	for _, v := range e.Rules {
-		if v.Matched {
+		switch {
+		case v.Matched && v.Jobs != nil:
+			fmt.Fprintf(b, "  rule %q matches, and %s of it: %s\n", v.Rule, printable.Count(len(v.Jobs), "job"), strings.Join(v.Jobs, ", "))
+		case v.Matched:
 			fmt.Fprintf(b, "  rule %q matches\n", v.Rule)
-		} else {
+		default:
 			fmt.Fprintf(b, "  rule %q does not match: %s\n", v.Rule, v.Reason)
 		}
 	}
