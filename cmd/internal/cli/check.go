@@ -16,16 +16,17 @@ type checkCommand struct {
 	Rules  []string `env:"BUILDBRIDGE_RULES" placeholder:"PATH" help:"Rules file or directory; can be repeated. Default: rules.yaml here."`
 	JSON   bool     `name:"json" help:"Print JSON."`
 	Online bool     `help:"Also read the secrets, and ask each target about its credentials and jobs. Starts no build."`
+	Strict bool     `help:"Take a warning for a fault: the exit code is 1."`
 }
 
 func (checkCommand) Help() string {
 	return `Prints every fault of every file as file:line:column, and warnings about rules that are probably not meant so. Secrets are
-read only with --online. A warning is not a failure: the exit code is 0.
+read only with --online. A warning is not a failure, and the exit code is 0, unless --strict says so: for a pipeline, before a merge.
 
 Examples:
 
     buildbridge check
-    buildbridge check --rules rules.yaml --rules teams/
+    buildbridge check --rules rules.yaml --rules teams/ --strict
     CLOUD_SDK_AK=… CLOUD_SDK_SK=… buildbridge check --rules rules.yaml --online`
 }
 
@@ -37,6 +38,8 @@ type report struct {
 	*counts                  // nil if there are faults, which may hide some
 
 	Online []doctor.Finding `json:"online,omitempty"`
+
+	strict bool // a warning is a fault
 }
 
 // counts is how many rules, sources and targets there are, and what they mean.
@@ -59,7 +62,7 @@ func (c *checkCommand) Run(ctx context.Context, env *Environment) error {
 	if err != nil && !isFaults {
 		return err
 	}
-	r := report{OK: err == nil, Faults: append([]mapping.Fault{}, found...), Warnings: append([]mapping.Fault{}, warnings...)}
+	r := report{OK: err == nil, Faults: append([]mapping.Fault{}, found...), Warnings: append([]mapping.Fault{}, warnings...), strict: c.Strict}
 	if r.OK {
 		r.counts = &counts{Rules: rules.Len(), Sources: len(rules.Sources()), Targets: len(rules.Targets()), Digest: rules.Digest()}
 	}
@@ -78,6 +81,7 @@ func (c *checkCommand) Run(ctx context.Context, env *Environment) error {
 	if c.Online && r.OK {
 		r.online(ctx, rules, env, c.JSON)
 	}
+	r.OK = r.OK && (!c.Strict || r.warned() == 0)
 	if c.JSON {
 		if err := printJSON(env.Stdout, r); err != nil {
 			return err
@@ -120,22 +124,33 @@ func warning(f mapping.Fault) string {
 	return place + "warning: " + strings.TrimPrefix(f.Error(), place)
 }
 
+// warned counts the warnings, those of the checks online too.
+func (r *report) warned() int {
+	n := len(r.Warnings)
+	for _, f := range r.Online {
+		n += len(f.Warnings)
+	}
+	return n
+}
+
 func (r *report) summary() string {
 	if len(r.Faults) > 0 {
 		return printable.Count(len(r.Faults), "fault")
 	}
-	failed, warnings := 0, len(r.Warnings)
+	failed, warnings := 0, r.warned()
 	for _, f := range r.Online {
-		warnings += len(f.Warnings)
 		if !f.OK {
 			failed++
 		}
 	}
 	s := fmt.Sprintf("%s, %s, %s: ",
 		printable.Count(r.Rules, "rule"), printable.Count(r.Sources, "source"), printable.Count(r.Targets, "target"))
-	if failed > 0 {
+	switch {
+	case failed > 0:
 		s += fmt.Sprintf("%d of %s online failed", failed, printable.Count(len(r.Online), "check"))
-	} else {
+	case r.strict && warnings > 0:
+		return s + printable.Count(warnings, "warning") + ", and --strict takes none"
+	default:
 		s += "ok"
 	}
 	if warnings > 0 {
