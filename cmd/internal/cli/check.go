@@ -62,7 +62,9 @@ func (c *checkCommand) Run(ctx context.Context, env *Environment) error {
 	if err != nil && !isFaults {
 		return err
 	}
-	r := report{OK: err == nil, Faults: append([]mapping.Fault{}, found...), Warnings: append([]mapping.Fault{}, warnings...), strict: c.Strict}
+	r := report{
+		OK: err == nil, Faults: append([]mapping.Fault{}, found...), Warnings: append([]mapping.Fault{}, warnings...), strict: c.Strict,
+	}
 	if r.OK {
 		r.counts = &counts{Rules: rules.Len(), Sources: len(rules.Sources()), Targets: len(rules.Targets()), Digest: rules.Digest()}
 	}

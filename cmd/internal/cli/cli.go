@@ -19,9 +19,10 @@ import (
 
 // The exit codes.
 const (
-	exitOK     = 0 // all is well, warnings included
-	exitFailed = 1 // the input, or the start, failed
-	exitUsage  = 2 // the command line is wrong
+	exitOK      = 0 // all is well, warnings included
+	exitFailed  = 1 // the input, or the start, failed
+	exitUsage   = 2 // the command line is wrong
+	exitNothing = 3 // explain --exit-code: there is nothing to build
 )
 
 // Environment is what a command gets from the process.
@@ -63,7 +64,7 @@ type grammar struct {
 	Demo      demoCommand      `cmd:"" group:"try" help:"Show what happens to a push and a tag: no account, no set-up, no network."`
 	Simulator simulatorCommand `cmd:"" group:"try" help:"Run a simulator of CodeArts Build."`
 	Check     checkCommand     `cmd:"" group:"rules" help:"Check rules files and print every fault with file, line and column."`
-	Explain   explainCommand   `cmd:"" group:"rules" help:"Show what a saved delivery would build, and why not."`
+	Explain   explainCommand   `cmd:"" group:"rules" help:"Show what a push, a tag or a saved delivery would build, and why not."`
 	Doctor    doctorCommand    `cmd:"" group:"rules" help:"Ask targets and code hosts whether all is as the rules need it."`
 	Serve     serveCommand     `cmd:"" group:"run" help:"Accept deliveries and start builds."`
 	Version   versionCommand   `cmd:"" group:"run" help:"Print the version."`
@@ -91,6 +92,9 @@ Exit codes: 0 good, 1 the input or the start failed, 2 the command line is wrong
 // errReported means that the error has been printed.
 var errReported = errors.New("reported")
 
+// errNothing means that there is nothing to build, where the exit code has to say so.
+var errNothing = errors.New("nothing to build")
+
 // usageError is an error in the command line that the parser cannot find.
 type usageError string
 
@@ -113,6 +117,7 @@ func newParser(ctx context.Context, g *grammar, env *Environment, helped func())
 			{Key: "listeners", Title: "Listeners:"},
 			{Key: "admin", Title: "Admin API:"},
 			{Key: "kept", Title: "What is kept:"},
+			{Key: "event", Title: "An event without a body:"},
 			{Key: "filter", Title: "Filters:"},
 			{Key: "logs", Title: "Logs:"},
 		}),
@@ -220,6 +225,8 @@ func Run(ctx context.Context, args []string, env Environment) int {
 		return exitOK
 	case errors.Is(err, errReported):
 		return exitFailed
+	case errors.Is(err, errNothing):
+		return exitNothing
 	case errors.As(err, &wrong):
 		return usage(&env, name, err)
 	}

@@ -82,6 +82,9 @@ func manPage(app *kong.Application, node *kong.Node) string {
 	}
 	section("EXIT STATUS")
 	page.WriteString("0: good. 1: the input or the start failed. 2: the command line is wrong.\n")
+	if node.Name == "explain" && node.Parent == app.Node {
+		page.WriteString("3: with \\-\\-exit\\-code, there is nothing to build.\n")
+	}
 	if node != app.Node {
 		fmt.Fprintf(&page, ".SH SEE ALSO\n.BR %s (1)\n", roff(strings.ReplaceAll(node.Parent.FullPath(), " ", "-")))
 	}

@@ -3,7 +3,9 @@
 package explain
 
 import (
+	"cmp"
 	"net/http"
+	"slices"
 
 	"buildbridge/handlers/codehost"
 	"buildbridge/mapping"
@@ -35,7 +37,11 @@ const (
 	Header  Origin = "header" // in a header that was given
 	Body    Origin = "body"   // in a field of the body: the host sends no header for it
 	Guessed Origin = "guess"  // guessed from the fields of the body: no header was given
+	Made    Origin = "made"   // there is no body: see [MadeEvent]
 )
+
+// MadeUpCommit stands for the commit of a push that is made without one.
+const MadeUpCommit = "0123456789abcdef0123456789abcdef01234567"
 
 // Event is one event of the delivery, what the rules say about it, and the calls that would
 // be made.
@@ -91,14 +97,34 @@ func Delivery(rules *mapping.Ruleset, source *mapping.Source, header http.Header
 	case header.Get(e.header) == "":
 		e.EventFrom = Guessed
 	}
-	if len(delivery.Events) == 0 {
-		return e, nil
+	if len(delivery.Events) > 0 {
+		e.decide(rules, source, delivery.Events)
 	}
+	return e, nil
+}
+
+// MadeEvent explains an event that no delivery brought: the caller made it. A push without a commit
+// gets [MadeUpCommit].
+func MadeEvent(rules *mapping.Ruleset, source *mapping.Source, event mapping.Event) *Explanation {
+	event.Provider = source.Provider
+	if event.Kind == mapping.Push {
+		event.Commit = cmp.Or(event.Commit, MadeUpCommit)
+	}
+	e := &Explanation{Event: string(event.Kind), EventFrom: Made, Events: []Event{}}
+	e.decide(rules, source, []mapping.Event{event})
+	return e
+}
+
+// decide adds what the rules say about the events.
+func (e *Explanation) decide(rules *mapping.Ruleset, source *mapping.Source, events []mapping.Event) {
 	named, built := false, false
 	decider := rules.Decider()
-	for _, event := range delivery.Events {
+	for _, event := range events {
 		event.Source = source.Name
 		explained := about(rules, &decider, event)
+		if e.EventFrom == Made && event.Commit == "" {
+			explained.CommitUnknown = "none was given; the build names the tag"
+		}
 		named = named || len(explained.Rules) > 0
 		built = built || len(explained.RunJob)+len(explained.Dead) > 0
 		e.Events = append(e.Events, explained)
@@ -110,7 +136,11 @@ func Delivery(rules *mapping.Ruleset, source *mapping.Source, header http.Header
 	default:
 		e.Ignored = mapping.ReasonNoRule
 	}
-	return e, nil
+}
+
+// Dead says whether a build would be dead on arrival.
+func (e *Explanation) Dead() bool {
+	return slices.ContainsFunc(e.Events, func(event Event) bool { return len(event.Dead) > 0 })
 }
 
 // All adds what the rules of other repositories say.

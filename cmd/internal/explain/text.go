@@ -14,7 +14,7 @@ import (
 // any name.
 func (e *Explanation) Text() string {
 	var b strings.Builder
-	if e.Event != "" {
+	if e.Event != "" && e.EventFrom != Made {
 		fmt.Fprintf(&b, "event %q, %s\n", e.Event, e.origin())
 	}
 	for i := range e.Events {
@@ -23,16 +23,45 @@ func (e *Explanation) Text() string {
 		}
 		e.Events[i].write(&b)
 	}
-	if len(e.Events) > 0 && (len(e.LeftOut) > 0 || e.Ignored != "") {
+	if len(e.Events) > 0 && (len(e.Events)+len(e.LeftOut) > 1 || e.Ignored != "") {
 		b.WriteByte('\n')
 	}
-	for _, l := range e.LeftOut {
-		fmt.Fprintf(&b, "left out: %s\n", l)
-	}
+	e.changes(&b)
 	if e.Ignored != "" {
 		fmt.Fprintf(&b, "nothing to build: %s (%s)\n", e.Ignored, meaning(e.Ignored))
 	}
 	return b.String()
+}
+
+// changes says what became of each change of the delivery, if there are several.
+func (e *Explanation) changes(b *strings.Builder) {
+	prefix := ""
+	if len(e.Events)+len(e.LeftOut) > 1 {
+		b.WriteString("what became of each change:\n")
+		prefix = "  "
+		for i := range e.Events {
+			fmt.Fprintf(b, "  %s: %s\n", e.Events[i].what(), e.Events[i].fate())
+		}
+	}
+	for _, l := range e.LeftOut {
+		fmt.Fprintf(b, "%sleft out: %s\n", prefix, l)
+	}
+}
+
+// fate says in a few words what becomes of the event.
+func (e *Event) fate() string {
+	switch dead := len(e.Dead); {
+	case len(e.RunJob)+dead > 0:
+		fate := printable.Count(len(e.RunJob), "build")
+		if dead > 0 {
+			fate += fmt.Sprintf(", and %d dead on arrival", dead)
+		}
+		return fate
+	case len(e.Rules) == 0:
+		return "nothing to build: no rule names the repository"
+	default:
+		return "nothing to build: no rule matches"
+	}
 }
 
 // origin says where the name of the event is from.
@@ -97,17 +126,24 @@ func (e *Event) write(b *strings.Builder) {
 	}
 }
 
+// what names the kind and the ref of the event.
+func (e *Event) what() string {
+	if e.Kind == mapping.Tag {
+		return fmt.Sprintf("tag %q", e.Tag)
+	}
+	return fmt.Sprintf("push to branch %q", e.Branch)
+}
+
 // headline describes the event in a line.
 func (e *Event) headline() string {
-	what := fmt.Sprintf("push to branch %q", e.Branch)
-	if e.Kind == mapping.Tag {
-		what = fmt.Sprintf("tag %q", e.Tag)
-	}
-	line := fmt.Sprintf("%s of %q", what, e.Repository)
-	if e.CommitUnknown == "" {
-		line += ", commit " + e.Commit
-	} else {
+	line := fmt.Sprintf("%s of %q", e.what(), e.Repository)
+	switch {
+	case e.CommitUnknown != "":
 		line += ", no commit: " + e.CommitUnknown
+	case e.Commit == MadeUpCommit:
+		line += ", a made-up commit"
+	default:
+		line += ", commit " + e.Commit
 	}
 	if e.Forced {
 		line += ", forced"
