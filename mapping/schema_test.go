@@ -12,7 +12,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-const schemaFile = "rules.schema.json"
+const schemaFile = "../rules.schema.json" // beside rules.yaml, whose first line names it
 
 // TestSchemaFile checks that the schema shipped is the one generated.
 func TestSchemaFile(t *testing.T) {

@@ -79,6 +79,9 @@ func (c *checkCommand) Run(ctx context.Context, env *Environment) error {
 		for _, m := range more {
 			env.printf("and %d more warnings like %s\n", m.More, warning(m.Fault))
 		}
+		for _, note := range schemaNotes(paths) {
+			env.printf("%s\n", note)
+		}
 	}
 	if c.Online && r.OK {
 		r.online(ctx, rules, env, c.JSON)

@@ -46,12 +46,17 @@ func (e *Environment) printf(format string, args ...any) {
 func (e *Environment) command(more string) string {
 	words := []string{"buildbridge"}
 	for _, arg := range append(slices.Clone(e.args), more) {
-		if strings.Trim(arg, plain) != "" || arg == "" {
-			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
-		}
-		words = append(words, arg)
+		words = append(words, shellWord(arg))
 	}
 	return printable.Text(strings.Join(words, " "))
+}
+
+// shellWord is a word as it is typed in a shell.
+func shellWord(word string) string {
+	if strings.Trim(word, plain) != "" || word == "" {
+		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	}
+	return word
 }
 
 // plain are the characters that need no quotes in a shell.
@@ -65,6 +70,7 @@ type grammar struct {
 	Simulator simulatorCommand `cmd:"" group:"try" help:"Run a simulator of CodeArts Build."`
 	Check     checkCommand     `cmd:"" group:"rules" help:"Check rules files and print every fault with file, line and column."`
 	Explain   explainCommand   `cmd:"" group:"rules" help:"Show what a push, a tag or a saved delivery would build, and why not."`
+	Schema    schemaCommand    `cmd:"" group:"rules" help:"Print the JSON schema of rules files, for editors."`
 	Doctor    doctorCommand    `cmd:"" group:"rules" help:"Ask targets and code hosts whether all is as the rules need it."`
 	Serve     serveCommand     `cmd:"" group:"run" help:"Accept deliveries and start builds."`
 	Version   versionCommand   `cmd:"" group:"run" help:"Print the version."`
@@ -237,7 +243,7 @@ func Run(ctx context.Context, args []string, env Environment) int {
 // offline are the commands that call nobody else.
 var offline = []string{ //nolint:gochecknoglobals // a table
 	"buildbridge demo", "buildbridge simulator", "buildbridge explain", "buildbridge version", "buildbridge completion",
-	"buildbridge check", "buildbridge health",
+	"buildbridge check", "buildbridge health", "buildbridge schema",
 }
 
 // isBare reports whether the arguments are a command with commands of its own, or nothing.
