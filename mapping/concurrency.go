@@ -26,12 +26,12 @@ const (
 
 // concurrency checks what is asked of the builds of a rule.
 func (s scope) concurrency(doc *concurrencyDocument, when *clauses) Concurrency {
-	if doc == nil {
+	if doc == nil || doc.Word.Value == "none" {
 		return Concurrency{}
 	}
 	c := Concurrency{Replace: Replace(doc.Replace.Value), MaxRunning: int(doc.MaxRunning.Value), Settle: doc.Settle.Value}
 	if c == (Concurrency{}) && !doc.Word.At.Known() && !doc.MayHave("replace", "max_running", "settle") {
-		s.fault(doc.At, "concurrency", "empty: write newest, or some of replace, max_running and settle")
+		s.fault(doc.At, "concurrency", "empty: write newest, none, or some of replace, max_running and settle")
 	}
 	if c.Replace == ReplaceNone && (doc.Word.At.Known() || c.Settle > 0) {
 		c.Replace = ReplaceWaiting

@@ -29,7 +29,8 @@ type Description struct {
 	MaxRunning int      `json:"max_running,omitempty"`
 	Settle     string   `json:"settle,omitempty"`  // a duration
 	Reports    []string `json:"reports,omitempty"` // sources whose commits get statuses, sorted
-	Paused     string   `json:"paused,omitempty"`  // why its builds wait, "" if they do not
+	Once       bool     `json:"once,omitempty"`
+	Paused     string   `json:"paused,omitempty"` // why its builds wait, "" if they do not
 
 	// Digest is 12 hexadecimal digits that change when anything above does, but for File and
 	// Line. Digests of two versions of the program can differ for the same rule.
@@ -75,7 +76,7 @@ func (r *rule) describe() Description {
 	d := Description{
 		Name: r.name, Description: r.about, Owner: r.owner, Sources: []string{}, Repositories: []string{}, When: map[Kind]map[string][]string{},
 		Jobs:    make([]JobDescription, len(r.jobs)),
-		Replace: r.concurrency.Replace, MaxRunning: r.concurrency.MaxRunning, Paused: r.paused,
+		Replace: r.concurrency.Replace, MaxRunning: r.concurrency.MaxRunning, Once: r.once, Paused: r.paused,
 	}
 	for _, c := range r.every {
 		for field, values := range c.fields() {

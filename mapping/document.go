@@ -349,8 +349,8 @@ type jobDocument struct {
 	PathsIgnore yamldoc.Texts `yaml:"paths_ignore,constant" form:"any"`
 	// CEL condition on the whole event, for this job.
 	If yamldoc.Text `yaml:"if" form:"any"`
-	// Build parameters: text with ${…}, which is CEL.
-	Parameters yamldoc.Map[yamldoc.Text] `yaml:"parameters,strict" keys:"parameter"`
+	// Build parameters: text with ${…}, which is CEL. Nothing leaves out a default.
+	Parameters yamldoc.Map[yamldoc.Text] `yaml:"parameters,strict,null" keys:"parameter"`
 	// auto: sends scm.build_type.
 	BuildType yamldoc.Text `yaml:"build_type" enum:"auto"`
 	// A declared parameter that gets the build's id.

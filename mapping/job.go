@@ -37,7 +37,11 @@ func (s scope) job(doc *jobDocument, i int, rule *ruleDocument, when *clauses) j
 		p := &doc.Parameters.Entries[k]
 		field := fmt.Sprintf("jobs[%d].parameters.%s", i, p.Key.Value)
 		if p.Key.Value == j.marker && j.marker != "" {
-			s.fault(p.Key.At, field, "this is the marker: it gets the build's id, and takes no value")
+			at := p.Key.At
+			if s.defaults.path(doc.Marker.At) != "" && s.defaults.path(at) == "" {
+				at = doc.Marker.At
+			}
+			s.fault(at, field, "parameter %q is the marker: it gets the build's id, and takes no value", j.marker)
 		}
 		value := s.template(p.Value, field)
 		s.warnValue(value, p.Value.At, field, when)
@@ -53,6 +57,9 @@ func (s scope) warnValue(value template, at yamldoc.Position, field string, when
 	}
 	if value.has(func(e *expression) bool { return e.lines }) {
 		s.warn(at, field, "event.message may have several lines, and a value with a line break is not sent: event.title is the first line")
+	}
+	if s.defaults.path(at) != "" {
+		return // what does not concern a rule has no effect there
 	}
 	if when.push == nil && when.tag != nil && reads("branch") {
 		s.warn(at, field, `event.branch is always "": this rule is for tags only`)

@@ -121,6 +121,8 @@ type loader struct {
 	targets []*Target
 	rules   []draft
 
+	defaulted []scope // of the files that have defaults
+
 	variableNames, sourceNames, targetNames, ruleNames definitions
 }
 
@@ -160,6 +162,8 @@ type scope struct {
 	schema    *yamldoc.Schema
 	providers providers
 	constants *constants
+	defaults  *defaults // of the file; nil if it has none
+	entry     *entry    // of a for_each; nil if the rule has none
 	file      *yamldoc.File
 	rule      string // its name, "" outside of rules
 	path      string // of a rule without a name
@@ -167,17 +171,27 @@ type scope struct {
 
 func (s scope) fault(at yamldoc.Position, field, format string, args ...any) {
 	s.reported++
-	s.faults = append(s.faults, s.make(at, field, format, args))
+	f := s.make(at, field, format, args)
+	if !s.defaults.first(f, at) {
+		return
+	}
+	if name := s.defaults.name(at); name != "" && !s.isDefaults() {
+		f.Message += "; the rule can say otherwise, with its own " + name
+	}
+	s.faults = append(s.faults, f)
 }
 
 func (s scope) warn(at yamldoc.Position, field, format string, args ...any) {
 	f := s.make(at, field, format, args)
-	f.Warning = true
-	s.warnings = append(s.warnings, f)
+	if f.Warning = true; s.defaults.first(f, at) {
+		s.warnings = append(s.warnings, f)
+	}
 }
 
 func (s scope) make(at yamldoc.Position, field, format string, args []any) Fault {
-	if s.path != "" {
+	if path := s.defaults.path(at); path != "" {
+		field = path
+	} else if s.path != "" {
 		field = s.path + "." + field
 	}
 	return Fault{
@@ -242,10 +256,16 @@ func (l *loader) define(file structured) {
 
 // compileRules compiles the rules of a file.
 func (l *loader) compileRules(file structured) {
+	if file.Defaults != nil {
+		checked := file.newDefaults(file.Defaults)
+		file.defaults = checked.defaults
+		l.defaulted = append(l.defaulted, checked)
+	}
 	for i := range file.Rules {
 		r := &file.Rules[i]
 		in := file.scope
 		in.rule, in.path = r.Label, r.Path
+		in.fillIn(r)
 		l.compileRule(in, r)
 	}
 }
@@ -271,12 +291,21 @@ func (l *loader) resolve() {
 		byName[target.Name] = target
 	}
 	from := l.reporters()
-	for _, r := range l.rules {
-		for _, t := range r.sources {
+	checkSources := func(s scope, list yamldoc.Texts) {
+		for _, t := range list {
 			if t.Value != "" && l.sourceNames[t.Value] == "" {
-				r.fault(t.At, "source", "there is no source %q%s", t.Value, hint(t.Value, sources, "sources"))
+				s.fault(t.At, "source", "there is no source %q%s", t.Value, hint(t.Value, sources, "sources"))
 			}
 		}
+	}
+	for _, s := range l.defaulted {
+		checkSources(s, s.defaults.worked.Source)
+		if t := s.defaults.worked.Target; t.Value != "" && l.targetNames[t.Value] == "" {
+			s.fault(t.At, "target", "there is no target %q%s", t.Value, hint(t.Value, targets, "targets"))
+		}
+	}
+	for _, r := range l.rules {
+		checkSources(r.scope, r.sources)
 		for i := range r.rule.jobs {
 			l.resolveTarget(r, i, targets)
 		}

@@ -20,6 +20,7 @@ type rule struct {
 
 	pathsOfJobs bool            // some job has paths or paths_ignore
 	concurrency Concurrency     // of builds of pushes
+	once        bool            // a commit that it builds, or has built, is not built again; not for tags
 	paused      string          // why its builds wait, "" if they do not
 	named       []string        // repositories that it names exactly, as they are written
 	reports     map[string]bool // names of the sources whose commits get statuses; shared by rules
@@ -41,6 +42,10 @@ func (s scope) compile(doc *ruleDocument) *rule {
 		}
 	}
 	r.concurrency = s.concurrency(doc.Concurrency, &r.clauses)
+	r.once = doc.Once.Value == "commit" && (r.push != nil || r.tag == nil)
+	if doc.Once.Value == "commit" && !r.once {
+		s.warn(doc.Once.At, "once", "without effect: tags are always built, and this rule is for tags only")
+	}
 	r.paused = doc.Paused.Value
 	r.named = r.exactly(doc.Repository)
 	return r
@@ -95,7 +100,7 @@ func (r *rule) builds(m *meter, ev subject, failed error, out []Build) []Build {
 		if ev.Kind == Tag {
 			b.Tag, b.TagCommit = ev.Tag, ev.Commit
 		} else {
-			b.Commit, b.Concurrency = ev.Commit, r.concurrency
+			b.Commit, b.Concurrency, b.Once = ev.Commit, r.concurrency, r.once
 		}
 		if report {
 			b.Context = j.contexts.of(ev.Kind)

@@ -173,6 +173,9 @@ func valueOf(t reflect.Type) (reflect.Type, bool) {
 
 func (g generator) entries(value reflect.Type, f *yamldoc.Field) *jsonschema.Schema {
 	s := &jsonschema.Schema{Type: "object", AdditionalProperties: g.value(value, &yamldoc.Field{})}
+	if f.Null {
+		s.AdditionalProperties.Type, s.AdditionalProperties.Types = "", []string{"string", "null"}
+	}
 	if f.Keys != nil {
 		s.PropertyNames = formSchema(f.Keys)
 	}

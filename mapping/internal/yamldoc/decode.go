@@ -447,7 +447,7 @@ func (d *decoder) names(n ast.Node, where Position, into anyMap, f *Field) {
 			d.check(&key, f.Keys)
 			e := out.Index(kept)
 			e.Field(0).Set(reflect.ValueOf(key))
-			d.value(p.Value, e.Field(1), &Field{Strict: f.Strict})
+			d.value(p.Value, e.Field(1), &Field{Strict: f.Strict, Null: f.Null})
 			kept++
 		}
 		d.pop()

@@ -9,7 +9,7 @@
 // [Boolean] and [Map], pointers to structs, and slices of structs. The tags of a field:
 //
 //	yaml       the name, then options: "required"; "null" (may be written without a
-//	           value); "label" (this text names the struct in faults); "strict" (text
+//	           value; of a Map, each of its values); "label" (this text names the struct in faults); "strict" (text
 //	           that a reader of YAML 1.1 takes for something else has to be quoted);
 //	           "constant" (the form of a text with ${ in it is not checked)
 //	form       the name of the [Form] of a text

@@ -43,6 +43,10 @@ func (d *decoder) text(n ast.Node, at Position, into *Text, f *Field) {
 		misread(written(n), kindOf(n))
 		return
 	case *ast.NullNode:
+		if f.Null {
+			*into = Text{At: at, Null: true}
+			return
+		}
 		if f.Form != nil && (f.Form.Min > 0 || f.Form.whole != nil) {
 			d.fault(at, "want text, this is nothing")
 		} else {

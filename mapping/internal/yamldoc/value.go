@@ -13,6 +13,7 @@ type Text struct {
 	At    Position
 	Plain bool // written without quotes, and not as a block
 	Bad   bool // a fault of it was reported
+	Null  bool // nothing is written, and that is allowed
 }
 
 // HasConstant says whether ${ is in the text. Of a field with the option "constant" the
