@@ -56,7 +56,7 @@ func (s scope) clauses(doc *ruleDocument) clauses {
 		s.fault(when.At, "when", "name push, tag or both")
 	}
 	if push := when.Push; push != nil {
-		c.push = present(source, repository, s.branchesClause(push.Branches), s.pathsClause(doc))
+		c.push = present(source, repository, s.branchesClause(push.Branches), s.skipMarksClause(push.SkipMarks), s.pathsClause(doc))
 	}
 	if tag := when.Tag; tag != nil {
 		c.tag = present(source, repository, s.tagsClause(tag.Tags), s.semverClause(tag.Semver))

@@ -22,7 +22,7 @@ rules:
     source: [github, gitee]
     repository: [Acme/Shop, '!acme/old']
     when:
-      push: {branches: [main, 'release/**'], paths: 'services/**', paths_ignore: ['**/*.md'], unknown_paths: skip}
+      push: {branches: [main, 'release/**'], paths: 'services/**', paths_ignore: ['**/*.md'], unknown_paths: skip, skip_marks: true}
       tag: {tags: 'v*', semver: '>=2.0.0'}
     if: '!event.forced'
     jobs:
@@ -42,7 +42,7 @@ func TestDescribe(t *testing.T) {
 			Name: "cart", File: "rules/a.yaml", Line: 9, Sources: []string{"gitee", "github"}, Repositories: []string{"acme/shop", "!acme/old"},
 			When: map[Kind]map[string][]string{
 				Push: {
-					"branches": {"main", "release/**"}, "paths": {"services/**"}, "paths_ignore": {"**/*.md"}, "unknown_paths": {"skip"},
+					"branches": {"main", "release/**"}, "paths": {"services/**"}, "paths_ignore": {"**/*.md"}, "unknown_paths": {"skip"}, "skip_marks": {"true"},
 				},
 				Tag: {"tags": {"v*"}, "semver": {">=2.0.0"}},
 			},
@@ -116,6 +116,7 @@ func TestDigest(t *testing.T) {
 		"a path":                 {[]string{strings.Replace(described, "'services/**'", "'service/**'", 1)}, rule("cart")},
 		"a path that is ignored": {[]string{strings.Replace(described, "'**/*.md'", "'**/*.txt'", 1)}, rule("cart")},
 		"unknown paths":          {[]string{strings.Replace(described, "unknown_paths: skip", "unknown_paths: build", 1)}, rule("cart")},
+		"skip marks":             {[]string{strings.Replace(described, ", skip_marks: true", "", 1)}, rule("cart")},
 		"a tag":                  {[]string{strings.Replace(described, "tags: 'v*'", "tags: 'w*'", 1)}, rule("cart")},
 		"a version":              {[]string{strings.Replace(described, ">=2.0.0", ">2.0.0", 1)}, rule("cart")},
 		"a kind":                 {[]string{strings.Replace(described, "{push: }", "{push: , tag: }", 1)}, rule("all")},
