@@ -59,7 +59,7 @@ func (s scope) clauses(doc *ruleDocument) clauses {
 		c.push = present(source, repository, s.branchesClause(push.Branches), s.skipMarksClause(push.SkipMarks), s.pathsClause(doc))
 	}
 	if tag := when.Tag; tag != nil {
-		c.tag = present(source, repository, s.tagsClause(tag.Tags), s.semverClause(tag.Semver))
+		c.tag = present(source, repository, s.tagsClause(tag.Tags), s.semverClause(tag.Semver, tag.Prefix))
 	}
 	return c
 }

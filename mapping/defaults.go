@@ -31,7 +31,7 @@ func (s scope) newDefaults(doc *defaultsDocument) scope {
 	doc = &d.worked
 	s.workOut(doc)
 	s.repositoryClause(doc.Repository)
-	s.condition(doc.If)
+	s.condition(doc.If, "if")
 	s.concurrency(doc.Concurrency, new(clauses))
 	for i := range doc.Parameters.Entries {
 		p := &doc.Parameters.Entries[i]

@@ -62,7 +62,7 @@ rules:
 	want := []Description{
 		{
 			Name: "all", Owner: "team", Sources: []string{"told"}, Repositories: []string{"acme/*"},
-			When: map[Kind]map[string][]string{Push: {"paths": {"a"}, "unknown_paths": {"skip"}}, Tag: {}},
+			When: map[Kind]map[string][]string{Push: {"paths": {"a"}, "skip_marks": {"true"}, "unknown_paths": {"skip"}}, Tag: {}},
 			If:   `event.branch != "wip"`, Replace: ReplaceWaiting, Once: true, Reports: []string{"told"},
 			Jobs: []JobDescription{{JobID: jobA, Target: "north", Parameters: params, BuildType: true, Marker: "build", Contexts: []string{"ci", "ci/tag"}}},
 		},

@@ -23,7 +23,7 @@ rules:
     repository: [Acme/Shop, '!acme/old']
     when:
       push: {branches: [main, 'release/**'], paths: 'services/**', paths_ignore: ['**/*.md'], unknown_paths: skip, skip_marks: true}
-      tag: {tags: 'v*', semver: '>=2.0.0'}
+      tag: {tags: 'v*', semver: '>=2.0.0', prefix: v}
     if: '!event.forced'
     jobs:
       - {job_id: ` + jobA + `, name: one, target: north, parameters: {b: "${event.branch}", a: 'x $${y} ${ event.tag }'}, build_type: auto, marker: m, paths: 'services/cart/**', if: event.created}
@@ -44,7 +44,7 @@ func TestDescribe(t *testing.T) {
 				Push: {
 					"branches": {"main", "release/**"}, "paths": {"services/**"}, "paths_ignore": {"**/*.md"}, "unknown_paths": {"skip"}, "skip_marks": {"true"},
 				},
-				Tag: {"tags": {"v*"}, "semver": {">=2.0.0"}},
+				Tag: {"tags": {"v*"}, "semver": {">=2.0.0"}, "prefix": {"v"}},
 			},
 			If: "!event.forced",
 			Jobs: []JobDescription{
@@ -118,6 +118,7 @@ func TestDigest(t *testing.T) {
 		"unknown paths":          {[]string{strings.Replace(described, "unknown_paths: skip", "unknown_paths: build", 1)}, rule("cart")},
 		"skip marks":             {[]string{strings.Replace(described, ", skip_marks: true", "", 1)}, rule("cart")},
 		"a tag":                  {[]string{strings.Replace(described, "tags: 'v*'", "tags: 'w*'", 1)}, rule("cart")},
+		"a prefix":               {[]string{strings.Replace(described, "prefix: v", "prefix: w", 1)}, rule("cart")},
 		"a version":              {[]string{strings.Replace(described, ">=2.0.0", ">2.0.0", 1)}, rule("cart")},
 		"a kind":                 {[]string{strings.Replace(described, "{push: }", "{push: , tag: }", 1)}, rule("all")},
 		"a condition":            {[]string{strings.Replace(described, "!event.forced", "event.forced", 1)}, rule("cart")},

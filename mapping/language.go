@@ -21,7 +21,7 @@ type language struct {
 
 	expressions map[string]*expression
 	templates   map[string]template
-	constraints map[string]*semverClause
+	constraints map[semverTexts]*semverClause
 }
 
 func newLanguage() (*language, error) {
@@ -51,7 +51,7 @@ func newLanguage() (*language, error) {
 		return nil, err
 	}
 	l := &language{
-		env: env, vars: vars, expressions: map[string]*expression{}, templates: map[string]template{}, constraints: map[string]*semverClause{},
+		env: env, vars: vars, expressions: map[string]*expression{}, templates: map[string]template{}, constraints: map[semverTexts]*semverClause{},
 	}
 	for name := range env.Functions() {
 		if utf8.ValidString(name) && !strings.ContainsAny(name, "_@!-") {
