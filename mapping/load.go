@@ -18,7 +18,9 @@ type File struct {
 	Data []byte
 	Err  error // why it could not be read, if so: a fault of the file
 
-	Fence *Fence // what the rules of the file may name; nil for everything
+	// Fence is a document with what the rules of the file may name, and what it may define; nil
+	// for everything. Files with the same fence have the same pointer. It has no fence itself.
+	Fence *File
 }
 
 // Parse merges rules documents into one Ruleset, whose sources are of the providers
@@ -39,6 +41,7 @@ func Parse(providers []Provider, files ...File) (*Ruleset, []Fault, error) {
 	if len(files) == 0 {
 		l.faults = append(l.faults, Fault{Line: 1, Column: 1, File: "rules", Message: "no rules file given"})
 	}
+	fences := l.readFences(files)
 	for file := range parseAhead(files) {
 		l.read(<-file)
 	}
@@ -50,8 +53,9 @@ func Parse(providers []Provider, files ...File) (*Ruleset, []Fault, error) {
 		l.files[i].document = nil // not needed any more
 	}
 	l.resolve()
+	inOrder := append(fences, files...) // a rule may be at fault because its fence is
 	if len(l.faults) > 0 {
-		sortFaults(l.faults, files)
+		sortFaults(l.faults, inOrder)
 		return nil, nil, Faults(l.faults)
 	}
 	if len(l.rules) == 0 {
@@ -62,7 +66,7 @@ func Parse(providers []Provider, files ...File) (*Ruleset, []Fault, error) {
 	}
 	warnTwins(l.rules)
 	warnMarkers(l.rules)
-	sortFaults(l.warnings, files)
+	sortFaults(l.warnings, inOrder)
 	rules := make([]*rule, len(l.rules))
 	for i, r := range l.rules {
 		rules[i] = r.rule
@@ -75,6 +79,7 @@ type parsedFile struct {
 	*yamldoc.File
 
 	fault *yamldoc.Fault
+	fence *File // nil for none
 }
 
 // parseAhead parses the next file while one is read, and gives the results in order.
@@ -107,7 +112,7 @@ func parseFile(f File) parsedFile {
 			fault.Message += ": a rules file begins with version: 1"
 		}
 	}
-	return parsedFile{file, fault}
+	return parsedFile{file, fault, f.Fence}
 }
 
 // loader merges documents. It lives for one Parse.
@@ -124,6 +129,8 @@ type loader struct {
 	defaulted []scope // of the files that have defaults
 
 	variableNames, sourceNames, targetNames, ruleNames definitions
+
+	fences map[*File]*fence
 }
 
 // structured is a file whose structure was read.
@@ -167,6 +174,7 @@ type scope struct {
 	file      *yamldoc.File
 	rule      string // its name, "" outside of rules
 	path      string // of a rule without a name
+	fence     *fence // of the file, nil for none
 }
 
 func (s scope) fault(at yamldoc.Position, field, format string, args ...any) {
@@ -219,6 +227,7 @@ func (s scope) define(in definitions, name yamldoc.Text, field, message string) 
 func (l *loader) read(file parsedFile) {
 	s := l.scope
 	s.file = file.File
+	s.fence = l.fences[file.fence]
 	if file.fault != nil {
 		l.unread, l.language.vars.unread = true, true
 		s.fault(file.fault.At, "", "%s", file.fault.Message)
@@ -242,12 +251,14 @@ func (l *loader) define(file structured) {
 	l.variables(s, doc)
 	for i := range doc.Sources.Entries {
 		e := &doc.Sources.Entries[i]
+		s.fence.checkSourceDefinition(s, e.Key)
 		if field := "sources." + e.Key.Value; s.define(l.sourceNames, e.Key, field, "given twice; the first is at") {
 			l.sources = append(l.sources, s.source(e.Key.Value, &e.Value))
 		}
 	}
 	for i := range doc.Targets.Entries {
 		e := &doc.Targets.Entries[i]
+		s.fence.checkTargetDefinition(s, e.Key)
 		if field := "targets." + e.Key.Value; s.define(l.targetNames, e.Key, field, "given twice; the first is at") {
 			l.targets = append(l.targets, s.target(e.Key.Value, &e.Value))
 		}
@@ -272,6 +283,7 @@ func (l *loader) compileRules(file structured) {
 
 func (l *loader) compileRule(in scope, r *ruleDocument) {
 	in.workOut(r)
+	in.fence.checkRule(in, r)
 	if r.Name.At.Known() {
 		in.define(l.ruleNames, r.Name, "name", "another rule has this name, at")
 	}
@@ -290,11 +302,16 @@ func (l *loader) resolve() {
 	for _, target := range l.targets {
 		byName[target.Name] = target
 	}
+	l.checkFences()
 	from := l.reporters()
 	checkSources := func(s scope, list yamldoc.Texts) {
 		for _, t := range list {
-			if t.Value != "" && l.sourceNames[t.Value] == "" {
+			switch {
+			case t.Value == "":
+			case l.sourceNames[t.Value] == "":
 				s.fault(t.At, "source", "there is no source %q%s", t.Value, hint(t.Value, sources, "sources"))
+			default:
+				s.fence.checkSource(s, t)
 			}
 		}
 	}
@@ -308,6 +325,9 @@ func (l *loader) resolve() {
 		checkSources(r.scope, r.sources)
 		for i := range r.rule.jobs {
 			l.resolveTarget(r, i, targets)
+			if l.targetNames[r.rule.jobs[i].target] != "" {
+				r.checkTarget(i)
+			}
 		}
 		r.checkConcurrency(byName)
 		l.resolveReport(r, from, byName)

@@ -13,7 +13,7 @@ import (
 )
 
 type checkCommand struct {
-	Rules  []string `env:"BUILDBRIDGE_RULES" placeholder:"PATH" help:"Rules file or directory; can be repeated. Default: rules.yaml here."`
+	Rules  []string `env:"BUILDBRIDGE_RULES" placeholder:"PATH[=FENCE]" help:"Rules file or directory; can be repeated. Default: rules.yaml."`
 	JSON   bool     `name:"json" help:"Print JSON."`
 	Online bool     `help:"Also read the secrets, and ask each target about its credentials and jobs. Starts no build."`
 	Strict bool     `help:"Take a warning for a fault: the exit code is 1."`

@@ -286,8 +286,8 @@ func usage(env *Environment, name string, err error) int {
 func rulesPaths(given []string) ([]string, error) {
 	var paths []string
 	for _, path := range given {
-		if !slices.ContainsFunc(paths, func(p string) bool { return filepath.Clean(p) == filepath.Clean(path) }) {
-			paths = append(paths, path)
+		if strings.Contains(path, "=") || !slices.ContainsFunc(paths, func(p string) bool { return filepath.Clean(p) == filepath.Clean(path) }) {
+			paths = append(paths, path) // one with a fence is no plain path
 		}
 	}
 	if len(paths) > 0 {

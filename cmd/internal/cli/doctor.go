@@ -16,7 +16,7 @@ import (
 )
 
 type doctorCommand struct {
-	Rules  []string `env:"BUILDBRIDGE_RULES" placeholder:"PATH" help:"Rules file or directory; can be repeated. Default: rules.yaml here."`
+	Rules  []string `env:"BUILDBRIDGE_RULES" placeholder:"PATH[=FENCE]" help:"Rules file or directory; can be repeated. Default: rules.yaml."`
 	Source []string `placeholder:"NAME" help:"Look at this source; can be repeated. Without --source and --target, at all."`
 	Target []string `placeholder:"NAME" help:"Look at this target; can be repeated."`
 	URL    string   `name:"url" placeholder:"URL" help:"Address of the bridge for code hosts: webhooks have to send to URL/webhooks/SOURCE."`

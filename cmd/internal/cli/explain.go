@@ -18,7 +18,7 @@ import (
 )
 
 type explainCommand struct {
-	Rules  []string `env:"BUILDBRIDGE_RULES" placeholder:"PATH" help:"Rules file or directory; can be repeated. Default: rules.yaml here."`
+	Rules  []string `env:"BUILDBRIDGE_RULES" placeholder:"PATH[=FENCE]" help:"Rules file or directory; can be repeated. Default: rules.yaml."`
 	Source string   `placeholder:"NAME" help:"Source of the rules that it comes from. Default: the only one, or the only one that fits."`
 
 	Push    string   `group:"event" placeholder:"REPOSITORY" help:"Explain a push to this repository; the branch is the argument."`

@@ -23,7 +23,7 @@ import (
 
 // serveCommand has a variable for each flag: variables names them.
 type serveCommand struct {
-	Rules []string `placeholder:"PATH" help:"Rules file or directory; can be repeated. Default: rules.yaml here."`
+	Rules []string `placeholder:"PATH[=FENCE]" help:"Rules file or directory; can be repeated. Default: rules.yaml."`
 
 	bridge.Settings
 

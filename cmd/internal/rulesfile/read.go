@@ -1,5 +1,5 @@
-// Package rulesfile reads the files and directories that `--rules` names, and reports when
-// they change.
+// Package rulesfile reads the files and directories that `--rules` names, with the fences of
+// some, and reports when they change.
 package rulesfile
 
 import (
@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"buildbridge/handlers/codehost"
 	"buildbridge/mapping"
@@ -25,23 +26,37 @@ func Load(paths []string) (*mapping.Ruleset, []mapping.Fault, error) {
 }
 
 // Read reads every file that the paths name, in the order of the paths, and those of a
-// directory in the order of their names. A file that cannot be read has an error.
+// directory in the order of their names. A file that cannot be read has an error. A path may be
+// followed by = and the path of a fence.
 func Read(paths []string) []mapping.File { return read(paths, maxFiles) }
 
 func read(paths []string, left int) []mapping.File {
+	fill := func(f *mapping.File, err error) {
+		switch {
+		case err != nil:
+			f.Err = err
+		case left <= 0:
+			f.Err = fmt.Errorf("not read: the files before it have %d MiB, as much as all may have together", maxFiles>>20)
+		default:
+			f.Data, f.Err = readFile(f.Name)
+			left -= len(f.Data)
+		}
+	}
 	found := list(paths)
 	files := make([]mapping.File, len(found))
+	fences := map[string]*mapping.File{} // by identity
 	for i, f := range found {
 		files[i].Name = f.name
-		switch {
-		case f.err != nil:
-			files[i].Err = f.err
-		case left <= 0:
-			files[i].Err = fmt.Errorf("not read: the files before it have %d MiB, as much as all may have together", maxFiles>>20)
-		default:
-			files[i].Data, files[i].Err = readFile(f.name)
-			left -= len(files[i].Data)
+		fill(&files[i], f.err)
+		if f.fence == "" {
+			continue
 		}
+		id := identity(f.fence)
+		if fences[id] == nil {
+			fences[id] = &mapping.File{Name: f.fence}
+			fill(fences[id], nil)
+		}
+		files[i].Fence = fences[id]
 	}
 	return files
 }
@@ -69,24 +84,42 @@ func reason(err error) error {
 
 // entry is a file that a path names. err is set if it cannot be read.
 type entry struct {
-	name string
-	err  error
+	name  string
+	fence string // the file of its fence, "" for none
+	err   error
 }
 
-// list returns the files that the paths name, each path once.
+// list returns the files that the paths name, each file once, whatever it is called. A fence of
+// one of the paths that lead to a file is the fence of the file.
 func list(paths []string) []entry {
 	var entries []entry
-	seen := map[string]bool{}
+	place := map[string]int{} // by identity
+	fences := map[string]bool{}
 	add := func(e entry) {
-		if clean := filepath.Clean(e.name); !seen[clean] {
-			seen[clean] = true
+		id := identity(e.name)
+		i, twice := place[id]
+		switch {
+		case !twice:
+			place[id] = len(entries)
 			entries = append(entries, e)
+		case entries[i].fence == "":
+			entries[i].fence = e.fence
+		case e.fence != "" && identity(entries[i].fence) != identity(e.fence):
+			entries[i].err = fmt.Errorf("two --rules lead here, with the fences %s and %s: give one", entries[i].fence, e.fence)
 		}
 	}
 	for _, path := range paths {
+		path, fence, fenced := splitFence(path)
+		if fenced && fence == "" {
+			add(entry{name: path, err: errors.New("--rules has no fence behind the '=': write --rules PATH=FENCE.yaml")})
+			continue
+		}
+		if fenced {
+			fences[identity(fence)] = true
+		}
 		info, err := os.Stat(path)
 		if err != nil || !info.IsDir() {
-			add(entry{path, reason(err)})
+			add(entry{path, fence, reason(err)})
 			continue
 		}
 		inside, err := listDir(path)
@@ -94,13 +127,62 @@ func list(paths []string) []entry {
 			err = errors.New("no *.yaml or *.yml in this directory")
 		}
 		if err != nil {
-			add(entry{path, reason(err)})
+			add(entry{path, fence, reason(err)})
 		}
 		for _, e := range inside {
+			e.fence = fence
 			add(e)
 		}
 	}
+	for i := range entries {
+		if fences[identity(entries[i].name)] {
+			entries[i].err = errors.New("this is a fence, and no rules file: keep it where those whom it fences cannot write")
+		}
+	}
 	return entries
+}
+
+// splitFence splits PATH=FENCE. A path may have a '=' itself. But a fence that is there is never
+// taken for a part of a path: who may write what it fences could make a folder of that name.
+func splitFence(given string) (path, fence string, fenced bool) {
+	at := -1
+	for i := range given {
+		if given[i] != '=' {
+			continue
+		}
+		before, behind := exists(given[:i]), exists(given[i+1:])
+		if behind {
+			return given[:i], given[i+1:], true
+		}
+		if before && at < 0 {
+			at = i
+		}
+	}
+	if at < 0 && !exists(given) {
+		at = strings.LastIndexByte(given, '=')
+	}
+	if at < 0 {
+		return given, "", false
+	}
+	return given[:at], given[at+1:], true
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return path != "" && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR)
+}
+
+// identity is the same for two paths that lead to one file, as long as it is there.
+func identity(path string) string {
+	if info, err := os.Stat(path); err == nil {
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+			return fmt.Sprintf("inode %d of %d", stat.Ino, stat.Dev)
+		}
+	}
+	if absolute, err := filepath.Abs(path); err == nil {
+		return absolute
+	}
+	return filepath.Clean(path)
 }
 
 // listDir returns the rules files of a directory in the order of their names, without hidden
@@ -123,7 +205,7 @@ func listDir(dir string) ([]entry, error) {
 			continue // removed in the meantime
 		}
 		if err != nil || !info.IsDir() {
-			entries = append(entries, entry{path, reason(err)})
+			entries = append(entries, entry{name: path, err: reason(err)})
 		}
 	}
 	return entries, nil

@@ -72,14 +72,75 @@ func TestRead(t *testing.T) {
 			files: map[string]string{"d/a.yaml": "", "d/l.yaml": "-> nowhere", "d/z.yaml": ""}, paths: []string{"d"},
 			want: []string{"d/a.yaml", "d/l.yaml: no such file or directory", "d/z.yaml"},
 		},
+		"a path with its fence": {
+			files: map[string]string{"d/a.yaml": "", "d/b.yaml": "", "f.yaml": "", "c.yaml": ""}, paths: []string{"d=f.yaml", "c.yaml"},
+			want: []string{"d/a.yaml in f.yaml", "d/b.yaml in f.yaml", "c.yaml"},
+		},
+		"a file in two ways, the fence first": {
+			files: map[string]string{"d/a.yaml": "", "f.yaml": ""}, paths: []string{"d/=f.yaml", "d/a.yaml"}, want: []string{"d/a.yaml in f.yaml"},
+		},
+		"a file in two ways, the fence last": {
+			files: map[string]string{"d/a.yaml": "", "f.yaml": ""}, paths: []string{"d", "./d/a.yaml=./f.yaml"}, want: []string{"d/a.yaml in ./f.yaml"},
+		},
+		"a file behind a symlink": {
+			files: map[string]string{"d/a.yaml": "", "l.yaml": "-> d/a.yaml", "f.yaml": ""}, paths: []string{"l.yaml", "d=f.yaml"}, want: []string{"l.yaml in f.yaml"},
+		},
+		"a symlink out of the fenced folder": {
+			files: map[string]string{"d/a.yaml": "-> ../b.yaml", "b.yaml": "", "f.yaml": ""}, paths: []string{"b.yaml", "d=f.yaml"}, want: []string{"b.yaml in f.yaml"},
+		},
+		"an absolute path": {
+			files: map[string]string{"d/a.yaml": "", "f.yaml": ""}, paths: []string{"d", "HERE/d/a.yaml=HERE/f.yaml"}, want: []string{"d/a.yaml in HERE/f.yaml"},
+		},
+		"one fence in two ways": {
+			files: map[string]string{"d/a.yaml": "", "f.yaml": "", "g.yaml": "-> f.yaml"}, paths: []string{"d=f.yaml", "d/a.yaml=g.yaml"}, want: []string{"d/a.yaml in f.yaml"},
+		},
+		"two fences": {
+			files: map[string]string{"d/a.yaml": "", "f.yaml": "", "g.yaml": ""}, paths: []string{"d=f.yaml", "d/a.yaml=g.yaml"},
+			want: []string{"d/a.yaml: two --rules lead here, with the fences f.yaml and g.yaml: give one in f.yaml"},
+		},
+		"a path with a = that is there": {
+			files: map[string]string{"env=prod/a.yaml": ""}, paths: []string{"env=prod"}, want: []string{"env=prod/a.yaml"},
+		},
+		"a path with a = and its fence": {
+			files: map[string]string{"env=prod/a.yaml": "", "f.yaml": ""}, paths: []string{"env=prod=f.yaml"}, want: []string{"env=prod/a.yaml in f.yaml"},
+		},
+		"who is fenced makes a folder that is called like the path and its fence": {
+			files: map[string]string{"d/a.yaml": "", "f/f.yaml": "", "d/=f/f.yaml": ""}, paths: []string{"d/=f/f.yaml"}, want: []string{"d/a.yaml in f/f.yaml"},
+		},
+		"who is fenced removes the file, and makes such a folder": {
+			files: map[string]string{"f/f.yaml": "", "d/a.yaml=f/f.yaml": ""}, paths: []string{"d/a.yaml=f/f.yaml"},
+			want: []string{"d/a.yaml: no such file or directory in f/f.yaml"},
+		},
+		"the fence is not there": {
+			files: map[string]string{"d/a.yaml": ""}, paths: []string{"d=f.yaml"}, want: []string{"d/a.yaml in f.yaml: no such file or directory"},
+		},
+		"neither is there": {paths: []string{"d=f.yaml"}, want: []string{"d: no such file or directory in f.yaml: no such file or directory"}},
+		"no fence behind the =": {
+			files: map[string]string{"d/a.yaml": ""}, paths: []string{"d="},
+			want: []string{"d: --rules has no fence behind the '=': write --rules PATH=FENCE.yaml"},
+		},
+		"the fence is among what it fences": {
+			files: map[string]string{"d/a.yaml": "", "d/f.yaml": ""}, paths: []string{"d=d/f.yaml"},
+			want: []string{"d/a.yaml in d/f.yaml", "d/f.yaml: this is a fence, and no rules file: keep it where those whom it fences cannot write in d/f.yaml"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Chdir(t.TempDir())
 			write(t, ".", test.files)
+			here, err := os.Getwd()
+			if err != nil {
+				t.Fatal(err)
+			}
+			paths := strings.Split(strings.ReplaceAll(strings.Join(test.paths, "\n"), "HERE", here), "\n")
 			var got []string
-			for _, f := range rulesfile.Read(test.paths) {
+			for _, f := range rulesfile.Read(paths) {
 				if f.Err != nil {
 					f.Name += ": " + f.Err.Error()
+				}
+				if f.Fence != nil {
+					if f.Name += " in " + strings.Replace(f.Fence.Name, here, "HERE", 1); f.Fence.Err != nil {
+						f.Name += ": " + f.Fence.Err.Error()
+					}
 				}
 				got = append(got, f.Name)
 			}

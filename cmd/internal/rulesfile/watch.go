@@ -1,6 +1,7 @@
 package rulesfile
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -18,8 +19,8 @@ const (
 	settle = 2 * time.Second
 )
 
-// Watcher reports when the files that paths name change: when a file is written, replaced,
-// new or gone. It looks at them in intervals: file systems of other machines, and symlinks
+// Watcher reports when the files that paths name change, or their fences: when a file is
+// written, replaced, new or gone. It looks at them in intervals: file systems of other machines, and symlinks
 // that lead elsewhere, send no events.
 type Watcher struct {
 	paths   []string
@@ -73,14 +74,19 @@ func (w *Watcher) run(last string, interval, settle time.Duration) {
 	}
 }
 
-// state describes the files that the paths name, and why others cannot be read.
+// state describes the files that the paths name, their fences, and why others cannot be read.
 func state(paths []string) string {
 	var names, faults []string
+	fences := map[string]bool{}
 	for _, e := range list(paths) {
 		names = append(names, e.name)
+		if e.fence != "" {
+			fences[e.fence] = true
+		}
 		if e.err != nil {
 			faults = append(faults, e.err.Error())
 		}
 	}
+	names = append(names, slices.Sorted(maps.Keys(fences))...)
 	return filestate.Of(names...) + strings.Join(faults, "\n")
 }

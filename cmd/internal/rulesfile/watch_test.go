@@ -98,6 +98,14 @@ func TestWatch(t *testing.T) {
 			changes: []func(steps){func(s steps) { s.swap("..2", "2") }, func(s steps) { s.swap("..3", "3") }},
 			want:    "3",
 		},
+		"a fence": {
+			paths:  []string{"d=f.yaml"},
+			before: func(s steps) { s.write("d/a.yaml", "a"); s.write("f.yaml", "1") },
+			changes: []func(steps){
+				func(s steps) { s.write("f.yaml", "two") }, func(s steps) { s.ok(os.Remove("f.yaml")) }, func(s steps) { s.write("f.yaml", "3") },
+			},
+			want: "a",
+		},
 		"a symlink to a file elsewhere": {
 			paths:   []string{"rules.yaml"},
 			before:  func(s steps) { s.write("elsewhere/real", "1"); s.link("elsewhere/real", "rules.yaml") },

@@ -484,7 +484,7 @@ func (d *decoder) texts(n ast.Node, where Position, into *Texts, f *Field) {
 		return
 	}
 	if len(seq.Values) == 0 {
-		d.fault(where, "the list is empty: leave the field out to mean all")
+		d.fault(where, "the list is empty: leave the field out to mean %s", f.absent())
 		return
 	}
 	d.elements(seq, reflect.ValueOf(into).Elem(), f)

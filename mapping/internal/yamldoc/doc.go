@@ -11,7 +11,8 @@
 //	yaml       the name, then options: "required"; "null" (may be written without a
 //	           value; of a Map, each of its values); "label" (this text names the struct in faults); "strict" (text
 //	           that a reader of YAML 1.1 takes for something else has to be quoted);
-//	           "constant" (the form of a text with ${ in it is not checked)
+//	           "constant" (the form of a text with ${ in it is not checked);
+//	           "none" (a list that is left out means none, not all)
 //	form       the name of the [Form] of a text
 //	keys       the name of the Form of the names of a Map
 //	enum       the texts that are allowed, separated by |

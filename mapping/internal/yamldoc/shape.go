@@ -96,7 +96,8 @@ type Field struct {
 	Required bool
 	Null     bool
 	Strict   bool
-	Constant bool   // ${…} in the text is worked out later: see [HasConstant]
+	Constant bool // ${…} in the text is worked out later: see [HasConstant]
+	None     bool
 	Default  string // as JSON
 	Enum     []string
 	Form     *Form
@@ -114,6 +115,14 @@ func (f *Field) words() []string {
 		return []string{"true", "false"}
 	}
 	return f.Enum
+}
+
+// absent says what a list means that is left out.
+func (f *Field) absent() string {
+	if f.None {
+		return "none"
+	}
+	return "all"
 }
 
 type shape struct {
@@ -145,8 +154,8 @@ func (s *Schema) of(t reflect.Type) *shape {
 		f := &Field{
 			Name: options[0], Index: i, Default: tag.Get("default"),
 			Required: slices.Contains(options, "required"), Null: slices.Contains(options, "null"), Strict: slices.Contains(options, "strict"),
-			Constant: slices.Contains(options, "constant"),
-			Min:      bound(tag.Get("min")), Max: bound(tag.Get("max")), Above: bound(tag.Get("above")),
+			Constant: slices.Contains(options, "constant"), None: slices.Contains(options, "none"),
+			Min: bound(tag.Get("min")), Max: bound(tag.Get("max")), Above: bound(tag.Get("above")),
 			Form: s.forms[tag.Get("form")], Keys: s.forms[tag.Get("keys")],
 		}
 		f.bounds = tag.Get("min") + " to " + tag.Get("max")
