@@ -141,6 +141,7 @@ func (s *Store) acceptAll(ctx context.Context, tx *tx, writes []*write) error {
 // transaction.
 func findDuplicates(ctx context.Context, tx *tx, all []*acceptance) error {
 	keyed := &rows{columns: []string{"n", "source", "key", "since"}}
+	keyed.grow(len(all))
 	for i, a := range all {
 		a.found = ""
 		switch {
@@ -157,12 +158,13 @@ func findDuplicates(ctx context.Context, tx *tx, all []*acceptance) error {
 			}
 		}
 	}
-	before, err := pairs[string](ctx, tx, keyed, `SELECT c.n, coalesce((SELECT id FROM deliveries
-		WHERE source = c.source AND duplicate_key = c.key AND outcome = 'accepted' AND received_at >= c.since LIMIT 1), '') FROM c`)
+	before, err := pairs[string](ctx, tx, keyed, `SELECT n, id FROM (SELECT c.n, (SELECT id FROM deliveries
+		WHERE source = c.source AND duplicate_key = c.key AND outcome = 'accepted' AND received_at >= c.since LIMIT 1) AS id FROM c) AS found
+		WHERE id IS NOT NULL`)
 	if err != nil {
 		return fmt.Errorf("look for duplicates: %w", err)
 	}
-	first := map[[2]string]string{} // ids by source and key
+	first := make(map[[2]string]string, len(all)) // ids by source and key
 	for i, a := range all {
 		if a.DuplicateKey == "" {
 			continue
@@ -180,22 +182,22 @@ func newDeliveries() *rows {
 	return &rows{table: "deliveries", columns: []string{
 		"id", "source", "provider", "host_id", "event", "repository", "ref", "commit_id",
 		"received_at", "outcome", "reason", "duplicate_key", "verdicts", "header", "replay_of", "body",
-		"origin", "actor", "why", "pusher", "title", "more",
-	}}
+		"title", "pusher", "more", "origin", "actor", "why",
+	}, defaults: []any{"", "", "", string(mapping.OriginWebhook), "", ""}}
 }
 
 func newBuilds() *rows {
 	return &rows{table: "builds", columns: []string{
 		"id", "delivery", "rule", "target", "job_id", "repository", "ref", "tag", "commit_id", "marker",
-		"body", "newest", "replay_of", "by_hand", "state", "due_at", "reason", "received_at", "deadline", "trace",
-		"tag_commit", "context", "replace_running", "max_running", "origin", "actor", "why", "pusher", "title", "once",
-	}}
+		"body", "newest", "replay_of", "state", "due_at", "reason", "received_at", "deadline",
+		"title", "pusher", "trace", "context", "max_running", "replace_running", "once", "tag_commit", "by_hand", "origin", "actor", "why",
+	}, defaults: []any{"", "", "", "", int64(0), false, int64(0), "", false, string(mapping.OriginWebhook), "", ""}}
 }
 
 func (r *rows) addDelivery(d encodedDelivery) {
 	r.add(d.ID, d.Source, d.Provider, d.HostID, d.Event, d.Repository, d.Ref, d.Commit,
 		micros(d.ReceivedAt), string(d.Outcome), d.Reason, d.DuplicateKey, string(d.Verdicts), d.header, d.ReplayOf, d.zipped,
-		string(d.Origin), d.By.Actor, d.By.Why, d.Pusher, d.Title, moreRefs(d.Refs))
+		d.Title, d.Pusher, moreRefs(d.Refs), string(d.Origin), d.By.Actor, d.By.Why)
 }
 
 // encodedDelivery is a delivery with its header as JSON and its body compressed with Snappy:
@@ -258,8 +260,8 @@ func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 		tx.notify(b.Target)
 	}
 	into.add(b.ID, b.Delivery, b.Rule, b.Target, b.JobID, b.Repository, b.Ref, b.Tag, b.Commit, b.Marker,
-		b.Body, b.Newest, b.ReplayOf, b.ByHand, string(b.State), due, b.Reason, micros(b.ReceivedAt), micros(b.Deadline), b.Trace,
-		b.TagCommit, b.Context, b.ReplaceRunning, int64(b.MaxRunning),
-		string(b.Origin), b.By.Actor, b.By.Why, b.Pusher, b.Title, b.once())
+		b.Body, b.Newest, b.ReplayOf, string(b.State), due, b.Reason, micros(b.ReceivedAt), micros(b.Deadline),
+		b.Title, b.Pusher, b.Trace, b.Context, int64(b.MaxRunning), b.ReplaceRunning, b.once(), b.TagCommit, b.ByHand,
+		string(b.Origin), b.By.Actor, b.By.Why)
 	return nil
 }

@@ -127,6 +127,8 @@ func BenchmarkAccept(b *testing.B) {
 					d := delivery(newID())
 					build := build(d)
 					build.Ref = "refs/heads/" + build.ID
+					d.Pusher, d.Title = "octocat", "Fix the cart"
+					build.Pusher, build.Title = d.Pusher, d.Title
 					if _, err := s.Accept(b.Context(), d, []*store.Build{build}); err != nil {
 						b.Error(err)
 					}

@@ -15,7 +15,10 @@ import (
 type rows struct {
 	table   string
 	columns []string
-	args    []any // row after row: string, int64, bool or []byte
+	// defaults are the values that the table gives the last columns if an insert leaves them out.
+	// Columns that often have another value come first.
+	defaults []any
+	args     []any // row after row: string, int64, bool or []byte
 }
 
 // grow makes room for n rows.
@@ -28,11 +31,33 @@ func (r *rows) insert(ctx context.Context, tx *tx) error {
 	if len(r.args) == 0 {
 		return nil
 	}
-	if err := tx.db.insertRows(ctx, tx, r); err != nil {
+	if err := tx.db.insertRows(ctx, tx, r.trim()); err != nil {
 		return fmt.Errorf("insert into %s: %w", r.table, err)
 	}
 	r.args = r.args[:0]
 	return nil
+}
+
+// trim leaves out the last columns that have their default in all rows: the database takes
+// longer for a value that it is sent. It overwrites r.args.
+func (r *rows) trim() *rows {
+	all, required := len(r.columns), len(r.columns)-len(r.defaults)
+	used := required
+	for row := range slices.Chunk(r.args, all) {
+		for i := all - 1; i >= used; i-- {
+			if row[i] != r.defaults[i-required] {
+				used = i + 1
+			}
+		}
+	}
+	if used == all {
+		return r
+	}
+	args := r.args[:0]
+	for row := range slices.Chunk(r.args, all) {
+		args = append(args, row[:used]...)
+	}
+	return &rows{table: r.table, columns: r.columns[:used], args: args}
 }
 
 // pairs runs a statement that reads c and returns two columns: a number, such as the seq of

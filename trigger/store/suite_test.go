@@ -34,6 +34,7 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 	t.Helper()
 	for name, test := range map[string]func(t *testing.T, open func() *store.Store){
 		"what is accepted is read back":                  acceptedIsReadBack,
+		"a value that few rows have is read back":        seldomIsReadBack,
 		"the longest names are taken":                    longestNames,
 		"a duplicate writes nothing":                     duplicateWritesNothing,
 		"bodies are their own":                           bodiesAreTheirOwn,
