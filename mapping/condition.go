@@ -41,6 +41,9 @@ func (s scope) condition(t yamldoc.Text, field string) *condition {
 	return &condition{e, s.constants, field}
 }
 
+// written is the condition with the values of its constants.
+func (c *condition) written() string { return c.constants.fill(c.expression) }
+
 // holds says whether the condition is true of an event. An error means that it
 // could not be evaluated: the rule matches, and its builds are dead.
 func (c *condition) holds(m *meter, ev *Event) (bool, error) {

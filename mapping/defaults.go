@@ -12,20 +12,24 @@ import (
 // maxAdded is the most values that defaults and for_each add to a file: each is compiled.
 const maxAdded = 1_000_000
 
-// defaults are those of a file, and where its values are.
+// add counts values that are added to the file.
+func (s scope) add(values int) { s.added[s.file] += values }
+
+func (s scope) tooMany() bool { return s.added[s.file] > maxAdded }
+
+// defaults are those of a file, and where their values are.
 type defaults struct {
 	*defaultsDocument
 
 	worked   defaultsDocument // with its constants, but those of each
 	paths    map[yamldoc.Position]string
 	reported map[Fault]bool // what was said of them, without rule and field
-	added    int            // values, to rules of the file
 }
 
 // newDefaults checks what does not depend on rules: that is said once, and of defaults that
 // no rule takes too. It gives the scope in which the rest is checked.
 func (s scope) newDefaults(doc *defaultsDocument) scope {
-	d := &defaults{doc, *doc, map[yamldoc.Position]string{}, map[Fault]bool{}, 0}
+	d := &defaults{doc, *doc, map[yamldoc.Position]string{}, map[Fault]bool{}}
 	d.place(s.schema, reflect.ValueOf(doc).Elem(), "defaults")
 	s.path, s.defaults = "defaults", d
 	doc = &d.worked
@@ -161,8 +165,7 @@ func (s scope) fillParameters(own *yamldoc.Map[yamldoc.Text], field string) {
 	var of []yamldoc.Entry[yamldoc.Text]
 	if s.defaults != nil {
 		of = s.defaults.Parameters.Entries
-		if s.defaults.added += len(of); s.defaults.added > maxAdded {
-			s.fault(s.defaults.At, "defaults.parameters", "defaults and for_each add more than %d values to the rules of this file", maxAdded)
+		if s.add(len(of)); s.tooMany() {
 			return
 		}
 	}

@@ -99,7 +99,7 @@ func (r *rule) describe() Description {
 		}
 	}
 	if r.condition != nil {
-		d.If = r.condition.constants.fill(r.condition.expression)
+		d.If = r.condition.written()
 	}
 	if settle := r.concurrency.Settle; settle > 0 {
 		d.Settle = settle.Round(time.Millisecond).String()
@@ -125,7 +125,7 @@ func (r *rule) describeJob(j *job) JobDescription {
 		d.Paths, d.PathsIgnore, d.UnknownPaths = paths.paths.texts(), paths.ignore.texts(), paths.unknown()
 	}
 	if j.asks.condition != nil {
-		d.If = j.asks.condition.text
+		d.If = j.asks.condition.written()
 	}
 	if r.reports != nil {
 		d.Contexts = r.contexts(j)

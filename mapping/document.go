@@ -274,7 +274,7 @@ type forEachDocument struct {
 	yamldoc.Object
 
 	// Full names of repositories, each with its values: ${each.name}. each.repository is the full name.
-	Repository yamldoc.Map[yamldoc.Map[yamldoc.Text]] `yaml:"repository,required" keys:"any"`
+	Repository yamldoc.Map[yamldoc.Map[yamldoc.Text]] `yaml:"repository,required,strict" keys:"any" values:"variable_name"`
 }
 
 type concurrencyDocument struct {
@@ -358,6 +358,8 @@ type jobDocument struct {
 }
 
 const (
+	maxRuleName = 128 // characters
+
 	printablePattern = `[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?`
 	printableIs      = "printable text without a space at either end"
 
@@ -384,7 +386,7 @@ var forms = map[string]yamldoc.Form{
 		Pattern: `https?://[^/?#@\s]+([/?#]\S*)?`, Max: 2048,
 		Is: "an http or https address",
 	},
-	"rule":        {Pattern: printablePattern, Is: printableIs, Min: 1, Max: 128},
+	"rule":        {Pattern: printablePattern, Is: printableIs, Min: 1, Max: maxRuleName},
 	"title":       {Pattern: printablePattern, Is: printableIs, Min: 1, Max: 64},
 	"description": {Pattern: printablePattern, Is: printableIs, Min: 1, Max: 300},
 	"variable_name": {

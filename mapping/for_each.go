@@ -1,16 +1,169 @@
 package mapping
 
-import "buildbridge/mapping/internal/yamldoc"
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"unicode/utf8"
 
-// entry is one repository of a for_each.
-type entry struct{}
+	"buildbridge/mapping/internal/yamldoc"
+)
+
+// entry is one repository of a for_each. The zero value is of one that could not be read.
+type entry struct {
+	*forEach
+
+	at      yamldoc.Position // of its name
+	field   string
+	known   bool            // all of its values were read
+	missing map[string]bool // values that it does not have, and that were told
+}
+
+// forEach is what the repositories of a for_each share.
+type forEach struct {
+	names    []string       // of the values of all repositories
+	reported map[Fault]bool // without rule and field
+}
+
+// first says whether this was not said of another repository before.
+func (e *entry) first(f Fault) bool {
+	if e == nil || e.forEach == nil {
+		return true
+	}
+	key := Fault{Line: f.Line, Column: f.Column, Message: f.Message, Warning: f.Warning}
+	said := e.reported[key]
+	e.reported[key] = true
+	return !said
+}
+
+// rules gives the rules that a rule is written for: itself, or one for each repository of its
+// for_each. They share what they do not change.
+func (s scope) rules(r *ruleDocument, give func(scope, *ruleDocument)) {
+	if r.ForEach == nil {
+		if r.Misread("for_each") {
+			s.entry = new(entry)
+		}
+		give(s, r)
+		return
+	}
+	if r.Repository != nil {
+		s.fault(r.Repository[0].At, "repository", "not beside for_each, which names the repositories: remove one of the two")
+	}
+	list := r.ForEach.Repository.Entries
+	if len(list) == 0 && !r.ForEach.MayHave("repository") {
+		s.fault(r.ForEach.At, "for_each.repository", "empty: name at least one repository, with its values")
+	}
+	if s.add(len(list) * countTexts(reflect.ValueOf(r).Elem())); s.tooMany() {
+		return
+	}
+	all := &forEach{[]string{"repository"}, map[Fault]bool{}}
+	for i := range list {
+		for k := range list[i].Value.Entries {
+			if name := list[i].Value.Entries[k].Key.Value; !slices.Contains(all.names, name) {
+				all.names = append(all.names, name)
+			}
+		}
+	}
+	names, given := definitions{}, 0
+	for i := range list {
+		if in, one := s.forEntry(r, all, &list[i], names); one != nil {
+			give(in, one)
+			given++
+		}
+	}
+	if given == 0 { // what else is wrong is said too
+		s.entry = new(entry)
+		give(s, r)
+	}
+}
+
+// forEntry gives the rule for one repository, nil if it is at fault.
+func (s scope) forEntry(r *ruleDocument, all *forEach, e *yamldoc.Entry[yamldoc.Map[yamldoc.Text]], names definitions) (scope, *ruleDocument) {
+	repository, field := e.Key.Value, "for_each.repository."+e.Key.Value
+	folded := e.Key
+	folded.Value = strings.ToLower(repository)
+	switch why := noRepository(repository); {
+	case e.Key.Bad:
+		return s, nil
+	case repository != literalPrefix(repository) || strings.HasPrefix(repository, "!"):
+		s.fault(e.Key.At, field, "this is a glob: for_each takes full names of repositories")
+		return s, nil
+	case why != "":
+		s.fault(e.Key.At, field, "%q is none: %s", clip(repository), why)
+		return s, nil
+	case !s.define(names, folded, field, "given twice, for names of repositories are compared without case; the first is at"):
+		return s, nil
+	}
+	s.entry = &entry{all, e.Key.At, field, !e.Value.Partial, map[string]bool{}}
+	s.constants = &constants{s.constants.vars, map[string]string{"repository": repository}}
+	for k := range e.Value.Entries {
+		value := &e.Value.Entries[k]
+		at := field + "." + value.Key.Value
+		switch {
+		case value.Key.Value == "repository":
+			s.fault(value.Key.At, at, "each.repository is the name of the repository: choose another name")
+		case s.constantValue(value.Value, at):
+			s.constants.each[value.Key.Value] = value.Value.Value
+		default:
+			s.entry.known = false
+		}
+	}
+	one := *r
+	one.ForEach = nil
+	one.Repository = yamldoc.Texts{e.Key}
+	one.Name = yamldoc.Text{Value: r.Name.Value + "[" + repository + "]", At: e.Key.At, Bad: r.Name.Bad}
+	if r.Label != "" {
+		s.rule = one.Name.Value
+	}
+	if n := utf8.RuneCountInString(one.Name.Value); n > maxRuleName {
+		s.fault(e.Key.At, field, "the name of its rule is %q: at most %d characters, this has %d", clip(one.Name.Value), maxRuleName, n)
+	}
+	return s, &one
+}
+
+// countTexts counts the texts of a part of a document.
+func countTexts(v reflect.Value) int {
+	if v.Type() == reflect.TypeFor[yamldoc.Text]() {
+		return 1
+	}
+	n := 0
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			n = countTexts(v.Elem())
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			n += countTexts(v.Index(i))
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			n += countTexts(v.Field(i))
+		}
+	}
+	return n
+}
 
 // checkEach says which values of each that an expression uses are not there. The expression
 // begins at an offset of a text.
 func (s scope) checkEach(e *expression, t yamldoc.Text, offset int, field string) {
 	for _, u := range e.uses {
-		if s.entry == nil && !s.isDefaults() && u.of == eachName {
-			s.fault(s.file.Inside(t, offset+u.offset), field, "each is there only in a rule with for_each")
+		if u.of != eachName || s.isDefaults() || s.entry != nil && s.entry.forEach == nil {
+			continue
+		}
+		_, ok := s.constants.each[u.name]
+		at := s.file.Inside(t, offset+u.offset)
+		switch {
+		case ok:
+		case s.entry == nil:
+			s.fault(at, field, "each is there only in a rule with for_each")
+		case !slices.Contains(s.entry.names, u.name):
+			s.fault(at, field, "no repository of for_each has a value %q%s", clip(u.name), hint(u.name, s.entry.names, "for_each"))
+		case s.entry.known && !s.entry.missing[u.name]:
+			s.entry.missing[u.name] = true
+			s.fault(s.entry.at, s.entry.field, "it has no value %q, which the rule uses at %v", clip(u.name), at)
+		default:
+			s.reported++ // it was said
 		}
 	}
 }

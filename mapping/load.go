@@ -33,7 +33,7 @@ func Parse(providers []Provider, files ...File) (*Ruleset, []Fault, error) {
 	}
 	l := &loader{
 		scope: scope{
-			findings: new(findings), language: lang, schema: yamldoc.NewSchema(forms), providers: providers,
+			findings: &findings{added: map[*yamldoc.File]int{}}, language: lang, schema: yamldoc.NewSchema(forms), providers: providers,
 			constants: &constants{vars: lang.vars.values},
 		},
 		variableNames: definitions{}, sourceNames: definitions{}, targetNames: definitions{}, ruleNames: definitions{},
@@ -156,7 +156,8 @@ type draft struct {
 type findings struct {
 	faults, warnings []Fault
 
-	reported int // how often something was at fault
+	reported int                   // how often something was at fault
+	added    map[*yamldoc.File]int // see maxAdded
 }
 
 // scope is what a part of a file is checked with: where faults go, the language of
@@ -180,7 +181,7 @@ type scope struct {
 func (s scope) fault(at yamldoc.Position, field, format string, args ...any) {
 	s.reported++
 	f := s.make(at, field, format, args)
-	if !s.defaults.first(f, at) {
+	if !s.first(f, at) {
 		return
 	}
 	if name := s.defaults.name(at); name != "" && !s.isDefaults() {
@@ -191,9 +192,15 @@ func (s scope) fault(at yamldoc.Position, field, format string, args ...any) {
 
 func (s scope) warn(at yamldoc.Position, field, format string, args ...any) {
 	f := s.make(at, field, format, args)
-	if f.Warning = true; s.defaults.first(f, at) {
+	if f.Warning = true; s.first(f, at) {
 		s.warnings = append(s.warnings, f)
 	}
+}
+
+// first says whether this was not said of another rule that has the same default, or of the
+// same for_each.
+func (s scope) first(f Fault, at yamldoc.Position) bool {
+	return s.defaults.first(f, at) && s.entry.first(f)
 }
 
 func (s scope) make(at yamldoc.Position, field, format string, args []any) Fault {
@@ -276,8 +283,13 @@ func (l *loader) compileRules(file structured) {
 		r := &file.Rules[i]
 		in := file.scope
 		in.rule, in.path = r.Label, r.Path
-		in.fillIn(r)
-		l.compileRule(in, r)
+		if in.fillIn(r); !in.tooMany() {
+			in.rules(r, l.compileRule)
+		}
+		if in.tooMany() {
+			file.fault(r.At, "rules", "defaults and for_each add more than %d values to the rules of this file: split it", maxAdded)
+			return
+		}
 	}
 }
 
@@ -285,7 +297,11 @@ func (l *loader) compileRule(in scope, r *ruleDocument) {
 	in.workOut(r)
 	in.fence.checkRule(in, r)
 	if r.Name.At.Known() {
-		in.define(l.ruleNames, r.Name, "name", "another rule has this name, at")
+		field, message := "name", "another rule has this name, at"
+		if in.entry != nil && in.entry.at.Known() {
+			field, message = in.entry.field, fmt.Sprintf("another rule has the name %q, at", clip(r.Name.Value))
+		}
+		in.define(l.ruleNames, r.Name, field, message)
 	}
 	compiled := in.compile(r)
 	compiled.file, compiled.line = in.file.Name, r.At.Line

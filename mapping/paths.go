@@ -24,7 +24,7 @@ func (s scope) pathsClause(doc *ruleDocument) clause {
 	if c := s.paths(push.Paths, push.PathsIgnore, "when.push.", push.UnknownPaths); c != nil {
 		return c
 	}
-	ofJobs := slices.ContainsFunc(doc.Jobs, func(j jobDocument) bool { return j.Paths != nil || j.PathsIgnore != nil })
+	ofJobs := slices.ContainsFunc(doc.Jobs, hasPaths)
 	if push.UnknownPaths.At.Known() && !ofJobs {
 		s.warn(push.UnknownPaths.At, "when.push.unknown_paths", "without effect: there are neither paths nor paths_ignore")
 	}

@@ -172,7 +172,7 @@ func valueOf(t reflect.Type) (reflect.Type, bool) {
 }
 
 func (g generator) entries(value reflect.Type, f *yamldoc.Field) *jsonschema.Schema {
-	s := &jsonschema.Schema{Type: "object", AdditionalProperties: g.value(value, &yamldoc.Field{})}
+	s := &jsonschema.Schema{Type: "object", AdditionalProperties: g.value(value, &yamldoc.Field{Keys: f.Values})}
 	if f.Null {
 		s.AdditionalProperties.Type, s.AdditionalProperties.Types = "", []string{"string", "null"}
 	}
@@ -269,6 +269,10 @@ func refine(t reflect.Type, s *jsonschema.Schema) {
 			},
 			{If: required("catch_up"), Then: required("api")},
 		}
+	case reflect.TypeFor[ruleDocument]():
+		s.DependentSchemas = map[string]*jsonschema.Schema{"for_each": {Not: required("repository")}}
+	case reflect.TypeFor[forEachDocument]():
+		s.Properties["repository"].MinProperties = new(1)
 	case reflect.TypeFor[concurrencyDocument]():
 		s.MinProperties = new(1)
 	case reflect.TypeFor[targetDocument]():

@@ -192,6 +192,12 @@ func TestSchemaAgrees(t *testing.T) {
 		"a default that is null":            {"defaults: {parameters: {a: }}\n" + jobWith("parameters: {}"), false},
 		"every default": {"defaults: {source: github, repository: 'acme/*', unknown_paths: skip, skip_marks: true, if: event.forced, target: north, " +
 			"parameters: {a: x}, build_type: auto, marker: m, concurrency: {settle: 10s}, once: commit, report: false, owner: carts}\n" + jobWith("parameters: {}"), true},
+		"for each":                           {ruleWith("name: a, for_each: {repository: {acme/a: {job: " + jobA + ", b: ''}, acme/b: {job: " + jobB + ", b: x}}}, when: {push: }, jobs: [{job_id: '${each.job}', name: 'a${each.b}'}]"), true},
+		"for each without a repository":      {ruleWith("name: a, for_each: {}, when: {push: }, jobs: [" + goodJob + "]"), false},
+		"for each of no repository":          {ruleWith("name: a, for_each: {repository: {}}, when: {push: }, jobs: [" + goodJob + "]"), false},
+		"for each of a list":                 {ruleWith("name: a, for_each: {repository: [acme/a]}, when: {push: }, jobs: [" + goodJob + "]"), false},
+		"for each with a name that is none":  {ruleWith("name: a, for_each: {repository: {acme/a: {a-b: x}}}, when: {push: }, jobs: [" + goodJob + "]"), false},
+		"for each beside a repository":       {ruleWith("name: a, repository: acme/a, for_each: {repository: {acme/a: {b: x}}}, when: {push: }, jobs: [" + goodJob + "]"), false},
 		"jobs as a default":                  {"defaults: {jobs: [" + goodJob + "]}\n" + jobWith("parameters: {}"), false},
 		"no concurrency":                     {ruleWith("name: a, when: {push: }, jobs: [" + goodJob + "], concurrency: none, once: never"), true},
 		"a parameter that is a list":         {jobWith("parameters: {a: [b]}"), false},

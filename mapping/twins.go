@@ -245,7 +245,7 @@ func samePaths(a, b *pathsClause) bool {
 	return slices.Equal(a.paths, b.paths) && slices.Equal(a.ignore, b.ignore)
 }
 
-func sameText(a, b *condition) bool { return a.text == b.text }
+func sameText(a, b *condition) bool { return a.written() == b.written() }
 
 // compatible says whether it is plain to see that what passes all of one list can pass all of
 // the other: one of them has nothing that the other has not.

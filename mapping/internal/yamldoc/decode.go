@@ -425,6 +425,7 @@ func (d *decoder) names(n ast.Node, where Position, into anyMap, f *Field) {
 		into.partial()
 	}
 	if !ok {
+		into.partial()
 		d.fault(where, "want a map of names, this is %s", kindOf(n))
 		return
 	}
@@ -447,7 +448,7 @@ func (d *decoder) names(n ast.Node, where Position, into anyMap, f *Field) {
 			d.check(&key, f.Keys)
 			e := out.Index(kept)
 			e.Field(0).Set(reflect.ValueOf(key))
-			d.value(p.Value, e.Field(1), &Field{Strict: f.Strict, Null: f.Null})
+			d.value(p.Value, e.Field(1), &Field{Strict: f.Strict, Null: f.Null, Keys: f.Values})
 			kept++
 		}
 		d.pop()

@@ -15,6 +15,7 @@
 //	           "none" (a list that is left out means none, not all)
 //	form       the name of the [Form] of a text
 //	keys       the name of the Form of the names of a Map
+//	values     the name of the Form of the names in the Maps that are its values
 //	enum       the texts that are allowed, separated by |
 //	min, max   bounds of a number, a size, a duration, or of the length of a list; above
 //	           is an open bound

@@ -102,6 +102,7 @@ type Field struct {
 	Enum     []string
 	Form     *Form
 	Keys     *Form
+	Values   *Form // of the names of the maps that are the values of a Map
 
 	Min, Max, Above *float64
 
@@ -156,7 +157,7 @@ func (s *Schema) of(t reflect.Type) *shape {
 			Required: slices.Contains(options, "required"), Null: slices.Contains(options, "null"), Strict: slices.Contains(options, "strict"),
 			Constant: slices.Contains(options, "constant"), None: slices.Contains(options, "none"),
 			Min: bound(tag.Get("min")), Max: bound(tag.Get("max")), Above: bound(tag.Get("above")),
-			Form: s.forms[tag.Get("form")], Keys: s.forms[tag.Get("keys")],
+			Form: s.forms[tag.Get("form")], Keys: s.forms[tag.Get("keys")], Values: s.forms[tag.Get("values")],
 		}
 		f.bounds = tag.Get("min") + " to " + tag.Get("max")
 		if enum := tag.Get("enum"); enum != "" {
