@@ -7,7 +7,7 @@ import "buildbridge/mapping/internal/yamldoc"
 // decodes by their tags, and rules.schema.json is made from the tags and from the
 // comments, which editors show.
 type document struct {
-	yamldoc.Object
+	yamldoc.Object `ignored:"x-"`
 
 	// Version of the rules language: 1.
 	Version yamldoc.Integer `yaml:"version,required" min:"1" max:"1"`

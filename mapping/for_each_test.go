@@ -1,9 +1,7 @@
 package mapping
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -68,30 +66,5 @@ func TestForEach(t *testing.T) {
 	if len(shown) != 1 || shown[0].If != `"yes" != "no" && event.repository == "acme/Cart"` || shown[0].Jobs[0].JobID != jobA ||
 		!slices.Equal(shown[0].Jobs[0].Parameters, []Parameter{{"service", `${"acme/Cart".substring(5)}`}, {"env", "yes"}}) {
 		t.Errorf("described as %+v", shown)
-	}
-}
-
-// What a file can grow to is bounded: it does not take long to refuse one.
-func TestAddedValues(t *testing.T) {
-	repositories, jobs, parameters := "", "", ""
-	for i := range 3000 {
-		repositories += fmt.Sprintf("acme/r%d: {}, ", i)
-		jobs += goodJob + ", "
-		parameters += fmt.Sprintf("p%d: '', ", i)
-	}
-	for name, test := range map[string]struct{ rules, want string }{
-		"for_each": {
-			"rules: [{name: r, for_each: {repository: {" + repositories + "}}, when: {push: }, jobs: [" + jobs + "]}]",
-			"rules.yaml:6:9: rules: defaults and for_each add more than 1000000 values to the rules of this file: split it",
-		},
-		"defaults": {
-			"defaults: {parameters: {" + parameters + "}}\nrules: [{name: r, when: {push: }, jobs: [" + jobs + "]}]",
-			"rules.yaml:7:9: rules: defaults and for_each add more than 1000000 values to the rules of this file",
-		},
-	} {
-		_, _, err := Parse(testProviders, File{Name: "rules.yaml", Data: []byte("version: 1\n" + goodSources + goodTargets + test.rules)})
-		if got := fmt.Sprint(err); !strings.HasPrefix(got, test.want) {
-			t.Errorf("%s: %.200s", name, got)
-		}
 	}
 }

@@ -9,16 +9,12 @@ import (
 // TestHostileFiles checks that what would exhaust the stack or the memory is a
 // fault of the file.
 func TestHostileFiles(t *testing.T) {
-	bomb := "version: 1\nrules:\n"
-	for i := range 1100 {
-		bomb += fmt.Sprintf("  - {name: r%d, when: {push: {branches: %s}}, jobs: [%s]}\n", i,
-			map[bool]string{true: "&a [" + strings.Repeat("a, ", 1000) + "a]", false: "*a"}[i == 0], goodJob)
+	repositories, jobs, parameters := "", "", ""
+	for i := range 1001 {
+		repositories += fmt.Sprintf("acme/r%d: {}, ", i)
+		jobs += goodJob + ", "
+		parameters += fmt.Sprintf("p%d: '', ", i)
 	}
-	merges := "version: 1\nx: &x {"
-	for i := range 1100 {
-		merges += fmt.Sprintf("k%d: v, ", i)
-	}
-	merges += "}\nrules: [{<<: [" + strings.Repeat("*x, ", 1100) + "]}]\n"
 	const (
 		n    = 20_000
 		head = "version: 1\nrules:\n"
@@ -27,16 +23,21 @@ func TestHostileFiles(t *testing.T) {
 	comment := strings.Repeat("#\n", 200_000)
 	large := good + comment + strings.Replace(good[len(head):], "name: a", "name: b", 1) + comment
 	tests := map[string]struct{ text, want string }{
-		"lists in lists":          {strings.Repeat("[", n), "nested more than 100 levels deep"},
-		"maps in maps":            {strings.Repeat("{a: ", n), "nested more than 100 levels deep"},
-		"dashes":                  {strings.Repeat("- ", n), "nested more than 100 levels deep"},
-		"question marks":          {strings.Repeat("? ", n), "nested more than 100 levels deep"},
-		"tags":                    {strings.Repeat("!a ", n), "nested more than 100 levels deep"},
-		"anchors":                 {strings.Repeat("&a ", n), "nested more than 100 levels deep"},
-		"deeper lines":            {deeper(300), "nested more than 100 levels deep"},
-		"aliases":                 {bomb, "aliases add more than 1000000 values to this file"},
-		"merge keys":              {merges, "aliases add more than 1000000 values to this file"},
-		"merged twice":            {"version: 1\nrules:\n  - &a {name: a, when: {push: }, jobs: [" + goodJob + "], <<: *a}\n", "merge keys are nested too deeply"},
+		"lists in lists": {strings.Repeat("[", n), "nested more than 100 levels deep"},
+		"maps in maps":   {strings.Repeat("{a: ", n), "nested more than 100 levels deep"},
+		"dashes":         {strings.Repeat("- ", n), "nested more than 100 levels deep"},
+		"question marks": {strings.Repeat("? ", n), "nested more than 100 levels deep"},
+		"tags":           {strings.Repeat("!a ", n), "nested more than 100 levels deep"},
+		"anchors":        {strings.Repeat("&a ", n), "nested more than 100 levels deep"},
+		"deeper lines":   {deeper(300), "nested more than 100 levels deep"},
+		"repositories of many jobs": {
+			"version: 1\nrules: [{name: r, for_each: {repository: {" + repositories + "}}, when: {push: }, jobs: [" + jobs + "]}]",
+			"rules.yaml:2:9: rules: defaults and for_each add more than 1000000 values to the rules of this file: split it",
+		},
+		"many jobs with defaults": {
+			"version: 1\ndefaults: {parameters: {" + parameters + "}}\nrules: [{name: r, when: {push: }, jobs: [" + jobs + "]}]",
+			"rules.yaml:3:9: rules: defaults and for_each add more than 1000000 values to the rules of this file: split it",
+		},
 		"aliases in keys":         {"version: 1\n*a : b\n", ""},
 		"a large file":            {strings.Repeat("#", MaxFile+1), "rules.yaml:1:1: the file is larger than 1 MiB: split it into several files"},
 		"a large scalar":          {good + "  - name: b\n    if: " + strings.Repeat("a", 60_000_000) + "\n", "rules.yaml:1:1: the file is larger than 1 MiB"},

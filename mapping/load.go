@@ -33,7 +33,7 @@ func Parse(providers []Provider, files ...File) (*Ruleset, []Fault, error) {
 	}
 	l := &loader{
 		scope: scope{
-			findings: &findings{added: map[*yamldoc.File]int{}}, language: lang, schema: yamldoc.NewSchema(forms), providers: providers,
+			findings: &findings{added: map[*yamldoc.File]int{}}, language: lang, schema: newSchema(), providers: providers,
 			constants: &constants{vars: lang.vars.values},
 		},
 		variableNames: definitions{}, sourceNames: definitions{}, targetNames: definitions{}, ruleNames: definitions{},
@@ -72,6 +72,12 @@ func Parse(providers []Provider, files ...File) (*Ruleset, []Fault, error) {
 		rules[i] = r.rule
 	}
 	return newRuleset(l.sources, l.targets, rules), l.warnings, nil
+}
+
+func newSchema() *yamldoc.Schema {
+	s := yamldoc.NewSchema(forms)
+	s.Instead = "say it once with vars, defaults or for_each"
+	return s
 }
 
 // parsedFile is a file that is YAML, or a fault.

@@ -89,6 +89,9 @@ func (g generator) object(t reflect.Type) *jsonschema.Schema {
 			s.Required = append(s.Required, f.Name)
 		}
 	}
+	if ignored := g.schema.Ignored(t); ignored != "" {
+		s.PatternProperties = map[string]*jsonschema.Schema{"^" + ignored: {}}
+	}
 	refine(t, s)
 	return s
 }

@@ -11,17 +11,10 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// Limits of aliases and merge keys in one file.
-const (
-	maxExpanded = 1_000_000 // values that they add
-	maxAliases  = 32        // in a chain: an alias of an alias
-	maxMerges   = 10        // merge keys inside of what is merged
-)
-
 // Decode fills the struct of a map with the document, and gives all faults of it. What
 // is at fault is left out. It can be called once: the syntax tree is large, and not kept.
 func (f *File) Decode(s *Schema, into Document) (faults []Fault) {
-	d := &decoder{file: f, schema: s, anchors: map[string]ast.Node{}}
+	d := &decoder{file: f, schema: s}
 	o := into.object()
 	defer func() {
 		if r := recover(); r != nil { // the syntax trees of odd input can have holes
@@ -37,19 +30,15 @@ func (f *File) Decode(s *Schema, into Document) (faults []Fault) {
 
 // decoder goes on after a fault, so that it finds all of them.
 type decoder struct {
-	file    *File
-	schema  *Schema
-	anchors map[string]ast.Node
-	faults  []Fault
+	file   *File
+	schema *Schema
+	faults []Fault
 
 	label string   // of the object that is decoded, "" if it has none
 	path  []string // of the value that is decoded, inside of that object
 
-	aliases  int      // that the value is inside of
-	expanded int      // values that aliases added
-	taken    []string // the fields that tags took for their values
-
-	constants int // texts of fields with the option "constant" that have ${ in them
+	taken     []string // the fields that tags took for their values
+	constants int      // texts of fields with the option "constant" that have ${ in them
 }
 
 func (d *decoder) fault(at Position, format string, args ...any) {
@@ -81,37 +70,29 @@ func at(n ast.Node) Position {
 	return tokenPosition(n.GetToken())
 }
 
-// resolve follows anchors and aliases to the value itself. False means that a fault was
-// reported. The caller defers the function, which leaves the aliases again.
-func (d *decoder) resolve(n ast.Node) (ast.Node, func(), bool) {
-	aliases := 0
-	leave := func() { d.aliases -= aliases }
-	for range maxAliases {
+// plain gives a value without its anchor. Anchors, aliases and tags are reported. False means
+// that there is no value.
+func (d *decoder) plain(n ast.Node) (ast.Node, bool) {
+	for {
 		switch m := n.(type) {
 		case *ast.AnchorNode:
-			d.anchors[m.Name.String()] = m.Value
+			d.fault(at(m), "anchors (&%s) are not part of this language%s", m.Name.String(), d.schema.instead())
 			n = m.Value
 		case *ast.AliasNode:
-			name, known := m.Value.String(), false
-			if n, known = d.anchors[name]; !known {
-				if strings.ContainsAny(name, "*/.?[") {
-					d.fault(at(m), "YAML reads an unquoted * as an alias: quote it, '*%s'", name)
-				} else {
-					d.fault(at(m), "no anchor &%s before this alias; if it is text, quote it: '*%s'", name, name)
-				}
-				return nil, leave, false
+			switch name := m.Value.String(); {
+			case strings.ContainsAny(name, "*/.?["):
+				d.fault(at(m), "YAML reads an unquoted * as an alias: quote it, '*%s'", name)
+			default:
+				d.fault(at(m), "aliases are not part of this language%s; if it is text, quote it: '*%s'", d.schema.instead(), name)
 			}
-			aliases++
-			d.aliases++
+			return nil, false
 		case *ast.TagNode:
 			d.tag(m)
-			return nil, leave, false
+			return nil, false
 		default:
-			return n, leave, d.aliases == 0 || d.expand(1, n)
+			return n, true
 		}
 	}
-	d.fault(at(n), "an alias leads back to itself")
-	return nil, leave, false
 }
 
 // tag reports a tag. With nothing behind an unquoted !, the parser takes what follows for
@@ -132,28 +113,13 @@ func (d *decoder) tag(n *ast.TagNode) {
 	d.fault(at(n), "YAML reads an unquoted ! as a tag: quote it, '%s'", tag)
 }
 
-// expand counts values that aliases add. False means that there are too many.
-func (d *decoder) expand(values int, n ast.Node) bool {
-	before := d.expanded
-	d.expanded += values
-	if before <= maxExpanded && d.expanded > maxExpanded {
-		d.fault(at(n), "aliases add more than %d values to this file", maxExpanded)
-	}
-	return d.expanded <= maxExpanded
-}
-
-// value decodes one node into v. A fault of the value that an alias stands for is
-// reported at the alias.
+// value decodes one node into v.
 func (d *decoder) value(n ast.Node, v reflect.Value, f *Field) {
-	where := at(n)
-	n, leave, ok := d.resolve(n)
-	defer leave()
+	n, ok := d.plain(n)
 	if !ok {
 		return
 	}
-	if d.aliases == 0 {
-		where = at(n) // behind an anchor
-	}
+	where := at(n)
 	if hasTab(n) {
 		d.fault(where, insideTab)
 		return
@@ -161,7 +127,7 @@ func (d *decoder) value(n ast.Node, v reflect.Value, f *Field) {
 	d.resolved(n, where, v, f)
 }
 
-// resolved decodes one node that is neither an anchor nor an alias.
+// resolved decodes one node that is neither an anchor nor an alias nor a tag.
 func (d *decoder) resolved(n ast.Node, where Position, v reflect.Value, f *Field) {
 	switch into := v.Addr().Interface().(type) {
 	case *Text:
@@ -204,60 +170,22 @@ func (d *decoder) structured(n ast.Node, at Position, v reflect.Value, f *Field)
 	}
 }
 
-// merged gives the entries of a map and those of its merge keys, which come last and
-// give way to the map's own. False means that it is not a map.
-func (d *decoder) merged(n ast.Node, depth int) ([]*ast.MappingValueNode, bool) {
+// entries gives those of a map, without its merge keys, which are reported. False means that
+// it is not a map.
+func (d *decoder) entries(n ast.Node) ([]*ast.MappingValueNode, bool) {
 	all, ok := pairs(n)
-	if !ok || !slices.ContainsFunc(all, isMerge) {
+	if !slices.ContainsFunc(all, isMerge) {
 		return all, ok
 	}
 	own := make([]*ast.MappingValueNode, 0, len(all))
-	names := map[string]bool{}
 	for _, p := range all {
-		if !isMerge(p) {
+		if isMerge(p) {
+			d.fault(at(p.Key), "merge keys (<<) are not part of this language%s", d.schema.instead())
+		} else {
 			own = append(own, p)
-			names[keyText(p)] = true
 		}
 	}
-	for _, p := range all {
-		switch {
-		case !isMerge(p):
-			continue
-		case depth > maxMerges:
-			d.fault(at(p.Key), "merge keys are nested too deeply")
-			continue
-		}
-		from := []ast.Node{p.Value}
-		if list, ok := p.Value.(*ast.SequenceNode); ok {
-			from = list.Values
-		}
-		for _, n := range from {
-			for _, q := range d.inherited(n, p.Key, depth) {
-				if name := keyText(q); !names[name] {
-					names[name] = true
-					own = append(own, q)
-				}
-			}
-		}
-	}
-	return own, true
-}
-
-// inherited gives the entries of one map that a merge key names.
-func (d *decoder) inherited(n ast.Node, key ast.MapKeyNode, depth int) []*ast.MappingValueNode {
-	m, leave, ok := d.resolve(n)
-	defer leave()
-	if !ok {
-		return nil
-	}
-	entries, isMap := d.merged(m, depth+1)
-	if !isMap {
-		d.fault(at(key), "a merge key takes a map or a list of maps, not %s", kindOf(m))
-	}
-	if !d.expand(len(entries), key) {
-		return nil
-	}
-	return entries
+	return own, ok
 }
 
 func isMerge(p *ast.MappingValueNode) bool {
@@ -279,7 +207,7 @@ func (d *decoder) object(n ast.Node, where Position, v reflect.Value) bool {
 	o.At = where
 	defer func(before int) { o.Constants = d.constants > before }(d.constants)
 	faults, taken := len(d.faults), len(d.taken)
-	entries, isMap := d.merged(n, 0)
+	entries, isMap := d.entries(n)
 	o.partial = len(d.faults) > faults
 	sh := d.schema.of(v.Type())
 	if !isMap {
@@ -298,11 +226,12 @@ func (d *decoder) object(n ast.Node, where Position, v reflect.Value) bool {
 		d.push(name)
 		if f, known := sh.byName[name]; known {
 			d.field(p, v, f, o, &first[f.Index])
+		} else if sh.ignored != "" && strings.HasPrefix(name, sh.ignored) {
+			d.ignore(p.Value)
 		} else {
 			hint, field := misnamed(name, sh, v)
 			meant = append(meant, field)
 			d.fault(at(p.Key), "unknown field%s", hint)
-			d.collect(p.Value)
 			o.bad = append(o.bad, "")
 		}
 		d.pop()
@@ -345,9 +274,6 @@ func (d *decoder) field(p *ast.MappingValueNode, v reflect.Value, f *Field, o *O
 		return
 	}
 	*first = at(p.Key)
-	if d.aliases > 0 {
-		*first = o.At
-	}
 	faults := len(d.faults)
 	d.value(p.Value, v.Field(f.Index), f)
 	if len(d.faults) > faults {
@@ -400,27 +326,28 @@ func shapeOf(v reflect.Value) (form, why string) {
 	return "", ""
 }
 
-// collect keeps the anchors of a value that is not decoded: aliases may name them.
-func (d *decoder) collect(n ast.Node) {
-	switch m := n.(type) {
-	case *ast.AnchorNode:
-		d.anchors[m.Name.String()] = m.Value
-		d.collect(m.Value)
-	case *ast.SequenceNode:
-		for _, e := range m.Values {
-			d.collect(e)
+// ignore reports what is not part of the language in a value that is not looked at: a tag can
+// have taken the fields behind it.
+func (d *decoder) ignore(n ast.Node) {
+	n, ok := d.plain(n)
+	if !ok {
+		return
+	}
+	if list, ok := n.(*ast.SequenceNode); ok {
+		for _, e := range list.Values {
+			d.ignore(e)
 		}
-	case *ast.MappingNode:
-		for _, p := range m.Values {
-			d.collect(p.Value)
-		}
+	}
+	entries, _ := d.entries(n)
+	for _, p := range entries {
+		d.ignore(p.Value)
 	}
 }
 
 // names decodes a map of names.
 func (d *decoder) names(n ast.Node, where Position, into anyMap, f *Field) {
 	faults, taken := len(d.faults), len(d.taken)
-	all, ok := d.merged(n, 0)
+	all, ok := d.entries(n)
 	if len(d.faults) > faults {
 		into.partial()
 	}

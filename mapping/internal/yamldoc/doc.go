@@ -3,7 +3,10 @@
 // of the structure in one go, and [File.Inside] finds a position inside of a text. The
 // package knows no document: its structs say with tags and methods what is allowed.
 //
-// A struct of a map embeds [Object]. Where a scalar may be written in place of the map, the
+// Anchors, aliases and merge keys are faults: [Schema.Instead] says what to write.
+//
+// A struct of a map embeds [Object], whose tag ignored:"x-" says that fields whose names begin
+// so are not looked at. Where a scalar may be written in place of the map, the
 // struct has a field for it whose tag is `yaml:",scalar"`: a boolean, or a text of an enum.
 // The other fields are of the types [Text], [Texts], [Duration], [Size], [Integer], [Number],
 // [Boolean] and [Map], pointers to structs, and slices of structs. The tags of a field:

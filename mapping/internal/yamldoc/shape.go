@@ -72,13 +72,15 @@ func (f *Form) Refused() []string {
 
 // Schema knows what the tags of structs say. It is not safe for concurrent use.
 type Schema struct {
+	Instead string // what to write in place of anchors, aliases and merge keys, for faults
+
 	forms  map[string]*Form
 	shapes map[reflect.Type]*shape
 }
 
 // NewSchema makes the schema of structs that use these forms.
 func NewSchema(forms map[string]Form) *Schema {
-	s := &Schema{map[string]*Form{}, map[reflect.Type]*shape{}}
+	s := &Schema{forms: map[string]*Form{}, shapes: map[reflect.Type]*shape{}}
 	for name, f := range forms {
 		if f.Pattern != "" {
 			f.whole = regexp.MustCompile("^(?:" + f.Pattern + ")$")
@@ -132,10 +134,23 @@ type shape struct {
 	byName map[string]*Field
 	label  *Field // nil if there is none
 	scalar *Field // in place of the map; nil if that is not allowed
+
+	ignored string // fields whose names begin so are; "" for none
 }
 
 // Fields gives the fields of the struct of a map, in order.
 func (s *Schema) Fields(t reflect.Type) []*Field { return s.of(t).fields }
+
+// Ignored gives how the names of fields of the map of a struct begin that are ignored, "" for
+// none.
+func (s *Schema) Ignored(t reflect.Type) string { return s.of(t).ignored }
+
+func (s *Schema) instead() string {
+	if s.Instead == "" {
+		return ""
+	}
+	return ": " + s.Instead
+}
 
 // Scalar gives what may be written in place of the map of a struct, nil for nothing.
 func (s *Schema) Scalar(t reflect.Type) *Field { return s.of(t).scalar }
@@ -149,6 +164,9 @@ func (s *Schema) of(t reflect.Type) *shape {
 		tag := t.Field(i).Tag
 		options := strings.Split(tag.Get("yaml"), ",")
 		scalar := slices.Contains(options, "scalar")
+		if ignored, ok := tag.Lookup("ignored"); ok {
+			sh.ignored = ignored
+		}
 		if options[0] == "" && !scalar {
 			continue
 		}
