@@ -215,6 +215,8 @@ func weight(v ref.Val) int {
 	switch v := v.(type) {
 	case types.String, types.Bytes:
 		return 8 + length(v)
+	case commitValue:
+		return v.weight()
 	case traits.Mapper:
 		n := 8
 		for it := v.Iterator(); it.HasNext() == types.True && n <= heaviest; {

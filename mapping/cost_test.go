@@ -19,6 +19,9 @@ func largeEvent() *Event {
 		for i := range 10_000 {
 			e.Files = append(e.Files, fmt.Sprintf("services/cart/src/main/java/com/acme/cart/CartService%d.java", i))
 		}
+		for i := range 1000 {
+			e.Commits = append(e.Commits, NewCommit(fmt.Sprintf("%040d", i), strings.Repeat("\x01m", maxSeen), e.Author))
+		}
 	})
 }
 
@@ -55,6 +58,12 @@ func worst() map[string]string {
 		"in order":                 each(`event.message < event.branch && event.message <= event.branch && event.branch > event.message && event.branch >= event.message`),
 		"equal lists":              each(`event.files == event.files + [f]`),
 		"equal lists of texts":     `event.files.map(f, event.message + "x") == event.files.map(f, event.message + "y")`,
+		"a loop of commits":        `event.commits.all(c, event.commits.all(d, true))`,
+		"equal commits":            each(`event.commits == event.commits`),
+		"a commit in commits":      each(`event.commits[999] in event.commits && event.commits[0] != event.commits[999]`),
+		"titles":                   each(`event.commits[0].title == f || event.commits[0].author == f || event.commits[0].id == f`),
+		"lists of titles":          each(`event.commits.map(c, c.title).size() > 0`),
+		"commits that are chosen":  each(`event.commits.filter(c, has(c.title)).size() > 0`),
 		"lists of lists":           `event.files.map(f, event.files).size() > 0`,
 		"lists that double":        `[event.files]` + strings.Repeat(".map(x, x + x)", 40) + `.all(x, "a" in x)`,
 		"a list of many parts":     `(event.files` + strings.Repeat(` + ["a"]`, 90) + `).all(f, f != "")`,

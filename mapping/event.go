@@ -73,8 +73,14 @@ type Event struct {
 // Commit is one commit of a push, as rules see it in event.commits.
 type Commit struct {
 	ID     string `json:"id"`
-	Title  string `json:"title"`  // the first line of its message
+	Title  string `json:"title"`  // the first line of its message: see [NewCommit]
 	Author string `json:"author"` // its author's name
+}
+
+// NewCommit makes a commit of its whole message: Title is as event.title of rules, at most 8 KiB
+// without control characters.
+func NewCommit(id, message, author string) Commit {
+	return Commit{ID: id, Title: firstLine(message), Author: author}
 }
 
 // Origin says how the program learned of an event.

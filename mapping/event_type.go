@@ -60,6 +60,9 @@ var eventFields = []eventField{
 	newEventField("files", types.NewListType(types.StringType), func(e *Event) (any, error) {
 		return types.NewStringList(types.DefaultTypeAdapter, e.Files), nil
 	}),
+	newEventField("commits", types.NewListType(types.NewObjectType(commitTypeName)), func(e *Event) (any, error) {
+		return newCommitList(e.Commits), nil
+	}),
 	boolField("files_complete", func(e *Event) bool { return e.FilesComplete }),
 	stringField("default_branch", func(e *Event) string { return e.DefaultBranch }),
 	stringField("origin", func(e *Event) string { return string(cmp.Or(e.Origin, OriginWebhook)) }),
@@ -83,18 +86,22 @@ func boolField(name string, get func(*Event) bool) eventField {
 
 // message is the message of the event, cut after the last character that fits in maxSeen
 // bytes.
-func message(e *Event) string {
-	end := min(len(e.Message), maxSeen)
-	for end < len(e.Message) && end > 0 && !utf8.RuneStart(e.Message[end]) {
+func message(e *Event) string { return seen(e.Message) }
+
+func seen(text string) string {
+	end := min(len(text), maxSeen)
+	for end < len(text) && end > 0 && !utf8.RuneStart(text[end]) {
 		end--
 	}
-	return e.Message[:end]
+	return text[:end]
 }
 
 // title is the first line of the message. It has no control characters, so that it can
 // be the value of a parameter.
-func title(e *Event) string {
-	line, _, _ := strings.Cut(message(e), "\n")
+func title(e *Event) string { return firstLine(e.Message) }
+
+func firstLine(message string) string {
+	line, _, _ := strings.Cut(seen(message), "\n")
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '
@@ -115,13 +122,17 @@ func eventFieldNames() []string {
 type eventProvider struct{ *types.Registry }
 
 func (p eventProvider) FindStructType(name string) (*types.Type, bool) {
-	if name == eventTypeName {
-		return types.NewTypeTypeWithParam(types.NewObjectType(eventTypeName)), true
+	if name == eventTypeName || name == commitTypeName {
+		return types.NewTypeTypeWithParam(types.NewObjectType(name)), true
 	}
 	return p.Registry.FindStructType(name)
 }
 
 func (p eventProvider) FindStructFieldType(name, field string) (*types.FieldType, bool) {
+	if name == commitTypeName {
+		t, ok := commitFieldTypes[field]
+		return t, ok
+	}
 	if name != eventTypeName {
 		return p.Registry.FindStructFieldType(name, field)
 	}

@@ -88,14 +88,18 @@ func (l *language) explain(text string, offset int, message string) textFault {
 	if m := undefinedField.FindStringSubmatch(message); m != nil && ofVars.MatchString(text[:offset]) {
 		return textFault{offset + 1, l.vars.unknownVariable(m[1])}
 	} else if m != nil {
-		hint := Suggest(m[1], eventFieldNames())
+		of, names := "event", eventFieldNames()
+		if !strings.HasSuffix(strings.TrimSpace(text[:offset]), of) {
+			of, names = "a commit", commitFieldNames()
+		}
+		hint := Suggest(m[1], names)
 		if hint == "" {
-			hint = "; it has " + strings.Join(eventFieldNames(), ", ")
+			hint = "; it has " + strings.Join(names, ", ")
 		}
 		if strings.HasPrefix(text[offset:], ".") {
 			offset++ // CEL points at the dot before the name
 		}
-		return textFault{offset, fmt.Sprintf("event has no field %q%s", m[1], hint)}
+		return textFault{offset, fmt.Sprintf("%s has no field %q%s", of, m[1], hint)}
 	}
 	if m := undeclared.FindStringSubmatch(message); m != nil {
 		if strings.HasSuffix(text[:offset], m[1]) {

@@ -46,6 +46,10 @@ type azureCommit struct {
 	Author   optional[person] `json:"author"`
 }
 
+func (c *azureCommit) about() commit {
+	return commit{message: string(c.Comment), author: string(c.Author.v.Name)}
+}
+
 type azurePusher struct {
 	UniqueName  loose `json:"uniqueName"`
 	DisplayName loose `json:"displayName"`
@@ -87,12 +91,21 @@ func decodeAzureDevOps(d *Delivery, body []byte) error {
 	if r.Repository.Project.Name != "" && r.Repository.Name != "" {
 		repository = r.Repository.Project.Name + "/" + r.Repository.Name
 	}
-	heads := make(map[string]commit, len(r.Commits.kept))
-	for _, c := range r.Commits.kept {
-		heads[string(c.v.CommitID)] = commit{message: string(c.v.Comment), author: string(c.v.Author.v.Name)}
+	heads := make(map[string]list[optional[azureCommit]], len(r.Commits.kept))
+	for i, c := range r.Commits.kept {
+		heads[string(c.v.CommitID)] = list[optional[azureCommit]]{kept: r.Commits.kept[i : i+1]}
 	}
 	for i, u := range updates {
 		at := fmt.Sprintf("resource.refUpdates[%d]", i)
+		// The commits of several refs are not told apart: each has its newest one then.
+		sent := heads[u.NewObjectID]
+		var head commit
+		if len(sent.kept) > 0 {
+			head = sent.kept[0].v.about()
+		}
+		if len(updates) == 1 {
+			sent = r.Commits
+		}
 		err := d.add(change{
 			ref:    u.Name,
 			before: string(u.OldObjectID),
@@ -102,7 +115,10 @@ func decodeAzureDevOps(d *Delivery, body []byte) error {
 			url:           withoutUser(string(r.Repository.RemoteURL)),
 			defaultBranch: strings.TrimPrefix(string(r.Repository.DefaultBranch), branchPrefix),
 			pusher:        firstOf(r.PushedBy.v.UniqueName, r.PushedBy.v.DisplayName),
-			head:          heads[u.NewObjectID],
+			head:          head,
+			commits: commitsOf(&sent, u.NewObjectID, newestFirst, func(c *azureCommit) (string, commit) {
+				return string(c.CommitID), c.about()
+			}),
 			names: fieldNames{
 				at + ".name", at + ".newObjectId", "resource.repository.project.name or resource.repository.name",
 			},

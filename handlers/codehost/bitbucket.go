@@ -47,10 +47,11 @@ type link struct {
 }
 
 type bitbucketChange struct {
-	New     *bitbucketRef           `json:"new"` // null: the ref was deleted
-	Old     *optional[bitbucketOld] `json:"old"` // null: the ref is new
-	Created looseBool               `json:"created"`
-	Forced  looseBool               `json:"forced"`
+	New     *bitbucketRef                   `json:"new"`     // null: the ref was deleted
+	Old     *optional[bitbucketOld]         `json:"old"`     // null: the ref is new
+	Commits list[optional[bitbucketCommit]] `json:"commits"` // at most 5
+	Created looseBool                       `json:"created"`
+	Forced  looseBool                       `json:"forced"`
 }
 
 // bitbucketOld is a ref before the push.
@@ -62,16 +63,29 @@ type bitbucketOld struct {
 	}] `json:"target"`
 }
 
+type bitbucketCommit struct {
+	Hash    loose                     `json:"hash"`
+	Message loose                     `json:"message"`
+	Author  optional[bitbucketAuthor] `json:"author"`
+}
+
+type bitbucketAuthor struct {
+	Raw  loose                   `json:"raw"` // Name <address>
+	User optional[bitbucketUser] `json:"user"`
+}
+
+func (a *bitbucketAuthor) name() string {
+	name, _, _ := strings.Cut(string(a.Raw), " <")
+	return firstOf(name, string(a.User.v.DisplayName))
+}
+
 type bitbucketRef struct {
 	Type   string `json:"type"`
 	Name   string `json:"name"`
 	Target struct {
-		Hash    string `json:"hash"` // of the commit, for annotated tags too
-		Message loose  `json:"message"`
-		Author  optional[struct {
-			Raw  loose                   `json:"raw"` // Name <address>
-			User optional[bitbucketUser] `json:"user"`
-		}] `json:"author"`
+		Hash    string                    `json:"hash"` // of the commit, for annotated tags too
+		Message loose                     `json:"message"`
+		Author  optional[bitbucketAuthor] `json:"author"`
 	} `json:"target"`
 }
 
@@ -119,8 +133,6 @@ func decodeBitbucket(d *Delivery, body []byte) error {
 		if c.New.Type == "" {
 			return missing(at + ".type")
 		}
-		by := c.New.Target.Author.v
-		author, _, _ := strings.Cut(string(by.Raw), " <")
 		err := d.add(change{
 			ref:           bitbucketFullRef(c.New.Type, c.New.Name),
 			before:        string(old.Target.v.Hash),
@@ -132,10 +144,10 @@ func decodeBitbucket(d *Delivery, body []byte) error {
 			url:           string(p.Repository.Links.v.HTML.v.Href),
 			defaultBranch: string(p.Repository.MainBranch.v.Name),
 			pusher:        firstOf(actor.Username, actor.Nickname, actor.DisplayName),
-			head: commit{
-				message: string(c.New.Target.Message),
-				author:  firstOf(author, string(by.User.v.DisplayName)),
-			},
+			head:          commit{message: string(c.New.Target.Message), author: c.New.Target.Author.v.name()},
+			commits: commitsOf(&c.Commits, c.New.Target.Hash, newestFirst, func(c *bitbucketCommit) (string, commit) {
+				return string(c.Hash), commit{message: string(c.Message), author: c.Author.v.name()}
+			}),
 			names: fieldNames{at + ".name", at + ".target.hash", "repository.full_name"},
 		})
 		if err != nil {

@@ -30,11 +30,9 @@ type bitbucketServerPush struct {
 		Type     string `json:"type"` // ADD, UPDATE, DELETE
 	}] `json:"changes"`
 	// ToCommit is the new commit, if there is one change; since Bitbucket 7.
-	ToCommit optional[struct {
-		ID      loose                         `json:"id"`
-		Message loose                         `json:"message"`
-		Author  optional[bitbucketServerUser] `json:"author"`
-	}] `json:"toCommit"`
+	ToCommit optional[bitbucketServerCommit] `json:"toCommit"`
+	// Commits are those of all changes together.
+	Commits    list[optional[bitbucketServerCommit]] `json:"commits"`
 	Repository struct {
 		Slug    string `json:"slug"`
 		Project struct {
@@ -45,6 +43,16 @@ type bitbucketServerPush struct {
 		}] `json:"links"`
 	} `json:"repository"`
 	Actor optional[bitbucketServerUser] `json:"actor"`
+}
+
+type bitbucketServerCommit struct {
+	ID      loose                         `json:"id"`
+	Message loose                         `json:"message"`
+	Author  optional[bitbucketServerUser] `json:"author"`
+}
+
+func (c *bitbucketServerCommit) about() commit {
+	return commit{message: string(c.Message), author: firstOf(c.Author.v.DisplayName, c.Author.v.Name)}
 }
 
 type bitbucketServerUser struct {
@@ -82,9 +90,14 @@ func decodeBitbucketServer(d *Delivery, body []byte) error {
 			names:      fieldNames{at + ".refId", at + ".toHash", "repository.project.key or repository.slug"},
 		}
 		if len(changes) == 1 {
-			to := p.ToCommit.v
-			next.peeled = string(to.ID)
-			next.head = commit{message: string(to.Message), author: firstOf(to.Author.v.DisplayName, to.Author.v.Name)}
+			to := &p.ToCommit.v
+			next.peeled, next.head = string(to.ID), to.about()
+			if p.Commits.n == 0 && to.ID != "" {
+				p.Commits.kept = []optional[bitbucketServerCommit]{p.ToCommit}
+			}
+			next.commits = commitsOf(&p.Commits, c.ToHash, newestFirst, func(c *bitbucketServerCommit) (string, commit) {
+				return string(c.ID), c.about()
+			})
 		}
 		if err := d.add(next); err != nil {
 			return err

@@ -21,6 +21,7 @@ type change struct {
 	pusher        string
 	head          commit // the commit to build
 	files         files
+	commits       []mapping.Commit // of a push, the newest last
 
 	names fieldNames
 }
@@ -77,6 +78,7 @@ func (d *Delivery) add(c change) error {
 		e.Kind, e.Branch, e.Commit = mapping.Push, branch, c.after
 		e.Files, e.FilesUnknown = c.files.sorted(), c.filesUnknown(e.Created)
 		e.FilesComplete = e.FilesUnknown == ""
+		e.Commits = c.commits
 	} else {
 		e.Kind, e.Tag, e.FilesUnknown = mapping.Tag, tag, "a tag comes without files"
 		if IsObjectID(c.peeled) && !isZeroID(c.peeled) {

@@ -80,6 +80,7 @@ func decodeGitea(d *Delivery, body []byte) error {
 		pusher:        firstOf(p.Pusher.v.Login, p.Pusher.v.Username),
 		head:          head,
 		files:         touched,
+		commits:       pushed(&p.Commits, p.After, newestFirst),
 		names:         fieldNames{"ref", "after", "repository.full_name"},
 	})
 }

@@ -127,6 +127,7 @@ func decodeGitee(d *Delivery, body []byte) error {
 		pusher:        firstOf(pusher.Username, pusher.UserName, pusher.Name, p.UserName),
 		head:          head,
 		files:         touched,
+		commits:       pushed(&p.Commits, p.After, newestLast),
 		names:         fieldNames{"ref", "after", "repository.path_with_namespace"},
 	})
 }

@@ -94,6 +94,7 @@ func decodeGitHub(d *Delivery, body []byte) error {
 		pusher:        string(p.pusher.v.Name),
 		head:          p.head.v.about(),
 		files:         touched,
+		commits:       pushed(&p.commits, string(p.after), newestLast),
 		names:         fieldNames{"ref", "after", "repository.full_name"},
 	})
 }

@@ -198,6 +198,7 @@ func (d *Delivery) addGitLabPush(body []byte) error {
 		pusher:        firstOf(p.UserUsername, p.UserName),
 		head:          head,
 		files:         touched,
+		commits:       pushed(&p.Commits, p.After, newestLast),
 		names:         fieldNames{"ref", "after", "project.path_with_namespace"},
 	})
 }

@@ -67,6 +67,7 @@ func decodeGogs(d *Delivery, body []byte) error {
 	}
 	c.files.leave("Gogs sends at most 5 commits, and not how many there are")
 	c.head = c.files.read(&p.Commits, p.After)
+	c.commits = pushed(&p.Commits, p.After, newestFirst)
 	if strings.HasPrefix(p.Ref, tagPrefix) && !isZeroID(p.After) { // there is a create too
 		d.leaveOut(p.Ref, LeftOut{Reason: mapping.ReasonEvent, Why: "the create of the tag says the same"})
 		return nil
