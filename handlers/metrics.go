@@ -28,6 +28,7 @@ type metrics struct {
 	reloadSuccessful prometheus.Gauge
 	reloadTime       prometheus.Gauge
 	rulesInfo        *prometheus.GaugeVec // digest
+	ruleInfo         *prometheus.GaugeVec // rule, owner
 	rulesChanged     prometheus.Gauge
 }
 
@@ -71,6 +72,10 @@ func newMetrics(reg *prometheus.Registry, version, revision string) (*metrics, e
 			Name: "buildbridge_rules_info",
 			Help: "Always 1; the label is the digest of the rules in use, which is another one when they mean something else.",
 		}, []string{"digest"}),
+		ruleInfo: auto.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "buildbridge_rule_info",
+			Help: "Always 1; the labels are a rule in use and its owner, which is empty for a rule without one.",
+		}, []string{"rule", "owner"}),
 		rulesChanged: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "buildbridge_rules_changed_timestamp_seconds",
 			Help: "Unix time of the last reload that brought rules of another digest; 0 if there was none since the start.",
@@ -140,6 +145,25 @@ func (m *metrics) loaded(old, now *State, at time.Time) {
 	for _, rule := range old.Rules.RuleNames() {
 		if !kept[rule] {
 			m.matches.DeleteLabelValues(rule)
+		}
+	}
+	m.owners(old, now)
+}
+
+// owners reports the rules in use with their owners: the first of the files, and all that have an owner, since alerts
+// find it here. A series that stays is not touched, so that none is missing for a scrape.
+func (m *metrics) owners(old, now *State) {
+	type info struct{ rule, owner string }
+	infos := map[info]bool{}
+	for rule, owner := range now.Rules.Owners() {
+		if owner != "" || len(infos) < observe.MaxRules {
+			infos[info{rule, owner}] = true
+			m.ruleInfo.WithLabelValues(rule, owner).Set(1)
+		}
+	}
+	for rule, owner := range old.Rules.Owners() {
+		if !infos[info{rule, owner}] {
+			m.ruleInfo.DeleteLabelValues(rule, owner)
 		}
 	}
 }

@@ -185,7 +185,7 @@ func TestReloadReplacesSeries(t *testing.T) {
 		changed := strings.NewReplacer(
 			"  slow: {provider: github,", "  quick: {provider: github,",
 			"[{env: NEW}, {env: OLD}]", "[{env: NEW}]",
-			"name: releases", "name: tags",
+			"name: releases", "name: tags\n    owner: web",
 		).Replace(rules)
 		b.Swap(stateOf(t, changed))
 
@@ -196,6 +196,7 @@ func TestReloadReplacesSeries(t *testing.T) {
 			"buildbridge_rules_info":                             {"digest=" + stateOf(t, changed).Rules.Digest(): 1},
 			"buildbridge_delivery_duration_seconds":              {"source=": 0, "source=github": 1, "source=inside": 0, "source=quick": 0, "source=cloud": 0},
 			"buildbridge_rule_matches_total":                     {"rule=cart": 2, "rule=tags": 0},
+			"buildbridge_rule_info":                              {"owner=,rule=cart": 1, "owner=web,rule=tags": 1},
 			"buildbridge_signature_key_used_total": {
 				"key=secrets[0],source=github": 1,
 				"key=secrets[0],source=inside": 0, "key=secrets[0],source=quick": 0, "key=secrets[0],source=cloud": 0,

@@ -14,6 +14,8 @@ type Description struct {
 	File string `json:"file,omitempty"` // as given in File.Name
 	Line int    `json:"line,omitempty"` // where the rule begins
 
+	Fence string `json:"fence,omitempty"` // as given in File.Fence.Name; "" for none
+
 	Description string `json:"description,omitempty"`
 	Owner       string `json:"owner,omitempty"`
 
@@ -32,8 +34,8 @@ type Description struct {
 	Once       bool     `json:"once,omitempty"`
 	Paused     string   `json:"paused,omitempty"` // why its builds wait, "" if they do not
 
-	// Digest is 12 hexadecimal digits that change when anything above does, but for File and
-	// Line. Digests of two versions of the program can differ for the same rule.
+	// Digest is 12 hexadecimal digits that change when anything above does, but for File,
+	// Line and Fence. Digests of two versions of the program can differ for the same rule.
 	Digest string `json:"digest,omitempty"`
 }
 
@@ -63,7 +65,7 @@ func (rs *Ruleset) Describe(repository string) iter.Seq[Description] {
 				continue
 			}
 			d := r.describe()
-			d.File, d.Line, d.Digest = r.file, int(r.line), rs.digests().rules[i]
+			d.File, d.Line, d.Fence, d.Digest = r.file, int(r.line), r.fence, rs.digests().rules[i]
 			if !yield(d) {
 				return
 			}

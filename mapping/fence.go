@@ -111,6 +111,14 @@ func (l *loader) checkFences() {
 	}
 }
 
+// name is that of the file, "" for no fence.
+func (f *fence) name() string {
+	if f == nil {
+		return ""
+	}
+	return f.file.Name
+}
+
 // allows says whether a list of a fence has a name.
 func allows(list yamldoc.Texts, name string) bool {
 	return slices.ContainsFunc(list, func(t yamldoc.Text) bool { return t.Value == name })

@@ -310,7 +310,7 @@ func (l *loader) compileRule(in scope, r *ruleDocument) {
 		in.define(l.ruleNames, r.Name, field, message)
 	}
 	compiled := in.compile(r)
-	compiled.file, compiled.line = in.file.Name, r.At.Line
+	compiled.file, compiled.line, compiled.fence = in.file.Name, r.At.Line, in.fence.name()
 	l.rules = append(l.rules, draft{in, compiled, r.Name.At, r.Source, r.Jobs, r.Concurrency, r.Report})
 }
 

@@ -15,6 +15,7 @@ type rule struct {
 	owner     string
 	file      string // where it is written
 	line      int32
+	fence     string     // the file of its fence, "" for none
 	condition *condition // nil means true
 	jobs      []job
 

@@ -53,6 +53,17 @@ func (rs *Ruleset) Len() int { return len(rs.rules) }
 // RuleNames gives the names of all rules, in order. The caller must not change the slice.
 func (rs *Ruleset) RuleNames() []string { return rs.names }
 
+// Owners gives the name of every rule, in order, with its owner, which is "" for a rule without.
+func (rs *Ruleset) Owners() iter.Seq2[string, string] {
+	return func(yield func(rule, owner string) bool) {
+		for _, r := range rs.rules {
+			if !yield(r.name, r.owner) {
+				return
+			}
+		}
+	}
+}
+
 // Source finds a source by its name, as in POST /webhooks/<name>.
 func (rs *Ruleset) Source(name string) (*Source, bool) {
 	s, ok := rs.byName[name]

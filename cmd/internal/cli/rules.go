@@ -54,13 +54,14 @@ func (c *rulesList) Run(ctx context.Context, env *Environment) error {
 	if c.JSON {
 		return printJSON(env.Stdout, got)
 	}
-	t := newTable(env.Stdout, "RULE", "SOURCE", "REPOSITORY", "TARGET", "JOBS", "PLACE", "WHEN")
+	t := newTable(env.Stdout, "RULE", "OWNER", "SOURCE", "REPOSITORY", "TARGET", "JOBS", "PLACE", "DESCRIPTION", "WHEN")
 	t.width = terminalWidth(env.Stdout)
-	t.narrow = []string{"JOBS", "TARGET", "SOURCE", "PLACE", "REPOSITORY"}
+	t.fold = t.width > 0
+	t.narrow = []string{"JOBS", "TARGET", "DESCRIPTION", "SOURCE", "PLACE", "OWNER", "REPOSITORY"}
 	for i := range got.Rules {
 		d := &got.Rules[i]
-		t.row(d.Name, several(d.Sources), several(d.Repositories), several(targetsOf(d)), fmt.Sprint(len(d.Jobs)),
-			fmt.Sprintf("%s:%d", d.File, d.Line), whenOf(d))
+		t.row(d.Name, d.Owner, several(d.Sources), several(d.Repositories), several(targetsOf(d)), fmt.Sprint(len(d.Jobs)),
+			fmt.Sprintf("%s:%d", d.File, d.Line), d.Description, whenOf(d))
 	}
 	if err := t.flush(); err != nil {
 		return err
