@@ -12,6 +12,7 @@ type Build struct {
 	Rule   string // name of the rule
 	Target string // name of the target
 	JobID  string
+	Job    string // name of the job in its rule, "" if it has none
 
 	Repository string
 	Ref        string // full ref

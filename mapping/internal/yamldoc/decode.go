@@ -411,7 +411,7 @@ func (d *decoder) texts(n ast.Node, where Position, into *Texts, f *Field) {
 		d.text(n, where, &(*into)[0], f)
 		return
 	}
-	if len(seq.Values) == 0 {
+	if len(seq.Values) == 0 && !f.Empty {
 		d.fault(where, "the list is empty: leave the field out to mean %s", f.absent())
 		return
 	}

@@ -15,7 +15,8 @@
 //	           value; of a Map, each of its values); "label" (this text names the struct in faults); "strict" (text
 //	           that a reader of YAML 1.1 takes for something else has to be quoted);
 //	           "constant" (the form of a text with ${ in it is not checked);
-//	           "none" (a list that is left out means none, not all)
+//	           "none" (a list that is left out means none, not all);
+//	           "empty" (a list of texts may have none)
 //	form       the name of the [Form] of a text
 //	keys       the name of the Form of the names of a Map
 //	values     the name of the Form of the names in the Maps that are its values

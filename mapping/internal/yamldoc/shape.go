@@ -100,6 +100,7 @@ type Field struct {
 	Strict   bool
 	Constant bool // ${…} in the text is worked out later: see [HasConstant]
 	None     bool
+	Empty    bool
 	Default  string // as JSON
 	Enum     []string
 	Form     *Form
@@ -173,7 +174,7 @@ func (s *Schema) of(t reflect.Type) *shape {
 		f := &Field{
 			Name: options[0], Index: i, Default: tag.Get("default"),
 			Required: slices.Contains(options, "required"), Null: slices.Contains(options, "null"), Strict: slices.Contains(options, "strict"),
-			Constant: slices.Contains(options, "constant"), None: slices.Contains(options, "none"),
+			Constant: slices.Contains(options, "constant"), None: slices.Contains(options, "none"), Empty: slices.Contains(options, "empty"),
 			Min: bound(tag.Get("min")), Max: bound(tag.Get("max")), Above: bound(tag.Get("above")),
 			Form: s.forms[tag.Get("form")], Keys: s.forms[tag.Get("keys")], Values: s.forms[tag.Get("values")],
 		}
