@@ -26,8 +26,8 @@ func Load(paths []string) (*mapping.Ruleset, []mapping.Fault, error) {
 }
 
 // Read reads every file that the paths name, in the order of the paths, and those of a
-// directory in the order of their names. A file that cannot be read has an error. A path may be
-// followed by = and the path of a fence.
+// directory in the order of their names, without files of tests. A file that cannot be read has
+// an error. A path may be followed by = and the path of a fence.
 func Read(paths []string) []mapping.File { return read(paths, maxFiles) }
 
 func read(paths []string, left int) []mapping.File {
@@ -122,7 +122,7 @@ func list(paths []string) []entry {
 			add(entry{path, fence, reason(err)})
 			continue
 		}
-		inside, err := listDir(path)
+		inside, err := listDir(path, false)
 		if err == nil && len(inside) == 0 {
 			err = errors.New("no *.yaml or *.yml in this directory")
 		}
@@ -185,10 +185,26 @@ func identity(path string) string {
 	return filepath.Clean(path)
 }
 
-// listDir returns the rules files of a directory in the order of their names, without hidden
-// entries. Some of those are directories behind the symlinks of a ConfigMap (..data,
-// ..2024_01_02), which contain every file a second time.
-func listDir(dir string) ([]entry, error) {
+// IsTests says whether a file has tests of rules, by its name: a directory that is read as
+// rules leaves it out.
+func IsTests(name string) bool {
+	return strings.HasSuffix(name, ".test.yaml") || strings.HasSuffix(name, ".test.yml")
+}
+
+// Tests returns the files of tests in a directory, in the order of their names.
+func Tests(dir string) ([]string, error) {
+	entries, err := listDir(dir, true)
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.name
+	}
+	return names, err
+}
+
+// listDir returns the rules files of a directory, or its files of tests, in the order of their
+// names, without hidden entries. Some of those are directories behind the symlinks of a
+// ConfigMap (..data, ..2024_01_02), which contain every file a second time.
+func listDir(dir string, tests bool) ([]entry, error) {
 	all, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -196,7 +212,7 @@ func listDir(dir string) ([]entry, error) {
 	var entries []entry
 	for _, e := range all {
 		name := e.Name()
-		if ext := filepath.Ext(name); strings.HasPrefix(name, ".") || ext != ".yaml" && ext != ".yml" {
+		if ext := filepath.Ext(name); strings.HasPrefix(name, ".") || ext != ".yaml" && ext != ".yml" || IsTests(name) != tests {
 			continue
 		}
 		path := filepath.Join(dir, name)

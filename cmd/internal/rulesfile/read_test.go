@@ -55,6 +55,16 @@ func TestRead(t *testing.T) {
 		"hidden files of a directory are left out": {
 			files: map[string]string{"d/a.yaml": "", "d/.b.yaml": "", "d/.c.yaml.swp": ""}, paths: []string{"d/"}, want: []string{"d/a.yaml"},
 		},
+		"files of tests of a directory are left out": {
+			files: map[string]string{"d/a.yaml": "", "d/a.test.yaml": "", "d/b.test.yml": "", "d/test.yaml": ""}, paths: []string{"d"},
+			want: []string{"d/a.yaml", "d/test.yaml"},
+		},
+		"a directory with nothing but tests has no rules": {
+			files: map[string]string{"d/a.test.yaml": ""}, paths: []string{"d"}, want: []string{"d: no *.yaml or *.yml in this directory"},
+		},
+		"a file that is named is read as rules, whatever it is called": {
+			files: map[string]string{"d/a.test.yaml": ""}, paths: []string{"d/a.test.yaml"}, want: []string{"d/a.test.yaml"},
+		},
 		"a ConfigMap gives each file once": {
 			files: map[string]string{"cm/..2026_01_02/rules.yaml": "a", "cm/..data": "-> ..2026_01_02", "cm/rules.yaml": "-> ..data/rules.yaml"},
 			paths: []string{"cm"}, want: []string{"cm/rules.yaml"},
@@ -148,6 +158,18 @@ func TestRead(t *testing.T) {
 				t.Errorf("files (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestTests(t *testing.T) {
+	t.Chdir(t.TempDir())
+	write(t, ".", map[string]string{"d/b.test.yml": "", "d/a.test.yaml": "", "d/a.yaml": "", "d/.c.test.yaml": "", "d/sub/d.test.yaml": ""})
+	got, err := rulesfile.Tests("d")
+	if diff := cmp.Diff([]string{"d/a.test.yaml", "d/b.test.yml"}, got); diff != "" || err != nil {
+		t.Errorf("%v, files (-want +got):\n%s", err, diff)
+	}
+	if got, err := rulesfile.Tests("nowhere"); err == nil {
+		t.Errorf("got %q of a directory that is not there", got)
 	}
 }
 
