@@ -70,6 +70,7 @@ type grammar struct {
 	Simulator simulatorCommand `cmd:"" group:"try" help:"Run a simulator of CodeArts Build."`
 	Check     checkCommand     `cmd:"" group:"rules" help:"Check rules files and print every fault with file, line and column."`
 	Explain   explainCommand   `cmd:"" group:"rules" help:"Show what a push, a tag or a saved delivery would build, and why not."`
+	Test      testCommand      `cmd:"" group:"rules" help:"Run tests of rules: which builds a push, a tag or a delivery gives."`
 	Schema    schemaCommand    `cmd:"" group:"rules" help:"Print the JSON schema of rules files, for editors."`
 	Doctor    doctorCommand    `cmd:"" group:"rules" help:"Ask targets and code hosts whether all is as the rules need it."`
 	Serve     serveCommand     `cmd:"" group:"run" help:"Accept deliveries and start builds."`
@@ -243,7 +244,7 @@ func Run(ctx context.Context, args []string, env Environment) int {
 // offline are the commands that call nobody else.
 var offline = []string{ //nolint:gochecknoglobals // a table
 	"buildbridge demo", "buildbridge simulator", "buildbridge explain", "buildbridge version", "buildbridge completion",
-	"buildbridge check", "buildbridge health", "buildbridge schema",
+	"buildbridge check", "buildbridge test", "buildbridge health", "buildbridge schema",
 }
 
 // isBare reports whether the arguments are a command with commands of its own, or nothing.
