@@ -1,11 +1,14 @@
 package demo
 
 import (
+	"os"
+	"strings"
 	"testing"
 
 	"buildbridge"
 	"buildbridge/handlers/codehost"
 	"buildbridge/mapping"
+	"buildbridge/mapping/rulestest"
 )
 
 // The sample is the first file a user copies: it has to be without a fault and
@@ -39,5 +42,32 @@ func TestSample(t *testing.T) {
 	}
 	if got := rs.Decide(&tag)[0].Parameters[0]; got != (mapping.Parameter{Name: "version", Value: "2.1.0"}) {
 		t.Errorf("parameter of the tag: %+v", got)
+	}
+}
+
+// The sample passes its tests, and these are about every rule of it.
+func TestSampleTests(t *testing.T) {
+	rs, _, err := mapping.Parse(codehost.Providers(), mapping.File{Name: "rules.yaml", Data: buildbridge.Rules})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests, err := os.ReadFile("../../../rules.test.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	suite, err := rulestest.Parse("rules.test.yaml", tests)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runner := rulestest.Runner{Rules: rs}
+	for _, c := range suite.Cases {
+		for _, d := range runner.Run(c) {
+			t.Errorf("line %d: %s: %s", c.Line, c.Name, d)
+		}
+	}
+	for _, rule := range rs.RuleNames() {
+		if !strings.Contains(string(tests), "rule: "+rule+"\n") {
+			t.Errorf("no test expects a build of rule %q", rule)
+		}
 	}
 }
