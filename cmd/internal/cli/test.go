@@ -115,33 +115,29 @@ func (c *testCommand) Run(ctx context.Context, env *Environment) error {
 }
 
 // testFiles are the files of tests: those given, else those beside the rules.
-func (c *testCommand) testFiles(rules []string) ([]string, error) {
-	paths := c.Files
-	if len(paths) == 0 {
-		for _, path := range rules {
-			if info, err := os.Stat(path); err != nil || !info.IsDir() { // what is wrong with it is told as a fault of it
-				path = filepath.Dir(path)
-			}
-			paths = append(paths, path)
+func (c *testCommand) testFiles(rules []string) (files []string, err error) {
+	dirs := c.Files
+	if len(dirs) == 0 {
+		if files, dirs, err = rulesfile.TestsBeside(rules); err != nil {
+			return nil, err
 		}
 	}
-	var files []string
-	for _, path := range paths {
-		inside := []string{path}
+	for _, path := range c.Files {
+		inside := []string{filepath.Clean(path)}
 		if info, err := os.Stat(path); err == nil && info.IsDir() {
 			if inside, err = rulesfile.Tests(path); err != nil {
 				return nil, err
 			}
 		}
 		for _, file := range inside {
-			if file = filepath.Clean(file); !slices.Contains(files, file) {
+			if !slices.Contains(files, file) {
 				files = append(files, file)
 			}
 		}
 	}
 	if len(files) == 0 {
 		return nil, usageError(fmt.Sprintf("there is no *.test.yaml in %s: write rules.test.yaml there, such as the tests: in --help",
-			strings.Join(slices.Compact(slices.Sorted(slices.Values(paths))), ", ")))
+			strings.Join(dirs, ", ")))
 	}
 	return files, nil
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -199,6 +200,24 @@ func Tests(dir string) ([]string, error) {
 		names[i] = e.name
 	}
 	return names, err
+}
+
+// TestsBeside returns the files of tests in the directories of the files that the paths name,
+// and these directories.
+func TestsBeside(paths []string) (files, dirs []string, err error) {
+	for _, e := range list(paths) {
+		dir := filepath.Dir(e.name)
+		if slices.Contains(dirs, dir) {
+			continue
+		}
+		dirs = append(dirs, dir)
+		inside, err := Tests(dir)
+		if err != nil && e.err == nil { // else it is a fault of the rules
+			return nil, nil, err
+		}
+		files = append(files, inside...)
+	}
+	return files, dirs, nil
 }
 
 // listDir returns the rules files of a directory, or its files of tests, in the order of their

@@ -171,6 +171,10 @@ func TestTests(t *testing.T) {
 	if got, err := rulesfile.Tests("nowhere"); err == nil {
 		t.Errorf("got %q of a directory that is not there", got)
 	}
+	got, dirs, err := rulesfile.TestsBeside([]string{"d", "d/a.yaml", "nowhere/rules.yaml"})
+	if diff := cmp.Diff([][]string{{"d/a.test.yaml", "d/b.test.yml"}, {"d", "nowhere"}}, [][]string{got, dirs}); diff != "" || err != nil {
+		t.Errorf("%v, beside rules (-want +got):\n%s", err, diff)
+	}
 }
 
 // A file that cannot be read hides no fault of the others, and nobody is told that
