@@ -237,7 +237,7 @@ func (cl *call) match(rules *mapping.Ruleset) {
 	decider := rules.Decider()
 	for i := range cl.delivery.Events {
 		event := &cl.delivery.Events[i]
-		event.Source, event.Origin = cl.source.Name, cmp.Or(cl.delivery.Origin, mapping.OriginWebhook)
+		cl.place(event)
 		builds := decider.Decide(event)
 		if len(cl.only) > 0 {
 			builds = slices.DeleteFunc(builds, func(b mapping.Build) bool { return !slices.Contains(cl.only, b.Rule) })
@@ -254,6 +254,11 @@ func (cl *call) match(rules *mapping.Ruleset) {
 			cl.builds = append(cl.builds, builds...)
 		}
 	}
+}
+
+// place says of an event where it came from.
+func (cl *call) place(event *mapping.Event) {
+	event.Source, event.Origin = cl.source.Name, cmp.Or(cl.delivery.Origin, mapping.OriginWebhook)
 }
 
 // explain says why events build nothing, with at most maxVerdicts of the rules that name

@@ -35,6 +35,7 @@ const timeout = 45 * time.Second
 type Store interface {
 	Delivery(ctx context.Context, id string) (*store.Delivery, error)
 	Deliveries(ctx context.Context, f store.DeliveryFilter) (deliveries []*store.Delivery, next string, err error)
+	DeliveriesOldestFirst(ctx context.Context, f store.DeliveryFilter) (deliveries []*store.Delivery, next string, err error)
 	Build(ctx context.Context, id string) (*store.Build, error)
 	Builds(ctx context.Context, f store.BuildFilter) (builds []*store.Build, next string, err error)
 	BuildIDs(ctx context.Context, beginning string) (ids []string, ok bool, err error)
@@ -62,6 +63,7 @@ type Builds interface {
 type Deliveries interface {
 	Start(ctx context.Context, start handlers.Start) handlers.Started
 	Decide(d mapping.Delivery) handlers.Decision
+	Record(d mapping.Delivery) mapping.Recorded
 	Rejected() []handlers.Rejected // the newest first
 	Replay(ctx context.Context, d mapping.Delivery, by mapping.By) handlers.Answer
 }
@@ -103,6 +105,7 @@ func New(o Options) (http.Handler, error) {
 	e.Use(a.logged, a.authorized, bounded, a.fullIDs)
 	g := e.Group(Prefix)
 	g.GET("/deliveries", a.listDeliveries)
+	g.GET("/deliveries/export", a.exportDeliveries)
 	g.GET("/deliveries/:id", a.showDelivery)
 	g.GET("/deliveries/:id/explain", a.explainDelivery)
 	g.POST("/deliveries/:id/replay", a.replayDelivery)
@@ -185,7 +188,7 @@ func (a *api) logged(next echo.HandlerFunc) echo.HandlerFunc {
 // bounded cancels the work for a request that takes too long.
 func bounded(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if c.Path() == backupPath {
+		if c.Path() == backupPath || c.Path() == exportPath {
 			return next(c)
 		}
 		ctx, cancel := context.WithTimeout(c.Request().Context(), timeout)

@@ -48,7 +48,8 @@ type api struct {
 	store *store.Store
 	log   strings.Builder
 
-	commit string // of the deliveries that built nothing
+	commit  string // of the deliveries that built nothing
+	message string // of the events of an export
 
 	decided  []mapping.Delivery // by replays
 	deciding func()             // called by replays; may be nil
@@ -80,7 +81,7 @@ func open(t *testing.T) *store.Store {
 func newAPI(t *testing.T, db *store.Store, access admin.Access) *api {
 	t.Helper()
 	a := &api{t: t, store: db}
-	log := slog.New(slog.NewTextHandler(&a.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	log := testLogger(&a.log)
 	a.replays = a.replay
 	var err error
 	a.Handler, err = admin.New(admin.Options{
@@ -91,6 +92,10 @@ func newAPI(t *testing.T, db *store.Store, access admin.Access) *api {
 		t.Fatal(err)
 	}
 	return a
+}
+
+func testLogger(to *strings.Builder) *slog.Logger {
+	return slog.New(slog.NewTextHandler(to, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 // writable is an API that this machine may read without a token, and write with writeToken.
@@ -166,6 +171,17 @@ func (d deliveries) Start(_ context.Context, start handlers.Start) handlers.Star
 
 func (d deliveries) Decide(old mapping.Delivery) handlers.Decision {
 	return handlers.Decision{Outcome: "accepted", Builds: []handlers.Planned{{Rule: old.Source}}}
+}
+
+func (d deliveries) Record(old mapping.Delivery) mapping.Recorded {
+	r := mapping.Recorded{ID: old.ID, ReceivedAt: old.ReceivedAt, Source: old.Source, Provider: old.Provider}
+	if old.Source == "gone" {
+		r.Error = "there is no such source"
+		return r
+	}
+	event := mapping.Event{Source: old.Source, Kind: mapping.Push, Repository: "acme/shop", Ref: "refs/heads/main", Message: d.a.message}
+	r.Events = []mapping.RecordedEvent{mapping.NewRecordedEvent(&event)}
+	return r
 }
 
 func (d deliveries) Rejected() []handlers.Rejected { return d.a.rejected }

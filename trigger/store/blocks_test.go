@@ -83,6 +83,7 @@ func listed(t *testing.T, s *store.Store, b store.BuildFilter, d store.DeliveryF
 			deliveries = append(deliveries, d.Repository)
 		}
 		if d.After = next; next == "" {
+			sameOldestFirst(t, s, d, deliveries)
 			return builds, deliveries
 		}
 	}

@@ -128,23 +128,12 @@ func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) (deliveries []
 	seqs := map[*Delivery]int64{}
 	for _, w := range f.wheres() {
 		w.each = func(row scanner) error {
-			var (
-				d             Delivery
-				seq, received int64
-			)
-			if err := row.Scan(&seq, &d.ID, &d.Source, &d.Provider, &d.HostID, &d.Event, &d.Repository, &d.Ref, &d.Commit,
-				&received, &d.Outcome, &d.Reason, &d.ReplayOf, &d.Origin, &d.By.Actor, &d.By.Why, &d.Pusher, &d.Title); err != nil {
-				return err
-			}
-			var bad unreadable
-			d.ReceivedAt = bad.time("received_at", received)
-			d.Unreadable = bad.String()
-			deliveries, seqs[&d] = append(deliveries, &d), seq
-			return nil
+			var seq int64
+			d, err := scanDelivery(row, &seq)
+			deliveries, seqs[d] = append(deliveries, d), seq
+			return err
 		}
-		const columns = "seq, id, source, provider, host_id, event, repository, ref, commit_id, received_at, outcome, reason, replay_of, " +
-			"origin, actor, why, pusher, title"
-		if err := s.find(ctx, deliveryBlocks, columns, w, high, limit+1); err != nil {
+		if err := s.find(ctx, deliveryBlocks, deliveryColumns, w, high, limit+1); err != nil {
 			return nil, "", fmt.Errorf("list deliveries: %w", err)
 		}
 	}
@@ -154,6 +143,26 @@ func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) (deliveries []
 		next = strconv.FormatInt(seqs[deliveries[limit-1]], 10)
 	}
 	return deliveries, next, nil
+}
+
+// deliveryColumns are what a list shows of a delivery.
+const deliveryColumns = "seq, id, source, provider, host_id, event, repository, ref, commit_id, received_at, outcome, reason, replay_of, " +
+	"origin, actor, why, pusher, title"
+
+// scanDelivery reads a row of deliveryColumns.
+func scanDelivery(row scanner, seq *int64) (*Delivery, error) {
+	var (
+		d        Delivery
+		received int64
+	)
+	if err := row.Scan(seq, &d.ID, &d.Source, &d.Provider, &d.HostID, &d.Event, &d.Repository, &d.Ref, &d.Commit,
+		&received, &d.Outcome, &d.Reason, &d.ReplayOf, &d.Origin, &d.By.Actor, &d.By.Why, &d.Pusher, &d.Title); err != nil {
+		return nil, err
+	}
+	var bad unreadable
+	d.ReceivedAt = bad.time("received_at", received)
+	d.Unreadable = bad.String()
+	return &d, nil
 }
 
 // wheres gives the conditions of the filter: of rows that fit one or the other. Accepted

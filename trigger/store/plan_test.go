@@ -197,8 +197,12 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 			} {
 				_, _, err := s.Deliveries(t.Context(), f)
 				fail(t, err)
+				f.After = ""
+				_, _, err = s.DeliveriesOldestFirst(t.Context(), f)
+				fail(t, err)
 			}
 		},
+		"DeliveriesOldestFirst": none, // as Deliveries does
 		"Prune": func(t *testing.T, s *store.Store) {
 			t.Helper()
 			fail(t, second(s.Prune(t.Context(), store.Retention{Bodies: time.Hour, Deliveries: time.Hour, Builds: time.Hour}, time.Now())))

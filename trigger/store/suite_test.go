@@ -59,6 +59,7 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"ids are found by their beginnings":              idsAreFound,
 		"builds are listed by filter and page":           buildsAreListed,
 		"deliveries are listed by filter and page":       deliveriesAreListed,
+		"deliveries are listed the oldest first":         listedOldestFirst,
 		"what failed is replayed once":                   failedIsReplayedOnce,
 		"of replays at the same time one is committed":   oneReplayAtATime,
 		"of delivery replays at the same time one is":    oneDeliveryReplayAtATime,
