@@ -11,7 +11,9 @@ import (
 // is not known: the body is not kept any more or cannot be decoded, or the rules in force do not
 // have the source. It takes of the delivery what Replay takes, and ReceivedAt.
 func (s *Server) Record(old mapping.Delivery) mapping.Recorded {
-	r := mapping.Recorded{ID: old.ID, ReceivedAt: old.ReceivedAt, Source: old.Source, Provider: old.Provider, Events: []mapping.RecordedEvent{}}
+	r := mapping.Recorded{
+		ID: old.ID, ReceivedAt: old.ReceivedAt, Source: old.Source, Provider: old.Provider, Events: []mapping.RecordedEvent{},
+	}
 	if !old.Origin.IsZero() {
 		r.Origin = old.Origin
 	}

@@ -67,16 +67,15 @@ func (a *api) exportDeliveries(c echo.Context) error {
 		f.After = next
 		page, next, err = a.exportedPage(ctx, f)
 	}
-	level, message := slog.LevelInfo, "deliveries were exported"
 	attrs := []slog.Attr{
 		slog.String("actor", by(c, "").Actor), slog.String("client", c.Request().RemoteAddr), slog.Int64("deliveries", end.Deliveries),
 		slog.Float64("seconds", time.Since(began).Seconds()),
 	}
 	if err != nil { // the answer has begun: the client misses its end
-		level, message = slog.LevelWarn, "an export of deliveries was cut short"
-		attrs = append(attrs, slog.String("error", err.Error()))
+		a.Logger.LogAttrs(ctx, slog.LevelWarn, "an export of deliveries was cut short", append(attrs, slog.String("error", err.Error()))...)
+		return nil
 	}
-	a.Logger.LogAttrs(ctx, level, message, attrs...)
+	a.Logger.LogAttrs(ctx, slog.LevelInfo, "deliveries were exported", attrs...)
 	return nil
 }
 

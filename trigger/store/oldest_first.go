@@ -52,7 +52,8 @@ func (s *Store) DeliveriesOldestFirst(ctx context.Context, f DeliveryFilter) (de
 // orderedRange gives the seqs of the deliveries that were received since then: a few older ones
 // may be among them.
 func (s *Store) orderedRange(ctx context.Context, since time.Time) (low, high int64, err error) {
-	if err := queryRow(ctx, s.db.reader(), `SELECT coalesce(min(seq), 0), coalesce(max(seq), 0) FROM deliveries`).Scan(&low, &high); err != nil {
+	err = queryRow(ctx, s.db.reader(), `SELECT coalesce(min(seq), 0), coalesce(max(seq), 0) FROM deliveries`).Scan(&low, &high)
+	if err != nil {
 		return 0, 0, fmt.Errorf("list deliveries: %w", err)
 	}
 	if since.IsZero() {

@@ -71,6 +71,7 @@ type grammar struct {
 	Check     checkCommand     `cmd:"" group:"rules" help:"Check rules files and print every fault with file, line and column."`
 	Explain   explainCommand   `cmd:"" group:"rules" help:"Show what a push, a tag or a saved delivery would build, and why not."`
 	Test      testCommand      `cmd:"" group:"rules" help:"Run tests of rules: which builds a push, a tag or a delivery gives."`
+	Diff      diffCommand      `cmd:"" group:"rules" help:"Say which stored deliveries would build something else by other rules."`
 	Schema    schemaCommand    `cmd:"" group:"rules" help:"Print the JSON schema of rules files, for editors."`
 	Doctor    doctorCommand    `cmd:"" group:"rules" help:"Ask targets and code hosts whether all is as the rules need it."`
 	Serve     serveCommand     `cmd:"" group:"run" help:"Accept deliveries and start builds."`

@@ -19,6 +19,7 @@ type deliveriesCommand struct {
 	List    deliveriesList    `cmd:"" help:"List deliveries, the newest first."`
 	Show    deliveriesShow    `cmd:"" help:"Show a delivery: what it built, or why nothing."`
 	Explain deliveriesExplain `cmd:"" help:"Show what the current rules make of a delivery, beside what was decided."`
+	Export  deliveriesExport  `cmd:"" help:"Write what rules can read of deliveries, for buildbridge diff."`
 	Replay  deliveriesReplay  `cmd:"" help:"Decide deliveries again, by the current rules: some by id, or all that match."`
 }
 

@@ -175,7 +175,11 @@ func newCounter(env *Environment) counter {
 
 // count shows a count, in a pipe unless something was printed within the second.
 func (c *counter) count(what string, done, of int) {
-	text := fmt.Sprintf("%s: %d of %d", what, done, of)
+	c.show(fmt.Sprintf("%s: %d of %d", what, done, of))
+}
+
+// show is count with a text.
+func (c *counter) show(text string) {
 	switch {
 	case c.terminal:
 		_, _ = fmt.Fprintf(c.env.Stderr, "\r\033[K%s", text)
