@@ -2,9 +2,7 @@ package cli
 
 import (
 	"encoding/xml"
-	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -73,21 +71,4 @@ func (r *testReport) junit() ([]byte, error) {
 	}
 	text, err := xml.MarshalIndent(out, "", "  ")
 	return append([]byte(xml.Header), append(text, '\n')...), err
-}
-
-// writeJUnit writes the report under another name until it is complete: who collects reports
-// never reads half of one.
-func (r *testReport) writeJUnit(name string) error {
-	text, err := r.junit()
-	if err != nil {
-		return err
-	}
-	part := name + ".part"
-	if err := os.WriteFile(part, text, 0o644); err != nil { //nolint:gosec // other users collect the reports of CI
-		return err
-	}
-	if err := os.Rename(part, name); err != nil {
-		return errors.Join(err, os.Remove(part))
-	}
-	return nil
 }

@@ -21,7 +21,7 @@ import (
 )
 
 type testCommand struct {
-	Rules   []string `env:"BUILDBRIDGE_RULES" placeholder:"PATH" help:"Rules file or directory; can be repeated. Default: rules.yaml here."`
+	Rules   []string `env:"BUILDBRIDGE_RULES" placeholder:"PATH" help:"Rules file or directory, or PATH=FENCE; can be repeated. Default: rules.yaml here."`
 	Named   []string `name:"run" sep:"none" placeholder:"NAME" help:"Run only the tests of this name; * in it is any text; can be repeated."`
 	JUnit   string   `name:"junit" placeholder:"FILE" help:"Also write the results to FILE, as JUnit XML."`
 	Verbose bool     `short:"v" help:"Print a line for each test, also those that pass."`
@@ -95,7 +95,11 @@ func (c *testCommand) Run(ctx context.Context, env *Environment) error {
 	}
 	report.OK = len(report.Faults) == 0 && report.Failed == 0
 	if c.JUnit != "" {
-		if err := report.writeJUnit(c.JUnit); err != nil {
+		text, err := report.junit()
+		if err == nil {
+			err = replaceFile(c.JUnit, text)
+		}
+		if err != nil {
 			return fmt.Errorf("--junit: %w", err)
 		}
 	}
