@@ -50,11 +50,13 @@ func (s scope) job(doc *jobDocument, i int, rule *ruleDocument, when *clauses) j
 	return j
 }
 
-// warnValue warns of a value that is always empty, or that can have several lines.
+// warnValue warns of a value that is always empty, that can have several lines, or whose text
+// looks like an expression.
 func (s scope) warnValue(value template, at yamldoc.Position, field string, when *clauses) {
 	reads := func(name string) bool {
 		return value.has(func(e *expression) bool { return slices.Contains(e.fields, name) })
 	}
+	s.warnSpelling(value, at, field)
 	if value.has(func(e *expression) bool { return e.lines }) {
 		s.warn(at, field, "event.message may have several lines, and a value with a line break is not sent: event.title is the first line")
 	}

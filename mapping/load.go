@@ -65,6 +65,7 @@ func Parse(providers []Provider, files ...File) (*Ruleset, []Fault, error) {
 		})
 	}
 	warnTwins(l.rules)
+	warnSharedJobs(l.rules)
 	warnMarkers(l.rules)
 	sortFaults(l.warnings, inOrder)
 	rules := make([]*rule, len(l.rules))

@@ -157,6 +157,10 @@ func (s scope) newTemplate(t yamldoc.Text, field string) template {
 		if p.text == "" {
 			continue
 		}
+		if why := doubled(p.text); why != "" {
+			s.fault(s.file.Inside(t, p.offset), field, "%s", why)
+			continue
+		}
 		e, faults := s.language.compile(p.text)
 		for _, f := range faults {
 			s.fault(s.file.Inside(t, p.offset+f.offset), field, "%s", f.message)

@@ -12,7 +12,7 @@ import (
 // its own.
 func TestTwinsAmongManyRules(t *testing.T) {
 	rule := func(name, repository, when, job string) string {
-		return fmt.Sprintf("  - {name: %s, repository: %s, when: {%s}, jobs: [{job_id: %s, parameters: {a: '${event.ref}'}}]}\n", name, repository, when, job)
+		return fmt.Sprintf("  - {name: %s, repository: %s, when: {%s}, jobs: [{job_id: %s, parameters: {a: '${event.url}'}}]}\n", name, repository, when, job)
 	}
 	var rules strings.Builder
 	for i := range 1500 {
@@ -52,7 +52,7 @@ func TestTwinsAmongManyRules(t *testing.T) {
 func TestContextsAmongManyRules(t *testing.T) {
 	const sources = "sources: {github: {provider: github, insecure: true, api: {token: {env: T}}, report: true}}\n"
 	rule := func(name, repository, context string) string {
-		return fmt.Sprintf("  - {name: %s, repository: %s, when: {push: {branches: %s}}, report: {context: %s}, jobs: [{job_id: %s, marker: a}]}\n",
+		return fmt.Sprintf("  - {name: %s, repository: %s, when: {push: {branches: %s}}, report: {context: %s}, jobs: [{job_id: %s, parameters: {a: '${event.url}'}}]}\n",
 			name, repository, name, context, jobA)
 	}
 	var rules strings.Builder
