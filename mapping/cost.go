@@ -125,6 +125,22 @@ func price(function string, args []ref.Val) int {
 		}
 	case overloads.Matches:
 		return regexpPrice(args)
+	case regexExtractAll, regexReplace:
+		if _, paid := args[1].(types.Int); paid { // by searchCall, for one search
+			return regexpPrice(args)
+		}
+		return times(length(args[0]), length(args[0])) // of texts that are constant
+	case "sort":
+		return times(items(args[0]), 32) + times(weight(args[0]), 16)/bytesPassed
+	case "distinct":
+		return times(items(args[0]), items(args[0])+weight(args[0])/bytesPassed)
+	case setsContains, setsIntersects:
+		return setsPrice(args)
+	case setsEquivalent:
+		return times(setsPrice(args), 2)
+	case listRange:
+		n, _ := args[0].(types.Int)
+		return int(min(max(0, n), maxCosts))
 	case "matchesGlob":
 		return globPrice(args[0], args[1])
 	case "indexOf", "lastIndexOf": // they compare at every position
@@ -185,6 +201,21 @@ func globPrice(s, pattern ref.Val) int {
 func regexpPrice(args []ref.Val) int {
 	size, _ := args[1].(types.Int)
 	return times(length(args[0]), int(size)) / 5
+}
+
+// setsPrice is the price of comparing each element of a list with each of the other.
+func setsPrice(args []ref.Val) int {
+	a, b := items(args[0]), items(args[1])
+	return times(a, b) + times(a, weight(args[1])/bytesPassed)
+}
+
+// items gives the number of elements of a list, 0 for any other value.
+func items(v ref.Val) int {
+	if list, ok := v.(traits.Lister); ok {
+		n, _ := list.Size().(types.Int)
+		return int(n)
+	}
+	return 0
 }
 
 // times multiplies numbers that are not negative, without overflow.

@@ -51,6 +51,8 @@ func (l *language) compile(text string) (_ *expression, faults []textFault) {
 	}
 	faults = badPatterns(text, checked, "matchesGlob", false, checkGlob)
 	faults = append(faults, badPatterns(text, checked, overloads.Matches, true, checkRegexp)...)
+	faults = append(faults, badPatterns(text, checked, regexExtractAll, true, checkSearch)...)
+	faults = append(faults, badPatterns(text, checked, regexReplace, true, checkRegexp)...)
 	faults = append(faults, deepComparisons(text, checked)...)
 	uses, event, wrong := constantsOf(text, checked)
 	faults = append(faults, wrong...)
@@ -58,7 +60,7 @@ func (l *language) compile(text string) (_ *expression, faults []textFault) {
 		return nil, faults
 	}
 	program, err := l.env.Program(checked, cel.EvalOptions(cel.OptOptimize),
-		cel.OptimizeRegex(boundRegexp(overloads.Matches), boundRegexp(overloads.MatchesString)))
+		cel.OptimizeRegex(regexOptimizations()...))
 	if err != nil {
 		return nil, []textFault{{0, err.Error()}}
 	}

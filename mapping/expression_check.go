@@ -10,8 +10,8 @@ import (
 	"cel.dev/cel-go/common/types"
 )
 
-// badPatterns finds calls of a function whose last argument is a pattern that check
-// refuses. If written is true, a pattern that is not a literal is refused too.
+// badPatterns finds calls of a function whose last argument, or second one of regex.replace, is
+// a pattern that check refuses. If written is true, a pattern that is not a literal is refused too.
 func badPatterns(text string, checked *cel.Ast, function string, written bool, check func(string) error) []textFault {
 	var faults []textFault
 	native := checked.NativeRep()
@@ -21,6 +21,9 @@ func badPatterns(text string, checked *cel.Ast, function string, written bool, c
 			continue
 		}
 		arg := args[len(args)-1]
+		if function == regexReplace {
+			arg = args[1]
+		}
 		err := errWritten
 		if arg.Kind() == ast.LiteralKind {
 			pattern, _ := arg.AsLiteral().(types.String)
@@ -38,7 +41,7 @@ func badPatterns(text string, checked *cel.Ast, function string, written bool, c
 
 var errWritten = errors.New("write the pattern as one literal text: its size is checked when the file is loaded")
 
-// deepComparisons finds ==, != and in between values that are not flat: lists or maps
+// deepComparisons finds ==, !=, in, distinct and sets of values that are not flat: lists or maps
 // that hold lists or maps, or values whose type is not known. One such comparison can
 // take longer than a whole expression may.
 func deepComparisons(text string, checked *cel.Ast) []textFault {
@@ -51,6 +54,10 @@ func deepComparisons(text string, checked *cel.Ast) []textFault {
 			flat = isFlat(native.GetType(args[0].ID()), 1) || isFlat(native.GetType(args[1].ID()), 1)
 		case operators.In:
 			flat = isFlat(native.GetType(args[0].ID()), 0) || isFlat(native.GetType(args[1].ID()), 1)
+		case "distinct":
+			flat = isFlat(native.GetType(c.AsCall().Target().ID()), 1)
+		case setsContains, setsEquivalent, setsIntersects:
+			flat = isFlat(native.GetType(args[0].ID()), 1) && isFlat(native.GetType(args[1].ID()), 1)
 		}
 		if !flat {
 			faults = append(faults, textFault{

@@ -47,7 +47,10 @@ func newLanguage() (*language, error) {
 	if err != nil {
 		return nil, err
 	}
-	if env, err = guard(env); err != nil {
+	if env, err = guard(env, env, "indexOf", "lastIndexOf", "replace", "join", "format"); err != nil {
+		return nil, err
+	}
+	if env, err = extended(env); err != nil {
 		return nil, err
 	}
 	l := &language{
@@ -84,23 +87,29 @@ func matchesGlob(s, pattern ref.Val) ref.Val {
 	return types.Bool((&glob{pattern: p}).match(string(s.(types.String))))
 }
 
-// guard makes calls of the strings extension fail that would take too long or make too
-// long a text: CEL counts the cost of a call only after it.
-func guard(env *cel.Env) (*cel.Env, error) {
+// guard adds functions of another environment, or the same, whose calls fail that would take
+// too long or make too long a text: CEL counts the cost of a call only after it.
+func guard(env, from *cel.Env, names ...string) (*cel.Env, error) {
 	var options []cel.EnvOption
-	for _, name := range []string{"indexOf", "lastIndexOf", "replace", "join", "format"} {
-		f := env.Functions()[name]
+	for _, name := range names {
+		f := from.Functions()[name]
 		bindings, err := f.Bindings()
 		if err != nil {
 			return nil, err
 		}
 		for _, o := range f.OverloadDecls() {
-			i := slices.IndexFunc(bindings, func(b *functions.Overload) bool { return b.Operator == o.ID() })
+			i := slices.IndexFunc(bindings, func(b *functions.Overload) bool {
+				return b.Operator == o.ID() || b.Operator == name && f.HasSingletonBinding()
+			})
 			if i < 0 {
 				return nil, fmt.Errorf("cel: %s has no implementation %s", name, o.ID())
 			}
 			call := bindings[i]
-			options = append(options, cel.Function(name, cel.MemberOverload(o.ID(), o.ArgTypes(), o.ResultType(),
+			declare := cel.Overload
+			if o.IsMemberFunction() {
+				declare = cel.MemberOverload
+			}
+			options = append(options, cel.Function(name, declare(o.ID(), o.ArgTypes(), o.ResultType(),
 				cel.FunctionBinding(func(args ...ref.Val) ref.Val {
 					if refused := refuse(name, args); refused != nil {
 						return refused
