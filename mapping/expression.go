@@ -45,7 +45,11 @@ func (l *language) compile(text string) (_ *expression, faults []textFault) {
 	checked, issues := l.env.Compile(text)
 	if issues.Err() != nil {
 		for _, e := range issues.Errors() {
-			faults = append(faults, l.explain(text, byteOffset(text, e.Location), e.Message))
+			offset := byteOffset(text, e.Location)
+			if strings.HasPrefix(e.Message, "Syntax error: ") || strings.HasPrefix(e.Message, "reserved identifier: ") {
+				return nil, []textFault{notAnExpression(text, offset, e.Message)} // the others follow from it
+			}
+			faults = append(faults, l.explain(text, offset, e.Message))
 		}
 		return nil, faults
 	}
@@ -107,14 +111,10 @@ func (l *language) explain(text string, offset int, message string) textFault {
 		if strings.HasSuffix(text[:offset], m[1]) {
 			offset -= len(m[1]) // CEL points at the parenthesis behind the name
 		}
-		return textFault{offset, fmt.Sprintf("unknown name %q%s", m[1], Suggest(m[1], append([]string{"event", varsName, eachName}, l.names...)))}
+		return textFault{offset, fmt.Sprintf("unknown name %q%s", m[1], l.unknownName(m[1]))}
 	}
-	if syntax, ok := strings.CutPrefix(message, "Syntax error: "); ok {
-		syntax, _, _ = strings.Cut(syntax, " expecting ")
-		if strings.Contains(syntax, "'<EOF>'") {
-			syntax = "it ends too early"
-		}
-		message = "not an expression: " + syntax
+	if why := mistyped(message); why != "" {
+		message = why
 	}
 	return textFault{offset, message}
 }

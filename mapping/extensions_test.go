@@ -47,7 +47,7 @@ func TestExtensions(t *testing.T) {
 		if faults != nil {
 			t.Fatalf("%s: %v", ours, faults)
 		}
-		got, err := new(meter).eval(e, pushEvent(func(e *Event) { e.Branch = "SHOP-12: x, TT SHOP-3 and é PAY-9" }))
+		got, err := new(meter).eval(e, pushEvent(func(e *Event) { e.Branch = "SHOP-12: x, TT SHOP-3 and é PAY-9" }), new(constants))
 		if err != nil || got.Equal(want) != types.True {
 			t.Errorf("%s: got %v, %v; want %v", text, native(got), err, native(want))
 		}
@@ -110,7 +110,7 @@ func TestExtensionsRefused(t *testing.T) {
 			continue
 		}
 		var m meter
-		v, err := m.eval(e, largeEvent())
+		v, err := m.eval(e, largeEvent(), new(constants))
 		if m.spent > maxCost || (want != "" && (err == nil || !strings.Contains(err.Error(), want))) {
 			t.Errorf("%s: %v, %v for %d, want %s", text, native(v), err, m.spent, want)
 		}
