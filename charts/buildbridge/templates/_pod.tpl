@@ -83,6 +83,7 @@ spec:
         # Variables, so that `kubectl exec … buildbridge builds list` finds them too.
         - name: BUILDBRIDGE_RULES
           value: /etc/buildbridge/rules
+            {{- range $team, $_ := .Values.rules.teams }},/etc/buildbridge/teams/{{ $team }}=/etc/buildbridge/fences/{{ $team }}.yaml{{ end }}
         - name: BUILDBRIDGE_DATABASE
           {{- if not $postgres }}
           value: /data/buildbridge.db
@@ -132,6 +133,12 @@ spec:
       resources: {{- toYaml .Values.resources | nindent 8 }}
       volumeMounts:
         - {name: rules, mountPath: /etc/buildbridge/rules, readOnly: true}
+        {{- if .Values.rules.teams }}
+        - {name: fences, mountPath: /etc/buildbridge/fences, readOnly: true}
+        {{- end }}
+        {{- range $team, $_ := .Values.rules.teams }}
+        - {name: team-{{ $team }}, mountPath: /etc/buildbridge/teams/{{ $team }}, readOnly: true}
+        {{- end }}
         {{- if include "buildbridge.adminKeys" . }}
         - {name: admin, mountPath: /etc/buildbridge/admin, readOnly: true}
         {{- end }}
@@ -153,6 +160,14 @@ spec:
   volumes:
     - name: rules
       {{- include "buildbridge.rulesVolume" . | nindent 6 }}
+    {{- if .Values.rules.teams }}
+    - name: fences
+      configMap: {name: {{ $fullname }}-fences}
+    {{- end }}
+    {{- range $team, $rules := .Values.rules.teams }}
+    - name: team-{{ $team }}
+      configMap: {name: {{ $rules.configMap }}}
+    {{- end }}
     {{- if include "buildbridge.adminKeys" . }}
     - name: admin
       secret: {secretName: {{ include "buildbridge.adminSecretName" . }}, defaultMode: 0440}
