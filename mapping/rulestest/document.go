@@ -2,8 +2,8 @@ package rulestest
 
 import "buildbridge/mapping/internal/yamldoc"
 
-// A document is a file of tests as it is written. Package yamldoc decodes by the tags, and
-// tests.schema.json is made from the tags and the comments, which editors show.
+// A document is a file of tests as it is written: every value with its position. Package
+// yamldoc decodes by the tags.
 type document struct {
 	yamldoc.Object
 

@@ -174,7 +174,7 @@ targets: {north: {region: cn-north-4, credentials: {chain: true}}}
 rules: [{name: all, when: {push: {}}, jobs: [{job_id: f9d6c8466d614a9788e9a0acf6c15f46, parameters: {all: "${[
   event.source, event.provider, event.kind, event.repository, event.owner, event.name, event.ref, event.branch, event.tag, event.commit, event.before,
   string(event.created), string(event.forced), event.title, event.author, event.pusher, event.url, event.files.join('+'), string(event.files_complete),
-  event.default_branch, event.origin].join(' ')}"}}]}]
+  event.default_branch, event.origin, event.commits.map(c, c.id + c.title + c.author).join()].join(' ')}"}}]}]
 `
 	suite, err := rulestest.Parse("t.yaml", []byte(`
 tests:
@@ -197,7 +197,7 @@ tests:
       - rule: all
         parameters:
           all: "lab gitlab push acme/group/shop acme/group shop refs/heads/main main  1111111111111111111111111111111111111111 \
-            0000000000000000000000000000000000000000 true true a ann bob https://lab.example/acme/group/shop a+z false trunk manual"
+            0000000000000000000000000000000000000000 true true a ann bob https://lab.example/acme/group/shop a+z false trunk manual 1111111111111111111111111111111111111111aann"
 `))
 	if err != nil {
 		t.Fatal(err)

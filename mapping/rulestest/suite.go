@@ -43,8 +43,10 @@ func Parse(name string, data []byte) (*Suite, error) {
 		r.fault(fault.At, "", "", "%s", fault.Message)
 		return nil, r.faults
 	}
+	schema := yamldoc.NewSchema(forms)
+	schema.Instead = "write each test out"
 	doc := new(document)
-	for _, f := range file.Decode(yamldoc.NewSchema(forms), doc) {
+	for _, f := range file.Decode(schema, doc) {
 		r.fault(f.At, f.Label, f.Path, "%s", f.Message)
 	}
 	first := map[string]yamldoc.Position{}

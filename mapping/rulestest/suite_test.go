@@ -66,6 +66,11 @@ t.yaml:5:14: test "a": ignored: "nothing" is not one of no_rule, no_match, ping,
 			`t.yaml:2:22: test "a": event.files: a tag has no files
 t.yaml:2:77: test "a": event.files_complete: a tag has no files`,
 		},
+		"an anchor": {
+			"tests:\n  - {name: a, event: &e {repository: a/b, tag: v1}, builds: []}\n  - {name: b, event: *e, builds: []}\n",
+			`t.yaml:2:22: test "a": event: anchors (&e) are not part of this language: write each test out
+t.yaml:3:22: test "b": event: aliases are not part of this language: write each test out; if it is text, quote it: '*e'`,
+		},
 		"a test without a name": {
 			"tests:\n  - event: {repository: a/b}\n    builds: [{rule: a, parameters: {n: 3}}]\n",
 			`t.yaml:2:5: tests[0].name: required

@@ -69,6 +69,9 @@ or do not do what they seem to. Everything the chart renders begins with it.
   {{- if not (regexMatch "^[A-Za-z0-9_][-._A-Za-z0-9]*\\.ya?ml$" $name) -}}
     {{- fail (printf "rules.files: %s would not be read: the name of a file ends in .yaml or .yml. On the command line its dot has a backslash: --set-file 'rules.files.rules\\.yaml=rules.yaml'. It has letters, digits, -, _ and ., and does not begin with - or a dot." $name) -}}
   {{- end -}}
+  {{- if regexMatch "\\.test\\.ya?ml$" $name -}}
+    {{- fail (printf "rules.files: %s would not be read: a file of this name has tests of rules, which buildbridge test runs. Leave it out." $name) -}}
+  {{- end -}}
   {{- if and (kindIs "map" $content) (not (hasKey $content "version")) -}}
     {{- fail (printf "rules.files: %s has no version. It begins with version: 1." $name) -}}
   {{- end -}}

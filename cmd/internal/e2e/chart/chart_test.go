@@ -367,6 +367,7 @@ func TestRefused(t *testing.T) {
 		"a hidden rules file":                    {"rules.files.\\.rules\\.yaml=version: 1", "rules.files: .rules.yaml would not be read"},
 		"a rules file whose dot is a path":       {"rules.files.rules.yaml=version: 1", "rules.files: rules would not be read: the name of a file ends in .yaml or .yml. On the command line its dot has a backslash"},
 		"a rules file without a version":         {"rules.files.a\\.yaml.rules=x", "rules.files: a.yaml has no version"},
+		"a file of tests among the rules":        {"rules.files.a\\.test\\.yaml=x", "rules.files: a.test.yaml would not be read"},
 		"a restart that nothing would cause":     {"rules.existingConfigMap=c,rules.restartOnChange=true", "the chart does not see when a ConfigMap"},
 		"the database as a flag":                 {"extraArgs={--database=/tmp/x.db}", "extraArgs: --database is set by the chart"},
 		"the admin listener as a flag":           {"extraArgs={--admin-listen=:9}", "extraArgs: --admin-listen is set by the chart"},
