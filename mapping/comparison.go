@@ -7,13 +7,9 @@ import (
 	"time"
 )
 
-const (
-	// maxCompared is how many repositories, and how many sources that a set does not have,
-	// are counted each; further ones are counted together.
-	maxCompared = 10_000
-	// DefaultExamples is how many examples a comparison keeps if nothing else is asked for.
-	DefaultExamples = 10
-)
+// maxCompared is how many repositories, and how many sources that a set does not have, are counted
+// each; further ones are counted together.
+const maxCompared = 10_000
 
 // Comparison counts what two sets of rules decide differently, delivery by delivery. Its memory
 // does not grow with the deliveries: it has a count for each rule, for at most 10,000
