@@ -16,7 +16,7 @@ func notAnExpression(text string, offset int, message string) textFault {
 	if wrong == nil {
 		wrong = &textFault{offset, unexpected(message)}
 	}
-	wrong.message = "not an expression: " + wrong.message
+	wrong.message = notExpression + wrong.message
 	return *wrong
 }
 

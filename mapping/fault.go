@@ -18,7 +18,11 @@ type Fault struct {
 	Field   string `json:"field"`   // path of the field inside its rule, source or target; "" for the document
 	Message string `json:"message"` // what is wrong, and what to do
 
+	// LineText is the line of the file, for a fault of syntax: see [Fault.Excerpt].
+	LineText string `json:"line_text,omitempty"`
+
 	Warning bool `json:"-"` // the document can still be used
+	Unread  bool `json:"-"` // nothing of the file is known, so that other checks were skipped
 }
 
 // textFault is something that is wrong in a text of a document, such as a template or an
@@ -46,11 +50,19 @@ type Faults []Fault
 
 // Error gives one fault a line, for [MaxAlike] faults of each kind, and then how many more there
 // are.
-func (fs Faults) Error() string {
+func (fs Faults) Error() string { return fs.text(false) }
+
+// WithLines is Error with the [Fault.Excerpt] of each fault below it.
+func (fs Faults) WithLines() string { return fs.text(true) }
+
+func (fs Faults) text(excerpts bool) string {
 	few, more := FewOfEach(fs)
 	lines := make([]string, 0, len(few)+len(more))
 	for _, f := range few {
 		lines = append(lines, f.Error())
+		if excerpt := f.Excerpt(); excerpts && excerpt != "" {
+			lines = append(lines, excerpt)
+		}
 	}
 	for _, m := range more {
 		lines = append(lines, m.String())

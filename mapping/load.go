@@ -216,10 +216,12 @@ func (s scope) make(at yamldoc.Position, field, format string, args []any) Fault
 	} else if s.path != "" {
 		field = s.path + "." + field
 	}
-	return Fault{
+	f := Fault{
 		File: s.file.Name, Line: max(1, int(at.Line)), Column: max(1, int(at.Column)),
 		Rule: s.rule, Field: field, Message: fmt.Sprintf(format, args...),
 	}
+	f.LineText = s.lineOf(f)
+	return f
 }
 
 // definitions says where each name is defined first.
@@ -245,6 +247,7 @@ func (l *loader) read(file parsedFile) {
 	if file.fault != nil {
 		l.unread, l.language.vars.unread = true, true
 		s.fault(file.fault.At, "", "%s", file.fault.Message)
+		s.faults[len(s.faults)-1].Unread = true
 		return
 	}
 	doc := new(document)

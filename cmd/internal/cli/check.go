@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"buildbridge/cmd/internal/doctor"
@@ -70,7 +71,7 @@ func (c *checkCommand) Run(ctx context.Context, env *Environment) error {
 	}
 	if !c.JSON {
 		if len(found) > 0 {
-			env.printf("%v\n", found)
+			env.printf("%s\n", found.WithLines())
 		}
 		few, more := mapping.FewOfEach(warnings)
 		for _, w := range few {
@@ -140,7 +141,11 @@ func (r *report) warned() int {
 
 func (r *report) summary() string {
 	if len(r.Faults) > 0 {
-		return printable.Count(len(r.Faults), "fault")
+		s := printable.Count(len(r.Faults), "fault")
+		if slices.ContainsFunc(r.Faults, func(f mapping.Fault) bool { return f.Unread }) {
+			s += "; further checks were skipped, because a file could not be read"
+		}
+		return s
 	}
 	failed, warnings := 0, r.warned()
 	for _, f := range r.Online {

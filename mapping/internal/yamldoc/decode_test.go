@@ -370,7 +370,7 @@ func FuzzInside(f *testing.F) {
 			text := label.Value
 			for offset, r := range text.Value {
 				got := file.Inside(text, offset)
-				line, known := file.line(int(got.Line))
+				line, known := file.Line(int(got.Line))
 				if got != text.At && (!known || r != '\n' && !strings.HasPrefix(string([]rune(line)[got.Column-1:]), string(r))) {
 					t.Errorf("offset %d of %q, which is at %v, is at %v", offset, text.Value, text.At, got)
 				}

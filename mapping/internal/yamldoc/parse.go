@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -84,7 +85,7 @@ func parse(text string) (root ast.Node, fault *Fault) {
 	}
 	tree, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		return nil, syntaxFault(err, tokens)
+		return nil, syntaxFault(err, tokens, text)
 	}
 	docs := slices.DeleteFunc(tree.Docs, func(doc *ast.DocumentNode) bool {
 		_, directive := doc.Body.(*ast.DirectiveNode)
@@ -112,26 +113,50 @@ func tokenPosition(t *token.Token) Position {
 }
 
 // syntaxFault makes a fault of an error of the parser.
-func syntaxFault(err error, tokens token.Tokens) *Fault {
+func syntaxFault(err error, tokens token.Tokens, text string) *Fault {
 	f := &Fault{At: position(1, 1)}
 	if y, ok := errors.AsType[yaml.Error](err); ok {
 		f.At, f.Message = tokenPosition(y.GetToken()), y.GetMessage()
 	} else { // not for a yaml.Error: it prints the file, in a time that grows with the square of the size
 		f.Message = err.Error()
 	}
-	f.Message, _, _ = strings.Cut(f.Message, "\n")
+	known := f.Message
+	f.Message = misplaced
 	for _, plain := range plainWords {
-		if strings.Contains(f.Message, plain.parser) {
+		if strings.Contains(known, plain.parser) {
 			f.Message = plain.ours
 			break
 		}
 	}
-	f.Message = "not YAML: " + f.Message
-	if aliasOrTag(tokens, int(f.At.Line)) {
-		f.Message += "; quote text that begins with * or !"
+	if f.Message == misplaced || f.Message == noField || f.Message == mapInValue {
+		noColon(strings.Split(text, "\n"), f)
 	}
+	if doubleBrace(tokens, int(f.At.Line)) {
+		f.Message = "{{ begins a map in a map: quote text that begins with {"
+	}
+	if aliasOrTag(tokens, int(f.At.Line)) {
+		const quoteIt = "quote text that begins with * or !"
+		if f.Message == missingValue || strings.HasPrefix(f.Message, "YAML reads") {
+			f.Message = quoteIt
+		} else {
+			f.Message += "; " + quoteIt
+		}
+	}
+	f.Message = NotYAML + f.Message
 	return f
 }
+
+// NotYAML begins the message of a fault of syntax.
+const NotYAML = "not YAML: "
+
+// What a user is told instead of messages that several mistakes bring. misplaced stands for
+// all that are not among plainWords.
+const (
+	missingValue = "a value is missing before this, or there is a comma too many"
+	misplaced    = "this is not allowed here: look at the indentation, and for a missing ':' or quote before it"
+	noField      = "this is neither a field nor part of the value before it: look at the indentation, and for a missing ':'"
+	mapInValue   = "a map begins in this value: look at the indentation, or quote text that has ': ' in it"
+)
 
 // plainWords are messages of the parser and what a user is told instead. The first
 // that is part of the message counts.
@@ -147,13 +172,62 @@ var plainWords = []struct{ parser, ours string }{
 	{"flow map content", "the } that ends this map is missing"},
 	{"end character of double-quoted text", `the text that begins here has no " at its end`},
 	{"end character of single-quoted text", "the text that begins here has no ' at its end"},
-	{"mapping value is not allowed in this context", "a map begins in this value: look at the indentation, or quote text that has ': ' in it"},
-	{"value is not allowed in this context", "this is not allowed here: look at the indentation, and for a missing ':' or quote before it"},
-	{"unexpected key name", "this is neither a field nor part of the value before it: look at the indentation, and for a missing ':'"},
+	{"mapping value is not allowed in this context", mapInValue},
+	{"unexpected key name", noField},
 	{"non-map value is specified", "text stands where a field is expected: look at the indentation, and for a missing ':'"},
 	{"block sequence entries are not allowed", "a list cannot begin here: begin it in a new line, and look at the indentation"},
 	{"implicit line break", "the name of a field is in one line, with ':' behind it"},
 	{"multi-line content", "the block that begins here has no text: look at the indentation"},
+	{"unknown escape character", `this \ stands for nothing: write \\ for it, or the text in ' in place of "`},
+	{"escaped UTF-", `an escape in this text is not complete: \u takes four hexadecimal digits`},
+	{"surrogate", `an escape in this text is not complete: \u takes four hexadecimal digits`},
+	{"is a reserved character", "unquoted text cannot begin like this: quote it"},
+	{"directive value. document not started", "unquoted text cannot begin with %: quote it"},
+	{"irective", "a line that begins with % is not used here: leave it out"},
+	{"unknown YAML version", "a line that begins with % is not used here: leave it out"},
+	{"YAML version has already", "a line that begins with % is not used here: leave it out"},
+	{"nchor", "YAML reads an unquoted & as an anchor: quote it"},
+	{"lias", "YAML reads an unquoted * as an alias: quote it"},
+	{"tag", "YAML reads an unquoted ! as a tag: quote it"},
+	{"could not find map", "YAML reads an unquoted ! as a tag: quote it"},
+	{"expected sequence element", "a value is missing before this comma"},
+	{"unexpected scalar value", missingValue},
+	{"invalid header option", "begin the text in the next line: behind | and > there is nothing but - or +"},
+	{"number of indent", "the lines of this text are not indented as far as | or > says: leave the number out"},
+	{"tab character cannot", "a tab: indent with spaces"},
+	{"found an invalid key for this map", "a list or a map cannot be the name of a field: quote text that begins with [ or {"},
+	{"document separator", "nothing follows --- in its line: begin in the next one"},
+	{"unexpected end content", "nothing follows the end of the document (...)"},
+}
+
+var (
+	bareWord  = regexp.MustCompile(`^ *(- +)?[A-Za-z_]+ *$`)
+	twoWords  = regexp.MustCompile(`^ *(- +)?[A-Za-z_]+ +[^:]*$`)
+	indention = regexp.MustCompile(`^[ -]*`)
+)
+
+// noColon looks for the name of a field without its ':' in the line of a fault and the one
+// before it: the parser goes on with the next line, and stops there.
+func noColon(lines []string, f *Fault) {
+	for n := max(1, int(f.At.Line)-1); n <= int(f.At.Line) && n < len(lines); n++ {
+		line := strings.TrimRight(lines[n-1], " ")
+		deeper := len(indention.FindString(lines[n])) > len(indention.FindString(line))
+		if bareWord.MatchString(line) && deeper {
+			f.At, f.Message = position(n, len(line)+1), "a ':' is missing behind this name"
+			return
+		}
+	}
+	if f.Message == noField && twoWords.MatchString(lines[f.At.Line-1]) {
+		f.Message = "a ':' is missing in this line"
+	}
+}
+
+// doubleBrace says whether {{ is in a line.
+func doubleBrace(tokens token.Tokens, line int) bool {
+	return slices.ContainsFunc(tokens, func(t *token.Token) bool {
+		return t.Type == token.MappingStartType && t.Position != nil && t.Position.Line == line &&
+			t.Prev != nil && t.Prev.Type == token.MappingStartType && t.Prev.Position.Offset+1 == t.Position.Offset
+	})
 }
 
 // aliasOrTag says whether there is one in a line or in the one before it.

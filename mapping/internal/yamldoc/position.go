@@ -21,8 +21,8 @@ func position(line, column int) Position {
 	return Position{int32(min(max(line, 1), limit)), int32(min(max(column, 1), limit))}
 }
 
-// line gives a line of the file, counted from 1, without its end.
-func (f *File) line(n int) (string, bool) {
+// Line gives a line of the file, counted from 1, without its end.
+func (f *File) Line(n int) (string, bool) {
 	if f.lines == nil {
 		f.lines = strings.Split(f.text, "\n")
 	}
@@ -36,7 +36,7 @@ func (f *File) line(n int) (string, bool) {
 // text in another form, with escapes or over folded lines, it gives the position of
 // the text.
 func (f *File) Inside(t Text, offset int) Position {
-	first, ok := f.line(int(t.At.Line))
+	first, ok := f.Line(int(t.At.Line))
 	if !ok || offset < 0 || offset > len(t.Value) {
 		return t.At
 	}
@@ -61,7 +61,7 @@ func (f *File) insideBlock(t Text, offset int) Position {
 	line := int(t.At.Line) + 1 + strings.Count(before, "\n")
 	start := strings.LastIndexByte(before, '\n') + 1
 	want, _, _ := strings.Cut(t.Value[start:], "\n")
-	got, ok := f.line(line)
+	got, ok := f.Line(line)
 	if !ok || !strings.HasSuffix(got, want) {
 		return t.At
 	}
