@@ -74,6 +74,7 @@ type grammar struct {
 	Diff      diffCommand      `cmd:"" group:"rules" help:"Say which stored deliveries would build something else by other rules."`
 	Schema    schemaCommand    `cmd:"" group:"rules" help:"Print the JSON schema of rules files, for editors."`
 	Doctor    doctorCommand    `cmd:"" group:"rules" help:"Ask targets and code hosts whether all is as the rules need it."`
+	Fmt       fmtCommand       `cmd:"" group:"rules" help:"Rewrite rules files in one form: the order of fields, and indentation."`
 	Serve     serveCommand     `cmd:"" group:"run" help:"Accept deliveries and start builds."`
 	Version   versionCommand   `cmd:"" group:"run" help:"Print the version."`
 	Help      helpCommand      `cmd:"" group:"run" help:"Show the help of a command."`
@@ -245,7 +246,7 @@ func Run(ctx context.Context, args []string, env Environment) int {
 // offline are the commands that call nobody else.
 var offline = []string{ //nolint:gochecknoglobals // a table
 	"buildbridge demo", "buildbridge simulator", "buildbridge explain", "buildbridge version", "buildbridge completion",
-	"buildbridge check", "buildbridge test", "buildbridge health", "buildbridge schema",
+	"buildbridge check", "buildbridge test", "buildbridge health", "buildbridge schema", "buildbridge fmt",
 }
 
 // isBare reports whether the arguments are a command with commands of its own, or nothing.

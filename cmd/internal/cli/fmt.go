@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/rogpeppe/go-internal/diff"
+
+	"buildbridge/cmd/internal/rulesfile"
+	"buildbridge/mapping"
+	"buildbridge/mapping/printable"
+)
+
+type fmtCommand struct {
+	Files []string `arg:"" optional:"" name:"file" help:"Rules file or directory, or - for standard input. Default: rules.yaml here."`
+	Check bool     `help:"Change nothing: list the files that are not in their form, and exit 1 if there is one."`
+	Diff  bool     `help:"Change nothing: print what would change."`
+}
+
+func (fmtCommand) Help() string {
+	return `Rewrites rules files in the one form that all have: fields in the order of the reference, and two spaces for each level. Comments,
+blank lines, quotes, and the order of rules, names and parameters stay. A file that has faults, or would mean something else,
+is not changed. The names of files that were changed are printed.
+
+Examples:
+
+    buildbridge fmt
+    buildbridge fmt --check teams/
+    buildbridge fmt --diff rules.yaml
+    buildbridge fmt - <rules.yaml`
+}
+
+// Run formats the files.
+func (c *fmtCommand) Run(env *Environment) error {
+	if slices.Contains(c.Files, "-") {
+		if len(c.Files) > 1 {
+			return usageError("- is standard input, which is formatted alone")
+		}
+		data, err := io.ReadAll(io.LimitReader(env.Stdin, mapping.MaxFile+1))
+		if err != nil {
+			return fmt.Errorf("standard input: %w", err)
+		}
+		return c.format(env, mapping.File{Name: "-", Data: data})
+	}
+	paths, err := rulesPaths(c.Files)
+	if err != nil {
+		return usageError("no file given, and there is no " + defaultRules + " here")
+	}
+	reported := false
+	for _, f := range rulesfile.Read(paths) {
+		err := c.format(env, f)
+		reported = reported || err != nil
+		if err != nil && !errors.Is(err, errReported) {
+			env.complain("buildbridge fmt: " + err.Error())
+		}
+	}
+	if reported {
+		return errReported
+	}
+	return nil
+}
+
+// format formats one file. Its error has been reported, or is one of writing.
+func (c *fmtCommand) format(env *Environment, file mapping.File) error {
+	text, faults := mapping.Format(file)
+	if faults != nil {
+		_, _ = fmt.Fprintf(env.Stderr, "%v\n", faults)
+		return errReported
+	}
+	changed := !bytes.Equal(text, file.Data)
+	name := printable.Text(file.Name)
+	if c.Diff {
+		if _, err := env.Stdout.Write(diff.Diff(name, file.Data, name+" formatted", text)); err != nil {
+			return err
+		}
+	}
+	switch {
+	case c.Check && changed:
+		if !c.Diff {
+			env.printf("%s\n", name)
+		}
+		return errReported
+	case c.Check, c.Diff:
+		return nil
+	case file.Name == "-":
+		_, err := env.Stdout.Write(text)
+		return err
+	case changed:
+		if err := replaceFile(file.Name, text); err != nil {
+			return err
+		}
+		env.printf("%s\n", name)
+	}
+	return nil
+}
