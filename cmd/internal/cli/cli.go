@@ -74,6 +74,7 @@ type grammar struct {
 	Diff      diffCommand      `cmd:"" group:"rules" help:"Say which stored deliveries would build something else by other rules."`
 	Schema    schemaCommand    `cmd:"" group:"rules" help:"Print the JSON schema of rules files, for editors."`
 	Doctor    doctorCommand    `cmd:"" group:"rules" help:"Ask targets and code hosts whether all is as the rules need it."`
+	Init      initCommand      `cmd:"" group:"rules" help:"Write rules to start from, with their tests, and say what to do next."`
 	Fmt       fmtCommand       `cmd:"" group:"rules" help:"Rewrite rules files in one form: the order of fields, and indentation."`
 	Serve     serveCommand     `cmd:"" group:"run" help:"Accept deliveries and start builds."`
 	Version   versionCommand   `cmd:"" group:"run" help:"Print the version."`
@@ -246,7 +247,7 @@ func Run(ctx context.Context, args []string, env Environment) int {
 // offline are the commands that call nobody else.
 var offline = []string{ //nolint:gochecknoglobals // a table
 	"buildbridge demo", "buildbridge simulator", "buildbridge explain", "buildbridge version", "buildbridge completion",
-	"buildbridge check", "buildbridge test", "buildbridge health", "buildbridge schema", "buildbridge fmt",
+	"buildbridge check", "buildbridge test", "buildbridge health", "buildbridge schema", "buildbridge fmt", "buildbridge init",
 }
 
 // isBare reports whether the arguments are a command with commands of its own, or nothing.

@@ -1,0 +1,215 @@
+package cli
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"text/template"
+	"unicode"
+
+	"buildbridge"
+	"buildbridge/handlers/codehost"
+	"buildbridge/mapping"
+	"buildbridge/mapping/printable"
+)
+
+type initCommand struct {
+	Dir        string `arg:"" optional:"" default:"." help:"Folder to write into; it is made if it is not there."`
+	Provider   string `default:"github" placeholder:"NAME" help:"Code host, such as gitlab."`
+	Repository string `default:"acme/shop" placeholder:"OWNER/NAME" help:"Full name of the repository that is built."`
+}
+
+func (initCommand) Help() string {
+	return `Writes rules.yaml with a rule for pushes and one for releases, its tests rules.test.yaml, and rules.schema.json for editors, and
+prints what to do next. It asks nothing, and replaces no file.
+
+The code hosts are ` + strings.Join(providerNames(), ", ") + `.
+
+Examples:
+
+    buildbridge init
+    buildbridge init rules --provider gitlab --repository group/app`
+}
+
+//go:embed starter
+var starterFiles embed.FS
+
+// codeHost is how a code host calls things.
+type codeHost struct {
+	Host   string
+	Secret string // the variable of the secret
+	Basic  string // the user name, where the secret is the password of HTTP Basic
+	Token  string // the variable of the API's token
+	URL    string // of the API, where the rules have to name it
+	Where  string // webhooks are added
+	Events string // to be ticked there
+}
+
+// codeHosts are what docs/code-hosts.md says, by the provider.
+var codeHosts = map[string]codeHost{
+	"github": {
+		Host: "GitHub", Secret: "GITHUB_WEBHOOK_SECRET", Token: "GITHUB_TOKEN",
+		Where: "Settings → Webhooks → Add webhook", Events: "just the push event; content type application/json",
+	},
+	"gitlab": {
+		Host: "GitLab", Secret: "GITLAB_WEBHOOK_TOKEN", Token: "GITLAB_TOKEN",
+		Where: "Settings → Webhooks → Add new webhook (Secret token)", Events: "Push events (all branches), Tag push events",
+	},
+	"gitee": {
+		Host: "Gitee", Secret: "GITEE_WEBHOOK_SECRET", Token: "GITEE_TOKEN",
+		Where: "管理 → WebHooks 管理 → 添加 WebHook", Events: "Push, Tag Push",
+	},
+	"gitea": {
+		Host: "Gitea", Secret: "GITEA_WEBHOOK_SECRET", Token: "GITEA_TOKEN", URL: "https://git.example.com",
+		Where: "Settings → Webhooks → Add Webhook → Gitea", Events: "Push Events; content type application/json",
+	},
+	"forgejo": {
+		Host: "Forgejo", Secret: "FORGEJO_WEBHOOK_SECRET", Token: "FORGEJO_TOKEN", URL: "https://git.example.com",
+		Where: "Settings → Webhooks → Add webhook → Forgejo", Events: "Push events; content type application/json",
+	},
+	"gogs": {
+		Host: "Gogs", Secret: "GOGS_WEBHOOK_SECRET", Token: "GOGS_TOKEN", URL: "https://git.example.com",
+		Where: "Settings → Webhooks → Add a new webhook → Gogs", Events: "Create and Push; content type application/json",
+	},
+	"bitbucket": {
+		Host: "Bitbucket", Secret: "BITBUCKET_WEBHOOK_SECRET", Token: "BITBUCKET_TOKEN",
+		Where: "Repository settings → Webhooks → Add webhook", Events: "Repository push",
+	},
+	"bitbucket-server": {
+		Host: "Bitbucket Data Center", Secret: "BITBUCKET_WEBHOOK_SECRET", Token: "BITBUCKET_TOKEN", URL: "https://git.example.com",
+		Where: "Settings → Webhooks → Create webhook", Events: "Repository: Push",
+	},
+	"azure-devops": {
+		Host: "Azure DevOps", Secret: "AZURE_HOOK_PASSWORD", Basic: "azure", Token: "AZURE_TOKEN", URL: "https://dev.azure.com/ORGANISATION",
+		Where: "Project settings → Service hooks → Create subscription → Web Hooks", Events: "Code pushed; resource details to send: All",
+	},
+	"codearts-repo": {
+		Host: "CodeArts Repo", Secret: "CODEARTS_REPO_TOKEN", Token: "CODEARTS_REPO_API_TOKEN", URL: "https://codehub.example.com",
+		Where:  "Settings → Service Integration → Webhooks → New (token type X-Repo-Token)",
+		Events: "Code push, with .* as the regular expression for branches; Tag push",
+	},
+}
+
+func providerNames() (names []string) {
+	for _, p := range codehost.Providers() {
+		names = append(names, p.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Run writes the files.
+func (c *initCommand) Run(env *Environment) error {
+	host, known := codeHosts[c.Provider]
+	if !known {
+		return usageError(fmt.Sprintf("--provider: there is no code host %q%s; known are %s",
+			c.Provider, mapping.Suggest(c.Provider, providerNames()), strings.Join(providerNames(), ", ")))
+	}
+	if !isRepository(c.Repository) {
+		return usageError(fmt.Sprintf("--repository: %q is not the full name of one repository: want owner/name", c.Repository))
+	}
+	providers := codehost.Providers()
+	name := printable.Clip(path.Base(c.Repository), 100) // names of rules are short
+	data := struct {
+		codeHost
+
+		Provider, Repository, Name, Release string
+		Statuses                            bool
+		Files, Rules, Flag                  string
+	}{codeHost: host, Provider: c.Provider, Repository: plainOrQuoted(c.Repository), Name: plainOrQuoted(name), Release: plainOrQuoted(name + "-release")}
+	data.Statuses = providers[slices.IndexFunc(providers, func(p mapping.Provider) bool { return p.Name == c.Provider })].Statuses
+
+	templates := template.Must(template.ParseFS(starterFiles, "starter/*.tmpl"))
+	filled := func(name string) []byte {
+		var text bytes.Buffer
+		if err := templates.ExecuteTemplate(&text, name+".tmpl", data); err != nil {
+			panic("cli: " + err.Error()) // the data has every field that the templates name
+		}
+		return text.Bytes()
+	}
+	files := []newFile{
+		{filepath.Join(c.Dir, defaultRules), filled("rules.yaml")},
+		{filepath.Join(c.Dir, "rules.test.yaml"), filled("rules.test.yaml")},
+		{filepath.Join(c.Dir, "rules.schema.json"), buildbridge.Schema},
+	}
+	if err := writeNew(c.Dir, files); err != nil {
+		return err
+	}
+	data.Rules = printable.Text(files[0].path)
+	data.Files = printable.Text(fmt.Sprintf("%s, %s and %s", files[0].path, files[1].path, files[2].path))
+	if c.Dir != "." {
+		data.Flag = " --rules " + printable.Text(shellWord(files[0].path))
+	}
+	env.printf("%s", filled("next.txt"))
+	return nil
+}
+
+// isRepository says whether a text is the full name of a repository, and no glob.
+func isRepository(name string) bool {
+	return strings.Contains(name, "/") && !strings.ContainsAny(name, `*?[]{}!\`) && !slices.Contains(strings.Split(name, "/"), "") &&
+		strings.TrimSpace(name) == name && !strings.ContainsFunc(name, unicode.IsControl) && len(name) <= 256
+}
+
+// plainText is text that no reader of YAML takes for something else.
+var plainText = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]*/?[A-Za-z0-9._/-]+$`)
+
+// plainOrQuoted is a text as YAML writes it.
+func plainOrQuoted(text string) string {
+	if plainText.MatchString(text) && !slices.Contains([]string{"true", "false", "null", "yes", "no", "on", "off"}, strings.ToLower(text)) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", "''") + "'"
+}
+
+// newFile is a file to be written.
+type newFile struct {
+	path string
+	data []byte
+}
+
+// writeNew writes files that are not there yet into a folder: all of them or none.
+func writeNew(folder string, files []newFile) error {
+	var there []string
+	for _, f := range files {
+		if _, err := os.Lstat(f.path); err == nil {
+			there = append(there, f.path)
+		}
+	}
+	if len(there) > 0 {
+		return fmt.Errorf("there is %s already: nothing was written. Give another folder, such as: buildbridge init new",
+			strings.Join(there, ", "))
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil { //nolint:gosec // as mkdir does
+		return err
+	}
+	for i, f := range files {
+		if err := writeOne(f); err != nil {
+			for _, written := range files[:i] {
+				err = errors.Join(err, os.Remove(written.path))
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// writeOne writes a file, and leaves none behind if it fails.
+func writeOne(f newFile) (err error) {
+	file, err := os.OpenFile(f.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fs.FileMode(0o644)) //nolint:gosec // for everybody
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(f.data)
+	if err = errors.Join(err, file.Close()); err != nil {
+		return errors.Join(err, os.Remove(f.path))
+	}
+	return nil
+}

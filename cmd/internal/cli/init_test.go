@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"bytes"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"buildbridge/handlers/codehost"
+)
+
+// What init writes for each code host is good as it is, and so is what it has in comments.
+func TestInit(t *testing.T) {
+	for _, provider := range codehost.Providers() {
+		t.Run(provider.Name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			run := func(args ...string) string {
+				t.Helper()
+				var out, errs bytes.Buffer
+				if code := Run(t.Context(), args, Environment{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs}); code != 0 {
+					t.Errorf("buildbridge %s exits with %d: %s%s", strings.Join(args, " "), code, out.String(), errs.String())
+				}
+				return out.String()
+			}
+			if told := run("init", "--provider", provider.Name, "--repository", "Group/Sub it's/1.0"); !strings.Contains(told, "/webhooks/"+provider.Name+"\n") {
+				t.Errorf("it does not tell the address of the webhook: %s", told)
+			}
+			good := func() {
+				t.Helper()
+				if said := run("check", "--strict"); said != "rules.yaml: 2 rules, 1 source, 1 target: ok\n" {
+					t.Errorf("check says %s", said)
+				}
+				run("fmt", "--check", "rules.yaml")
+			}
+			good()
+
+			text, err := os.ReadFile("rules.yaml")
+			if err != nil {
+				t.Fatal(err)
+			}
+			commented := regexp.MustCompile(`(?m)^( +)# ((?:api|report|catch_up|paths): .*)$`)
+			if n := len(commented.FindAll(text, -1)); n != 3 {
+				t.Errorf("%d fields are in comments, want 3", n)
+			}
+			if err := os.WriteFile("rules.yaml", commented.ReplaceAll(text, []byte("$1$2")), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			good()
+		})
+	}
+}
