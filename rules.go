@@ -1,5 +1,5 @@
-// Package buildbridge makes files at the top of the module part of the program, because
-// go:embed cannot read files above its own folder: the sample, and the schema beside it.
+// Package buildbridge makes the sample and the schema beside it part of the program. It is at
+// the top of the module because go:embed cannot read files above its own folder.
 package buildbridge
 
 import _ "embed" // for the directives below

@@ -54,7 +54,7 @@ type codeHost struct {
 }
 
 // codeHosts are what docs/code-hosts.md says, by the provider.
-var codeHosts = map[string]codeHost{
+var codeHosts = map[string]codeHost{ //nolint:gosec // names of variables, no credentials
 	"github": {
 		Host: "GitHub", Secret: "GITHUB_WEBHOOK_SECRET", Token: "GITHUB_TOKEN",
 		Where: "Settings → Webhooks → Add webhook", Events: "just the push event; content type application/json",
@@ -124,7 +124,8 @@ func (c *initCommand) Run(env *Environment) error {
 		Provider, Repository, Name, Release string
 		Statuses                            bool
 		Files, Rules, Flag                  string
-	}{codeHost: host, Provider: c.Provider, Repository: plainOrQuoted(c.Repository), Name: plainOrQuoted(name), Release: plainOrQuoted(name + "-release")}
+	}{codeHost: host, Provider: c.Provider, Repository: plainOrQuoted(c.Repository)}
+	data.Name, data.Release = plainOrQuoted(name), plainOrQuoted(name+"-release")
 	data.Statuses = providers[slices.IndexFunc(providers, func(p mapping.Provider) bool { return p.Name == c.Provider })].Statuses
 
 	templates := template.Must(template.ParseFS(starterFiles, "starter/*.tmpl"))
@@ -203,7 +204,7 @@ func writeNew(folder string, files []newFile) error {
 
 // writeOne writes a file, and leaves none behind if it fails.
 func writeOne(f newFile) (err error) {
-	file, err := os.OpenFile(f.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fs.FileMode(0o644)) //nolint:gosec // for everybody
+	file, err := os.OpenFile(f.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fs.FileMode(0o644))
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,8 @@ func TestInit(t *testing.T) {
 			if n := len(commented.FindAll(text, -1)); n != 3 {
 				t.Errorf("%d fields are in comments, want 3", n)
 			}
-			if err := os.WriteFile("rules.yaml", commented.ReplaceAll(text, []byte("$1$2")), 0o600); err != nil {
+			written := commented.ReplaceAll(text, []byte("$1$2"))
+			if err := os.WriteFile("rules.yaml", written, 0o600); err != nil { //nolint:gosec // of the test
 				t.Fatal(err)
 			}
 			good()
