@@ -1,8 +1,11 @@
 package mapping
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -230,3 +233,90 @@ func FuzzFormat(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) { checkFormat(t, data) })
 }
+
+// orderedField is a field of a map as TestFormatOfAnyOrder writes it: with text, fields or a list of
+// maps behind it, and a comment above and behind.
+type orderedField struct {
+	name, text string
+	fields     []orderedField
+	list       [][]orderedField
+}
+
+// writeOrdered writes fields in an order of the test's choice, each level further in by step.
+func writeOrdered(out *strings.Builder, fields []orderedField, order func(n int) []int, indent, step int, path string) {
+	margin := strings.Repeat(" ", indent)
+	for i, k := range order(len(fields)) {
+		f := fields[k]
+		at := path + "." + f.name
+		if i > 0 || !strings.HasSuffix(path, "]") { // the comment would be that of the whole entry
+			out.WriteString(margin + "# above " + at + "\n" + margin)
+		}
+		out.WriteString(f.name + ": " + f.text)
+		if !strings.Contains(f.text, "\n") {
+			out.WriteString("# behind " + at)
+		}
+		out.WriteString("\n")
+		writeOrdered(out, f.fields, order, indent+step, step, at)
+		for i, entry := range f.list {
+			out.WriteString(strings.Repeat(" ", indent+step) + "-" + strings.Repeat(" ", step-1))
+			writeOrdered(out, entry, order, indent+2*step, step, fmt.Sprintf("%s[%d]", at, i))
+		}
+	}
+}
+
+// Fields in any order, at any indentation, become the one form, with what belongs to them.
+func TestFormatOfAnyOrder(t *testing.T) {
+	jobs := []orderedField{{name: "jobs", list: [][]orderedField{
+		{
+			{name: "job_id", text: "f9d6c8466d614a9788e9a0acf6c15f46 "}, {name: "name", text: "'# none' "},
+			{name: "parameters", text: `{z: "1", a: "${event.branch}"} `}, {name: "marker", text: "BUILD "},
+		},
+		{{name: "job_id", text: "0b7c1d52e0f94c54a1d3f1f7c2a98e60 "}, {name: "if", text: "|-\n" + strings.Repeat(" ", 24) + "# text\n\n" + strings.Repeat(" ", 24) + "true"}},
+	}}}
+	rule := func(name string) []orderedField {
+		return append([]orderedField{
+			{name: "name", text: name + " "}, {name: "source", text: "[lab] "},
+			{name: "when", fields: []orderedField{
+				{name: "push", fields: []orderedField{{name: "branches", text: "main "}, {name: "paths", text: "[\n" + strings.Repeat(" ", 24) + "a, b]"}}},
+				{name: "tag", text: "{tags: 'v*', semver: '>=1.0.0'} "},
+			}},
+		}, jobs...)
+	}
+	document := []orderedField{
+		{name: "version", text: "1 "},
+		{name: "sources", fields: []orderedField{{name: "lab", fields: []orderedField{{name: "provider", text: "gitea "}, {name: "insecure", text: "true "}}}}},
+		{name: "rules", list: [][]orderedField{rule("a"), rule("b")}},
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	lines := func(order func(int) []int, step int) string {
+		var out strings.Builder
+		out.WriteString("# top\n\n")
+		writeOrdered(&out, document, order, 0, step, "")
+		return out.String()
+	}
+	// How far texts of several lines are moved depends on where they were.
+	flat := regexp.MustCompile(`(?m)^ +(a, b\]|# text|true)$`)
+	want := flat.ReplaceAllString(lines(func(n int) []int {
+		order := make([]int, n)
+		for i := range order {
+			order[i] = i
+		}
+		return order
+	}, 2), "$1")
+	for range 100 {
+		text := lines(random.Perm, 2+random.IntN(3))
+		got, faults := Format(File{Name: "a.yaml", Data: []byte(text)})
+		if faults != nil {
+			t.Fatalf("%v\n%s", faults, text)
+		}
+		compared := noFirst.ReplaceAllString(flat.ReplaceAllString(string(got), "$1"), "")
+		if diff := cmp.Diff(noFirst.ReplaceAllString(want, ""), compared); diff != "" {
+			t.Fatalf("-want +got:\n%s\nof\n%s", diff, text)
+		}
+		checkFormat(t, []byte(text))
+	}
+}
+
+// noFirst are the comments above fields of entries of lists: which field has none depends on the
+// order that it was written in.
+var noFirst = regexp.MustCompile(`(?m)^ *# above \S*\]\.\w+\n`)
