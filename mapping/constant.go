@@ -169,15 +169,15 @@ func (s scope) workOutValue(v reflect.Value, f *yamldoc.Field, path string) {
 			s.workOutValue(reflect.ValueOf(&(*into)[i]).Elem(), f, at)
 		}
 	default:
-		switch v.Kind() {
-		case reflect.Pointer:
+		switch kind := v.Kind(); {
+		case kind == reflect.Pointer:
 			if !v.IsNil() && v.Elem().FieldByName("Constants").Bool() {
 				mine := reflect.New(v.Type().Elem())
 				mine.Elem().Set(v.Elem())
 				v.Set(mine)
 				s.workOutStruct(mine.Elem(), path)
 			}
-		case reflect.Slice:
+		case kind == reflect.Slice:
 			mine := reflect.MakeSlice(v.Type(), v.Len(), v.Len())
 			reflect.Copy(mine, v)
 			v.Set(mine)

@@ -42,13 +42,14 @@ type evaluation struct {
 	cost.Tracker
 
 	limit uint64
+	in    activation
 }
 
 // eval evaluates an expression. An error is fit to be shown.
 func (m *meter) eval(e *expression, ev *Event, with *constants) (ref.Val, error) {
-	run := &evaluation{limit: min(maxCost, maxCosts-m.spent)}
+	run := &evaluation{limit: min(maxCost, maxCosts-m.spent), in: activation{ev, with}}
 	run.Estimator, run.Limit = prices{}, &run.limit
-	frame, err := interpreter.NewExecutionFrame(&activation{ev, with})
+	frame, err := interpreter.NewExecutionFrame(&run.in)
 	if err != nil {
 		return nil, err
 	}

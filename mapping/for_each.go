@@ -78,7 +78,9 @@ func (s scope) rules(r *ruleDocument, give func(scope, *ruleDocument)) {
 }
 
 // forEntry gives the rule for one repository, nil if it is at fault.
-func (s scope) forEntry(r *ruleDocument, all *forEach, e *yamldoc.Entry[yamldoc.Map[yamldoc.Text]], names definitions) (scope, *ruleDocument) {
+func (s scope) forEntry(
+	r *ruleDocument, all *forEach, e *yamldoc.Entry[yamldoc.Map[yamldoc.Text]], names definitions,
+) (scope, *ruleDocument) {
 	repository, field := e.Key.Value, "for_each.repository."+e.Key.Value
 	folded := e.Key
 	folded.Value = strings.ToLower(repository)
@@ -127,18 +129,18 @@ func countTexts(v reflect.Value) int {
 		return 1
 	}
 	n := 0
-	switch v.Kind() {
-	case reflect.Pointer:
+	switch kind := v.Kind(); {
+	case kind == reflect.Pointer:
 		if !v.IsNil() {
 			n = countTexts(v.Elem())
 		}
-	case reflect.Slice:
+	case kind == reflect.Slice:
 		for i := range v.Len() {
 			n += countTexts(v.Index(i))
 		}
-	case reflect.Struct:
-		for i := range v.NumField() {
-			n += countTexts(v.Field(i))
+	case kind == reflect.Struct:
+		for _, field := range v.Fields() {
+			n += countTexts(field)
 		}
 	}
 	return n

@@ -30,6 +30,9 @@ func FuzzParse(f *testing.F) {
 		"a: &a [*a]", "&a *a", "<<: *a", "? a\n: b", "- - - - -", "!!binary x", "{a: {b: [", "\ufeffversion: 1", "%YAML 1.2\n---\nversion: 1",
 		"version: 1\r\nrules:\r\n  - name: a\r\n", "version: 1\rrules: []", "a: |2-\n   x", "a: >+\n\n\n", "'", "\"\\", "- &", "- *", "- !", ": :", "?", "---\n...\n---",
 		"version: &v 1\nrules: [{<<: [{name: a}, {<<: {}}]}]", strings.Repeat("[", 200), strings.Repeat("- ", 200), strings.Repeat("{a: ", 200), strings.Repeat("!a ", 200),
+		"version: 1\nvars: {a: x, b: '${a}'}\ndefaults: {if: vars.a == '', parameters: {p: '${each.x}'}, target: '${vars.b}', report: true}\nrules:\n  - {name: r, when: {push: }}\n",
+		ruleWith("name: r, for_each: {repository: {a/b: {x: y}, A/b: {}, a/c: {z: '${'}}}, when: {push: {branches: '${each.x}${vars.y}'}}, jobs: [{job_id: '${each.job}', parameters: {p: }}]"),
+		"version: 1\nx-a: !b\nvars: *c\ndefaults: {<<: x}\nrules: [{name: r, when: {tag: {tags: '${[vars].map(v, v.a)[0]}'}}, jobs: [" + goodJob + "]}]\n",
 	} {
 		f.Add([]byte(s))
 	}
@@ -66,6 +69,7 @@ func FuzzParameter(f *testing.F) {
 		"${event.branch}", `${event.tag.trimPrefix("v")}`, "${event.files.map(f, f + f).join()}", "${1/0}", `${event.message.replace("", "x")}`,
 		`${"%s".format([event])}`, "${[1,2,3].all(x, x > 0)}", "${event.files[-1]}", "${event.commit.substring(-1)}", "${string(timestamp(0))}",
 		"${type(event)}", "${event.branch.matchesGlob(event.branch)}", `${{"a": {"b": 1}}.a.b}`, "${optional.none()}", "${size(event.files) % 0}", "$${x}${'\\n'}",
+		"${vars.x}", "${each.repository}", "${vars}", "${[each].map(e, e.x)}", "${has(vars.x) && vars == each}", "${vars . x + event.branch}",
 	} {
 		f.Add(s, "main", "message")
 	}
@@ -79,7 +83,7 @@ func FuzzParameter(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value, branch, message string) {
 		clear(lang.expressions)
 		clear(lang.templates)
-		s := scope{findings: new(findings), language: lang, file: &yamldoc.File{Name: "a.yaml"}}
+		s := scope{findings: new(findings), language: lang, constants: new(constants), file: &yamldoc.File{Name: "a.yaml"}}
 		parsed := s.template(yamldoc.Text{Value: value, At: yamldoc.Position{Line: 1, Column: 1}}, "p")
 		for _, fault := range s.faults {
 			if fault.Line < 1 || fault.Column < 1 || fault.Message == "" {
