@@ -12,24 +12,25 @@ import (
 	"buildbridge/cmd/internal/rulesfile"
 	"buildbridge/mapping"
 	"buildbridge/mapping/printable"
+	"buildbridge/mapping/rulestest"
 )
 
 type fmtCommand struct {
-	Files []string `arg:"" optional:"" name:"file" help:"Rules file or directory, or - for standard input. Default: rules.yaml here."`
+	Files []string `arg:"" optional:"" name:"file" help:"File of rules or tests, directory, or - for standard input. Default: rules.yaml."`
 	Check bool     `help:"Change nothing: list the files that are not in their form, and exit 1 if there is one."`
 	Diff  bool     `help:"Change nothing: print what would change."`
 }
 
 func (fmtCommand) Help() string {
-	return `Rewrites rules files in the one form that all have: fields in the order of the reference, and two spaces for each level. Comments,
-blank lines, quotes, and the order of rules, names and parameters stay. A file that has faults, or would mean something else,
-is not changed. The names of files that were changed are printed.
+	return `Rewrites files of rules, and of tests, in the one form that all have: fields in the order of the reference, and two spaces for each
+level. Comments, blank lines, quotes, and the order of rules, names and parameters stay. A file that has faults, or would mean
+something else, is not changed. The names of files that were changed are printed.
 
 Examples:
 
     buildbridge fmt
     buildbridge fmt --check teams/
-    buildbridge fmt --diff rules.yaml
+    buildbridge fmt --diff rules.yaml rules.test.yaml
     buildbridge fmt - <rules.yaml`
 }
 
@@ -49,6 +50,11 @@ func (c *fmtCommand) Run(env *Environment) error {
 	if err != nil {
 		return usageError("no file given, and there is no " + defaultRules + " here")
 	}
+	for _, path := range paths {
+		if inside, err := rulesfile.Tests(path); err == nil {
+			paths = append(paths, inside...)
+		}
+	}
 	reported := false
 	for _, f := range rulesfile.Read(paths) {
 		err := c.format(env, f)
@@ -65,9 +71,9 @@ func (c *fmtCommand) Run(env *Environment) error {
 
 // format formats one file. Its error has been reported, or is one of writing.
 func (c *fmtCommand) format(env *Environment, file mapping.File) error {
-	text, faults := mapping.Format(file)
-	if faults != nil {
-		_, _ = fmt.Fprintf(env.Stderr, "%v\n", faults)
+	text, err := formatted(file)
+	if err != nil {
+		env.complain(err.Error())
 		return errReported
 	}
 	changed := !bytes.Equal(text, file.Data)
@@ -95,4 +101,15 @@ func (c *fmtCommand) format(env *Environment, file mapping.File) error {
 		env.printf("%s\n", name)
 	}
 	return nil
+}
+
+func formatted(file mapping.File) ([]byte, error) {
+	if file.Err == nil && rulesfile.IsTests(file.Name) {
+		return rulestest.Format(file.Name, file.Data)
+	}
+	text, faults := mapping.Format(file)
+	if faults != nil {
+		return nil, faults
+	}
+	return text, nil
 }

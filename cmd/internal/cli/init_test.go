@@ -23,7 +23,8 @@ func TestInit(t *testing.T) {
 				}
 				return out.String()
 			}
-			if told := run("init", "--provider", provider.Name, "--repository", "Group/Sub it's/1.0"); !strings.Contains(told, "/webhooks/"+provider.Name+"\n") {
+			told := run("init", "--provider", provider.Name, "--repository", "Group/Sub/1.0")
+			if !strings.Contains(told, "/webhooks/"+provider.Name+"\n") {
 				t.Errorf("it does not tell the address of the webhook: %s", told)
 			}
 			good := func() {
@@ -31,7 +32,8 @@ func TestInit(t *testing.T) {
 				if said := run("check", "--strict"); said != "rules.yaml: 2 rules, 1 source, 1 target: ok\n" {
 					t.Errorf("check says %s", said)
 				}
-				run("fmt", "--check", "rules.yaml")
+				run("test")
+				run("fmt", "--check", ".")
 			}
 			good()
 
