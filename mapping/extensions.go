@@ -35,7 +35,8 @@ func extended(env *cel.Env) (*cel.Env, error) {
 	if err != nil {
 		return nil, err
 	}
-	return guard(env, donor, "slice", "sort", "reverse", "distinct", listRange, setsContains, setsEquivalent, setsIntersects, regexReplace, regexExtractAll)
+	return guard(env, donor, "slice", "sort", "reverse", "distinct", listRange,
+		setsContains, setsEquivalent, setsIntersects, regexReplace, regexExtractAll)
 }
 
 // regexOptimizations compile the patterns of all functions that have one, once.

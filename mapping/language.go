@@ -54,7 +54,8 @@ func newLanguage() (*language, error) {
 		return nil, err
 	}
 	l := &language{
-		env: env, vars: vars, expressions: map[string]*expression{}, templates: map[string]template{}, constraints: map[semverTexts]*semverClause{},
+		env: env, vars: vars,
+		expressions: map[string]*expression{}, templates: map[string]template{}, constraints: map[semverTexts]*semverClause{},
 	}
 	for name := range env.Functions() {
 		if utf8.ValidString(name) && !strings.ContainsAny(name, "_@!-") {

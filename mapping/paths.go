@@ -116,7 +116,8 @@ func (c *pathsClause) whyNot(ev subject, files []string) string {
 	case len(ev.Files) == 0:
 		return c.of + "paths: the push changed no files"
 	case len(left) == 0 && one:
-		return fmt.Sprintf("%spaths_ignore: the one changed file%s is ignored by %s", c.of, strings.Replace(counting, "count", "counts", 1), c.ignore)
+		return fmt.Sprintf("%spaths_ignore: the one changed file%s is ignored by %s",
+			c.of, strings.Replace(counting, "count", "counts", 1), c.ignore)
 	case len(left) == 0:
 		return fmt.Sprintf("%spaths_ignore: all %d changed files%s are ignored by %s", c.of, all, counting, c.ignore)
 	case one:

@@ -217,8 +217,8 @@ func sameEvent(repositories globs, r, o twin) string {
 // earlier finds an earlier entry of the rule that makes the same builds as the job, and for
 // which events, "" if there is none.
 func (t twin) earlier() (k int, event string) {
-	for k := range t.rule.jobs {
-		o := &t.rule.jobs[k]
+	for k := range t.jobs {
+		o := &t.jobs[k]
 		if o == t.job {
 			break
 		}
