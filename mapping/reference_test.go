@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"buildbridge/mapping/internal/schemagen"
 	"buildbridge/mapping/internal/yamldoc"
 )
 
@@ -20,7 +21,7 @@ func TestReference(t *testing.T) {
 	reference := string(data)
 	var words []string
 	schema := yamldoc.NewSchema(forms)
-	comments, err := fieldComments()
+	comments, err := schemagen.Comments("document.go")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +30,7 @@ func TestReference(t *testing.T) {
 		for rt.Kind() == reflect.Slice || rt.Kind() == reflect.Pointer {
 			rt = rt.Elem()
 		}
-		if value, ok := valueOf(rt); ok {
+		if value, ok := schemagen.ValueOf(rt); ok {
 			rt = value
 		}
 		if rt.Kind() != reflect.Struct || !strings.HasSuffix(rt.Name(), "ocument") {
