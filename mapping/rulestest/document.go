@@ -164,10 +164,13 @@ func (*buildDocument) Misnamed(field string) string {
 var forms = map[string]yamldoc.Form{
 	"any":        {Min: 1},
 	"title":      {Pattern: `[^\x00-\x1f\x7f-\x9f]+`, Is: "printable text of one line", Max: 200},
-	"repository": {Pattern: `[^\s/:]+(/[^\s/:]+)+`, Is: "the full name of a repository: owner/name", Max: 512},
+	"repository": {Pattern: repositoryPart + `(/` + repositoryPart + `)+`, Is: "the full name of a repository: owner/name", Max: 512},
 	"ref":        {Pattern: `[^\s\x00-\x1f\x7f~^:?*\[\\]+`, Is: "the short name of a branch or tag", Max: 1000},
 	"commit":     {Max: 64}, // "" too, which forms with a pattern do not take
 	"path":       {Pattern: `[^\x00]*`, Is: "a path", Min: 1, Max: 4096},
 	"header":     {Pattern: `[A-Za-z0-9-]+`, Is: "a header name: letters, digits and '-'", Max: 64},
 	"parameter":  {Pattern: `[A-Za-z0-9_]+`, Is: "a parameter name: letters, digits and '_'", Max: 128},
 }
+
+// repositoryPart is an owner or a name. Projects of Azure DevOps have spaces inside.
+const repositoryPart = `[^\s/:]+( +[^\s/:]+)*`
