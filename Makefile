@@ -80,7 +80,7 @@ image: ## Build the container image IMAGE:VERSION; ENGINE=podman, IMAGEFLAGS='--
 # The archives of a release. The same commit gives the same bytes, with the same Go and GNU tar.
 DIST      ?= dist
 PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
-PACKED    := README.md LICENSE CHANGELOG.md rules.yaml rules.test.yaml rules.schema.json \
+PACKED    := README.md LICENSE CHANGELOG.md rules.yaml rules.test.yaml rules.schema.json rules.test.schema.json \
 	docs/systemd/buildbridge.service docs/sqlite-to-postgres.sh
 
 MAN ?= man

@@ -14,3 +14,9 @@ var Rules []byte
 //
 //go:embed rules.schema.json
 var Schema []byte
+
+// TestSchema is the JSON schema of files of tests, rules.test.schema.json. It is made by a test
+// of package mapping/rulestest.
+//
+//go:embed rules.test.schema.json
+var TestSchema []byte

@@ -3,7 +3,8 @@ package rulestest
 import "buildbridge/mapping/internal/yamldoc"
 
 // A document is a file of tests as it is written: every value with its position. Package
-// yamldoc decodes by the tags.
+// yamldoc decodes by the tags, and rules.test.schema.json is made from the tags and from the
+// comments.
 type document struct {
 	yamldoc.Object
 

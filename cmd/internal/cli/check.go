@@ -80,7 +80,7 @@ func (c *checkCommand) Run(ctx context.Context, env *Environment) error {
 		for _, m := range more {
 			env.printf("and %d more warnings like %s\n", m.More, warning(m.Fault))
 		}
-		for _, note := range schemaNotes(paths) {
+		for _, note := range schemaNotes(rulesfile.Read(paths), false) {
 			env.printf("%s\n", note)
 		}
 	}

@@ -28,8 +28,8 @@ type initCommand struct {
 }
 
 func (initCommand) Help() string {
-	return `Writes rules.yaml with a rule for pushes and one for releases, its tests rules.test.yaml, and rules.schema.json for editors, and
-prints what to do next. It asks nothing, and replaces no file.
+	return `Writes rules.yaml with a rule for pushes and one for releases, its tests rules.test.yaml, and for editors the schemas
+rules.schema.json and rules.test.schema.json, and prints what to do next. It asks nothing, and replaces no file.
 
 The code hosts are ` + strings.Join(providerNames(), ", ") + `.
 
@@ -140,12 +140,13 @@ func (c *initCommand) Run(env *Environment) error {
 		{filepath.Join(c.Dir, defaultRules), filled("rules.yaml")},
 		{filepath.Join(c.Dir, "rules.test.yaml"), filled("rules.test.yaml")},
 		{filepath.Join(c.Dir, "rules.schema.json"), buildbridge.Schema},
+		{filepath.Join(c.Dir, "rules.test.schema.json"), buildbridge.TestSchema},
 	}
 	if err := writeNew(c.Dir, files); err != nil {
 		return err
 	}
 	data.Rules = printable.Text(files[0].path)
-	data.Files = printable.Text(fmt.Sprintf("%s, %s and %s", files[0].path, files[1].path, files[2].path))
+	data.Files = printable.Text(fmt.Sprintf("%s, %s, %s and %s", files[0].path, files[1].path, files[2].path, files[3].path))
 	if c.Dir != "." {
 		data.Flag = " --rules " + printable.Text(shellWord(files[0].path))
 	}

@@ -9,11 +9,12 @@ import (
 	"strings"
 
 	"buildbridge"
-	"buildbridge/cmd/internal/rulesfile"
+	"buildbridge/mapping"
 	"buildbridge/mapping/printable"
 )
 
 type schemaCommand struct {
+	Tests  bool   `help:"Of files of tests, in place of rules files."`
 	Output string `short:"o" placeholder:"FILE" help:"Write it into FILE in place of standard output."`
 }
 
@@ -23,17 +24,24 @@ checks a rules file whose first line names the schema. The name is a path from t
 
     # yaml-language-server: $schema=rules.schema.json
 
+Files of tests, *.test.yaml, have a schema of their own.
+
 Examples:
 
-    buildbridge schema --output rules.schema.json`
+    buildbridge schema --output rules.schema.json
+    buildbridge schema --tests --output rules.test.schema.json`
 }
 
 // Run prints the schema.
 func (c *schemaCommand) Run(env *Environment) error {
-	if c.Output != "" {
-		return replaceFile(c.Output, buildbridge.Schema)
+	schema := buildbridge.Schema
+	if c.Tests {
+		schema = buildbridge.TestSchema
 	}
-	_, err := env.Stdout.Write(buildbridge.Schema)
+	if c.Output != "" {
+		return replaceFile(c.Output, schema)
+	}
+	_, err := env.Stdout.Write(schema)
 	return err
 }
 
@@ -41,11 +49,18 @@ func (c *schemaCommand) Run(env *Environment) error {
 // https://github.com/redhat-developer/yaml-language-server.
 var modeline = regexp.MustCompile(`(?m)^[ \t]*#[ \t]*yaml-language-server[ \t]*:.*?\$schema=(\S+)`)
 
-// schemaNotes says which schema that a rules file names is not there, or is of another version
-// of the program: its editor would check nothing, or the wrong thing. The rules are as good.
-func schemaNotes(paths []string) (notes []string) {
+// schemaNotes says which schema that a file of rules or of tests names is not there, or is
+// another one, such as that of another version of the program: its editor would check nothing, or
+// the wrong thing. The file is as good.
+func schemaNotes(files []mapping.File, tests bool) (notes []string) {
+	want, other, flag := buildbridge.Schema, buildbridge.TestSchema, ""
+	confused := "is the schema of tests: name rules.schema.json there"
+	if tests {
+		want, other, flag = other, want, "--tests "
+		confused = "is the schema of rules: name rules.test.schema.json there"
+	}
 	noted := map[string]bool{}
-	for _, f := range rulesfile.Read(paths) {
+	for _, f := range files {
 		m := modeline.FindSubmatchIndex(f.Data)
 		if m == nil {
 			continue
@@ -59,16 +74,20 @@ func schemaNotes(paths []string) (notes []string) {
 			path = filepath.Join(filepath.Dir(f.Name), name)
 		}
 		schema, err := os.ReadFile(path) //nolint:gosec // an editor reads it too
-		if noted[path] || err == nil && bytes.Equal(schema, buildbridge.Schema) {
+		if noted[path] || err == nil && bytes.Equal(schema, want) {
 			continue
 		}
 		noted[path] = true
-		what := "is not the schema of this version"
-		if err != nil {
-			what = "is not there"
+		write := fmt.Sprintf(": write it with: buildbridge schema %s--output %s", flag, shellWord(path))
+		what := "is not the schema of this version" + write
+		switch {
+		case err != nil:
+			what = "is not there" + write
+		case bytes.Equal(schema, other):
+			what = confused
 		}
-		notes = append(notes, fmt.Sprintf("%s:%d:1: note: %s, which editors read, %s: write it with: buildbridge schema --output %s",
-			f.Name, 1+bytes.Count(f.Data[:m[0]], []byte("\n")), printable.Text(name), what, shellWord(path)))
+		notes = append(notes, fmt.Sprintf("%s:%d:1: note: %s, which editors read, %s",
+			f.Name, 1+bytes.Count(f.Data[:m[0]], []byte("\n")), printable.Text(name), what))
 	}
 	return notes
 }

@@ -82,7 +82,8 @@ func (c *testCommand) Run(ctx context.Context, env *Environment) error {
 		return err
 	}
 	report := testReport{Faults: []mapping.Fault{}, Files: []testedFile{}}
-	rules, suites, err := c.load(paths, files)
+	tests := readTests(files)
+	rules, suites, err := c.load(paths, tests)
 	if faults, ok := errors.AsType[mapping.Faults](err); ok {
 		report.Faults = faults
 	} else if err != nil {
@@ -109,6 +110,9 @@ func (c *testCommand) Run(ctx context.Context, env *Environment) error {
 	case len(report.Faults) > 0:
 		return inLines(env, mapping.Faults(report.Faults))
 	default:
+		for _, note := range schemaNotes(tests, true) {
+			env.printf("%s\n", note)
+		}
 		env.printf("%s: %s, %d failed\n", printable.Text(strings.Join(files, ", ")), printable.Count(report.Tests, "test"), report.Failed)
 		err = nil
 	}
@@ -146,8 +150,18 @@ func (c *testCommand) testFiles(rules []string) (files []string, err error) {
 	return files, nil
 }
 
+// readTests reads files of tests. One that cannot be read has an error.
+func readTests(names []string) []mapping.File {
+	files := make([]mapping.File, len(names))
+	for i, name := range names {
+		files[i].Name = name
+		files[i].Data, files[i].Err = readSome(name, mapping.MaxFile)
+	}
+	return files
+}
+
 // load reads rules and tests. The error is a mapping.Faults with those of all files.
-func (c *testCommand) load(paths, files []string) (*mapping.Ruleset, []*rulestest.Suite, error) {
+func (c *testCommand) load(paths []string, files []mapping.File) (*mapping.Ruleset, []*rulestest.Suite, error) {
 	var faults mapping.Faults
 	add := func(err error) error {
 		if found, ok := errors.AsType[mapping.Faults](err); ok {
@@ -162,12 +176,11 @@ func (c *testCommand) load(paths, files []string) (*mapping.Ruleset, []*rulestes
 	}
 	var suites []*rulestest.Suite
 	for _, file := range files {
-		data, err := readSome(file, mapping.MaxFile)
-		if err != nil {
-			faults = append(faults, mapping.Fault{File: file, Line: 1, Column: 1, Message: withoutPath(err).Error()})
+		if file.Err != nil {
+			faults = append(faults, mapping.Fault{File: file.Name, Line: 1, Column: 1, Message: withoutPath(file.Err).Error()})
 			continue
 		}
-		suite, err := rulestest.Parse(file, data)
+		suite, err := rulestest.Parse(file.Name, file.Data)
 		if err := add(err); err != nil {
 			return nil, nil, err
 		}
