@@ -23,6 +23,13 @@ type document struct {
 	Rules []ruleDocument `yaml:"rules"`
 }
 
+func (*document) Misnamed(field string) string {
+	if field == "tests" {
+		return "tests of rules are in a file of their own, which is called *.test.yaml: run them with buildbridge test"
+	}
+	return ""
+}
+
 type sourceDocument struct {
 	yamldoc.Object
 

@@ -81,7 +81,9 @@ func (l *loader) readFence(f *File) *fence {
 		return nil
 	}
 	doc := new(fenceDocument)
-	for _, fault := range file.Decode(l.schema, doc) {
+	schema := *l.schema
+	schema.Instead = "write the value out" // a fence has no vars
+	for _, fault := range file.Decode(&schema, doc) {
 		s.fault(fault.At, fault.Path, "%s", fault.Message)
 	}
 	return &fence{s, doc.Sources, doc.Targets, s.globs(doc.Repositories, "repositories", newFoldedGlob, noRepository), doc.Jobs}

@@ -32,6 +32,11 @@ func TestFences(t *testing.T) {
 				"  - job_id: " + jobB + "\n    target: north\n    parameters: {b: '${event.branch}'}\n",
 			`team.yaml:9:13: rule "a": jobs[1].job_id: "` + jobB + `" is outside of the fence fence.yaml, which allows jobs [` + jobA + "]",
 		},
+		"an anchor": {
+			"sources: &s [github]\nrepositories: acme/cart\ntargets: *s\n", head + tail,
+			"fence.yaml:1:10: sources: anchors (&s) are not part of this language: write the value out\n" +
+				"fence.yaml:3:10: targets: aliases are not part of this language: write the value out; if it is text, quote it: '*s'",
+		},
 		"another target": {
 			goodFence, head + strings.Replace(tail, "north", "south", 1),
 			`team.yaml:7:61: rule "a": jobs[0].target: "south" is outside of the fence fence.yaml, which allows targets [north]`,
