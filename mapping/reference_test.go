@@ -64,16 +64,21 @@ func TestReference(t *testing.T) {
 	}
 }
 
-// TestExamples checks that the examples of docs/rules.md load: those that are a
-// whole part of a document.
+// TestExamples checks that the examples of the reference in docs/rules.md load: those
+// that are a whole part of a document. TestPages of cmd/buildbridge follows the guide
+// before it.
 func TestExamples(t *testing.T) {
 	data, err := os.ReadFile("../docs/rules.md")
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, reference, found := strings.Cut(string(data), "\n# Reference\n")
+	if !found {
+		t.Fatal("no reference")
+	}
 	doc := "version: 1\n"
 	for _, part := range []string{"sources:", "targets:", "rules:"} {
-		_, block, found := strings.Cut(string(data), "```yaml\n"+part)
+		_, block, found := strings.Cut(reference, "```yaml\n"+part)
 		block, _, closed := strings.Cut(block, "```")
 		if !found || !closed {
 			t.Fatalf("no example of %s", part)
