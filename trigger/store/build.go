@@ -155,6 +155,7 @@ type Build struct {
 	Superseded int64  // how many waiting builds it superseded when it was accepted. Not stored
 	Replaced   int64  // how many running builds are to be stopped since it was started. Not stored
 
+	shared  bool // a build of another ref relies on it: see findOnce. Only until it is accepted
 	version int64
 }
 

@@ -23,28 +23,55 @@ const OnceReason = "once: commit: the same commit as build "
 // findOnce gives the builds of a delivery whose commit the same rule and job build already, or
 // have built: they are superseded by that build. Builds for which a person asked always run.
 func findOnce(ctx context.Context, tx *tx, a *acceptance) (superseded []*Build, err error) {
-	for _, b := range a.builds {
-		if !b.isOnce() || b.ByHand || b.State != Waiting && b.State != "" {
+	for i, b := range a.builds {
+		b.shared = false // it may be so by a transaction that was rolled back
+		if !b.isOnce() || b.ByHand || !b.waits() {
 			continue
 		}
-		before, ref, err := onceBefore(ctx, tx, b)
+		before, err := relyOn(ctx, tx, b)
 		if err != nil {
 			return nil, fmt.Errorf("look for builds of commit %s: %w", b.Commit, err)
 		}
 		if before == "" {
-			continue
+			before = relyOnEarlier(a.builds[:i], b)
 		}
-		if ref != b.Ref {
-			// The version stays: who calls it now goes on.
-			if _, err := tx.exec(ctx, `UPDATE builds SET once = ? WHERE id = ?`, int64(onceShared), before); err != nil {
-				return nil, fmt.Errorf("rely on build %s: %w", before, err)
-			}
+		if before != "" {
+			b.State, b.SupersededBy, b.Reason = Superseded, before, OnceReason+before
+			superseded = append(superseded, b)
 		}
-		b.State, b.SupersededBy, b.Reason = Superseded, before, OnceReason+before
-		superseded = append(superseded, b)
 	}
 	return superseded, nil
 }
+
+// relyOn gives the newest build of another delivery that makes b needless, "" if there is none.
+// If that is of another ref, no newer push replaces it from now on. It is asked whether it still
+// waits or runs in the statement that notes this: another replica may replace it at this moment.
+// Its version stays, so that who calls it now goes on.
+func relyOn(ctx context.Context, tx *tx, b *Build) (string, error) {
+	const counts = `superseded_by = '' AND
+		(state IN ('waiting', 'calling', 'unknown') OR state = 'started' AND (started_at > ? OR result = 'success'))`
+	since := micros(b.ReceivedAt.Add(-onceWithin))
+	ids, err := column[string](ctx, tx, `UPDATE builds SET once = CASE WHEN ref = ? THEN once ELSE ? END
+		WHERE seq = (SELECT max(seq) FROM builds WHERE commit_id = ? AND job_id = ? AND once > 0 AND rule = ? AND target = ?
+		AND lower(repository) = lower(?) AND delivery <> ? AND `+counts+`) AND `+counts+` RETURNING id`,
+		b.Ref, int64(onceShared), b.Commit, b.JobID, b.Rule, b.Target, b.Repository, b.Delivery, since, since)
+	return strings.Join(ids, ""), err
+}
+
+// relyOnEarlier gives the build of the same commit on another ref of the same delivery.
+func relyOnEarlier(builds []*Build, b *Build) string {
+	for _, o := range builds {
+		if o.isOnce() && o.waits() && o.Ref != b.Ref && o.Commit == b.Commit && o.JobID == b.JobID && o.Rule == b.Rule &&
+			o.Target == b.Target && strings.EqualFold(o.Repository, b.Repository) {
+			o.shared = true
+			return o.ID
+		}
+	}
+	return ""
+}
+
+// waits says whether a new build is to be called.
+func (b *Build) waits() bool { return b.State == Waiting || b.State == "" }
 
 // isOnce says whether the commit of the build is not built again. A tag is always built.
 func (b *Build) isOnce() bool { return b.Once && b.Commit != "" && b.Tag == "" }
@@ -57,27 +84,12 @@ func (b *Build) SupersededOnce() bool {
 
 // once is the column of a new build.
 func (b *Build) once() int64 {
-	if b.isOnce() {
+	switch {
+	case !b.isOnce():
+		return 0
+	case b.shared:
+		return onceShared
+	default:
 		return onceBuilt
 	}
-	return 0
-}
-
-// onceBefore gives the newest build of another delivery that makes b needless, and its ref; ""
-// if there is none.
-func onceBefore(ctx context.Context, tx *tx, b *Build) (id, ref string, err error) {
-	err = each(ctx, tx, func(row scanner) error {
-		var found, of, repository string
-		if err := row.Scan(&found, &of, &repository); err != nil {
-			return err
-		}
-		if strings.EqualFold(repository, b.Repository) {
-			id, ref = found, of
-		}
-		return nil
-	}, `SELECT id, ref, repository FROM builds
-		WHERE commit_id = ? AND job_id = ? AND once > 0 AND rule = ? AND target = ? AND delivery <> ?
-		AND (state IN ('waiting', 'calling', 'unknown') OR state = 'started' AND (started_at > ? OR result = 'success'))
-		ORDER BY seq`, b.Commit, b.JobID, b.Rule, b.Target, b.Delivery, micros(b.ReceivedAt.Add(-onceWithin)))
-	return id, ref, err
 }

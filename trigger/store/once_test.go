@@ -104,6 +104,88 @@ func sharedIsNotReplaced(t *testing.T, open func() *store.Store) {
 	}
 }
 
+// A build that a newer push replaces while it runs is none on which another one relies: the commit
+// would not be built.
+func replacedIsNotRelied(t *testing.T, open func() *store.Store) {
+	s := open()
+	defer s.Close()
+	newest := func(ref, commit string) func(b *store.Build) {
+		return func(b *store.Build) {
+			b.Once, b.Newest, b.ReplaceRunning, b.Ref, b.Commit = true, true, true, ref, commit
+		}
+	}
+	runs := func(number string, b *store.Build) {
+		begin(t, s, b, time.Now())
+		b.BuildNumber, b.Result, b.StartedAt = number, store.Running, time.Now()
+		save(t, s, b, store.Started)
+	}
+	first, next := accept(t, s, newest(main, c1)), (*store.Build)(nil)
+	runs("1", first)
+	next = accept(t, s, newest(main, c2))
+	runs("2", next)
+	if got := read(t, s, first.ID); got.Stop == "" {
+		t.Fatal("the newer build has not replaced the one that runs")
+	}
+	if other := accept(t, s, newest("refs/heads/release", c1)); other.State != store.Waiting {
+		t.Errorf("the other branch is %s by %q, which is to be stopped", other.State, other.SupersededBy)
+	}
+}
+
+// Two branches at one commit in one delivery are one build; two jobs of one branch stay.
+func onceInADelivery(t *testing.T, open func() *store.Store) {
+	s := open()
+	defer s.Close()
+	d := delivery(newID())
+	var builds []*store.Build
+	for _, ref := range []string{main, main, "refs/heads/release"} {
+		b := build(d)
+		b.Once, b.Newest, b.Ref = true, true, ref
+		builds = append(builds, b)
+	}
+	if _, err := s.Accept(t.Context(), d, builds); err != nil {
+		t.Fatal(err)
+	}
+	next := accept(t, s, func(b *store.Build) { b.Once, b.Newest, b.Commit = true, true, c1 })
+	for i, want := range []store.State{store.Waiting, store.Superseded, store.Superseded} {
+		got := read(t, s, builds[i].ID)
+		if got.State != want {
+			t.Errorf("build %d is %s by %q, want %s", i, got.State, got.SupersededBy, want)
+		}
+	}
+	if got := read(t, s, builds[1].ID); got.SupersededBy != next.ID {
+		t.Errorf("the second job is superseded by %q, want the next push", got.SupersededBy)
+	}
+}
+
+// What another replica replaces at this moment is none on which a build relies.
+func TestReliesWhileAnotherReplicaReplaces(t *testing.T) {
+	t.Parallel()
+	open := opener(t, server.Database(t))
+	s, other := open(), open()
+	for range 20 {
+		job := newID()
+		with := func(ref, commit string) func(b *store.Build) {
+			return func(b *store.Build) { b.Once, b.Newest, b.JobID, b.Ref, b.Commit = true, true, job, ref, commit }
+		}
+		first := accept(t, s, with(main, c1))
+		replaced := make(chan struct{})
+		go func() {
+			defer close(replaced)
+			d := delivery(newID())
+			b := build(d)
+			with(main, c2)(b)
+			if _, err := other.Accept(t.Context(), d, []*store.Build{b}); err != nil {
+				t.Error(err)
+			}
+		}()
+		second := accept(t, s, with("refs/heads/release", c1))
+		<-replaced
+		if got := read(t, s, first.ID); second.State == store.Superseded && got.State == store.Superseded {
+			t.Fatalf("the commit is not built: the second build relies on %s, which is superseded", second.SupersededBy)
+		}
+	}
+}
+
 // A branch that is set back to a commit that was built replaces what waits all the same.
 func setBackReplaces(t *testing.T, open func() *store.Store) {
 	s := open()

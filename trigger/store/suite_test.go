@@ -113,6 +113,8 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"what catch-up built is dead":                    deadIsNotBuilt,
 		"a commit is built once":                         commitIsBuiltOnce,
 		"a build that another branch relies on stays":    sharedIsNotReplaced,
+		"a build that is replaced is none to rely on":    replacedIsNotRelied,
+		"two branches in one delivery are one build":     onceInADelivery,
 		"a branch that is set back replaces what waits":  setBackReplaces,
 		"of deliveries of one commit one is built":       onceAtTheSameMoment,
 		"repositories are looked at":                     repositoriesAreSet,
