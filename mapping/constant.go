@@ -169,21 +169,22 @@ func (s scope) workOutValue(v reflect.Value, f *yamldoc.Field, path string) {
 			s.workOutValue(reflect.ValueOf(&(*into)[i]).Elem(), f, at)
 		}
 	default:
-		switch kind := v.Kind(); {
-		case kind == reflect.Pointer:
+		switch v.Kind() {
+		case reflect.Pointer:
 			if !v.IsNil() && v.Elem().FieldByName("Constants").Bool() {
 				mine := reflect.New(v.Type().Elem())
 				mine.Elem().Set(v.Elem())
 				v.Set(mine)
 				s.workOutStruct(mine.Elem(), path)
 			}
-		case kind == reflect.Slice:
+		case reflect.Slice:
 			mine := reflect.MakeSlice(v.Type(), v.Len(), v.Len())
 			reflect.Copy(mine, v)
 			v.Set(mine)
 			for i := range mine.Len() {
 				s.workOutStruct(mine.Index(i), indexed(path, i))
 			}
+		default: // no texts inside
 		}
 	}
 }

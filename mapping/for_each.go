@@ -129,19 +129,20 @@ func countTexts(v reflect.Value) int {
 		return 1
 	}
 	n := 0
-	switch kind := v.Kind(); {
-	case kind == reflect.Pointer:
+	switch v.Kind() {
+	case reflect.Pointer:
 		if !v.IsNil() {
 			n = countTexts(v.Elem())
 		}
-	case kind == reflect.Slice:
+	case reflect.Slice:
 		for i := range v.Len() {
 			n += countTexts(v.Index(i))
 		}
-	case kind == reflect.Struct:
+	case reflect.Struct:
 		for _, field := range v.Fields() {
 			n += countTexts(field)
 		}
+	default: // no texts inside
 	}
 	return n
 }

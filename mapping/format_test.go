@@ -268,14 +268,17 @@ func writeOrdered(out *strings.Builder, fields []orderedField, order func(n int)
 func TestFormatOfAnyOrder(t *testing.T) {
 	jobs := []orderedField{{name: "jobs", list: [][]orderedField{
 		{
-			{name: "job_id", text: "f9d6c8466d614a9788e9a0acf6c15f46 "}, {name: "name", text: "'# none' "},
-			{name: "parameters", text: `{z: "1", a: "${event.branch}"} `}, {name: "marker", text: "BUILD "},
+			{name: "job_id", text: "f9d6c8466d614a9788e9a0acf6c15f46 "},
+			{name: "name", text: "'# none' "},
+			{name: "parameters", text: `{z: "1", a: "${event.branch}"} `},
+			{name: "marker", text: "BUILD "},
 		},
 		{{name: "job_id", text: "0b7c1d52e0f94c54a1d3f1f7c2a98e60 "}, {name: "if", text: "|-\n" + strings.Repeat(" ", 24) + "# text\n\n" + strings.Repeat(" ", 24) + "true"}},
 	}}}
 	rule := func(name string) []orderedField {
 		return append([]orderedField{
-			{name: "name", text: name + " "}, {name: "source", text: "[lab] "},
+			{name: "name", text: name + " "},
+			{name: "source", text: "[lab] "},
 			{name: "when", fields: []orderedField{
 				{name: "push", fields: []orderedField{{name: "branches", text: "main "}, {name: "paths", text: "[\n" + strings.Repeat(" ", 24) + "a, b]"}}},
 				{name: "tag", text: "{tags: 'v*', semver: '>=1.0.0'} "},

@@ -33,7 +33,7 @@ type explainCommand struct {
 	All      bool     `help:"Show all rules, those of other repositories too."`
 	JSON     bool     `name:"json" help:"Print JSON."`
 	ExitCode bool     `help:"Exit with 3 if there is nothing to build, and with 1 if a build is dead on arrival."`
-	Body     string   `arg:"" optional:"" name:"body" help:"File with the body of a delivery, or -; or the branch of --push, the tag of --tag."`
+	Body     string   `arg:"" optional:"" name:"body" help:"File with the body of a delivery, or -; or the branch of --push, or the tag."`
 }
 
 func (explainCommand) Help() string {

@@ -45,54 +45,54 @@ var starterFiles embed.FS
 // codeHost is how a code host calls things.
 type codeHost struct {
 	Host   string
-	Secret string // the variable of the secret
+	Hook   string // the variable of the secret of webhooks
 	Basic  string // the user name, where the secret is the password of HTTP Basic
-	Token  string // the variable of the API's token
+	API    string // the variable of the API's token
 	URL    string // of the API, where the rules have to name it
 	Where  string // webhooks are added
 	Events string // to be ticked there
 }
 
 // codeHosts are what docs/code-hosts.md says, by the provider.
-var codeHosts = map[string]codeHost{ //nolint:gosec // names of variables, no credentials
+var codeHosts = map[string]codeHost{
 	"github": {
-		Host: "GitHub", Secret: "GITHUB_WEBHOOK_SECRET", Token: "GITHUB_TOKEN",
+		Host: "GitHub", Hook: "GITHUB_WEBHOOK_SECRET", API: "GITHUB_TOKEN",
 		Where: "Settings → Webhooks → Add webhook", Events: "just the push event; content type application/json",
 	},
 	"gitlab": {
-		Host: "GitLab", Secret: "GITLAB_WEBHOOK_TOKEN", Token: "GITLAB_TOKEN",
+		Host: "GitLab", Hook: "GITLAB_WEBHOOK_TOKEN", API: "GITLAB_TOKEN",
 		Where: "Settings → Webhooks → Add new webhook (Secret token)", Events: "Push events (all branches), Tag push events",
 	},
 	"gitee": {
-		Host: "Gitee", Secret: "GITEE_WEBHOOK_SECRET", Token: "GITEE_TOKEN",
+		Host: "Gitee", Hook: "GITEE_WEBHOOK_SECRET", API: "GITEE_TOKEN",
 		Where: "管理 → WebHooks 管理 → 添加 WebHook", Events: "Push, Tag Push",
 	},
 	"gitea": {
-		Host: "Gitea", Secret: "GITEA_WEBHOOK_SECRET", Token: "GITEA_TOKEN", URL: "https://git.example.com",
+		Host: "Gitea", Hook: "GITEA_WEBHOOK_SECRET", API: "GITEA_TOKEN", URL: "https://git.example.com",
 		Where: "Settings → Webhooks → Add Webhook → Gitea", Events: "Push Events; content type application/json",
 	},
 	"forgejo": {
-		Host: "Forgejo", Secret: "FORGEJO_WEBHOOK_SECRET", Token: "FORGEJO_TOKEN", URL: "https://git.example.com",
+		Host: "Forgejo", Hook: "FORGEJO_WEBHOOK_SECRET", API: "FORGEJO_TOKEN", URL: "https://git.example.com",
 		Where: "Settings → Webhooks → Add webhook → Forgejo", Events: "Push events; content type application/json",
 	},
 	"gogs": {
-		Host: "Gogs", Secret: "GOGS_WEBHOOK_SECRET", Token: "GOGS_TOKEN", URL: "https://git.example.com",
+		Host: "Gogs", Hook: "GOGS_WEBHOOK_SECRET", API: "GOGS_TOKEN", URL: "https://git.example.com",
 		Where: "Settings → Webhooks → Add a new webhook → Gogs", Events: "Create and Push; content type application/json",
 	},
 	"bitbucket": {
-		Host: "Bitbucket", Secret: "BITBUCKET_WEBHOOK_SECRET", Token: "BITBUCKET_TOKEN",
+		Host: "Bitbucket", Hook: "BITBUCKET_WEBHOOK_SECRET", API: "BITBUCKET_TOKEN",
 		Where: "Repository settings → Webhooks → Add webhook", Events: "Repository push",
 	},
 	"bitbucket-server": {
-		Host: "Bitbucket Data Center", Secret: "BITBUCKET_WEBHOOK_SECRET", Token: "BITBUCKET_TOKEN", URL: "https://git.example.com",
+		Host: "Bitbucket Data Center", Hook: "BITBUCKET_WEBHOOK_SECRET", API: "BITBUCKET_TOKEN", URL: "https://git.example.com",
 		Where: "Settings → Webhooks → Create webhook", Events: "Repository: Push",
 	},
 	"azure-devops": {
-		Host: "Azure DevOps", Secret: "AZURE_HOOK_PASSWORD", Basic: "azure", Token: "AZURE_TOKEN", URL: "https://dev.azure.com/ORGANISATION",
+		Host: "Azure DevOps", Hook: "AZURE_HOOK_PASSWORD", Basic: "azure", API: "AZURE_TOKEN", URL: "https://dev.azure.com/ORGANISATION",
 		Where: "Project settings → Service hooks → Create subscription → Web Hooks", Events: "Code pushed; resource details to send: All",
 	},
 	"codearts-repo": {
-		Host: "CodeArts Repo", Secret: "CODEARTS_REPO_TOKEN", Token: "CODEARTS_REPO_API_TOKEN", URL: "https://codehub.example.com",
+		Host: "CodeArts Repo", Hook: "CODEARTS_REPO_TOKEN", API: "CODEARTS_REPO_API_TOKEN", URL: "https://codehub.example.com",
 		Where:  "Settings → Service Integration → Webhooks → New (token type X-Repo-Token)",
 		Events: "Code push, with .* as the regular expression for branches; Tag push",
 	},
