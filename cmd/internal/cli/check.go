@@ -58,7 +58,7 @@ func (c *checkCommand) Run(ctx context.Context, env *Environment) error {
 	if err != nil {
 		return err
 	}
-	rules, warnings, err := rulesfile.Load(paths)
+	rules, warnings, err := env.loadRules(paths)
 	found, isFaults := errors.AsType[mapping.Faults](err)
 	if err != nil && !isFaults {
 		return err

@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"buildbridge/cmd/internal/rulesfile"
 	"buildbridge/mapping"
 	"buildbridge/mapping/printable"
 )
@@ -62,8 +61,8 @@ func (c *diffCommand) Run(ctx context.Context, env *Environment) error {
 	if err != nil {
 		return err
 	}
-	before, _, wrong := rulesfile.Load(paths)
-	after, _, err := rulesfile.Load(c.RulesNew)
+	before, _, wrong := env.loadRules(paths)
+	after, _, err := env.loadRules(c.RulesNew)
 	if wrong != nil || err != nil {
 		return inBoth(env, wrong, err)
 	}

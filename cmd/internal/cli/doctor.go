@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"buildbridge/cmd/internal/doctor"
-	"buildbridge/cmd/internal/rulesfile"
 	"buildbridge/mapping"
 	"buildbridge/mapping/printable"
 )
@@ -78,7 +77,7 @@ func (c *doctorCommand) load(env *Environment) (*mapping.Ruleset, error) {
 	if err != nil {
 		return nil, err
 	}
-	rules, _, err := rulesfile.Load(paths)
+	rules, _, err := env.loadRules(paths)
 	if faults, ok := errors.AsType[mapping.Faults](err); ok {
 		_, _ = fmt.Fprintln(env.Stderr, faults.Error())
 		return nil, fmt.Errorf("%s: %s; nothing was asked", strings.Join(paths, ", "), printable.Count(len(faults), "fault"))

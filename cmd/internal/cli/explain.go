@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"buildbridge/cmd/internal/explain"
-	"buildbridge/cmd/internal/rulesfile"
 	"buildbridge/handlers/codehost"
 	"buildbridge/mapping"
 )
@@ -73,7 +72,7 @@ func (c *explainCommand) Run(env *Environment) error {
 	if err != nil {
 		return err
 	}
-	rules, _, err := rulesfile.Load(paths)
+	rules, _, err := env.loadRules(paths)
 	if err != nil {
 		return inLines(env, err)
 	}

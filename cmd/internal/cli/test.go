@@ -83,7 +83,7 @@ func (c *testCommand) Run(ctx context.Context, env *Environment) error {
 	}
 	report := testReport{Faults: []mapping.Fault{}, Files: []testedFile{}}
 	tests := readTests(files)
-	rules, suites, err := c.load(paths, tests)
+	rules, suites, err := c.load(env, paths, tests)
 	if faults, ok := errors.AsType[mapping.Faults](err); ok {
 		report.Faults = faults
 	} else if err != nil {
@@ -161,7 +161,7 @@ func readTests(names []string) []mapping.File {
 }
 
 // load reads rules and tests. The error is a mapping.Faults with those of all files.
-func (c *testCommand) load(paths []string, files []mapping.File) (*mapping.Ruleset, []*rulestest.Suite, error) {
+func (c *testCommand) load(env *Environment, paths []string, files []mapping.File) (*mapping.Ruleset, []*rulestest.Suite, error) {
 	var faults mapping.Faults
 	add := func(err error) error {
 		if found, ok := errors.AsType[mapping.Faults](err); ok {
@@ -170,10 +170,11 @@ func (c *testCommand) load(paths []string, files []mapping.File) (*mapping.Rules
 		}
 		return err
 	}
-	rules, _, err := rulesfile.Load(paths)
+	rules, _, err := env.loadRules(paths)
 	if err := add(err); err != nil {
 		return nil, nil, err
 	}
+	defer env.tellReading("tests")()
 	var suites []*rulestest.Suite
 	for _, file := range files {
 		if file.Err != nil {
