@@ -77,7 +77,8 @@ func (j *job) label() string { return cmp.Or(j.name, j.id) }
 // sameBuild says whether two jobs make the same build of every event.
 func (j *job) sameBuild(o *job) bool {
 	return o.id == j.id && o.target == j.target && slices.EqualFunc(o.parameters, j.parameters, func(a, b parameter) bool {
-		return a.name == b.name && slices.Equal(a.value, b.value)
+		return a.name == b.name && slices.Equal(a.value, b.value) &&
+			(o.constants == j.constants || j.constants.fillTemplate(a.value) == o.constants.fillTemplate(b.value))
 	})
 }
 

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -76,11 +77,11 @@ func warnTwins(rules []draft) {
 			j := &r.jobs[i]
 			field := fmt.Sprintf("jobs[%d].job_id", i)
 			self := newTwin(r, j)
-			if k, event := self.earlier(); event != "" {
-				d.warn(d.jobs[i].At, field, "jobs[%d] runs the same job with the same parameters: %s makes two builds", k, event)
+			if k, what := self.earlier(); what != "" {
+				d.warn(d.jobs[i].At, field, "jobs[%d] runs the same job with the same parameters%s", k, what)
 			}
-			if other, event := seen.find(self, twinKey{target: j.target, job: j.id}, compared, sameEvent); other != nil {
-				d.warn(d.jobs[i].At, field, "rule %q runs the same job for %s: that makes two builds", other.name, event)
+			if other, what := seen.find(self, twinKey{target: j.target, job: j.id}, compared, sameEvent); other != nil {
+				d.warn(d.jobs[i].At, field, "rule %q runs the same job %s", other.name, what)
 			}
 			seen.add(self, twinKey{target: j.target, job: j.id}, member)
 		}
@@ -192,11 +193,16 @@ func sameCommit(repositories globs, r, o twin) string {
 	return "a commit of " + repositories.describe("any repository", "", "a repository that matches ")
 }
 
-// sameEvent is the meeting of jobs that both are started by one event.
+// copied is said of jobs of different folders that are one job: each would have its own.
+const copied = "was the job_id copied? If not, give one job both lists of paths, or send a parameter that tells them apart"
+
+// sameEvent is the meeting of jobs that both are started by one event. Different paths never
+// keep jobs apart, because a push can change files of both: they are meant where the job is told.
 func sameEvent(repositories globs, r, o twin) string {
 	if !compatible(r.conditions, o.conditions, sameText) {
 		return ""
 	}
+	other := ""
 	for _, kind := range []struct {
 		r, o                      []clause
 		paths, others             []*pathsClause
@@ -206,17 +212,29 @@ func sameEvent(repositories globs, r, o twin) string {
 		{r.tag, o.tag, nil, nil, "when.tag.tags", "any tag", "the tag ", "a tag that matches "},
 	} {
 		names, ok := both(patterns(kind.r, kind.field), patterns(kind.o, kind.field))
-		if ok && agree(kind.r, kind.o) && compatible(kind.paths, kind.others, samePaths) {
-			return names.describe(kind.all, kind.literal, kind.list) + " of " +
-				repositories.describe("any repository", "", "a repository that matches ")
+		if !ok || !agree(kind.r, kind.o) {
+			continue
+		}
+		event := names.describe(kind.all, kind.literal, kind.list) + " of " +
+			repositories.describe("any repository", "", "a repository that matches ")
+		switch {
+		case compatible(kind.paths, kind.others, samePaths):
+			return "for " + event + ": that makes two builds"
+		case r.job.sameBuild(o.job) && mayPass(kind.paths) && mayPass(kind.others):
+			other = cmp.Or(other, fmt.Sprintf("with the same parameters for other paths, and %s that changes both makes two builds: %s", event, copied))
 		}
 	}
-	return ""
+	return other
 }
 
-// earlier finds an earlier entry of the rule that makes the same builds as the job, and for
-// which events, "" if there is none.
-func (t twin) earlier() (k int, event string) {
+// mayPass says whether it is not plain to see that no file passes.
+func mayPass(list []*pathsClause) bool {
+	return !slices.ContainsFunc(list, func(c *pathsClause) bool { return c.paths.empty() })
+}
+
+// earlier finds an earlier entry of the rule that makes the same builds as the job, and says
+// for which events, "" if there is none.
+func (t twin) earlier() (k int, what string) {
 	for k := range t.jobs {
 		o := &t.jobs[k]
 		if o == t.job {
@@ -231,11 +249,13 @@ func (t twin) earlier() (k int, event string) {
 		}
 		switch meets := compatible(t.paths, other.paths, samePaths); {
 		case meets && t.job.asks == (jobClauses{}) && o.asks == (jobClauses{}):
-			return k, "every event"
+			return k, ": every event makes two builds"
 		case meets && t.push != nil:
-			return k, "an event that both take"
+			return k, ": an event that both take makes two builds"
 		case t.tag != nil:
-			return k, "every tag that both take"
+			return k, ": every tag that both take makes two builds"
+		case mayPass(t.paths) && mayPass(other.paths):
+			return k, " for other paths, and a push that changes both makes two builds: " + copied
 		}
 	}
 	return 0, ""
