@@ -32,11 +32,11 @@ type Decoded struct {
 }
 
 // Run says in what the builds differ from what a test expects; nothing if they do not. Each
-// difference has one line or several.
+// difference has one line or several. The test is one that [Runner.Check] finds no fault in.
 func (r *Runner) Run(c *Case) []string {
-	decoded, err := r.decode(c)
-	if err != nil {
-		return []string{err.Error()}
+	decoded, fault := r.decode(c)
+	if fault != nil {
+		return []string{fault.Path + ": " + fault.Message}
 	}
 	var builds []mapping.Build
 	decider := r.Rules.Decider()
@@ -57,19 +57,19 @@ func (r *Runner) Run(c *Case) []string {
 	return t.differences
 }
 
-// decode gives the events of a test.
-func (r *Runner) decode(c *Case) (Decoded, error) {
+// decode gives the events of a test, or says at which field that goes wrong.
+func (r *Runner) decode(c *Case) (Decoded, *yamldoc.Fault) {
 	e, d := c.doc.Event, c.doc.Delivery
 	if e != nil {
-		source, err := r.source("event", e.Source)
-		if err != nil {
-			return Decoded{}, err
+		source, fault := r.source("event", e.At, e.Source)
+		if fault != nil {
+			return Decoded{}, fault
 		}
 		return Decoded{Events: []mapping.Event{e.event(source)}}, nil
 	}
-	source, err := r.source("delivery", d.Source)
-	if err != nil {
-		return Decoded{}, err
+	source, fault := r.source("delivery", d.At, d.Source)
+	if fault != nil {
+		return Decoded{}, fault
 	}
 	headers := map[string]string{}
 	for i := range d.Headers.Entries {
@@ -77,7 +77,7 @@ func (r *Runner) decode(c *Case) (Decoded, error) {
 	}
 	decoded, err := r.Decode(source, Delivery{c.File, d.File.Value, headers})
 	if err != nil {
-		return decoded, fmt.Errorf("delivery: %w", err)
+		return decoded, &yamldoc.Fault{At: d.File.At, Path: "delivery.file", Message: err.Error()}
 	}
 	for i := range decoded.Events {
 		decoded.Events[i].Source = source.Name
@@ -86,38 +86,27 @@ func (r *Runner) decode(c *Case) (Decoded, error) {
 }
 
 // source finds the source that a test names, or the only one.
-func (r *Runner) source(of string, name yamldoc.Text) (*mapping.Source, error) {
+func (r *Runner) source(of string, at yamldoc.Position, name yamldoc.Text) (*mapping.Source, *yamldoc.Fault) {
 	sources := r.Rules.Sources()
 	var names []string
 	for _, s := range sources {
 		names = append(names, s.Name)
 	}
+	fault := &yamldoc.Fault{At: at, Path: of + ".source"}
 	s, ok := r.Rules.Source(name.Value)
 	switch {
 	case ok:
 		return s, nil
 	case name.At.Known() && len(sources) > 0:
-		return nil, fmt.Errorf("%s.source: there is no source %q%s", of, name.Value, suggest(name.Value, names))
+		fault.At, fault.Message = name.At, fmt.Sprintf("there is no source %q%s", name.Value, suggest(name.Value, names))
 	case len(sources) == 1:
 		return sources[0], nil
 	case len(sources) == 0:
-		return nil, fmt.Errorf("%s.source: the rules have no sources", of)
+		fault.Message = "the rules have no sources"
 	default:
-		return nil, fmt.Errorf("%s.source: required, because the rules have several: %s", of, strings.Join(names, ", "))
+		fault.Message = "required, because the rules have several: " + strings.Join(names, ", ")
 	}
-}
-
-// suggest names what was likely meant, or what there is.
-func suggest(word string, names []string) string {
-	const most = 10
-	if hint := mapping.Suggest(word, names); hint != "" || len(names) == 0 {
-		return hint
-	}
-	known := "; known are " + strings.Join(names[:min(most, len(names))], ", ")
-	if more := len(names) - most; more > 0 {
-		known += fmt.Sprintf(" and %d more", more)
-	}
-	return known
+	return nil, fault
 }
 
 // ignored is why nothing is built.
@@ -202,9 +191,6 @@ func (t *outcome) compareBuilds() {
 
 // whyNot says why a rule gives no build.
 func (t *outcome) whyNot(rule string) string {
-	if !slices.Contains(t.Rules.RuleNames(), rule) {
-		return fmt.Sprintf(": there is no rule %q%s", rule, suggest(rule, t.Rules.RuleNames()))
-	}
 	if n := count(t.builds, rule); n > 0 {
 		return fmt.Sprintf(": the rule gives %s, which other builds of this test expect", printable.Count(n, "build"))
 	}
@@ -243,10 +229,6 @@ func (t *outcome) verdicts(rule string) []mapping.Verdict {
 
 // compareWhy looks for a text in the reasons for which a rule does not match.
 func (t *outcome) compareWhy(rule, text string) {
-	if !slices.Contains(t.Rules.RuleNames(), rule) {
-		t.differ("why: there is no rule %q%s", rule, suggest(rule, t.Rules.RuleNames()))
-		return
-	}
 	for _, v := range t.verdicts(rule) {
 		switch {
 		case v.Matched:

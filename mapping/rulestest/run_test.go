@@ -19,6 +19,8 @@ sources:
   lab: {provider: gitlab, insecure: true}
 targets:
   north: {region: cn-north-4, credentials: {chain: true}}
+  south: {region: cn-south-1, credentials: {chain: true}}
+defaults: {target: north}
 rules:
   - name: cart
     source: github
@@ -122,11 +124,6 @@ func TestRun(t *testing.T) {
 			"builds[0] in line 2: expected rule \"cart\", job build, and it is not built\n" +
 				`rule "cart" does not match: push.branches: "dev" matches none of [main]`,
 		},
-		"a rule that is not there": {
-			tag + "builds: [{rule: relaese}, {rule: release}], why: {carts: x}",
-			`builds[0] in line 2: expected rule "relaese", and it is not built: there is no rule "relaese"; did you mean "release"?
-why: there is no rule "carts"; did you mean "cart"?`,
-		},
 		"a build that is dead, and should not be": {
 			"event: {source: lab, repository: acme/shop, tag: v2.0.0, message: a}, builds: [{rule: release}]",
 			"builds[0] in line 2: rule \"release\" builds something else\n" +
@@ -147,9 +144,6 @@ why: there is no rule "carts"; did you mean "cart"?`,
 				"why: rule \"release\" does not match, for another reason\nexpected \"prerelease\"\n" + `got      "tag.semver: \"v1.0.0\" does not satisfy >=2.0.0"`,
 		},
 		"a rule that should not match":       {tag + "builds: [{rule: release}], why: {release: x}", `why: rule "release" matches`},
-		"a source that is not there":         {"event: {source: githb, repository: acme/shop, branch: main}, builds: []", `event.source: there is no source "githb"; did you mean "github"?`},
-		"a source that is not named":         {"event: {repository: acme/shop, branch: main}, builds: []", "event.source: required, because the rules have several: github, lab"},
-		"a delivery that cannot be read":     {"delivery: {source: github, file: no.json, headers: {X-GitHub-Event: push}}, builds: []", "delivery: no.json: no such file, push"},
 		"a delivery without an event builds": {"delivery: {source: github, file: ping.json}, builds: [{rule: cart}]", `builds[0] in line 2: expected rule "cart", and it is not built: the delivery has no event`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -158,10 +152,52 @@ why: there is no rule "carts"; did you mean "cart"?`,
 				t.Fatal(err)
 			}
 			r := rulestest.Runner{Rules: parse(t, rules), Decode: decode}
+			if faults := r.Check(suite); faults != nil {
+				t.Error(faults)
+			}
 			if diff := cmp.Diff(test.want, strings.Join(r.Run(suite.Cases[0]), "\n")); diff != "" {
 				t.Errorf("differences (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// What tests name, and the rules or the disk do not have, are faults of their file, at their places.
+func TestCheck(t *testing.T) {
+	suite, err := rulestest.Parse("t.yaml", []byte(`tests:
+  - name: a
+    event: {source: githb, repository: acme/shop, branch: main}
+    builds:
+      - {rule: cart, target: nroth}
+      - {rule: crt}
+    why: {relaese: x, cart: x, none: x}
+  - name: b
+    event: {repository: acme/shop, branch: main}
+    builds: []
+  - name: c
+    delivery: {source: lba, file: both.json}
+    builds: []
+  - name: d
+    delivery:
+      source: lab
+      headers: {X-GitHub-Event: push}
+      file: no.json
+    builds: [{rule: release, target: north}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rulestest.Runner{Rules: parse(t, rules), Decode: decode}
+	want := `t.yaml:3:21: test "a": event.source: there is no source "githb"; did you mean "github"?
+t.yaml:5:30: test "a": builds[0].target: there is no target "nroth"; did you mean "north"?
+t.yaml:6:16: test "a": builds[1].rule: there is no rule "crt"; did you mean "cart"?
+t.yaml:7:11: test "a": why: there is no rule "relaese"; did you mean "release"?
+t.yaml:7:32: test "a": why: there is no rule "none"; known are cart, release
+t.yaml:9:12: test "b": event.source: required, because the rules have several: github, lab
+t.yaml:12:24: test "c": delivery.source: there is no source "lba"; did you mean "lab"?
+t.yaml:18:13: test "d": delivery.file: no.json: no such file, push`
+	if diff := cmp.Diff(want, r.Check(suite).Error()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 

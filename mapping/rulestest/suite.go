@@ -63,7 +63,7 @@ func Parse(name string, data []byte) (*Suite, error) {
 		})
 	}
 	if len(r.faults) > 0 {
-		slices.SortStableFunc(r.faults, func(a, b mapping.Fault) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
+		r.sort()
 		return nil, r.faults
 	}
 	return r.suite, nil
@@ -85,6 +85,11 @@ func (r *reader) fault(at yamldoc.Position, test, field, format string, args ...
 	r.faults = append(r.faults, mapping.Fault{
 		File: r.suite.File, Line: max(1, int(at.Line)), Column: max(1, int(at.Column)), Field: field, Message: fmt.Sprintf(format, args...),
 	})
+}
+
+// sort gives the faults the order of the file.
+func (r *reader) sort() {
+	slices.SortStableFunc(r.faults, func(a, b mapping.Fault) int { return cmp.Or(a.Line-b.Line, a.Column-b.Column) })
 }
 
 // check says what is wrong with a test that its fields alone do not tell.

@@ -144,8 +144,8 @@ func (c *testCommand) testFiles(rules []string) (files []string, err error) {
 		}
 	}
 	if len(files) == 0 {
-		return nil, usageError(fmt.Sprintf("there is no *.test.yaml in %s: write rules.test.yaml there, such as the tests: in --help",
-			strings.Join(dirs, ", ")))
+		return nil, usageError(fmt.Sprintf("there is no file of tests in %s: its name has to end in .test.yaml. --help shows one, "+
+			`and "buildbridge init" writes rules with their tests`, strings.Join(dirs, ", ")))
 	}
 	return files, nil
 }
@@ -186,6 +186,11 @@ func (c *testCommand) load(env *Environment, paths []string, files []mapping.Fil
 			return nil, nil, err
 		}
 		suites = append(suites, suite)
+	}
+	if len(faults) == 0 {
+		for _, s := range suites {
+			faults = append(faults, newRunner(rules).Check(s)...)
+		}
 	}
 	if len(faults) > 0 {
 		return nil, nil, faults
@@ -237,7 +242,7 @@ func (c *testCommand) choose(suites []*rulestest.Suite) error {
 
 // run runs the tests, and prints those that fail.
 func (r *testReport) run(ctx context.Context, c *testCommand, env *Environment, rules *mapping.Ruleset, suites []*rulestest.Suite) error {
-	runner := &rulestest.Runner{Rules: rules, Decode: decodeSaved}
+	runner := newRunner(rules)
 	counter, all, done := newCounter(env), 0, 0
 	for _, s := range suites {
 		all += len(s.Cases)
@@ -288,6 +293,10 @@ func (t *testResult) text(file string) string {
 	return b.String()
 }
 
+func newRunner(rules *mapping.Ruleset) *rulestest.Runner {
+	return &rulestest.Runner{Rules: rules, Decode: decodeSaved}
+}
+
 // decodeSaved decodes a delivery that was saved in a file, as explain does.
 func decodeSaved(source *mapping.Source, d rulestest.Delivery) (rulestest.Decoded, error) {
 	path := d.File
@@ -296,7 +305,7 @@ func decodeSaved(source *mapping.Source, d rulestest.Delivery) (rulestest.Decode
 	}
 	body, err := readSome(path, maxExplained)
 	if err != nil {
-		return rulestest.Decoded{}, err
+		return rulestest.Decoded{}, fmt.Errorf("%s: %w", path, withoutPath(err))
 	}
 	if len(body) > maxExplained {
 		return rulestest.Decoded{}, fmt.Errorf("%s: larger than %d MiB", path, maxExplained>>20)

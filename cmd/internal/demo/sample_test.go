@@ -60,6 +60,9 @@ func TestSampleTests(t *testing.T) {
 		t.Fatal(err)
 	}
 	runner := rulestest.Runner{Rules: rs}
+	if faults := runner.Check(suite); faults != nil {
+		t.Fatal(faults)
+	}
 	for _, c := range suite.Cases {
 		for _, d := range runner.Run(c) {
 			t.Errorf("line %d: %s: %s", c.Line, c.Name, d)
