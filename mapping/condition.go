@@ -34,7 +34,7 @@ func (s scope) condition(t yamldoc.Text, field string) *condition {
 	if e == nil {
 		return nil
 	}
-	s.checkEach(e, t, 0, field)
+	s.checkConstants(e, t, 0, field)
 	if !e.mayBe(types.BoolKind) {
 		s.fault(t.At, field, "the result is %s, not a boolean", e.result)
 	}

@@ -176,6 +176,15 @@ func (f *fence) checkRule(s scope, doc *ruleDocument) {
 	}
 }
 
+// checkVariable checks that the file of s may use a variable. What one team writes decides
+// nothing in the rules of others: they could get a job that its fence does not have.
+func (f *fence) checkVariable(s scope, name string, at yamldoc.Position, field string) {
+	if of := s.language.vars.fences[name]; of != nil && of != f {
+		s.fault(at, field, "the variable %q is defined at %s, and the fence %s holds it back: only files with that fence may use it",
+			clip(name), s.language.vars.places[name], of.file.Name)
+	}
+}
+
 func (f *fence) checkRepositories(s scope, doc *ruleDocument) {
 	list := doc.Repository
 	if list == nil {

@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -265,5 +266,44 @@ func TestCoverIsCertain(t *testing.T) {
 	}
 	if covered < 500 {
 		t.Errorf("only %d lists were covered", covered)
+	}
+}
+
+// A variable of a fenced file is for files with the same fence: a team must not choose the job
+// of a rule that it may not write.
+func TestVariablesOfFences(t *testing.T) {
+	const rule = "rules:\n- name: %s\n  source: github\n  repository: acme/cart\n  when: {push: {}}\n" +
+		"  if: vars.%s != ''\n  jobs: [{job_id: '${vars.job}', target: north, parameters: {b: '${event.branch + vars.%[2]s}'}}]\n"
+	parse := func(common, other string, fence *File) string {
+		files := fenced(goodFence, "vars: {ours: x, prod: "+jobA+"}\n"+fmt.Sprintf(rule, "ours", "ours"))
+		files[0].Data = append(files[0].Data, common+"vars: {job: "+jobA+"}\n"...)
+		if fence == nil {
+			fence = files[1].Fence
+		}
+		files = append(files, File{Name: "other.yaml", Data: []byte("version: 1\n" + other), Fence: fence})
+		_, _, err := Parse(testProviders, files...)
+		if err == nil {
+			return ""
+		}
+		return err.Error()
+	}
+	held := func(place, rule, field, name, at string) string {
+		return fmt.Sprintf(`%s: %s%s: the variable %q is defined at team.yaml:2:%s, and the fence fence.yaml holds it back: `+
+			"only files with that fence may use it", place, rule, field, name, at)
+	}
+	other := fmt.Sprintf(rule, "theirs", "ours")
+	if got := parse("", other, nil); got != "" {
+		t.Errorf("a file with the same fence: %s", got)
+	}
+	want := held("other.yaml:7:7", `rule "theirs": `, "if", "ours", "8") + "\n" +
+		held("other.yaml:8:83", `rule "theirs": `, "jobs[0].parameters.b", "ours", "8")
+	if diff := cmp.Diff(want, parse("", other, &File{Name: "b.yaml", Data: []byte(goodFence)})); diff != "" {
+		t.Errorf("another fence: -want +got:\n%s", diff)
+	}
+	common := "defaults: {parameters: {p: '${vars.prod}'}}\nrules: [{name: a, when: {push: {}}, jobs: [{job_id: '${vars.prod}', target: north}]}]\n"
+	want = held("bridge.yaml:4:31", "", "defaults.parameters.p", "prod", "17") + "\n" +
+		held("bridge.yaml:5:56", `rule "a": `, "jobs[0].job_id", "prod", "17")
+	if diff := cmp.Diff(want, parse(common, fmt.Sprintf(rule, "b", "ours"), nil)); diff != "" {
+		t.Errorf("no fence: -want +got:\n%s", diff)
 	}
 }

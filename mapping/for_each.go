@@ -53,7 +53,7 @@ func (s scope) rules(r *ruleDocument, give func(scope, *ruleDocument)) {
 	if len(list) == 0 && !r.ForEach.MayHave("repository") {
 		s.fault(r.ForEach.At, "for_each.repository", "empty: name at least one repository, with its values")
 	}
-	if s.add(len(list) * countTexts(reflect.ValueOf(r).Elem())); s.tooMany() {
+	if s.add(countAdded(r)); s.tooMany() {
 		return
 	}
 	all := &forEach{[]string{"repository"}, map[Fault]bool{}}
@@ -123,6 +123,13 @@ func (s scope) forEntry(
 	return s, &one
 }
 
+// countAdded counts the values of the rules that a rule with for_each is written for.
+func countAdded(r *ruleDocument) int {
+	one := *r
+	one.ForEach = nil // the rules do not have it
+	return len(r.ForEach.Repository.Entries)*countTexts(reflect.ValueOf(one)) + countTexts(reflect.ValueOf(r.ForEach))
+}
+
 // countTexts counts the texts of a part of a document.
 func countTexts(v reflect.Value) int {
 	if v.Type() == reflect.TypeFor[yamldoc.Text]() {
@@ -147,10 +154,13 @@ func countTexts(v reflect.Value) int {
 	return n
 }
 
-// checkEach says which values of each that an expression uses are not there. The expression
-// begins at an offset of a text.
-func (s scope) checkEach(e *expression, t yamldoc.Text, offset int, field string) {
+// checkConstants says which values of each that an expression uses are not there, and which
+// variables are held back by a fence. The expression begins at an offset of a text.
+func (s scope) checkConstants(e *expression, t yamldoc.Text, offset int, field string) {
 	for _, u := range e.uses {
+		if u.of == varsName {
+			s.fence.checkVariable(s, u.name, s.file.Inside(t, offset+u.offset), field)
+		}
 		if u.of != eachName || s.isDefaults() || s.entry != nil && s.entry.forEach == nil {
 			continue
 		}

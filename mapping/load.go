@@ -36,7 +36,7 @@ func Parse(providers []Provider, files ...File) (*Ruleset, []Fault, error) {
 			findings: &findings{added: map[*yamldoc.File]int{}}, language: lang, schema: newSchema(), providers: providers,
 			constants: &constants{vars: lang.vars.values},
 		},
-		variableNames: definitions{}, sourceNames: definitions{}, targetNames: definitions{}, ruleNames: definitions{},
+		sourceNames: definitions{}, targetNames: definitions{}, ruleNames: definitions{},
 	}
 	if len(files) == 0 {
 		l.faults = append(l.faults, Fault{Line: 1, Column: 1, File: "rules", Message: "no rules file given"})
@@ -135,7 +135,7 @@ type loader struct {
 
 	defaulted []scope // of the files that have defaults
 
-	variableNames, sourceNames, targetNames, ruleNames definitions
+	sourceNames, targetNames, ruleNames definitions
 
 	fences map[*File]*fence
 }

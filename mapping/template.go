@@ -138,7 +138,7 @@ func (s scope) template(t yamldoc.Text, field string) template {
 	}
 	for _, p := range parts {
 		if p.expression != nil {
-			s.checkEach(p.expression, t, p.offset, field)
+			s.checkConstants(p.expression, t, p.offset, field)
 		}
 	}
 	return parts

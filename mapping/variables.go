@@ -11,6 +11,8 @@ import (
 type variables struct {
 	names  []string          // in the order of the files
 	values map[string]string // of those that could be read
+	places definitions       // where each is defined
+	fences map[string]*fence // of the files that define them; nil for none
 	unread bool              // there may be more, that could not be read
 }
 
@@ -24,10 +26,11 @@ func (l *loader) variables(s scope, doc *document) {
 	for i := range doc.Vars.Entries {
 		e := &doc.Vars.Entries[i]
 		field := "vars." + e.Key.Value
-		if !s.define(l.variableNames, e.Key, field, "given twice; the first is at") {
+		if !s.define(v.places, e.Key, field, "given twice; the first is at") {
 			continue
 		}
 		v.names = append(v.names, e.Key.Value)
+		v.fences[e.Key.Value] = s.fence
 		if s.constantValue(e.Value, field) {
 			v.values[e.Key.Value] = e.Value.Value
 		}
