@@ -79,8 +79,9 @@ func TestExtensionsRefused(t *testing.T) {
 		`[event.files].distinct().size() == 1`:                "only texts, numbers, and lists or maps of them can be compared",
 		`sets.contains([event.files], [event.files])`:         "only texts, numbers, and lists or maps of them can be compared",
 		`sets.intersects(event.files, dyn(event.files))`:      "only texts, numbers, and lists or maps of them can be compared",
-		`[event.files].sort().size() == 1`:                    "found no matching overload",
+		`[event.files].sort().size() == 1`:                    "sort cannot be called as list.sort()",
 		`event.files.sortBy(f, f.size()).size() == 1`:         `unknown name`,
+		`event.files.hasAll(["a"])`:                           `unknown name "hasAll"`,
 	} {
 		_, faults := lang.compile(text)
 		if len(faults) == 0 || !strings.Contains(faults[0].message, want) {
