@@ -33,6 +33,7 @@ func (s scope) job(doc *jobDocument, i int, rule *ruleDocument, when *clauses) j
 		buildType: doc.BuildType.Value == "auto", marker: doc.Marker.Value, constants: s.constants,
 		asks: s.jobClauses(doc, i, rule),
 	}
+	s.warnOutside(j.asks.paths, when, doc.Paths, fmt.Sprintf("jobs[%d].paths", i))
 	for k := range doc.Parameters.Entries {
 		p := &doc.Parameters.Entries[k]
 		field := fmt.Sprintf("jobs[%d].parameters.%s", i, p.Key.Value)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"buildbridge/mapping/internal/yamldoc"
 )
 
 // jobClauses is what a job asks of an event, on top of what its rule asks: `paths`,
@@ -24,6 +26,38 @@ func (s scope) jobClauses(doc *jobDocument, i int, rule *ruleDocument) jobClause
 		s.warn(list[0].At, strings.TrimSuffix(field, "."), "paths and paths_ignore are without effect: the rule is for tags only")
 	}
 	return c
+}
+
+// warnOutside warns of paths of a job, as they are written, of which it is plain to see that no
+// file matches them that counts for the rule.
+func (s scope) warnOutside(of *pathsClause, when *clauses, written yamldoc.Texts, field string) {
+	if of == nil || of.paths.startsFromAll() || of.paths.empty() {
+		return
+	}
+	for _, c := range when.push {
+		rule, ok := c.(*pathsClause)
+		if ok && !rule.paths.empty() && !slices.ContainsFunc(of.paths, func(g glob) bool { return !g.exclude && !rule.refuses(g) }) {
+			s.warn(written[0].At, field, "no file that matches counts for the rule, whose %s: paths of a job narrow those of its rule", rule.written())
+		}
+	}
+}
+
+// refuses says whether it is certain that no file that matches a pattern counts.
+func (c *pathsClause) refuses(g glob) bool {
+	return g.misses || c.ignore.cover(globs{g}, 0) ||
+		!c.paths.startsFromAll() && !slices.ContainsFunc(c.paths, func(o glob) bool { return !o.exclude && !o.disjoint(&g) })
+}
+
+// written says what the lists are.
+func (c *pathsClause) written() string {
+	var lists []string
+	if c.paths != nil {
+		lists = append(lists, "paths are "+c.paths.String())
+	}
+	if c.ignore != nil {
+		lists = append(lists, "paths_ignore are "+c.ignore.String())
+	}
+	return strings.Join(lists, " and ")
 }
 
 // pass says whether an event passes. files are the changed files that count for the rule. An
