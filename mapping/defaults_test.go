@@ -10,7 +10,6 @@ import (
 // A rule has what its file says under defaults where it says nothing itself.
 func TestDefaults(t *testing.T) {
 	files := []File{{Name: "rules.yaml", Data: []byte(`version: 1
-vars: {branch: codeBranch}
 defaults:
   source: told
   repository: acme/*

@@ -71,6 +71,11 @@ func (l *language) compile(text string) (_ *expression, faults []textFault) {
 	e := &expression{text: text, program: program, result: checked.OutputType(), fields: fieldsOf(checked), uses: uses, event: event}
 	e.lines = passesMessage(checked.NativeRep().Expr())
 	l.expressions[text] = e
+	for _, u := range uses {
+		if u.of == varsName {
+			l.vars.used[u.name] = true
+		}
+	}
 	return e, nil
 }
 

@@ -1,6 +1,8 @@
 package mapping
 
 import (
+	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -21,8 +23,9 @@ type entry struct {
 
 // forEach is what the repositories of a for_each share.
 type forEach struct {
-	names    []string       // of the values of all repositories
-	reported map[Fault]bool // without rule and field
+	names    []string        // of the values of all repositories
+	used     map[string]bool // those of names that the rule uses
+	reported map[Fault]bool  // without rule and field
 }
 
 // first says whether this was not said of another repository before.
@@ -56,7 +59,7 @@ func (s scope) rules(r *ruleDocument, give func(scope, *ruleDocument)) {
 	if s.add(countAdded(r)); s.tooMany() {
 		return
 	}
-	all := &forEach{[]string{"repository"}, map[Fault]bool{}}
+	all := &forEach{[]string{"repository"}, map[string]bool{}, map[Fault]bool{}}
 	for i := range list {
 		for k := range list[i].Value.Entries {
 			if name := list[i].Value.Entries[k].Key.Value; !slices.Contains(all.names, name) {
@@ -74,6 +77,36 @@ func (s scope) rules(r *ruleDocument, give func(scope, *ruleDocument)) {
 	if given == 0 { // what else is wrong is said too
 		s.entry = new(entry)
 		give(s, r)
+		return
+	}
+	s.warnUnused(all, list)
+}
+
+// warnUnused finds values of repositories that the rule does not use: one warning for each name.
+func (s scope) warnUnused(all *forEach, list []yamldoc.Entry[yamldoc.Map[yamldoc.Text]]) {
+	for _, name := range all.names[1:] {
+		if all.used[name] {
+			continue
+		}
+		var first yamldoc.Position
+		field, others := "", 0
+		for i := range list {
+			for k := range list[i].Value.Entries {
+				switch key := list[i].Value.Entries[k].Key; {
+				case key.Value != name:
+				case field == "":
+					first, field = key.At, "for_each.repository."+list[i].Key.Value+"."+name
+				default:
+					others++
+				}
+			}
+		}
+		more := ""
+		if others > 0 {
+			more = fmt.Sprintf(" (nor %d more of its name)", others)
+		}
+		s.warn(first, field, "the rule does not use this value%s: write ${each.%s} where it belongs, or remove it%s",
+			more, name, Suggest(name, slices.Sorted(maps.Keys(all.used))))
 	}
 }
 
@@ -165,6 +198,9 @@ func (s scope) checkConstants(e *expression, t yamldoc.Text, offset int, field s
 			continue
 		}
 		_, ok := s.constants.each[u.name]
+		if s.entry != nil {
+			s.entry.used[u.name] = true
+		}
 		at := s.file.Inside(t, offset+u.offset)
 		switch {
 		case ok:

@@ -29,7 +29,7 @@ func newLanguage() (*language, error) {
 	if err != nil {
 		return nil, err
 	}
-	vars := &variables{values: map[string]string{}, places: definitions{}, fences: map[string]*fence{}}
+	vars := &variables{values: map[string]string{}, places: definitions{}, fences: map[string]*fence{}, used: map[string]bool{}}
 	env, err := cel.NewEnv(
 		cel.CustomTypeProvider(constantsProvider{eventProvider{registry}, vars}),
 		cel.CustomTypeAdapter(registry),

@@ -69,6 +69,7 @@ func Parse(providers []Provider, files ...File) (*Ruleset, []Fault, error) {
 	warnMarkers(l.rules)
 	sortFaults(l.warnings, inOrder)
 	rules := make([]*rule, len(l.rules))
+	l.warnVariables()
 	for i, r := range l.rules {
 		rules[i] = r.rule
 	}
@@ -133,7 +134,8 @@ type loader struct {
 	targets []*Target
 	rules   []draft
 
-	defaulted []scope // of the files that have defaults
+	defaulted []scope    // of the files that have defaults
+	written   []variable // once each
 
 	sourceNames, targetNames, ruleNames definitions
 

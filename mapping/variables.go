@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -13,6 +14,7 @@ type variables struct {
 	values map[string]string // of those that could be read
 	places definitions       // where each is defined
 	fences map[string]*fence // of the files that define them; nil for none
+	used   map[string]bool   // in an expression
 	unread bool              // there may be more, that could not be read
 }
 
@@ -31,10 +33,36 @@ func (l *loader) variables(s scope, doc *document) {
 		}
 		v.names = append(v.names, e.Key.Value)
 		v.fences[e.Key.Value] = s.fence
+		l.written = append(l.written, variable{s, e.Key})
 		if s.constantValue(e.Value, field) {
 			v.values[e.Key.Value] = e.Value.Value
 		}
 	}
+}
+
+// variable is where a variable is written.
+type variable struct {
+	scope
+
+	name yamldoc.Text
+}
+
+// warnVariables finds variables that nothing uses: one warning for all of them.
+func (l *loader) warnVariables() {
+	unused := slices.DeleteFunc(l.written, func(v variable) bool { return l.language.vars.used[v.name.Value] })
+	if len(unused) == 0 || len(l.rules) == 0 { // without a rule, there is another warning
+		return
+	}
+	names := make([]string, len(unused))
+	for i, v := range unused {
+		names[i] = v.name.Value
+	}
+	others := ""
+	if len(names) > 1 {
+		others = fmt.Sprintf(" (and %d more: %s)", len(names)-1, firstOf(names[1:], 10))
+	}
+	first := unused[0]
+	first.warn(first.name.At, "vars."+names[0], "no rule uses this variable%s: write ${vars.%s} where it belongs, or remove it", others, names[0])
 }
 
 // constantValue checks the value of a variable, or of an entry of a for_each. False means
