@@ -309,6 +309,9 @@ func (l *loader) compileRule(in scope, r *ruleDocument) {
 	in.workOut(r)
 	in.fence.checkRule(in, r)
 	if r.Name.At.Known() {
+		if strings.Contains(r.Name.Value, "${") {
+			in.fault(r.Name.At, "name", "a name is not worked out: write it without ${…}; for_each adds [owner/name] to it by itself")
+		}
 		field, message := "name", "another rule has this name, at"
 		if in.entry != nil && in.entry.at.Known() {
 			field, message = in.entry.field, fmt.Sprintf("another rule has the name %q, at", clip(r.Name.Value))
