@@ -281,7 +281,11 @@ type forEachDocument struct {
 	yamldoc.Object
 
 	// Full names of repositories, each with its values: ${each.name}. each.repository is the full name.
-	Repository yamldoc.Map[yamldoc.Map[yamldoc.Text]] `yaml:"repository,required,strict" keys:"any" values:"variable_name"`
+	Repository yamldoc.Map[yamldoc.Map[yamldoc.Text]] `yaml:"repository,required,strict" keys:"any" values:"variable_name" example:"a line for each, such as acme/cart: {}"`
+}
+
+func (*forEachDocument) Shape() (form, why string) {
+	return "{repository: {acme/cart: {}}}", "it names repositories, each with its values"
 }
 
 type concurrencyDocument struct {

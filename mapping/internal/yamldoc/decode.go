@@ -353,7 +353,11 @@ func (d *decoder) names(n ast.Node, where Position, into anyMap, f *Field) {
 	}
 	if !ok {
 		into.partial()
-		d.fault(where, "want a map of names, this is %s", kindOf(n))
+		example := ""
+		if f.Example != "" {
+			example = ": write " + f.Example
+		}
+		d.fault(where, "want a map of names, this is %s%s", kindOf(n), example)
 		return
 	}
 	entries := reflect.ValueOf(into).Elem().FieldByName("Entries")

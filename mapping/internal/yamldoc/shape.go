@@ -102,6 +102,7 @@ type Field struct {
 	None     bool
 	Empty    bool
 	Default  string // as JSON
+	Example  string // of an entry of a Map, for the fault of something else; "" for none
 	Enum     []string
 	Form     *Form
 	Keys     *Form
@@ -172,7 +173,7 @@ func (s *Schema) of(t reflect.Type) *shape {
 			continue
 		}
 		f := &Field{
-			Name: options[0], Index: i, Default: tag.Get("default"),
+			Name: options[0], Index: i, Default: tag.Get("default"), Example: tag.Get("example"),
 			Required: slices.Contains(options, "required"), Null: slices.Contains(options, "null"), Strict: slices.Contains(options, "strict"),
 			Constant: slices.Contains(options, "constant"), None: slices.Contains(options, "none"), Empty: slices.Contains(options, "empty"),
 			Min: bound(tag.Get("min")), Max: bound(tag.Get("max")), Above: bound(tag.Get("above")),
