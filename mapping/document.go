@@ -25,7 +25,7 @@ type document struct {
 
 func (*document) Misnamed(field string) string {
 	if field == "tests" {
-		return "tests of rules are in a file of their own, which is called *.test.yaml: run them with buildbridge test"
+		return "tests of rules are in a file of their own: name it *.test.yaml, and run it with buildbridge test"
 	}
 	return ""
 }
