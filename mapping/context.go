@@ -90,7 +90,7 @@ func (r draft) warnUnfollowed(targets map[string]*Target) {
 
 // checkReporters says which sources of a rule with report cannot be told of its builds.
 func (l *loader) checkReporters(r draft, from reporters) {
-	if len(r.sources) == 0 && len(from.able) == 0 {
+	if len(r.sources) == 0 && len(from.able) == 0 && len(l.refusedSources) == 0 {
 		why := "there is no source with api at a host that has statuses on commits"
 		if len(l.sources) == 1 {
 			why = l.unable(l.sources[0])

@@ -99,13 +99,14 @@ func (l *loader) checkFences() {
 			field   string
 			names   yamldoc.Texts
 			defined definitions
+			refused map[string]bool
 			known   []string
 		}{
-			{"sources", f.sources, l.sourceNames, sourceNames(l.sources)},
-			{"targets", f.targets, l.targetNames, targetNames(l.targets)},
+			{"sources", f.sources, l.sourceNames, l.refusedSources, sourceNames(l.sources)},
+			{"targets", f.targets, l.targetNames, l.refusedTargets, targetNames(l.targets)},
 		} {
 			for i, t := range list.names {
-				if one := strings.TrimSuffix(list.field, "s"); list.defined[t.Value] == "" {
+				if one := strings.TrimSuffix(list.field, "s"); list.defined[t.Value] == "" && !list.refused[t.Value] {
 					f.fault(t.At, indexed(list.field, i), "there is no %s %q%s", one, t.Value, hint(t.Value, list.known, list.field))
 				}
 			}
@@ -145,18 +146,22 @@ func values(list yamldoc.Texts) []string {
 	return out
 }
 
-// checkSourceDefinition checks that the file of s may define a source.
-func (f *fence) checkSourceDefinition(s scope, name yamldoc.Text) {
-	if f != nil && !allows(f.sources, name.Value) {
-		s.fault(name.At, "sources."+name.Value, "this file may not define the source: it is outside of %s", f.onlySources())
+// checkSourceDefinition checks that the file of s may define a source. False means that it may not.
+func (f *fence) checkSourceDefinition(s scope, name yamldoc.Text) bool {
+	if f == nil || allows(f.sources, name.Value) {
+		return true
 	}
+	s.fault(name.At, "sources."+name.Value, "this file may not define the source: it is outside of %s", f.onlySources())
+	return false
 }
 
-// checkTargetDefinition checks that the file of s may define a target.
-func (f *fence) checkTargetDefinition(s scope, name yamldoc.Text) {
-	if f != nil && !allows(f.targets, name.Value) {
-		s.fault(name.At, "targets."+name.Value, "this file may not define the target: it is outside of %s", f.onlyTargets())
+// checkTargetDefinition checks that the file of s may define a target. False means that it may not.
+func (f *fence) checkTargetDefinition(s scope, name yamldoc.Text) bool {
+	if f == nil || allows(f.targets, name.Value) {
+		return true
 	}
+	s.fault(name.At, "targets."+name.Value, "this file may not define the target: it is outside of %s", f.onlyTargets())
+	return false
 }
 
 // checkRule checks what a rule names by itself: that it names sources and repositories at

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,6 +77,11 @@ func TestFences(t *testing.T) {
 			"team.yaml:2:11: sources.lab: this file may not define the source: it is outside of the fence fence.yaml, which allows sources [github]\n" +
 				"team.yaml:3:11: targets.west: this file may not define the target: it is outside of the fence fence.yaml, which allows targets [north]",
 		},
+		"a target of its own, which it names": {
+			goodFence, "targets: {west: {region: cn-west-1, credentials: {chain: true}, timeout: 1}}\n" + head + strings.Replace(tail, "north", "west", 1),
+			"team.yaml:2:11: targets.west: this file may not define the target: it is outside of the fence fence.yaml, which allows targets [north]\n" +
+				"team.yaml:2:74: targets.west.timeout: 1 has no unit: want a duration such as 30s, 5m, 24h or 1d12h",
+		},
 		"definitions that are allowed": {
 			strings.NewReplacer("github", "github, lab", "north", "north, west").Replace(goodFence),
 			"sources: {lab: {provider: gitea, insecure: true}}\ntargets: {west: {region: cn-west-1, credentials: {chain: true}}}\n" + head + tail, "",
@@ -133,6 +139,34 @@ func TestFenceOfTheOnlyTarget(t *testing.T) {
 	want := `team.yaml:2:77: rule "a": jobs[0].target: the only target, "north", is outside of the fence fence.yaml, which allows no targets`
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v\nwant %s", err, want)
+	}
+}
+
+// What a fenced file may not define is its own fault, and none of what other files say.
+func TestForbiddenDefinitionsCountNowhere(t *testing.T) {
+	bridge := "version: 1\n%ssources: {github: {provider: github, insecure: true}}\n" +
+		"rules: [{name: a, when: {push: {}}, jobs: [{job_id: " + jobA + "}]}]\n"
+	team := File{
+		Name:  "team.yaml",
+		Data:  []byte("version: 1\ntargets: {mine: {region: cn-south-1, credentials: {chain: true}}, north: {region: cn-north-1, credentials: {chain: true}}}\n"),
+		Fence: &File{Name: "fence.yaml", Data: []byte("sources: [github]\n")},
+	}
+	for name, targets := range map[string]string{
+		"beside one target": "targets: {north: {region: cn-north-4, credentials: {chain: true}}}\n",
+		"beside none":       "",
+	} {
+		for _, first := range []bool{false, true} {
+			files := []File{{Name: "bridge.yaml", Data: fmt.Appendf(nil, bridge, targets)}, team}
+			if first {
+				slices.Reverse(files)
+			}
+			_, _, err := Parse(testProviders, files...)
+			want := "team.yaml:2:11: targets.mine: this file may not define the target: it is outside of the fence fence.yaml, which allows no targets\n" +
+				"team.yaml:2:67: targets.north: this file may not define the target: it is outside of the fence fence.yaml, which allows no targets"
+			if err == nil || err.Error() != want {
+				t.Errorf("%s: %v, want\n%s", name, err, want)
+			}
+		}
 	}
 }
 

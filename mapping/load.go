@@ -38,6 +38,7 @@ func Parse(providers []Provider, files ...File) (*Ruleset, []Fault, error) {
 			constants: &constants{vars: lang.vars.values},
 		},
 		sourceNames: definitions{}, targetNames: definitions{}, ruleNames: definitions{},
+		refusedSources: map[string]bool{}, refusedTargets: map[string]bool{},
 	}
 	if len(files) == 0 {
 		l.faults = append(l.faults, Fault{Line: 1, Column: 1, File: "rules", Message: "no rules file given"})
@@ -68,9 +69,9 @@ func Parse(providers []Provider, files ...File) (*Ruleset, []Fault, error) {
 	warnTwins(l.rules)
 	warnSharedJobs(l.rules)
 	warnMarkers(l.rules)
+	l.warnVariables()
 	sortFaults(l.warnings, inOrder)
 	rules := make([]*rule, len(l.rules))
-	l.warnVariables()
 	for i, r := range l.rules {
 		rules[i] = r.rule
 	}
@@ -139,6 +140,9 @@ type loader struct {
 	written   []variable // once each
 
 	sourceNames, targetNames, ruleNames definitions
+
+	// By name: what a fence forbids. It counts nowhere, and who names it is not at fault.
+	refusedSources, refusedTargets map[string]bool
 
 	fences map[*File]*fence
 }
@@ -276,15 +280,19 @@ func (l *loader) define(file structured) {
 	l.variables(s, doc)
 	for i := range doc.Sources.Entries {
 		e := &doc.Sources.Entries[i]
-		s.fence.checkSourceDefinition(s, e.Key)
-		if field := "sources." + e.Key.Value; s.define(l.sourceNames, e.Key, field, "given twice; the first is at") {
+		if field := "sources." + e.Key.Value; !s.fence.checkSourceDefinition(s, e.Key) {
+			l.refusedSources[e.Key.Value] = true
+			s.source(e.Key.Value, &e.Value) // what else is wrong is said too
+		} else if s.define(l.sourceNames, e.Key, field, "given twice; the first is at") {
 			l.sources = append(l.sources, s.source(e.Key.Value, &e.Value))
 		}
 	}
 	for i := range doc.Targets.Entries {
 		e := &doc.Targets.Entries[i]
-		s.fence.checkTargetDefinition(s, e.Key)
-		if field := "targets." + e.Key.Value; s.define(l.targetNames, e.Key, field, "given twice; the first is at") {
+		if field := "targets." + e.Key.Value; !s.fence.checkTargetDefinition(s, e.Key) {
+			l.refusedTargets[e.Key.Value] = true
+			s.target(e.Key.Value, &e.Value)
+		} else if s.define(l.targetNames, e.Key, field, "given twice; the first is at") {
 			l.targets = append(l.targets, s.target(e.Key.Value, &e.Value))
 		}
 	}
@@ -301,6 +309,9 @@ func (l *loader) compileRules(file structured) {
 		r := &file.Rules[i]
 		in := file.scope
 		in.rule, in.path = r.Label, r.Path
+		if strings.Contains(r.Name.Value, "${") {
+			in.fault(r.Name.At, "name", "a name is not worked out: write it without ${…}; for_each adds [owner/name] to it by itself")
+		}
 		if in.fillIn(r); !in.tooMany() {
 			in.rules(r, l.compileRule)
 		}
@@ -315,9 +326,6 @@ func (l *loader) compileRule(in scope, r *ruleDocument) {
 	in.workOut(r)
 	in.fence.checkRule(in, r)
 	if r.Name.At.Known() {
-		if strings.Contains(r.Name.Value, "${") {
-			in.fault(r.Name.At, "name", "a name is not worked out: write it without ${…}; for_each adds [owner/name] to it by itself")
-		}
 		field, message := "name", "another rule has this name, at"
 		if in.entry != nil && in.entry.at.Known() {
 			field, message = in.entry.field, fmt.Sprintf("another rule has the name %q, at", clip(r.Name.Value))
@@ -344,7 +352,7 @@ func (l *loader) resolve() {
 	checkSources := func(s scope, list yamldoc.Texts) {
 		for _, t := range list {
 			switch {
-			case t.Value == "":
+			case t.Value == "", l.refusedSources[t.Value]:
 			case l.sourceNames[t.Value] == "":
 				s.fault(t.At, "source", "there is no source %q%s", t.Value, hint(t.Value, sources, "sources"))
 			default:
@@ -354,7 +362,7 @@ func (l *loader) resolve() {
 	}
 	for _, s := range l.defaulted {
 		checkSources(s, s.defaults.worked.Source)
-		if t := s.defaults.worked.Target; t.Value != "" && l.targetNames[t.Value] == "" {
+		if t := s.defaults.worked.Target; t.Value != "" && l.targetNames[t.Value] == "" && !l.refusedTargets[t.Value] {
 			s.fault(t.At, "target", "there is no target %q%s", t.Value, hint(t.Value, targets, "targets"))
 		}
 	}
@@ -375,12 +383,13 @@ func (l *loader) resolve() {
 func (l *loader) resolveTarget(r draft, i int, targets []string) {
 	j, doc, field := &r.rule.jobs[i], &r.jobs[i], fmt.Sprintf("jobs[%d].target", i)
 	switch {
-	case j.target != "" && l.targetNames[j.target] != "":
+	case j.target != "" && (l.targetNames[j.target] != "" || l.refusedTargets[j.target]):
 	case j.target != "":
 		r.fault(doc.Target.At, field, "there is no target %q%s", j.target, hint(j.target, targets, "targets"))
 	case len(targets) == 1:
 		j.target = targets[0]
 	case doc.Target.Bad, doc.MayHave("target"):
+	case len(targets) == 0 && len(l.refusedTargets) > 0: // those are its fault
 	case len(targets) == 0:
 		r.fault(doc.At, field, "no target is defined: a job needs one under targets")
 	default:
