@@ -2,9 +2,12 @@ package mapping
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
+
+	"buildbridge/mapping/printable"
 )
 
 // maxCompared is how many repositories, and how many sources that a set does not have, are counted
@@ -78,6 +81,9 @@ type ComparisonExample struct {
 	Ref        string
 	Commit     string
 	Change     BuildChange
+
+	// Why is why the other set does not make a build that comes or goes, "" if it changes.
+	Why string
 }
 
 // NewComparison begins to compare two sets of rules. It keeps at most that many examples.
@@ -176,9 +182,44 @@ func (c *Comparison) count(d *Recorded, ev *Event, change BuildChange) {
 		return
 	}
 	rule.examples++
+	why := ""
+	switch {
+	case change.Before == nil:
+		why = c.before.whyNoBuild(ev, change.After)
+	case change.After == nil:
+		why = c.after.whyNoBuild(ev, change.Before)
+	}
 	c.examples = append(c.examples, ComparisonExample{
-		Delivery: d.ID, ReceivedAt: d.ReceivedAt, Repository: ev.Repository, Ref: ev.Ref, Commit: ev.Commit, Change: change,
+		Delivery: d.ID, ReceivedAt: d.ReceivedAt, Repository: ev.Repository, Ref: ev.Ref, Commit: ev.Commit, Change: change, Why: why,
 	})
+}
+
+// whyNoBuild says why an event does not give a build that another set makes of it, "" if its rule
+// makes the same one, but fewer times.
+func (rs *Ruleset) whyNoBuild(ev *Event, b *Build) string {
+	if _, ok := rs.Source(ev.Source); !ok {
+		return fmt.Sprintf("there is no source %q", ev.Source)
+	}
+	i := slices.Index(rs.names, b.Rule)
+	if i < 0 {
+		return fmt.Sprintf("there is no rule %q", b.Rule)
+	}
+	r, s := rs.rules[i], newSubject(ev)
+	if v := r.verdict(s); !v.Matched {
+		return v.Reason
+	}
+	files, why := r.jobFiles(s), "the rule has no such job"
+	for k := range r.jobs {
+		j := &r.jobs[k]
+		if j.id != b.JobID || j.target != b.Target {
+			continue
+		}
+		why = ""
+		if ok, err := j.asks.pass(new(meter), s, files); !ok && err == nil {
+			return printable.Text(j.asks.why(s, files))
+		}
+	}
+	return why
 }
 
 // makeRoom drops the newest example of a rule that has another one.

@@ -99,6 +99,52 @@ func TestComparisonWithoutSource(t *testing.T) {
 	}
 }
 
+// What comes or goes has the reason for which the other set does not make it.
+func TestComparisonSaysWhy(t *testing.T) {
+	const two = "jobs: [{job_id: " + jobA + "}, {job_id: " + jobB + ", paths: 'web/**'}]}"
+	base := rulesOf(t, "  - {name: cart, repository: acme/shop, when: {push: {}}, jobs: [{job_id: "+jobA+"}, {job_id: "+jobB+"}]}")
+	gitee, _, err := Parse(testProviders, File{Name: "rules.yaml", Data: []byte("version: 1\nsources: {gitee: {provider: gitee, insecure: true}}\n")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		other *Ruleset
+		want  []string
+	}{
+		"a clause of the rule": {
+			rulesOf(t, "  - {name: cart, repository: acme/shop, when: {push: {branches: dev}}, "+two),
+			[]string{`push.branches: "main" matches none of [dev]`, `push.branches: "main" matches none of [dev]`},
+		},
+		"a clause of the job": {
+			rulesOf(t, "  - {name: cart, repository: acme/shop, when: {push: {}}, "+two), []string{`jobs[1].paths: `},
+		},
+		"no such job": {
+			rulesOf(t, "  - {name: cart, repository: acme/shop, when: {push: {}}, jobs: [{job_id: "+jobA+"}]}"), []string{"the rule has no such job"},
+		},
+		"no such rule":   {rulesOf(t, "  - {name: web, repository: acme/web, when: {push: {}}, "+two), []string{`there is no rule "cart"`, `there is no rule "cart"`}},
+		"no such source": {gitee, []string{`there is no source "github"`, `there is no source "github"`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			goes, comes := NewComparison(base, test.other, 9), NewComparison(test.other, base, 9)
+			for _, c := range []*Comparison{goes, comes} {
+				c.Add(recordedPush(1, "acme/shop"))
+				var got []string
+				for _, e := range c.Examples() {
+					got = append(got, e.Why)
+				}
+				if len(got) != len(test.want) {
+					t.Fatalf("got %q, want %q", got, test.want)
+				}
+				for i := range got {
+					if !strings.HasPrefix(got[i], test.want[i]) {
+						t.Errorf("got %q, want %q", got[i], test.want[i])
+					}
+				}
+			}
+		})
+	}
+}
+
 // The events of one delivery share the limit of cost, as they do when it comes.
 func TestComparisonSharesTheCost(t *testing.T) {
 	rules := rulesOf(t, `  - {name: dear, when: {push: {}}, jobs: [{job_id: `+jobA+`}],

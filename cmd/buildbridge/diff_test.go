@@ -34,6 +34,10 @@ func TestDiff(t *testing.T) {
 		}
 	}
 	w.prints(b, []string{"diff", "--rules", "rules.yaml", "--rules-new", "new.yaml", "--repository", "acme/shop"}, "1 delivery: 0 would")
+	_, stderr, code := w.command(b, "diff", "--rules", "rules.yaml", "--rules-new", "new.yaml", "--repository", "acme/none")
+	if code != 0 || stderr != "buildbridge diff: note: nothing was compared: no delivery that the bridge keeps matches the filters\n" {
+		t.Errorf("where nothing matches, it exits with %d, and says %s", code, stderr)
+	}
 	w.fails(b, 2, []string{"diff", "--rules", "rules.yaml", "--rules-new", "new.yaml", "--outcome", "lost"}, `outcome: "lost" is none of`)
 
 	w.prints(b, []string{"deliveries", "export", "--output", "all.jsonl"}, "2 deliveries exported")

@@ -17,8 +17,8 @@ import (
 )
 
 type diffCommand struct {
-	Rules      []string `env:"BUILDBRIDGE_RULES" placeholder:"PATH" help:"The rules as they are; can be repeated. Default: rules.yaml here."`
-	RulesNew   []string `required:"" placeholder:"PATH" help:"The rules as they would be: file or directory, as --rules; can be repeated."`
+	Rules      []string `env:"BUILDBRIDGE_RULES" placeholder:"PATH[=FENCE]" help:"The rules as they are; repeatable. Default: rules.yaml."`
+	RulesNew   []string `required:"" placeholder:"PATH[=FENCE]" help:"The rules as they would be, given as --rules; repeatable."`
 	Deliveries string   `placeholder:"FILE|-" help:"What \"buildbridge deliveries export\" wrote, - for standard input; also with gzip."`
 	Partial    bool     `help:"With --deliveries: take a file whose last line is missing, such as the output of grep."`
 	Examples   int      `default:"10" placeholder:"N" help:"Show at most N builds that differ."`
@@ -33,7 +33,7 @@ examples. The deliveries are those of a file, or without --deliveries those of t
 
 Compared are rule, job, target, parameters by name, build_type, marker, concurrency, once, the context of the status, whether the
 rule is paused, and whether the build is dead. What a target or source means is not compared: those that mean something else are
-named.
+named. Nor is what else was running or built: a build that once or concurrency would leave out counts as one.
 
 The exit code is 0 if all builds would be the same, 1 if some would not or something failed, and 2 if the command line is wrong.
 
@@ -90,6 +90,9 @@ func (c *diffCommand) Run(ctx context.Context, env *Environment) error {
 		return err
 	}
 	unknown.tell(env)
+	if comparison.Deliveries == 0 {
+		env.complain("buildbridge diff: note: nothing was compared: " + c.nothing(reader.name, len(filter) > 0))
+	}
 	if err := c.print(env, comparison, after.Since(before)); err != nil {
 		return err
 	}
@@ -97,6 +100,17 @@ func (c *diffCommand) Run(ctx context.Context, env *Environment) error {
 		return errReported
 	}
 	return nil
+}
+
+// nothing says why there is no delivery to compare.
+func (c *diffCommand) nothing(input string, filtered bool) string {
+	switch {
+	case c.Deliveries != "":
+		return input + " has no deliveries"
+	case filtered:
+		return "no delivery that the bridge keeps matches the filters"
+	}
+	return "the bridge keeps no deliveries"
 }
 
 // inBoth prints the faults of both sets.
@@ -134,9 +148,8 @@ func (c *diffCommand) read(env *Environment, reader *recordedReader) error {
 	if err := reader.read(from); err != nil {
 		return err
 	}
-	if !reader.ended && !c.Partial {
-		return fmt.Errorf("%s: it does not end as an export does, and may be cut short after %s: "+
-			"export it again, or take it as it is with --partial", reader.name, printable.Count(reader.deliveries, "delivery"))
+	if cut := reader.cut(); cut != "" && !c.Partial {
+		return fmt.Errorf("%s: %s: export it again, or take it as it is with --partial", reader.name, cut)
 	}
 	return nil
 }
@@ -164,6 +177,7 @@ type differenceExample struct {
 	Before  *buildInShort        `json:"before,omitempty"` // what goes or changes
 	After   *buildInShort        `json:"after,omitempty"`  // what comes or changes
 	Differs []mapping.Difference `json:"differs,omitempty"`
+	Why     string               `json:"why,omitempty"` // the other rules do not make what comes or goes
 }
 
 // buildInShort is a build, without what is of its event.
@@ -193,6 +207,7 @@ func newDifferenceExample(e *mapping.ComparisonExample) differenceExample {
 	return differenceExample{
 		Delivery: e.Delivery, ReceivedAt: e.ReceivedAt, Repository: e.Repository, Ref: e.Ref, Commit: e.Commit,
 		Becomes: becomes, Before: inShort(e.Change.Before), After: inShort(e.Change.After), Differs: e.Change.Differs,
+		Why: e.Why,
 	}
 }
 
@@ -302,6 +317,9 @@ func (e *differenceExample) print(env *Environment) {
 		text += ", dead: " + build.Dead
 	}
 	env.printf("    %s\n", printable.Text(text))
+	if e.Why != "" {
+		env.printf("      by the %s rules: %s\n", map[string]string{"come": "old", "go": "new"}[e.Becomes], printable.Text(e.Why))
+	}
 	for _, d := range e.Differs {
 		env.printf("      %s: %s -> %s\n", d.Field, differing(d.Before), differing(d.After))
 	}

@@ -136,6 +136,10 @@ func TestExportThatIsCutShort(t *testing.T) {
 			func(w http.ResponseWriter) { _, _ = fmt.Fprintf(w, recordedLine, 1) },
 			"the export is not complete: the answer ends in the middle after 1 delivery: the log of the bridge says why",
 		},
+		"a line is missing": {
+			func(w http.ResponseWriter) { _, _ = fmt.Fprintf(w, recordedLine+recordedEnd, 1, 2) },
+			"the export is not complete: of the answer, its last line counts 2 deliveries, and it has 1 delivery",
+		},
 		"the connection breaks": {func(w http.ResponseWriter) {
 			_, _ = fmt.Fprintf(w, recordedLine, 1)
 			_ = http.NewResponseController(w).Flush()

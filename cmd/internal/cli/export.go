@@ -126,6 +126,8 @@ func (c *client) export(ctx context.Context, filter url.Values, to *recordedRead
 		err = fmt.Errorf("the bridge sent nothing for %v", askTimeout)
 	case err == nil && !to.ended:
 		err = fmt.Errorf("the answer ends in the middle after %s: the log of the bridge says why", printable.Count(to.deliveries, "delivery"))
+	case err == nil && to.cut() != "":
+		err = errors.New("of the answer, " + to.cut())
 	}
 	if err != nil {
 		return fmt.Errorf("the export is not complete: %w", err)
@@ -142,7 +144,20 @@ type recordedReader struct {
 	do   func(line []byte, d *mapping.Recorded) error
 
 	deliveries int
-	ended      bool // the last line said that it is complete
+	counted    int64 // deliveries, by the last line
+	ended      bool  // the last line said that it is complete
+}
+
+// cut says that the input is not complete, "" if it is.
+func (r *recordedReader) cut() string {
+	has := printable.Count(r.deliveries, "delivery")
+	switch {
+	case !r.ended:
+		return "it does not end as an export does, and may be cut short after " + has
+	case int64(r.deliveries) != r.counted:
+		return fmt.Sprintf("its last line counts %s, and it has %s", printable.Count(int(r.counted), "delivery"), has)
+	}
+	return ""
 }
 
 // read calls do for each line, with its delivery, or nil for the end. It reads on after lines
@@ -168,7 +183,10 @@ func (r *recordedReader) read(from io.Reader) error {
 			bad = append(bad, fmt.Errorf("%s:%d: %w; buildbridge deliveries export writes what is right", r.name, number, err))
 			continue
 		}
-		if r.ended = end != nil; d != nil {
+		if r.ended = end != nil; r.ended {
+			r.counted += end.Deliveries // of several exports, one behind the other
+		}
+		if d != nil {
 			r.deliveries++
 		}
 		if len(bad) > 0 {
