@@ -59,11 +59,11 @@ func (s scope) rules(r *ruleDocument, give func(scope, *ruleDocument)) {
 	if s.add(countAdded(r)); s.tooMany() {
 		return
 	}
-	all := &forEach{[]string{"repository"}, map[string]bool{}, map[Fault]bool{}}
+	all, known := &forEach{[]string{"repository"}, map[string]bool{}, map[Fault]bool{}}, map[string]bool{"repository": true}
 	for i := range list {
 		for k := range list[i].Value.Entries {
-			if name := list[i].Value.Entries[k].Key.Value; !slices.Contains(all.names, name) {
-				all.names = append(all.names, name)
+			if name := list[i].Value.Entries[k].Key.Value; !known[name] {
+				all.names, known[name] = append(all.names, name), true
 			}
 		}
 	}

@@ -1,7 +1,9 @@
 package mapping
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -66,5 +68,24 @@ func TestForEach(t *testing.T) {
 	if len(shown) != 1 || shown[0].If != `"yes" != "no" && event.repository == "acme/Cart"` || shown[0].Jobs[0].JobID != jobA ||
 		!slices.Equal(shown[0].Jobs[0].Parameters, []Parameter{{"service", `${"acme/Cart".substring(5)}`}, {"env", "yes"}}) {
 		t.Errorf("described as %+v", shown)
+	}
+}
+
+// Five thousand repositories are far from the limit of what for_each adds.
+func TestForEachOfManyRepositories(t *testing.T) {
+	var list strings.Builder
+	for i := range 5000 {
+		fmt.Fprintf(&list, "        acme/s%d: {job: f%031d, branch: main, env: x}\n", i, i)
+	}
+	rs := rulesOf(t, `
+  - name: services
+    for_each:
+      repository:
+`+list.String()+`
+    when: {push: {branches: ["${each.branch}"]}}
+    jobs: [{job_id: "${each.job}", parameters: {env: "${each.env}", b: "${event.branch}"}}]
+`)
+	if rs.Len() != 5000 {
+		t.Errorf("%d rules", rs.Len())
 	}
 }
