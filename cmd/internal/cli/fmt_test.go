@@ -48,3 +48,25 @@ func TestPagesShowFormattedRules(t *testing.T) {
 		t.Errorf("%d examples of rules were found", known)
 	}
 }
+
+// Rules and tests of the repository are in the form that fmt gives.
+func TestRepositoryHasFormattedRules(t *testing.T) {
+	files := []string{"../../../rules.yaml", "../../../rules.test.yaml"}
+	for _, pattern := range []string{"*.yaml", "*/*.yaml"} {
+		more, err := filepath.Glob("../../../mapping/testdata/rules/" + pattern)
+		if err != nil || len(more) == 0 {
+			t.Fatal(more, err)
+		}
+		files = append(files, more...)
+	}
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := formatted(mapping.File{Name: name, Data: data})
+		if diff := cmp.Diff(string(data), string(got)); diff != "" || err != nil {
+			t.Errorf("%s: %v, -file +formatted:\n%s", name, err, diff)
+		}
+	}
+}
