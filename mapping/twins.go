@@ -1,7 +1,6 @@
 package mapping
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 )
@@ -215,14 +214,16 @@ func sameEvent(repositories globs, r, o twin) string {
 		if !ok || !agree(kind.r, kind.o) {
 			continue
 		}
+		same := compatible(kind.paths, kind.others, samePaths)
+		if !same && !(r.job.sameBuild(o.job) && mayPass(kind.paths) && mayPass(kind.others)) {
+			continue
+		}
 		event := names.describe(kind.all, kind.literal, kind.list) + " of " +
 			repositories.describe("any repository", "", "a repository that matches ")
-		switch {
-		case compatible(kind.paths, kind.others, samePaths):
+		if same {
 			return "for " + event + ": that makes two builds"
-		case r.job.sameBuild(o.job) && mayPass(kind.paths) && mayPass(kind.others):
-			other = cmp.Or(other, fmt.Sprintf("with the same parameters for other paths, and %s that changes both makes two builds: %s", event, copied))
 		}
+		other = fmt.Sprintf("with the same parameters for other paths, and %s that changes both makes two builds: %s", event, copied)
 	}
 	return other
 }
