@@ -210,6 +210,25 @@ func TestFormatOfTheSample(t *testing.T) {
 	}
 }
 
+// Fences have their form too, and a fault of one is that of a fence.
+func TestFormatOfFence(t *testing.T) {
+	for text, want := range map[string]string{
+		"jobs:\n- f9d6c8466d614a9788e9a0acf6c15f46 # cart\n# Whose.\nsources: [github]\n": "# Whose.\nsources: [github]\njobs:\n  - f9d6c8466d614a9788e9a0acf6c15f46 # cart\n",
+		"targets: [north]\nsources: [github]\n":                                           "sources: [github]\ntargets: [north]\n",
+		"jobs: [cart]\n":                                                                  "fence.yaml:1:8: jobs[0]: ",
+		"jobs: []\nname: a\n":                                                             "fence.yaml:1:1: jobs: unknown field", // a rule
+		"targets: {north: {}}\nsources: {github: {}}":                                     "fence.yaml:1:",
+	} {
+		got, faults := Format(File{Name: "fence.yaml", Data: []byte(text)})
+		if faults != nil {
+			got = []byte(faults.Error())
+		}
+		if !strings.HasPrefix(string(got), want) {
+			t.Errorf("%q gives %q, want %q", text, got, want)
+		}
+	}
+}
+
 // FuzzFormat checks that no text makes Format panic, and that what it gives is its own form
 // and means the same.
 func FuzzFormat(f *testing.F) {

@@ -16,15 +16,18 @@ import (
 )
 
 type fmtCommand struct {
-	Files []string `arg:"" optional:"" name:"file" help:"File of rules or tests, directory, or - for standard input. Default: rules.yaml."`
+	Files []string `arg:"" optional:"" name:"file" help:"File of rules or tests, fence, directory, or - for standard input. Default: rules.yaml."`
 	Check bool     `help:"Change nothing: list the files that are not in their form, and exit 1 if there is one."`
 	Diff  bool     `help:"Change nothing: print what would change."`
 }
 
 func (fmtCommand) Help() string {
-	return `Rewrites files of rules, and of tests, in the one form that all have: fields in the order of the reference, and two spaces for each
-level. Comments, blank lines, quotes, and the order of rules, names and parameters stay. A file that has faults, or would mean
-something else, is not changed. The names of files that were changed are printed.
+	return `Rewrites files of rules, of tests, and fences, in the one form that all have: fields in the order of the reference, and two spaces
+for each level. Comments, blank lines, quotes, and the order of rules, names and parameters stay, and so do braces, brackets and
+texts of several lines, and spaces inside of braces. The names of files that were changed are printed.
+
+A file with a fault of its structure, such as an unknown field or text where a number is wanted, is not changed: the fault is printed.
+Faults that "buildbridge check" finds in names, globs and expressions do not count here.
 
 Examples:
 

@@ -55,6 +55,16 @@ func Parse(name string, data []byte) (*File, *Fault) {
 	return f, fault
 }
 
+// Fields gives the fields of a file that is a map, each with what its value is, such as "a list".
+func (f *File) Fields() map[string]string {
+	fields := map[string]string{}
+	entries, _ := pairs(f.root)
+	for _, e := range entries {
+		fields[keyText(e)] = kindOf(e.Value)
+	}
+	return fields
+}
+
 func firstBadByte(data []byte) Position {
 	line, column := 1, 1
 	for len(data) > 0 {
