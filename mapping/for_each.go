@@ -84,29 +84,31 @@ func (s scope) rules(r *ruleDocument, give func(scope, *ruleDocument)) {
 
 // warnUnused finds values of repositories that the rule does not use: one warning for each name.
 func (s scope) warnUnused(all *forEach, list []yamldoc.Entry[yamldoc.Map[yamldoc.Text]]) {
-	for _, name := range all.names[1:] {
-		if all.used[name] {
-			continue
-		}
-		var first yamldoc.Position
-		field, others := "", 0
-		for i := range list {
-			for k := range list[i].Value.Entries {
-				switch key := list[i].Value.Entries[k].Key; {
-				case key.Value != name:
-				case field == "":
-					first, field = key.At, "for_each.repository."+list[i].Key.Value+"."+name
-				default:
-					others++
-				}
+	type value struct {
+		name, field string
+		at          yamldoc.Position
+		others      int
+	}
+	var unused []*value
+	byName := map[string]*value{}
+	for i := range list {
+		for k := range list[i].Value.Entries {
+			key := list[i].Value.Entries[k].Key
+			if v := byName[key.Value]; v != nil {
+				v.others++
+			} else if !all.used[key.Value] {
+				v = &value{name: key.Value, field: "for_each.repository." + list[i].Key.Value + "." + key.Value, at: key.At}
+				unused, byName[v.name] = append(unused, v), v
 			}
 		}
+	}
+	for _, v := range unused {
 		more := ""
-		if others > 0 {
-			more = fmt.Sprintf(" (nor %d more of its name)", others)
+		if v.others > 0 {
+			more = fmt.Sprintf(" (nor %d more of its name)", v.others)
 		}
-		s.warn(first, field, "the rule does not use this value%s: write ${each.%s} where it belongs, or remove it%s",
-			more, name, Suggest(name, slices.Sorted(maps.Keys(all.used))))
+		s.warn(v.at, v.field, "the rule does not use this value%s: write ${each.%s} where it belongs, or remove it%s",
+			more, v.name, Suggest(v.name, slices.Sorted(maps.Keys(all.used))))
 	}
 }
 
