@@ -1,6 +1,10 @@
 package rulestest
 
-import "buildbridge/mapping/internal/yamldoc"
+import (
+	"regexp"
+
+	"buildbridge/mapping/internal/yamldoc"
+)
 
 // A document is a file of tests as it is written: every value with its position. Package
 // yamldoc decodes by the tags, and rules.test.schema.json is made from the tags and from the
@@ -175,3 +179,8 @@ var forms = map[string]yamldoc.Form{
 
 // repositoryPart is an owner or a name. Projects of Azure DevOps have spaces inside.
 const repositoryPart = `[^\s/:]+( +[^\s/:]+)*`
+
+var wholeRepository = regexp.MustCompile("^" + forms["repository"].Pattern + "$")
+
+// IsRepository says whether a text is the full name of a repository, as an event of a test may have it.
+func IsRepository(name string) bool { return wholeRepository.MatchString(name) }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -19,10 +20,11 @@ import (
 	"buildbridge/handlers/codehost"
 	"buildbridge/mapping"
 	"buildbridge/mapping/printable"
+	"buildbridge/mapping/rulestest"
 )
 
 type initCommand struct {
-	Dir        string `arg:"" optional:"" default:"." help:"Folder to write into; it is made if it is not there."`
+	Dir        string `arg:"" optional:"" help:"Folder to write into; it is made if it is not there. Default: the one you are in."`
 	Provider   string `default:"github" placeholder:"NAME" help:"Code host, such as gitlab."`
 	Repository string `default:"acme/shop" placeholder:"OWNER/NAME" help:"Full name of the repository that is built."`
 }
@@ -108,6 +110,7 @@ func providerNames() (names []string) {
 
 // Run writes the files.
 func (c *initCommand) Run(env *Environment) error {
+	c.Dir = cmp.Or(c.Dir, ".")
 	host, known := codeHosts[c.Provider]
 	if !known {
 		return usageError(fmt.Sprintf("--provider: there is no code host %q%s; known are %s",
@@ -154,10 +157,10 @@ func (c *initCommand) Run(env *Environment) error {
 	return nil
 }
 
-// isRepository says whether a text is the full name of a repository, and no glob.
+// isRepository says whether a text is the full name of a repository, no glob and no expression.
 func isRepository(name string) bool {
-	return strings.Contains(name, "/") && !strings.ContainsAny(name, `*?[]{}!\`) && !slices.Contains(strings.Split(name, "/"), "") &&
-		strings.TrimSpace(name) == name && !strings.ContainsFunc(name, unicode.IsControl) && len(name) <= 256
+	return rulestest.IsRepository(name) && !strings.ContainsAny(name, `*?[]{}!\`) &&
+		!strings.ContainsFunc(name, unicode.IsControl) && len(name) <= 256
 }
 
 // plainText is text that no reader of YAML takes for something else.

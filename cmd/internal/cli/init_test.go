@@ -53,3 +53,26 @@ func TestInit(t *testing.T) {
 		})
 	}
 }
+
+// A name that is taken gives files that are good, whatever is in it.
+func TestInitOfOddRepositories(t *testing.T) {
+	for repository, taken := range map[string]bool{
+		`acme/o'p "x" #y`: true, "acme/true": true, "acme/1.0": true, "Größe/店": true, "acme/-x": true, "acme/- x": true, "acme/a & b": true,
+		`acme/o"p: #x`: false, "acme/a:b": false, "acme/": false, " acme/shop": false, "acme /shop ": false, "acme/${vars.x}": false,
+		"acme/a\tb": false, "acme//b": false, "shop": false,
+	} {
+		t.Run(repository, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			var out bytes.Buffer
+			run := func(args ...string) int {
+				return Run(t.Context(), args, Environment{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out})
+			}
+			switch code := run("init", "--repository", repository); {
+			case !taken && (code != exitUsage || !strings.Contains(out.String(), "is not the full name of one repository")):
+				t.Errorf("it exits with %d: %s", code, &out)
+			case taken && (code != exitOK || run("check", "--strict")+run("test")+run("fmt", "--check", ".") != 0):
+				t.Errorf("it is not good: %s", &out)
+			}
+		})
+	}
+}
