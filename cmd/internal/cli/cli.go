@@ -97,7 +97,7 @@ const description = `buildbridge turns pushes and tags on a code host into build
 
 Begin with: buildbridge demo
 
-Exit codes: 0 good, 1 the input or the start failed, 2 the command line is wrong.`
+Exit codes: 0 good, 1 the input or the start failed, 2 the command line is wrong, 3 nothing to build (explain --exit-code).`
 
 // errReported means that the error has been printed.
 var errReported = errors.New("reported")

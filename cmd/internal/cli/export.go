@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net/http"
 	"net/url"
@@ -58,7 +59,7 @@ func (c *deliveriesExport) Run(ctx context.Context, env *Environment) error {
 	}
 	file, err := os.CreateTemp(filepath.Dir(c.Output), "."+filepath.Base(c.Output)+".*.part") // mode 0600
 	if err != nil {
-		return err
+		return &fs.PathError{Op: "write", Path: c.Output, Err: withoutPath(err)}
 	}
 	err = c.write(ctx, env, api, file)
 	if err = errors.Join(err, file.Close()); err == nil {

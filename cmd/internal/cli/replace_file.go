@@ -27,7 +27,7 @@ func replaceFile(path string, data []byte) (err error) {
 	}
 	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.part")
 	if err != nil {
-		return err
+		return &fs.PathError{Op: "write", Path: path, Err: withoutPath(err)}
 	}
 	defer func() {
 		if err != nil {

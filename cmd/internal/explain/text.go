@@ -122,7 +122,7 @@ func (e *Event) write(b *strings.Builder) {
 	}
 	for _, dead := range e.Dead {
 		fmt.Fprintf(b, "  job %s for rule %q on target %q is dead on arrival, nothing is sent: %s\n",
-			dead.JobID, dead.Rule, dead.Target, dead.Reason)
+			dead.JobID, dead.Rule, dead.Target, strings.TrimPrefix(dead.Reason, fmt.Sprintf("rule %q: ", dead.Rule)))
 	}
 }
 
