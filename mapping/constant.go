@@ -124,9 +124,15 @@ func (s scope) constant(t *yamldoc.Text, form *yamldoc.Form, field string) {
 	if s.reported > before {
 		return
 	}
-	value, err := parts.value(new(meter), nil, s.constants)
+	if s.costs.ended {
+		s.reported++ // it was said of another
+		return
+	}
+	value, err := parts.value(s.costs, nil, s.constants)
 	switch {
 	case errors.Is(err, errUnread): // a fault says why
+	case errors.Is(err, errShared):
+		s.fault(t.At, field, "the constants of this file take too long: together they cost more than %d units", s.costs.most)
 	case err != nil:
 		s.fault(t.At, field, "%v", err)
 	default:

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -71,5 +72,33 @@ func TestConstantsThatWereNotRead(t *testing.T) {
 	got := printed(t, File{Name: "rules.yaml", Data: []byte("version: 1\n" + rule)}, File{Name: "vars.yaml", Data: []byte("vars: [")})
 	if strings.Contains(got, "rules.yaml") {
 		t.Errorf("a file that is not YAML: %s", got)
+	}
+}
+
+// The constants of a file have a common limit, so that nobody who writes a small file holds up
+// the start. It is so high that no number of plain ones reaches it.
+func TestCostOfConstants(t *testing.T) {
+	var list, jobs strings.Builder
+	for i := range 60 {
+		fmt.Fprintf(&list, "acme/r%d: {n: x}, ", i)
+		fmt.Fprintf(&jobs, "      - {job_id: %s, target: north, name: '%d${lists.range(9000).map(i, i * 2).exists(i, i < 0) ? \"\" : each.n}'}\n", jobA, i)
+	}
+	text := "version: 1\n" + goodSources + goodTargets + "rules:\n  - name: r\n    for_each: {repository: {" + list.String() + "}}\n" +
+		"    when: {push: {}}\n    jobs:\n" + jobs.String()
+	want := "the constants of this file take too long: together they cost more than 10000000 units"
+	if got := printed(t, File{Name: "rules.yaml", Data: []byte(text)}); !strings.Contains(got, want) || strings.Count(got, "\n") != 1 {
+		t.Errorf("%.600s", got)
+	}
+	lang, err := newLanguage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, faults := lang.compile("each.job")
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	var one meter
+	if _, err := one.eval(e, nil, &constants{each: map[string]string{"job": jobA}}); err != nil || one.spent*maxAdded > maxConstants {
+		t.Errorf("a plain constant costs %d: %v", one.spent, err)
 	}
 }

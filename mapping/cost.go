@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -23,6 +24,8 @@ const (
 	maxCost  = 600_000 // of one expression
 	maxCosts = 650_000 // of all expressions of one delivery
 
+	maxConstants = 10_000_000 // of the constants of one file, under a second; ${vars.x} costs 2
+
 	maxSeen = 8 << 10  // bytes of a text of the event that expressions see
 	maxText = 32 << 10 // bytes of a text that an expression makes
 )
@@ -34,8 +37,15 @@ const (
 	bytesPassed = 64 // bytes that are compared, searched or copied together
 )
 
-// meter adds up the cost of the expressions of one delivery.
-type meter struct{ spent uint64 }
+// meter adds up the cost of the expressions of one delivery, or of the constants of a file.
+type meter struct {
+	spent uint64
+	most  uint64 // 0 for maxCosts
+	ended bool   // one failed because all together cost too much
+}
+
+// errShared is why an expression ends that could have cost more if others had cost less.
+var errShared = errors.New("it takes too long: the expressions of a delivery share a limit, and those before it used most of it")
 
 // evaluation is the cost of one expression.
 type evaluation struct {
@@ -47,7 +57,7 @@ type evaluation struct {
 
 // eval evaluates an expression. An error is fit to be shown.
 func (m *meter) eval(e *expression, ev *Event, with *constants) (ref.Val, error) {
-	run := &evaluation{limit: min(maxCost, maxCosts-m.spent), in: activation{ev, with}}
+	run := &evaluation{limit: min(maxCost, cmp.Or(m.most, maxCosts)-m.spent), in: activation{ev, with}}
 	run.Estimator, run.Limit = prices{}, &run.limit
 	frame, err := interpreter.NewExecutionFrame(&run.in)
 	if err != nil {
@@ -67,7 +77,8 @@ func (m *meter) eval(e *expression, ev *Event, with *constants) (ref.Val, error)
 	case !cancelled || ended.Cause != interpreter.CostLimitExceeded:
 		return nil, errors.New(printable.Clip(printable.Text(err.Error()), maxReason)) // it may quote the event
 	case run.limit < maxCost:
-		return nil, errors.New("it takes too long: the expressions of a delivery share a limit, and those before it used most of it")
+		m.ended = true
+		return nil, errShared
 	default:
 		return nil, errors.New("it takes too long: make it read less text or fewer files")
 	}

@@ -190,6 +190,7 @@ type scope struct {
 	rule      string // its name, "" outside of rules
 	path      string // of a rule without a name
 	fence     *fence // of the file, nil for none
+	costs     *meter // of the constants of the file
 }
 
 func (s scope) fault(at yamldoc.Position, field, format string, args ...any) {
@@ -250,7 +251,7 @@ func (s scope) define(in definitions, name yamldoc.Text, field, message string) 
 func (l *loader) read(file parsedFile) {
 	s := l.scope
 	s.file = file.File
-	s.fence = l.fences[file.fence]
+	s.fence, s.costs = l.fences[file.fence], &meter{most: maxConstants}
 	if file.fault != nil {
 		l.unread, l.language.vars.unread = true, true
 		s.fault(file.fault.At, "", "%s", file.fault.Message)
