@@ -145,7 +145,7 @@ func price(function string, args []ref.Val) int {
 	case "sort":
 		return times(items(args[0]), 32) + times(weight(args[0]), 16)/bytesPassed
 	case "distinct":
-		return times(items(args[0]), items(args[0])+weight(args[0])/bytesPassed)
+		return times(items(args[0]), 4) + weight(args[0])/bytesPassed
 	case setsContains, setsIntersects:
 		return setsPrice(args)
 	case setsEquivalent:

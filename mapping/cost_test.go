@@ -195,6 +195,8 @@ func TestCost(t *testing.T) {
 		condition string
 		want      string // the error; "" is none
 	}{
+		"all files, each once":        {`event.files.distinct() == event.files && (event.files + event.files).distinct() == event.files`, ""},
+		"all commits, each once":      {`event.commits.distinct() == event.commits`, ""},
 		"a loop in a loop":            {all(`event.files.all(g, true)`), limit},
 		"a glob for each file":        {all(`!event.message.matchesGlob("*b")`), limit},
 		"a pattern for each file":     {all(`event.message.matches("^m*$")`), limit},

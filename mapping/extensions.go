@@ -8,6 +8,7 @@ import (
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
 	"cel.dev/cel-go/ext"
 	"cel.dev/cel-go/interpreter"
 )
@@ -36,8 +37,43 @@ func extended(env *cel.Env) (*cel.Env, error) {
 	if err != nil {
 		return nil, err
 	}
-	return guard(env, donor, "slice", "sort", "reverse", "distinct", listRange,
+	env, err = guard(env, donor, "slice", "sort", "reverse", listRange,
 		setsContains, setsEquivalent, setsIntersects, regexReplace, regexExtractAll)
+	if err != nil {
+		return nil, err
+	}
+	list := cel.ListType(cel.TypeParamType("T"))
+	return env.Extend(cel.Function("distinct", cel.MemberOverload("list_distinct", []*cel.Type{list}, list, cel.UnaryBinding(distinct))))
+}
+
+// distinct is cel-go's, which compares each element with each before it: that is too much for
+// the files of a large push. Elements are of one type, and flat: see deepComparisons.
+func distinct(v ref.Val) ref.Val {
+	list, ok := v.(traits.Lister)
+	if !ok {
+		return types.MaybeNoSuchOverloadErr(v)
+	}
+	if refused := refuse("distinct", []ref.Val{v}); refused != nil {
+		return refused
+	}
+	known := make(map[any]bool, items(v))
+	var once []ref.Val
+	for it := list.Iterator(); it.HasNext() == types.True; {
+		e := it.Next()
+		key := e.Value()
+		switch e := e.(type) {
+		case commitValue:
+			key = *e.commit
+		case types.Bytes:
+			key = string(e)
+		case types.Timestamp:
+			key = e.UTC()
+		}
+		if !known[key] {
+			known[key], once = true, append(once, e)
+		}
+	}
+	return types.NewRefValList(types.DefaultTypeAdapter, once)
 }
 
 // regexOptimizations compile the patterns of all functions that have one, once.
