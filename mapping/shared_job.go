@@ -3,7 +3,6 @@ package mapping
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"buildbridge/mapping/internal/yamldoc"
 )
@@ -70,7 +69,8 @@ func warnSharedJobs(rules []draft) {
 func (j *job) sendsRepository() bool {
 	return slices.ContainsFunc(j.parameters, func(p parameter) bool {
 		return p.value.has(func(e *expression) bool {
-			return strings.Contains(e.text, "each.") || slices.ContainsFunc(e.fields, func(field string) bool {
+			ofEach := slices.ContainsFunc(e.uses, func(u use) bool { return u.of == eachName })
+			return ofEach || slices.ContainsFunc(e.fields, func(field string) bool {
 				return slices.Contains([]string{"repository", "owner", "name", "url"}, field)
 			})
 		})
