@@ -403,6 +403,10 @@ var forms = map[string]yamldoc.Form{
 	"variable_name": {
 		Pattern: `[A-Za-z_][A-Za-z0-9_]*`, Max: 64,
 		Is: "a name: letters, digits and '_', the first not a digit",
+		Not: []yamldoc.Not{{
+			Why:   "a word of CEL: no expression can name it, choose another name",
+			Texts: []string{"in", "true", "false", "null"},
+		}},
 	},
 	"reason": {
 		Pattern: printablePattern, Is: printableIs, Min: 1, Max: 200,
