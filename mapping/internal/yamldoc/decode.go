@@ -221,12 +221,18 @@ func (d *decoder) object(n ast.Node, where Position, v reflect.Value) bool {
 	defer d.enter(o, sh.label, entries)()
 	first := make([]Position, v.NumField()) // of each field
 	var meant []string                      // fields that are likely there, misspelt
+	ignored := map[string]Position{}        // where each is written first
 	for _, p := range entries {
 		name := keyText(p)
 		d.push(name)
 		if f, known := sh.byName[name]; known {
 			d.field(p, v, f, o, &first[f.Index])
 		} else if sh.ignored != "" && strings.HasPrefix(name, sh.ignored) {
+			if before, twice := ignored[name]; twice {
+				d.fault(at(p.Key), "given twice; the first is at %s:%v", d.file.Name, before)
+			} else {
+				ignored[name] = at(p.Key)
+			}
 			d.ignore(p.Value)
 		} else {
 			hint, field := misnamed(name, sh, v)

@@ -272,11 +272,12 @@ func TestScalarOrMap(t *testing.T) {
 // What begins like a name that is ignored is not looked at, at that place alone. It can hide
 // nothing.
 func TestIgnored(t *testing.T) {
-	_, _, faults := decodeShop(t, "version: 1\nx-a: {b: [&c d]}\nx-: 1\nlate: {until: x, x-b: c}\nx-c:\n  d: !x\nowner: x\n")
+	_, _, faults := decodeShop(t, "version: 1\nx-a: {b: [&c d]}\nx-: 1\nlate: {until: x, x-b: c}\nx-: 2\nx-c:\n  d: !x\nowner: x\n")
 	if diff := cmp.Diff([]string{
 		"2:11 [] x-a: anchors (&c) are not part of this language: write it out",
 		"4:18 [] late.x-b: unknown field; known are until",
-		"6:6 [] x-c: YAML reads an unquoted ! as a tag: quote it, '!x'",
+		"5:1 [] x-: given twice; the first is at shop.yaml:3:1",
+		"7:6 [] x-c: YAML reads an unquoted ! as a tag: quote it, '!x'",
 	}, faults); diff != "" {
 		t.Error(diff)
 	}
