@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -79,7 +78,14 @@ func (c *backupCommand) Run(ctx context.Context, env *Environment) error {
 	if _, err := os.Lstat(to); err == nil && !c.Force {
 		return fmt.Errorf("%s exists: give another name, or --force to replace it", to)
 	}
-	size, err := c.write(ctx, env, api, to)
+	var size int64
+	err = outputFile{path: to, mode: 0o600, new: !c.Force}.write(func(w io.Writer) (err error) {
+		size, err = api.backup(ctx, env, w)
+		return err
+	})
+	if err == nil {
+		err = syncFolder(filepath.Dir(to))
+	}
 	if err != nil {
 		return err
 	}
@@ -88,34 +94,6 @@ func (c *backupCommand) Run(ctx context.Context, env *Environment) error {
 		return c.prune(env)
 	}
 	return nil
-}
-
-// write makes the file: under another name until it is complete and on the disk.
-func (c *backupCommand) write(ctx context.Context, env *Environment, api *client, to string) (size int64, err error) {
-	temporary, err := os.CreateTemp(filepath.Dir(to), "."+filepath.Base(to)+".*.part") // mode 0600
-	if err != nil {
-		return 0, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(temporary.Name()))
-		}
-	}()
-	size, err = api.backup(ctx, env, temporary)
-	if err = errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
-		return 0, err
-	}
-	if c.Force {
-		err = os.Rename(temporary.Name(), to)
-	} else if err = os.Link(temporary.Name(), to); err == nil { // unlike a rename it replaces nothing
-		err = os.Remove(temporary.Name())
-	} else if !errors.Is(err, fs.ErrExist) { // not every file system has links
-		err = os.Rename(temporary.Name(), to)
-	}
-	if err != nil {
-		return 0, err
-	}
-	return size, syncFolder(filepath.Dir(to))
 }
 
 // syncFolder has the names of a folder written to the disk.

@@ -198,3 +198,13 @@ func TestReasons(t *testing.T) {
 		t.Errorf("got %s", text)
 	}
 }
+
+// emptyExport is a bridge that has no deliveries.
+func emptyExport(t *testing.T) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(w, recordedEnd, 0)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}

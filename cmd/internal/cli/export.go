@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -57,18 +54,7 @@ func (c *deliveriesExport) Run(ctx context.Context, env *Environment) error {
 	if c.Output == "-" {
 		return c.write(ctx, env, api, env.Stdout)
 	}
-	file, err := os.CreateTemp(filepath.Dir(c.Output), "."+filepath.Base(c.Output)+".*.part") // mode 0600
-	if err != nil {
-		return &fs.PathError{Op: "write", Path: c.Output, Err: withoutPath(err)}
-	}
-	err = c.write(ctx, env, api, file)
-	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(file.Name(), c.Output)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
-	}
-	return nil
+	return outputFile{path: c.Output, mode: 0o600}.write(func(w io.Writer) error { return c.write(ctx, env, api, w) })
 }
 
 // write copies the export of the bridge, and says on standard error what is in it.

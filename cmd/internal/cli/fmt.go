@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 
 	"github.com/rogpeppe/go-internal/diff"
@@ -98,6 +99,9 @@ func (c *fmtCommand) format(env *Environment, file mapping.File) error {
 		_, err := env.Stdout.Write(text)
 		return err
 	case changed:
+		if info, err := os.Stat(file.Name); err == nil && !info.Mode().IsRegular() {
+			return fmt.Errorf("%s: it is no regular file: give it as standard input, with -", name)
+		}
 		if err := replaceFile(file.Name, text); err != nil {
 			return err
 		}
