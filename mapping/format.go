@@ -13,7 +13,7 @@ func Format(file File) ([]byte, Faults) {
 	if f := parsed.fault; f != nil {
 		return nil, Faults{placed(file.Name, *f)}
 	}
-	schema := yamldoc.NewSchema(forms)
+	schema := newSchema()
 	newDocument := func() yamldoc.Document { return new(document) }
 	if isFence(parsed.Fields()) {
 		newDocument = func() yamldoc.Document { return new(fenceDocument) }

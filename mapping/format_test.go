@@ -162,10 +162,11 @@ rules:
 // A file with faults of its structure is not formatted: each is told with its place.
 func TestFormatRefuses(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                        "rules.yaml:1:1: the file is empty: a rules file begins with version: 1",
-		"version: 1\nrule: []\n":  `rules.yaml:2:1: rule: unknown field; did you mean "rules"?`,
-		"version: 1\nversion: 1":  "rules.yaml:2:1: version: given twice; the first is at rules.yaml:1:1",
-		"version: 1\n\trules: []": "rules.yaml:2:1: not YAML: a tab: indent with spaces",
+		"":                         "rules.yaml:1:1: the file is empty: a rules file begins with version: 1",
+		"version: 1\nrule: []\n":   `rules.yaml:2:1: rule: unknown field; did you mean "rules"?`,
+		"version: 1\nversion: 1":   "rules.yaml:2:1: version: given twice; the first is at rules.yaml:1:1",
+		"version: 1\nx-a: &a {}\n": "rules.yaml:2:6: x-a: anchors (&a) are not part of this language: say it once with vars, defaults or for_each",
+		"version: 1\n\trules: []":  "rules.yaml:2:1: not YAML: a tab: indent with spaces",
 	} {
 		if _, faults := Format(File{Name: "rules.yaml", Data: []byte(text)}); faults == nil || !strings.HasPrefix(faults.Error(), want) {
 			t.Errorf("%q: %v, want %s", text, faults, want)
