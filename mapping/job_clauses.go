@@ -37,7 +37,8 @@ func (s scope) warnOutside(of *pathsClause, when *clauses, written yamldoc.Texts
 	for _, c := range when.push {
 		rule, ok := c.(*pathsClause)
 		if ok && !rule.paths.empty() && !slices.ContainsFunc(of.paths, func(g glob) bool { return !g.exclude && !rule.refuses(g) }) {
-			s.warn(written[0].At, field, "no file that matches counts for the rule, whose %s: paths of a job narrow those of its rule", rule.written())
+			s.warn(written[0].At, field,
+				"no file that matches counts for the rule, whose %s: paths of a job narrow those of its rule", rule.written())
 		}
 	}
 }

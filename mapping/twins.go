@@ -215,7 +215,7 @@ func sameEvent(repositories globs, r, o twin) string {
 			continue
 		}
 		same := compatible(kind.paths, kind.others, samePaths)
-		if !same && !(r.job.sameBuild(o.job) && mayPass(kind.paths) && mayPass(kind.others)) {
+		if !same && (!r.job.sameBuild(o.job) || !mayPass(kind.paths) || !mayPass(kind.others)) {
 			continue
 		}
 		event := names.describe(kind.all, kind.literal, kind.list) + " of " +

@@ -62,7 +62,8 @@ func (l *loader) warnVariables() {
 		others = fmt.Sprintf(" (and %d more: %s)", len(names)-1, firstOf(names[1:], 10))
 	}
 	first := unused[0]
-	first.warn(first.name.At, "vars."+names[0], "no rule uses this variable%s: write ${vars.%s} where it belongs, or remove it", others, names[0])
+	first.warn(first.name.At, "vars."+names[0],
+		"no rule uses this variable%s: write ${vars.%s} where it belongs, or remove it", others, names[0])
 }
 
 // constantValue checks the value of a variable, or of an entry of a for_each. False means

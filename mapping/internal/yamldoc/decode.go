@@ -361,7 +361,7 @@ func (d *decoder) names(n ast.Node, where Position, into anyMap, f *Field) {
 		into.partial()
 		example := ""
 		if f.Example != "" {
-			example = ": write " + f.Example
+			example = ": write a line for each, such as " + f.Example
 		}
 		d.fault(where, "want a map of names, this is %s%s", kindOf(n), example)
 		return
