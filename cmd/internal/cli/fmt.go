@@ -54,13 +54,18 @@ func (c *fmtCommand) Run(env *Environment) error {
 	if err != nil {
 		return usageError("no file given, and there is no " + defaultRules + " here")
 	}
+	haveTests := map[string]bool{} // directories
 	for _, path := range paths {
 		if inside, err := rulesfile.Tests(path); err == nil {
 			paths = append(paths, inside...)
+			haveTests[path] = len(inside) > 0
 		}
 	}
 	reported := false
 	for _, f := range rulesfile.Read(paths) {
+		if haveTests[f.Name] { // the fault of a directory without rules
+			continue
+		}
 		err := c.format(env, f)
 		reported = reported || err != nil
 		if err != nil && !errors.Is(err, errReported) {
