@@ -54,10 +54,10 @@ rules:
 
   # In metrics.
   - name: cart # unique
+
     when:
       # Tags never.
       push: {branches: main, paths: [a/**]}
-
     # Its jobs.
     jobs: # several
       # The id.

@@ -19,10 +19,12 @@ const step = 2
 // Format gives the text of a file with the fields of each map in the order of the structs,
 // and with an indentation of two spaces. into is of the type of the document; it is not
 // changed. Lines are moved and indented, and a map in braces on one line has its fields
-// moved. Comments stay with what they stand above or behind, and quotes, blank lines and the
+// moved. Comments stay with what they stand above or behind, as far in as that; blank lines stay
+// above their field, but for those of a field that becomes the first of its map. Quotes and the
 // order of lists and of maps of names stay. Line ends stay as that of the first line.
 //
-// A text that would mean something else afterwards, or have other comments, is a fault.
+// A text that would mean something else afterwards, or have other comments, is a fault at the
+// first comment or value that differs.
 // Format looks at no more than the syntax: whoever calls it decodes the file before.
 func Format(name string, data []byte, s *Schema, into Document) ([]byte, *Fault) {
 	f, fault := Parse(name, data)
@@ -37,7 +39,7 @@ func Format(name string, data []byte, s *Schema, into Document) ([]byte, *Fault)
 	}
 	after, fault := Parse(name, []byte(text))
 	if fault != nil || meaning(after.root, t, s) != before || !slices.Equal(comments(f.text), comments(text)) {
-		return nil, &Fault{At: position(1, 1), Message: "this file cannot be rewritten without changing what it says: nothing was changed"}
+		return nil, f.unlike(after, fault, s, t)
 	}
 	if first, _, _ := bytes.Cut(data, []byte("\n")); bytes.HasSuffix(first, []byte("\r")) {
 		text = strings.ReplaceAll(text, "\n", "\r\n")
@@ -48,6 +50,68 @@ func Format(name string, data []byte, s *Schema, into Document) ([]byte, *Fault)
 	return []byte(text), nil
 }
 
+// unlike is the fault of a text that says something else than its file, at the comment or value
+// of the file where they part.
+func (f *File) unlike(after *File, fault *Fault, s *Schema, t reflect.Type) *Fault {
+	const kept = "; nothing was changed"
+	left := comments(after.text)
+	for _, c := range commentTokens(f.text) {
+		i, found := slices.BinarySearch(left, strings.TrimRight(c.Value, " \t"))
+		if !found {
+			at := position(c.Position.Line, c.Position.Column)
+			return &Fault{At: at, Message: "fmt cannot keep this comment: put it right above a field, and as far in as that" + kept}
+		}
+		left = slices.Delete(left, i, i+1)
+	}
+	message := "fmt cannot move this without changing what it means: write it on one line, a text in quotes" + kept
+	if fault == nil {
+		n := s.changed(f.root, after.root, t)
+		return &Fault{At: position(n.GetToken().Position.Line, n.GetToken().Position.Column), Message: message}
+	}
+	at := position(1, 1)
+	if broken := strings.Split(after.text, "\n"); int(fault.At.Line) <= len(broken) {
+		text := strings.TrimSpace(broken[fault.At.Line-1])
+		for n, line := range strings.Split(f.text, "\n") {
+			if strings.HasSuffix(strings.TrimSpace(line), text) {
+				at = position(n+1, 1+indentation(line))
+				break
+			}
+		}
+	}
+	return &Fault{At: at, Message: message}
+}
+
+// changed gives the innermost value, or key, of a that b does not have.
+func (s *Schema) changed(a, b ast.Node, t reflect.Type) ast.Node {
+	if list, ok := a.(*ast.SequenceNode); ok {
+		other, _ := b.(*ast.SequenceNode)
+		for i, v := range list.Values {
+			if other == nil || i >= len(other.Values) || v == nil {
+				break
+			}
+			if inside := elementOf(t); meaning(v, inside, s) != meaning(other.Values[i], inside, s) {
+				return s.changed(v, other.Values[i], inside)
+			}
+		}
+		return a
+	}
+	fields, _ := pairs(a)
+	others, _ := pairs(b)
+	for _, p := range fields {
+		i := slices.IndexFunc(others, func(q *ast.MappingValueNode) bool { return keyText(q) == keyText(p) })
+		if i < 0 {
+			return p.Key
+		}
+		if inside, _ := s.field(t, keyText(p)); meaning(p.Value, inside, s) != meaning(others[i].Value, inside, s) {
+			if n := s.changed(p.Value, others[i].Value, inside); n != p.Value {
+				return n
+			}
+			return p.Key
+		}
+	}
+	return a
+}
+
 // format rearranges the lines of a file.
 func (f *File) format(s *Schema, t reflect.Type) (text string, fault *Fault) {
 	defer func() {
@@ -55,7 +119,7 @@ func (f *File) format(s *Schema, t reflect.Type) (text string, fault *Fault) {
 			text, fault = "", &Fault{At: position(1, 1), Message: fmt.Sprintf("this YAML cannot be read: %v", r)}
 		}
 	}()
-	l := &layout{schema: s, lines: strings.Split(strings.TrimSuffix(f.text, "\n"), "\n")}
+	l := &layout{schema: s, lines: strings.Split(strings.TrimSuffix(f.text, "\n"), "\n"), inBraces: map[int][]rune{}}
 	l.comment = make([]bool, len(l.lines))
 	for _, c := range commentTokens(f.text) {
 		if n := c.Position.Line - 1; n < len(l.lines) && strings.HasPrefix(strings.TrimLeft(l.lines[n], " \t"), "#") {
@@ -63,14 +127,18 @@ func (f *File) format(s *Schema, t reflect.Type) (text string, fault *Fault) {
 		}
 	}
 	l.braces(f.root, t)
+	for n, line := range l.inBraces {
+		l.lines[n] = string(line)
+	}
 	return strings.Join(l.document(f.root, t), "\n") + "\n", nil
 }
 
 // layout is the lines of a file, and how they are put in order.
 type layout struct {
-	schema  *Schema
-	lines   []string
-	comment []bool // lines that are comments alone
+	schema   *Schema
+	lines    []string
+	comment  []bool         // lines that are comments alone
+	inBraces map[int][]rune // lines of maps in braces, with the fields of these in order
 }
 
 // entry is where an entry of a map or list in lines begins: its key or its dash.
@@ -83,10 +151,11 @@ type entry struct {
 
 // part is an entry as it is written, indented.
 type part struct {
-	order int
-	above []string // comments, and blank lines below the first of them
-	lines []string
-	foot  bool // the last of the lines are comments, which a blank line parts from what comes next
+	order  int
+	blanks int      // lines above all
+	above  []string // comments, and blank lines below the first of them
+	lines  []string
+	foot   bool // the last of the lines are comments, which a blank line parts from what comes next
 }
 
 func (l *layout) blank(n int) bool { return strings.TrimSpace(l.lines[n]) == "" }
@@ -162,7 +231,6 @@ func (l *layout) entries(n ast.Node) (entries []entry, ok bool) {
 // comments at the end of them are its own as far as they stand at its column or behind it, and
 // at `outer` or behind it.
 func (l *layout) block(entries []entry, t reflect.Type, from, to, indent, outer int) (parts []part, tail []string, next int) {
-	blanks := make([]int, len(entries)) // above each place: they do not move
 	next = from
 	for i, e := range entries {
 		limit := to
@@ -177,8 +245,7 @@ func (l *layout) block(entries []entry, t reflect.Type, from, to, indent, outer 
 		for above < e.line && l.blank(above) {
 			above++
 		}
-		blanks[i] = above - next
-		var p part
+		p := part{blanks: above - next}
 		inside := elementOf(t)
 		if e.key {
 			inside, p.order = l.schema.field(t, e.name)
@@ -197,12 +264,20 @@ func (l *layout) block(entries []entry, t reflect.Type, from, to, indent, outer 
 			end = n + 1
 		}
 	}
+	first := 0 // by the struct; the blank lines above it and those of the field at the top change places
+	for i, p := range parts {
+		if p.order < parts[first].order {
+			first = i
+		}
+	}
+	parts[0].blanks, parts[first].blanks = parts[first].blanks, parts[0].blanks
 	slices.SortStableFunc(parts, func(a, b part) int { return cmp.Compare(a.order, b.order) })
 	for i := range parts {
-		if i > 0 && parts[i-1].foot {
-			blanks[i] = max(1, blanks[i])
+		p := &parts[i]
+		if i > 0 && (parts[i-1].foot || slices.Contains(p.above, "")) { // else the comments would be of another entry
+			p.blanks = max(1, p.blanks)
 		}
-		parts[i].above = append(make([]string, blanks[i]), parts[i].above...)
+		p.above = append(make([]string, p.blanks), p.above...)
 	}
 	return parts, l.moved(next, end, indent), end
 }
@@ -240,11 +315,17 @@ func (l *layout) entry(e entry, t reflect.Type, limit, indent int) (raised, line
 	}
 	by := indent - e.column
 	if text, ok := e.value.(*ast.LiteralNode); ok {
-		for strings.Contains(text.Start.Value, "+") && next < limit && l.blank(next) { // blank lines are part of it
-			next++
+		inside := e.line + 1
+		plain := strings.Trim(text.Start.Value, "|>+-") == "" && inside < next && !l.blank(inside)
+		margin := e.column + int(strings.Trim(text.Start.Value+"0", "|>+-")[0]-'0')
+		if plain {
+			margin = indentation(l.lines[inside])
+			by = indent + step - margin
 		}
-		if inside := e.line + 1; strings.Trim(text.Start.Value, "|>+-") == "" && inside < next && !l.blank(inside) {
-			by = indent + step - indentation(l.lines[inside])
+		for n := next; n < limit && l.blank(n); n++ { // they are part of it
+			if strings.Contains(text.Start.Value, "+") || len(l.lines[n]) > margin {
+				next = n + 1
+			}
 		}
 	}
 	lines = []string{first}
@@ -283,17 +364,12 @@ func joined(parts []part, tail []string) (lines []string) {
 	return append(lines, tail...)
 }
 
-// moved gives comments, and the blank lines among them, with the leftmost at an indentation.
+// moved gives comments, and the blank lines among them, at an indentation: one further in could
+// be taken for that of another entry when it is read again.
 func (l *layout) moved(from, to, indent int) (lines []string) {
-	left := -1
-	for n := from; n < to; n++ {
-		if column := indentation(l.lines[n]); l.comment[n] && (left < 0 || column < left) {
-			left = column
-		}
-	}
 	for n := from; n < to; n++ {
 		if l.comment[n] {
-			lines = append(lines, strings.TrimRight(shifted(l.lines[n], indent-left), " "))
+			lines = append(lines, strings.Repeat(" ", indent)+strings.TrimSpace(l.lines[n]))
 		} else {
 			lines = append(lines, "")
 		}
@@ -378,7 +454,11 @@ func (l *layout) braces(n ast.Node, t reflect.Type) {
 	if line < 1 || line > len(l.lines) || m.End.Position.Line != line {
 		return
 	}
-	text := []rune(l.lines[line-1])
+	text, known := l.inBraces[line-1]
+	if !known { // once a line, which can have thousands of maps
+		text = []rune(l.lines[line-1])
+		l.inBraces[line-1] = text
+	}
 	end := m.End.Position.Column - 1
 	if end < 0 || end >= len(text) || text[end] != '}' {
 		return
@@ -402,15 +482,14 @@ func (l *layout) braces(n ast.Node, t reflect.Type) {
 	}
 	sorted := slices.Clone(spans)
 	slices.SortStableFunc(sorted, func(a, b span) int { return cmp.Compare(a.order, b.order) })
-	out := slices.Clone(text[:spans[0].from])
+	var out []rune
 	for i, s := range sorted {
-		gap := len(text) // after this place
+		out = append(out, text[s.from:s.to]...)
 		if i+1 < len(spans) {
-			gap = spans[i+1].from
+			out = append(out, text[spans[i].to:spans[i+1].from]...)
 		}
-		out = append(append(out, text[s.from:s.to]...), text[spans[i].to:gap]...)
 	}
-	l.lines[line-1] = string(out)
+	copy(text[spans[0].from:], out)
 }
 
 func commentTokens(text string) []*token.Token {
