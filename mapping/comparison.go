@@ -239,6 +239,11 @@ func (c *Comparison) makeRoom() bool {
 // Differs says whether any build differs.
 func (c *Comparison) Differs() bool { return c.total() > 0 }
 
+// Undecided says whether there were deliveries, and the events of none were known.
+func (c *Comparison) Undecided() bool {
+	return c.UnknownDeliveries > 0 && c.UnknownDeliveries+c.Duplicates == c.Deliveries
+}
+
 // Rules gives the rules whose builds differ, those with most first. What comes or changes counts
 // for the rule that makes it after.
 func (c *Comparison) Rules() []ComparedName { return comparedNames(c.rules) }

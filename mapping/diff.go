@@ -20,40 +20,34 @@ type BuildChange struct {
 
 // Difference is a field of a build with two values. A value is nil where there is none.
 type Difference struct {
-	// Field is rule, job_id, target, parameters.NAME, dead, build_type, marker, concurrency,
+	// Field is rule, job_id, target, target.region, target.endpoint, target.credentials, parameters.NAME, dead, build_type, marker, concurrency,
 	// once, context or paused.
 	Field  string  `json:"field"`
 	Before *string `json:"before"`
 	After  *string `json:"after"`
 }
 
-// Diff compares the builds that two sets of rules make of the only event of a delivery. It gives
-// nothing if they are the same. The order of builds and of parameters does not count, nor does
-// the reason of a build that is dead in both. What targets and sources mean does not count
-// either, only their names: [Ruleset.Since] tells of that.
-//
-// Builds are of each other if they are equal; then if rule, job and target are; then rule and
-// job; then all but the rule and its context: the rule is renamed; then the rule.
-func Diff(before, after *Ruleset, ev *Event) []BuildChange {
-	_, changes := diffBuilds(before.decided(before.Decide(ev)), after.decided(after.Decide(ev)))
-	return changes
-}
-
-// decided is a build, and why the rule is paused that makes it.
+// decided is a build, with what the set says of its rule and of its target.
 type decided struct {
 	*Build
-	paused string
+	paused string  // why the rule is paused
+	place  *Target // nil if the target is not known
 }
 
 func (rs *Ruleset) decided(builds []Build) []decided {
 	list := make([]decided, len(builds))
 	for i := range builds {
-		list[i] = decided{&builds[i], rs.Paused(builds[i].Rule)}
+		list[i] = decided{&builds[i], rs.Paused(builds[i].Rule), rs.places[builds[i].Target]}
 	}
 	return list
 }
 
-// diffBuilds pairs the builds of an event. same is how many are equal.
+// diffBuilds pairs the builds that two sets of rules make of an event. same is how many are equal:
+// the order of builds and of parameters does not count, nor does the reason of a build that is dead
+// in both, nor what a target has beside the place and the credentials.
+//
+// Builds are of each other if they are equal; then if rule, job and target are; then rule and
+// job; then all but the rule and its context: the rule is renamed; then the rule.
 func diffBuilds(before, after []decided) (same int, changes []BuildChange) {
 	for len(before) > same && len(after) > same && len(differences(before[same], after[same])) == 0 {
 		same++ // as nearly all are
@@ -149,6 +143,11 @@ func differences(before, after decided) []Difference {
 	differ("rule", before.Rule, after.Rule)
 	differ("job_id", before.JobID, after.JobID)
 	differ("target", before.Target, after.Target)
+	if b, a := before.place, after.place; b != a && b != nil && a != nil && b.Name == a.Name {
+		differ("target.region", b.Region, a.Region)
+		differ("target.endpoint", b.Endpoint, a.Endpoint)
+		differ("target.credentials", b.Credentials.text(), a.Credentials.text())
+	}
 	if (before.Dead == "") != (after.Dead == "") {
 		differ("dead", before.Dead, after.Dead)
 	} else {

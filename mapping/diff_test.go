@@ -32,6 +32,12 @@ func changed(c BuildChange) string {
 	return text
 }
 
+// diffOf compares the builds that two sets of rules make of an event.
+func diffOf(before, after *Ruleset, ev *Event) []BuildChange {
+	_, changes := diffBuilds(before.decided(before.Decide(ev)), after.decided(after.Decide(ev)))
+	return changes
+}
+
 func TestDiff(t *testing.T) {
 	const a, b = "job_id: " + jobA, "job_id: " + jobB
 	rule := func(name, more string, jobs ...string) string {
@@ -88,14 +94,66 @@ func TestDiff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			before, after := rulesOf(t, test.before), rulesOf(t, test.after)
 			var got []string
-			for _, c := range Diff(before, after, pushEvent(nil)) {
+			for _, c := range diffOf(before, after, pushEvent(nil)) {
 				got = append(got, changed(c))
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
-			if back := Diff(after, before, pushEvent(nil)); len(back) != len(test.want) {
+			if back := diffOf(after, before, pushEvent(nil)); len(back) != len(test.want) {
 				t.Errorf("back there are %d changes, want %d", len(back), len(test.want))
+			}
+		})
+	}
+}
+
+// A build whose target is elsewhere, or of another user, changes. Other settings of a target change
+// no build.
+func TestDiffOfTargets(t *testing.T) {
+	const chain, keys = "credentials: {chain: true}", "credentials: {access_key: {env: AK}, secret_key: {env: SK}}"
+	for name, test := range map[string]struct {
+		before, after string
+		want          []string
+	}{
+		"a region": {
+			"region: cn-north-4, " + chain, "region: cn-south-1, " + chain,
+			[]string{`changes: r f9d; target.region "cn-north-4" -> "cn-south-1"`},
+		},
+		"an endpoint": {
+			"region: cn-north-4, " + chain, "endpoint: 'https://build.example', " + chain,
+			[]string{`changes: r f9d; target.region "cn-north-4" -> none; target.endpoint none -> "https://build.example"`},
+		},
+		"another kind of credentials": {
+			"region: cn-north-4, " + chain, "region: cn-north-4, " + keys,
+			[]string{`changes: r f9d; target.credentials "chain" -> "access_key env:AK, secret_key env:SK"`},
+		},
+		"another user": {
+			"region: cn-north-4, credentials: {iam_user: {domain: d, name: n, password: {file: /p}}}",
+			"region: cn-north-4, credentials: {iam_user: {domain: d, name: n, password: {file: /p}, project: p}}",
+			[]string{`changes: r f9d; target.credentials "iam_user d/n, project \"\", password file:/p" -> "iam_user d/n, project \"p\", password file:/p"`},
+		},
+		"what changes no build": {
+			"region: cn-north-4, " + chain, "region: cn-north-4, timeout: 10s, retry_for: 1h, follow: false, rate_limit: {per_second: 1, burst: 2}, " + chain, nil,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			parse := func(target string) *Ruleset {
+				rs, _, err := Parse(testProviders, File{Name: "rules.yaml", Data: fmt.Appendf(nil, `version: 1
+sources: {github: {provider: github, insecure: true}}
+targets: {north: {%s}}
+rules: [{name: r, when: {push: {}}, jobs: [{job_id: %s}]}]
+`, target, jobA)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return rs
+			}
+			var got []string
+			for _, c := range diffOf(parse(test.before), parse(test.after), pushEvent(nil)) {
+				got = append(got, changed(c))
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
 	}

@@ -46,7 +46,7 @@ func TestForEach(t *testing.T) {
 				e.Branch = branch
 				e.SetRepository(repository)
 			})
-			if changes := Diff(long, rs, ev); changes != nil {
+			if changes := diffOf(long, rs, ev); changes != nil {
 				t.Errorf("%s %s: %+v", repository, branch, changes)
 			}
 			built += len(rs.Decide(ev))

@@ -22,6 +22,7 @@ type Ruleset struct {
 	targets []*Target
 	rules   []*rule
 	byName  map[string]*Source
+	places  map[string]*Target // by name
 	names   []string
 	paused  map[string]string // reasons by rule, without those that are not paused
 	index   index
@@ -32,7 +33,8 @@ type Ruleset struct {
 
 func newRuleset(sources []*Source, targets []*Target, rules []*rule) *Ruleset {
 	rs := &Ruleset{
-		sources: sources, targets: targets, byName: map[string]*Source{}, rules: rules, paused: map[string]string{}, index: newIndex(rules),
+		sources: sources, targets: targets, byName: map[string]*Source{}, places: map[string]*Target{},
+		rules: rules, paused: map[string]string{}, index: newIndex(rules),
 	}
 	rs.names = make([]string, len(rules))
 	for i, r := range rules {
@@ -43,6 +45,9 @@ func newRuleset(sources []*Source, targets []*Target, rules []*rule) *Ruleset {
 	}
 	for _, s := range sources {
 		rs.byName[s.Name] = s
+	}
+	for _, t := range targets {
+		rs.places[t.Name] = t
 	}
 	return rs
 }

@@ -69,7 +69,7 @@ func sameBuilds(t *testing.T, long, short *Ruleset, events []*Event, renamed boo
 	t.Helper()
 	built := map[string]bool{}
 	for _, ev := range events {
-		changes := slices.DeleteFunc(Diff(long, short, ev), func(c BuildChange) bool {
+		changes := slices.DeleteFunc(diffOf(long, short, ev), func(c BuildChange) bool {
 			return renamed && len(c.Differs) == 1 && c.Differs[0].Field == "rule"
 		})
 		if len(changes) > 0 {

@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
@@ -58,6 +59,35 @@ type Credentials struct {
 	Token *SecretRef // a fixed, project-scoped token
 
 	Chain bool // the SDK's provider chain
+}
+
+// text tells what kind they are, and where the secrets are.
+func (c Credentials) text() string {
+	var parts []string
+	add := func(name string, ref *SecretRef) {
+		switch {
+		case ref == nil:
+		case ref.Env != "":
+			parts = append(parts, name+" env:"+ref.Env)
+		default:
+			parts = append(parts, name+" file:"+ref.File)
+		}
+	}
+	add("access_key", c.AccessKey)
+	add("secret_key", c.SecretKey)
+	add("security_token", c.SecurityToken)
+	if u := c.IAMUser; u != nil {
+		parts = append(parts, fmt.Sprintf("iam_user %s/%s, project %q", u.Domain, u.Name, u.Project))
+		add("password", &u.Password)
+	}
+	if c.IAMEndpoint != "" {
+		parts = append(parts, "iam_endpoint "+c.IAMEndpoint)
+	}
+	add("token", c.Token)
+	if c.Chain {
+		parts = append(parts, "chain")
+	}
+	return strings.Join(parts, ", ")
 }
 
 // IAMUser logs in for a project-scoped token.

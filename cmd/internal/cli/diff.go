@@ -31,11 +31,11 @@ func (diffCommand) Help() string {
 	return `Says which stored deliveries would build something else by other rules: first how many, then by rule and by repository, then
 examples. The deliveries are those of a file, or without --deliveries those of the running bridge at --admin. Nothing is built.
 
-Compared are rule, job, target, parameters by name, build_type, marker, concurrency, once, the context of the status, whether the
-rule is paused, and whether the build is dead. What a target or source means is not compared: those that mean something else are
-named. Nor is what else was running or built: a build that once or concurrency would leave out counts as one.
+Compared are rule, job, target with its region, endpoint and credentials, parameters by name, build_type, marker, concurrency, once,
+the context of the status, whether the rule is paused, and whether the build is dead. Other settings of a target, and those of a
+source, are not compared: targets and sources that mean something else are named. Nor is what else was running or built: a build that once or concurrency would leave out counts as one.
 
-The exit code is 0 if all builds would be the same, 1 if some would not or something failed, and 2 if the command line is wrong.
+The exit code is 0 if all builds would be the same, 1 if some would not, if no delivery could be decided or something failed, and 2 if the command line is wrong.
 
 ` + adminHelp + `
 
@@ -95,6 +95,9 @@ func (c *diffCommand) Run(ctx context.Context, env *Environment) error {
 	}
 	if err := c.print(env, comparison, after.Since(before)); err != nil {
 		return err
+	}
+	if comparison.Undecided() {
+		return errors.New("nothing was compared: of no delivery the events are known")
 	}
 	if comparison.Differs() {
 		return errReported
@@ -228,18 +231,20 @@ func (c *diffCommand) print(env *Environment, found *mapping.Comparison, changed
 	env.printf("%s: %d would build something else\n", printable.Count(int(d.Deliveries), "delivery"), d.DifferDeliveries)
 	env.printf("%s: %d would build something else\n", printable.Count(int(d.Events), "event"), d.DifferEvents)
 	env.printf("builds: %d the same, %d come, %d go, %d change\n", d.SameBuilds, d.Come, d.Go, d.Change)
+	if d.UnknownDeliveries > 0 {
+		env.printf("%s not compared: the events are not known\n", printable.Was(int(d.UnknownDeliveries), "delivery"))
+	}
 	if d.Duplicates > 0 {
 		env.printf("%s left out: what repeats another delivery builds nothing\n", printable.Was(int(d.Duplicates), "duplicate"))
 	}
 	for _, s := range d.Sources {
 		env.printf("%s\n", missingSource(s))
 	}
-	for _, part := range []struct{ what, names string }{
-		{"targets", firstNames(changed.Targets.Changed)}, {"sources", firstNames(changed.Sources.Changed)},
-	} {
-		if part.names != "" {
-			env.printf("%s that mean something else, which is not compared: %s\n", part.what, part.names)
-		}
+	if names := firstNames(changed.Targets.Changed); names != "" {
+		env.printf("targets that mean something else, of which region, endpoint and credentials are compared: %s\n", names)
+	}
+	if names := firstNames(changed.Sources.Changed); names != "" {
+		env.printf("sources that mean something else, which is not compared: %s\n", names)
 	}
 	if !found.Differs() {
 		return nil
