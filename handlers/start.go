@@ -190,7 +190,7 @@ func (start *Start) check(st *state) error {
 		kind, name = "branch", branch
 	}
 	name = strings.TrimPrefix(name, "refs/tags/")
-	switch err := codehost.CheckRef(start.Ref); {
+	switch err := mapping.CheckRef(start.Ref); {
 	case given == "" || len(given) > mapping.MaxRepository || strings.ContainsFunc(given, odd) || strings.Contains(given, "://") ||
 		strings.Trim(given, "/") != given || strings.HasSuffix(given, ".git"):
 		return refuse(http.StatusBadRequest, malformed, fmt.Sprintf("repository: %.200q is not the name of one, as its code host "+

@@ -71,7 +71,7 @@ func (d *Delivery) add(c change) error {
 	case c.after != "" && !IsObjectID(c.after):
 		return malformed("%s is not an object id", c.names.after)
 	}
-	if err := CheckRef(c.ref); err != nil {
+	if err := mapping.CheckRef(c.ref); err != nil {
 		return malformed("%s %.200q %v", c.names.ref, c.ref, err)
 	}
 	if isBranch {

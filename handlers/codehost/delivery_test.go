@@ -190,7 +190,7 @@ func checkDelivery(t testing.TB, provider string, d Delivery) {
 		}
 	}
 	for _, e := range d.Events {
-		if err := CheckRef(e.Ref); err != nil || len(e.Repository) > mapping.MaxRepository || !isUTF8(e.Repository) {
+		if err := mapping.CheckRef(e.Ref); err != nil || len(e.Repository) > mapping.MaxRepository || !isUTF8(e.Repository) {
 			t.Errorf("%q of %q: %v", e.Ref, e.Repository, err)
 		}
 		if strings.HasSuffix(e.Message, "\n") || strings.HasSuffix(e.Message, "\r") {

@@ -127,7 +127,7 @@ type deliveryDocument struct {
 
 	// A name under sources of the rules; may be left out where there is exactly one.
 	Source yamldoc.Text `yaml:"source" form:"any"`
-	// The file with the body, beside the file of tests or below.
+	// The file with the body: its path from the folder of the file of tests.
 	File yamldoc.Text `yaml:"file,required" form:"path"`
 	// Headers that came with the body; what they name is guessed from the body if absent.
 	Headers yamldoc.Map[yamldoc.Text] `yaml:"headers" keys:"header"`

@@ -123,11 +123,16 @@ func (r *reader) check(c *caseDocument) {
 		fault(e.At, "event.branch", "required: a branch, or a tag")
 	}
 	for _, ref := range []struct {
-		field string
+		field, prefix string
 		yamldoc.Text
-	}{{"branch", e.Branch}, {"tag", e.Tag}} {
+	}{{"branch", "refs/heads/", e.Branch}, {"tag", "refs/tags/", e.Tag}} {
+		if !ref.At.Known() || ref.Bad {
+			continue
+		}
 		if strings.HasPrefix(ref.Value, "refs/") {
 			fault(ref.At, "event."+ref.field, "%q: write the short name of the %s", ref.Value, ref.field)
+		} else if err := mapping.CheckRef(ref.prefix + ref.Value); err != nil {
+			fault(ref.At, "event."+ref.field, "%q %v", ref.Value, err)
 		}
 	}
 	for _, id := range []struct {

@@ -53,6 +53,11 @@ t.yaml:6:14: test "a": ignored: a test has builds or ignored, not both`,
 			`t.yaml:2:59: test "a": event.tag: an event has a branch or a tag, not both
 t.yaml:3:22: test "b": event.branch: required: a branch, or a tag`,
 		},
+		"names that Git does not allow": {
+			"tests:\n  - {name: a, event: {repository: a/b, branch: a..b}, builds: []}\n  - {name: b, event: {repository: a/b, tag: v1.lock}, builds: []}\n",
+			`t.yaml:2:48: test "a": event.branch: "a..b" is not a name that Git allows: it has ".."
+t.yaml:3:45: test "b": event.tag: "v1.lock" is not a name that Git allows: it has a part that ends in ".lock"`,
+		},
 		"values that cannot be": {
 			"tests:\n  - name: a\n    event: {repository: shop, branch: refs/heads/main, commit: abc, origin: mail}\n    builds: []\n    ignored: nothing\n",
 			`t.yaml:3:25: test "a": event.repository: "shop" is not the full name of a repository: owner/name

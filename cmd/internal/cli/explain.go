@@ -188,7 +188,7 @@ func (c *explainCommand) event() (*mapping.Event, error) {
 	}
 	e.SetRepository(repository)
 	e.Ref = prefix + c.Body
-	if err := codehost.CheckRef(e.Ref); err != nil {
+	if err := mapping.CheckRef(e.Ref); err != nil {
 		return nil, usageError(fmt.Sprintf("%s: %q %v", flag, c.Body, err))
 	}
 	if e.Kind == mapping.Tag {

@@ -21,7 +21,7 @@ import (
 )
 
 type testCommand struct {
-	Rules   []string `env:"BUILDBRIDGE_RULES" placeholder:"PATH" help:"Rules file or folder, or PATH=FENCE; repeatable. Default: rules.yaml."`
+	Rules   []string `env:"BUILDBRIDGE_RULES" placeholder:"PATH[=FENCE]" help:"Rules file or directory; can be repeated. Default: rules.yaml."`
 	Named   []string `name:"run" sep:"none" placeholder:"NAME" help:"Run only the tests of this name; * in it is any text; can be repeated."`
 	JUnit   string   `name:"junit" placeholder:"FILE" help:"Also write the results to FILE, as JUnit XML."`
 	Verbose bool     `short:"v" help:"Print a line for each test, also those that pass."`
