@@ -20,7 +20,8 @@ type BuildChange struct {
 
 // Difference is a field of a build with two values. A value is nil where there is none.
 type Difference struct {
-	// Field is rule, job_id, target, target.region, target.endpoint, target.credentials, parameters.NAME, dead, build_type, marker, concurrency,
+	// Field is rule, job_id, target, target.region, target.endpoint, target.credentials,
+	// parameters.NAME, dead, build_type, marker, concurrency,
 	// once, context or paused.
 	Field  string  `json:"field"`
 	Before *string `json:"before"`
