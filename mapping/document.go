@@ -281,7 +281,7 @@ type forEachDocument struct {
 	yamldoc.Object
 
 	// Full names of repositories, each with its values: ${each.name}. each.repository is the full name.
-	Repository yamldoc.Map[yamldoc.Map[yamldoc.Text]] `yaml:"repository,required,strict" keys:"any" values:"variable_name" example:"acme/a: {}"`
+	Repository yamldoc.Map[yamldoc.Map[yamldoc.Text]] `yaml:"repository,required,strict" keys:"any" values:"variable_name" example:"a/b: {}"`
 }
 
 func (*forEachDocument) Shape() (form, why string) {

@@ -17,7 +17,7 @@ import (
 )
 
 type fmtCommand struct {
-	Files []string `arg:"" optional:"" name:"file" help:"File of rules or tests, fence, directory, or - for standard input. Default: rules.yaml."`
+	Files []string `arg:"" optional:"" name:"file" help:"File of rules or tests, fence, directory, or -. Default: rules.yaml."`
 	Check bool     `help:"Change nothing: list the files that are not in their form, and exit 1 if there is one."`
 	Diff  bool     `help:"Change nothing: print what would change."`
 }
