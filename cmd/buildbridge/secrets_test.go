@@ -509,7 +509,10 @@ func (s *secrets) reload(b *bridge, good string) {
 		strings.Replace(good, "{env: IAM_PASSWORD}", literal+"}", 1),
 		strings.Replace(good, "{env: TOKEN}", "{env: IS_NOT_SET}", 1),
 		strings.Replace(good, "endpoint: http://", "endpoint: http://bridge:"+literal+"@", 1),
-		good + "  - {name: " + literal,
+		// Not YAML: check shows the line of such a fault among rules, and never among sources and targets.
+		strings.Replace(good, "{env: GITLAB_TOKEN}", "{env: "+literal, 1),
+		strings.Replace(good, "{env: TOKEN}", "{value: "+literal, 1),
+		strings.Replace(good, "sources:", "sources:\n  - "+literal, 1),
 	} {
 		s.write("rules.yaml", broken)
 		eventually(s.t, fmt.Sprint("broken rules are told of, ", i), func() bool {

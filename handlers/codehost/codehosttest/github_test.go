@@ -77,6 +77,9 @@ func TestGitHub(t *testing.T) {
 			}
 			want := event
 			test.want(&want)
+			if want.Kind == mapping.Push {
+				want.Commits = []mapping.Commit{{ID: commit, Title: "Charge once", Author: "ada"}}
+			}
 			if diff := cmp.Diff([]mapping.Event{want}, d.Events); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
 			}
