@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -130,51 +129,31 @@ func (c *backupCommand) prune(env *Environment) error {
 
 // backup copies the database to w, and says on a terminal how far it is.
 func (c *client) backup(ctx context.Context, env *Environment, w io.Writer) (size int64, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stalled := time.AfterFunc(askTimeout, cancel)
-	defer stalled.Stop()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/backup", http.NoBody)
-	if err != nil {
-		return 0, err
-	}
-	patient := *c
-	patient.http = &http.Client{CheckRedirect: c.http.CheckRedirect, Transport: c.http.Transport}
-	res, err := patient.do(r) //nolint:bodyclose // it is closed below
-	if err != nil {
-		return 0, err
-	}
-	defer res.Body.Close()
-	first := make([]byte, len(sqliteMagic))
-	if _, err := io.ReadFull(res.Body, first); err != nil || string(first) != sqliteMagic {
-		return 0, fmt.Errorf("%s: the answer is no SQLite database: is that the admin listener of a bridge?", r.URL)
-	}
-	bar := &progress{env: env, total: res.ContentLength, shown: isTerminal(env.Stderr)}
-	defer bar.end()
-	alive := readerFunc(func(p []byte) (int, error) {
-		stalled.Reset(askTimeout)
-		n, err := res.Body.Read(p)
-		bar.add(n)
-		return n, err
+	err = c.stream(ctx, "/backup", func(answer *http.Response, body io.Reader) (err error) {
+		first := make([]byte, len(sqliteMagic))
+		if _, err := io.ReadFull(body, first); err != nil || string(first) != sqliteMagic {
+			return fmt.Errorf("%s: the answer is no SQLite database: is that the admin listener of a bridge?", answer.Request.URL)
+		}
+		bar := &progress{env: env, total: answer.ContentLength, shown: isTerminal(env.Stderr)}
+		defer bar.end()
+		counted := readerFunc(func(p []byte) (int, error) {
+			n, err := body.Read(p)
+			bar.add(n)
+			return n, err
+		})
+		size, err = io.Copy(w, io.MultiReader(bytes.NewReader(first), counted))
+		if err == nil && size != answer.ContentLength {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return fmt.Errorf("the backup is not complete: %s of %s: %w", megabytes(size), megabytes(answer.ContentLength), err)
+		}
+		return nil
 	})
-	size, err = io.Copy(w, io.MultiReader(bytes.NewReader(first), alive))
-	switch {
-	case err == nil && size != res.ContentLength:
-		err = io.ErrUnexpectedEOF
-	case errors.Is(err, context.Canceled) && !stalled.Stop():
-		err = fmt.Errorf("the bridge sent nothing for %v", askTimeout)
-	}
-	if err != nil {
-		return size, fmt.Errorf("the backup is not complete: %s of %s: %w", megabytes(size), megabytes(res.ContentLength), err)
-	}
-	return size, nil
+	return size, err
 }
 
 const sqliteMagic = "SQLite format 3\x00"
-
-type readerFunc func(p []byte) (int, error)
-
-func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // progress is a line on a terminal that says how far something is.
 type progress struct {

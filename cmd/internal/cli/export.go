@@ -84,42 +84,26 @@ func (c *deliveriesExport) write(ctx context.Context, env *Environment, api *cli
 
 // export reads the deliveries that match.
 func (c *client) export(ctx context.Context, filter url.Values, to *recordedReader) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stalled := time.AfterFunc(askTimeout, cancel)
-	defer stalled.Stop()
-	address := c.base + "/deliveries/export"
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"?"+filter.Encode(), http.NoBody)
-	if err != nil {
-		return err
-	}
-	patient := *c
-	patient.http = &http.Client{CheckRedirect: c.http.CheckRedirect, Transport: c.http.Transport}
-	res, err := patient.do(r) //nolint:bodyclose // it is closed below
+	const path = "/deliveries/export"
+	to.name = c.base + path
+	err := c.stream(ctx, path+"?"+filter.Encode(), func(_ *http.Response, body io.Reader) error {
+		err := to.read(body)
+		switch {
+		case err == nil && !to.ended:
+			err = fmt.Errorf("the answer ends in the middle after %s: the log of the bridge says why",
+				printable.Count(to.deliveries, "delivery"))
+		case err == nil && to.cut() != "":
+			err = errors.New("of the answer, " + to.cut())
+		}
+		if err != nil {
+			return fmt.Errorf("the export is not complete: %w", err)
+		}
+		return nil
+	})
 	if _, missing := errors.AsType[notFoundError](err); missing {
 		return errors.New("this bridge cannot export deliveries: its program is older than this one")
 	}
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	to.name = address
-	err = to.read(readerFunc(func(p []byte) (int, error) {
-		stalled.Reset(askTimeout)
-		return res.Body.Read(p)
-	}))
-	switch {
-	case errors.Is(err, context.Canceled) && !stalled.Stop():
-		err = fmt.Errorf("the bridge sent nothing for %v", askTimeout)
-	case err == nil && !to.ended:
-		err = fmt.Errorf("the answer ends in the middle after %s: the log of the bridge says why", printable.Count(to.deliveries, "delivery"))
-	case err == nil && to.cut() != "":
-		err = errors.New("of the answer, " + to.cut())
-	}
-	if err != nil {
-		return fmt.Errorf("the export is not complete: %w", err)
-	}
-	return nil
+	return err
 }
 
 // maxBadLines is how many lines that are none of an export are shown.
