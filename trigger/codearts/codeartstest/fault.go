@@ -325,16 +325,19 @@ func serveAdd[T any](s *Simulator, w http.ResponseWriter, r *http.Request, add f
 	s.write(w, jsonResponse(201, added))
 }
 
-// serveFaults lists the faults, each with the number of calls left.
-func (s *Simulator) serveFaults(w http.ResponseWriter, _ *http.Request) {
+// Faults gives the faults that there are. Times is the number of calls that are left, 0 also for
+// a fault without a limit.
+func (s *Simulator) Faults() []Fault {
 	list := []Fault{}
 	for _, fault := range s.faults.active() {
 		f := fault.Fault
 		f.Times = int(max(fault.left.Load(), 0))
 		list = append(list, f)
 	}
-	s.write(w, jsonResponse(200, list))
+	return list
 }
+
+func (s *Simulator) serveFaults(w http.ResponseWriter, _ *http.Request) { s.write(w, jsonResponse(200, s.Faults())) }
 
 func (s *Simulator) serveClearFaults(w http.ResponseWriter, _ *http.Request) {
 	s.ClearFaults()

@@ -105,10 +105,29 @@ func TestKillResults(t *testing.T) { // before the parallel tests: on two cores,
 			}
 			w.load(func() { kill(*rounds) })
 			kill(*rounds / 2) // builds end, and statuses are sent
+			w.stopOne()
 			all := w.settle()
 			w.checkResults(host)
 			w.report(all, fmt.Sprintf("results after %d kills, %d statuses", *rounds+*rounds/2, len(host.Statuses())))
 		})
+	}
+}
+
+// stopOne pushes until a newer build has stopped one that runs. While processes are killed there
+// may be none: a build that a search found is spared.
+func (w *world) stopOne() {
+	w.t.Helper()
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); <-ticker.C {
+		all, err := w.ended(w.t.Context())
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if slices.ContainsFunc(all, func(b *ended) bool { return b.stop != "" }) {
+			return
+		}
+		w.host.send(w.t.Context(), w.history.push("acme/newest", "main", "newest"))
 	}
 }
 
