@@ -337,7 +337,9 @@ func (s *Simulator) Faults() []Fault {
 	return list
 }
 
-func (s *Simulator) serveFaults(w http.ResponseWriter, _ *http.Request) { s.write(w, jsonResponse(200, s.Faults())) }
+func (s *Simulator) serveFaults(w http.ResponseWriter, _ *http.Request) {
+	s.write(w, jsonResponse(200, s.Faults()))
+}
 
 func (s *Simulator) serveClearFaults(w http.ResponseWriter, _ *http.Request) {
 	s.ClearFaults()
