@@ -57,7 +57,7 @@ type evaluation struct {
 
 // eval evaluates an expression. An error is fit to be shown.
 func (m *meter) eval(e *expression, ev *Event, with *constants) (ref.Val, error) {
-	run := &evaluation{limit: min(maxCost, cmp.Or(m.most, maxCosts)-m.spent), in: activation{ev, with}}
+	run := &evaluation{limit: min(maxCost, cmp.Or(m.most, maxCosts)-m.spent), in: activation{event: ev, constants: with}}
 	run.Estimator, run.Limit = prices{}, &run.limit
 	frame, err := interpreter.NewExecutionFrame(&run.in)
 	if err != nil {

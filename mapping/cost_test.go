@@ -33,6 +33,7 @@ func worst() map[string]string {
 	long := strings.Repeat("event.message + ", 3) + "event.message"
 	return map[string]string{
 		"a loop":                   `event.files.all(f, event.files.all(g, true))`,
+		"a title in a loop":        `event.files.all(f, event.files.all(g, event.title != ""))`,
 		"a loop of an error":       each(`{"a": f}[event.message] == f`),
 		"an error of a long text":  `[` + long + `].all(m, ` + each(`{"a": f}[m] == f`) + `)`,
 		"a choice":                 `event.files.all(f, f == "" ? false : !(f == "" && f == ""))`,

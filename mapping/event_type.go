@@ -22,17 +22,17 @@ type eventField struct {
 	*types.FieldType
 }
 
-func newEventField(name string, kind *types.Type, get func(*Event) (any, error)) eventField {
+func newEventField(name string, kind *types.Type, get func(*activation) (any, error)) eventField {
 	return eventField{name, &types.FieldType{
 		Type: kind,
 		// An event has all of its fields: has(event.x) is true.
 		IsSet: func(any) bool { return true },
 		GetFrom: func(obj any) (any, error) {
-			e, ok := obj.(*Event)
+			a, ok := obj.(*activation)
 			if !ok {
 				return nil, fmt.Errorf("%s of %T", name, obj)
 			}
-			return get(e)
+			return get(a)
 		},
 	}}
 }
@@ -53,15 +53,15 @@ var eventFields = []eventField{
 	boolField("created", func(e *Event) bool { return e.Created }),
 	boolField("forced", func(e *Event) bool { return e.Forced }),
 	stringField("message", message),
-	stringField("title", title),
+	newEventField("title", types.StringType, func(a *activation) (any, error) { return a.title(), nil }),
 	stringField("author", func(e *Event) string { return e.Author }),
 	stringField("pusher", func(e *Event) string { return e.Pusher }),
 	stringField("url", func(e *Event) string { return e.URL }),
-	newEventField("files", types.NewListType(types.StringType), func(e *Event) (any, error) {
-		return types.NewStringList(types.DefaultTypeAdapter, e.Files), nil
+	newEventField("files", types.NewListType(types.StringType), func(a *activation) (any, error) {
+		return types.NewStringList(types.DefaultTypeAdapter, a.event.Files), nil
 	}),
-	newEventField("commits", types.NewListType(types.NewObjectType(commitTypeName)), func(e *Event) (any, error) {
-		return newCommitList(e.Commits), nil
+	newEventField("commits", types.NewListType(types.NewObjectType(commitTypeName)), func(a *activation) (any, error) {
+		return newCommitList(a.event.Commits), nil
 	}),
 	boolField("files_complete", func(e *Event) bool { return e.FilesComplete }),
 	stringField("default_branch", func(e *Event) string { return e.DefaultBranch }),
@@ -71,8 +71,8 @@ var eventFields = []eventField{
 // stringField is a text of at most maxSeen bytes. A longer one is an error: a name that
 // is cut would be another name.
 func stringField(name string, get func(*Event) string) eventField {
-	return newEventField(name, types.StringType, func(e *Event) (any, error) {
-		s := get(e)
+	return newEventField(name, types.StringType, func(a *activation) (any, error) {
+		s := get(a.event)
 		if len(s) > maxSeen {
 			return nil, fmt.Errorf("event.%s has more than %d bytes", name, maxSeen)
 		}
@@ -81,7 +81,7 @@ func stringField(name string, get func(*Event) string) eventField {
 }
 
 func boolField(name string, get func(*Event) bool) eventField {
-	return newEventField(name, types.BoolType, func(e *Event) (any, error) { return types.Bool(get(e)), nil })
+	return newEventField(name, types.BoolType, func(a *activation) (any, error) { return types.Bool(get(a.event)), nil })
 }
 
 // message is the message of the event, cut after the last character that fits in maxSeen
@@ -144,7 +144,7 @@ func (p eventProvider) FindStructFieldType(name, field string) (*types.FieldType
 }
 
 // eventValue is an event as a CEL value.
-type eventValue struct{ event *Event }
+type eventValue struct{ *activation }
 
 func (eventValue) ConvertToNative(t reflect.Type) (any, error) {
 	return nil, fmt.Errorf("an event is not a %v", t)
@@ -164,18 +164,26 @@ func (v eventValue) Equal(other ref.Val) ref.Val {
 
 func (eventValue) Type() ref.Type { return cel.ObjectType(eventTypeName) }
 
-func (v eventValue) Value() any { return v.event }
+func (v eventValue) Value() any { return v.activation }
 
 // activation gives a program its variables.
 type activation struct {
 	event     *Event
 	constants *constants // not nil
+	firstLine any        // event.title once it was asked for: a loop may ask in each round
+}
+
+func (a *activation) title() any {
+	if a.firstLine == nil {
+		a.firstLine = types.String(title(a.event))
+	}
+	return a.firstLine
 }
 
 func (a *activation) ResolveName(name string) (any, bool) {
 	switch name {
 	case "event":
-		return eventValue{a.event}, true
+		return eventValue{a}, true
 	case varsName:
 		return constantsValue{varsTypeName, a.constants.vars}, true
 	case eachName:
