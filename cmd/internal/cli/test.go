@@ -82,7 +82,7 @@ func (c *testCommand) Run(ctx context.Context, env *Environment) error {
 		return err
 	}
 	report := testReport{Faults: []mapping.Fault{}, Files: []testedFile{}}
-	tests := readTests(files)
+	tests := rulesfile.ReadTests(files)
 	rules, suites, err := c.load(env, paths, tests)
 	if faults, ok := errors.AsType[mapping.Faults](err); ok {
 		report.Faults = faults
@@ -150,16 +150,6 @@ func (c *testCommand) testFiles(rules []string) (files []string, err error) {
 	return files, nil
 }
 
-// readTests reads files of tests. One that cannot be read has an error.
-func readTests(names []string) []mapping.File {
-	files := make([]mapping.File, len(names))
-	for i, name := range names {
-		files[i].Name = name
-		files[i].Data, files[i].Err = readSome(name, mapping.MaxFile)
-	}
-	return files
-}
-
 // load reads rules and tests. The error is a mapping.Faults with those of all files.
 func (c *testCommand) load(env *Environment, paths []string, files []mapping.File) (*mapping.Ruleset, []*rulestest.Suite, error) {
 	var faults mapping.Faults
@@ -178,7 +168,7 @@ func (c *testCommand) load(env *Environment, paths []string, files []mapping.Fil
 	var suites []*rulestest.Suite
 	for _, file := range files {
 		if file.Err != nil {
-			faults = append(faults, mapping.Fault{File: file.Name, Line: 1, Column: 1, Message: withoutPath(file.Err).Error()})
+			faults = append(faults, mapping.Fault{File: file.Name, Line: 1, Column: 1, Message: file.Err.Error()})
 			continue
 		}
 		suite, err := rulestest.Parse(file.Name, file.Data)

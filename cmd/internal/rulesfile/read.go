@@ -62,6 +62,16 @@ func read(paths []string, left int) []mapping.File {
 	return files
 }
 
+// ReadTests reads files of tests. One that cannot be read has an error.
+func ReadTests(names []string) []mapping.File {
+	files := make([]mapping.File, len(names))
+	for i, name := range names {
+		files[i].Name = name
+		files[i].Data, files[i].Err = readFile(name)
+	}
+	return files
+}
+
 func readFile(name string) ([]byte, error) {
 	f, err := os.Open(name) //nolint:gosec // the path is the user's own setting
 	if err != nil {
