@@ -1,15 +1,13 @@
 package mapping
 
 import (
-	"bytes"
 	"errors"
-	"os"
 	"strings"
 	"testing"
 
-	"github.com/goccy/go-yaml"
-	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"buildbridge/mapping/internal/schemagen"
 )
 
 const schemaFile = "../rules.schema.json" // beside rules.yaml, whose first line names it
@@ -20,18 +18,7 @@ func TestSchemaFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if *update {
-		if err := os.WriteFile(schemaFile, got, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(schemaFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s is out of date; run go test ./mapping -update\n%s", schemaFile, diff)
-	}
+	schemagen.CheckFile(t, schemaFile, got, *update)
 }
 
 // parts of a good document, to break one at a time.
@@ -269,7 +256,7 @@ func TestSchemaAgrees(t *testing.T) {
 			if (err == nil) != test.sound {
 				t.Errorf("loader: %v, want sound: %v\n%s", err, test.sound, test.document)
 			}
-			if err := schema.Validate(decodeYAML(t, test.document)); (err == nil) != test.sound {
+			if err := schema.Validate(schemagen.Decode(t, test.document)); (err == nil) != test.sound {
 				t.Errorf("schema: %v, want sound: %v\n%s", err, test.sound, test.document)
 			}
 		})
@@ -287,7 +274,7 @@ func TestSchemaPointsInside(t *testing.T) {
 		"text":                     {"tag: v1", "/rules/0/when/tag"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := schema.Validate(decodeYAML(t, ruleWith("name: a, when: {"+test.when+"}, jobs: ["+goodJob+"]")))
+			err := schema.Validate(schemagen.Decode(t, ruleWith("name: a, when: {"+test.when+"}, jobs: ["+goodJob+"]")))
 			invalid, ok := errors.AsType[*jsonschema.ValidationError](err)
 			if !ok {
 				t.Fatalf("it is taken: %v", err)
@@ -308,31 +295,5 @@ func compileSchema(t *testing.T) *jsonschema.Schema {
 	if err != nil {
 		t.Fatal(err)
 	}
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource(schemaFile, doc); err != nil {
-		t.Fatal(err)
-	}
-	schema, err := c.Compile(schemaFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return schema
-}
-
-// decodeYAML gives what an editor validates: YAML as JSON.
-func decodeYAML(t *testing.T, text string) any {
-	t.Helper()
-	data, err := yaml.YAMLToJSON([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
+	return schemagen.Compile(t, text)
 }

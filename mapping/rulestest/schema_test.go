@@ -1,16 +1,11 @@
 package rulestest
 
 import (
-	"bytes"
 	"flag"
-	"os"
 	"reflect"
 	"testing"
 
-	"github.com/goccy/go-yaml"
-	"github.com/google/go-cmp/cmp"
-	generated "github.com/google/jsonschema-go/jsonschema"
-	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/google/jsonschema-go/jsonschema"
 
 	"buildbridge/mapping/internal/schemagen"
 )
@@ -28,21 +23,21 @@ func schema() ([]byte, error) {
 }
 
 // refine adds what the tags cannot say. The loader checks the same in suite.go.
-func refine(t reflect.Type, s *generated.Schema) {
+func refine(t reflect.Type, s *jsonschema.Schema) {
 	switch t {
 	case reflect.TypeFor[caseDocument]():
 		s.OneOf = schemagen.EachRequired("event", "delivery")
 		s.AnyOf = schemagen.EachRequired("builds", "ignored")
-		s.DependentSchemas = map[string]*generated.Schema{
-			"ignored": {Properties: map[string]*generated.Schema{"builds": {MaxItems: new(0)}}},
+		s.DependentSchemas = map[string]*jsonschema.Schema{
+			"ignored": {Properties: map[string]*jsonschema.Schema{"builds": {MaxItems: new(0)}}},
 		}
 	case reflect.TypeFor[eventDocument]():
 		s.OneOf = schemagen.EachRequired("branch", "tag")
-		s.DependentSchemas = map[string]*generated.Schema{
-			"tag": {Not: &generated.Schema{AnyOf: schemagen.EachRequired("files", "files_complete")}},
+		s.DependentSchemas = map[string]*jsonschema.Schema{
+			"tag": {Not: &jsonschema.Schema{AnyOf: schemagen.EachRequired("files", "files_complete")}},
 		}
 		for _, ref := range []string{"branch", "tag"} {
-			s.Properties[ref].Not = &generated.Schema{Pattern: "^refs/"}
+			s.Properties[ref].Not = &jsonschema.Schema{Pattern: "^refs/"}
 		}
 		for _, id := range []string{"commit", "before"} {
 			s.Properties[id].Pattern = "^([0-9a-f]{40}([0-9a-f]{24})?)?$"
@@ -56,18 +51,7 @@ func TestSchemaFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if *update {
-		if err := os.WriteFile(schemaFile, got, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(schemaFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s is out of date; run go test ./mapping/rulestest -update\n%s", schemaFile, diff)
-	}
+	schemagen.CheckFile(t, schemaFile, got, *update)
 }
 
 // TestSchemaAgrees checks, for structural faults, that the schema and Parse both refuse them, and
@@ -120,29 +104,10 @@ func TestSchemaAgrees(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource(schemaFile, doc); err != nil {
-		t.Fatal(err)
-	}
-	compiled, err := c.Compile(schemaFile)
-	if err != nil {
-		t.Fatal(err)
-	}
+	compiled := schemagen.Compile(t, text)
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			data, err := yaml.YAMLToJSON([]byte(test.document))
-			if err != nil {
-				t.Fatal(err)
-			}
-			value, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := compiled.Validate(value); (err == nil) != test.sound {
+			if err := compiled.Validate(schemagen.Decode(t, test.document)); (err == nil) != test.sound {
 				t.Errorf("the schema says %v, want sound %v", err, test.sound)
 			}
 			if _, err := Parse("a.test.yaml", []byte(test.document)); (err == nil) != test.sound {
