@@ -143,25 +143,40 @@ func newRouter(logger *slog.Logger, answer func(error, *http.Request) Answer, se
 	return e
 }
 
+// NewPagesRouter gives an Echo whose errors send shows, with what the visitor can fix.
+func NewPagesRouter(logger *slog.Logger, send func(c echo.Context, status int, detail string) error) *echo.Echo {
+	return newRouter(logger, adminAnswer, func(c echo.Context, a Answer) error { return send(c, a.Status, a.Detail) })
+}
+
+// adminAnswer turns an error into an answer of the admin listener. A path or a method that is not
+// there has no detail.
+func adminAnswer(err error, _ *http.Request) Answer {
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
+		return refusal.Answer
+	}
+	if routing, ok := errors.AsType[*echo.HTTPError](err); ok {
+		return Answer{Status: routing.Code}
+	}
+	return Answer{Status: http.StatusInternalServerError, Detail: internalError}
+}
+
 // NewAdminRouter gives an Echo for the admin listener or for what is mounted there. It
 // answers errors with {"error": "…"}, and for a path that it does not have it names those
 // that it has. Its answers are not to be cached.
 func NewAdminRouter(logger *slog.Logger) *echo.Echo {
 	var e *echo.Echo
 	e = newRouter(logger, func(err error, r *http.Request) Answer {
-		if refusal, ok := errors.AsType[*Refusal](err); ok {
-			return refusal.Answer
+		a := adminAnswer(err, r)
+		if a.Detail != "" {
+			return a
 		}
-		a := Answer{Status: http.StatusInternalServerError, Detail: internalError}
-		if routing, ok := errors.AsType[*echo.HTTPError](err); ok {
-			switch a.Status = routing.Code; a.Status {
-			case http.StatusNotFound:
-				a.Detail = fmt.Sprintf("there is nothing at %s; here are %s", r.URL.Path, paths(e))
-			case http.StatusMethodNotAllowed:
-				a.Detail = r.Method + " is not for this path"
-			default:
-				a.Detail = http.StatusText(a.Status)
-			}
+		switch a.Status {
+		case http.StatusNotFound:
+			a.Detail = fmt.Sprintf("there is nothing at %s; here are %s", r.URL.Path, paths(e))
+		case http.StatusMethodNotAllowed:
+			a.Detail = r.Method + " is not for this path"
+		default:
+			a.Detail = http.StatusText(a.Status)
 		}
 		return a
 	}, func(c echo.Context, a Answer) error {

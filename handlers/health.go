@@ -11,19 +11,6 @@ import (
 // readyTimeout bounds what /readyz waits for.
 const readyTimeout = 2 * time.Second
 
-// index says what is there, to a person who looks with a browser.
-func (s *Server) index(c echo.Context) error {
-	return c.String(http.StatusOK, `buildbridge `+s.options.Version+`: the admin listener
-
-/healthz    the process runs
-/readyz     a delivery sent now would be stored; if not, the reasons
-/metrics    for Prometheus
-/api/v1/…   deliveries and builds as JSON: /api/v1/builds, /api/v1/deliveries
-
-On the command line: buildbridge builds list, buildbridge deliveries list. docs/admin-api.md describes all of it.
-`)
-}
-
 // healthz says that the process runs. It says nothing about the database, which a
 // restart does not fix.
 func (s *Server) healthz(c echo.Context) error {

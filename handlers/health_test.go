@@ -33,11 +33,7 @@ func TestAdmin(t *testing.T) {
 			path: "/readyz", ready: func(context.Context) error { return errors.New("database: no answer") }, noSwap: true, status: 503,
 			body: `{"ready":false,"reasons":["rules: not loaded yet","database: no answer"]}` + "\n",
 		},
-		"what is there": {path: "/", noSwap: true, status: 200, body: "buildbridge v1: the admin listener\n\n/healthz    the process runs\n" +
-			"/readyz     a delivery sent now would be stored; if not, the reasons\n/metrics    for Prometheus\n" +
-			"/api/v1/…   deliveries and builds as JSON: /api/v1/builds, /api/v1/deliveries\n\n" +
-			"On the command line: buildbridge builds list, buildbridge deliveries list. docs/admin-api.md describes all of it.\n"},
-		"no webhooks here":   {method: http.MethodPost, path: "/webhooks/github", status: 404, body: `{"error":"there is nothing at /webhooks/github; here are /, /healthz, /metrics, /readyz"}` + "\n"},
+		"no webhooks here":   {method: http.MethodPost, path: "/webhooks/github", status: 404, body: `{"error":"there is nothing at /webhooks/github; here are /healthz, /metrics, /readyz"}` + "\n"},
 		"nothing is written": {method: http.MethodPost, path: "/healthz", status: 405, body: `{"error":"POST is not for this path"}` + "\n"},
 		"a fault of ours": {
 			path: "/readyz", ready: func(context.Context) error { panic("oh") }, status: 500,

@@ -159,7 +159,6 @@ func New(o Options) (*Server, error) {
 	})
 	s.admin = NewAdminRouter(s.logger)
 	for path, handler := range map[string]echo.HandlerFunc{
-		"/":        s.index,
 		"/healthz": s.healthz,
 		"/readyz":  s.readyz,
 		"/metrics": echo.WrapHandler(metricsHandler),
@@ -176,8 +175,8 @@ func (s *Server) Public() http.Handler { return s.public }
 // mounted.
 func (s *Server) Admin() http.Handler { return s.admin }
 
-// MountAdmin adds the paths under a prefix to the admin listener. It has to be called
-// before the listener is opened.
+// MountAdmin adds the paths under a prefix to the admin listener, "" for all that nothing else has. It
+// has to be called before the listener is opened.
 func (s *Server) MountAdmin(prefix string, h http.Handler) {
 	s.admin.Any(prefix+"/*", echo.WrapHandler(h))
 }

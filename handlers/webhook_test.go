@@ -900,9 +900,9 @@ func TestWhatIsThere(t *testing.T) {
 		"a webhook in a browser":          {b.Public(), "GET", "/webhooks/github", 405, `wants a POST`},
 		"the same with a slash":           {b.Public(), "GET", "/webhooks/github/", 405, `wants a POST`},
 		"the root of the admin listener": {
-			b.Admin(), "GET", "/nothing", 404, `{"error":"there is nothing at /nothing; here are /, /api/v1/…, /healthz, /metrics, /readyz"}`,
+			b.Admin(), "GET", "/nothing", 404, `{"error":"there is nothing at /nothing; here are /api/v1/…, /healthz, /metrics, /readyz"}`,
 		},
-		"an unknown path of it":    {b.Admin(), "GET", "/status", 404, `there is nothing at /status; here are /, /api/v1/…, /healthz, /metrics, /readyz`},
+		"an unknown path of it":    {b.Admin(), "GET", "/status", 404, `there is nothing at /status; here are /api/v1/…, /healthz, /metrics, /readyz`},
 		"a webhook there":          {b.Admin(), "POST", "/webhooks/github", 404, `there is nothing at /webhooks/github; here are`},
 		"another method of a path": {b.Admin(), "POST", "/metrics", 405, `POST is not for this path`},
 	} {

@@ -14,42 +14,14 @@ import (
 // Overview is what an operator looks at first. The counts are those of the database, and so of all
 // replicas. What the last calls gave is what this process has seen since its start.
 type Overview struct {
-	Targets  []TargetState   `json:"targets"` // of the rules, and others that have builds; by name
-	Sources  []SourceState   `json:"sources"` // those with something to say or to catch up; by name
-	Replicas []store.Replica `json:"replicas"`
-	OnHold   bool            `json:"on_hold,omitempty"` // this process was started with --hold, and everything is still paused
+	Targets  []store.TargetState // of the rules, and others that have builds; by name
+	Sources  []store.SourceState // those with something to say or to catch up; by name
+	Replicas []store.Replica
+	OnHold   bool     // this process was started with --hold, and everything is still paused
+	Faults   []string // what does not work now, each in a sentence
 
-	// Faults are what does not work now, each in a sentence.
-	Faults []string `json:"faults"`
-
-	Pauses  []*store.Pause    `json:"-"` // the oldest first
-	InRules map[string]string `json:"-"` // rules that are paused in their files, with the reasons
-}
-
-// TargetState is how the builds of a target do.
-type TargetState struct {
-	Target  string    `json:"target"`
-	Waiting int64     `json:"waiting"`         // to be called, those that are held included
-	Paused  int64     `json:"paused"`          // of these: held by a pause
-	Held    int64     `json:"held"`            // of these: held by max_running, or behind such a build
-	Oldest  time.Time `json:"oldest,omitzero"` // since when the oldest of the others waits
-	Calling int64     `json:"calling"`         // being called
-	Unknown int64     `json:"unknown"`         // called without an answer
-	Running int64     `json:"running"`         // started, and the end is not known
-	InRules bool      `json:"in_rules"`        // else its builds wait until it is again
-	Asked   time.Time `json:"asked,omitzero"`  // until when the service asked for a pause, because it throttles
-	Good    time.Time `json:"good,omitzero"`   // the last call that started a build
-	Bad     time.Time `json:"bad,omitzero"`    // the last call that did not
-	Error   string    `json:"error,omitempty"` // what that one gave
-}
-
-// SourceState is what is to be told to a code host, and what it did not tell.
-type SourceState struct {
-	Source   string `json:"source"`
-	Statuses int64  `json:"statuses"`        // that it was not told yet
-	Missed   int64  `json:"missed"`          // pushes that were missed, and not built
-	Error    string `json:"error,omitempty"` // why it takes no statuses now
-	Failing  int64  `json:"failing"`         // repositories whose refs could not be read: missed pushes of them are not found
+	Pauses  []*store.Pause    // the oldest first
+	InRules map[string]string // rules that are paused in their files, with the reasons
 }
 
 // lastCalls is what the last calls of a target gave.
@@ -123,10 +95,10 @@ func (o *Overview) addTargets(t *Trigger, stats []store.QueueStat, running map[s
 	names := slices.AppendSeq(targetsOf(stats, running), maps.Keys(targets))
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
-		s := TargetState{Target: name, Running: running[name]}
+		s := store.TargetState{Target: name, Running: running[name]}
 		for _, q := range stats {
 			if q.Target == name {
-				s.add(q)
+				s.Add(q)
 			}
 		}
 		if target := targets[name]; target == nil {
@@ -148,34 +120,14 @@ func (o *Overview) addTargets(t *Trigger, stats []store.QueueStat, running map[s
 	}
 }
 
-func (s *TargetState) add(q store.QueueStat) {
-	switch q.State {
-	case store.Waiting:
-		s.Waiting += q.Builds
-		switch q.Hold {
-		case store.HoldPause:
-			s.Paused += q.Builds
-		case store.HoldRunning:
-			s.Held += q.Builds
-		default:
-			s.Oldest = q.Oldest
-		}
-	case store.Calling:
-		s.Calling += q.Builds
-	case store.Unknown:
-		s.Unknown += q.Builds
-	case store.Started, store.Dead, store.Superseded, store.DryRun:
-	}
-}
-
 func (o *Overview) addSources(t *Trigger, statuses []store.StatusStat, missed map[string]int64, readable map[string]store.Readable) {
 	t.mu.RLock()
 	hosts := maps.Clone(t.hosts)
 	t.mu.RUnlock()
-	sources := map[string]*SourceState{}
-	source := func(name string) *SourceState {
+	sources := map[string]*store.SourceState{}
+	source := func(name string) *store.SourceState {
 		if sources[name] == nil {
-			sources[name] = &SourceState{Source: name}
+			sources[name] = &store.SourceState{Source: name}
 		}
 		return sources[name]
 	}

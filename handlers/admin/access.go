@@ -81,7 +81,7 @@ func needed(method, route string) Role {
 
 // authorized refuses requests that may not do what their method and path do. It notes the
 // name of the token, see by.
-func (a *api) authorized(next echo.HandlerFunc) echo.HandlerFunc {
+func (a *API) authorized(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		actor, challenge, err := a.authorize(c.Request(), needed(c.Request().Method, c.Path()))
 		if err != nil {
@@ -95,10 +95,10 @@ func (a *api) authorized(next echo.HandlerFunc) echo.HandlerFunc {
 
 // authorize gives the name of the token, or why the request is refused and its
 // WWW-Authenticate (RFC 6750). Who needs no token has no name.
-func (a *api) authorize(r *http.Request, need Role) (actor, challenge string, err error) {
+func (a *API) authorize(r *http.Request, need Role) (actor, challenge string, err error) {
 	const scheme = `Bearer realm="buildbridge"`
 	access := &a.Access
-	if need == Read && access.open() && access.fromHere(r) {
+	if need == Read && access.Open(r) {
 		return "", "", nil
 	}
 	token, ok := bearer(r.Header)
@@ -119,7 +119,7 @@ func (a *api) authorize(r *http.Request, need Role) (actor, challenge string, er
 // holder gives the name and the role of a token. It compares with all known ones, so that
 // the time does not tell which one is equal. Of several that are, the first with the
 // highest role counts.
-func (a *api) holder(r *http.Request, token string) (name string, may Role) {
+func (a *API) holder(r *http.Request, token string) (name string, may Role) {
 	given := sha256.Sum256([]byte(token))
 	try := func(known Token) {
 		value, err := known.Value()
@@ -141,6 +141,9 @@ func (a *api) holder(r *http.Request, token string) (name string, may Role) {
 	}
 	return name, may
 }
+
+// Open says whether a request may read without a token.
+func (a *Access) Open(r *http.Request) bool { return a.open() && a.fromHere(r) }
 
 // open says whether this machine may read without a token.
 func (a *Access) open() bool { return a.Loopback && len(a.Tokens) == 0 }

@@ -14,10 +14,10 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"buildbridge/handlers"
@@ -75,20 +75,24 @@ type Options struct {
 	Deliveries Deliveries
 	Pauses     Pauses // nil means that nothing can be paused
 	// Status gives what an operator looks at first, as it is sent; nil means that there is none.
-	Status   func(ctx context.Context) (any, error)
+	Status   func(ctx context.Context) (Overview, error)
 	Access   Access
 	Logger   *slog.Logger         // nil means no log
 	LogLevel *slog.LevelVar       // of Logger; nil means that it cannot be changed
 	Rules    func() *RulesInForce // nil means that they are not shown
 }
 
-type api struct {
+// API answers everything under [Prefix]. Its methods give the same to the pages. All are safe for
+// concurrent use, and their errors are a [handlers.Refusal].
+type API struct {
 	Options
+	http.Handler
+
 	bulk sync.Mutex // held while many builds are replayed
 }
 
-// New gives the handler of everything under Prefix. It is safe for concurrent use.
-func New(o Options) (http.Handler, error) {
+// New gives the API.
+func New(o Options) (*API, error) {
 	switch {
 	case o.Store == nil:
 		return nil, errors.New("admin: Options.Store is missing")
@@ -100,7 +104,7 @@ func New(o Options) (http.Handler, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &api{Options: o}
+	a := &API{Options: o}
 	e := handlers.NewAdminRouter(o.Logger)
 	e.Use(a.logged, a.authorized, bounded, a.fullIDs)
 	g := e.Group(Prefix)
@@ -138,7 +142,8 @@ func New(o Options) (http.Handler, error) {
 		g.GET("/log-level", a.showLogLevel)
 		g.PUT("/log-level", a.setLogLevel)
 	}
-	return e, nil
+	a.Handler = e
+	return a, nil
 }
 
 // fail is an error with the answer to the caller.
@@ -171,7 +176,7 @@ func storeError(kind, id string, err error) *handlers.Refusal {
 }
 
 // logged logs each request at debug, without its query.
-func (a *api) logged(next echo.HandlerFunc) echo.HandlerFunc {
+func (a *API) logged(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		began := time.Now()
 		if err := next(c); err != nil {
@@ -198,12 +203,27 @@ func bounded(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// onlyID is the id in the path, of a delivery or of a build. It refuses parameters.
-func onlyID(c echo.Context, kind string) (string, error) {
-	id, err := uuid.Parse(c.Param("id"))
+// list answers with what the query selects.
+func list[P any](c echo.Context, read func(ctx context.Context, query url.Values) (P, error)) error {
+	given, err := query(c.Request())
 	if err != nil {
-		return "", fail(http.StatusNotFound, "no %s has the id %q: an id is a UUID", kind, c.Param("id"))
+		return err
 	}
-	_, err = parameters{}.read(c.Request())
-	return id.String(), err
+	page, err := read(c.Request().Context(), given)
+	if err != nil {
+		return err
+	}
+	return handlers.SendJSON(c, http.StatusOK, page)
+}
+
+// show answers with what has the id in the path. It refuses parameters.
+func show[V any](c echo.Context, read func(ctx context.Context, id string) (V, error)) error {
+	if _, err := (parameters{}).read(c.Request()); err != nil {
+		return err
+	}
+	view, err := read(c.Request().Context(), c.Param("id"))
+	if err != nil {
+		return err
+	}
+	return handlers.SendJSON(c, http.StatusOK, view)
 }

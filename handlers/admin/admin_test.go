@@ -86,7 +86,7 @@ func newAPI(t *testing.T, db *store.Store, access admin.Access) *api {
 	var err error
 	a.Handler, err = admin.New(admin.Options{
 		Store: a.store, Builds: builds{a}, Deliveries: deliveries{a}, Pauses: pauses{a.store}, Access: access, Logger: log,
-		Status: func(context.Context) (any, error) { return map[string]string{"is": "well"}, a.broken },
+		Status: func(context.Context) (admin.Overview, error) { return admin.Overview{Version: "well"}, a.broken },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -22,7 +22,7 @@ const backupStall = 30 * time.Second
 
 // backup sends a copy of the database. Its length is known before, so that a copy which is cut short is
 // noticed.
-func (a *api) backup(c echo.Context) error {
+func (a *API) backup(c echo.Context) error {
 	if _, err := (parameters{}).read(c.Request()); err != nil {
 		return err
 	}

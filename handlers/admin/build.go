@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -152,36 +153,42 @@ func newAttempt(at store.Attempt) Attempt {
 	return Attempt{At: at.At, Duration: took, Search: at.Search, Times: at.Times, Outcome: at.Outcome, Error: at.Error}
 }
 
-func (a *api) listBuilds(c echo.Context) error {
+func (a *API) listBuilds(c echo.Context) error { return list(c, a.ListBuilds) }
+
+// ListBuilds gives the builds that a query of GET /api/v1/builds selects.
+func (a *API) ListBuilds(ctx context.Context, query url.Values) (page BuildPage, err error) {
 	var f store.BuildFilter
-	if _, err := buildParameters(&f).read(c.Request()); err != nil {
-		return err
+	if err := buildParameters(&f).take(query); err != nil {
+		return page, err
 	}
-	builds, next, err := a.Store.Builds(c.Request().Context(), f)
+	builds, next, err := a.Store.Builds(ctx, f)
 	if err != nil {
-		return storeError("build", "", err)
+		return page, storeError("build", "", err)
 	}
-	return handlers.SendJSON(c, http.StatusOK, BuildPage{Builds: shown(builds, newBuild), Next: next})
+	return BuildPage{Builds: shown(builds, newBuild), Next: next}, nil
 }
 
-func (a *api) showBuild(c echo.Context) error {
-	id, err := onlyID(c, "build")
+func (a *API) showBuild(c echo.Context) error { return show(c, a.ShowBuild) }
+
+// ShowBuild gives the build with an id, which may be shortened.
+func (a *API) ShowBuild(ctx context.Context, given string) (detail BuildDetail, err error) {
+	id, err := a.wholeID(ctx, false, given)
 	if err != nil {
-		return err
+		return detail, err
 	}
-	b, err := a.Store.Build(c.Request().Context(), id)
+	b, err := a.Store.Build(ctx, id)
 	if err != nil {
-		return a.buildError(c.Request().Context(), id, err)
+		return detail, a.buildError(ctx, id, err)
 	}
-	replays, _, err := a.Store.Builds(c.Request().Context(), store.BuildFilter{ReplayOf: id, Limit: 10})
+	replays, _, err := a.Store.Builds(ctx, store.BuildFilter{ReplayOf: id, Limit: 10})
 	if err != nil {
-		return storeError("build", id, err)
+		return detail, storeError("build", id, err)
 	}
-	detail := BuildDetail{Build: newBuild(b), Log: shown(b.Log, newAttempt), Body: raw(b.Body)}
+	detail = BuildDetail{Build: newBuild(b), Log: shown(b.Log, newAttempt), Body: raw(b.Body)}
 	if b.Context != "" {
-		status, err := a.Store.StatusOf(c.Request().Context(), b)
+		status, err := a.Store.StatusOf(ctx, b)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return storeError("build", id, err)
+			return detail, storeError("build", id, err)
 		}
 		detail.Status = newStatus(status)
 	}
@@ -191,34 +198,66 @@ func (a *api) showBuild(c echo.Context) error {
 	for _, r := range replays {
 		detail.Replays = append(detail.Replays, Replay{ID: r.ID, State: r.State, Result: r.Result, BuildNumber: r.BuildNumber})
 	}
-	return handlers.SendJSON(c, http.StatusOK, detail)
+	return detail, nil
 }
 
-func (a *api) replayBuild(c echo.Context) error {
-	return a.changeBuild(c, http.StatusAccepted, a.Builds.Replay)
+func (a *API) replayBuild(c echo.Context) error {
+	return a.changeBuild(c, http.StatusAccepted, a.ReplayBuild)
+}
+
+// ReplayBuild starts a build once more, and gives the new one.
+func (a *API) ReplayBuild(ctx context.Context, id string, by mapping.By) (Build, error) {
+	return a.change(ctx, id, by, a.Builds.Replay)
+}
+
+// StopBuild has the service end a build that it runs, and does not wait for the end.
+func (a *API) StopBuild(ctx context.Context, id string, by mapping.By) (Build, error) {
+	return a.change(ctx, id, by, a.Builds.StopBuild)
+}
+
+// CancelBuild ends a build that waits.
+func (a *API) CancelBuild(ctx context.Context, id string, by mapping.By) (Build, error) {
+	return a.change(ctx, id, by, a.Builds.Cancel)
+}
+
+// change changes a build, for who asks, and gives what came of it.
+func (a *API) change(
+	ctx context.Context, given string, by mapping.By, do func(ctx context.Context, id string, by mapping.By) (*store.Build, error),
+) (Build, error) {
+	id, err := a.wholeID(ctx, false, given)
+	if err != nil {
+		return Build{}, err
+	}
+	if err := checkReason(by.Why); err != nil {
+		return Build{}, err
+	}
+	b, err := do(ctx, id, by)
+	if err != nil {
+		return Build{}, a.buildError(ctx, id, err)
+	}
+	return newBuild(b), nil
 }
 
 // changeBuild changes the build that the path names, for who asks, and answers with it.
-func (a *api) changeBuild(
-	c echo.Context, status int, change func(ctx context.Context, id string, by mapping.By) (*store.Build, error),
+func (a *API) changeBuild(
+	c echo.Context, status int, change func(ctx context.Context, id string, by mapping.By) (Build, error),
 ) error {
-	id, err := onlyID(c, "build")
-	if err != nil {
+	if _, err := (parameters{}).read(c.Request()); err != nil {
 		return err
 	}
 	why, err := readReason(c)
 	if err != nil {
 		return err
 	}
-	b, err := change(c.Request().Context(), id, by(c, why))
+	b, err := change(c.Request().Context(), c.Param("id"), by(c, why))
 	if err != nil {
-		return a.buildError(c.Request().Context(), id, err)
+		return err
 	}
-	return handlers.SendJSON(c, status, newBuild(b))
+	return handlers.SendJSON(c, status, b)
 }
 
 // buildError is storeError for a build that was asked for by its id.
-func (a *api) buildError(ctx context.Context, id string, err error) error {
+func (a *API) buildError(ctx context.Context, id string, err error) error {
 	if errors.Is(err, store.ErrNotFound) {
 		if _, err := a.Store.Delivery(ctx, id); err == nil {
 			return fail(http.StatusNotFound, "no build has the id %s: it is the id of a delivery", id)
@@ -232,7 +271,7 @@ const atOnce = 32
 
 // replayBuilds replays the builds that match a filter, at most a page of them. Without a
 // filter by state it replays dead ones.
-func (a *api) replayBuilds(c echo.Context) error {
+func (a *API) replayBuilds(c echo.Context) error {
 	f, err := replayFilter(c)
 	if err != nil {
 		return err
@@ -261,7 +300,7 @@ func (a *api) replayBuilds(c echo.Context) error {
 }
 
 // countReplays counts the builds that replayBuilds would replay.
-func (a *api) countReplays(c echo.Context) error {
+func (a *API) countReplays(c echo.Context) error {
 	f, err := replayFilter(c)
 	if err != nil {
 		return err
@@ -280,7 +319,7 @@ func (a *api) countReplays(c echo.Context) error {
 }
 
 // buildsByID reads some builds as lists show them, never null.
-func (a *api) buildsByID(ctx context.Context, ids []string) ([]Build, error) {
+func (a *API) buildsByID(ctx context.Context, ids []string) ([]Build, error) {
 	list := make([]Build, len(ids))
 	for i, id := range ids {
 		b, err := a.Store.Build(ctx, id)
@@ -321,7 +360,7 @@ func replayFilter(c echo.Context) (store.BuildFilter, error) {
 
 // replayAll replays a few builds at once and adds them to the answer, in order. Its error
 // is not about a single build.
-func (a *api) replayAll(ctx context.Context, builds []store.Replayable, by mapping.By, answer *BuildReplays) error {
+func (a *API) replayAll(ctx context.Context, builds []store.Replayable, by mapping.By, answer *BuildReplays) error {
 	var (
 		wg    sync.WaitGroup
 		again = make([]*store.Build, len(builds))

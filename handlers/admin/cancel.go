@@ -27,13 +27,12 @@ type CancelCount struct {
 	First  []Build `json:"first"` // of them, the oldest first, at most 10
 }
 
-// cancelBuild ends a build that waits.
-func (a *api) cancelBuild(c echo.Context) error {
-	return a.changeBuild(c, http.StatusOK, a.Builds.Cancel)
+func (a *API) cancelBuild(c echo.Context) error {
+	return a.changeBuild(c, http.StatusOK, a.CancelBuild)
 }
 
 // cancelBuilds cancels the builds that match a filter, at most a page of them.
-func (a *api) cancelBuilds(c echo.Context) error {
+func (a *API) cancelBuilds(c echo.Context) error {
 	f, err := cancelFilter(c)
 	if err != nil {
 		return err
@@ -59,7 +58,7 @@ func (a *api) cancelBuilds(c echo.Context) error {
 
 // cancelAll cancels a few builds at once and adds them to the answer, in order. Its error is not
 // about a single build.
-func (a *api) cancelAll(c echo.Context, ids []string, by mapping.By, answer *BuildCancels) error {
+func (a *API) cancelAll(c echo.Context, ids []string, by mapping.By, answer *BuildCancels) error {
 	var (
 		wg   sync.WaitGroup
 		errs = make([]error, len(ids))
@@ -85,7 +84,7 @@ func (a *api) cancelAll(c echo.Context, ids []string, by mapping.By, answer *Bui
 }
 
 // countCancels counts the builds that cancelBuilds would cancel.
-func (a *api) countCancels(c echo.Context) error {
+func (a *API) countCancels(c echo.Context) error {
 	f, err := cancelFilter(c)
 	if err != nil {
 		return err

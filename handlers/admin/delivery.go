@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -77,58 +78,64 @@ func newDelivery(d *store.Delivery) Delivery {
 	return view
 }
 
-func (a *api) listDeliveries(c echo.Context) error {
+func (a *API) listDeliveries(c echo.Context) error { return list(c, a.ListDeliveries) }
+
+// ListDeliveries gives the deliveries that a query of GET /api/v1/deliveries selects.
+func (a *API) ListDeliveries(ctx context.Context, query url.Values) (page DeliveryPage, err error) {
 	var f store.DeliveryFilter
-	if _, err := deliveryParameters(&f).read(c.Request()); err != nil {
-		return err
+	if err := deliveryParameters(&f).take(query); err != nil {
+		return page, err
 	}
 	if f.Outcome == string(rejected) {
-		return a.listRejected(c, &f)
+		return a.listRejected(&f)
 	}
-	deliveries, next, err := a.Store.Deliveries(c.Request().Context(), f)
+	deliveries, next, err := a.Store.Deliveries(ctx, f)
 	if err != nil {
-		return storeError("delivery", "", err)
+		return page, storeError("delivery", "", err)
 	}
-	return handlers.SendJSON(c, http.StatusOK, DeliveryPage{Deliveries: shown(deliveries, newDelivery), Next: next})
+	return DeliveryPage{Deliveries: shown(deliveries, newDelivery), Next: next}, nil
 }
 
-func (a *api) showDelivery(c echo.Context) error {
-	if r := a.findRejected(c.Param("id")); r != nil {
-		return handlers.SendJSON(c, http.StatusOK, DeliveryDetail{Delivery: newRejected(r), Builds: []Build{}})
+func (a *API) showDelivery(c echo.Context) error { return show(c, a.ShowDelivery) }
+
+// ShowDelivery gives the delivery with an id, which may be shortened.
+func (a *API) ShowDelivery(ctx context.Context, id string) (detail DeliveryDetail, err error) {
+	if r := a.findRejected(id); r != nil {
+		return DeliveryDetail{Delivery: newRejected(r), Builds: []Build{}}, nil
 	}
-	d, err := a.delivery(c)
+	d, err := a.delivery(ctx, id)
 	if err != nil {
-		return err
+		return detail, err
 	}
-	builds, err := a.Store.BuildsOf(c.Request().Context(), d.ID)
+	builds, err := a.Store.BuildsOf(ctx, d.ID)
 	if err != nil {
-		return storeError("delivery", d.ID, err)
+		return detail, storeError("delivery", d.ID, err)
 	}
-	detail := DeliveryDetail{Delivery: newDelivery(d), Builds: shown(builds, newBuild), Header: d.Header, Body: raw(d.Body)}
+	detail = DeliveryDetail{Delivery: newDelivery(d), Builds: shown(builds, newBuild), Header: d.Header, Body: raw(d.Body)}
 	detail.ReplayedAs = d.LastReplay
 	if len(d.Verdicts) > 0 {
 		if err := json.Unmarshal(d.Verdicts, &detail.Rules); err != nil {
 			detail.Error = strings.TrimPrefix(detail.Error+"; verdicts cannot be read: "+err.Error(), "; ")
 		}
 	}
-	return handlers.SendJSON(c, http.StatusOK, detail)
+	return detail, nil
 }
 
-// delivery reads the delivery that the path names.
-func (a *api) delivery(c echo.Context) (*store.Delivery, error) {
-	id, err := onlyID(c, "delivery")
+// delivery reads the delivery with an id, which may be shortened.
+func (a *API) delivery(ctx context.Context, given string) (*store.Delivery, error) {
+	id, err := a.wholeID(ctx, true, given)
 	if err != nil {
 		return nil, err
 	}
-	d, err := a.Store.Delivery(c.Request().Context(), id)
+	d, err := a.Store.Delivery(ctx, id)
 	if err != nil {
-		return nil, a.deliveryError(c.Request().Context(), id, err)
+		return nil, a.deliveryError(ctx, id, err)
 	}
 	return d, nil
 }
 
 // deliveryError is storeError for a delivery that was asked for by its id.
-func (a *api) deliveryError(ctx context.Context, id string, err error) error {
+func (a *API) deliveryError(ctx context.Context, id string, err error) error {
 	if errors.Is(err, store.ErrNotFound) {
 		if r := a.findRejected(id); r != nil {
 			return fail(http.StatusConflict, "the delivery %s was rejected (%d %s): it has no body: have the code host send it again",
@@ -142,24 +149,40 @@ func (a *api) deliveryError(ctx context.Context, id string, err error) error {
 }
 
 // replayDelivery answers as the webhook would.
-func (a *api) replayDelivery(c echo.Context) error {
-	d, err := a.delivery(c)
-	if err != nil {
+func (a *API) replayDelivery(c echo.Context) error {
+	if _, err := (parameters{}).read(c.Request()); err != nil {
 		return err
 	}
 	why, err := readReason(c)
 	if err != nil {
 		return err
 	}
-	answer, refusal := a.replayOf(c.Request().Context(), d, by(c, why))
-	if refusal != nil {
-		return refusal
+	answer, err := a.ReplayDelivery(c.Request().Context(), c.Param("id"), by(c, why))
+	if err != nil {
+		return err
 	}
 	return handlers.SendJSON(c, answer.Status, answer)
 }
 
+// ReplayDelivery decides a delivery once more, by the rules of now, and gives the answer that the
+// webhook would.
+func (a *API) ReplayDelivery(ctx context.Context, id string, by mapping.By) (answer handlers.Answer, err error) {
+	d, err := a.delivery(ctx, id)
+	if err != nil {
+		return answer, err
+	}
+	if err := checkReason(by.Why); err != nil {
+		return answer, err
+	}
+	answer, refusal := a.replayOf(ctx, d, by)
+	if refusal != nil {
+		return answer, refusal
+	}
+	return answer, nil
+}
+
 // replayOf decides a delivery again, and has it kept.
-func (a *api) replayOf(ctx context.Context, d *store.Delivery, by mapping.By) (handlers.Answer, *handlers.Refusal) {
+func (a *API) replayOf(ctx context.Context, d *store.Delivery, by mapping.By) (handlers.Answer, *handlers.Refusal) {
 	if d.Unreadable != "" {
 		return handlers.Answer{}, fail(http.StatusConflict, "delivery %s cannot be replayed: %s", d.ID, d.Unreadable)
 	}
@@ -186,20 +209,23 @@ type Explanation struct {
 	Skipped string `json:"skipped,omitempty"` // in a count: why a replay of many leaves it out
 }
 
-func (a *api) explainDelivery(c echo.Context) error {
-	d, err := a.delivery(c)
+func (a *API) explainDelivery(c echo.Context) error { return show(c, a.ExplainDelivery) }
+
+// ExplainDelivery says what was decided about a delivery, and what the rules of now would make of it.
+func (a *API) ExplainDelivery(ctx context.Context, id string) (e Explanation, err error) {
+	d, err := a.delivery(ctx, id)
 	if err != nil {
-		return err
+		return e, err
 	}
-	builds, err := a.Store.BuildsOf(c.Request().Context(), d.ID)
+	builds, err := a.Store.BuildsOf(ctx, d.ID)
 	if err != nil {
-		return storeError("delivery", d.ID, err)
+		return e, storeError("delivery", d.ID, err)
 	}
-	e := Explanation{Delivery: newDelivery(d), Builds: shown(builds, newBuild), Now: a.Deliveries.Decide(d.Delivery)}
+	e = Explanation{Delivery: newDelivery(d), Builds: shown(builds, newBuild), Now: a.Deliveries.Decide(d.Delivery)}
 	if len(d.Verdicts) > 0 && json.Unmarshal(d.Verdicts, &e.Rules) != nil {
 		e.Rules = nil // "deliveries show" says that they cannot be read
 	}
-	return handlers.SendJSON(c, http.StatusOK, e)
+	return e, nil
 }
 
 // shown is a list as the API shows it, never null.

@@ -26,7 +26,7 @@ const exportPage = 200
 // exportDeliveries sends a line for each delivery that matches, see [mapping.Recorded], the oldest
 // first, and at the end a [mapping.RecordedEnd]: without it the export is not complete. An empty
 // line says that the work goes on. Between pages nothing is open in the database.
-func (a *api) exportDeliveries(c echo.Context) error {
+func (a *API) exportDeliveries(c echo.Context) error {
 	var f store.DeliveryFilter
 	accepts := deliveryParameters(&f)
 	delete(accepts, "limit")
@@ -80,14 +80,14 @@ func (a *api) exportDeliveries(c echo.Context) error {
 }
 
 // exportedPage lists the deliveries of a page.
-func (a *api) exportedPage(ctx context.Context, f store.DeliveryFilter) (page []*store.Delivery, next string, err error) {
+func (a *API) exportedPage(ctx context.Context, f store.DeliveryFilter) (page []*store.Delivery, next string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return a.Store.DeliveriesOldestFirst(ctx, f)
 }
 
 // exportOne writes the line of a delivery: none if it was deleted in the meantime.
-func (a *api) exportOne(ctx context.Context, out io.Writer, id string) (sent bool, err error) {
+func (a *API) exportOne(ctx context.Context, out io.Writer, id string) (sent bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	d, err := a.Store.Delivery(ctx, id)
@@ -106,7 +106,7 @@ func (a *api) exportOne(ctx context.Context, out io.Writer, id string) (sent boo
 }
 
 // exported is the line of a delivery.
-func (a *api) exported(d *store.Delivery) ([]byte, error) {
+func (a *API) exported(d *store.Delivery) ([]byte, error) {
 	r := a.Deliveries.Record(d.Delivery)
 	r.Outcome = string(d.Outcome)
 	if d.Unreadable != "" {

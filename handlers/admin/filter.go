@@ -25,10 +25,22 @@ type parameters map[string]func(value string) error
 // read reads a query, and its error has everything that is wrong with it. An unknown
 // parameter is wrong: a misspelt filter would select far more than was meant.
 func (p parameters) read(r *http.Request) (given url.Values, err error) {
-	given, err = url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
+	if given, err = query(r); err != nil {
+		return nil, err
+	}
+	return given, p.take(given)
+}
+
+// query is the query of a request.
+func query(r *http.Request) (given url.Values, err error) {
+	if given, err = url.ParseQuery(r.URL.RawQuery); err != nil {
 		return nil, fail(http.StatusBadRequest, "the query is malformed")
 	}
+	return given, nil
+}
+
+// take is read for a query that is parsed already.
+func (p parameters) take(given url.Values) error {
 	var wrong []string
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if err := p.readOne(name, given[name]); err != nil {
@@ -36,9 +48,9 @@ func (p parameters) read(r *http.Request) (given url.Values, err error) {
 		}
 	}
 	if len(wrong) > 0 {
-		return nil, fail(http.StatusBadRequest, "%s", strings.Join(wrong, "; "))
+		return fail(http.StatusBadRequest, "%s", strings.Join(wrong, "; "))
 	}
-	return given, nil
+	return nil
 }
 
 func (p parameters) readOne(name string, values []string) error {

@@ -16,7 +16,7 @@ import (
 
 // fullIDs replaces ids that were shortened by the whole ones: the id in the path, and those in the
 // parameters of a list of builds.
-func (a *api) fullIDs(next echo.HandlerFunc) echo.HandlerFunc {
+func (a *API) fullIDs(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
 		deliveries := strings.HasPrefix(c.Path(), Prefix+"/deliveries")
@@ -48,9 +48,9 @@ func (a *api) fullIDs(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// fullID gives the one id of a delivery or of a build that begins with this. What is a whole id, or
-// cannot be the beginning of one, is given back.
-func (a *api) fullID(ctx context.Context, delivery bool, given string) (string, error) {
+// fullID gives the one id of a delivery or of a build that begins with this. What cannot be the
+// beginning of one is given back.
+func (a *API) fullID(ctx context.Context, delivery bool, given string) (string, error) {
 	if _, err := uuid.Parse(given); err == nil {
 		return given, nil
 	}
@@ -83,9 +83,26 @@ func (a *api) fullID(ctx context.Context, delivery bool, given string) (string, 
 	return "", fail(http.StatusNotFound, "no %s has an id that begins with %s; those older than the retention are deleted", kind, given)
 }
 
+// wholeID is fullID for an id that has to be one.
+func (a *API) wholeID(ctx context.Context, delivery bool, given string) (string, error) {
+	full, err := a.fullID(ctx, delivery, given)
+	if err != nil {
+		return "", err
+	}
+	id, err := uuid.Parse(full)
+	if err != nil {
+		kind := "build"
+		if delivery {
+			kind = "delivery"
+		}
+		return "", fail(http.StatusNotFound, "no %s has the id %q: an id is a UUID", kind, given)
+	}
+	return id.String(), nil
+}
+
 // withRejected adds the ids of rejected deliveries that begin with this, which are in no table, up to
 // store.MaxIDs.
-func (a *api) withRejected(ids []string, given string) []string {
+func (a *API) withRejected(ids []string, given string) []string {
 	digits := func(id string) string { return strings.ToLower(strings.ReplaceAll(id, "-", "")) }
 	for _, r := range a.Deliveries.Rejected() {
 		if len(ids) < store.MaxIDs && strings.HasPrefix(digits(r.ID), digits(given)) {

@@ -17,7 +17,7 @@ type LogLevel struct {
 
 func levelName(l slog.Level) string { return strings.ToLower(l.String()) }
 
-func (a *api) showLogLevel(c echo.Context) error {
+func (a *API) showLogLevel(c echo.Context) error {
 	if _, err := (parameters{}).read(c.Request()); err != nil {
 		return err
 	}
@@ -26,7 +26,7 @@ func (a *api) showLogLevel(c echo.Context) error {
 
 // setLogLevel changes the level until the next start. It logs that, even if one of the two
 // levels is above info.
-func (a *api) setLogLevel(c echo.Context) error {
+func (a *API) setLogLevel(c echo.Context) error {
 	var name string
 	if _, err := (parameters{"level": oneOf(&name, "debug", "info", "warn", "error")}).read(c.Request()); err != nil {
 		return err

@@ -1,12 +1,12 @@
 package admin
 
 import (
-	"net/http"
+	"context"
+	"net/url"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
-	"buildbridge/handlers"
 	"buildbridge/trigger/store"
 )
 
@@ -36,19 +36,22 @@ func newMissed(m *store.MissedRef) Missed {
 	}
 }
 
-func (a *api) listMissed(c echo.Context) error {
+func (a *API) listMissed(c echo.Context) error { return list(c, a.ListMissed) }
+
+// ListMissed gives the missed pushes that a query of GET /api/v1/missed selects.
+func (a *API) ListMissed(ctx context.Context, query url.Values) (page MissedPage, err error) {
 	var f store.MissedFilter
-	if _, err := (parameters{
+	if err := (parameters{
 		"source":     text(&f.Source),
 		"repository": text(&f.Repository),
 		"limit":      limit(&f.Limit),
 		"after":      text(&f.After),
-	}).read(c.Request()); err != nil {
-		return err
+	}).take(query); err != nil {
+		return page, err
 	}
-	missed, next, err := a.Store.Missed(c.Request().Context(), f)
+	missed, next, err := a.Store.Missed(ctx, f)
 	if err != nil {
-		return storeError("missed push", "", err)
+		return page, storeError("missed push", "", err)
 	}
-	return handlers.SendJSON(c, http.StatusOK, MissedPage{Missed: shown(missed, newMissed), Next: next})
+	return MissedPage{Missed: shown(missed, newMissed), Next: next}, nil
 }

@@ -57,7 +57,7 @@ func NewPauses(pauses []*store.Pause, inRules map[string]string) []Pause {
 	return all
 }
 
-func (a *api) listPauses(c echo.Context) error {
+func (a *API) listPauses(c echo.Context) error {
 	if _, err := (parameters{}).read(c.Request()); err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (a *api) listPauses(c echo.Context) error {
 }
 
 // pause pauses something, or changes a pause.
-func (a *api) pause(c echo.Context) error {
+func (a *API) pause(c echo.Context) error {
 	if _, err := (parameters{}).read(c.Request()); err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (a *api) pause(c echo.Context) error {
 }
 
 // resume ends a pause.
-func (a *api) resume(c echo.Context) error {
+func (a *API) resume(c echo.Context) error {
 	var kind, name string
 	if _, err := (parameters{"kind": oneOf(&kind, store.PauseKinds()...), "name": text(&name)}).read(c.Request()); err != nil {
 		return err
@@ -116,18 +116,6 @@ func (a *api) resume(c echo.Context) error {
 		return pauseError(err)
 	}
 	return handlers.SendJSON(c, http.StatusOK, newPause(p))
-}
-
-// showStatus says how everything is.
-func (a *api) showStatus(c echo.Context) error {
-	if _, err := (parameters{}).read(c.Request()); err != nil {
-		return err
-	}
-	status, err := a.Status(c.Request().Context())
-	if err != nil {
-		return storeError("status", "", err)
-	}
-	return handlers.SendJSON(c, http.StatusOK, status)
 }
 
 func pauseError(err error) error {

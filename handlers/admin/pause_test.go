@@ -95,8 +95,8 @@ func TestPauses(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	a := writable(t)
-	var got map[string]string
-	if a.ask("GET", "/status", http.StatusOK, &got); got["is"] != "well" {
+	var got admin.Overview
+	if a.ask("GET", "/status", http.StatusOK, &got); got.Version != "well" {
 		t.Errorf("got %v", got)
 	}
 	a.broken = errors.New("the disk is gone")

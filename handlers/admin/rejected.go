@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/labstack/echo/v4"
-
 	"buildbridge/handlers"
 	"buildbridge/trigger/store"
 )
@@ -22,7 +20,7 @@ func newRejected(r *handlers.Rejected) Delivery {
 }
 
 // findRejected gives a rejected delivery by its whole id; nil if it is none.
-func (a *api) findRejected(id string) *handlers.Rejected {
+func (a *API) findRejected(id string) *handlers.Rejected {
 	for _, r := range a.Deliveries.Rejected() {
 		if strings.EqualFold(r.ID, id) {
 			return &r
@@ -32,12 +30,13 @@ func (a *api) findRejected(id string) *handlers.Rejected {
 }
 
 // listRejected lists what this process rejected since its start, the newest first.
-func (a *api) listRejected(c echo.Context, f *store.DeliveryFilter) error {
+func (a *API) listRejected(f *store.DeliveryFilter) (page DeliveryPage, err error) {
 	if cmp.Or(f.Repository, f.Ref, f.Commit, f.Origin) != "" {
-		return fail(http.StatusBadRequest, "outcome: rejected deliveries are not decoded, and are found by source, reason, since and until only")
+		return page, fail(http.StatusBadRequest, "outcome: rejected deliveries are not decoded, and are found by source, reason, since and until only")
 	}
 	limit := cmp.Or(f.Limit, store.DefaultPage)
-	page, skip := DeliveryPage{Deliveries: []Delivery{}}, f.After != ""
+	skip := f.After != ""
+	page.Deliveries = []Delivery{}
 	for _, r := range a.Deliveries.Rejected() {
 		switch {
 		case skip:
@@ -46,10 +45,10 @@ func (a *api) listRejected(c echo.Context, f *store.DeliveryFilter) error {
 			!f.Since.IsZero() && r.ReceivedAt.Before(f.Since), !f.Until.IsZero() && !r.ReceivedAt.Before(f.Until):
 		case len(page.Deliveries) == limit:
 			page.Next = page.Deliveries[limit-1].ID
-			return handlers.SendJSON(c, http.StatusOK, page)
+			return page, nil
 		default:
 			page.Deliveries = append(page.Deliveries, newRejected(&r))
 		}
 	}
-	return handlers.SendJSON(c, http.StatusOK, page)
+	return page, nil
 }

@@ -46,7 +46,7 @@ const (
 
 // countDeliveries counts the deliveries that replayDeliveries would replay, and says what
 // would become of the first of them.
-func (a *api) countDeliveries(c echo.Context) error {
+func (a *API) countDeliveries(c echo.Context) error {
 	f, err := deliveryReplayFilter(c, firstShown)
 	if err != nil {
 		return err
@@ -78,7 +78,7 @@ func (a *api) countDeliveries(c echo.Context) error {
 
 // replayDeliveries replays the deliveries that match a filter, at most a page of them, the
 // oldest first.
-func (a *api) replayDeliveries(c echo.Context) error {
+func (a *API) replayDeliveries(c echo.Context) error {
 	f, err := deliveryReplayFilter(c, replayPage)
 	if err != nil {
 		return err
@@ -140,7 +140,7 @@ func (a *api) replayDeliveries(c echo.Context) error {
 
 // dealtWith says why a delivery that built nothing needs no replay any more: its ref and commit
 // were built since, or it is of a missed push whose ref has moved on. It is "" if it needs one.
-func (a *api) dealtWith(ctx context.Context, d *store.Delivery) (string, error) {
+func (a *API) dealtWith(ctx context.Context, d *store.Delivery) (string, error) {
 	if d.Outcome != store.Ignored || d.Ref == "" || d.Commit == "" {
 		return "", nil
 	}
@@ -222,7 +222,7 @@ func (f *toReplayFilter) cursor(page []*store.Delivery) string {
 // toReplay gives the deliveries that match and were not replayed, the oldest first, from the
 // place of the filter on, and the first page of them. A replay that built nothing is one of
 // them itself.
-func (a *api) toReplay(ctx context.Context, f *toReplayFilter) (found, page []*store.Delivery, err error) {
+func (a *API) toReplay(ctx context.Context, f *toReplayFilter) (found, page []*store.Delivery, err error) {
 	for query := f.DeliveryFilter; ; {
 		some, next, err := a.Store.Deliveries(ctx, query)
 		if err != nil {

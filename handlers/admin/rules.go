@@ -41,7 +41,7 @@ type FailedReload struct {
 }
 
 // listRules shows the rules in force.
-func (a *api) listRules(c echo.Context) error {
+func (a *API) listRules(c echo.Context) error {
 	var repository, name string
 	if _, err := (parameters{"repository": text(&repository), "name": text(&name)}).read(c.Request()); err != nil {
 		return err

@@ -38,7 +38,7 @@ const (
 )
 
 // startBuilds starts the builds of a push or tag that no code host told of.
-func (a *api) startBuilds(c echo.Context) error {
+func (a *API) startBuilds(c echo.Context) error {
 	if _, err := (parameters{}).read(c.Request()); err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func readStart(r *http.Request) (start Start, key string, err error) {
 // spelling gives the name of a repository as its code host writes it: builds, statuses and
 // what has to stay in order go by that. It is the spelling of a delivery that it sent, one
 // with the same name or one of the newest. It has not been seen if there is none.
-func (a *api) spelling(ctx context.Context, source, repository string) (name string, seen bool, err error) {
+func (a *API) spelling(ctx context.Context, source, repository string) (name string, seen bool, err error) {
 	same, _, err := a.Store.Deliveries(ctx, store.DeliveryFilter{
 		Source: source, Repository: repository, Origin: string(mapping.OriginWebhook), Limit: 1,
 	})

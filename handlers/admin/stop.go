@@ -6,7 +6,6 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// stopBuild has the service end a build that it runs, and does not wait for the end.
-func (a *api) stopBuild(c echo.Context) error {
-	return a.changeBuild(c, http.StatusAccepted, a.Builds.StopBuild)
+func (a *API) stopBuild(c echo.Context) error {
+	return a.changeBuild(c, http.StatusAccepted, a.StopBuild)
 }

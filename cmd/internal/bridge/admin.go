@@ -13,11 +13,12 @@ import (
 
 	"buildbridge/cmd/internal/secret"
 	"buildbridge/handlers/admin"
+	"buildbridge/handlers/pages"
 	"buildbridge/mapping"
 	"buildbridge/trigger/store"
 )
 
-// mountAdmin adds the admin API to the admin listener, which must be listening.
+// mountAdmin adds the admin API and the pages to the admin listener, which must be listening.
 func (b *Bridge) mountAdmin(ctx context.Context, db *store.Store) (err error) {
 	access := admin.Access{}
 	access.Host, _, _ = net.SplitHostPort(b.o.AdminListen)
@@ -56,6 +57,11 @@ func (b *Bridge) mountAdmin(ctx context.Context, db *store.Store) (err error) {
 		return err
 	}
 	b.handlers.MountAdmin(admin.Prefix, api)
+	shown, err := pages.New(pages.Options{API: api, Version: b.o.Version, Logger: b.log})
+	if err != nil {
+		return err
+	}
+	b.handlers.MountAdmin("", shown)
 	return nil
 }
 

@@ -2,29 +2,19 @@ package bridge
 
 import (
 	"context"
-	"time"
 
 	"buildbridge/handlers/admin"
-	"buildbridge/trigger"
 )
 
-// Overview is the answer to GET /api/v1/status.
-type Overview struct {
-	Version string    `json:"version"`
-	Started time.Time `json:"started"` // this process
-	Rules   int       `json:"rules"`   // how many are in force
-	Digest  string    `json:"digest"`  // of these rules
-
-	Pauses []admin.Pause `json:"pauses"`
-	trigger.Overview
-}
-
-func (b *Bridge) overview(ctx context.Context) (any, error) {
+func (b *Bridge) overview(ctx context.Context) (o admin.Overview, err error) {
 	state, err := b.trigger.Overview(ctx)
 	if err != nil {
-		return nil, err
+		return o, err
 	}
-	o := Overview{Version: b.o.Version, Started: b.started, Pauses: admin.NewPauses(state.Pauses, state.InRules), Overview: state}
+	o = admin.Overview{
+		Version: b.o.Version, Started: b.started, Pauses: admin.NewPauses(state.Pauses, state.InRules),
+		Targets: state.Targets, Sources: state.Sources, Replicas: state.Replicas, OnHold: state.OnHold, Faults: state.Faults,
+	}
 	if force := b.inForce.Load(); force != nil {
 		o.Rules, o.Digest = force.Rules.Len(), force.Rules.Digest()
 		if force.Failed != nil {

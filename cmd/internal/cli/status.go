@@ -8,9 +8,9 @@ import (
 	"strconv"
 	"time"
 
-	"buildbridge/cmd/internal/bridge"
+	"buildbridge/handlers/admin"
 	"buildbridge/mapping/printable"
-	"buildbridge/trigger"
+	"buildbridge/trigger/store"
 )
 
 type statusCommand struct {
@@ -36,7 +36,7 @@ func (c *statusCommand) Run(ctx context.Context, env *Environment) error {
 	if err != nil {
 		return err
 	}
-	var o bridge.Overview
+	var o admin.Overview
 	if err := api.ask(ctx, http.MethodGet, "/status", nil, &o); err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (c *statusCommand) Run(ctx context.Context, env *Environment) error {
 	return env.overview(&o, time.Now())
 }
 
-func (e *Environment) overview(o *bridge.Overview, now time.Time) error {
+func (e *Environment) overview(o *admin.Overview, now time.Time) error {
 	t := newTable(e.Stdout)
 	t.field("bridge", fmt.Sprintf("%s, since %s", cmp.Or(o.Version, "unreleased"), local(o.Started)))
 	t.field("rules", strconv.Itoa(o.Rules))
@@ -100,7 +100,7 @@ func (e *Environment) overview(o *bridge.Overview, now time.Time) error {
 	return nil
 }
 
-func (e *Environment) targets(targets []trigger.TargetState, now time.Time) error {
+func (e *Environment) targets(targets []store.TargetState, now time.Time) error {
 	if len(targets) == 0 {
 		return nil
 	}

@@ -1,0 +1,27 @@
+package pages
+
+import (
+	"html/template"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// functions are those of the templates.
+var functions = template.FuncMap{
+	"short": short,
+	"branch": func(ref string) string {
+		return strings.TrimPrefix(strings.TrimPrefix(ref, "refs/heads/"), "refs/tags/")
+	},
+	"moment": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
+	"stamp":  func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
+	"path":   escaped,
+}
+
+// short is the beginning of an id or a commit, as people know it.
+func short(id string) string { return id[:min(len(id), 8)] }
+
+// escaped is a name as a part of a path. Its slashes stay.
+func escaped(name string) string {
+	return strings.ReplaceAll(url.PathEscape(name), "%2F", "/")
+}

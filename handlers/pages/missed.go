@@ -1,0 +1,5 @@
+package pages
+
+import "github.com/labstack/echo/v4"
+
+func (p *pages) missed(echo.Context) (page, error) { return page{}, echo.ErrNotFound }

@@ -1,0 +1,162 @@
+// Package pages are the pages that people look at: why a build was started, how it goes, and what
+// does not work.
+//
+// A page is a [view], which reads what it shows from the admin API's methods, and a template. All
+// links are relative to Root, so that the pages work below any path of a proxy. Without JavaScript
+// everything works; with it, pages renew themselves.
+package pages
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"html/template"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/labstack/echo/v4"
+
+	"buildbridge/handlers"
+	"buildbridge/handlers/admin"
+)
+
+// Options of the pages. API is required.
+type Options struct {
+	API      *admin.API
+	ReadOnly bool         // nothing can be changed, whoever asks
+	Version  string       // of the program
+	Logger   *slog.Logger // nil means no log
+}
+
+// pages are the pages of one listener.
+type pages struct {
+	Options
+}
+
+// New gives the handler of all pages. It is safe for concurrent use.
+func New(o Options) (http.Handler, error) {
+	if o.API == nil {
+		return nil, errors.New("pages: Options.API is missing")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	p := &pages{Options: o}
+	e := handlers.NewPagesRouter(o.Logger, p.sendError)
+	e.Use(protected, p.authorized)
+	for path, view := range map[string]view{
+		"/":               p.home,
+		"/builds":         p.builds,
+		"/builds/:id":     p.build,
+		"/deliveries":     p.deliveries,
+		"/deliveries/:id": p.delivery,
+		"/rules":          p.rules,
+		"/rules/*":        p.rule, // a name can have slashes
+		"/repositories/*": p.repository,
+		"/targets":        p.targets,
+		"/missed":         p.missed,
+		"/search":         p.search,
+	} {
+		e.GET(path, p.show(view))
+	}
+	files, err := fs.Sub(static, "static")
+	if err != nil {
+		return nil, err
+	}
+	e.GET(staticPath+"*", echo.WrapHandler(http.StripPrefix(staticPath, http.FileServerFS(files))))
+	return e, nil
+}
+
+const staticPath = "/static/"
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+//go:embed static
+var static embed.FS
+
+// view reads what a page shows. An error is a [handlers.Refusal], or a fault of buildbridge.
+type view func(c echo.Context) (page, error)
+
+// page is what a view gives.
+type page struct {
+	Template string // its file in templates, without .html
+	Title    string
+	Data     any // what the template shows
+}
+
+// frame is what a template gets.
+type frame struct {
+	page
+
+	Root    string // the relative address of the first page: "", "../", …
+	Section string // the first part of the path: builds, rules, …
+	Version string
+	Visitor visitor
+	CanAct  bool // the visitor may change something here
+}
+
+// Of is the frame for a template that shows a part.
+func (f frame) Of(data any) frame {
+	f.Data = data
+	return f
+}
+
+// templates has each page's template with the layout and the parts around it. It is parsed once.
+var templates = sync.OnceValue(func() map[string]*template.Template {
+	shared := template.Must(template.New("").Funcs(functions).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html"))
+	names, err := fs.Glob(templateFiles, "templates/*.html")
+	if err != nil {
+		panic(err)
+	}
+	all := map[string]*template.Template{}
+	for _, file := range names {
+		name := strings.TrimSuffix(strings.TrimPrefix(file, "templates/"), ".html")
+		if name != "layout" && name != "parts" {
+			all[name] = template.Must(template.Must(shared.Clone()).ParseFS(templateFiles, file))
+		}
+	}
+	return all
+})
+
+// show answers with the page of a view.
+func (p *pages) show(view view) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		shown, err := view(c)
+		if err != nil {
+			return err
+		}
+		return p.send(c, http.StatusOK, shown)
+	}
+}
+
+// send sends a page. It is rendered before the first byte, so that a fault of a template is an error.
+func (p *pages) send(c echo.Context, status int, shown page) error {
+	var html bytes.Buffer
+	if err := templates()[shown.Template].ExecuteTemplate(&html, "layout", p.frame(c, shown)); err != nil {
+		return err
+	}
+	return c.HTMLBlob(status, html.Bytes())
+}
+
+// frame puts what all pages have around a page.
+func (p *pages) frame(c echo.Context, shown page) frame {
+	path := strings.TrimPrefix(c.Request().URL.Path, "/")
+	section, _, _ := strings.Cut(path, "/")
+	v := visitorOf(c)
+	return frame{
+		page: shown, Root: strings.Repeat("../", strings.Count(path, "/")), Section: section, Version: p.Version,
+		Visitor: v, CanAct: !p.ReadOnly && v.Role >= admin.Operate,
+	}
+}
+
+// sendError answers with a page that says what is wrong.
+func (p *pages) sendError(c echo.Context, status int, detail string) error {
+	if status == http.StatusNotFound && detail == "" {
+		detail = "There is no page at " + c.Request().URL.Path
+	}
+	return p.send(c, status, page{Template: "error", Title: http.StatusText(status), Data: detail})
+}
