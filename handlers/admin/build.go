@@ -192,7 +192,7 @@ func (a *API) ShowBuild(ctx context.Context, given string) (detail BuildDetail, 
 		}
 		detail.Status = newStatus(status)
 	}
-	if span := observe.SpanContext(b.Trace); span.IsValid() {
+	if span := observe.SpanContext(b.Trace); span.IsValid() { //nolint:contextcheck // the stored span, not that of ctx
 		detail.TraceID = span.TraceID().String()
 	}
 	for _, r := range replays {

@@ -32,7 +32,8 @@ func (a *API) findRejected(id string) *handlers.Rejected {
 // listRejected lists what this process rejected since its start, the newest first.
 func (a *API) listRejected(f *store.DeliveryFilter) (page DeliveryPage, err error) {
 	if cmp.Or(f.Repository, f.Ref, f.Commit, f.Origin) != "" {
-		return page, fail(http.StatusBadRequest, "outcome: rejected deliveries are not decoded, and are found by source, reason, since and until only")
+		return page, fail(http.StatusBadRequest,
+			"outcome: rejected deliveries are not decoded, and are found by source, reason, since and until only")
 	}
 	limit := cmp.Or(f.Limit, store.DefaultPage)
 	skip := f.After != ""
