@@ -86,6 +86,13 @@ type Answer struct {
 
 	Status     int           `json:"-"` // of HTTP
 	RetryAfter time.Duration `json:"-"` // 0 for none
+	See        []See         `json:"-"` // where a refusal leads, for those who see it as a page
+}
+
+// See is a build or a delivery that a refusal tells of.
+type See struct {
+	Kind string // build or delivery
+	ID   string
 }
 
 // Refusal is an error that has an answer.

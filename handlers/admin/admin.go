@@ -151,6 +151,14 @@ func fail(status int, format string, args ...any) *handlers.Refusal {
 	return &handlers.Refusal{Answer: handlers.Answer{Status: status, Detail: fmt.Sprintf(format, args...)}}
 }
 
+// seeing adds to a refusal where it leads.
+func seeing(refusal *handlers.Refusal, kind string, ids ...string) *handlers.Refusal {
+	for _, id := range ids {
+		refusal.See = append(refusal.See, handlers.See{Kind: kind, ID: id})
+	}
+	return refusal
+}
+
 // unavailable is an error for which the caller is told less than the log.
 func unavailable(err error, format string, args ...any) *handlers.Refusal {
 	refusal := fail(http.StatusServiceUnavailable, format, args...)

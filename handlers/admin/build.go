@@ -260,7 +260,7 @@ func (a *API) changeBuild(
 func (a *API) buildError(ctx context.Context, id string, err error) error {
 	if errors.Is(err, store.ErrNotFound) {
 		if _, err := a.Store.Delivery(ctx, id); err == nil {
-			return fail(http.StatusNotFound, "no build has the id %s: it is the id of a delivery", id)
+			return seeing(fail(http.StatusNotFound, "no build has the id %s: it is the id of a delivery", id), "delivery", id)
 		}
 	}
 	return storeError("build", id, err)

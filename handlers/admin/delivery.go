@@ -138,11 +138,12 @@ func (a *API) delivery(ctx context.Context, given string) (*store.Delivery, erro
 func (a *API) deliveryError(ctx context.Context, id string, err error) error {
 	if errors.Is(err, store.ErrNotFound) {
 		if r := a.findRejected(id); r != nil {
-			return fail(http.StatusConflict, "the delivery %s was rejected (%d %s): it has no body: have the code host send it again",
-				id, r.Status, r.Reason)
+			return seeing(fail(http.StatusConflict, "the delivery %s was rejected (%d %s): it has no body: have the code host send it again",
+				id, r.Status, r.Reason), "delivery", id)
 		}
 		if b, err := a.Store.Build(ctx, id); err == nil {
-			return fail(http.StatusNotFound, "no delivery has the id %s: it is the id of a build, of the delivery %s", id, b.Delivery)
+			return seeing(seeing(fail(http.StatusNotFound, "no delivery has the id %s: it is the id of a build, of the delivery %s",
+				id, b.Delivery), "build", id), "delivery", b.Delivery)
 		}
 	}
 	return storeError("delivery", id, err)

@@ -74,11 +74,12 @@ func (a *API) fullID(ctx context.Context, delivery bool, given string) (string, 
 		if len(ids) == store.MaxIDs {
 			more = " and maybe more"
 		}
-		return "", fail(http.StatusConflict, "%q is the beginning of more than one id: %s%s: give more of it",
-			given, strings.Join(ids, ", "), more)
+		return "", seeing(fail(http.StatusConflict, "%q is the beginning of more than one id: %s%s: give more of it",
+			given, strings.Join(ids, ", "), more), kind, ids...)
 	}
 	if ids, _, err := findOther(ctx, given); err == nil && len(ids) == 1 {
-		return "", fail(http.StatusNotFound, "no %s has an id that begins with %s: it is the id of a %s, %s", kind, given, other, ids[0])
+		return "", seeing(fail(http.StatusNotFound, "no %s has an id that begins with %s: it is the id of a %s, %s",
+			kind, given, other, ids[0]), other, ids[0])
 	}
 	return "", fail(http.StatusNotFound, "no %s has an id that begins with %s; those older than the retention are deleted", kind, given)
 }
