@@ -5,6 +5,9 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"buildbridge/mapping"
+	"buildbridge/trigger/store"
 )
 
 // functions are those of the templates.
@@ -16,6 +19,14 @@ var functions = template.FuncMap{
 	"moment": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
 	"stamp":  func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
 	"path":   escaped,
+
+	"kind": kind, "words": words,
+	"isTag":    func(ref string) bool { return strings.HasPrefix(ref, "refs/tags/") },
+	"list":     func(words ...string) []string { return words },
+	"states":   func() []string { return texts(store.States()...) },
+	"results":  func() []string { return texts(store.Results()...) },
+	"outcomes": func() []string { return append(texts(store.Accepted, store.Ignored, store.Duplicate), rejected) },
+	"origins":  func() []string { return texts(mapping.OriginWebhook, mapping.OriginManual, mapping.OriginCatchUp) },
 }
 
 // short is the beginning of an id or a commit, as people know it.

@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 
@@ -94,6 +95,8 @@ type frame struct {
 
 	Root    string // the relative address of the first page: "", "../", …
 	Section string // the first part of the path: builds, rules, …
+	Query   url.Values
+	Live    bool // it can renew itself: see live
 	Version string
 	Visitor visitor
 	CanAct  bool // the visitor may change something here
@@ -129,14 +132,21 @@ func (p *pages) show(view view) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
-		return p.send(c, http.StatusOK, shown)
+		f := p.frame(c, shown)
+		f.Live = true
+		return sendFrame(c, http.StatusOK, f)
 	}
 }
 
-// send sends a page. It is rendered before the first byte, so that a fault of a template is an error.
+// send sends a page that does not renew itself.
 func (p *pages) send(c echo.Context, status int, shown page) error {
+	return sendFrame(c, status, p.frame(c, shown))
+}
+
+// sendFrame sends a page. It is rendered before the first byte, so that a fault of a template is an error.
+func sendFrame(c echo.Context, status int, f frame) error {
 	var html bytes.Buffer
-	if err := templates()[shown.Template].ExecuteTemplate(&html, "layout", p.frame(c, shown)); err != nil {
+	if err := templates()[f.Template].ExecuteTemplate(&html, "layout", f); err != nil {
 		return err
 	}
 	return c.HTMLBlob(status, html.Bytes())
@@ -148,8 +158,8 @@ func (p *pages) frame(c echo.Context, shown page) frame {
 	section, _, _ := strings.Cut(path, "/")
 	v := visitorOf(c)
 	return frame{
-		page: shown, Root: strings.Repeat("../", strings.Count(path, "/")), Section: section, Version: p.Version,
-		Visitor: v, CanAct: !p.ReadOnly && v.Role >= admin.Operate,
+		page: shown, Root: strings.Repeat("../", strings.Count(path, "/")), Section: section, Query: c.QueryParams(),
+		Version: p.Version, Visitor: v, CanAct: !p.ReadOnly && v.Role >= admin.Operate,
 	}
 }
 
