@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
@@ -62,6 +63,9 @@ type Access struct {
 
 	// Made is a token that the program made; the zero value for none.
 	Made Token
+
+	// Everybody may read, from wherever the listener is reached.
+	Everybody bool
 }
 
 // needed is the role that a request needs, by its method and the route it has, which is ""
@@ -101,11 +105,11 @@ func (a *API) authorize(r *http.Request, need Role) (actor, challenge string, er
 	if need == Read && access.Open(r) {
 		return "", "", nil
 	}
-	token, ok := bearer(r.Header)
+	token, ok := Bearer(r.Header)
 	if !ok {
 		return "", scheme, fail(http.StatusUnauthorized, "%s", access.wants(need))
 	}
-	switch actor, may := a.holder(r, token); {
+	switch actor, may := access.Holder(r.Context(), a.Logger, Equal(token)); {
 	case may >= need:
 		return actor, "", nil
 	case may == nobody:
@@ -116,34 +120,44 @@ func (a *API) authorize(r *http.Request, need Role) (actor, challenge string, er
 	}
 }
 
-// holder gives the name and the role of a token. It compares with all known ones, so that
-// the time does not tell which one is equal. Of several that are, the first with the
-// highest role counts.
-func (a *API) holder(r *http.Request, token string) (name string, may Role) {
-	given := sha256.Sum256([]byte(token))
+// Holder gives the name and the role of the tokens that match, no role if none does. It asks about
+// all tokens that can be read, so that the time does not tell which one matches; match has to
+// compare in constant time. Of several that do, the first with the highest role counts. Those that
+// cannot be read are logged.
+func (a *Access) Holder(
+	ctx context.Context, log *slog.Logger, match func(name string, value mapping.Secret) bool,
+) (name string, may Role) {
 	try := func(known Token) {
 		value, err := known.Value()
 		if err != nil || value == "" {
-			a.Logger.LogAttrs(r.Context(), slog.LevelWarn, "an admin token cannot be read, and is not accepted",
+			log.LogAttrs(ctx, slog.LevelWarn, "an admin token cannot be read, and is not accepted",
 				slog.String("token", known.Name), slog.Any("error", err))
 			return
 		}
-		digest := sha256.Sum256([]byte(value))
-		if subtle.ConstantTimeCompare(given[:], digest[:]) == 1 && known.Role > may {
+		if match(known.Name, value) && known.Role > may {
 			name, may = known.Name, known.Role
 		}
 	}
-	for _, known := range a.Access.Tokens {
+	for _, known := range a.Tokens {
 		try(known)
 	}
-	if a.Access.Made.Value != nil {
-		try(a.Access.Made)
+	if a.Made.Value != nil {
+		try(a.Made)
 	}
 	return name, may
 }
 
+// Equal gives what matches a token that was sent, for [Access.Holder].
+func Equal(token string) func(name string, value mapping.Secret) bool {
+	given := sha256.Sum256([]byte(token))
+	return func(_ string, value mapping.Secret) bool {
+		digest := sha256.Sum256([]byte(value))
+		return subtle.ConstantTimeCompare(given[:], digest[:]) == 1
+	}
+}
+
 // Open says whether a request may read without a token.
-func (a *Access) Open(r *http.Request) bool { return a.open() && a.fromHere(r) }
+func (a *Access) Open(r *http.Request) bool { return a.Everybody || a.open() && a.fromHere(r) }
 
 // open says whether this machine may read without a token.
 func (a *Access) open() bool { return a.Loopback && len(a.Tokens) == 0 }
@@ -159,16 +173,27 @@ var doing = [...]string{Read: "reading", Operate: "operating", Write: "writing"}
 
 // wants says what a request needs for a role.
 func (a *Access) wants(need Role) string {
+	if missing := a.Missing(need); missing != "" {
+		return missing
+	}
+	switch need {
+	case Operate:
+		return "operating needs a token with the role operate or write, as Authorization: Bearer TOKEN"
+	case Write:
+		return "writing needs a token with the role write, as Authorization: Bearer TOKEN"
+	}
+	return "reading needs a token, as Authorization: Bearer TOKEN"
+}
+
+// Missing says how to start serve so that there is a token for a role, or how to read without one;
+// it is "" if a token for the role is configured.
+func (a *Access) Missing(need Role) string {
 	switch {
 	case need > Read && !a.may(need):
 		return fmt.Sprintf("%s needs a token, and none is configured: start buildbridge serve with --admin-token NAME=%s:REF "+
 			"or --admin-write-token", doing[need], need)
-	case need == Operate:
-		return "operating needs a token with the role operate or write, as Authorization: Bearer TOKEN"
-	case need == Write:
-		return "writing needs a token with the role write, as Authorization: Bearer TOKEN"
-	case len(a.Tokens) > 0:
-		return "reading needs a token, as Authorization: Bearer TOKEN"
+	case need > Read, len(a.Tokens) > 0, a.Everybody:
+		return ""
 	case a.open():
 		return "reading without a token is for this machine, with an address or localhost as the host, and not through a proxy"
 	}
@@ -198,8 +223,8 @@ func (a *Access) fromHere(r *http.Request) bool {
 	return strings.EqualFold(host, "localhost") || a.Host != "" && strings.EqualFold(host, a.Host)
 }
 
-// bearer gives the one token of a request.
-func bearer(h http.Header) (token string, ok bool) {
+// Bearer gives the one token of a request.
+func Bearer(h http.Header) (token string, ok bool) {
 	values := h.Values(echo.HeaderAuthorization)
 	if len(values) != 1 {
 		return "", false

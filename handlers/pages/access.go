@@ -1,11 +1,14 @@
 package pages
 
 import (
+	"context"
+	"log/slog"
 	"net/http"
+	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
-	"buildbridge/handlers"
 	"buildbridge/handlers/admin"
 )
 
@@ -13,6 +16,12 @@ import (
 type visitor struct {
 	Name string // of the token; "" without one
 	Role admin.Role
+	// FormToken is what a form has to send along, which no other site knows. It is the same as
+	// long as the session. "" for those who may not act.
+	FormToken string
+
+	until time.Time // when the session ends; the zero time without one
+	why   string    // a token or a session that came does not count; "" if none came, or it counts
 }
 
 const visitorKey = "visitor"
@@ -22,14 +31,35 @@ func visitorOf(c echo.Context) visitor {
 	return v
 }
 
-// authorized refuses requests of visitors who may not read.
+// identified finds out who looks: by the token or the session that came or, without one that
+// counts, as somebody who may read where everybody on this machine may.
+func (p *pages) identified(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		v := p.visitor(r)
+		if v.Role < admin.Read && p.Access.Open(r) {
+			v.Role = admin.Read
+		}
+		c.Set(visitorKey, v)
+		if !v.until.IsZero() { // also for a page that renews itself
+			ctx, cancel := context.WithDeadline(r.Context(), v.until)
+			defer cancel()
+			c.SetRequest(r.WithContext(ctx))
+		}
+		return next(c)
+	}
+}
+
+// authorized shows the login page to visitors who may not read.
 func (p *pages) authorized(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if !p.API.Access.Open(c.Request()) {
-			return &handlers.Refusal{Answer: handlers.Answer{Status: http.StatusUnauthorized, Detail: "Reading needs a token."}}
+		switch v := visitorOf(c); {
+		case v.Role >= admin.Read, c.Path() == loginPath, c.Path() == logoutPath, c.Path() == staticPath+"*":
+			return next(c)
+		case v.why != "":
+			return p.askToLogIn(c, http.StatusUnauthorized, v.why)
 		}
-		c.Set(visitorKey, visitor{Role: admin.Read})
-		return next(c)
+		return p.askToLogIn(c, http.StatusUnauthorized, "These pages are for those who have a token.")
 	}
 }
 
@@ -44,4 +74,32 @@ func protected(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set(echo.HeaderReferrerPolicy, "same-origin")
 		return next(c)
 	}
+}
+
+// logged logs each request at debug, without its query.
+func (p *pages) logged(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		began := time.Now()
+		if err := next(c); err != nil {
+			c.Error(err)
+		}
+		p.Logger.LogAttrs(c.Request().Context(), slog.LevelDebug, "page request",
+			slog.String("method", c.Request().Method), slog.String("path", c.Path()),
+			slog.Int("status", c.Response().Status), slog.String("client", c.Request().RemoteAddr),
+			slog.String("actor", visitorOf(c).Name), slog.Float64("duration_ms", float64(time.Since(began).Microseconds())/1000))
+		return nil
+	}
+}
+
+// here is the address of the page that a request is about, relative to the first page. A form is
+// sent to the address of its page and what is to be done.
+func here(r *http.Request) string {
+	path := strings.TrimPrefix(r.URL.EscapedPath(), "/")
+	if r.Method == http.MethodPost {
+		return path[:max(strings.LastIndexByte(path, '/'), 0)]
+	}
+	if r.URL.RawQuery != "" {
+		path += "?" + r.URL.RawQuery
+	}
+	return path
 }

@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"embed"
 	"errors"
+	"fmt"
 	"html/template"
 	"io/fs"
 	"log/slog"
@@ -27,7 +28,9 @@ import (
 // Options of the pages. API is required.
 type Options struct {
 	API      *admin.API
-	ReadOnly bool         // nothing can be changed, whoever asks
+	Access   *admin.Access // nil means that of API
+	ReadOnly bool          // nothing can be changed, whoever asks
+	Links    Links
 	Version  string       // of the program
 	Logger   *slog.Logger // nil means no log
 }
@@ -35,6 +38,8 @@ type Options struct {
 // pages are the pages of one listener.
 type pages struct {
 	Options
+
+	sameSite *http.CrossOriginProtection
 }
 
 // New gives the handler of all pages. It is safe for concurrent use.
@@ -45,9 +50,17 @@ func New(o Options) (http.Handler, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	p := &pages{Options: o}
+	if o.Access == nil {
+		o.Access = &o.API.Access
+	}
+	p := &pages{Options: o, sameSite: http.NewCrossOriginProtection()}
+	if external, err := url.Parse(o.Links.External); err == nil && external.Host != "" { // a proxy may say another host
+		if err := p.sameSite.AddTrustedOrigin(external.Scheme + "://" + external.Host); err != nil {
+			return nil, fmt.Errorf("pages: %w", err)
+		}
+	}
 	e := handlers.NewPagesRouter(o.Logger, p.sendError)
-	e.Use(protected, p.authorized)
+	e.Use(p.logged, protected, p.identified, p.authorized)
 	for path, view := range map[string]view{
 		"/":               p.home,
 		"/builds":         p.builds,
@@ -60,16 +73,24 @@ func New(o Options) (http.Handler, error) {
 		"/targets":        p.targets,
 		"/missed":         p.missed,
 		"/search":         p.search,
+		loginPath:         p.showLogin,
 	} {
-		e.GET(path, p.show(view))
+		e.Match(reading, path, p.show(view))
+	}
+	e.POST(loginPath, p.logIn)
+	e.POST(logoutPath, p.logOut)
+	for path, do := range map[string]action{} {
+		e.POST(path, p.act(do))
 	}
 	files, err := fs.Sub(static, "static")
 	if err != nil {
 		return nil, err
 	}
-	e.GET(staticPath+"*", echo.WrapHandler(http.StripPrefix(staticPath, http.FileServerFS(files))))
+	e.Match(reading, staticPath+"*", echo.WrapHandler(http.StripPrefix(staticPath, http.FileServerFS(files))))
 	return e, nil
 }
+
+var reading = []string{http.MethodGet, http.MethodHead}
 
 const staticPath = "/static/"
 
@@ -100,6 +121,9 @@ type frame struct {
 	Version string
 	Visitor visitor
 	CanAct  bool // the visitor may change something here
+
+	Here     string // the address of the page, relative to Root
+	CanLogIn bool   // the visitor may do more after a login
 }
 
 // Of is the frame for a template that shows a part.
@@ -154,19 +178,28 @@ func sendFrame(c echo.Context, status int, f frame) error {
 
 // frame puts what all pages have around a page.
 func (p *pages) frame(c echo.Context, shown page) frame {
-	path := strings.TrimPrefix(c.Request().URL.Path, "/")
-	section, _, _ := strings.Cut(path, "/")
-	v := visitorOf(c)
+	r, v := c.Request(), visitorOf(c)
+	section, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	return frame{
-		page: shown, Root: strings.Repeat("../", strings.Count(path, "/")), Section: section, Query: c.QueryParams(),
-		Version: p.Version, Visitor: v, CanAct: !p.ReadOnly && v.Role >= admin.Operate,
+		page: shown, Root: root(r), Section: section, Query: c.QueryParams(), Version: p.Version,
+		Visitor: v, CanAct: !p.ReadOnly && v.Role >= admin.Operate,
+		Here: here(r), CanLogIn: !p.ReadOnly && v.Role < admin.Operate && p.Access.Missing(admin.Operate) == "",
 	}
+}
+
+// root is the address of the first page, relative to the one of a request.
+func root(r *http.Request) string {
+	return strings.Repeat("../", max(strings.Count(r.URL.EscapedPath(), "/")-1, 0))
 }
 
 // sendError answers with a page that says what is wrong.
 func (p *pages) sendError(c echo.Context, status int, detail string) error {
-	if status == http.StatusNotFound && detail == "" {
+	switch {
+	case detail != "":
+	case status == http.StatusNotFound:
 		detail = "There is no page at " + c.Request().URL.Path
+	case status == http.StatusMethodNotAllowed:
+		detail = c.Request().Method + " is not for this page"
 	}
 	return p.send(c, status, page{Template: "error", Title: http.StatusText(status), Data: detail})
 }
