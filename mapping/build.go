@@ -56,4 +56,7 @@ type Verdict struct {
 	// Jobs are those that the event starts, by their name or else their id, if the rule matched
 	// and its other jobs have clauses that failed.
 	Jobs []string `json:"jobs,omitempty"`
+	// Clauses are all clauses of the rule and of its jobs, in the order in which they are asked. Only
+	// [Ruleset.ExplainClauses] gives them.
+	Clauses []AskedClause `json:"clauses,omitempty"`
 }

@@ -16,6 +16,12 @@ type clause interface {
 	// is called only where holds is false.
 	why(ev subject) string
 
+	// label is the name of the field for people: push.branches.
+	label() string
+
+	// asked gives what the clause wants, as it is written, and the value of the event that decides.
+	asked(ev subject) (wants, got string)
+
 	// meets says whether it is plain to see that some event passes both this clause
 	// and other. It is true for clauses of different fields. It finds rules that build
 	// the same job twice.
@@ -96,16 +102,26 @@ func (c *clauses) why(ev subject) string {
 	if failed := firstFailed(list, ev); failed != nil {
 		return failed.why(ev)
 	}
-	kinds := "push and tag"
-	switch {
-	case c.of(ev.Kind) != nil:
+	if c.of(ev.Kind) != nil {
 		return ""
-	case c.tag == nil:
-		kinds = "push"
-	case c.push == nil:
-		kinds = "tag"
 	}
-	return fmt.Sprintf("when: the event is a %s, and the rule has %s only", ev.Kind, kinds)
+	return c.whyKind(ev)
+}
+
+// whyKind says that the rule is for another kind of event.
+func (c *clauses) whyKind(ev subject) string {
+	return fmt.Sprintf("when: the event is a %s, and the rule has %s only", ev.Kind, c.kinds())
+}
+
+// kinds names the kinds of events that a rule is for.
+func (c *clauses) kinds() string {
+	switch {
+	case c.tag == nil && c.push != nil:
+		return "push"
+	case c.push == nil && c.tag != nil:
+		return "tag"
+	}
+	return "push and tag"
 }
 
 // firstFailed gives the first clause that does not hold, nil if all hold.

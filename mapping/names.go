@@ -34,11 +34,17 @@ func (c *namesClause) holds(ev subject) bool {
 
 func (c *namesClause) why(ev subject) string {
 	name, written := c.name(ev)
-	field := strings.TrimPrefix(c.field, "when.")
 	if _, i := c.decide(name); i >= 0 {
-		return fmt.Sprintf("%s: %q is excluded by %q", field, clip(written), &c.globs[i])
+		return fmt.Sprintf("%s: %q is excluded by %q", c.label(), clip(written), &c.globs[i])
 	}
-	return fmt.Sprintf("%s: %q matches none of %s", field, clip(written), c.globs)
+	return fmt.Sprintf("%s: %q matches none of %s", c.label(), clip(written), c.globs)
+}
+
+func (c *namesClause) label() string { return strings.TrimPrefix(c.field, "when.") }
+
+func (c *namesClause) asked(ev subject) (wants, got string) {
+	_, written := c.name(ev)
+	return c.String(), written
 }
 
 func (c *namesClause) fields() map[string][]string { return map[string][]string{c.field: c.texts()} }

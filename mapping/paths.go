@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"buildbridge/mapping/internal/yamldoc"
+	"buildbridge/mapping/printable"
 )
 
 // pathsClause is `paths`, `paths_ignore` and `unknown_paths` of `when.push`, or those of a job
@@ -128,6 +129,29 @@ func (c *pathsClause) whyNot(ev subject, files []string) string {
 	default:
 		return fmt.Sprintf("%spaths: none of %d changed files%s matches %s: %s", c.of, all, counting, c.paths, firstOf(left, 3))
 	}
+}
+
+func (c *pathsClause) label() string { return c.of + "paths" }
+
+func (c *pathsClause) asked(ev subject) (wants, got string) { return c.askedOf(ev, ev.Files) }
+
+// askedOf is asked for the files that count for the rule: the first of them that counts here too
+// decides, or there is none.
+func (c *pathsClause) askedOf(ev subject, files []string) (wants, got string) {
+	wants = "[**]"
+	if c.paths != nil {
+		wants = c.paths.String()
+	}
+	if c.ignore != nil {
+		wants += ", paths_ignore " + c.ignore.String()
+	}
+	if !ev.FilesComplete {
+		return wants + ", unknown_paths " + c.unknown(), "changed files not all known"
+	}
+	if i := slices.IndexFunc(files, c.counts); i >= 0 {
+		return wants, files[i]
+	}
+	return wants, printable.Count(len(files), "changed file")
 }
 
 func (c *pathsClause) fields() map[string][]string {

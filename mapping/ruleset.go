@@ -211,6 +211,11 @@ func (rs *Ruleset) Explain(ev *Event) []Verdict {
 // mean that no rule names the repository.
 func (rs *Ruleset) ExplainRepository(ev *Event, limit int) (verdicts []Verdict, more int) {
 	s := newSubject(ev)
+	return rs.explainNamed(s, limit, func(r *rule) Verdict { return r.verdict(s) })
+}
+
+// explainNamed asks the rules that name the repository of an event.
+func (rs *Ruleset) explainNamed(s subject, limit int, ask func(r *rule) Verdict) (verdicts []Verdict, more int) {
 	var ids []int32
 	for list := range rs.index.candidates(s.repository) {
 		for _, id := range list {
@@ -223,7 +228,7 @@ func (rs *Ruleset) ExplainRepository(ev *Event, limit int) (verdicts []Verdict, 
 	ids = slices.Compact(ids)
 	shown := ids[:min(max(limit, 0), len(ids))]
 	for _, id := range shown {
-		verdicts = append(verdicts, rs.rules[id].verdict(s))
+		verdicts = append(verdicts, ask(rs.rules[id]))
 	}
 	return verdicts, len(ids) - len(shown)
 }

@@ -70,6 +70,15 @@ func (c *semverClause) why(ev subject) string {
 	}
 }
 
+func (*semverClause) label() string { return "tag.semver" }
+
+func (c *semverClause) asked(ev subject) (wants, got string) {
+	if c.prefix != "" {
+		return c.text + ", prefix " + c.prefix, ev.Tag
+	}
+	return c.text, ev.Tag
+}
+
 func (c *semverClause) fields() map[string][]string {
 	fields := map[string][]string{"when.tag.semver": {c.text}}
 	if c.prefix != "" {

@@ -35,6 +35,10 @@ func (skipMarksClause) holds(ev subject) bool { return skipMark(ev.Event) == "" 
 
 func (skipMarksClause) why(ev subject) string { return "push.skip_marks: " + skipMark(ev.Event) }
 
+func (skipMarksClause) label() string { return "push.skip_marks" }
+
+func (skipMarksClause) asked(ev subject) (wants, got string) { return "true", ev.Title() }
+
 func (skipMarksClause) meets(clause) bool { return true }
 
 func (skipMarksClause) fields() map[string][]string {

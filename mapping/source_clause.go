@@ -46,6 +46,12 @@ func (c *sourceClause) why(ev subject) string {
 	return fmt.Sprintf("source: %q is none of [%s]", clip(ev.Source), firstOf(c.names, 10))
 }
 
+func (*sourceClause) label() string { return sourceField }
+
+func (c *sourceClause) asked(ev subject) (wants, got string) {
+	return "[" + firstOf(c.names, 10) + "]", ev.Source
+}
+
 func (c *sourceClause) fields() map[string][]string { return map[string][]string{sourceField: c.names} }
 
 func (c *sourceClause) meets(other clause) bool {
