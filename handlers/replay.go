@@ -100,11 +100,29 @@ type Decision struct {
 	Builds  []Planned         `json:"builds,omitempty"`
 
 	LeftOut []codehost.LeftOut `json:"left_out,omitempty"` // what else the delivery tells of
+
+	// Events are those that were decided, at most 100: only [Server.Explain] gives them.
+	Events     []DecidedEvent `json:"events,omitempty"`
+	MoreEvents int            `json:"more_events,omitempty"` // how many more there are
 }
 
 // Decide says what a replay of a stored delivery would do. It keeps nothing and logs nothing.
 // It takes of the delivery what Replay takes.
 func (s *Server) Decide(old mapping.Delivery) Decision {
+	d := s.decideAgain(old, (*mapping.Ruleset).ExplainRepository)
+	d.Events, d.MoreEvents = nil, 0
+	return d
+}
+
+// Explain is Decide with the events, and with every clause of each rule.
+func (s *Server) Explain(old mapping.Delivery) Decision {
+	return s.decideAgain(old, (*mapping.Ruleset).ExplainClauses)
+}
+
+// decideAgain decides a stored delivery. explain gives what the rules say that name the repository.
+func (s *Server) decideAgain(
+	old mapping.Delivery, explain func(*mapping.Ruleset, *mapping.Event, int) ([]mapping.Verdict, int),
+) Decision {
 	st, cl := s.state.Load(), &call{name: old.Source}
 	if err := cl.restore(st, old, time.Now()); err != nil {
 		a := answerTo(err)
@@ -116,12 +134,17 @@ func (s *Server) Decide(old mapping.Delivery) Decision {
 	}
 	cl.match(st.Rules)
 	for i := range cl.delivery.Events {
-		verdicts, _ := st.Rules.ExplainRepository(&cl.delivery.Events[i], st.Rules.Len())
+		event := &cl.delivery.Events[i]
+		verdicts, _ := explain(st.Rules, event, st.Rules.Len())
 		if len(cl.only) > 0 {
 			verdicts = slices.DeleteFunc(verdicts, func(v mapping.Verdict) bool { return !slices.Contains(cl.only, v.Rule) })
 		}
 		d.Rules = append(d.Rules, verdicts...)
+		if i < maxTold {
+			d.Events = append(d.Events, told(event, len(verdicts)))
+		}
 	}
+	d.MoreEvents = len(cl.delivery.Events) - len(d.Events)
 	switch d.Builds = planned(cl.builds); {
 	case len(cl.builds) > 0:
 		d.Outcome = accepted

@@ -63,6 +63,7 @@ type Builds interface {
 type Deliveries interface {
 	Start(ctx context.Context, start handlers.Start) handlers.Started
 	Decide(d mapping.Delivery) handlers.Decision
+	Explain(d mapping.Delivery) handlers.Decision // Decide with the events, and clause by clause
 	Record(d mapping.Delivery) mapping.Recorded
 	Rejected() []handlers.Rejected // the newest first
 	Replay(ctx context.Context, d mapping.Delivery, by mapping.By) handlers.Answer

@@ -173,6 +173,12 @@ func (d deliveries) Decide(old mapping.Delivery) handlers.Decision {
 	return handlers.Decision{Outcome: "accepted", Builds: []handlers.Planned{{Rule: old.Source}}}
 }
 
+func (d deliveries) Explain(old mapping.Delivery) handlers.Decision {
+	decision := d.Decide(old)
+	decision.Events = []handlers.DecidedEvent{{Kind: mapping.Push, Ref: "refs/heads/main"}}
+	return decision
+}
+
 func (d deliveries) Record(old mapping.Delivery) mapping.Recorded {
 	r := mapping.Recorded{ID: old.ID, ReceivedAt: old.ReceivedAt, Source: old.Source, Provider: old.Provider}
 	if old.Source == "gone" {

@@ -100,25 +100,60 @@ func (a *API) showDelivery(c echo.Context) error { return show(c, a.ShowDelivery
 
 // ShowDelivery gives the delivery with an id, which may be shortened.
 func (a *API) ShowDelivery(ctx context.Context, id string) (detail DeliveryDetail, err error) {
+	d, detail, err := a.detail(ctx, id)
+	detail.Body = raw(d.Body)
+	return detail, err
+}
+
+// detail reads a delivery, and gives all of it that is shown but for the body. A rejected one has none.
+func (a *API) detail(ctx context.Context, given string) (d mapping.Delivery, detail DeliveryDetail, err error) {
+	id, err := a.fullID(ctx, true, given)
+	if err != nil {
+		return d, detail, err
+	}
 	if r := a.findRejected(id); r != nil {
-		return DeliveryDetail{Delivery: newRejected(r), Builds: []Build{}}, nil
+		return d, DeliveryDetail{Delivery: newRejected(r), Builds: []Build{}}, nil
 	}
-	d, err := a.delivery(ctx, id)
+	stored, err := a.delivery(ctx, id)
 	if err != nil {
-		return detail, err
+		return d, detail, err
 	}
-	builds, err := a.Store.BuildsOf(ctx, d.ID)
+	builds, err := a.Store.BuildsOf(ctx, stored.ID)
 	if err != nil {
-		return detail, storeError("delivery", d.ID, err)
+		return d, detail, storeError("delivery", stored.ID, err)
 	}
-	detail = DeliveryDetail{Delivery: newDelivery(d), Builds: shown(builds, newBuild), Header: d.Header, Body: raw(d.Body)}
-	detail.ReplayedAs = d.LastReplay
-	if len(d.Verdicts) > 0 {
-		if err := json.Unmarshal(d.Verdicts, &detail.Rules); err != nil {
+	detail = DeliveryDetail{Delivery: newDelivery(stored), Builds: shown(builds, newBuild), Header: stored.Header}
+	detail.ReplayedAs = stored.LastReplay
+	if len(stored.Verdicts) > 0 {
+		if err := json.Unmarshal(stored.Verdicts, &detail.Rules); err != nil {
 			detail.Error = strings.TrimPrefix(detail.Error+"; verdicts cannot be read: "+err.Error(), "; ")
 		}
 	}
-	return detail, nil
+	return stored.Delivery, detail, nil
+}
+
+// Inspection is a delivery with all that is stored of it, and what the rules of now make of it. Body of
+// the detail is not set.
+type Inspection struct {
+	DeliveryDetail
+
+	Stored []byte             // the body as it is stored; nil if it is not kept any more, or never was
+	Now    *handlers.Decision // nil if nobody asked for it, or the delivery was rejected
+}
+
+// InspectDelivery gives the delivery with an id, which may be shortened. decide says, for the size of
+// its body in bytes, whether the rules are asked: that takes some milliseconds for each MB.
+func (a *API) InspectDelivery(ctx context.Context, id string, decide func(size int) bool) (i Inspection, err error) {
+	d, detail, err := a.detail(ctx, id)
+	if err != nil {
+		return i, err
+	}
+	i = Inspection{DeliveryDetail: detail, Stored: d.Body}
+	if detail.Outcome != rejected && decide(len(d.Body)) {
+		now := a.Deliveries.Explain(d)
+		i.Now = &now
+	}
+	return i, nil
 }
 
 // delivery reads the delivery with an id, which may be shortened.
@@ -168,12 +203,25 @@ func (a *API) replayDelivery(c echo.Context) error {
 // ReplayDelivery decides a delivery once more, by the rules of now, and gives the answer that the
 // webhook would.
 func (a *API) ReplayDelivery(ctx context.Context, id string, by mapping.By) (answer handlers.Answer, err error) {
+	return a.replayKnown(ctx, id, nil, by)
+}
+
+// ReplayDeliveryOnce is ReplayDelivery for somebody who knows of one newest replay of the delivery, ""
+// for none. If there is another one now, nothing is done: the outcome is duplicate, of that replay.
+func (a *API) ReplayDeliveryOnce(ctx context.Context, id, newest string, by mapping.By) (answer handlers.Answer, err error) {
+	return a.replayKnown(ctx, id, &newest, by)
+}
+
+func (a *API) replayKnown(ctx context.Context, id string, newest *string, by mapping.By) (answer handlers.Answer, err error) {
 	d, err := a.delivery(ctx, id)
 	if err != nil {
 		return answer, err
 	}
 	if err := checkReason(by.Why); err != nil {
 		return answer, err
+	}
+	if newest != nil && *newest != d.LastReplay {
+		return handlers.Answer{Status: http.StatusConflict, Outcome: string(store.Duplicate), Of: d.LastReplay, ReplayOf: d.ID}, nil
 	}
 	answer, refusal := a.replayOf(ctx, d, by)
 	if refusal != nil {
@@ -222,7 +270,7 @@ func (a *API) ExplainDelivery(ctx context.Context, id string) (e Explanation, er
 	if err != nil {
 		return e, storeError("delivery", d.ID, err)
 	}
-	e = Explanation{Delivery: newDelivery(d), Builds: shown(builds, newBuild), Now: a.Deliveries.Decide(d.Delivery)}
+	e = Explanation{Delivery: newDelivery(d), Builds: shown(builds, newBuild), Now: a.Deliveries.Explain(d.Delivery)}
 	if len(d.Verdicts) > 0 && json.Unmarshal(d.Verdicts, &e.Rules) != nil {
 		e.Rules = nil // "deliveries show" says that they cannot be read
 	}
