@@ -31,6 +31,7 @@ var bounded = map[string]string{ //nolint:gochecknoglobals // a table
 	"builds_replays":       "replay_of",
 	"deliveries_duplicate": "duplicate_key",
 	"builds_once":          "commit_id",
+	"builds_ended":         "rule", // and the statements have a limit
 	"deliveries_replays":   "replay_of",
 	// These have unresolved builds only,
 	"builds_ref": "", "builds_commit": "", "builds_held": "", "builds_held_commit": "", "builds_due": "", "builds_paused": "",
@@ -277,6 +278,15 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 			fail(t, second(s.OpenBuilds(t.Context(), "north", "job")))
 		},
 		"Running": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.Running(t.Context()))) },
+		"Ended":   func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.Ended(t.Context(), "cart", 10))) },
+		"LastEnded": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			fail(t, second(s.LastEnded(t.Context(), []string{"cart", "web"})))
+		},
+		"Summary": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			fail(t, second(s.Summary(t.Context(), "cart", time.Now())))
+		},
 		"SaveResult": func(t *testing.T, s *store.Store) {
 			t.Helper()
 			end(t, s, running(t, s, newID(), func(b *store.Build) { b.ReplaceRunning, b.JobID = true, newID() }))

@@ -15,7 +15,7 @@ import (
 var schema embed.FS
 
 // schemaVersion is the number of the last file. A new database has version 0.
-const schemaVersion = 4
+const schemaVersion = 5
 
 // checkVersion returns an error if another version of this program made the tables.
 func checkVersion(found int64) error {
