@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -310,6 +311,15 @@ func repositoriesAreSet(t *testing.T, open func() *store.Store) {
 		if err := s.SaveLook(t.Context(), &store.Look{Repository: r}, 0); !errors.Is(err, store.ErrStale) {
 			t.Errorf("saved twice: %v", err)
 		}
+	}
+	for part, want := range map[string][]string{"ME/b": {"acme/B"}, "me": {"acme/B", "acme/a"}, "%": nil, "_": nil, `\`: nil, "c/x": nil} {
+		like, err := s.RepositoriesLike(t.Context(), part, 10)
+		if slices.Sort(like); err != nil || !slices.Equal(like, want) {
+			t.Errorf("like %s: %q, %v", part, like, err)
+		}
+	}
+	if one, err := s.RepositoriesLike(t.Context(), "acme", 1); err != nil || len(one) != 1 {
+		t.Error(one, err)
 	}
 	set("acme/a", "acme/b") // their interval is an hour now, and the host spells one in another way
 	for _, r := range due(2) {

@@ -48,6 +48,20 @@ func numberIsClaimedOnce(t *testing.T, open func() *store.Store) {
 	if got := read(t, s, one.ID); got.State != store.Started || got.BuildNumber != "7" {
 		t.Errorf("got %+v", got)
 	}
+	// The builds with the number are those of each job, the newest first.
+	for number, want := range map[string][]string{"7": {other.ID, elsewhere.ID, two.ID}, "8": nil} {
+		numbered, err := s.Numbered(t.Context(), number, 10)
+		var ids []string
+		for _, b := range numbered {
+			ids = append(ids, b.ID)
+		}
+		if err != nil || !cmp.Equal(ids, want) {
+			t.Errorf("number %s: got %v, %v", number, ids, err)
+		}
+	}
+	if few, err := s.Numbered(t.Context(), "7", 2); err != nil || len(few) != 2 {
+		t.Errorf("got %v, %v", few, err)
+	}
 }
 
 func answerBeatsAdoption(t *testing.T, open func() *store.Store) {

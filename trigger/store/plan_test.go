@@ -52,7 +52,8 @@ var pages = []string{ //nolint:gochecknoglobals // a table
 	"count(*) OVER ()", // what is to be replayed
 	"coalesce(max(seq), 0)",
 	"min(seq)",
-	"seen_no DESC LIMIT 1",                                       // the highest number of a job
+	"seen_no DESC LIMIT 1",                                                             // the highest number of a job
+	"ORDER BY service, job_id LIMIT 1", "ORDER BY other.service, other.job_id LIMIT 1", // from a job to the next
 	"SET seen_no = 0",                                            // of a job that counts from one again
 	"SELECT (SELECT count(*)", "deliveries_blocks WHERE emptied", // tests ask that
 }
@@ -143,6 +144,7 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 			t.Helper()
 			fail(t, second(s.Claimed(t.Context(), "north", "job", []string{"1", "2"})))
 		},
+		"Numbered": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.Numbered(t.Context(), "7", 10))) },
 		"Build":    func(t *testing.T, s *store.Store) { t.Helper(); accept(t, s, nil) },
 		"BuildsOf": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.BuildsOf(t.Context(), "d"))) },
 		"Delivery": func(t *testing.T, s *store.Store) { t.Helper(); _, _ = s.Delivery(t.Context(), "d") },
@@ -343,6 +345,10 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 		},
 
 		// These read no builds and no deliveries.
+		"RepositoriesLike": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			fail(t, second(s.RepositoriesLike(t.Context(), "shop", 10)))
+		},
 		"Repositories": none, "SetRepositories": none, "DueRepositories": none, "SaveLook": none,
 		"Readable": none, "Missed": none, "MissedOf": none, "CountMissed": none,
 		"Analyze": none, "Caller": none, "Close": none, "Lead": none, "Replicas": none, "Notified": none, "Ping": none, "Size": none, "LeaseCalls": none,

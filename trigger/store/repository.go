@@ -99,6 +99,18 @@ func (s *Store) Repositories(ctx context.Context) (all []*Repository, err error)
 	return all, nil
 }
 
+// RepositoriesLike gives the names of repositories that are looked at and have this text in their name, whatever
+// its case: n at most, in order, each as its host spells it.
+func (s *Store) RepositoriesLike(ctx context.Context, part string, n int) ([]string, error) {
+	like := "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(strings.ToLower(part)) + "%"
+	names, err := column[string](ctx, s.db.reader(), `SELECT DISTINCT repository FROM repositories
+		WHERE lower(repository) LIKE ? ESCAPE '\' ORDER BY repository LIMIT ?`, like, n)
+	if err != nil {
+		return nil, fmt.Errorf("repositories like %s: %w", part, err)
+	}
+	return names, nil
+}
+
 // SetRepositories says which repositories of a source are looked at: these, at least once an
 // interval and a half; a process that is gone loses its leases. Those that are new are due
 // within spread, one after the other. What is known of the others is kept for a day. Names that
