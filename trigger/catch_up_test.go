@@ -584,8 +584,9 @@ func TestOverviewOfCatchUpThatFails(t *testing.T) {
 	h.fail("", &hostapi.Refusal{Fate: hostapi.FateSource, Code: "401", Reason: "the token is wrong"})
 	until(t, "status says so", func() bool {
 		o, err := b.Overview(t.Context())
-		return err == nil && slices.ContainsFunc(o.Faults, func(f string) bool {
-			return strings.HasPrefix(f, "source github: the refs of 1 repositories cannot be read") && strings.Contains(f, "the token is wrong")
+		return err == nil && slices.ContainsFunc(o.Faults, func(f store.Fault) bool {
+			return f.About == store.FaultOfSource && f.Name == "github" && strings.Contains(f.Says, "the token is wrong") &&
+				strings.HasPrefix(f.Says, "source github: the refs of 1 repositories cannot be read")
 		})
 	})
 	until(t, "the metric says so", func() bool { return b.series(t, "buildbridge_catch_up_repositories")["github failing"] == 1 })

@@ -17,8 +17,8 @@ type Overview struct {
 	Targets  []store.TargetState // of the rules, and others that have builds; by name
 	Sources  []store.SourceState // those with something to say or to catch up; by name
 	Replicas []store.Replica
-	OnHold   bool     // this process was started with --hold, and everything is still paused
-	Faults   []string // what does not work now, each in a sentence
+	OnHold   bool          // this process was started with --hold, and everything is still paused
+	Faults   []store.Fault // what does not work now
 
 	Pauses  []*store.Pause    // the oldest first
 	InRules map[string]string // rules that are paused in their files, with the reasons
@@ -75,17 +75,21 @@ func (t *Trigger) Overview(ctx context.Context) (o Overview, err error) {
 	if o.Pauses, o.InRules, err = t.Pauses(ctx); err != nil {
 		return o, err
 	}
-	o.OnHold, o.Faults = t.onHold.Load(), []string{}
+	o.OnHold, o.Faults = t.onHold.Load(), []store.Fault{}
 	now := time.Now()
 	if err := t.Ready(ctx); err != nil {
-		o.Faults = append(o.Faults, "deliveries are not accepted: "+oneLine(err.Error()))
+		o.fault(store.FaultOfBridge, "", "deliveries are not accepted: %s", oneLine(err.Error()))
 	}
 	if !slices.ContainsFunc(o.Replicas, func(r store.Replica) bool { return r.Leads }) {
-		o.Faults = append(o.Faults, "no replica leads")
+		o.fault(store.FaultOfBridge, "", "no replica leads: if that stays so, their logs say why")
 	}
 	o.addTargets(t, stats, running, now)
 	o.addSources(t, statuses, missed, readable)
 	return o, nil
+}
+
+func (o *Overview) fault(about store.FaultAbout, name, format string, args ...any) {
+	o.Faults = append(o.Faults, store.Fault{About: about, Name: name, Says: fmt.Sprintf(format, args...)})
 }
 
 func (o *Overview) addTargets(t *Trigger, stats []store.QueueStat, running map[string]int64, now time.Time) {
@@ -103,7 +107,8 @@ func (o *Overview) addTargets(t *Trigger, stats []store.QueueStat, running map[s
 		}
 		if target := targets[name]; target == nil {
 			if s.Waiting+s.Calling+s.Unknown+s.Running > 0 {
-				o.Faults = append(o.Faults, fmt.Sprintf("target %s has builds, and is not in the rules", name))
+				o.fault(store.FaultOfTarget, name,
+					"target %[1]s has builds, and is not in the rules: put it back, or run buildbridge builds cancel --target '%[1]s'", name)
 			}
 		} else {
 			last := target.lastCalls()
@@ -112,8 +117,8 @@ func (o *Overview) addTargets(t *Trigger, stats []store.QueueStat, running map[s
 				s.Asked = *until
 			}
 			if s.Bad.After(s.Good) {
-				o.Faults = append(o.Faults, fmt.Sprintf("target %s: the last call, %s ago, started no build: %s",
-					name, now.Sub(s.Bad).Round(time.Second), s.Error))
+				o.fault(store.FaultOfTarget, name, "target %s: the last call, at %s, started no build: %s",
+					name, s.Bad.UTC().Format(time.RFC3339), s.Error)
 			}
 		}
 		o.Targets = append(o.Targets, s)
@@ -147,15 +152,15 @@ func (o *Overview) addSources(t *Trigger, statuses []store.StatusStat, missed ma
 		s := sources[name]
 		o.Sources = append(o.Sources, *s)
 		if s.Error != "" {
-			o.Faults = append(o.Faults, fmt.Sprintf("source %s takes no statuses: %s", name, s.Error))
+			o.fault(store.FaultOfSource, name, "source %s takes no statuses: %s", name, s.Error)
 		}
 		if s.Failing > 0 {
-			o.Faults = append(o.Faults, fmt.Sprintf(
+			o.fault(store.FaultOfSource, name,
 				"source %s: the refs of %d repositories cannot be read, and their missed pushes are not found: %s",
-				name, s.Failing, readable[name].Why))
+				name, s.Failing, readable[name].Why)
 		}
 		if s.Missed > 0 {
-			o.Faults = append(o.Faults, fmt.Sprintf("source %s: %s missed", name, printable.Was(int(s.Missed), "push")))
+			o.fault(store.FaultMissed, name, "source %s: %s missed", name, printable.Was(int(s.Missed), "push"))
 		}
 	}
 }

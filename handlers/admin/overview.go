@@ -26,8 +26,7 @@ type Overview struct {
 	Replicas []store.Replica     `json:"replicas"`
 	OnHold   bool                `json:"on_hold,omitempty"` // this process was started with --hold, and everything is still paused
 
-	// Faults are what does not work now, each in a sentence.
-	Faults []string `json:"faults"`
+	Faults []store.Fault `json:"faults"` // what does not work now: in JSON, each a sentence
 }
 
 func (a *API) showStatus(c echo.Context) error {

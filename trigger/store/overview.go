@@ -4,6 +4,34 @@ import "time"
 
 // What an operator looks at first.
 
+// Fault is something that does not work now. As text, and so in JSON, it is what it says.
+type Fault struct {
+	About FaultAbout
+	Name  string // of the target or source that it is about
+	Says  string // in a sentence: what does not work, and what to do if that is known
+}
+
+// FaultAbout is where one sees more of a fault.
+type FaultAbout string
+
+// What faults are about.
+const (
+	FaultOfBridge FaultAbout = ""
+	FaultOfTarget FaultAbout = "target"
+	FaultOfSource FaultAbout = "source"
+	FaultMissed   FaultAbout = "missed" // pushes of a source
+	FaultOfRules  FaultAbout = "rules"
+)
+
+// MarshalText gives what it says.
+func (f Fault) MarshalText() ([]byte, error) { return []byte(f.Says), nil }
+
+// UnmarshalText takes what it says.
+func (f *Fault) UnmarshalText(text []byte) error {
+	f.Says = string(text)
+	return nil
+}
+
 // TargetState is how the builds of a target do.
 type TargetState struct {
 	Target  string    `json:"target"`

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"buildbridge/handlers/admin"
+	"buildbridge/trigger/store"
 )
 
 func (b *Bridge) overview(ctx context.Context) (o admin.Overview, err error) {
@@ -18,7 +19,9 @@ func (b *Bridge) overview(ctx context.Context) (o admin.Overview, err error) {
 	if force := b.inForce.Load(); force != nil {
 		o.Rules, o.Digest = force.Rules.Len(), force.Rules.Digest()
 		if force.Failed != nil {
-			o.Faults = append(o.Faults, "the rules' files have faults, and older rules are in force: "+force.Failed.First)
+			o.Faults = append(o.Faults, store.Fault{
+				About: store.FaultOfRules, Says: "the rules' files have faults, and older rules are in force: " + force.Failed.First,
+			})
 		}
 	}
 	return o, nil

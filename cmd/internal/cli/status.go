@@ -95,7 +95,7 @@ func (e *Environment) overview(o *admin.Overview, now time.Time) error {
 	}
 	e.printf("\n%s:\n", printable.Count(len(o.Faults), "thing")+" "+plural(len(o.Faults), "does", "do")+" not work")
 	for _, f := range o.Faults {
-		e.printf("  %s\n", printable.Text(f))
+		e.printf("  %s\n", printable.Text(f.Says))
 	}
 	return nil
 }
