@@ -107,21 +107,20 @@ func (s *site) logIn(token string) *http.Cookie {
 
 const (
 	annToken  = "the-token-of-ann"
-	readToken = "a-token-for-reading"
 	madeToken = "a-token-that-was-made"
 )
 
-func token(name string, role admin.Role, value mapping.Secret) admin.Token {
+func namedToken(name string, role admin.Role, value mapping.Secret) admin.Token {
 	return admin.Token{Name: name, Role: role, Value: func() (mapping.Secret, error) { return value, nil }}
 }
 
 func configured() admin.Access {
-	return admin.Access{Loopback: true, Tokens: []admin.Token{token("ann", admin.Operate, annToken), token("admin-read-token", admin.Read, readToken)}}
+	return admin.Access{Loopback: true, Tokens: []admin.Token{namedToken("ann", admin.Operate, annToken), namedToken("admin-read-token", admin.Read, readToken)}}
 }
 
 // Who may look: everybody on this machine if no token is configured, else who has one.
 func TestReading(t *testing.T) {
-	here := admin.Access{Loopback: true, Made: token("local", admin.Write, madeToken)}
+	here := admin.Access{Loopback: true, Made: namedToken("local", admin.Write, madeToken)}
 	db := emptyDatabase(t)
 	for name, test := range map[string]struct {
 		access admin.Access
@@ -286,8 +285,10 @@ func TestFormsThatAreNone(t *testing.T) {
 		"another origin": {func(r *http.Request) { r.Header.Del("Sec-Fetch-Site"); r.Header.Set("Origin", "https://evil.example") }, 403},
 		"JSON":           {func(r *http.Request) { r.Header.Set("Content-Type", "application/json") }, 415},
 		"no type":        {func(r *http.Request) { r.Header.Del("Content-Type") }, 415},
-		"too large":      {func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader("token=" + strings.Repeat("x", 20<<10))) }, 413},
-		"unreadable":     {func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader("token=%zz")) }, 400},
+		"too large": {func(r *http.Request) {
+			r.Body = io.NopCloser(strings.NewReader("token=" + strings.Repeat("x", 20<<10)))
+		}, 413},
+		"unreadable": {func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader("token=%zz")) }, 400},
 		"a token in the address": {func(r *http.Request) {
 			r.URL.RawQuery, r.Body = "token="+annToken, http.NoBody
 		}, 401},
@@ -310,22 +311,26 @@ func TestEndOfASession(t *testing.T) {
 		status int
 		says   string
 	}{
-		"it counts":                {func(*http.Cookie, *mapping.Secret, *admin.Role) {}, 503, "the database does not answer"},
-		"almost at the end":        {func(*http.Cookie, *mapping.Secret, *admin.Role) { time.Sleep(12*time.Hour - time.Minute) }, 503, ""},
-		"after its end":            {func(*http.Cookie, *mapping.Secret, *admin.Role) { time.Sleep(12 * time.Hour) }, 401, "Your login has ended: it lasts for 12 hours."},
-		"its token is replaced":    {func(_ *http.Cookie, token *mapping.Secret, _ *admin.Role) { *token = "another" }, 401, "its token was replaced"},
-		"its token is unreadable":  {func(_ *http.Cookie, token *mapping.Secret, _ *admin.Role) { *token = "" }, 401, "its token was replaced or taken away"},
-		"its end is moved":         {func(c *http.Cookie, _ *mapping.Secret, _ *admin.Role) { c.Value = "9" + c.Value }, 401, "does not count"},
-		"its name is changed":      {func(c *http.Cookie, _ *mapping.Secret, _ *admin.Role) { c.Value = strings.Replace(c.Value, "ann", "bob", 1) }, 401, "does not count"},
-		"its signature is missing": {func(c *http.Cookie, _ *mapping.Secret, _ *admin.Role) { c.Value = c.Value[:strings.LastIndex(c.Value, "|")] }, 401, "does not count"},
-		"there is nothing in it":   {func(c *http.Cookie, _ *mapping.Secret, _ *admin.Role) { c.Value = "" }, 401, "does not count"},
-		"there is noise in it":     {func(c *http.Cookie, _ *mapping.Secret, _ *admin.Role) { c.Value = "||||" }, 401, "does not count"},
+		"it counts":               {func(*http.Cookie, *mapping.Secret, *admin.Role) {}, 503, "the database does not answer"},
+		"almost at the end":       {func(*http.Cookie, *mapping.Secret, *admin.Role) { time.Sleep(12*time.Hour - time.Minute) }, 503, ""},
+		"after its end":           {func(*http.Cookie, *mapping.Secret, *admin.Role) { time.Sleep(12 * time.Hour) }, 401, "Your login has ended: it lasts for 12 hours."},
+		"its token is replaced":   {func(_ *http.Cookie, token *mapping.Secret, _ *admin.Role) { *token = "another" }, 401, "its token was replaced"},
+		"its token is unreadable": {func(_ *http.Cookie, token *mapping.Secret, _ *admin.Role) { *token = "" }, 401, "its token was replaced or taken away"},
+		"its end is moved":        {func(c *http.Cookie, _ *mapping.Secret, _ *admin.Role) { c.Value = "9" + c.Value }, 401, "does not count"},
+		"its name is changed": {func(c *http.Cookie, _ *mapping.Secret, _ *admin.Role) {
+			c.Value = strings.Replace(c.Value, "ann", "bob", 1)
+		}, 401, "does not count"},
+		"its signature is missing": {func(c *http.Cookie, _ *mapping.Secret, _ *admin.Role) {
+			c.Value = c.Value[:strings.LastIndex(c.Value, "|")]
+		}, 401, "does not count"},
+		"there is nothing in it": {func(c *http.Cookie, _ *mapping.Secret, _ *admin.Role) { c.Value = "" }, 401, "does not count"},
+		"there is noise in it":   {func(c *http.Cookie, _ *mapping.Secret, _ *admin.Role) { c.Value = "||||" }, 401, "does not count"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				value, role := mapping.Secret(annToken), admin.Operate
 				s := newSite(t, away{}, admin.Access{Tokens: []admin.Token{
-					{Name: "ann", Role: role, Value: func() (mapping.Secret, error) { return value, nil }}, token("bob", admin.Write, "the-token-of-bob"),
+					{Name: "ann", Role: role, Value: func() (mapping.Secret, error) { return value, nil }}, namedToken("bob", admin.Write, "the-token-of-bob"),
 				}})
 				cookie := s.logIn(annToken)
 				test.do(cookie, &value, &role)
