@@ -89,6 +89,10 @@ type Options struct {
 	// means that no code host can be asked.
 	Head func(ctx context.Context, source, repository, ref string) (commit string, err error)
 
+	// DeliveryURL gives the address of the page about a delivery, for the log; nil, or "", if the
+	// pages have no address.
+	DeliveryURL func(id string) string
+
 	Version, Revision string // the labels of build_info
 
 	TracerProvider trace.TracerProvider // nil for no traces
@@ -133,6 +137,9 @@ func New(o Options) (*Server, error) {
 	}
 	if o.MaxBodyMemory == 0 {
 		o.MaxBodyMemory = math.MaxInt64
+	}
+	if o.DeliveryURL == nil {
+		o.DeliveryURL = func(string) string { return "" }
 	}
 	m, err := newMetrics(o.Registry, o.Version, o.Revision)
 	if err != nil {

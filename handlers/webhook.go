@@ -365,6 +365,9 @@ func (s *Server) log(ctx context.Context, cl *call, a Answer, took time.Duration
 		level = slog.LevelError
 	}
 	attrs := append(cl.attrs(a), slog.Int("status", a.Status), slog.Float64("duration_ms", float64(took.Microseconds())/1000))
+	if url := s.options.DeliveryURL(cl.delivery.ID); url != "" {
+		attrs = append(attrs, slog.String("url", url))
+	}
 	if len(a.LeftOut) > 0 {
 		var list []string
 		for _, left := range a.LeftOut {

@@ -19,6 +19,6 @@ func (t *Trigger) Cancel(ctx context.Context, id string, by mapping.By) (*store.
 		return nil, err
 	}
 	t.metrics.builds.WithLabelValues(b.Rule, b.Target, canceled).Inc()
-	t.log.LogAttrs(ctx, slog.LevelInfo, "build is canceled", buildAttrs(b, slog.String("actor", by.Actor), slog.String("reason", by.Why))...)
+	t.log.LogAttrs(ctx, slog.LevelInfo, "build is canceled", t.buildAttrs(b, slog.String("actor", by.Actor), slog.String("reason", by.Why))...)
 	return b, nil
 }

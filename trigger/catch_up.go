@@ -466,9 +466,9 @@ func (l *refLook) delivery(m *missedPush) (mapping.Delivery, error) {
 // missed says that a push was missed.
 func (l *refLook) missed(ctx context.Context, m *store.MissedRef, more ...slog.Attr) {
 	l.metrics.missed.WithLabelValues(l.source.Name).Inc()
-	l.log.LogAttrs(ctx, slog.LevelWarn, "push was missed: no delivery of it came", l.attrs(append([]slog.Attr{
+	l.log.LogAttrs(ctx, slog.LevelWarn, "push was missed: no delivery of it came", l.attrs(append(urlAttr([]slog.Attr{
 		slog.String("ref", m.Ref), slog.String("commit", m.Commit), slog.String("delivery", m.Delivery),
-	}, more...)...)...)
+	}, l.deliveryURL(m.Delivery)), more...)...)...)
 }
 
 // read notes that the refs could be read.

@@ -466,7 +466,7 @@ func (l *followLook) stopThose(ctx context.Context, builds []*store.Build) (goOn
 		err := l.target.Service.Stop(ctx, b.JobID, b.BuildNumber)
 		l.asked(err)
 		e, isService := errors.AsType[*codearts.Error](err)
-		attrs := buildAttrs(b, slog.String("build_number", b.BuildNumber), slog.String("reason", b.Stop))
+		attrs := l.buildAttrs(b, slog.String("build_number", b.BuildNumber), slog.String("reason", b.Stop))
 		switch {
 		case err == nil:
 			b.StoppedAt = l.now
@@ -527,7 +527,7 @@ func (l *followLook) save(ctx context.Context, b *store.Build) {
 		level = slog.LevelError
 	case store.NoResult, store.Running, store.Failure, store.Aborted, store.Timeout:
 	}
-	attrs := buildAttrs(b, slog.String("build_number", b.BuildNumber), slog.String("result", string(b.Result)),
+	attrs := l.buildAttrs(b, slog.String("build_number", b.BuildNumber), slog.String("result", string(b.Result)),
 		slog.Int64("duration_ms", took.Milliseconds()))
 	for _, a := range []slog.Attr{slog.String("step", b.Step), slog.String("message", b.Message), slog.String("stop", b.Stop)} {
 		if a.Value.String() != "" {
@@ -546,7 +546,7 @@ func (t *Trigger) StopBuild(ctx context.Context, id string, by mapping.By) (*sto
 		return nil, err
 	}
 	t.log.LogAttrs(ctx, slog.LevelInfo, "build is to be stopped",
-		buildAttrs(b, slog.String("build_number", b.BuildNumber), slog.String("actor", by.Actor), slog.String("reason", b.Stop))...)
+		t.buildAttrs(b, slog.String("build_number", b.BuildNumber), slog.String("actor", by.Actor), slog.String("reason", b.Stop))...)
 	return b, nil
 }
 

@@ -65,7 +65,7 @@ func (t *Trigger) replay(ctx context.Context, old *store.Build, last string, by 
 		Trace: observe.Traceparent(ctx),
 	}
 	if span.IsRecording() {
-		span.SetAttributes(append(spanAttrs(b), attribute.String("replay_of", b.ReplayOf))...)
+		span.SetAttributes(append(t.spanAttrs(b), attribute.String("replay_of", b.ReplayOf))...)
 	}
 	if b.Body, err = markedBody(old, b.ID); err != nil {
 		return nil, fmt.Errorf("build %s: its body: %w", old.ID, err)
@@ -74,7 +74,7 @@ func (t *Trigger) replay(ctx context.Context, old *store.Build, last string, by 
 		return nil, fmt.Errorf("build %s: %w", old.ID, err)
 	}
 	t.log.LogAttrs(ctx, slog.LevelInfo, "build is replayed",
-		buildAttrs(b, slog.String("replay_of", b.ReplayOf), slog.String("actor", by.Actor), slog.String("why", by.Why))...)
+		t.buildAttrs(b, slog.String("replay_of", b.ReplayOf), slog.String("actor", by.Actor), slog.String("why", by.Why))...)
 	return b, nil
 }
 

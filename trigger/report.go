@@ -109,7 +109,7 @@ func (t *Trigger) report(h *host, st *store.Status, taken time.Time) {
 		case err == nil:
 			return
 		case errors.Is(err, store.ErrStale):
-			t.log.LogAttrs(ctx, slog.LevelWarn, "status was taken by another process, it is said again", statusAttrs(st)...)
+			t.log.LogAttrs(ctx, slog.LevelWarn, "status was taken by another process, it is said again", t.statusAttrs(st)...)
 			return
 		}
 		t.logUnlessStopping("saving what the host was told failed, it is tried again", err)
@@ -128,7 +128,7 @@ func (t *Trigger) say(ctx context.Context, h *host, st *store.Status) (wait time
 		if p := recover(); p != nil { // this program is wrong, and nothing else must suffer
 			st.Reason, wait = fmt.Sprintf("buildbridge failed inside: %v", p), sweepEvery
 			t.log.LogAttrs(ctx, slog.LevelError, "sending a status panicked",
-				statusAttrs(st, slog.String("error", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))...)
+				t.statusAttrs(st, slog.String("error", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))...)
 		}
 	}()
 	w, err := t.wordOf(ctx, st)
@@ -246,7 +246,7 @@ func (t *Trigger) wordOn(ctx context.Context, st *store.Status, id string) (word
 		w.began = b.StartedAt
 	}
 	target := t.target(b.Target)
-	if target != nil {
+	if w.url = t.buildURL(id); w.url == "" && target != nil {
 		w.url = consoleURL(target, b)
 	}
 	if !w.final() && !open {
@@ -308,7 +308,7 @@ func (t *Trigger) post(ctx context.Context, h *host, st *store.Status, w word) (
 	if w.final() {
 		level = slog.LevelInfo
 	}
-	t.log.LogAttrs(ctx, level, "status set", statusAttrs(st, slog.String("state", st.Sent))...)
+	t.log.LogAttrs(ctx, level, "status set", t.statusAttrs(st, slog.String("state", st.Sent))...)
 	return 0, true
 }
 
@@ -332,7 +332,7 @@ func (t *Trigger) refused(ctx context.Context, h *host, st *store.Status, w word
 		}
 		if st.Attempts == 0 {
 			t.log.LogAttrs(ctx, slog.LevelWarn, "status refused",
-				statusAttrs(st, slog.String("state", string(w.state)), slog.String("error", reason))...)
+				t.statusAttrs(st, slog.String("state", string(w.state)), slog.String("error", reason))...)
 		}
 		if w.final() && (w.replaced || !begun(st)) {
 			st.Attempts, st.Reason = st.Attempts+1, reason
@@ -363,7 +363,7 @@ func (t *Trigger) unsaid(ctx context.Context, st *store.Status, reason string, w
 		return wait
 	}
 	st.Reason = "given up after a day: " + reason
-	t.log.LogAttrs(ctx, slog.LevelWarn, "status given up", statusAttrs(st, slog.String("error", reason))...)
+	t.log.LogAttrs(ctx, slog.LevelWarn, "status given up", t.statusAttrs(st, slog.String("error", reason))...)
 	return -1
 }
 
@@ -406,9 +406,10 @@ func (t *Trigger) awaitLimit(ctx context.Context, h *host) (wait time.Duration, 
 	return 0, false
 }
 
-func statusAttrs(st *store.Status, more ...slog.Attr) []slog.Attr {
-	return append([]slog.Attr{
+func (t *Trigger) statusAttrs(st *store.Status, more ...slog.Attr) []slog.Attr {
+	build := cmp.Or(st.SentBuild, st.Build)
+	return append(urlAttr([]slog.Attr{
 		slog.String("source", st.Source), slog.String("repository", st.Repository), slog.String("commit", st.Commit),
-		slog.String("context", st.Context), slog.String("build", cmp.Or(st.SentBuild, st.Build)),
-	}, more...)
+		slog.String("context", st.Context), slog.String("build", build),
+	}, t.buildURL(build)), more...)
 }

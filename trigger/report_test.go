@@ -231,6 +231,22 @@ func TestEndsOfBuildsAreSaid(t *testing.T) {
 	}
 }
 
+// A status links to the page of its build where the pages have an address, and so does the log.
+func TestStatusLinksToThePage(t *testing.T) {
+	t.Parallel()
+	h, log, target := &fakeHost{}, &said{}, following()
+	target.ConsoleURL = "https://console.example.com/{job_id}"
+	b := newReporter(t, h, settings{target: target, log: log, buildURL: func(id string) string { return "https://ci.example.com/builds/" + id }})
+	b.outcome(t, codeartstest.Outcome{Result: "SUCCESS", After: time.Second})
+	id := b.deliver(t, reported(commitA))[0]
+	if got := b.said(t, h, hostapi.Success); got.TargetURL != "https://ci.example.com/builds/"+id {
+		t.Errorf("the status links to %q", got.TargetURL)
+	}
+	for _, line := range []string{"build started", "build ended", "status set"} {
+		until(t, "the log has "+line+" with the page", func() bool { return log.count(line+".*url.*https://ci.example.com/builds/"+id) == 1 })
+	}
+}
+
 func TestPendingAndRunningAreSaid(t *testing.T) {
 	t.Parallel()
 	for phrase, running := range map[string]bool{"with a word for it": true, "without": false} {

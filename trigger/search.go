@@ -30,7 +30,7 @@ func (t *Trigger) search(ctx context.Context, target *target, b *store.Build) (c
 	from, to, records, err := s.list(ctx)
 	var claimed []string
 	defer func() {
-		attrs := buildAttrs(b, slog.Time("from", from), slog.Time("to", to), slog.Time("called_there", s.at), slog.Int("records", len(records)),
+		attrs := t.buildAttrs(b, slog.Time("from", from), slog.Time("to", to), slog.Time("called_there", s.at), slog.Int("records", len(records)),
 			slog.Int("claimed", len(claimed)), slog.Int("ours", len(c.ours)), slog.String("undecided", c.undecided))
 		if err != nil {
 			attrs = append(attrs, errorAttr(err))

@@ -42,7 +42,7 @@ func (t *Trigger) attempt(ctx context.Context, name string, b *store.Build, more
 			attribute.String("messaging.operation.type", "process"),
 			attribute.String("messaging.destination.name", b.Target),
 		),
-		trace.WithAttributes(spanAttrs(b)...),
+		trace.WithAttributes(t.spanAttrs(b)...),
 	)
 	if commit := observe.SpanContext(b.Trace); commit.IsValid() {
 		ctx = trace.ContextWithRemoteSpanContext(ctx, commit)
@@ -52,8 +52,8 @@ func (t *Trigger) attempt(ctx context.Context, name string, b *store.Build, more
 }
 
 // spanAttrs are what every span about a build has: the same as its log lines.
-func spanAttrs(b *store.Build) (attrs []attribute.KeyValue) {
-	for _, a := range buildAttrs(b) {
+func (t *Trigger) spanAttrs(b *store.Build) (attrs []attribute.KeyValue) {
+	for _, a := range t.buildAttrs(b) {
 		if value := a.Value.String(); value != "" || a.Key != "commit" {
 			attrs = append(attrs, attribute.String(a.Key, value))
 		}

@@ -33,6 +33,10 @@ type Options struct {
 	Logger         *slog.Logger          // required
 	TracerProvider trace.TracerProvider  // nil for no traces
 
+	// BuildURL and DeliveryURL give the addresses of the pages about a build and a delivery, for people who
+	// read a status or the log; nil, or "", if the pages have no address.
+	BuildURL, DeliveryURL func(id string) string
+
 	// FollowEvery says how long to wait before the service is asked again for a build that was
 	// started this long ago; nil means what docs/delivery-guarantee.md says.
 	FollowEvery func(age time.Duration) time.Duration
@@ -48,6 +52,8 @@ type Trigger struct {
 	waiting  atomic.Int64 // unresolved builds: counted every watchInterval, plus those accepted since
 
 	followEvery func(age time.Duration) time.Duration // as in Options
+
+	buildURL, deliveryURL func(id string) string // as in Options; never nil
 
 	mu      sync.RWMutex
 	rules   *mapping.Ruleset // in force; never nil
@@ -89,6 +95,13 @@ func New(o Options) (*Trigger, error) {
 	}
 	if t.followEvery = o.FollowEvery; t.followEvery == nil {
 		t.followEvery = followStep
+	}
+	noURL := func(string) string { return "" }
+	if t.buildURL = o.BuildURL; t.buildURL == nil {
+		t.buildURL = noURL
+	}
+	if t.deliveryURL = o.DeliveryURL; t.deliveryURL == nil {
+		t.deliveryURL = noURL
 	}
 	if o.TracerProvider != nil {
 		t.tracer = o.TracerProvider.Tracer(tracerName)
@@ -242,7 +255,7 @@ func (t *Trigger) accept(
 		if b.SupersededBy != "" {
 			receipt.Builds[i].Reason, receipt.Builds[i].SupersededBy = b.Reason, b.SupersededBy
 			t.metrics.builds.WithLabelValues(b.Rule, b.Target, string(store.Superseded)).Inc()
-			attrs := buildAttrs(b, slog.String("superseded_by", b.SupersededBy))
+			attrs := t.buildAttrs(b, slog.String("superseded_by", b.SupersededBy))
 			if receipt.Builds[i].Once = b.SupersededOnce(); receipt.Builds[i].Once {
 				t.log.LogAttrs(ctx, slog.LevelInfo, "build is superseded: its commit is built once", attrs...)
 			} else {
@@ -251,11 +264,11 @@ func (t *Trigger) accept(
 		}
 		if b.Superseded > 0 {
 			t.metrics.builds.WithLabelValues(b.Rule, b.Target, string(store.Superseded)).Add(float64(b.Superseded))
-			t.log.LogAttrs(ctx, slog.LevelInfo, "build supersedes those that waited", buildAttrs(b, slog.Int64("superseded", b.Superseded))...)
+			t.log.LogAttrs(ctx, slog.LevelInfo, "build supersedes those that waited", t.buildAttrs(b, slog.Int64("superseded", b.Superseded))...)
 		}
 		if b.State == store.Dead {
 			t.metrics.builds.WithLabelValues(b.Rule, b.Target, string(store.Dead)).Inc()
-			t.log.LogAttrs(ctx, slog.LevelError, "build is dead on arrival", buildAttrs(b, slog.String("reason", b.Reason))...)
+			t.log.LogAttrs(ctx, slog.LevelError, "build is dead on arrival", t.buildAttrs(b, slog.String("reason", b.Reason))...)
 		}
 	}
 	return receipt, nil
@@ -367,11 +380,19 @@ func encode(v any) ([]byte, error) {
 }
 
 // buildAttrs are what every log line about a build has, and more.
-func buildAttrs(b *store.Build, more ...slog.Attr) []slog.Attr {
-	return append([]slog.Attr{
+func (t *Trigger) buildAttrs(b *store.Build, more ...slog.Attr) []slog.Attr {
+	return append(urlAttr([]slog.Attr{
 		slog.String("build", b.ID), slog.String("delivery", b.Delivery), slog.String("rule", b.Rule), slog.String("target", b.Target),
 		slog.String("job_id", b.JobID), slog.String("repository", b.Repository), slog.String("ref", b.Ref), slog.String("commit", b.Commit),
-	}, more...)
+	}, t.buildURL(b.ID)), more...)
+}
+
+// urlAttr adds the address of the page about what the attributes say, if there is one.
+func urlAttr(attrs []slog.Attr, url string) []slog.Attr {
+	if url == "" {
+		return attrs
+	}
+	return append(attrs, slog.String("url", url))
 }
 
 func errorAttr(err error) slog.Attr { return slog.String("error", err.Error()) }

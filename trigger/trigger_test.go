@@ -79,6 +79,7 @@ type settings struct {
 	traces     trace.TracerProvider
 	log        io.Writer // gets the log too
 	follow     func(age time.Duration) time.Duration
+	buildURL   func(id string) string
 }
 
 // said is a log that a test can search.
@@ -143,7 +144,7 @@ func (b *testTrigger) open(t *testing.T, s settings) {
 		t.Fatal(err)
 	}
 	b.reg = prometheus.NewRegistry()
-	b.Trigger, err = trigger.New(trigger.Options{Store: b.store, Registerer: b.reg, Logger: log, Settings: trigger.Settings{DryRun: s.dryRun, Hold: s.hold, MaxWaiting: s.maxWaiting}, TracerProvider: s.traces, FollowEvery: s.follow})
+	b.Trigger, err = trigger.New(trigger.Options{Store: b.store, Registerer: b.reg, Logger: log, Settings: trigger.Settings{DryRun: s.dryRun, Hold: s.hold, MaxWaiting: s.maxWaiting}, TracerProvider: s.traces, FollowEvery: s.follow, BuildURL: s.buildURL})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func (t *Trigger) step(ctx context.Context, b *store.Build) (err error) {
 	}
 	// It may be the state of a newer version, which will take the build.
 	t.log.LogAttrs(ctx, slog.LevelError, "build is in a state that this version does not know",
-		buildAttrs(b, slog.String("state", string(b.State)))...)
+		t.buildAttrs(b, slog.String("state", string(b.State)))...)
 	return t.store.Release(ctx, []int64{b.Seq}, retryTarget)
 }
 
@@ -50,7 +50,7 @@ func (t *Trigger) step(ctx context.Context, b *store.Build) (err error) {
 // again and again. A build that may have been started is searched for until its deadline.
 func (t *Trigger) afterPanic(ctx context.Context, b *store.Build, p any) error {
 	t.log.LogAttrs(ctx, slog.LevelError, "working a build panicked",
-		buildAttrs(b, slog.String("error", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))...)
+		t.buildAttrs(b, slog.String("error", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))...)
 	now, err := t.store.Build(ctx, b.ID)
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) erro
 	}
 	b.Service = target.Service.Address()
 	if pause := target.pausedFor(now); pause > 0 {
-		t.log.LogAttrs(ctx, slog.LevelDebug, "build waits for the pause of its target", buildAttrs(b, slog.String("pause", pause.String()))...)
+		t.log.LogAttrs(ctx, slog.LevelDebug, "build waits for the pause of its target", t.buildAttrs(b, slog.String("pause", pause.String()))...)
 		reason := b.Reason
 		if reason == "" || reason == string(store.HoldOrder) || reason == string(store.HoldCall) || reason == string(store.HoldRunning) {
 			reason = "the service asked for a pause, in its answer to another build"
@@ -137,7 +137,7 @@ func (t *Trigger) callNow(ctx context.Context, target *target, b *store.Build) (
 // isHeld logs that a build is held. It is due as soon as what holds it is resolved.
 func (t *Trigger) isHeld(ctx context.Context, b *store.Build, hold store.Hold, err error) error {
 	if err == nil {
-		t.log.LogAttrs(ctx, slog.LevelDebug, "build is held", buildAttrs(b, slog.String("reason", string(hold)))...)
+		t.log.LogAttrs(ctx, slog.LevelDebug, "build is held", t.buildAttrs(b, slog.String("reason", string(hold)))...)
 	}
 	return err
 }
@@ -245,7 +245,7 @@ func (t *Trigger) logTakenOver(ctx context.Context, b *store.Build, attempt stor
 		return // that process still searches for this call
 	}
 	t.log.LogAttrs(ctx, slog.LevelError, "a call ended after another process went on with its build: it may have been started twice",
-		buildAttrs(b, slog.String("build_number", now.BuildNumber), slog.String("state", string(now.State)),
+		t.buildAttrs(b, slog.String("build_number", now.BuildNumber), slog.String("state", string(now.State)),
 			slog.String("error", attempt.Error))...)
 }
 
@@ -275,7 +275,7 @@ func (t *Trigger) saveLateAnswer(ctx context.Context, b *store.Build, attempt st
 		if !sameCall(now, b) || now.State == store.Started {
 			if now.BuildNumber != b.BuildNumber {
 				t.log.LogAttrs(ctx, slog.LevelError, "an answer came too late: the build may have been started twice",
-					buildAttrs(b, slog.String("build_number", b.BuildNumber), slog.String("state", string(now.State)))...)
+					t.buildAttrs(b, slog.String("build_number", b.BuildNumber), slog.String("state", string(now.State)))...)
 			}
 			return nil
 		}
@@ -305,7 +305,7 @@ func (t *Trigger) finish(ctx context.Context, b *store.Build, a store.Attempt) e
 	}
 	if b.Replaced > 0 {
 		t.log.LogAttrs(ctx, slog.LevelInfo, "build replaces those that run, which are to be stopped",
-			buildAttrs(b, slog.Int64("replaced", b.Replaced))...)
+			t.buildAttrs(b, slog.Int64("replaced", b.Replaced))...)
 	}
 	level, message := slog.LevelWarn, "build is not started yet"
 	switch b.State {
@@ -318,7 +318,7 @@ func (t *Trigger) finish(ctx context.Context, b *store.Build, a store.Attempt) e
 		level, message = slog.LevelError, "build is dead"
 	case store.Waiting, store.Calling, store.Unknown, store.Superseded:
 	}
-	attrs := buildAttrs(b, slog.String("outcome", string(a.Outcome)), slog.Int("attempt", b.Attempts),
+	attrs := t.buildAttrs(b, slog.String("outcome", string(a.Outcome)), slog.Int("attempt", b.Attempts),
 		slog.Int64("duration_ms", a.Took.Milliseconds()))
 	if b.BuildNumber != "" {
 		attrs = append(attrs, slog.String("build_number", b.BuildNumber))
@@ -349,7 +349,7 @@ func (t *Trigger) saveUntilStopped(ctx context.Context, b *store.Build) error {
 		if err == nil || errors.Is(err, store.ErrStale) || errors.Is(err, store.ErrClaimed) || last {
 			return err
 		}
-		t.log.LogAttrs(ctx, slog.LevelWarn, "saving the state of a build failed, it is tried again", buildAttrs(b, errorAttr(err))...)
+		t.log.LogAttrs(ctx, slog.LevelWarn, "saving the state of a build failed, it is tried again", t.buildAttrs(b, errorAttr(err))...)
 		select {
 		case <-time.After(retrySave):
 		case <-t.stopping.Done():

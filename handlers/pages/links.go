@@ -13,14 +13,14 @@ type Links struct {
 	Dashboard string // the first page of Grafana
 }
 
-// Build gives the address of the page of a build.
+// Build gives the address of the page of a build; "" for the id "".
 func (l Links) Build(id string) string { return l.page("builds", id) }
 
-// Delivery gives the address of the page of a delivery.
+// Delivery gives the address of the page of a delivery; "" for the id "".
 func (l Links) Delivery(id string) string { return l.page("deliveries", id) }
 
 func (l Links) page(section, id string) string {
-	if l.External == "" {
+	if l.External == "" || id == "" {
 		return ""
 	}
 	return l.External + "/" + section + "/" + url.PathEscape(id)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -18,27 +19,29 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// mountAdmin adds the admin API and the pages to the admin listener, which must be listening.
-func (b *Bridge) mountAdmin(ctx context.Context, db *store.Store) (err error) {
+// mountAdmin adds the admin API and the pages to the admin listener, which must be listening. It gives
+// the pages for those who only read.
+func (b *Bridge) mountAdmin(ctx context.Context, db *store.Store) (forReading http.Handler, err error) {
 	access := admin.Access{}
 	access.Host, _, _ = net.SplitHostPort(b.o.AdminListen)
 	if tcp, ok := b.admin.Addr().(*net.TCPAddr); ok {
 		access.Loopback = tcp.IP.IsLoopback()
 	}
-	if access.Tokens, err = b.o.adminTokens(); err != nil {
-		return err
+	var readers []admin.Token
+	if access.Tokens, readers, err = b.o.tokens(); err != nil {
+		return nil, err
 	}
 	writes := func(t admin.Token) bool { return t.Role == admin.Write }
 	if file := AdminTokenFile(b.o.Database); file != "" && !slices.ContainsFunc(access.Tokens, writes) {
 		made, err := makeAdminToken(file)
 		if err != nil {
-			return fmt.Errorf("admin write token: %w", err)
+			return nil, fmt.Errorf("admin write token: %w", err)
 		}
 		if made {
 			b.log.LogAttrs(ctx, slog.LevelInfo, "made a write token for the admin API", slog.String("file", file))
 		}
 		if closed, err := closeToOthers(file); err != nil {
-			return fmt.Errorf("admin write token: %w", err)
+			return nil, fmt.Errorf("admin write token: %w", err)
 		} else if closed {
 			b.log.LogAttrs(ctx, slog.LevelWarn,
 				"other users could read the admin write token; its file is closed to them now: to get a new token, delete it and restart",
@@ -46,7 +49,7 @@ func (b *Bridge) mountAdmin(ctx context.Context, db *store.Store) (err error) {
 		}
 		local := AdminToken{Name: localToken, Role: admin.Write, Ref: mapping.SecretRef{File: file}}
 		if access.Made, _, err = local.open(); err != nil {
-			return fmt.Errorf("admin write token: %w", err)
+			return nil, fmt.Errorf("admin write token: %w", err)
 		}
 	}
 	api, err := admin.New(admin.Options{ //nolint:contextcheck // each request has its own
@@ -54,15 +57,22 @@ func (b *Bridge) mountAdmin(ctx context.Context, db *store.Store) (err error) {
 		Access: access, Logger: b.log, LogLevel: b.o.LogLevel,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	b.handlers.MountAdmin(admin.Prefix, api)
-	shown, err := pages.New(pages.Options{API: api, Version: b.o.Version, Logger: b.log})
+	o := pages.Options{API: api, Links: b.o.links(), Version: b.o.Version, Logger: b.log}
+	shown, err := pages.New(o)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	b.handlers.MountAdmin("", shown)
-	return nil
+	o.ReadOnly, o.Access = true, &admin.Access{Tokens: readers, Everybody: b.o.PagesOpen}
+	return pages.New(o)
+}
+
+// links are the addresses that the settings give.
+func (s *Settings) links() pages.Links {
+	return pages.Links{External: s.ExternalURL, Trace: s.TraceURL, Dashboard: s.DashboardURL}
 }
 
 // AdminTokenFile is the file of the write token that serve makes if none is configured. It
@@ -108,15 +118,16 @@ const (
 	readToken  = "admin-read-token"
 	writeToken = "admin-write-token"
 	localToken = "local"
+	pagesToken = "pages-token"
 )
 
-// ErrTokens means that two tokens of the admin API are one, with different names or roles.
+// ErrTokens means that two tokens are one, with different names or roles.
 var ErrTokens = errors.New("the same token is given twice")
 
-// adminTokens checks that the configured tokens can be read, sent, and told apart.
-func (s *Settings) adminTokens() ([]admin.Token, error) {
+// tokens checks that the configured tokens can be read, sent, and told apart. It gives those of the
+// admin listener, and those of the listener of the pages.
+func (s *Settings) tokens() (admins, readers []admin.Token, err error) {
 	var (
-		tokens []admin.Token
 		errs   []error
 		owners = map[mapping.Secret]AdminToken{}
 	)
@@ -127,13 +138,20 @@ func (s *Settings) adminTokens() ([]admin.Token, error) {
 	for _, ref := range s.AdminWriteToken {
 		given = append(given, AdminToken{writeToken, admin.Write, ref})
 	}
+	for _, ref := range s.PagesToken {
+		given = append(given, AdminToken{pagesToken, admin.Read, ref})
+	}
 	for _, t := range given {
 		token, value, err := t.open()
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", t.flag(), err))
 			continue
 		}
-		tokens = append(tokens, token)
+		if t.Name == pagesToken {
+			readers = append(readers, token)
+		} else {
+			admins = append(admins, token)
+		}
 		other, twice := owners[value]
 		owners[value] = t
 		if twice && (other.Name != t.Name || other.Role != t.Role) && (!other.unnamed() || !t.unnamed()) {
@@ -141,7 +159,7 @@ func (s *Settings) adminTokens() ([]admin.Token, error) {
 				ErrTokens, other.flag(), t.flag()))
 		}
 	}
-	return tokens, errors.Join(errs...)
+	return admins, readers, errors.Join(errs...)
 }
 
 // open reads the token, and gives what reads it again for each request.
@@ -156,7 +174,7 @@ func (t AdminToken) unnamed() bool { return t.Name == readToken || t.Name == wri
 // flag is how the token was given, for errors.
 func (t AdminToken) flag() string {
 	switch t.Name {
-	case readToken, writeToken:
+	case readToken, writeToken, pagesToken:
 		return "--" + t.Name
 	}
 	return fmt.Sprintf("--admin-token %s=%s", t.Name, t.Role)
@@ -169,7 +187,7 @@ func CheckTokenName(name string) string {
 	switch {
 	case name == "":
 		return "it has no name"
-	case name == readToken, name == writeToken, name == localToken:
+	case name == readToken, name == writeToken, name == localToken, name == pagesToken:
 		return fmt.Sprintf("the name %s is that of a token without a name", name)
 	case len(name) > most || strings.Trim(name, nameCharacters) != "":
 		return fmt.Sprintf("a name has at most %d of the characters a-z, A-Z, 0-9, and . _ - @", most)

@@ -1,5 +1,5 @@
 // Package bridge joins the packages into a running bridge: the store, the trigger, which
-// works on the builds in it, the handlers, which add to it, and two listeners.
+// works on the builds in it, the handlers, which add to it, and its listeners.
 //
 // [Start] loads the rules, opens the database, listens and starts the workers.
 // [Bridge.Reload] replaces the rules. [Bridge.Stop] stops everything, what was started last
@@ -73,6 +73,7 @@ type Bridge struct {
 	loops  sync.WaitGroup
 
 	public, admin *listener
+	pages         *listener // nil for none
 }
 
 const (
@@ -81,7 +82,7 @@ const (
 	stopping
 )
 
-// Start starts a bridge. It returns when both listeners answer and the workers run. ctx is
+// Start starts a bridge. It returns when the listeners answer and the workers run. ctx is
 // for the start alone. The error says what is wrong with the rules, the secrets, the
 // database or the addresses.
 func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
@@ -105,7 +106,7 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 		}
 	}
 	registry := prometheus.NewRegistry()
-	b := &Bridge{o: o, log: o.Logger, started: time.Now(), failed: make(chan error, 2), hostRequests: hostRequests(registry)}
+	b := &Bridge{o: o, log: o.Logger, started: time.Now(), failed: make(chan error, 3), hostRequests: hostRequests(registry)}
 	if b.o.Host == nil {
 		b.o.Host = func(s *mapping.Source) (trigger.HostAPI, error) {
 			client, doubts, err := NewHost(s, o.Logger, b.countRequests(s))
@@ -139,6 +140,8 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 		Registerer:     registry,
 		Logger:         b.log,
 		TracerProvider: o.TracerProvider,
+		BuildURL:       o.links().Build,
+		DeliveryURL:    o.links().Delivery,
 		FollowEvery:    o.FollowEvery,
 	})
 	if err != nil {
@@ -151,6 +154,7 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 		Logger:         b.log,
 		Ready:          b.ready,
 		Head:           b.trigger.Head,
+		DeliveryURL:    o.links().Delivery,
 		Version:        o.Version,
 		Revision:       o.Revision,
 		TracerProvider: o.TracerProvider,
@@ -168,10 +172,19 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 	if b.public, err = b.listen(ctx, "public", "--listen", o.Listen, o.TLS); err != nil {
 		return nil, err
 	}
-	if err := b.mountAdmin(ctx, db); err != nil {
+	if o.PagesListen != "" {
+		if b.pages, err = b.listen(ctx, "pages", "--pages-listen", o.PagesListen, o.PagesTLS); err != nil {
+			return nil, err
+		}
+	}
+	forReading, err := b.mountAdmin(ctx, db)
+	if err != nil {
 		return nil, err
 	}
 	b.later(b.serve(b.admin, b.handlers.Admin()))
+	if b.pages != nil {
+		b.later(b.serve(b.pages, forReading))
+	}
 
 	// The workers live until Stop, longer than ctx.
 	if err := b.trigger.Start(context.WithoutCancel(ctx)); err != nil {
@@ -204,6 +217,9 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 		slog.String("version", o.Version),
 		slog.String("worker", db.Caller()),
 	}, next.attrs()...)
+	if b.pages != nil {
+		attrs = append(attrs, slog.String("pages_listen", b.pages.Addr().String()), slog.Bool("pages_tls", o.PagesTLS != (certificate.Files{})))
+	}
 	b.log.LogAttrs(ctx, slog.LevelInfo, "serving", attrs...)
 	return b, nil
 }

@@ -29,6 +29,14 @@ func (b *Bridge) PublicURL() string { return b.public.url() }
 // AdminURL is the address of health, metrics and the admin API.
 func (b *Bridge) AdminURL() string { return b.admin.url() }
 
+// PagesURL is the address of the pages for reading; "" if there is no listener for them.
+func (b *Bridge) PagesURL() string {
+	if b.pages == nil {
+		return ""
+	}
+	return b.pages.url()
+}
+
 func (l *listener) url() string {
 	if l.tls != nil {
 		return "https://" + l.Addr().String()

@@ -30,6 +30,18 @@ type Settings struct {
 	TLS      certificate.Files `group:"listeners" embed:"" prefix:"tls-" set:"listener=--listen"`
 	AdminTLS certificate.Files `group:"listeners" embed:"" prefix:"admin-tls-" set:"listener=--admin-listen"`
 
+	// PagesListen is for the pages alone, for reading; "" for no such listener. It needs PagesToken or
+	// PagesOpen: without them it refuses everybody.
+	PagesListen string              `group:"pages" placeholder:"ADDR" help:"Address for the pages alone, for reading, for those who push."`
+	PagesToken  []mapping.SecretRef `group:"pages" placeholder:"env:NAME|file:PATH" help:"Token for it; can be repeated."`
+	PagesOpen   bool                `group:"pages" help:"No token for it: all who reach it may read."`
+	PagesTLS    certificate.Files   `group:"pages" embed:"" prefix:"pages-tls-" set:"listener=--pages-listen"`
+
+	// ExternalURL, TraceURL and DashboardURL are those of pages.Links.
+	ExternalURL  string `group:"pages" type:"webaddress" help:"Address by which people reach the pages, for links in statuses and in the log."`
+	TraceURL     string `group:"pages" type:"trace" help:"Address of a trace, with {trace_id}, for links from builds."`
+	DashboardURL string `group:"pages" type:"webaddress" help:"Address of Grafana, for links to dashboards."`
+
 	Handlers handlers.Settings `group:"listeners" embed:""`
 
 	// AdminTokens are tokens of the admin API with the names of who has them. Several may

@@ -126,6 +126,7 @@ func newParser(ctx context.Context, g *grammar, env *Environment, helped func())
 			{Key: "ask", Title: "Ask a running bridge:"},
 			{Key: "listeners", Title: "Listeners:"},
 			{Key: "admin", Title: "Admin API:"},
+			{Key: "pages", Title: "Pages:"},
 			{Key: "kept", Title: "What is kept:"},
 			{Key: "event", Title: "An event without a body:"},
 			{Key: "filter", Title: "Filters:"},

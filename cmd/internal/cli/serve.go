@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"buildbridge/cmd/internal/bridge"
+	"buildbridge/cmd/internal/certificate"
 	"buildbridge/cmd/internal/logwriter"
 	"buildbridge/cmd/internal/rulesfile"
 	"buildbridge/cmd/internal/telemetry"
@@ -83,6 +84,9 @@ func (c *serveCommand) Validate() error {
 	if (c.AdminTLS.Cert == "") != (c.AdminTLS.Key == "") {
 		return errors.New("--admin-tls-cert and --admin-tls-key belong together")
 	}
+	if err := c.checkPages(); err != nil {
+		return err
+	}
 	if c.Trigger.Hold && c.Trigger.DryRun {
 		return errors.New("--hold and --dry-run exclude each other: a dry run calls nothing anyway")
 	}
@@ -91,6 +95,24 @@ func (c *serveCommand) Validate() error {
 		checkTokenRef("--admin-read-token", c.AdminReadToken...), checkTokenRef("--admin-write-token", c.AdminWriteToken...),
 		checkAdminTokens(c.AdminTokens),
 	)
+}
+
+// checkPages refuses a listener for pages that nobody could read, or of which it is not said who may.
+func (c *serveCommand) checkPages() error {
+	tokens, files := len(c.PagesToken) > 0, c.PagesTLS != certificate.Files{}
+	switch {
+	case c.PagesListen == "" && (tokens || c.PagesOpen || files):
+		return errors.New("--pages-token, --pages-open and --pages-tls-… are for the listener of --pages-listen, which is not given")
+	case c.PagesListen == "":
+		return nil
+	case tokens && c.PagesOpen:
+		return errors.New("--pages-token and --pages-open exclude each other: with --pages-open, all who reach the pages may read them")
+	case !tokens && !c.PagesOpen:
+		return errors.New("--pages-listen needs --pages-token REF, for those who may read the pages; or --pages-open, if all who reach them may")
+	case (c.PagesTLS.Cert == "") != (c.PagesTLS.Key == ""):
+		return errors.New("--pages-tls-cert and --pages-tls-key belong together")
+	}
+	return cmp.Or(checkAddress("--pages-listen", c.PagesListen), checkTokenRef("--pages-token", c.PagesToken...))
 }
 
 // flushWithin is how long it may take to send the last traces, and then to write the last

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
@@ -48,6 +49,8 @@ func kinds() []kong.Option {
 		kong.NamedMapper("age", text[time.Duration]{"TIME", parseAge}),
 		kong.NamedMapper("end", text[time.Time]{"TIME", parseEnd}),
 		kong.NamedMapper("size", text[int64]{"SIZE", parseSize}),
+		kong.NamedMapper("webaddress", text[string]{"URL", parseWebAddress}),
+		kong.NamedMapper("trace", text[string]{"TEMPLATE", parseTraceAddress}),
 		kong.TypeMapper(reflect.TypeFor[netip.Prefix](), text[netip.Prefix]{"CIDR", parsePrefix}),
 		kong.TypeMapper(reflect.TypeFor[time.Time](), text[time.Time]{"TIME", parseMoment}),
 		// kong would print the value with an error, and it may be a token. So an invalid
@@ -143,6 +146,34 @@ func parseSize(given string) (int64, error) {
 		return 0, fmt.Errorf("%q is not a size: want bytes, or text such as 256MiB", given)
 	}
 	return size, nil
+}
+
+// parseWebAddress parses the address of a site, which other addresses are made from: it may have a
+// path. It takes a slash off the end.
+func parseWebAddress(given string) (string, error) {
+	u, err := url.Parse(given)
+	if err != nil || !isWeb(u) || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
+		return "", fmt.Errorf("%q is not the address of a site: want http or https, a host and maybe a path, such as https://ci.example.com/builds", given)
+	}
+	return strings.TrimRight(u.String(), "/"), nil
+}
+
+// parseTraceAddress parses the template of the address of a trace.
+func parseTraceAddress(given string) (string, error) {
+	u, err := url.Parse(strings.ReplaceAll(given, traceID, "0"))
+	if err != nil || !isWeb(u) || !strings.Contains(given, traceID) {
+		return "", fmt.Errorf("%q is not the address of a trace: want http or https, a host and %s, such as https://jaeger.example.com/trace/%[2]s",
+			given, traceID)
+	}
+	return given, nil
+}
+
+// traceID is where the id of the trace goes.
+const traceID = "{trace_id}"
+
+// isWeb tells that an address can be a link for everybody.
+func isWeb(u *url.URL) bool {
+	return (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil
 }
 
 // parseTokenRef parses a reference to a token, env:NAME or file:PATH. It returns the zero
