@@ -247,7 +247,7 @@ func (t *Trigger) wordOn(ctx context.Context, st *store.Status, id string) (word
 	}
 	target := t.target(b.Target)
 	if w.url = t.buildURL(id); w.url == "" && target != nil {
-		w.url = consoleURL(target, b)
+		w.url = b.ConsoleURL(&target.Target.Target)
 	}
 	if !w.final() && !open {
 		if target != nil && !target.Follow { // a word without an end must not be begun

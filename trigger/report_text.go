@@ -2,7 +2,6 @@ package trigger
 
 import (
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
 
@@ -112,18 +111,3 @@ func took(before string, b *store.Build) string {
 
 // oneLine makes one line of a text of several.
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
-
-// consoleURL is the address of a build in the service's console; "" if the target has no
-// template, or while something is not known that it names.
-func consoleURL(target *target, b *store.Build) string {
-	address := target.ConsoleURL
-	for name, value := range map[string]string{
-		"{region}": target.Region, "{project_id}": b.ProjectID, "{job_id}": b.JobID, "{build_no}": b.BuildNumber, "{record_id}": b.RecordID,
-	} {
-		if value == "" && strings.Contains(address, name) {
-			return ""
-		}
-		address = strings.ReplaceAll(address, name, url.PathEscape(value))
-	}
-	return address
-}

@@ -41,6 +41,7 @@ type Store interface {
 	BuildIDs(ctx context.Context, beginning string) (ids []string, ok bool, err error)
 	DeliveryIDs(ctx context.Context, beginning string) (ids []string, ok bool, err error)
 	BuildsOf(ctx context.Context, delivery string) ([]*store.Build, error)
+	LastReplay(ctx context.Context, b *store.Build) (id string, err error)
 	StatusOf(ctx context.Context, b *store.Build) (*store.Status, error)
 	Missed(ctx context.Context, f store.MissedFilter) (missed []*store.MissedRef, next string, err error)
 	MissedOf(ctx context.Context, source, repository string) ([]*store.MissedRef, error)
@@ -63,7 +64,8 @@ type Builds interface {
 type Deliveries interface {
 	Start(ctx context.Context, start handlers.Start) handlers.Started
 	Decide(d mapping.Delivery) handlers.Decision
-	Explain(d mapping.Delivery) handlers.Decision // Decide with the events, and clause by clause
+	Explain(d mapping.Delivery) handlers.Decision          // Decide with the events, and clause by clause
+	EventOf(d mapping.Delivery, ref string) *mapping.Event // nil if it has none
 	Record(d mapping.Delivery) mapping.Recorded
 	Rejected() []handlers.Rejected // the newest first
 	Replay(ctx context.Context, d mapping.Delivery, by mapping.By) handlers.Answer
@@ -90,6 +92,8 @@ type API struct {
 	http.Handler
 
 	bulk sync.Mutex // held while many builds are replayed
+
+	origins origins
 }
 
 // New gives the API.

@@ -179,6 +179,13 @@ func (d deliveries) Explain(old mapping.Delivery) handlers.Decision {
 	return decision
 }
 
+func (d deliveries) EventOf(old mapping.Delivery, ref string) *mapping.Event {
+	if old.Source != "github" {
+		return nil
+	}
+	return &mapping.Event{Ref: ref, Author: "Ada", URL: "https://github.com/acme/shop"}
+}
+
 func (d deliveries) Record(old mapping.Delivery) mapping.Recorded {
 	r := mapping.Recorded{ID: old.ID, ReceivedAt: old.ReceivedAt, Source: old.Source, Provider: old.Provider}
 	if old.Source == "gone" {
@@ -449,6 +456,10 @@ func TestBuildInDetail(t *testing.T) {
 			ID: b.ID, Delivery: b.Delivery, ReceivedAt: b.ReceivedAt, State: store.Started, Rule: "cart", Target: "north", JobID: "f9d6",
 			Repository: "acme/shop", Ref: "refs/heads/main", Commit: b.Commit, Attempts: 1, CalledAt: now, Deadline: b.Deadline,
 			BuildNumber: "20", Adopted: true, StartedAt: now, Result: store.Running,
+		},
+		Origin: admin.Origin{
+			Source: "github", Provider: "github", Event: "push", Author: "Ada",
+			RepositoryURL: "https://github.com/acme/shop", CommitURL: "https://github.com/acme/shop/commit/" + b.Commit,
 		},
 		Log: []admin.Attempt{
 			{At: now, Duration: 1.5, Outcome: store.Unknown, Error: "no answer"},

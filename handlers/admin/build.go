@@ -65,9 +65,13 @@ type Build struct {
 type BuildDetail struct {
 	Build
 
-	TraceID string   `json:"trace_id,omitempty"` // of its delivery or its replay
-	Status  *Status  `json:"status,omitempty"`   // on its commit at the code host; unset if there is none
-	Replays []Replay `json:"replays,omitempty"`  // of this build, the newest first, at most 10
+	Origin
+
+	TraceID    string   `json:"trace_id,omitempty"`    // of its delivery or its replay
+	ConsoleURL string   `json:"console_url,omitempty"` // where the service's console shows it; unset if its target does not say
+	Status     *Status  `json:"status,omitempty"`      // on its commit at the code host; unset if there is none
+	Replays    []Replay `json:"replays,omitempty"`     // of this build, the newest first, at most 10
+	LastReplay string   `json:"last_replay,omitempty"` // the newest replay of this build, or of the one that it repeats
 
 	Log  []Attempt       `json:"log"`  // the last 50, the oldest first
 	Body json.RawMessage `json:"body"` // of the RunJob call; null for a build that was dead on arrival
@@ -185,6 +189,19 @@ func (a *API) ShowBuild(ctx context.Context, given string) (detail BuildDetail, 
 		return detail, storeError("build", id, err)
 	}
 	detail = BuildDetail{Build: newBuild(b), Log: shown(b.Log, newAttempt), Body: raw(b.Body)}
+	if detail.LastReplay, err = a.Store.LastReplay(ctx, b); err != nil {
+		return detail, storeError("build", id, err)
+	}
+	if detail.Origin, err = a.originOf(ctx, b); err != nil {
+		return detail, storeError("delivery", b.Delivery, err)
+	}
+	if a.Rules != nil {
+		for _, target := range a.Rules().Rules.Targets() {
+			if target.Name == b.Target {
+				detail.ConsoleURL = b.ConsoleURL(target)
+			}
+		}
+	}
 	if b.Context != "" {
 		status, err := a.Store.StatusOf(ctx, b)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -210,6 +227,14 @@ func (a *API) ReplayBuild(ctx context.Context, id string, by mapping.By) (Build,
 	return a.change(ctx, id, by, a.Builds.Replay)
 }
 
+// ReplayBuildAfter is ReplayBuild for somebody who knows which replay is the newest, "" for none: it is
+// refused if there is a newer one.
+func (a *API) ReplayBuildAfter(ctx context.Context, id, last string, by mapping.By) (Build, error) {
+	return a.change(ctx, id, by, func(ctx context.Context, id string, by mapping.By) (*store.Build, error) {
+		return a.Builds.ReplayListed(ctx, store.Replayable{ID: id, Last: last}, by)
+	})
+}
+
 // StopBuild has the service end a build that it runs, and does not wait for the end.
 func (a *API) StopBuild(ctx context.Context, id string, by mapping.By) (Build, error) {
 	return a.change(ctx, id, by, a.Builds.StopBuild)
@@ -233,7 +258,7 @@ func (a *API) change(
 	}
 	b, err := do(ctx, id, by)
 	if err != nil {
-		return Build{}, a.buildError(ctx, id, err)
+		return Build{}, a.changeError(ctx, id, err)
 	}
 	return newBuild(b), nil
 }
@@ -256,8 +281,25 @@ func (a *API) changeBuild(
 	return handlers.SendJSON(c, status, b)
 }
 
+// changeError is buildError for a build that was to be changed: a conflict leads to what it is now.
+func (a *API) changeError(ctx context.Context, id string, err error) error {
+	refusal := a.buildError(ctx, id, err)
+	if refusal.Status != http.StatusConflict {
+		return refusal
+	}
+	seeing(refusal, "build", id)
+	b, err := a.Store.Build(ctx, id)
+	if err != nil {
+		return refusal
+	}
+	if last, err := a.Store.LastReplay(ctx, b); err == nil && last != "" && last != id {
+		seeing(refusal, "build", last)
+	}
+	return refusal
+}
+
 // buildError is storeError for a build that was asked for by its id.
-func (a *API) buildError(ctx context.Context, id string, err error) error {
+func (a *API) buildError(ctx context.Context, id string, err error) *handlers.Refusal {
 	if errors.Is(err, store.ErrNotFound) {
 		if _, err := a.Store.Delivery(ctx, id); err == nil {
 			return seeing(fail(http.StatusNotFound, "no build has the id %s: it is the id of a delivery", id), "delivery", id)

@@ -16,6 +16,7 @@ var azureDevOps = host{
 		Name: "azure-devops", Basic: true, TokenHeader: true, NeedsTokenHeader: true, Statuses: true,
 		URLForm: "https://dev.azure.com/ORGANISATION, https://ORGANISATION.visualstudio.com or https://HOST/ROOT/COLLECTION",
 	},
+	commitPath:  "/commit/",
 	eventInBody: true,
 	proof:       token("").or(basic),
 	decode:      decodeAzureDevOps,

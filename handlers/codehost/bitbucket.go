@@ -11,6 +11,7 @@ import (
 // https://support.atlassian.com/bitbucket-cloud/docs/event-payloads/#Push
 var bitbucket = host{
 	Provider:     mapping.Provider{Name: "bitbucket", Statuses: true},
+	commitPath:   "/commits/",
 	eventHeaders: []string{"X-Event-Key"},
 	idHeaders:    []string{"X-Request-UUID"},
 	ownHeaders:   []string{"X-Hook-UUID"},

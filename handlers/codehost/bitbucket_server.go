@@ -11,6 +11,7 @@ import (
 // https://confluence.atlassian.com/bitbucketserver/event-payload-938025882.html
 var bitbucketServer = host{
 	Provider:     mapping.Provider{Name: "bitbucket-server", Basic: true, Statuses: true, URLForm: ownServer},
+	commitPath:   "/commits/",
 	eventHeaders: []string{"X-Event-Key"},
 	idHeaders:    []string{"X-Request-Id"},
 	proof:        signature("sha256=", "X-Hub-Signature").or(basic),

@@ -6,6 +6,7 @@ import "buildbridge/mapping"
 // https://forgejo.org/docs/latest/user/webhooks/
 var forgejo = host{
 	Provider:     mapping.Provider{Name: "forgejo", Statuses: true, URLForm: ownServer},
+	commitPath:   "/commit/",
 	eventHeaders: []string{"X-Forgejo-Event", "X-Gitea-Event"},
 	idHeaders:    []string{"X-Forgejo-Delivery", "X-Gitea-Delivery"},
 	ownHeaders:   []string{"X-Forgejo-Event"},

@@ -11,6 +11,7 @@ import (
 // https://docs.gitea.com/usage/repository/webhooks
 var gitea = host{
 	Provider:     mapping.Provider{Name: "gitea", Statuses: true, URLForm: ownServer},
+	commitPath:   "/commit/",
 	eventHeaders: []string{"X-Gitea-Event"},
 	idHeaders:    []string{"X-Gitea-Delivery"},
 	forms:        true,

@@ -16,6 +16,7 @@ import (
 // https://help.gitee.com/webhook/how-to-verify-webhook-keys
 var gitee = host{
 	Provider:     mapping.Provider{Name: "gitee", Statuses: true},
+	commitPath:   "/commit/",
 	eventHeaders: []string{"X-Gitee-Event"},
 	pingHeader:   "X-Gitee-Ping",
 	forms:        true,

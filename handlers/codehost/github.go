@@ -11,6 +11,7 @@ import (
 // tags: https://docs.github.com/en/webhooks/webhook-events-and-payloads#push
 var github = host{
 	Provider:     mapping.Provider{Name: "github", Statuses: true},
+	commitPath:   "/commit/",
 	eventHeaders: []string{"X-GitHub-Event"},
 	idHeaders:    []string{"X-GitHub-Delivery"},
 	forms:        true,

@@ -18,6 +18,7 @@ import (
 // https://docs.gitlab.com/user/project/integrations/webhooks/
 var gitlab = host{
 	Provider:     mapping.Provider{Name: "gitlab", SigningTokens: true, Statuses: true},
+	commitPath:   "/-/commit/",
 	eventHeaders: []string{"X-Gitlab-Event"},
 	eventInBody:  true,
 	// X-Gitlab-Webhook-UUID is another one for each attempt.

@@ -11,6 +11,7 @@ import (
 // https://github.com/gogs/docs-api/tree/master/Repositories
 var gogs = host{
 	Provider:     mapping.Provider{Name: "gogs", URLForm: ownServer},
+	commitPath:   "/commit/",
 	eventHeaders: []string{"X-Gogs-Event"},
 	idHeaders:    []string{"X-Gogs-Delivery"},
 	forms:        true,

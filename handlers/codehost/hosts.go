@@ -37,6 +37,8 @@ func Providers() []mapping.Provider {
 type host struct {
 	mapping.Provider
 
+	commitPath string // between the web addresses of a repository and of its commit; "" if that is not known
+
 	eventHeaders []string // the first that is there names the event
 	eventInBody  bool     // the body names it if no header does
 	idHeaders    []string // the first that is there is the delivery's id
