@@ -29,8 +29,14 @@ var functions = template.FuncMap{
 	"origins":  func() []string { return texts(mapping.OriginWebhook, mapping.OriginManual, mapping.OriginCatchUp) },
 }
 
-// short is the beginning of an id or a commit, as people know it.
-func short(id string) string { return id[:min(len(id), 8)] }
+// short is the beginning of an id or a commit, as people know it. The first 8 digits of an id are
+// the same for a minute.
+func short(id string) string {
+	if len(id) == 36 {
+		return id[:13]
+	}
+	return id[:min(len(id), 8)]
+}
 
 // escaped is a name as a part of a path. Its slashes stay.
 func escaped(name string) string {

@@ -8,6 +8,7 @@ package pages
 
 import (
 	"bytes"
+	"context"
 	"embed"
 	"errors"
 	"fmt"
@@ -33,6 +34,10 @@ type Options struct {
 	Links    Links
 	Version  string       // of the program
 	Logger   *slog.Logger // nil means no log
+
+	// Running ends before the listener is shut, which waits for answers: pages that renew themselves
+	// stop doing so. nil means never.
+	Running context.Context
 }
 
 // pages are the pages of one listener.
@@ -40,6 +45,7 @@ type pages struct {
 	Options
 
 	sameSite *http.CrossOriginProtection
+	streams  *streams
 }
 
 // New gives the handler of all pages. It is safe for concurrent use.
@@ -50,10 +56,13 @@ func New(o Options) (http.Handler, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Running == nil {
+		o.Running = context.Background()
+	}
 	if o.Access == nil {
 		o.Access = &o.API.Access
 	}
-	p := &pages{Options: o, sameSite: http.NewCrossOriginProtection()}
+	p := &pages{Options: o, sameSite: http.NewCrossOriginProtection(), streams: newStreams()}
 	if external, err := url.Parse(o.Links.External); err == nil && external.Host != "" { // a proxy may say another host
 		if err := p.sameSite.AddTrustedOrigin(external.Scheme + "://" + external.Host); err != nil {
 			return nil, fmt.Errorf("pages: %w", err)
@@ -132,6 +141,14 @@ func (f frame) Of(data any) frame {
 	return f
 }
 
+// Heading is the title for the browser.
+func (f frame) Heading() string {
+	if f.Title == "buildbridge" {
+		return f.Title
+	}
+	return f.Title + " · buildbridge"
+}
+
 // templates has each page's template with the layout and the parts around it. It is parsed once.
 var templates = sync.OnceValue(func() map[string]*template.Template {
 	shared := template.Must(template.New("").Funcs(functions).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html"))
@@ -149,15 +166,19 @@ var templates = sync.OnceValue(func() map[string]*template.Template {
 	return all
 })
 
-// show answers with the page of a view.
+// show answers with the page of a view, or with its stream.
 func (p *pages) show(view view) echo.HandlerFunc {
 	return func(c echo.Context) error {
+		c.Response().Header().Add(echo.HeaderVary, echo.HeaderAccept)
+		if wantsEvents(c.Request()) {
+			return p.live(c, view)
+		}
 		shown, err := view(c)
 		if err != nil {
 			return err
 		}
 		f := p.frame(c, shown)
-		f.Live = true
+		f.Live = shown.Template != "login"
 		return sendFrame(c, http.StatusOK, f)
 	}
 }

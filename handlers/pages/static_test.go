@@ -58,7 +58,7 @@ func TestEveryTemplateIsWhole(t *testing.T) {
 	t.Parallel()
 	call := regexp.MustCompile(`{{template "([^"]+)"`)
 	for name, page := range templates() {
-		for _, needed := range []string{"layout", "title", "main"} {
+		for _, needed := range []string{"layout", "main"} {
 			if page.Lookup(needed) == nil {
 				t.Errorf("%s.html does not define %q", name, needed)
 			}

@@ -60,7 +60,7 @@ func (b *Bridge) mountAdmin(ctx context.Context, db *store.Store) (forReading ht
 		return nil, err
 	}
 	b.handlers.MountAdmin(admin.Prefix, api)
-	o := pages.Options{API: api, Links: b.o.links(), Version: b.o.Version, Logger: b.log}
+	o := pages.Options{API: api, Links: b.o.links(), Version: b.o.Version, Logger: b.log, Running: b.life}
 	shown, err := pages.New(o)
 	if err != nil {
 		return nil, err

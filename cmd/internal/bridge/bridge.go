@@ -74,6 +74,9 @@ type Bridge struct {
 
 	public, admin *listener
 	pages         *listener // nil for none
+
+	life context.Context // of the pages that renew themselves: until Stop begins
+	die  context.CancelFunc
 }
 
 const (
@@ -107,6 +110,7 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 	}
 	registry := prometheus.NewRegistry()
 	b := &Bridge{o: o, log: o.Logger, started: time.Now(), failed: make(chan error, 3), hostRequests: hostRequests(registry)}
+	b.life, b.die = context.WithCancel(context.WithoutCancel(ctx))
 	if b.o.Host == nil {
 		b.o.Host = func(s *mapping.Source) (trigger.HostAPI, error) {
 			client, doubts, err := NewHost(s, o.Logger, b.countRequests(s))
@@ -254,6 +258,7 @@ func (b *Bridge) Failed() <-chan error { return b.failed }
 // At the end the database is closed. Stop uses the values of ctx, not its deadline.
 func (b *Bridge) Stop(ctx context.Context, grace time.Duration) error {
 	b.phase.Store(stopping)
+	b.die()
 	// The last fifth is for cutting calls.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace*4/5)
 	defer cancel()
