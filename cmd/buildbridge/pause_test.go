@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	served "buildbridge/cmd/internal/bridge"
 	"buildbridge/handlers/admin"
 	"buildbridge/trigger/codearts/codeartstest"
 )
@@ -48,7 +47,7 @@ func TestPauseOverKills(t *testing.T) {
 	w.prints(b, []string{"builds", "list"}, "target north is paused: it takes longer")
 	w.prints(b, []string{"builds", "show", waiting[0].ID}, "waiting: target north is paused: it takes longer", "paused since")
 	w.prints(b, []string{"status"}, "target north: it takes longer, by local, since 20", "PAUSED", "Everything works.")
-	if o := list[served.Overview](w, b, "status"); len(o.Targets) == 0 || o.Targets[0].Paused != 9 || len(o.Pauses) != 1 || len(o.Replicas) != 1 {
+	if o := list[admin.Overview](w, b, "status"); len(o.Targets) == 0 || o.Targets[0].Paused != 9 || len(o.Pauses) != 1 || len(o.Replicas) != 1 {
 		t.Errorf("the status is %+v", o)
 	}
 	w.prints(b, []string{"builds", "cancel", waiting[8].ID, "--reason", "wrong branch"}, waiting[8].ID+" is canceled")
