@@ -54,7 +54,8 @@ func (p *pages) act(do action) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
-		switch v := visitorOf(c); {
+		v := visitorOf(c)
+		switch {
 		case v.Role >= admin.Operate:
 		case v.why != "":
 			return p.askToLogIn(c, http.StatusUnauthorized, v.why+" Nothing was changed.")
@@ -64,9 +65,9 @@ func (p *pages) act(do action) echo.HandlerFunc {
 			return p.askToLogIn(c, http.StatusForbidden,
 				fmt.Sprintf("Nothing was changed: that needs a token with the role operate or write, and %s has the role %s.", v.Name, v.Role))
 		}
-		v := visitorOf(c)
 		if !hmac.Equal([]byte(form.Get("form_token")), []byte(v.FormToken)) {
-			return refuse(http.StatusForbidden, "Nothing was changed: the form is of an earlier login. Go back, load the page again, and send the form again.")
+			return refuse(http.StatusForbidden, "Nothing was changed: the form is of an earlier login. "+
+				"Go back, load the page again, and send the form again.")
 		}
 		ctx, cancel := context.WithTimeout(c.Request().Context(), actionFor)
 		defer cancel()

@@ -45,7 +45,7 @@ func (p *pages) newSession(r *http.Request, name string, token mapping.Secret) *
 
 // cookie gives the cookie with a value, for so many seconds; -1 deletes it.
 func (p *pages) cookie(r *http.Request, value string, seconds int) *http.Cookie {
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // Secure where there is TLS
 		Name: p.cookieName(), Value: value, Path: "/", MaxAge: seconds, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 		Secure: r.TLS != nil || strings.HasPrefix(p.Links.External, "https:"), // where a proxy has the certificate
 	}

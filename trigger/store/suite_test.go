@@ -118,8 +118,8 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"a branch that is set back replaces what waits":  setBackReplaces,
 		"of deliveries of one commit one is built":       onceAtTheSameMoment,
 		"repositories are looked at":                     repositoriesAreSet,
-		"ends of a rule are counted":                    endsAreCounted,
-		"an end that was taken back is not counted":     endTakenBack,
+		"ends of a rule are counted":                     endsAreCounted,
+		"an end that was taken back is not counted":      endTakenBack,
 		"refs are named by deliveries":                   namedByDeliveries,
 		"missed pushes are listed":                       missedIsListed,
 	} {

@@ -61,13 +61,13 @@ func (b *Bridge) mountAdmin(ctx context.Context, db *store.Store) (forReading ht
 	}
 	b.handlers.MountAdmin(admin.Prefix, api)
 	o := pages.Options{API: api, Links: b.o.links(), Version: b.o.Version, Logger: b.log, Running: b.life}
-	shown, err := pages.New(o)
+	shown, err := pages.New(o) //nolint:contextcheck // each request has its own
 	if err != nil {
 		return nil, err
 	}
 	b.handlers.MountAdmin("", shown)
 	o.ReadOnly, o.Access = true, &admin.Access{Tokens: readers, Everybody: b.o.PagesOpen}
-	return pages.New(o)
+	return pages.New(o) //nolint:contextcheck // as above
 }
 
 // links are the addresses that the settings give.

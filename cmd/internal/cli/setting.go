@@ -153,7 +153,8 @@ func parseSize(given string) (int64, error) {
 func parseWebAddress(given string) (string, error) {
 	u, err := url.Parse(given)
 	if err != nil || !isWeb(u) || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
-		return "", fmt.Errorf("%q is not the address of a site: want http or https, a host and maybe a path, such as https://ci.example.com/builds", given)
+		return "", fmt.Errorf("%q is not the address of a site: want http or https, a host and maybe a path, such as https://ci.example.com",
+			given)
 	}
 	return strings.TrimRight(u.String(), "/"), nil
 }
@@ -162,7 +163,7 @@ func parseWebAddress(given string) (string, error) {
 func parseTraceAddress(given string) (string, error) {
 	u, err := url.Parse(strings.ReplaceAll(given, traceID, "0"))
 	if err != nil || !isWeb(u) || !strings.Contains(given, traceID) {
-		return "", fmt.Errorf("%q is not the address of a trace: want http or https, a host and %s, such as https://jaeger.example.com/trace/%[2]s",
+		return "", fmt.Errorf("%q is not the address of a trace: want http or https, a host and %s, such as https://example.com/trace/%[2]s",
 			given, traceID)
 	}
 	return given, nil
