@@ -21,7 +21,7 @@ func read(t *testing.T, files fs.FS, name string) string {
 // The limits are those of a slow connection: both files come before the first page is whole.
 func TestStaticFilesAreSmall(t *testing.T) {
 	t.Parallel()
-	for name, most := range map[string]int{"style.css": 12_000, "pages.js": 8_000} {
+	for name, most := range map[string]int{"style.css": 12 << 10, "pages.js": 8 << 10} {
 		if size := len(read(t, static, "static/"+name)); size > most {
 			t.Errorf("%s has %d bytes, more than %d", name, size, most)
 		}

@@ -18,7 +18,7 @@
     say(`${why} This is how it was at ${new Date(seen + skew).toISOString().slice(11, 19)}.`);
   }
   async function refusal(answer) {
-    return parse(await answer.text()).querySelector("main p")?.textContent || "buildbridge does not answer.";
+    return parse(await answer.text()).querySelector("main p")?.textContent || "No answer.";
   }
 
   // Only what differs is replaced: focus, selection, open details and typed text stay.
@@ -55,15 +55,20 @@
     const known = new Map([...old.children].map((node) => [key(node), node]));
     let at = old.firstChild;
     const drop = () => {
-      const gone = at;
+      const node = at;
       at = at.nextSibling;
-      gone.remove();
+      node.remove();
     };
-    coming.forEach((next, i) => {
+    // How far it is from a node to the next element like another.
+    const far = (nodes, node, other) => {
+      const all = [...nodes].slice([...nodes].indexOf(node));
+      return all.findIndex((n) => n.nodeType === Node.ELEMENT_NODE && same(n, other)) >>> 0; // none is 2³²-1
+    };
+    coming.forEach((next) => {
       const name = key(next);
-      const later = (node) => coming.slice(i + 1).some((n) => n.nodeType === Node.ELEMENT_NODE && same(node, n));
-      // What has a key and does not come is gone; so is what stands before next and does not come later.
-      while (at && !same(at, next) && (key(at) ? !keys.has(key(at)) : !name && !later(at))) drop();
+      // What has a key and does not come is gone; else either at is gone or next is new: what is nearer.
+      const gone = () => (key(at) ? !keys.has(key(at)) : !name && far(old.childNodes, at, next) <= far(coming, next, at));
+      while (at && !same(at, next) && gone()) drop();
       if (!same(at, next) && name && same(known.get(name), next)) at = old.insertBefore(known.get(name), at);
       known.delete(name);
       if (same(at, next)) {
