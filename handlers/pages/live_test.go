@@ -73,6 +73,12 @@ func newLiving(t *testing.T, change ...func(*living)) *living {
 	}))
 	l.Server = httptest.NewUnstartedServer(nil)
 	l.Config = handlers.NewHTTPServer(e, logger)
+	l.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		if err := c.(*net.TCPConn).SetWriteBuffer(4 << 10); err != nil {
+			t.Error(err)
+		}
+		return ctx
+	}
 	l.Config.ReadTimeout, l.Config.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond
 	l.Start()
 	t.Cleanup(func() {
@@ -309,6 +315,7 @@ func TestStreamEndsWithTheSession(t *testing.T) {
 func TestStreamCutsOffWhoReadsNothing(t *testing.T) {
 	t.Parallel()
 	l := newLiving(t, func(l *living) { l.pages.streams.patience = 50 * time.Millisecond })
+	l.text.Store(strings.Repeat("x", 1<<20))
 	connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", l.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -324,21 +331,7 @@ func TestStreamCutsOffWhoReadsNothing(t *testing.T) {
 	for l.renders.Load() == 0 {
 		time.Sleep(time.Millisecond)
 	}
-	stop := make(chan struct{})
-	changed := sync.WaitGroup{}
-	changed.Go(func() {
-		for i := 0; ; i++ {
-			select {
-			case <-stop:
-				return
-			case <-time.After(time.Millisecond):
-				l.text.Store(strings.Repeat(strings.Repeat("x", i%7), 100_000))
-			}
-		}
-	})
 	l.ended.Wait()
-	close(stop)
-	changed.Wait()
 	if open := l.pages.streams.open.Load(); open != 0 {
 		t.Errorf("%d streams are open", open)
 	}
