@@ -44,6 +44,8 @@ type Store interface {
 	LastReplay(ctx context.Context, b *store.Build) (id string, err error)
 	StatusOf(ctx context.Context, b *store.Build) (*store.Status, error)
 	Missed(ctx context.Context, f store.MissedFilter) (missed []*store.MissedRef, next string, err error)
+	Numbered(ctx context.Context, number string, n int) ([]*store.Build, error)
+	RepositoriesLike(ctx context.Context, part string, n int) ([]string, error)
 	MissedOf(ctx context.Context, source, repository string) ([]*store.MissedRef, error)
 	Backup(ctx context.Context, begin func(size int64) io.Writer) error
 	ToReplay(ctx context.Context, f store.BuildFilter) (builds []store.Replayable, left int64, next string, err error)

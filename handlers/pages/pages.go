@@ -81,11 +81,11 @@ func New(o Options) (http.Handler, error) {
 		"/repositories/*": p.repository,
 		"/targets":        p.targets,
 		"/missed":         p.missed,
-		"/search":         p.search,
 		loginPath:         p.showLogin,
 	} {
 		e.Match(reading, path, p.show(view))
 	}
+	e.Match(reading, "/search", p.search)
 	e.POST(loginPath, p.logIn)
 	e.POST(logoutPath, p.logOut)
 	for path, do := range map[string]action{} {

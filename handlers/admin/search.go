@@ -1,0 +1,227 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"buildbridge/trigger/store"
+)
+
+// FoundMost is how many things of a kind a search gives at most.
+const FoundMost = 10
+
+const (
+	searchTime  = 2 * time.Second // for all that a search reads: what takes longer is left out
+	searchReads = 3               // at the same time, so that others find a connection
+	// recentDeliveries is how many of the newest deliveries tell the names of repositories that
+	// rules name by a glob.
+	recentDeliveries = 200
+)
+
+// Findable says what a search looks for.
+const Findable = "a commit or at least its first 7 digits, a branch, a tag, a repository or a part of its name, " +
+	"a rule or a part of its name, a target, the id of a build or of a delivery or at least its first 7 digits, or a build number"
+
+// Found is what a search gives: of each kind FoundMost at most, builds and deliveries the newest first.
+type Found struct {
+	Text string // that was looked for
+
+	BuildIDs, DeliveryIDs []string // that begin so
+	Numbered              []Build  // with that build number
+	OfCommit, OfRef       FoundRows
+	Repositories          []string // with that in their name
+	Rules, Targets        []string // the same
+
+	Slow []string // what is not known, because it took too long to look for
+}
+
+// FoundRows are builds and deliveries of one commit or ref.
+type FoundRows struct {
+	Builds     []Build
+	Deliveries []Delivery
+}
+
+// Search finds what a text may name. Its error says what is wrong with the text.
+func (a *API) Search(ctx context.Context, text string) (Found, error) {
+	text = strings.TrimSpace(text)
+	switch {
+	case text == "":
+		return Found{}, fail(http.StatusBadRequest, "Nothing was given to look for. A search finds %s.", Findable)
+	case len(text) > maxText:
+		return Found{}, fail(http.StatusBadRequest, "The text is longer than %d bytes. A search finds %s.", maxText, Findable)
+	case !utf8.ValidString(text) || strings.ContainsRune(text, 0):
+		return Found{}, fail(http.StatusBadRequest, "That is not text. A search finds %s.", Findable)
+	}
+	found := Found{Text: text}
+	s := &search{API: a, found: &found, slots: make(chan struct{}, searchReads)}
+	bounded, cancel := context.WithTimeout(ctx, searchTime)
+	defer cancel()
+	if strings.Trim(text, hexDigits+"-") == "" && len(strings.ReplaceAll(text, "-", "")) >= store.MinCommit {
+		s.read(bounded, "ids", s.ids)
+	}
+	if number := strings.TrimPrefix(text, "#"); strings.Trim(number, "0123456789") == "" && len(number) <= maxNumber {
+		s.read(bounded, "build numbers", s.numbered)
+	}
+	s.read(bounded, "repositories", s.repositories)
+	if commit(new(string))(text) == nil {
+		s.rows(bounded, "commit", "commits", &found.OfCommit)
+	}
+	s.rows(bounded, "ref", "branches and tags", &found.OfRef)
+	found.Rules, found.Targets = a.rulesLike(text), a.targetsLike(text)
+	s.Wait()
+	slices.Sort(found.Slow)
+	found.Slow = slices.Compact(found.Slow)
+	if s.err != nil {
+		return found, storeError("search", "", s.err)
+	}
+	return found, nil
+}
+
+const (
+	hexDigits = "0123456789abcdefABCDEF"
+	maxNumber = 18 // digits of a build number
+)
+
+// search is one search. Each read has fields of its own in found.
+type search struct {
+	*API
+	sync.WaitGroup
+
+	found *Found
+	slots chan struct{}
+
+	mu  sync.Mutex // guards what follows, and found.Slow
+	err error      // the first, of the database
+}
+
+// read runs a read beside the others. kind is what it looks for.
+func (s *search) read(ctx context.Context, kind string, do func(ctx context.Context) error) {
+	s.Go(func() {
+		s.slots <- struct{}{}
+		err := do(ctx)
+		<-s.slots
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			s.found.Slow = append(s.found.Slow, kind)
+		case s.err == nil:
+			s.err = err
+		}
+	})
+}
+
+func (s *search) ids(ctx context.Context) (err error) {
+	if s.found.BuildIDs, _, err = s.Store.BuildIDs(ctx, s.found.Text); err != nil {
+		return err
+	}
+	ids, ok, err := s.Store.DeliveryIDs(ctx, s.found.Text)
+	if ok {
+		ids = s.withRejected(ids, s.found.Text)
+	}
+	s.found.DeliveryIDs = ids
+	return err
+}
+
+func (s *search) numbered(ctx context.Context) error {
+	number, _ := strconv.ParseInt(strings.TrimPrefix(s.found.Text, "#"), 10, 64) // digits, and few enough
+	builds, err := s.Store.Numbered(ctx, strconv.FormatInt(number, 10), FoundMost)
+	s.found.Numbered = shown(builds, newBuild)
+	return err
+}
+
+// rows reads the builds and deliveries that a filter selects by the text.
+func (s *search) rows(ctx context.Context, filter, kind string, to *FoundRows) {
+	query := url.Values{filter: {s.found.Text}, "limit": {strconv.Itoa(FoundMost)}}
+	s.read(ctx, kind, func(ctx context.Context) error {
+		page, err := s.ListBuilds(ctx, query)
+		to.Builds = page.Builds
+		return err
+	})
+	s.read(ctx, kind, func(ctx context.Context) error {
+		page, err := s.ListDeliveries(ctx, query)
+		to.Deliveries = page.Deliveries
+		return err
+	})
+}
+
+// repositories finds names of repositories: those that rules name, those that are looked at, and those of the
+// newest deliveries.
+func (s *search) repositories(ctx context.Context) error {
+	looked, err := s.Store.RepositoriesLike(ctx, s.found.Text, FoundMost)
+	if err != nil {
+		return err
+	}
+	exact, _, err := s.Store.Deliveries(ctx, store.DeliveryFilter{Repository: s.found.Text, Limit: 1})
+	if err != nil {
+		return err
+	}
+	newest, _, err := s.Store.Deliveries(ctx, store.DeliveryFilter{Limit: recentDeliveries})
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, d := range slices.Concat(exact, newest) {
+		names = append(names, d.Repository)
+	}
+	names = append(names, looked...)
+	if a := s.API; a.Rules != nil {
+		rules := a.Rules().Rules
+		for _, source := range rules.Sources() {
+			names = append(names, rules.NamedRepositories(source.Name)...)
+		}
+	}
+	s.found.Repositories = like(names, s.found.Text)
+	return nil
+}
+
+func (a *API) rulesLike(text string) []string {
+	if a.Rules == nil {
+		return nil
+	}
+	return like(a.Rules().Rules.RuleNames(), text)
+}
+
+func (a *API) targetsLike(text string) (names []string) {
+	if a.Rules == nil {
+		return nil
+	}
+	for _, t := range a.Rules().Rules.Targets() {
+		names = append(names, t.Name)
+	}
+	return like(names, text)
+}
+
+// like gives names that have this text, whatever its case: the name itself first, then those that begin so,
+// and FoundMost at most. Of names that differ in case only it gives the first.
+func like(names []string, text string) []string {
+	text = strings.ToLower(text)
+	var by [3][]string
+	seen := map[string]bool{}
+	for _, name := range names {
+		folded := strings.ToLower(name)
+		at := strings.Index(folded, text)
+		if at < 0 || seen[folded] {
+			continue
+		}
+		seen[folded] = true
+		switch {
+		case folded == text:
+			by[0] = append(by[0], name)
+		case at == 0:
+			by[1] = append(by[1], name)
+		default:
+			by[2] = append(by[2], name)
+		}
+	}
+	all := slices.Concat(by[:]...)
+	return all[:min(len(all), FoundMost)]
+}
