@@ -23,7 +23,7 @@ var functions = template.FuncMap{
 
 	"kind": kind, "words": words,
 	"cut": cut, "shell": quoted, "refFlag": refFlag, "faultPage": faultPage, "pausePage": pausePage,
-	"count": func(n int64, noun string) string { return printable.Count(int(n), noun) },
+	"count":    func(n int64, noun string) string { return printable.Count(int(n), noun) },
 	"isTag":    func(ref string) bool { return strings.HasPrefix(ref, "refs/tags/") },
 	"list":     func(words ...string) []string { return words },
 	"states":   func() []string { return texts(store.States()...) },
