@@ -55,8 +55,28 @@ or do not do what they seem to. Everything the chart renders begins with it.
   {{- if not (regexMatch "^[A-Za-z0-9][-._A-Za-z0-9]{0,62}$" $name) -}}
     {{- fail (printf "admin.tokens: %s cannot be a name: letters, digits, -, _ and . alone, since a key of the Secret is named by it." $name) -}}
   {{- end -}}
-  {{- if has $name (list $.Values.admin.readTokenKey $.Values.admin.writeTokenKey "admin-read-token" "admin-write-token" "local") -}}
+  {{- if has $name (list $.Values.admin.readTokenKey $.Values.admin.writeTokenKey (include "buildbridge.pagesKey" $) "admin-read-token" "admin-write-token" "local") -}}
     {{- fail (printf "admin.tokens: %s is the name of another token. Choose another." $name) -}}
+  {{- end -}}
+{{- end -}}
+
+{{- with .pages -}}
+  {{- if and .enabled (not .open) (not .tokenKey) -}}
+    {{- fail "pages: who may read them? Name the key of a token by pages.tokenKey, or set pages.open to true for everybody who reaches the port." -}}
+  {{- end -}}
+  {{- if has (include "buildbridge.pagesKey" $ | default "none of them") (list $.Values.admin.readTokenKey $.Values.admin.writeTokenKey) -}}
+    {{- fail (printf "pages.tokenKey: %s opens the admin API too. Everybody who reads the pages is given this token: name another key." .tokenKey) -}}
+  {{- end -}}
+  {{- range $kind := list "ingress" "httpRoute" -}}
+    {{- if and (index $.Values.pages $kind "enabled") (not $.Values.pages.enabled) -}}
+      {{- fail (printf "pages.%s.enabled: it would lead to a port that is closed. Set pages.enabled too." $kind) -}}
+    {{- end -}}
+  {{- end -}}
+  {{- if and .ingress.enabled (not .ingress.hosts) -}}
+    {{- fail "pages.ingress.hosts: name at least one host." -}}
+  {{- end -}}
+  {{- if and .httpRoute.enabled (not .httpRoute.parentRefs) -}}
+    {{- fail "pages.httpRoute.parentRefs: name at least one Gateway." -}}
   {{- end -}}
 {{- end -}}
 
@@ -97,7 +117,7 @@ or do not do what they seem to. Everything the chart renders begins with it.
 {{- end -}}
 
 {{- range .extraArgs -}}
-  {{- if regexMatch "^--(rules|database|listen|admin-listen|admin-read-token|admin-write-token|admin-token|grace|hold|keep-ignored)(=|$)" . -}}
+  {{- if regexMatch "^--(rules|database|listen|admin-listen|admin-read-token|admin-write-token|admin-token|pages-listen|pages-open|external-url|trace-url|dashboard-url|grace|hold|keep-ignored)(=|$)" . -}}
     {{- fail (printf "extraArgs: %s is set by the chart; the pod depends on it. Use the value of that name." (splitList "=" . | first)) -}}
   {{- end -}}
   {{- if hasPrefix "--admin-tls-" . -}}

@@ -56,11 +56,23 @@ app.kubernetes.io/component: bridge
 {{ default (printf "%s-admin" (include "buildbridge.fullname" .)) .Values.admin.existingSecret }}
 {{- end -}}
 
-{{/* The keys of the Secret with the tokens of the admin API, one a line. */}}
+{{/* The key of the token of the pages' own port, empty if there is no such port or it needs no token. */}}
+{{- define "buildbridge.pagesKey" -}}
+{{- with .Values.pages -}}
+{{- if and .enabled (not .open) }}{{ .tokenKey }}{{ end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The keys of the Secret with the tokens of the admin API and of the pages, one a line. */}}
 {{- define "buildbridge.adminKeys" -}}
 {{- with .Values.admin -}}
-{{- concat (list .readTokenKey .writeTokenKey) (keys .tokens | sortAlpha) | compact | uniq | join "\n" -}}
+{{- concat (list .readTokenKey .writeTokenKey) (keys .tokens | sortAlpha) (list (include "buildbridge.pagesKey" $)) | compact | uniq | join "\n" -}}
 {{- end -}}
+{{- end -}}
+
+{{/* The address of the pages, with a slash at its end. */}}
+{{- define "buildbridge.externalURL" -}}
+{{ trimSuffix "/" .Values.externalURL }}/
 {{- end -}}
 
 {{/* The rules files that the chart makes: from a name to text. */}}

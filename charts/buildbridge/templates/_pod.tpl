@@ -66,6 +66,23 @@ spec:
         {{- range $name, $role := .Values.admin.tokens }}
         - --admin-token={{ $name }}={{ $role }}:file:/etc/buildbridge/admin/{{ $name }}
         {{- end }}
+        {{- if .Values.pages.enabled }}
+        - --pages-listen=:8082
+        {{- if .Values.pages.open }}
+        - --pages-open
+        {{- else }}
+        - --pages-token=file:/etc/buildbridge/admin/{{ .Values.pages.tokenKey }}
+        {{- end }}
+        {{- end }}
+        {{- with .Values.externalURL }}
+        - --external-url={{ . }}
+        {{- end }}
+        {{- with .Values.traceURL }}
+        - --trace-url={{ . }}
+        {{- end }}
+        {{- with .Values.dashboardURL }}
+        - --dashboard-url={{ . }}
+        {{- end }}
         {{- range .Values.trustedProxies }}
         - --trusted-proxies={{ . }}
         {{- end }}
@@ -122,6 +139,9 @@ spec:
       ports:
         - {name: http, containerPort: 8080}
         - {name: admin, containerPort: 8081}
+        {{- if .Values.pages.enabled }}
+        - {name: pages, containerPort: 8082}
+        {{- end }}
       startupProbe: {{- toYaml (merge (dict "httpGet" (dict "path" "/healthz" "port" "admin")) .Values.startupProbe) | nindent 8 }}
       livenessProbe: {{- toYaml (merge (dict "httpGet" (dict "path" "/healthz" "port" "admin")) .Values.livenessProbe) | nindent 8 }}
       readinessProbe: {{- toYaml (merge (dict "httpGet" (dict "path" "/readyz" "port" "admin")) .Values.readinessProbe) | nindent 8 }}

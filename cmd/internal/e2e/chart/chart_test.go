@@ -331,65 +331,78 @@ func restricted(spec map[string]any) (faults []string) {
 func TestRefused(t *testing.T) {
 	const postgres = "database.type=postgres,database.url=postgres://u@h/d"
 	for name, test := range map[string]struct{ set, want string }{
-		"two pods on SQLite":                     {"replicas=2", "replicas: a SQLite database belongs to one pod"},
-		"autoscaling on SQLite":                  {"autoscaling.enabled=true", "autoscaling.enabled: a SQLite database belongs to one pod"},
-		"a URL for SQLite":                       {"database.url=postgres://u@h/d", "Set database.type to postgres too"},
-		"a claim that is not used":               {"persistence.ephemeral=true,persistence.existingClaim=c", "ephemeral and existingClaim exclude each other"},
-		"no persistence by another name":         {"persistence.enabled=false", "at '/persistence': additional properties 'enabled' not allowed"},
-		"a volume of a network file system":      {"persistence.accessModes={ReadWriteMany}", "at '/persistence/accessModes/0'"},
-		"PostgreSQL nowhere":                     {"database.type=postgres", "where is the PostgreSQL?"},
-		"PostgreSQL twice":                       {postgres + ",database.urlSecret.name=s", "url and urlSecret exclude each other"},
-		"a backup of PostgreSQL":                 {postgres + ",backup.enabled=true", "Back up PostgreSQL by its own means: pg_dump"},
-		"a backup without a token":               {"backup.enabled=true,admin.writeTokenKey=", "a backup needs a token that may do everything"},
-		"a backup of what is lost anyway":        {"backup.enabled=true,persistence.ephemeral=true", "nothing is worth a backup"},
-		"a backup at no time":                    {"backup.schedule=daily", "at '/backup/schedule'"},
-		"a token without a known role":           {"admin.tokens.ann=admin", "at '/admin/tokens/ann'"},
-		"a token under a name that is taken":     {"admin.tokens.write-token=read", "admin.tokens: write-token is the name of another token"},
-		"a token that is no key of a Secret":     {"admin.tokens.a/b=read", "admin.tokens: a/b cannot be a name"},
-		"a named token as a flag":                {"extraArgs={--admin-token=ann=read:env:A}", "extraArgs: --admin-token is set by the chart"},
-		"a Grafana that cannot be found":         {"prometheusRule.grafanaURL=grafana", "at '/prometheusRule/grafanaURL'"},
-		"PostgreSQL with a claim":                {postgres + ",persistence.existingClaim=c", "persistence: is for a SQLite database"},
-		"PostgreSQL without persistence":         {postgres + ",persistence.ephemeral=true", "persistence: is for a SQLite database"},
-		"a password in the URL":                  {"database.type=postgres,database.url=postgres://u:p@h/d", "database.url: holds a password"},
-		"a password in the parameters":           {"database.type=postgres,database.url=postgres://u@h/d?sslmode=require&password=p", "database.url: holds a password"},
-		"a password twice":                       {"database.type=postgres,database.urlSecret.name=s,database.passwordSecret.name=s", "passwordSecret goes with url"},
-		"a file as the URL":                      {"database.type=postgres,database.url=buildbridge.db", "at '/database/url'"},
-		"another database":                       {"database.type=mysql", "at '/database/type': value must be one of 'sqlite', 'postgres'"},
-		"fewest over most":                       {postgres + ",autoscaling.enabled=true,autoscaling.minReplicas=9", "minReplicas is more than maxReplicas"},
-		"a stop that would stop nothing":         {postgres + ",autoscaling.enabled=true,replicas=0", "replicas: 0 stops nothing while autoscaling is on"},
-		"a policy without outer traffic":         {"service.externalTrafficPolicy=Local", "service.externalTrafficPolicy: a ClusterIP has no traffic from outside"},
-		"a proxy's network that is too narrow":   {"trustedProxies={10.0.0.0/33}", "at '/trustedProxies/0'"},
-		"a proxy that is no address":             {"trustedProxies={10.0.0.256}", "at '/trustedProxies/0'"},
-		"a network of IPv6 that is too narrow":   {"trustedProxies={fd00::/129}", "at '/trustedProxies/0'"},
-		"rules from two places":                  {"rules.existingConfigMap=c,rules.files.a\\.yaml=version: 1", "files, existingConfigMap and volume exclude each other"},
-		"rules from two other places":            {"rules.existingConfigMap=c,rules.volume.emptyDir.medium=Memory", "files, existingConfigMap and volume exclude each other"},
-		"a rules file that would not be read":    {"rules.files.rules\\.txt=version: 1", "rules.files: rules.txt would not be read"},
-		"a hidden rules file":                    {"rules.files.\\.rules\\.yaml=version: 1", "rules.files: .rules.yaml would not be read"},
-		"a rules file whose dot is a path":       {"rules.files.rules.yaml=version: 1", "rules.files: rules would not be read: the name of a file ends in .yaml or .yml. On the command line its dot has a backslash"},
-		"a rules file without a version":         {"rules.files.a\\.yaml.rules=x", "rules.files: a.yaml has no version"},
-		"a file of tests among the rules":        {"rules.files.a\\.test\\.yaml=x", "rules.files: a.test.yaml would not be read"},
-		"a restart that nothing would cause":     {"rules.existingConfigMap=c,rules.restartOnChange=true", "the chart does not see when a ConfigMap"},
-		"the database as a flag":                 {"extraArgs={--database=/tmp/x.db}", "extraArgs: --database is set by the chart"},
-		"the admin listener as a flag":           {"extraArgs={--admin-listen=:9}", "extraArgs: --admin-listen is set by the chart"},
-		"a certificate that probes do not know":  {"extraArgs={--admin-tls-cert=/c}", "extraArgs: probes, scraping and helm test speak HTTP"},
-		"the database as a variable":             {"extraEnv[0].name=BUILDBRIDGE_DATABASE,extraEnv[0].value=x", "extraEnv: BUILDBRIDGE_DATABASE is set by the chart"},
-		"the database as a secret variable":      {"secrets.env.BUILDBRIDGE_DATABASE=x", "secrets.env: BUILDBRIDGE_DATABASE is set by the chart"},
-		"an empty secret":                        {"secrets.env.A=", "at '/secrets/env/A': minLength"},
-		"a secret that is no variable":           {"secrets.env.a-b=c", "at '/secrets/env': additional properties 'a-b' not allowed"},
-		"a folder that the chart's own would be": {"secrets.existingFiles.buildbridge=s", "secrets.existingFiles: buildbridge is a folder of the chart's own"},
-		"a folder that is no name of a volume":   {"secrets.existingFiles.db_ca=s", "secrets.existingFiles: db_ca cannot be a folder: small letters, digits and - alone, at most 52"},
-		"scraped twice":                          {"serviceMonitor.enabled=true,podMonitor.enabled=true", "both would count everything twice"},
-		"an Ingress for nothing":                 {"ingress.enabled=true", "ingress.hosts: name at least one host"},
-		"a route from nowhere":                   {"httpRoute.enabled=true", "httpRoute.parentRefs: name at least one Gateway"},
-		"a label that selects":                   {"commonLabels.app\\.kubernetes\\.io/name=x", "at '/commonLabels/app.kubernetes.io~1name': false schema"},
-		"a label of pods that selects":           {"podLabels.app\\.kubernetes\\.io/instance=x", "at '/podLabels/app.kubernetes.io~1instance': false schema"},
-		"a digest without its kind":              {"image.digest=6f1d1b4c", "at '/image/digest'"},
-		"a tag in the repository's digest":       {"image.repository=a@sha256:b", "at '/image/repository'"},
-		"a misspelt value":                       {"replicaCount=1", "additional properties 'replicaCount' not allowed"},
-		"a budget that lets nothing go":          {"podDisruptionBudget.maxUnavailable=0", "at '/podDisruptionBudget/maxUnavailable'"},
-		"a text for a number":                    {"replicas=x", "at '/replicas': got string, want integer"},
-		"a body memory without a unit":           {"maxBodyMemory=256MB", "at '/maxBodyMemory'"},
-		"a runbook that cannot be found":         {"runbookURL=docs", "at '/runbookURL'"},
+		"two pods on SQLite":                      {"replicas=2", "replicas: a SQLite database belongs to one pod"},
+		"autoscaling on SQLite":                   {"autoscaling.enabled=true", "autoscaling.enabled: a SQLite database belongs to one pod"},
+		"a URL for SQLite":                        {"database.url=postgres://u@h/d", "Set database.type to postgres too"},
+		"a claim that is not used":                {"persistence.ephemeral=true,persistence.existingClaim=c", "ephemeral and existingClaim exclude each other"},
+		"no persistence by another name":          {"persistence.enabled=false", "at '/persistence': additional properties 'enabled' not allowed"},
+		"a volume of a network file system":       {"persistence.accessModes={ReadWriteMany}", "at '/persistence/accessModes/0'"},
+		"PostgreSQL nowhere":                      {"database.type=postgres", "where is the PostgreSQL?"},
+		"PostgreSQL twice":                        {postgres + ",database.urlSecret.name=s", "url and urlSecret exclude each other"},
+		"a backup of PostgreSQL":                  {postgres + ",backup.enabled=true", "Back up PostgreSQL by its own means: pg_dump"},
+		"a backup without a token":                {"backup.enabled=true,admin.writeTokenKey=", "a backup needs a token that may do everything"},
+		"a backup of what is lost anyway":         {"backup.enabled=true,persistence.ephemeral=true", "nothing is worth a backup"},
+		"a backup at no time":                     {"backup.schedule=daily", "at '/backup/schedule'"},
+		"a token without a known role":            {"admin.tokens.ann=admin", "at '/admin/tokens/ann'"},
+		"a token under a name that is taken":      {"admin.tokens.write-token=read", "admin.tokens: write-token is the name of another token"},
+		"a token that is no key of a Secret":      {"admin.tokens.a/b=read", "admin.tokens: a/b cannot be a name"},
+		"a named token as a flag":                 {"extraArgs={--admin-token=ann=read:env:A}", "extraArgs: --admin-token is set by the chart"},
+		"a Grafana that cannot be found":          {"prometheusRule.grafanaURL=grafana", "at '/prometheusRule/grafanaURL'"},
+		"an Ingress to pages that are closed":     {"pages.ingress.enabled=true", "pages.ingress.enabled: it would lead to a port that is closed"},
+		"a route to pages that are closed":        {"pages.httpRoute.enabled=true", "pages.httpRoute.enabled: it would lead to a port that is closed"},
+		"pages that nobody may read":              {"pages.enabled=true,pages.tokenKey=", "pages: who may read them?"},
+		"pages by the token of the admin API":     {"pages.enabled=true,pages.tokenKey=write-token", "pages.tokenKey: write-token opens the admin API too"},
+		"a named token that is the pages'":        {"pages.enabled=true,admin.tokens.pages-token=read", "admin.tokens: pages-token is the name of another token"},
+		"an Ingress to pages for nothing":         {"pages.enabled=true,pages.ingress.enabled=true", "pages.ingress.hosts: name at least one host"},
+		"a route to pages from nowhere":           {"pages.enabled=true,pages.httpRoute.enabled=true", "pages.httpRoute.parentRefs: name at least one Gateway"},
+		"a path that does not begin with a slash": {"pages.ingress.path=ci", "at '/pages/ingress/path'"},
+		"a path that ends with a slash":           {"pages.httpRoute.path=/ci/", "at '/pages/httpRoute/path'"},
+		"the port of the pages as a flag":         {"extraArgs={--pages-listen=:9}", "extraArgs: --pages-listen is set by the chart"},
+		"pages that cannot be found":              {"externalURL=builds.example.com", "at '/externalURL'"},
+		"a trace that is no certain one":          {"traceURL=https://jaeger.example.com/", "at '/traceURL'"},
+		"a dashboard that cannot be found":        {"dashboardURL=https://grafana.example.com", "at '/dashboardURL'"},
+		"PostgreSQL with a claim":                 {postgres + ",persistence.existingClaim=c", "persistence: is for a SQLite database"},
+		"PostgreSQL without persistence":          {postgres + ",persistence.ephemeral=true", "persistence: is for a SQLite database"},
+		"a password in the URL":                   {"database.type=postgres,database.url=postgres://u:p@h/d", "database.url: holds a password"},
+		"a password in the parameters":            {"database.type=postgres,database.url=postgres://u@h/d?sslmode=require&password=p", "database.url: holds a password"},
+		"a password twice":                        {"database.type=postgres,database.urlSecret.name=s,database.passwordSecret.name=s", "passwordSecret goes with url"},
+		"a file as the URL":                       {"database.type=postgres,database.url=buildbridge.db", "at '/database/url'"},
+		"another database":                        {"database.type=mysql", "at '/database/type': value must be one of 'sqlite', 'postgres'"},
+		"fewest over most":                        {postgres + ",autoscaling.enabled=true,autoscaling.minReplicas=9", "minReplicas is more than maxReplicas"},
+		"a stop that would stop nothing":          {postgres + ",autoscaling.enabled=true,replicas=0", "replicas: 0 stops nothing while autoscaling is on"},
+		"a policy without outer traffic":          {"service.externalTrafficPolicy=Local", "service.externalTrafficPolicy: a ClusterIP has no traffic from outside"},
+		"a proxy's network that is too narrow":    {"trustedProxies={10.0.0.0/33}", "at '/trustedProxies/0'"},
+		"a proxy that is no address":              {"trustedProxies={10.0.0.256}", "at '/trustedProxies/0'"},
+		"a network of IPv6 that is too narrow":    {"trustedProxies={fd00::/129}", "at '/trustedProxies/0'"},
+		"rules from two places":                   {"rules.existingConfigMap=c,rules.files.a\\.yaml=version: 1", "files, existingConfigMap and volume exclude each other"},
+		"rules from two other places":             {"rules.existingConfigMap=c,rules.volume.emptyDir.medium=Memory", "files, existingConfigMap and volume exclude each other"},
+		"a rules file that would not be read":     {"rules.files.rules\\.txt=version: 1", "rules.files: rules.txt would not be read"},
+		"a hidden rules file":                     {"rules.files.\\.rules\\.yaml=version: 1", "rules.files: .rules.yaml would not be read"},
+		"a rules file whose dot is a path":        {"rules.files.rules.yaml=version: 1", "rules.files: rules would not be read: the name of a file ends in .yaml or .yml. On the command line its dot has a backslash"},
+		"a rules file without a version":          {"rules.files.a\\.yaml.rules=x", "rules.files: a.yaml has no version"},
+		"a file of tests among the rules":         {"rules.files.a\\.test\\.yaml=x", "rules.files: a.test.yaml would not be read"},
+		"a restart that nothing would cause":      {"rules.existingConfigMap=c,rules.restartOnChange=true", "the chart does not see when a ConfigMap"},
+		"the database as a flag":                  {"extraArgs={--database=/tmp/x.db}", "extraArgs: --database is set by the chart"},
+		"the admin listener as a flag":            {"extraArgs={--admin-listen=:9}", "extraArgs: --admin-listen is set by the chart"},
+		"a certificate that probes do not know":   {"extraArgs={--admin-tls-cert=/c}", "extraArgs: probes, scraping and helm test speak HTTP"},
+		"the database as a variable":              {"extraEnv[0].name=BUILDBRIDGE_DATABASE,extraEnv[0].value=x", "extraEnv: BUILDBRIDGE_DATABASE is set by the chart"},
+		"the database as a secret variable":       {"secrets.env.BUILDBRIDGE_DATABASE=x", "secrets.env: BUILDBRIDGE_DATABASE is set by the chart"},
+		"an empty secret":                         {"secrets.env.A=", "at '/secrets/env/A': minLength"},
+		"a secret that is no variable":            {"secrets.env.a-b=c", "at '/secrets/env': additional properties 'a-b' not allowed"},
+		"a folder that the chart's own would be":  {"secrets.existingFiles.buildbridge=s", "secrets.existingFiles: buildbridge is a folder of the chart's own"},
+		"a folder that is no name of a volume":    {"secrets.existingFiles.db_ca=s", "secrets.existingFiles: db_ca cannot be a folder: small letters, digits and - alone, at most 52"},
+		"scraped twice":                           {"serviceMonitor.enabled=true,podMonitor.enabled=true", "both would count everything twice"},
+		"an Ingress for nothing":                  {"ingress.enabled=true", "ingress.hosts: name at least one host"},
+		"a route from nowhere":                    {"httpRoute.enabled=true", "httpRoute.parentRefs: name at least one Gateway"},
+		"a label that selects":                    {"commonLabels.app\\.kubernetes\\.io/name=x", "at '/commonLabels/app.kubernetes.io~1name': false schema"},
+		"a label of pods that selects":            {"podLabels.app\\.kubernetes\\.io/instance=x", "at '/podLabels/app.kubernetes.io~1instance': false schema"},
+		"a digest without its kind":               {"image.digest=6f1d1b4c", "at '/image/digest'"},
+		"a tag in the repository's digest":        {"image.repository=a@sha256:b", "at '/image/repository'"},
+		"a misspelt value":                        {"replicaCount=1", "additional properties 'replicaCount' not allowed"},
+		"a budget that lets nothing go":           {"podDisruptionBudget.maxUnavailable=0", "at '/podDisruptionBudget/maxUnavailable'"},
+		"a text for a number":                     {"replicas=x", "at '/replicas': got string, want integer"},
+		"a body memory without a unit":            {"maxBodyMemory=256MB", "at '/maxBodyMemory'"},
+		"a runbook that cannot be found":          {"runbookURL=docs", "at '/runbookURL'"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := render(t, "--set", test.set)
@@ -468,15 +481,18 @@ func only(t *testing.T, kind, suffix string, args ...string) object {
 }
 
 // Where the links of alerts and dashboards begin in their files, and where they do
-// in a chart that knows where the docs are.
-const placeholder, address = "https://git.example.com/buildbridge/blob/main/", "https://git.acme.test/b/"
+// in a chart that knows where the docs and the pages are.
+const (
+	placeholder, address = "https://git.example.com/buildbridge/blob/main/", "https://git.acme.test/b/"
+	pages                = "https://builds.acme.test/"
+)
 
-// Every dashboard is in the ConfigMap as it is in its file, but for the address of
-// the runbook.
+// Every dashboard is in the ConfigMap as it is in its file, but for the addresses of
+// the runbook and of the pages.
 func TestDashboardsAreTheirSources(t *testing.T) {
 	tool(t, "helm")
 	files := sources(t, "dashboards/*.json")
-	o := only(t, "ConfigMap", "-dashboards", "--set", "dashboards.enabled=true,runbookURL="+address)
+	o := only(t, "ConfigMap", "-dashboards", "--set", "dashboards.enabled=true,externalURL="+pages+",runbookURL="+address)
 	if got := at(map[string]any(o), "metadata", "labels", "grafana_dashboard"); got != "1" {
 		t.Errorf("label grafana_dashboard: %v, want 1", got)
 	}
@@ -494,7 +510,8 @@ func TestDashboardsAreTheirSources(t *testing.T) {
 			t.Errorf("%s links to no page below %s", file, placeholder)
 		}
 		var want, got any
-		if err := json.Unmarshal(bytes.ReplaceAll(text, []byte(placeholder), []byte(address)), &want); err != nil {
+		replaced := strings.NewReplacer(placeholder, address, "http://127.0.0.1:8081/", pages).Replace(string(text))
+		if err := json.Unmarshal([]byte(replaced), &want); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
 		// The sidecar of Grafana writes the dashboards of all charts into one folder.
@@ -513,8 +530,8 @@ func TestDashboardsAreTheirSources(t *testing.T) {
 	}
 }
 
-// Every alert is in the PrometheusRule as it is in its file, but for the address of
-// the runbook, and with the address of the dashboard if Grafana is known.
+// Every alert is in the PrometheusRule as it is in its file, but for the address of the
+// runbook, and with the addresses of its page and of the dashboard if they are known.
 func TestAlertsAreTheirSource(t *testing.T) {
 	tool(t, "helm")
 	text, err := os.ReadFile(sources(t, "alerts/buildbridge.yaml")[0])
@@ -524,23 +541,30 @@ func TestAlertsAreTheirSource(t *testing.T) {
 	if !bytes.Contains(text, []byte(placeholder+"docs/runbook.md#")) {
 		t.Errorf("no runbook_url begins with %s", placeholder)
 	}
-	for name, test := range map[string]struct{ address, grafana, want string }{
-		"as it is":           {placeholder, "", string(text)},
-		"with a copy's docs": {address, "", strings.ReplaceAll(string(text), placeholder, address)},
-		"with a Grafana":     {placeholder, "https://grafana.acme.test/", string(text)},
+	const grafana, other = "https://grafana.acme.test/", "https://other.acme.test/"
+	for name, test := range map[string]struct{ set, address, pages, grafana string }{
+		"as it is":                       {"", placeholder, "", ""},
+		"with a copy's docs":             {"runbookURL=" + address, address, "", ""},
+		"with pages":                     {"externalURL=" + pages, placeholder, pages, ""},
+		"with pages without their slash": {"externalURL=" + strings.TrimSuffix(pages, "/"), placeholder, pages, ""},
+		"with a Grafana":                 {"dashboardURL=" + grafana, placeholder, "", grafana},
+		"with a Grafana of its own":      {"dashboardURL=" + other + ",prometheusRule.grafanaURL=" + grafana, placeholder, "", grafana},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := only(t, "PrometheusRule", "", "--set", "prometheusRule.enabled=true,runbookURL="+test.address+",prometheusRule.grafanaURL="+test.grafana)
+			o := only(t, "PrometheusRule", "", "--set", "prometheusRule.enabled=true,"+test.set)
 			var want map[string]any
-			if err := yaml.Unmarshal([]byte(test.want), &want); err != nil {
+			replaced := strings.NewReplacer(placeholder, test.address, "https://buildbridge.example.com/", test.pages).Replace(string(text))
+			if err := yaml.Unmarshal([]byte(replaced), &want); err != nil {
 				t.Fatal(err)
 			}
-			if test.grafana != "" {
-				for _, group := range want["groups"].([]any) {
-					for _, rule := range group.(map[string]any)["rules"].([]any) {
-						if annotations, ok := at(rule, "annotations").(map[string]any); ok {
-							annotations["dashboard_url"] = test.grafana + "d/buildbridge-overview{{ with $labels.job }}?var-job={{ . }}{{ end }}"
-						}
+			for _, group := range want["groups"].([]any) {
+				for _, rule := range group.(map[string]any)["rules"].([]any) {
+					annotations, ok := at(rule, "annotations").(map[string]any)
+					if ok && test.pages == "" {
+						delete(annotations, "pages_url")
+					}
+					if ok && test.grafana != "" {
+						annotations["dashboard_url"] = test.grafana + "d/buildbridge-overview{{ with $labels.job }}?var-job={{ . }}{{ end }}"
 					}
 				}
 			}
