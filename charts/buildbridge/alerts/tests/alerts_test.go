@@ -122,6 +122,10 @@ func TestEachAlertSaysWhatToDo(t *testing.T) {
 		if !ok || !anchors(t, file)[anchor] || anchor != strings.ToLower(r.Alert) {
 			t.Errorf("%s: runbook_url %q leads to no section of its own", r.Alert, r.Annotations["runbook_url"])
 		}
+		// While it is down, there are no pages.
+		if has := strings.HasPrefix(r.Annotations["pages_url"], "https://buildbridge.example.com/"); has == (r.Alert == "BuildbridgeDown") {
+			t.Errorf("%s: pages_url %q", r.Alert, r.Annotations["pages_url"])
+		}
 	}
 }
 
