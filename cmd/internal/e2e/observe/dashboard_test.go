@@ -207,13 +207,14 @@ func TestDashboards(t *testing.T) {
 			if !slices.Contains(d.Tags, "buildbridge") {
 				t.Error("it lacks the tag by which the dashboards link to each other")
 			}
-			var others, runbook bool
+			var others, runbook, pages bool
 			for _, link := range d.Links {
 				others = others || link.Type == "dashboards" && slices.Equal(link.Tags, []string{"buildbridge"}) && link.IncludeVars
 				runbook = runbook || strings.HasSuffix(link.URL, "/docs/runbook.md")
+				pages = pages || link.URL == "${pages:raw}"
 			}
-			if !others || !runbook {
-				t.Error("a link to the other dashboards or to the runbook is missing")
+			if !others || !runbook || !pages {
+				t.Error("a link to the other dashboards, to the runbook or to the pages is missing")
 			}
 			checkVariables(t, d)
 			taken := map[[2]int]string{}
@@ -295,7 +296,7 @@ func checkPanel(t *testing.T, p *panel) {
 	}
 	for _, o := range p.Transformations {
 		if label := "rule"; p.Type == "table" && o.Options.RenameByName[label] != "" && !p.leadsToRule(o.Options.RenameByName[label]) {
-			t.Errorf("%s: its column of rules does not lead to the dashboard of a rule", p.Title)
+			t.Errorf("%s: its column of rules does not lead to the dashboard and to the page of a rule", p.Title)
 		}
 	}
 	if p.Type == "timeseries" {
@@ -318,12 +319,14 @@ func checkPanel(t *testing.T, p *panel) {
 	}
 }
 
-// leadsToRule reports whether the cells of a column lead to the dashboard of rules, with that rule.
+// leadsToRule reports whether the cells of a column lead to the dashboard of rules, with that
+// rule, and to its page.
 func (p *panel) leadsToRule(column string) bool {
 	for _, o := range p.FieldConfig.Overrides {
 		for _, property := range o.Properties {
 			if o.Matcher.Options == column && property.ID == "links" {
-				return bytes.Contains(property.Value, []byte("/d/buildbridge-rules?")) && bytes.Contains(property.Value, []byte("&var-rule=${__value.text}"))
+				return bytes.Contains(property.Value, []byte("/d/buildbridge-rules?")) && bytes.Contains(property.Value, []byte("&var-rule=${__value.text}")) &&
+					bytes.Contains(property.Value, []byte(`"${pages:raw}rules/${__value.text}"`))
 			}
 		}
 	}
@@ -340,6 +343,9 @@ func checkVariables(t *testing.T, d *dashboard) {
 				used = append(used, m[1])
 			}
 		}
+	}
+	for _, link := range d.Links {
+		use(link.URL)
 	}
 	for _, p := range d.Panels {
 		use(p.Datasource.UID)
