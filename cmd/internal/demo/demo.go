@@ -85,7 +85,8 @@ type demo struct {
 	simulator *codeartstest.Server
 	host      *hostapitest.Server // what GitHub is told
 	bridge    *bridge.Bridge
-	unprinted error // the first error of printing
+	page      string // of the build that ended last
+	unprinted error  // the first error of printing
 }
 
 func start(ctx context.Context, o Options) (_ *demo, err error) {
@@ -112,7 +113,7 @@ func start(ctx context.Context, o Options) (_ *demo, err error) {
 		return nil, err
 	}
 	settings := o.Settings
-	settings.Database, settings.Listen, settings.AdminListen = filepath.Join(d.dir, "buildbridge.db"), "127.0.0.1:0", "127.0.0.1:0"
+	settings.Database, settings.Listen, settings.AdminListen = d.database(), "127.0.0.1:0", "127.0.0.1:0"
 	d.bridge, err = bridge.Start(ctx, bridge.Options{
 		Settings: settings,
 		Rules:    func() (*mapping.Ruleset, []mapping.Fault, error) { return d.rules, nil, nil },
@@ -180,13 +181,24 @@ func (d *demo) printf(format string, args ...any) {
 	}
 }
 
+func (d *demo) database() string { return filepath.Join(d.dir, "buildbridge.db") }
+
 // push is the file with the body of the push, for users who send their own.
 func (d *demo) push() string { return filepath.Join(d.dir, "push.json") }
 
 // invite prints where to look, and how to send more.
 func (d *demo) invite() {
 	d.printf(`
-Everything keeps running until you press Ctrl-C. Look at it from another terminal:
+Everything keeps running until you press Ctrl-C. Open in a browser:
+
+  %[3]s/
+  %[10]s   why the tag was built, and how that failed
+
+To replay it there, log in with the token that this prints:
+
+  cat %[9]s
+
+Look at the same from another terminal:
 
   %[7]s builds list --admin %[3]s
   curl %[3]s/metrics
@@ -198,7 +210,8 @@ And send a push of your own: edit %[5]s, and
   signature=$(openssl dgst -sha256 -hmac %[6]s < %[5]s | sed 's/^.* //')
   curl %[1]s/webhooks/%[2]s -H 'Content-Type: application/json' -H 'X-GitHub-Event: push' \
     -H "X-GitHub-Delivery: $(date +%%s)" -H "X-Hub-Signature-256: sha256=$signature" --data-binary @%[5]s
-`, d.bridge.PublicURL(), source, d.bridge.AdminURL(), d.simulator.URL, d.push(), string(d.secret), program(), d.host.URL)
+`, d.bridge.PublicURL(), source, d.bridge.AdminURL(), d.simulator.URL, d.push(), string(d.secret), program(), d.host.URL,
+		bridge.AdminTokenFile(d.database()), d.page)
 }
 
 // program is how to run this program in another terminal: its name, if a shell finds it by
@@ -215,9 +228,13 @@ func program() string {
 func (d *demo) show(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	if !d.o.Once {
+		d.printf("Open %s/ in a browser: what is built, why, and how it goes.\n\n", d.bridge.AdminURL())
+	}
 	d.printf(`Simulators of CodeArts Build and of GitHub, a bridge with the sample rules.yaml and a
 temporary database are running on this machine. Every secret of the sample is replaced.
 
+  pages       %[3]s/
   webhook     POST %[1]s/webhooks/%[2]s
   health      %[3]s/readyz
   metrics     %[3]s/metrics
@@ -321,10 +338,11 @@ func (d *demo) followed(ctx context.Context, id string) error {
 			return err
 		}
 		if b.Result.Final() && b.Status != nil && b.Status.ToldBuild == id && b.Status.Told != string(hostapi.Pending) {
-			d.printf("   The build was followed to its end: %s\n", b.Result)
+			d.page = d.bridge.AdminURL() + "/builds/" + id
+			d.printf("   The build was followed to its end: %s. Its page says why it was built, and how it went:\n     %s\n", b.Result, d.page)
 			for _, s := range d.host.Shown() {
 				if s.Commit == b.Status.Commit && s.Context == b.Context {
-					d.printf("   and on commit %s GitHub shows\n     %s: %s. %s\n", s.Commit, s.Context, s.State, s.Description)
+					d.printf("   On commit %s GitHub shows\n     %s: %s. %s\n", s.Commit, s.Context, s.State, s.Description)
 				}
 			}
 			return nil

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -64,6 +66,16 @@ func TestInvitation(t *testing.T) {
 	if err := d.show(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	if want := "Open " + d.bridge.AdminURL() + "/ in a browser"; !strings.HasPrefix(out.String(), want) {
+		t.Errorf("it does not begin with %q:\n%s", want, out.String())
+	}
+	pages := regexp.MustCompile(`(?m)^     (http://\S+/builds/\S+)$`).FindAllStringSubmatch(out.String(), -1)
+	if len(pages) != 2 {
+		t.Fatalf("it names %q, want the pages of two builds", pages)
+	}
+	if status, html := get(t, pages[1][1]); status != http.StatusOK || !strings.Contains(html, "failure") {
+		t.Errorf("the page of the failed build is %d %s", status, html)
+	}
 	out.Reset()
 	d.invite()
 	program, err := os.Executable() // no name finds it
@@ -73,11 +85,35 @@ func TestInvitation(t *testing.T) {
 	if !strings.Contains(out.String(), "\n  "+program+" builds list --admin "+d.bridge.AdminURL()+"\n") {
 		t.Errorf("it does not say how to list builds:\n%s", out.String())
 	}
+	_, show, _ := strings.Cut(out.String(), "\n  cat ")
+	show, _, _ = strings.Cut(show, "\n")
+	token, err := exec.CommandContext(t.Context(), "cat", show).Output()
+	if err != nil || len(token) < 32 {
+		t.Errorf("the token is %q (%v)", token, err)
+	}
 	_, lines, _ := strings.Cut(out.String(), "\n  signature=")
 	answer, err := exec.CommandContext(t.Context(), "sh", "-c", "signature="+lines).Output()
 	if err != nil || !strings.Contains(string(answer), `"outcome":"accepted"`) {
 		t.Errorf("a push as it says is answered with %s (%v)", answer, err)
 	}
+}
+
+func get(t *testing.T, url string) (status int, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(text)
 }
 
 // A demo that nobody can see has failed, and so has one without a place for its
