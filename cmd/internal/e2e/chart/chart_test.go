@@ -553,7 +553,7 @@ func TestAlertsAreTheirSource(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := only(t, "PrometheusRule", "", "--set", "prometheusRule.enabled=true,"+test.set)
 			var want map[string]any
-			replaced := strings.NewReplacer(placeholder, test.address, "https://buildbridge.example.com/", test.pages).Replace(string(text))
+			replaced := strings.NewReplacer(placeholder, test.address, "http://127.0.0.1:8081/", test.pages).Replace(string(text))
 			if err := yaml.Unmarshal([]byte(replaced), &want); err != nil {
 				t.Fatal(err)
 			}
