@@ -126,7 +126,7 @@ func (p *pages) renewed(ctx context.Context, c echo.Context, view view) (title, 
 	again.SetParamNames(c.ParamNames()...)
 	again.SetParamValues(c.ParamValues()...)
 	admitted := false
-	err = p.identified(p.authorized(func(c echo.Context) error {
+	err = p.identified(p.authorized(func(c echo.Context) error { //nolint:contextcheck // again has it
 		admitted = true
 		shown, err := view(c)
 		if err != nil {

@@ -89,14 +89,16 @@ func newLiving(t *testing.T, change ...func(*living)) *living {
 	return l
 }
 
-// reader reads a stream.
+// reader reads an answer, which may be a stream.
 type reader struct {
-	*http.Response
-	t    *testing.T
-	scan *bufio.Scanner
+	t      *testing.T
+	status int
+	header http.Header
+	body   io.ReadCloser // closed at the end of the test
+	scan   *bufio.Scanner
 }
 
-func (l *living) get(path string, header ...string) *http.Response {
+func (l *living) get(path string, header ...string) *reader {
 	l.t.Helper()
 	r, err := http.NewRequestWithContext(l.t.Context(), http.MethodGet, l.URL+path, nil)
 	if err != nil {
@@ -111,16 +113,26 @@ func (l *living) get(path string, header ...string) *http.Response {
 		l.t.Fatal(err)
 	}
 	l.t.Cleanup(func() { _ = res.Body.Close() })
-	return res
+	return &reader{t: l.t, status: res.StatusCode, header: res.Header, body: res.Body, scan: bufio.NewScanner(res.Body)}
 }
 
 func (l *living) stream(header ...string) *reader {
 	l.t.Helper()
-	res := l.get("/page/7", append([]string{"Accept", "text/event-stream"}, header...)...)
-	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "text/event-stream" {
-		l.t.Fatalf("got %s, %s", res.Status, res.Header)
+	r := l.get("/page/7", append([]string{"Accept", "text/event-stream"}, header...)...)
+	if r.status != http.StatusOK || r.header.Get("Content-Type") != "text/event-stream" {
+		l.t.Fatalf("got %d, %s", r.status, r.header)
 	}
-	return &reader{Response: res, t: l.t, scan: bufio.NewScanner(res.Body)}
+	return r
+}
+
+// all is what is left of an answer that ends.
+func (r *reader) all() string {
+	r.t.Helper()
+	text, err := io.ReadAll(r.body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(text)
 }
 
 // next is the next event, its lines joined by |. "" is the end.
@@ -152,7 +164,7 @@ func TestStreamSendsWhatChanges(t *testing.T) {
 	l := newLiving(t)
 	r := l.stream()
 	for name, value := range map[string]string{"X-Accel-Buffering": "no", "Cache-Control": "no-store, no-transform", "Vary": "Accept"} {
-		if got := r.Header.Get(name); got != value {
+		if got := r.header.Get(name); got != value {
 			t.Errorf("%s is %q, want %q", name, got, value)
 		}
 	}
@@ -187,7 +199,7 @@ func TestStreamOutlivesTheDatabase(t *testing.T) {
 	l.text.Store("first")
 	r.want("event: title")
 	r.want("event: main", "first")
-	_ = r.Body.Close()
+	_ = r.body.Close()
 	l.ended.Wait()
 	if n := strings.Count(l.log.String(), "a page cannot renew itself"); n != 1 {
 		t.Errorf("it is logged %d times:\n%s", n, &l.log)
@@ -235,14 +247,13 @@ func TestRestAfterARendering(t *testing.T) {
 func TestStreamsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	l := newLiving(t)
-	refused := func(path string, status int, text string, header ...string) *http.Response {
+	refused := func(path string, status int, text string, header ...string) *reader {
 		t.Helper()
-		res := l.get(path, append([]string{"Accept", "text/event-stream"}, header...)...)
-		body, err := io.ReadAll(res.Body)
-		if err != nil || res.StatusCode != status || !strings.Contains(string(body), text) || strings.Contains(string(body), "data-live") {
-			t.Errorf("%s: %s, %v:\n%s", path, res.Status, err, body)
+		r := l.get(path, append([]string{"Accept", "text/event-stream"}, header...)...)
+		if body := r.all(); r.status != status || !strings.Contains(body, text) || strings.Contains(body, "data-live") {
+			t.Errorf("%s: %d:\n%s", path, r.status, body)
 		}
-		return res
+		return r
 	}
 	refused("/page/8", http.StatusNotFound, "There is no such page.")
 	refused("/page/7", http.StatusUnauthorized, "unknown", "Authorization", "Bearer another")
@@ -251,20 +262,18 @@ func TestStreamsThatAreRefused(t *testing.T) {
 	l.text.Store("here")
 
 	first, second := l.stream(), l.stream()
-	res := refused("/page/7", http.StatusServiceUnavailable, "Too many pages")
-	if res.Header.Get("Retry-After") == "" {
+	if r := refused("/page/7", http.StatusServiceUnavailable, "Too many pages"); r.header.Get("Retry-After") == "" {
 		t.Error("there is no Retry-After")
 	}
-	_, _ = first.Body.Close(), second.Body.Close()
+	_, _ = first.body.Close(), second.body.Close()
 	for l.pages.streams.open.Load() > 0 {
 		time.Sleep(time.Millisecond)
 	}
 	l.stream().want("event: title")
 
 	// As a page it is there anyway.
-	page, err := io.ReadAll(l.get("/page/7").Body)
-	if err != nil || !strings.Contains(string(page), `<main id="main" tabindex="-1" data-live>`) {
-		t.Errorf("error %v:\n%s", err, page)
+	if page := l.get("/page/7").all(); !strings.Contains(page, `<main id="main" tabindex="-1" data-live>`) {
+		t.Error(page)
 	}
 }
 
@@ -306,8 +315,8 @@ func TestStreamEndsWithTheSession(t *testing.T) {
 	if got := r.next(); got != "" || r.scan.Err() != nil {
 		t.Errorf("got %q, error %v, want the end", got, r.scan.Err())
 	}
-	if res := l.get("/page/7", "Authorization", "", "Cookie", cookie, "Accept", eventStream); res.StatusCode != http.StatusUnauthorized {
-		t.Errorf("got %s", res.Status)
+	if r := l.get("/page/7", "Authorization", "", "Cookie", cookie, "Accept", eventStream); r.status != http.StatusUnauthorized {
+		t.Errorf("got %d", r.status)
 	}
 }
 
