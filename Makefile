@@ -52,6 +52,17 @@ $(eval $(call go-tool,KUBECONFORM,github.com/yannh/kubeconform/cmd/kubeconform,v
 $(eval $(call go-tool,GOVULNCHECK,golang.org/x/vuln/cmd/govulncheck,v1.9.0))
 $(eval $(call go-tool,CONTROLLER_GEN,sigs.k8s.io/controller-tools/cmd/controller-gen,v0.23.0))
 
+# axe-core is no Go module: npm brings it, and nothing of it gets into the program.
+AXE_VERSION := 4.14.1
+AXE_SHA256  := e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745
+AXE         := $(TOOLS)/axe-core-$(AXE_VERSION)/axe.min.js
+$(AXE):
+	mkdir -p '$(@D)'
+	cd '$(@D)' && npm pack --silent axe-core@$(AXE_VERSION)
+	cd '$(@D)' && echo '$(AXE_SHA256)  axe-core-$(AXE_VERSION).tgz' | sha256sum --check --quiet
+	tar -C '$(@D)' -xzf '$(@D)/axe-core-$(AXE_VERSION).tgz' --touch --strip-components=1 package/LICENSE package/axe.min.js
+	rm '$(@D)/axe-core-$(AXE_VERSION).tgz'
+
 CHART           := charts/buildbridge
 HELM_DOCS_FLAGS := --log-level warning --sort-values-order file --chart-search-root $(CHART)
 
@@ -172,9 +183,16 @@ OBSERVE = $(GO) test ./cmd/internal/e2e/observe -count=1 -v -prometheus '$(PROME
 observe: $(PROMETHEUS) $(PROMTOOL) ## Try dashboards and alerts on a real Prometheus
 	$(OBSERVE)
 
+BROWSER = $(GO) test ./cmd/internal/e2e/browser -count=1 -v -axe '$(AXE)'
+
+.PHONY: browser
+browser: $(AXE) ## Open the pages in a real browser, which has to be Chromium
+	$(BROWSER)
+
 .PHONY: pictures
-pictures: $(PROMETHEUS) $(PROMTOOL) ## Draw the dashboards for docs/images: three minutes
+pictures: $(PROMETHEUS) $(PROMTOOL) ## Draw the dashboards and the pages for docs/images: four minutes
 	$(OBSERVE) -run Observe -lasting 150s -pictures ../../../../docs/images
+	$(BROWSER) -run Pictures -pictures ../../../../docs/images
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME: a time, or a count of inputs such as 20000x
