@@ -39,23 +39,38 @@ func TestPages(t *testing.T) {
 	chromium := startChromium(t)
 	w := newWorld(t)
 	w.day()
+	w.strange()
 	var found map[string][]string // paths by their kinds
-	t.Run("mouse", func(t *testing.T) { found = walk(openTab(t, chromium, w.Admin)) })
+	t.Run("mouse", func(t *testing.T) { found = walk(chromium.open(t, w.Admin)) })
 	if t.Failed() && len(found) == 0 {
 		return
 	}
 	t.Run("at once", func(t *testing.T) {
-		for name, test := range map[string]func(t *testing.T, w *world, b *tab){
-			"look":     func(t *testing.T, _ *world, b *tab) { look(t, b, found, string(script)) },
-			"keyboard": func(_ *testing.T, _ *world, b *tab) { keyboard(b, found) },
-			"live":     func(_ *testing.T, w *world, b *tab) { live(w, b) },
+		for name, test := range map[string]func(w *world, b *tab){
+			"look":               func(_ *world, b *tab) { look(b, found, string(script)) },
+			"without JavaScript": func(_ *world, b *tab) { withoutScript(b, found) },
+			"keyboard":           func(_ *world, b *tab) { keyboard(b, found) },
+			"bad input":          func(_ *world, b *tab) { badInput(b, found, string(script)) },
+			"live":               live,
+			"search":             search,
+			"filters":            filters,
+			"act":                act,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				test(t, w.as(t), openTab(t, chromium, w.Admin))
+				test(w.as(t), chromium.open(t, w.Admin))
 			})
 		}
+		t.Run("reading only", func(t *testing.T) {
+			t.Parallel()
+			b := chromium.open(t, w.pages, "401 (Unauthorized)")
+			b.write("[name=token]", readToken)
+			b.leave(func() { b.press(kb.Enter) })
+			readOnly(b)
+		})
 	})
+	t.Run("lost", func(t *testing.T) { lost(w.as(t), chromium.open(t, w.Admin)) })
+	t.Run("open to all", func(t *testing.T) { readOnly(chromium.open(t, w.pages)) })
 }
 
 // links are the addresses of a page's links to pages, as they are written, by where they lead.
@@ -123,8 +138,11 @@ func (b *tab) sound() {
 }
 
 // look looks at pages with axe-core in light and dark, and in a narrow window.
-func look(t *testing.T, b *tab, found map[string][]string, script string) {
-	for _, paths := range found {
+func look(b *tab, found map[string][]string, script string) {
+	for kind, paths := range found {
+		if kind != "/builds/*" { // which differ most
+			paths = paths[:min(len(paths), 4)]
+		}
 		for _, path := range paths {
 			b.open(path)
 			b.axe(script, "tag", "wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
@@ -134,10 +152,10 @@ func look(t *testing.T, b *tab, found map[string][]string, script string) {
 			b.width(400)
 			if wide := ask[[]string](b, `() => document.documentElement.scrollWidth <= 400 ? [] :
 				[...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > 400).slice(0, 3).map(e => e.outerHTML.slice(0, 200))`); len(wide) > 0 {
-				t.Errorf("%s is wider than 400 px: %s", path, strings.Join(wide, "\n"))
+				b.t.Errorf("%s is wider than 400 px: %s", path, strings.Join(wide, "\n"))
 			}
 			if ask[float64](b, `() => parseFloat(getComputedStyle(document.querySelector("main")).fontSize)`) < 16 {
-				t.Errorf("the text of %s is smaller than 16 px", path)
+				b.t.Errorf("the text of %s is smaller than 16 px", path)
 			}
 			b.width(1200)
 		}
@@ -224,5 +242,185 @@ func live(w *world, b *tab) {
 	}
 	if ask[float64](b, `() => performance.timeOrigin`) != begun {
 		b.t.Error("the page was loaded again")
+	}
+}
+
+// withoutScript opens pages as a browser without JavaScript does.
+func withoutScript(b *tab, found map[string][]string) {
+	b.withoutScript()
+	for _, kind := range kinds {
+		for _, path := range found[kind][:min(len(found[kind]), 2)] {
+			b.open(path)
+			b.sound()
+		}
+	}
+	b.open("/")
+	b.follow("nav a", "Builds")
+	b.write("[name=repository]", "acme/blog")
+	b.follow("form.filters button", "")
+	if got := b.path(); got != "/builds" && !strings.Contains(got, "repository=acme%2Fblog") {
+		b.t.Errorf("the filter leads to %s", got)
+	}
+	onlyOf(b, "acme/blog")
+	b.write("#q", "release")
+	b.follow("#search button", "")
+	b.until("what was found", `() => document.querySelector("main").innerText.includes("release")`)
+}
+
+// onlyOf waits until all rows of the list are of a repository, and there are some.
+func onlyOf(b *tab, repository string) {
+	b.t.Helper()
+	b.until("only "+repository, `repository => {
+		const rows = [...document.querySelectorAll("main tbody tr")];
+		return rows.length > 0 && rows.every(row => row.innerText.includes(repository));
+	}`, repository)
+}
+
+// filters types and chooses: the list is another one at once.
+func filters(_ *world, b *tab) {
+	for _, list := range []string{"Builds", "Deliveries"} {
+		b.follow("nav a", list)
+		b.write("[name=repository]", "acme/desktop")
+		onlyOf(b, "acme/desktop")
+		if got := ask[string](b, `() => document.activeElement.name + " " + document.activeElement.value`); got != "repository acme/desktop" {
+			b.t.Errorf("the focus is now on %q", got)
+		}
+		b.write("[name=repository]", "acme/nowhere")
+		b.until("an empty list", `() => !document.querySelector("main tbody tr")`)
+	}
+	b.follow("nav a", "Builds")
+	begun := ask[float64](b, `() => performance.timeOrigin`)
+	b.run(chromedp.Evaluate[chromedp.Void](`document.querySelector("[name=state]").focus()`))
+	b.run(chromedp.KeyEvent("superseded"))
+	b.until("the only build that another replaced", `() => document.querySelectorAll("main tbody tr").length === 1 && document.querySelector("main tbody").innerText.includes("superseded")`)
+	if ask[float64](b, `() => performance.timeOrigin`) != begun {
+		b.t.Error("the page was loaded again")
+	}
+}
+
+// search searches by the mouse.
+func search(w *world, b *tab) {
+	release := w.newest("builds", "rule=release")
+	id := fmt.Sprint(release["id"])
+	for text, path := range map[string]string{
+		id:                              "/builds/" + id,
+		id[:20]:                         "/builds/" + id,
+		fmt.Sprint(release["delivery"]): "/deliveries/" + fmt.Sprint(release["delivery"]),
+	} {
+		b.write("#q", text)
+		b.follow("#search button", "")
+		if got := b.path(); got != path {
+			b.t.Errorf("the search for %s leads to %s, want %s", text, got, path)
+		}
+	}
+	for _, text := range []string{"acme/shop", "checkout", "feature/gift-cards", "v1.4.0", fmt.Sprint(release["commit"])[:8], fmt.Sprint(release["build_number"]), hostileImage, hostileScript} {
+		b.write("#q", text)
+		b.follow("#search button", "")
+		if got := b.text(); !strings.Contains(got, text) {
+			b.t.Errorf("the search for %s finds:\n%s", text, got)
+		}
+	}
+	b.write("#q", "nothing-is-called-so")
+	b.follow("#search button", "")
+	b.sound()
+}
+
+// badInput opens pages that there are not.
+func badInput(b *tab, found map[string][]string, script string) {
+	b.allow("400 (Bad Request)")
+	b.allow("404 (Not Found)")
+	if len(found["/builds/*"]) == 0 || len(found["/deliveries/*"]) == 0 {
+		b.t.Fatal("there are no pages")
+	}
+	_, build, _ := strings.Cut(found["/builds/*"][0][1:], "/")
+	_, delivery, _ := strings.Cut(found["/deliveries/*"][0][1:], "/")
+	for path, status := range map[string]int{
+		"/builds/nonsense":            400,
+		"/builds/" + delivery:         404,
+		"/deliveries/" + build:        404,
+		"/builds?state=melted":        400,
+		"/builds?sate=dead":           400,
+		"/builds?after=1":             200,
+		"/deliveries?outcome=nothing": 400,
+		"/rules/no such rule":         404,
+		"/repositories/acme/nowhere":  404,
+		"/nowhere/at/all":             404,
+	} {
+		b.open(path)
+		b.sound()
+		b.axe(script, "tag", "wcag2a", "wcag2aa")
+		if got := ask[int](b, `() => performance.getEntriesByType("navigation")[0].responseStatus`); got != status {
+			b.t.Errorf("%s is answered with %d, want %d:\n%s", path, got, status, b.text())
+		}
+		if len(ask[map[string]string](b, strings.Replace(links, `"a[href]"`, `"main a[href]"`, 1))) == 0 && status != 200 {
+			b.t.Errorf("%s shows no way on:\n%s", path, b.text())
+		}
+	}
+}
+
+// lost kills the program while a page is open: the page says so, until the program is there again.
+func lost(w *world, b *tab) {
+	for _, name := range []string{"CONNECTION_REFUSED", "CONNECTION_RESET", "INCOMPLETE_CHUNKED_ENCODING", "EMPTY_RESPONSE", "NETWORK_CHANGED"} {
+		b.allow("net::ERR_" + name)
+	}
+	b.follow("nav a", "Builds")
+	const lost = `() => document.getElementById("sign").innerText.includes("Connection lost")`
+	w.Kill()
+	b.until("a sign that the connection is lost", lost)
+	w.Process = w.start("--pages-open")
+	b.until("no sign", `() => document.getElementById("sign").innerText === ""`)
+	id := w.push("accepted", "acme/website", "after", "index.html")[0]
+	b.until("the newest build", `id => !!document.querySelector("main a[href$=" + JSON.stringify(id) + "]")`, id)
+}
+
+// readOnly looks for a way to change something.
+func readOnly(b *tab) {
+	for kind, paths := range walk(b) {
+		b.open(paths[0])
+		if forms := ask[[]string](b, `() => [...document.querySelectorAll("form[method=post]")].filter(f => !f.action.endsWith("/logout")).map(f => f.outerHTML)`); len(forms) > 0 {
+			b.t.Errorf("%s can change something: %s", kind, forms)
+		}
+	}
+}
+
+// act logs in, uses each form that changes something, and logs out.
+func act(w *world, b *tab) {
+	b.allow("401 (Unauthorized)")
+	b.allow("409 (Conflict)")
+	b.follow("nav a", "Builds")
+	b.follow("main tbody tr:first-child a", "")
+	here := b.path()
+	b.follow("footer a", "Log in")
+	b.write("[name=token]", "wrong")
+	b.follow("main button", "Log in")
+	b.until("a refusal", `() => document.querySelector("main [role=alert]")?.innerText.length > 0`)
+	b.write("[name=token]", w.token())
+	b.follow("main button", "Log in")
+	if got := b.path(); got != here {
+		b.t.Errorf("the login leads to %s, want %s", got, here)
+	}
+	failed := w.newestID("builds", "rule=checkout&result=failure&job_id="+browserJob)
+	b.open("/builds/" + failed)
+	b.follow("main button", "Replay")
+	if got := b.path(); !strings.HasPrefix(got, "/builds/") || strings.HasSuffix(got, failed) {
+		b.t.Errorf("the replay leads to %s", got)
+	}
+	b.open("/builds/" + w.newestID("builds", "rule=nightly&result=running"))
+	b.follow("main button", "Stop")
+	b.until("its end", `() => document.querySelector("main").innerText.includes("aborted")`)
+	b.open("/builds/" + w.newestID("builds", "rule=payments&state=waiting"))
+	b.follow("main button", "Cancel")
+	b.until("its end", `() => document.querySelector("main").innerText.includes("dead")`)
+	b.follow("nav a", "Deliveries")
+	b.follow("main tbody tr:last-child a", "")
+	delivery := b.path()
+	b.follow("main button", "Replay")
+	if got := b.path(); !strings.HasPrefix(got, "/deliveries/") || got == delivery {
+		b.t.Errorf("the replay leads to %s", got)
+	}
+	b.follow("footer button", "Log out")
+	b.open("/builds/" + failed)
+	if ask[bool](b, `() => !!document.querySelector("main form[method=post]")`) {
+		b.t.Error("after the logout there is a form")
 	}
 }

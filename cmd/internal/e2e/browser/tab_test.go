@@ -26,8 +26,11 @@ import (
 // patience is how long to wait for what a page should show: far longer than that takes.
 const patience = 30 * time.Second
 
-// startChromium starts Chromium without a window. Without Chromium the test is skipped, but not in CI.
-func startChromium(t *testing.T) context.Context {
+// browser is a Chromium without a window.
+type browser struct{ ctx context.Context }
+
+// startChromium starts a browser. Without Chromium the test is skipped, but not in CI.
+func startChromium(t *testing.T) browser {
 	t.Helper()
 	var path string
 	names := []string{"chromium", "chromium-browser", "google-chrome"}
@@ -64,7 +67,7 @@ func startChromium(t *testing.T) context.Context {
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("start %s: %v", path, err)
 	}
-	return ctx
+	return browser{ctx}
 }
 
 // tab is a tab of a window of its own, with its own cookies.
@@ -75,14 +78,15 @@ type tab struct {
 
 	mu      sync.Mutex
 	faults  []string
-	allowed []string // faults that contain one of them are none
+	allowed []string
 }
 
-// openTab opens a tab at the first page, 1,200 px wide and light.
-func openTab(t *testing.T, chromium context.Context, root string) *tab {
+// open opens a tab at the first page, 1,200 px wide and light. Faults that contain one of allowed are none.
+func (chromium browser) open(t *testing.T, root string, allowed ...string) *tab {
 	t.Helper()
-	ctx, closeTab := chromedp.NewContext(chromium, chromedp.WithNewBrowserContext())
-	b := &tab{t: t, ctx: ctx, root: root}
+	b := &tab{t: t, root: root, allowed: allowed}
+	var closeTab context.CancelFunc
+	b.ctx, closeTab = chromedp.NewContext(chromium.ctx, chromedp.WithNewBrowserContext())
 	t.Cleanup(func() {
 		closeTab()
 		b.mu.Lock()
@@ -93,7 +97,7 @@ func openTab(t *testing.T, chromium context.Context, root string) *tab {
 			}
 		}
 	})
-	if _, err := chromedp.Call(ctx, network.Enable, network.EnableParams{}); err != nil { // opens the tab, which lives as long as this context
+	if _, err := chromedp.Call(b.ctx, network.Enable, network.EnableParams{}); err != nil { // opens the tab, which lives as long as this context
 		t.Fatal(err)
 	}
 	command(b, audits.Enable, cdp.Empty{})
@@ -116,7 +120,7 @@ func openTab(t *testing.T, chromium context.Context, root string) *tab {
 	})
 	watch(b, audits.IssueAdded, func(e audits.EventIssueAdded) string { return "an issue: " + asJSON(e.Issue) })
 	watch(b, page.JavascriptDialogOpening, func(e page.EventJavascriptDialogOpening) string {
-		_, _ = chromedp.Call(ctx, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{}) // or the tab hangs
+		_, _ = chromedp.Call(b.ctx, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{}) // or the tab hangs
 		return fmt.Sprintf("a dialog at %s: %s", e.URL, e.Message)
 	})
 	b.width(1200)

@@ -132,14 +132,15 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	env := []string{"HOST_TOKEN=" + hostToken, "SECRET=" + secret, "AK=" + key.AccessKey, "SK=" + key.SecretKey, "READ_TOKEN=" + readToken}
-	public, admin, starts := freeAddress(t), freeAddress(t), 0
+	public, admin, pages, starts := freeAddress(t), freeAddress(t), freeAddress(t), 0
+	w.pages = "http://" + pages
 	w.start = func(flags ...string) *program.Process {
 		starts++
 		return program.Serve(t, w.dir, filepath.Join(w.dir, fmt.Sprintf("%d.log", starts)), env, append([]string{
-			binary, "serve", "--rules", "rules.yaml", "--listen", public, "--admin-listen", admin,
+			binary, "serve", "--rules", "rules.yaml", "--listen", public, "--admin-listen", admin, "--pages-listen", pages,
 		}, flags...)...)
 	}
-	w.Process = w.start()
+	w.Process = w.start("--pages-token", "env:READ_TOKEN")
 	return w
 }
 
@@ -159,9 +160,11 @@ func (w *world) outcomes() {
 	w.t.Helper()
 	const failure = codeartstest.ResultFailure
 	for _, o := range []codeartstest.Outcome{
-		{JobID: cartJob, Times: 3},
+		{JobID: cartJob, Times: 3, After: time.Second},
 		{JobID: cartJob, Times: 1, Result: failure, Step: "Unit tests", Message: "2 of 412 tests failed"},
-		{JobID: cartJob},
+		{JobID: cartJob, Times: 5},
+		{JobID: cartJob, Times: 1, Result: codeartstest.ResultAborted, After: 3 * time.Second},
+		{JobID: cartJob, After: 2 * time.Second},
 		{JobID: browserJob, Result: failure, Step: "Start the browser", Message: "exit status 1"},
 		{JobID: websiteJob, Result: codeartstest.ResultTimeout},
 		{JobID: nightlyJob, After: time.Hour},
@@ -292,7 +295,7 @@ func (w *world) day() {
 		setRefs("acme/"+repository, nil)
 	}
 	var cart []string
-	for range 6 {
+	for range 12 {
 		cart = w.push("accepted", "acme/shop", "main", "services/cart/cart.go")
 	}
 	checkout := w.push("accepted", "acme/shop", "feature/gift-cards", "services/checkout/pay.go")
@@ -311,7 +314,6 @@ func (w *world) day() {
 	w.sent("ignored", w.send(delivery{event: "ping", edit: func(string) string { return `{"zen": "Keep it logically awesome."}` }}))
 	w.sent("rejected", w.send(delivery{secret: "guessed", change: codehosttest.Change{Repository: "acme/shop", Branch: "main"}}))
 	w.sent("rejected", w.send(delivery{edit: func(string) string { return `{"ref": ` }}))
-	w.strange()
 
 	w.await(cart[0], "success")
 	w.await(checkout[0], "success")
@@ -349,4 +351,21 @@ func (w *world) strange() {
 		},
 	})
 	w.await(w.sent("accepted", answer)[0], "failure")
+}
+
+// newest is the newest of a list, builds or deliveries, that a filter finds.
+func (w *world) newest(list, filter string) map[string]any {
+	w.t.Helper()
+	all, _ := w.api(http.MethodGet, list+"?"+filter, "")[list].([]any)
+	if len(all) == 0 {
+		w.t.Fatalf("there are no %s with %s", list, filter)
+	}
+	first, _ := all[0].(map[string]any)
+	return first
+}
+
+// newestID is its id.
+func (w *world) newestID(list, filter string) string {
+	w.t.Helper()
+	return fmt.Sprint(w.newest(list, filter)["id"])
 }
