@@ -58,19 +58,21 @@ type JobDescription struct {
 
 // Describe describes the rules in order: those that name a repository, or all for "".
 func (rs *Ruleset) Describe(repository string) iter.Seq[Description] {
-	repository = strings.ToLower(repository)
 	return func(yield func(Description) bool) {
-		for i, r := range rs.rules {
-			if repository != "" && !r.repository().match(repository) {
-				continue
-			}
-			d := r.describe()
-			d.File, d.Line, d.Fence, d.Digest = r.file, int(r.line), r.fence, rs.digests().rules[i]
-			if !yield(d) {
+		for _, i := range rs.Find(RuleFilter{Repository: repository}) {
+			if !yield(rs.DescribeRule(i)) {
 				return
 			}
 		}
 	}
+}
+
+// DescribeRule describes the rule at a position, from 0 to Len()-1.
+func (rs *Ruleset) DescribeRule(i int) Description {
+	r := rs.rules[i]
+	d := r.describe()
+	d.File, d.Line, d.Fence, d.Digest = r.file.name, int(r.line), r.fence, rs.digests().rules[i]
+	return d
 }
 
 // describe gives all that the rule means, without its place and digest.

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"compress/flate"
 	"fmt"
 	"slices"
 	"strings"
@@ -145,6 +146,8 @@ type loader struct {
 	refusedSources, refusedTargets map[string]bool
 
 	fences map[*File]*fence
+
+	compressor *flate.Writer // of the text of rules; it is large
 }
 
 // structured is a file whose structure was read.
@@ -187,10 +190,11 @@ type scope struct {
 	defaults  *defaults // of the file; nil if it has none
 	entry     *entry    // of a for_each; nil if the rule has none
 	file      *yamldoc.File
-	rule      string // its name, "" outside of rules
-	path      string // of a rule without a name
-	fence     *fence // of the file, nil for none
-	costs     *meter // of the constants of the file
+	kept      *ruleFile // of file, while its rules are compiled
+	rule      string    // its name, "" outside of rules
+	path      string    // of a rule without a name
+	fence     *fence    // of the file, nil for none
+	costs     *meter    // of the constants of the file
 }
 
 func (s scope) fault(at yamldoc.Position, field, format string, args ...any) {
@@ -306,6 +310,7 @@ func (l *loader) compileRules(file structured) {
 		file.defaults = checked.defaults
 		l.defaulted = append(l.defaulted, checked)
 	}
+	file.kept = l.newRuleFile(file.scope, file.Rules)
 	for i := range file.Rules {
 		r := &file.Rules[i]
 		in := file.scope
@@ -334,7 +339,10 @@ func (l *loader) compileRule(in scope, r *ruleDocument) {
 		in.define(l.ruleNames, r.Name, field, message)
 	}
 	compiled := in.compile(r)
-	compiled.file, compiled.line, compiled.fence = in.file.Name, r.At.Line, in.fence.name()
+	compiled.file, compiled.line, compiled.fence = in.kept, r.At.Line, in.fence.name()
+	if in.entry != nil {
+		compiled.entry = in.entry.at.Line
+	}
 	l.rules = append(l.rules, draft{in, compiled, r.Name.At, r.Source, r.Jobs, r.Concurrency, r.Report})
 }
 

@@ -13,8 +13,9 @@ type rule struct {
 	name      string
 	about     string // what it is for, for people
 	owner     string
-	file      string // where it is written
+	file      *ruleFile // where it is written
 	line      int32
+	entry     int32      // the line of its repository in a for_each, 0 for none
 	fence     string     // the file of its fence, "" for none
 	condition *condition // nil means true
 	jobs      []job

@@ -21,15 +21,21 @@ func position(line, column int) Position {
 	return Position{int32(min(max(line, 1), limit)), int32(min(max(column, 1), limit))}
 }
 
-// Line gives a line of the file, counted from 1, without its end.
-func (f *File) Line(n int) (string, bool) {
+// Lines gives the lines of the file, without their ends. The caller must not change them.
+func (f *File) Lines() []string {
 	if f.lines == nil {
 		f.lines = strings.Split(f.text, "\n")
 	}
-	if n < 1 || n > len(f.lines) {
+	return f.lines
+}
+
+// Line gives a line of the file, counted from 1, without its end.
+func (f *File) Line(n int) (string, bool) {
+	lines := f.Lines()
+	if n < 1 || n > len(lines) {
 		return "", false
 	}
-	return f.lines[n-1], true
+	return lines[n-1], true
 }
 
 // Inside gives the position of the byte at offset of a text. Where the file has the
