@@ -128,13 +128,13 @@ func (rs *Ruleset) NamesRepository(source, repository string) bool {
 	return false
 }
 
-// NamedRepositories gives the repositories that rules for events of a source name exactly, not
-// by a glob: each once, in the spelling of the rule that names it first.
+// NamedRepositories gives the repositories that rules for events of a source, or of any if it is "", name
+// exactly, not by a glob: each once, in the spelling of the rule that names it first.
 func (rs *Ruleset) NamedRepositories(source string) []string {
 	var named []string
 	seen := map[string]bool{}
 	for _, r := range rs.rules {
-		if !r.takes(source) {
+		if source != "" && !r.takes(source) {
 			continue
 		}
 		for _, name := range r.named {

@@ -58,7 +58,10 @@ func TestRules(t *testing.T) {
 		"by name":                 {"?name=web", readToken, 200, "web"},
 		"by both":                 {"?name=web&repository=acme/shop", readToken, 200, ""},
 		"by nothing":              {"?name=", readToken, 400, "name: empty"},
-		"by what is no parameter": {"?repo=acme/shop", readToken, 400, "no such parameter; there are name, repository"},
+		"by text and owner":       {"?text=CART&owner=team", readToken, 200, ""},
+		"by text":                 {"?text=CART", readToken, 200, "cart"},
+		"after what is no number": {"?after=x", readToken, 400, "not the next of an earlier page"},
+		"by what is no parameter": {"?repo=acme/shop", readToken, 400, "no such parameter; there are after, limit, name, owner, repository, text"},
 		"without a token":         {"", "other", 401, "unknown"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -85,13 +88,27 @@ func TestRules(t *testing.T) {
 			}
 		})
 	}
-	_, body := ask("?name=web", readToken)
+	_, body := ask("?limit=1&text=A", readToken)
+	if !strings.Contains(body, `"total":2,"found":2,"rules":[{"name":"cart"`) || !strings.Contains(body, `"next":"1"`) || strings.Contains(body, `"written"`) {
+		t.Errorf("the first page: %s", body)
+	}
+	_, body = ask("?limit=1&text=A&after=1", readToken)
+	if !strings.Contains(body, `"rules":[{"name":"web"`) || strings.Contains(body, `"next"`) {
+		t.Errorf("the last page: %s", body)
+	}
+	_, body = ask("?limit=1&after=7", readToken)
+	if !strings.Contains(body, `"found":2,"rules":[]`) {
+		t.Errorf("a page past the end: %s", body)
+	}
+	_, body = ask("?name=web", readToken)
 	for _, want := range []string{
 		`"loaded_at":"2026-01-31T08:00:00Z","digest_before":"` + before.Digest() + `"`,
 		`"changed":{"rules":{"added":["web"],"removed":[],"changed":["cart"]},"sources":{"added":[],"removed":[],"changed":[]}`,
 		`"failed":{"at":"1970-01-01T00:00:00Z","faults":3,"first":"rules.yaml:1:1: empty"}`,
 		`"rules":[{"name":"web","file":"rules.yaml","line":5,"sources":[],"repositories":["acme/web"],"when":{"push":{}},` +
 			`"jobs":[{"job_id":"f9d6c8466d614a9788e9a0acf6c15f46","target":"north"}],"paused":"freeze","digest":"`,
+		`"written":{"file":"rules.yaml","line":5,"text":"  - {name: web, repository: acme/web, paused: freeze, when: {push: }, jobs: [`,
+		`"builds":0,"results":{},"median_s":0,"p95_s":0,"last":[]}`,
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %s in\n%s", want, body)

@@ -59,7 +59,7 @@ func (c *rulesList) Run(ctx context.Context, env *Environment) error {
 	t.fold = t.width > 0
 	t.narrow = []string{"JOBS", "TARGET", "DESCRIPTION", "SOURCE", "PLACE", "OWNER", "REPOSITORY"}
 	for i := range got.Rules {
-		d := &got.Rules[i]
+		d := &got.Rules[i].Description
 		t.row(d.Name, d.Owner, several(d.Sources), several(d.Repositories), several(targetsOf(d)), fmt.Sprint(len(d.Jobs)),
 			fmt.Sprintf("%s:%d", d.File, d.Line), d.Description, whenOf(d))
 	}
