@@ -3,6 +3,7 @@ package pages
 import (
 	"html/template"
 	"net/url"
+	"path"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ var functions = template.FuncMap{
 	"moment": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
 	"stamp":  func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
 	"path":   escaped,
+	"line":   line,
 
 	"kind": kind, "words": words,
 	"cut": cut, "shell": quoted, "refFlag": refFlag, "faultPage": faultPage, "pausePage": pausePage,
@@ -41,7 +43,11 @@ func short(id string) string {
 	return id[:min(len(id), 8)]
 }
 
-// escaped is a name as a part of a path. Its slashes stay.
+// escaped is a name as a part of a path. Its slashes stay, unless a browser or a proxy would make another
+// path of it.
 func escaped(name string) string {
+	if path.Clean("/"+name) != "/"+name {
+		return url.PathEscape(name)
+	}
 	return strings.ReplaceAll(url.PathEscape(name), "%2F", "/")
 }

@@ -86,6 +86,7 @@ func New(o Options) (http.Handler, error) {
 		e.Match(reading, path, p.show(view))
 	}
 	e.Match(reading, "/search", p.search)
+	e.Match(reading, "/texts/rules/*", p.ruleText)
 	e.POST(loginPath, p.logIn)
 	e.POST(logoutPath, p.logOut)
 	for path, do := range map[string]action{} {
