@@ -52,6 +52,11 @@ const (
 	busy            = "busy"              // 503
 )
 
+// RejectedReasons are the reasons why a delivery can be rejected.
+func RejectedReasons() []string {
+	return []string{unauthenticated, malformed, address, noSource, method, tooLarge, encoding, rateLimit}
+}
+
 const (
 	// whatIsThere says what the public listener has.
 	whatIsThere = "a webhook is POST " + webhooks + "{source}, with the name of a source of the rules; there is nothing else here"

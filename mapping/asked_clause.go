@@ -17,6 +17,25 @@ type AskedClause struct {
 	Job    string `json:"job,omitempty"` // of a clause of a job: its name, or else its id
 }
 
+// String is the clause on a line: push.branches: [main, release/**] · main · yes. Why it does not hold
+// is not there: where a rule does not match, [Verdict.Reason] says that of the first.
+func (a *AskedClause) String() string {
+	var line strings.Builder
+	if a.Job != "" {
+		line.WriteString(a.Job + ": ")
+	}
+	line.WriteString(a.Clause + ": " + a.Wants)
+	for _, text := range []string{a.Got, strings.ReplaceAll(string(a.Says), "_", " ")} {
+		if text != "" {
+			line.WriteString(" · " + text)
+		}
+	}
+	if a.Says == SaysFailed {
+		line.WriteString(": " + a.Why)
+	}
+	return line.String()
+}
+
 // Says is the answer of a clause.
 type Says string
 

@@ -55,6 +55,25 @@ const (
 	ReasonMissed  Reason = "missed"   // catch-up found a push whose delivery never came, and only reports it
 )
 
+// Words is the reason in words, "" for one that is not known.
+func (r Reason) Words() string {
+	switch r {
+	case ReasonPing:
+		return "a test call of the code host"
+	case ReasonEvent:
+		return "neither a push of a branch nor a tag"
+	case ReasonDeleted:
+		return "the branch or tag was deleted"
+	case ReasonNoRule:
+		return "no rule names the repository"
+	case ReasonNoMatch:
+		return "every rule that names the repository has a clause that does not match"
+	case ReasonMissed:
+		return "its delivery never came, and catch-up only reports it"
+	}
+	return ""
+}
+
 // Receipt tells what became of a delivery that rules matched.
 type Receipt struct {
 	// DuplicateOf is the id of the delivery whose builds were committed before;

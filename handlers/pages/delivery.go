@@ -1,7 +1,369 @@
 package pages
 
-import "github.com/labstack/echo/v4"
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
 
-func (p *pages) deliveries(echo.Context) (page, error) { return page{}, echo.ErrNotFound }
+	"github.com/labstack/echo/v4"
 
-func (p *pages) delivery(echo.Context) (page, error) { return page{}, echo.ErrNotFound }
+	"buildbridge/handlers"
+	"buildbridge/handlers/admin"
+	"buildbridge/handlers/codehost"
+	"buildbridge/mapping"
+	"buildbridge/mapping/printable"
+	"buildbridge/trigger/store"
+)
+
+const (
+	// decodedAtMost is the size in bytes of bodies that are decoded without being asked to: that takes
+	// about 4 ms for each MB.
+	decodedAtMost = 1 << 20
+	// What a page has of the lists of a delivery.
+	maxBuilds  = 20
+	maxFiles   = 20
+	maxLeftOut = 20
+	maxHeaders = 20
+	// maxAbout bounds what the page says of events and rules, in bytes of HTML.
+	maxAbout = 40_000
+)
+
+// deliveries is the list of deliveries.
+func (p *pages) deliveries(c echo.Context) (page, error) {
+	query := filters(c)
+	shown := page{"deliveries", "Deliveries", deliveryList{}}
+	if !query.Has("limit") {
+		query.Set("limit", "25")
+	}
+	list, err := p.API.ListDeliveries(c.Request().Context(), query)
+	if wrong, ok := errors.AsType[*handlers.Refusal](err); ok && wrong.Status == http.StatusBadRequest {
+		shown.Data = deliveryList{Wrong: wrong.Detail}
+		return page{}, &wrongQuery{shown, wrong}
+	}
+	shown.Data = deliveryList{DeliveryPage: list}
+	return shown, err
+}
+
+// deliveryList is what the page of deliveries shows.
+type deliveryList struct {
+	admin.DeliveryPage
+
+	Wrong string // what is wrong with the filters; "" for nothing
+}
+
+// Reasons are those of ignored and of rejected deliveries.
+func (deliveryList) Reasons() []string {
+	return append(texts(mapping.ReasonNoMatch, mapping.ReasonNoRule, mapping.ReasonPing, mapping.ReasonEvent, mapping.ReasonDeleted,
+		mapping.ReasonMissed), handlers.RejectedReasons()...)
+}
+
+// wrongQuery is the error of a view whose query makes no sense. Its page says so, and keeps what was
+// typed.
+type wrongQuery struct {
+	page page
+	*handlers.Refusal
+}
+
+func (w *wrongQuery) Unwrap() error { return w.Refusal }
+
+// deliveryView is what the page of a delivery shows.
+type deliveryView struct {
+	admin.Inspection
+
+	Then    string // what became of it, in words
+	Headers []header
+	Body    excerpt
+
+	Large   bool   // it was not decided again, because its body is
+	Would   string // what a replay would do; "" if it is not known
+	Planned []handlers.Planned
+	Events  []eventView
+	LeftOut []codehost.LeftOut // what it tells of beside them
+
+	// How many more there are.
+	MoreBuilds, MorePlanned, MoreEvents, MoreRules, MoreLeftOut int
+}
+
+// Kept says whether the delivery is one that is stored.
+func (v deliveryView) Kept() bool { return v.Outcome != rejected }
+
+// Replayable says whether a replay can be asked for.
+func (v deliveryView) Replayable() bool { return v.Kept() && len(v.Stored) > 0 && !v.Undecidable() }
+
+// Undecidable says whether it cannot be decided any more.
+func (v deliveryView) Undecidable() bool { return v.Now != nil && v.Now.Outcome == rejected }
+
+// First are the builds that are shown.
+func (v deliveryView) First() []admin.Build { return v.Builds[:len(v.Builds)-v.MoreBuilds] }
+
+// header is a header that names the event.
+type header struct{ Name, Value string }
+
+// eventView is an event with what each rule of its repository says: then and now.
+type eventView struct {
+	handlers.DecidedEvent
+
+	Rows []ruleSays
+}
+
+// ruleSays is what a rule said of an event then, and what it says now.
+type ruleSays struct {
+	Rule   string
+	Then   string           // in words
+	Was    mapping.Says     // then; "" if it is not known
+	Builds []admin.Build    // then
+	Now    *mapping.Verdict // nil if there is no such rule now, or it does not name the repository
+}
+
+// delivery is the page of a delivery.
+func (p *pages) delivery(c echo.Context) (page, error) {
+	all := c.QueryParam("events") == "all"
+	d, err := p.API.InspectDelivery(c.Request().Context(), c.Param("id"), func(size int) bool { return all || size <= decodedAtMost })
+	if err != nil {
+		return page{}, err
+	}
+	v := deliveryView{Inspection: d, Then: became(&d.Delivery), Body: excerptOf(d.Stored)}
+	for _, name := range slices.Sorted(maps.Keys(d.Header)) {
+		v.Headers = append(v.Headers, header{name, d.Header[name]})
+	}
+	v.Headers = v.Headers[:min(len(v.Headers), maxHeaders)]
+	v.decided()
+	return page{"delivery", "Delivery " + short(d.ID), v}, nil
+}
+
+// decided adds what the rules said then, and say now.
+func (v *deliveryView) decided() {
+	now := v.Now
+	if now == nil {
+		now = &handlers.Decision{}
+		v.Large = v.Kept()
+	} else {
+		v.Would = would(now)
+		v.Planned, v.MorePlanned = first(now.Builds, maxBuilds)
+		v.LeftOut, v.MoreLeftOut = first(now.LeftOut, maxLeftOut)
+	}
+	_, v.MoreBuilds = first(v.Builds, maxBuilds)
+	left, rules, then := maxAbout, now.Rules, newMemory(v)
+	for i, event := range now.Events {
+		verdicts := rules[:event.Rules]
+		rules = rules[event.Rules:]
+		shown := eventView{DecidedEvent: event}
+		more := 0
+		shown.Files, more = first(event.Files, maxFiles)
+		shown.MoreFiles += more
+		if left -= shown.size(); left < 0 {
+			v.MoreEvents = len(now.Events) - i
+			break
+		}
+		rows := then.beside(&event, verdicts)
+		for j := range rows {
+			if left -= rows[j].size(); left < 0 {
+				v.MoreRules += len(rows) - j
+				rows = rows[:j]
+				break
+			}
+		}
+		shown.Rows = rows
+		v.Events = append(v.Events, shown)
+	}
+	v.MoreEvents += now.MoreEvents
+	if rows := then.rest(); len(rows) > 0 {
+		v.Events = append(v.Events, eventView{Rows: rows})
+	}
+}
+
+// memory is what is known of the past decision about a delivery.
+type memory struct {
+	of       *deliveryView
+	verdicts []mapping.Verdict // those that no event has yet
+	seen     map[string]bool   // rules that were shown
+}
+
+func newMemory(v *deliveryView) *memory {
+	return &memory{v, slices.Clone(v.Rules), map[string]bool{}}
+}
+
+// beside puts what rules said of an event beside what they say now: those that match first.
+func (m *memory) beside(event *handlers.DecidedEvent, now []mapping.Verdict) []ruleSays {
+	rows := make([]ruleSays, len(now))
+	for i := range now {
+		rows[i] = m.then(now[i].Rule, event.Ref)
+		rows[i].Now = &now[i]
+	}
+	rank := func(r ruleSays) int {
+		if r.Now.Matched || len(r.Builds) > 0 {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(rows, func(a, b ruleSays) int { return cmp.Compare(rank(a), rank(b)) })
+	return rows
+}
+
+// then is what a rule said of an event, whose ref may be "" for any.
+func (m *memory) then(rule, ref string) ruleSays {
+	m.seen[rule] = true
+	row := ruleSays{Rule: rule}
+	for i := range m.of.Builds {
+		if b := &m.of.Builds[i]; b.Rule == rule && b.ReplayOf == "" && (ref == "" || b.Ref == ref) {
+			row.Builds = append(row.Builds, *b)
+		}
+	}
+	if i := slices.IndexFunc(m.verdicts, func(v mapping.Verdict) bool { return v.Rule == rule }); i >= 0 {
+		row.Was, row.Then = mapping.SaysNo, m.verdicts[i].Reason
+		m.verdicts = slices.Delete(m.verdicts, i, i+1)
+		return row
+	}
+	switch reason := m.of.Reason; {
+	case len(row.Builds) > 0:
+		row.Was, row.Then = mapping.SaysYes, "it matched"
+	case m.of.Outcome == store.Accepted:
+		row.Was, row.Then = mapping.SaysNo, "it built nothing; which clause failed is not kept of an accepted delivery"
+	case m.of.Outcome == store.Duplicate:
+		row.Then = "the rules were not asked: the delivery is a duplicate"
+	case reason == string(mapping.ReasonNoRule):
+		row.Then = "no rule named the repository"
+	case reason == string(mapping.ReasonNoMatch):
+		row.Then = "there was no such rule, or it is not kept what it said: of an ignored delivery the first 20 rules are"
+	default:
+		row.Then = "the rules were not asked"
+	}
+	return row
+}
+
+// rest is what rules said then that say nothing now.
+func (m *memory) rest() []ruleSays {
+	var names []string
+	for _, v := range m.verdicts {
+		names = append(names, v.Rule)
+	}
+	for i := range m.of.Builds {
+		if rule := m.of.Builds[i].Rule; !m.seen[rule] && !slices.Contains(names, rule) {
+			names = append(names, rule)
+		}
+	}
+	var rows []ruleSays
+	for _, name := range names[:min(len(names), maxBuilds)] {
+		rows = append(rows, m.then(name, ""))
+	}
+	return rows
+}
+
+// first gives at most so many of a list, and how many more there are.
+func first[T any](list []T, most int) (shown []T, more int) {
+	shown = list[:min(len(list), most)]
+	return shown, len(list) - len(shown)
+}
+
+// size estimates the bytes of HTML of an event without its rows.
+func (e *eventView) size() int {
+	n := 2000 + size(plain(e.Repository), plain(e.Ref), plain(e.Title), plain(e.FilesUnknown))
+	for _, file := range e.Files {
+		n += 20 + size(plain(file))
+	}
+	return n
+}
+
+// size estimates the bytes of HTML of a row.
+func (r *ruleSays) size() int {
+	n := 600 + size(r.Rule, r.Rule, r.Then) + 400*len(r.Builds)
+	if r.Now == nil {
+		return n
+	}
+	n += size(append(r.Now.Jobs, r.Now.Reason)...)
+	for _, c := range r.Now.Clauses {
+		n += 120 + size(c.Clause, c.Wants, c.Got, c.Why, c.Job)
+	}
+	return n
+}
+
+// became says what became of a delivery when it came.
+func became(d *admin.Delivery) string {
+	switch d.Outcome {
+	case store.Accepted:
+		return "Rules matched it, and its builds were committed."
+	case store.Duplicate:
+		return "It says the same as a delivery before it, whose builds were committed: it built nothing."
+	case rejected:
+		return fmt.Sprintf("It was refused with %d (%s), and is kept in memory only, until this process ends or newer ones take its place.",
+			d.Status, http.StatusText(d.Status))
+	}
+	if words := mapping.Reason(d.Reason).Words(); words != "" {
+		return "It built nothing: " + words + "."
+	}
+	return "It built nothing."
+}
+
+// would says what a replay would do.
+func would(d *handlers.Decision) string {
+	switch n := len(d.Builds); {
+	case d.Outcome == rejected:
+		return "It cannot be decided again: " + d.Detail + "."
+	case n > 0 && d.Reason != "":
+		return "By today's rules " + printable.Count(n, "build") + " would be made, dead on arrival."
+	case n > 0:
+		return "By today's rules " + printable.Count(n, "build") + " would be made."
+	}
+	return "By today's rules nothing would be built: " + mapping.Reason(d.Reason).Words() + "."
+}
+
+// deliveryBody sends the body of a delivery as it is stored, to be saved.
+func (p *pages) deliveryBody(c echo.Context) error {
+	d, err := p.API.InspectDelivery(c.Request().Context(), c.Param("id"), func(int) bool { return false })
+	switch {
+	case err != nil:
+		return err
+	case d.Outcome == rejected:
+		return refuse(http.StatusNotFound, "A rejected delivery has no body: it is not kept.")
+	case len(d.Stored) == 0:
+		return refuse(http.StatusGone, "The body of this delivery is not kept any more.")
+	}
+	h := c.Response().Header()
+	h.Set(echo.HeaderContentDisposition, `attachment; filename="delivery-`+d.ID+`.json"`)
+	h.Set(echo.HeaderContentLength, strconv.Itoa(len(d.Stored)))
+	return c.Blob(http.StatusOK, "text/plain; charset=utf-8", d.Stored)
+}
+
+// replayDelivery decides a delivery again, if the visitor knew of its newest replay.
+func (p *pages) replayDelivery(c echo.Context, by mapping.By) (to string, err error) {
+	ctx := c.Request().Context()
+	answer, err := p.API.ReplayDeliveryOnce(ctx, c.Param("id"), c.Request().PostForm.Get("newest"), by)
+	switch {
+	case err != nil:
+		return "", err
+	case answer.Of != "":
+		return "", &handlers.Refusal{Answer: handlers.Answer{
+			Status: http.StatusConflict, Detail: "Nothing was done: the delivery was replayed already since this page was shown.",
+			See: []handlers.See{{Kind: "delivery", ID: answer.Of}},
+		}}
+	case len(answer.Builds) == 1:
+		return "builds/" + answer.Builds[0].ID, nil
+	}
+	p.awaitDelivery(ctx, answer.Delivery)
+	return "deliveries/" + answer.Delivery, nil
+}
+
+// awaitDelivery waits for a delivery that built nothing: it is written aside, a fraction of a second
+// later, or not at all.
+func (p *pages) awaitDelivery(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		if _, err := p.API.InspectDelivery(ctx, id, func(int) bool { return false }); err == nil {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

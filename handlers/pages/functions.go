@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"fmt"
 	"html/template"
 	"net/url"
 	"path"
@@ -16,12 +17,17 @@ import (
 var functions = template.FuncMap{
 	"short": short,
 	"branch": func(ref string) string {
-		return strings.TrimPrefix(strings.TrimPrefix(ref, "refs/heads/"), "refs/tags/")
+		return plain(strings.TrimPrefix(strings.TrimPrefix(ref, "refs/heads/"), "refs/tags/"))
 	},
 	"moment": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
 	"stamp":  func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
 	"path":   escaped,
 	"line":   line,
+
+	"plain": func(text any) string { return plain(fmt.Sprint(text)) },
+
+	"bytes":   bytesOf,
+	"website": website,
 
 	"kind": kind, "words": words,
 	"cut": cut, "shell": quoted, "refFlag": refFlag, "faultPage": faultPage, "pausePage": pausePage,
@@ -50,4 +56,23 @@ func escaped(name string) string {
 		return url.PathEscape(name)
 	}
 	return strings.ReplaceAll(url.PathEscape(name), "%2F", "/")
+}
+
+// bytesOf is a size for people.
+func bytesOf(size int) string {
+	switch {
+	case size >= 10<<20:
+		return fmt.Sprintf("%d MB", size>>20)
+	case size >= 10<<10:
+		return fmt.Sprintf("%d kB", size>>10)
+	}
+	return printable.Count(size, "byte")
+}
+
+// website is an address that a body gave, if a browser may be sent there, else "".
+func website(address string) string {
+	if u, err := url.Parse(address); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return ""
+	}
+	return address
 }

@@ -87,9 +87,12 @@ func New(o Options) (http.Handler, error) {
 	}
 	e.Match(reading, "/search", p.search)
 	e.Match(reading, "/texts/rules/*", p.ruleText)
+	e.Match(reading, "/deliveries/:id/body", p.deliveryBody)
 	e.POST(loginPath, p.logIn)
 	e.POST(logoutPath, p.logOut)
-	for path, do := range map[string]action{} {
+	for path, do := range map[string]action{
+		"/deliveries/:id/replay": p.replayDelivery,
+	} {
 		e.POST(path, p.act(do))
 	}
 	files, err := fs.Sub(static, "static")
@@ -175,6 +178,9 @@ func (p *pages) show(view view) echo.HandlerFunc {
 			return p.live(c, view)
 		}
 		shown, err := view(c)
+		if wrong, ok := errors.AsType[*wrongQuery](err); ok {
+			return p.send(c, wrong.Status, wrong.page)
+		}
 		if err != nil {
 			return err
 		}

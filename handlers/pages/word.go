@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"buildbridge/mapping"
 	"buildbridge/trigger/store"
 )
 
@@ -20,6 +21,8 @@ var kinds = map[string]string{
 	string(store.Timeout): "bad", string(store.Lost): "warn",
 
 	string(store.Accepted): "good", string(store.Ignored): "off", string(store.Duplicate): "off", rejected: "bad",
+
+	string(mapping.SaysYes): "good", string(mapping.SaysNo): "bad", string(mapping.SaysFailed): "warn", string(mapping.SaysNotAsked): "off",
 
 	"good": "good", "bad": "bad", "warn": "warn", "busy": "busy", "wait": "wait",
 	"paused": "warn", "held": "warn", "queued": "wait",

@@ -199,6 +199,9 @@ func (e *Environment) verdicts(rules []mapping.Verdict) {
 		} else {
 			e.printf("  rule %q does not match: %s\n", v.Rule, printable.Text(v.Reason))
 		}
+		for i := range v.Clauses {
+			e.printf("    %s\n", printable.Text(v.Clauses[i].String()))
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -28,7 +29,7 @@ func (e *Explanation) Text() string {
 	}
 	e.changes(&b)
 	if e.Ignored != "" {
-		fmt.Fprintf(&b, "nothing to build: %s (%s)\n", e.Ignored, meaning(e.Ignored))
+		fmt.Fprintf(&b, "nothing to build: %s (%s)\n", e.Ignored, cmp.Or(e.Ignored.Words(), "unknown reason"))
 	}
 	return b.String()
 }
@@ -74,24 +75,6 @@ func (e *Explanation) origin() string {
 	default:
 		return "from the body"
 	}
-}
-
-func meaning(r mapping.Reason) string {
-	switch r {
-	case mapping.ReasonPing:
-		return "a test call of the code host"
-	case mapping.ReasonEvent:
-		return "neither a push of a branch nor a tag"
-	case mapping.ReasonDeleted:
-		return "the branch or tag was deleted"
-	case mapping.ReasonNoRule:
-		return "no rule names the repository"
-	case mapping.ReasonNoMatch:
-		return "every rule that names the repository has a clause that does not match"
-	case mapping.ReasonMissed:
-		return "its delivery never came, and catch-up only reports it"
-	}
-	return "unknown reason"
 }
 
 func (e *Event) write(b *strings.Builder) {
