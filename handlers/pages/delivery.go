@@ -293,11 +293,9 @@ func became(d *admin.Delivery) string {
 	case rejected:
 		return fmt.Sprintf("It was refused with %d (%s), and is kept in memory only, until this process ends or newer ones take its place.",
 			d.Status, http.StatusText(d.Status))
+	case store.Ignored:
 	}
-	if words := mapping.Reason(d.Reason).Words(); words != "" {
-		return "It built nothing: " + words + "."
-	}
-	return "It built nothing."
+	return "It built nothing: " + cmp.Or(mapping.Reason(d.Reason).Words(), d.Reason) + "."
 }
 
 // would says what a replay would do.
