@@ -155,9 +155,9 @@ func newRouter(logger *slog.Logger, answer func(error, *http.Request) Answer, se
 	return e
 }
 
-// NewPagesRouter gives an Echo whose errors send shows, with what the visitor can fix.
-func NewPagesRouter(logger *slog.Logger, send func(c echo.Context, status int, detail string) error) *echo.Echo {
-	return newRouter(logger, adminAnswer, func(c echo.Context, a Answer) error { return send(c, a.Status, a.Detail) })
+// NewPagesRouter gives an Echo whose errors send shows: Status, Detail and See of the answer.
+func NewPagesRouter(logger *slog.Logger, send func(echo.Context, Answer) error) *echo.Echo {
+	return newRouter(logger, adminAnswer, send)
 }
 
 // adminAnswer turns an error into an answer of the admin listener. A path or a method that is not

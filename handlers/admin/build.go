@@ -38,9 +38,10 @@ type Build struct {
 	Attempts     int         `json:"attempts"`        // calls of RunJob
 	CalledAt     time.Time   `json:"called_at,omitzero"`
 	Deadline     time.Time   `json:"deadline"`
-	DueAt        time.Time   `json:"due_at,omitzero"`    // when it is looked at next; unset while it is worked on or paused, and at its end
-	PausedAt     time.Time   `json:"paused_at,omitzero"` // since when a pause holds it: its deadline stands still
-	Worker       string      `json:"worker,omitempty"`   // the process that works on it now
+	DueAt        time.Time   `json:"due_at,omitzero"`     // when it is looked at next; unset while it is worked on or paused, and at its end
+	PausedAt     time.Time   `json:"paused_at,omitzero"`  // since when a pause holds it: its deadline stands still
+	ResumedAt    time.Time   `json:"resumed_at,omitzero"` // when the last pause ended that held it
+	Worker       string      `json:"worker,omitempty"`    // the process that works on it now
 	BuildNumber  string      `json:"build_number,omitempty"`
 	Adopted      bool        `json:"adopted,omitempty"` // the number was found in the records of the job, not in the answer to the call
 	StartedAt    time.Time   `json:"started_at,omitzero"`
@@ -144,13 +145,16 @@ func newBuild(b *store.Build) Build {
 		ID: b.ID, Delivery: b.Delivery, ReceivedAt: b.ReceivedAt, State: b.State, Reason: b.Reason,
 		Rule: b.Rule, Target: b.Target, JobID: b.JobID, Repository: b.Repository, Ref: b.Ref, Tag: b.Tag, Commit: b.Commit,
 		Pusher: b.Pusher, Title: b.Title,
-		Attempts: b.Attempts, CalledAt: b.CalledAt, Deadline: b.Deadline, DueAt: due, Worker: worker, PausedAt: b.PausedAt,
+		Attempts: b.Attempts, CalledAt: b.CalledAt, Deadline: b.Deadline, DueAt: due, Worker: worker, PausedAt: b.PausedAt, ResumedAt: b.ResumedAt,
 		BuildNumber: b.BuildNumber, Adopted: b.Adopted, StartedAt: b.StartedAt,
 		SupersededBy: b.SupersededBy, ReplayOf: b.ReplayOf, Error: b.Unreadable,
 		Result: b.Result, RunningAt: b.RunningAt, EndedAt: b.EndedAt, Step: b.Step, Message: b.Message, Stop: b.Stop, StoppedAt: b.StoppedAt,
 		Actor: b.By.Actor, Why: b.By.Why, TagCommit: b.TagCommit, Context: b.Context,
 	}
 }
+
+// Canceled says whether a person ended the build before it was started.
+func (b *Build) Canceled() bool { return (&store.Build{State: b.State, Reason: b.Reason}).Canceled() }
 
 func newAttempt(at store.Attempt) Attempt {
 	took := float64(at.Took.Microseconds()) / 1000

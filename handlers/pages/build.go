@@ -1,17 +1,181 @@
 package pages
 
 import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
 	"github.com/labstack/echo/v4"
+
+	"buildbridge/handlers"
+	"buildbridge/handlers/admin"
+	"buildbridge/mapping"
+	"buildbridge/mapping/notation"
+	"buildbridge/trigger/store"
 )
+
+const (
+	// buildRows is how many builds a list has.
+	buildRows = 50
+	// parametersShown is how many parameters of a build a page has.
+	parametersShown = 50
+)
+
+// buildList is what the list of builds shows.
+type buildList struct {
+	admin.BuildPage
+
+	Wrong string // what makes no sense in the filters; "" if nothing does
+}
+
+// formFilters are the filters that the form of the list always has.
+func formFilters() []string {
+	return []string{"state", "result", "rule", "repository", "ref", "commit", "target", "origin", "since", "until"}
+}
+
+// Others are the filters that were given and are not among those of the form, which keeps them.
+func (buildList) Others(query url.Values) []field {
+	var others []field
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if value := query.Get(name); value != "" && name != "after" && name != "limit" && !slices.Contains(formFilters(), name) {
+			others = append(others, field{Name: plain(name), Value: plain(value)})
+		}
+	}
+	return others
+}
+
+// Asked says which filters were given; "" for none.
+func (buildList) Asked(query url.Values) string {
+	var given []string
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if value := query.Get(name); value != "" && name != "after" && name != "limit" {
+			given = append(given, plain(words(name)+" "+value))
+		}
+	}
+	return strings.Join(given, ", ")
+}
 
 // builds is the list of builds.
 func (p *pages) builds(c echo.Context) (page, error) {
-	list, err := p.API.ListBuilds(c.Request().Context(), c.QueryParams())
-	return page{"builds", "Builds", list}, err
+	query := filters(c)
+	if !query.Has("limit") {
+		query.Set("limit", strconv.Itoa(buildRows))
+	}
+	list, err := p.API.ListBuilds(c.Request().Context(), shortTimes(query, time.Now()))
+	shown := page{"builds", "Builds", buildList{BuildPage: list}}
+	if wrong, ok := errors.AsType[*handlers.Refusal](err); ok && wrong.Status == http.StatusBadRequest {
+		shown.Data = buildList{Wrong: wrong.Detail}
+		return page{}, &wrongQuery{shown, wrong}
+	}
+	return shown, err
+}
+
+// shortTimes writes the times of a filter as the API takes them: 2h and 7d are so long ago, and a time
+// may lack its seconds, or be a day. Times are UTC.
+func shortTimes(query url.Values, now time.Time) url.Values {
+	for _, name := range []string{"since", "until"} {
+		text := query.Get(name)
+		if age, ok := notation.Duration(text); ok {
+			query.Set(name, now.Add(-age).UTC().Format(time.RFC3339))
+		}
+		for _, form := range []string{time.DateOnly, time.DateTime, "2006-01-02 15:04", "2006-01-02T15:04"} {
+			if at, err := time.Parse(form, text); err == nil {
+				query.Set(name, at.Format(time.RFC3339))
+			}
+		}
+	}
+	return query
+}
+
+// buildView is what the page of a build shows.
+type buildView struct {
+	admin.BuildDetail
+
+	Way        []step
+	Parameters []mapping.Parameter // at most parametersShown
+	More       int                 // how many more there are
+	Call       excerpt             // the body of the call
+	Kind       mapping.Kind
+
+	TraceURL, DashboardURL string
 }
 
 // build is the page of a build.
 func (p *pages) build(c echo.Context) (page, error) {
 	b, err := p.API.ShowBuild(c.Request().Context(), c.Param("id"))
-	return page{"build", "Build " + short(b.ID), b}, err
+	if err != nil {
+		return page{}, err
+	}
+	v := buildView{
+		BuildDetail: b, Way: wayOf(&b), Call: excerptOf(b.Body), Kind: mapping.Push,
+		TraceURL:     p.Links.TraceOf(b.TraceID),
+		DashboardURL: p.Links.DashboardOf("buildbridge-rules", url.Values{"var-rule": {b.Rule}, "var-target": {b.Target}}),
+	}
+	if b.Tag != "" {
+		v.Kind = mapping.Tag
+	}
+	var sent struct {
+		Parameters []mapping.Parameter `json:"parameter"`
+	}
+	if json.Unmarshal(b.Body, &sent) == nil { // else Call shows it as it is
+		v.Parameters, v.More = first(sent.Parameters, parametersShown)
+	}
+	return page{"build", "Build " + short(b.ID), v}, nil
+}
+
+// BuiltCommit is the commit of the push, or the one that the tag is on; "" if that is not known.
+func (v buildView) BuiltCommit() string { return cmp.Or(v.Commit, v.TagCommit) }
+
+// CanReplay says whether the build can be started once more.
+func (v buildView) CanReplay() bool {
+	return v.State.Final() && len(v.Body) > 0 && v.Result != store.Running
+}
+
+// CanStop says whether the service can be told to end the build.
+func (v buildView) CanStop() bool {
+	return v.State == store.Started && !v.Result.Final() && (v.Stop == "" || v.StoppedAt.IsZero() && v.Message != "")
+}
+
+// CanCancel says whether the build can be ended before it is called.
+func (v buildView) CanCancel() bool { return v.State == store.Waiting }
+
+// buildBody sends the whole body of the call of a build, as text.
+func (p *pages) buildBody(c echo.Context) error {
+	b, err := p.API.ShowBuild(c.Request().Context(), c.Param("id"))
+	if err != nil {
+		return err
+	}
+	return c.Blob(http.StatusOK, echo.MIMETextPlainCharsetUTF8, b.Body)
+}
+
+// replayBuild starts a build once more, if its form knew the newest replay.
+func (p *pages) replayBuild(c echo.Context, by mapping.By) (to string, err error) {
+	last := c.Request().PostForm.Get("last")
+	return p.changed(c, by, func(ctx context.Context, id string, by mapping.By) (admin.Build, error) {
+		return p.API.ReplayBuildAfter(ctx, id, last, by)
+	})
+}
+
+func (p *pages) stopBuild(c echo.Context, by mapping.By) (to string, err error) {
+	return p.changed(c, by, p.API.StopBuild)
+}
+
+func (p *pages) cancelBuild(c echo.Context, by mapping.By) (to string, err error) {
+	return p.changed(c, by, p.API.CancelBuild)
+}
+
+// changed changes the build of a path, and gives the page of what came of it.
+func (p *pages) changed(
+	c echo.Context, by mapping.By, change func(ctx context.Context, id string, by mapping.By) (admin.Build, error),
+) (to string, err error) {
+	b, err := change(c.Request().Context(), c.Param("id"), by)
+	return "builds/" + b.ID, err
 }

@@ -88,10 +88,14 @@ func New(o Options) (http.Handler, error) {
 	e.Match(reading, "/search", p.search)
 	e.Match(reading, "/texts/rules/*", p.ruleText)
 	e.Match(reading, "/deliveries/:id/body", p.deliveryBody)
+	e.Match(reading, "/builds/:id/body", p.buildBody)
 	e.POST(loginPath, p.logIn)
 	e.POST(logoutPath, p.logOut)
 	for path, do := range map[string]action{
 		"/deliveries/:id/replay": p.replayDelivery,
+		"/builds/:id/replay":     p.replayBuild,
+		"/builds/:id/stop":       p.stopBuild,
+		"/builds/:id/cancel":     p.cancelBuild,
 	} {
 		e.POST(path, p.act(do))
 	}
@@ -221,13 +225,16 @@ func root(r *http.Request) string {
 }
 
 // sendError answers with a page that says what is wrong.
-func (p *pages) sendError(c echo.Context, status int, detail string) error {
+func (p *pages) sendError(c echo.Context, a handlers.Answer) error {
 	switch {
-	case detail != "":
-	case status == http.StatusNotFound:
-		detail = "There is no page at " + c.Request().URL.Path
-	case status == http.StatusMethodNotAllowed:
-		detail = c.Request().Method + " is not for this page"
+	case a.Detail != "":
+	case a.Status == http.StatusNotFound:
+		a.Detail = "There is no page at " + c.Request().URL.Path
+	case a.Status == http.StatusMethodNotAllowed:
+		a.Detail = c.Request().Method + " is not for this page"
 	}
-	return p.send(c, status, page{Template: "error", Title: http.StatusText(status), Data: detail})
+	if len(a.See) > 0 {
+		return p.send(c, a.Status, page{"see", http.StatusText(a.Status), a})
+	}
+	return p.send(c, a.Status, page{"error", http.StatusText(a.Status), a.Detail})
 }
