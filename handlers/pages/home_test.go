@@ -19,7 +19,7 @@ func TestHomeSaysThatAllIsWell(t *testing.T) {
 	}
 	page := b.get("/", http.StatusOK)
 	has(t, page, "Everything works.", "4 builds running", "5 waiting", "2 rules in force", "1 replica<", "version 1.2.3", "No builds.", "No deliveries.")
-	hasNot(t, page, "Of the last day", "<h2>Held</h2>", "Last rejected", "not work")
+	hasNot(t, page, "went wrong", "<h2>Held</h2>", "Last rejected", "not work")
 }
 
 func TestHomeSaysWhatDoesNotWork(t *testing.T) {
@@ -59,7 +59,7 @@ func TestHomeSaysWhatDoesNotWork(t *testing.T) {
 		"buildbridge resume --all</code>", "buildbridge resume --target=north</code>", "until <time", `<a href="rules/cart">rule cart</a>`,
 		`--repository=&#39;acme/it&#39;\&#39;&#39;s&#39;</code>`, `taken out`,
 		"4 builds of target north</a>, by a pause", "1 build of target north</a>, by max_running",
-		`&amp;state=dead">1 build</a>`, `href="builds?result=failure&amp;since=`, "Last rejected", "404 no source")
+		"went wrong", `&amp;state=dead">1 build</a>`, `href="builds?result=failure&amp;since=`, "Last rejected", "404 no source")
 }
 
 // discard is an answer that nobody reads.
