@@ -19,6 +19,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -139,6 +140,7 @@ type frame struct {
 	Visitor visitor
 	CanAct  bool // the visitor may change something here
 
+	Status   int    // of HTTP
 	Here     string // the address of the page, relative to Root
 	CanLogIn bool   // the visitor may do more after a login
 }
@@ -174,6 +176,9 @@ var templates = sync.OnceValue(func() map[string]*template.Template {
 	return all
 })
 
+// viewFor is how long somebody waits for a page whose database does not answer.
+const viewFor = 15 * time.Second
+
 // show answers with the page of a view, or with its stream.
 func (p *pages) show(view view) echo.HandlerFunc {
 	return func(c echo.Context) error {
@@ -181,6 +186,9 @@ func (p *pages) show(view view) echo.HandlerFunc {
 		if wantsEvents(c.Request()) {
 			return p.live(c, view)
 		}
+		ctx, cancel := context.WithTimeout(c.Request().Context(), viewFor)
+		defer cancel()
+		c.SetRequest(c.Request().WithContext(ctx))
 		shown, err := view(c)
 		if wrong, ok := errors.AsType[*wrongQuery](err); ok {
 			return p.send(c, wrong.Status, wrong.page)
@@ -202,6 +210,7 @@ func (p *pages) send(c echo.Context, status int, shown page) error {
 // sendFrame sends a page. It is rendered before the first byte, so that a fault of a template is an error.
 func sendFrame(c echo.Context, status int, f frame) error {
 	var html bytes.Buffer
+	f.Status = status
 	if err := templates()[f.Template].ExecuteTemplate(&html, "layout", f); err != nil {
 		return err
 	}
