@@ -145,7 +145,8 @@ func newBuild(b *store.Build) Build {
 		ID: b.ID, Delivery: b.Delivery, ReceivedAt: b.ReceivedAt, State: b.State, Reason: b.Reason,
 		Rule: b.Rule, Target: b.Target, JobID: b.JobID, Repository: b.Repository, Ref: b.Ref, Tag: b.Tag, Commit: b.Commit,
 		Pusher: b.Pusher, Title: b.Title,
-		Attempts: b.Attempts, CalledAt: b.CalledAt, Deadline: b.Deadline, DueAt: due, Worker: worker, PausedAt: b.PausedAt, ResumedAt: b.ResumedAt,
+		Attempts: b.Attempts, CalledAt: b.CalledAt, Deadline: b.Deadline, DueAt: due, Worker: worker,
+		PausedAt: b.PausedAt, ResumedAt: b.ResumedAt,
 		BuildNumber: b.BuildNumber, Adopted: b.Adopted, StartedAt: b.StartedAt,
 		SupersededBy: b.SupersededBy, ReplayOf: b.ReplayOf, Error: b.Unreadable,
 		Result: b.Result, RunningAt: b.RunningAt, EndedAt: b.EndedAt, Step: b.Step, Message: b.Message, Stop: b.Stop, StoppedAt: b.StoppedAt,
@@ -291,13 +292,13 @@ func (a *API) changeError(ctx context.Context, id string, err error) error {
 	if refusal.Status != http.StatusConflict {
 		return refusal
 	}
-	seeing(refusal, "build", id)
+	refusal = seeing(refusal, "build", id)
 	b, err := a.Store.Build(ctx, id)
 	if err != nil {
 		return refusal
 	}
 	if last, err := a.Store.LastReplay(ctx, b); err == nil && last != "" && last != id {
-		seeing(refusal, "build", last)
+		refusal = seeing(refusal, "build", last)
 	}
 	return refusal
 }

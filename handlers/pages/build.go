@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	// buildRows is how many builds a list has.
-	buildRows = 50
+	// buildRows is how many builds a list has at most: 100 kB, if their names are as long as can be.
+	buildRows = 30
 	// parametersShown is how many parameters of a build a page has.
 	parametersShown = 50
 )
@@ -66,7 +66,7 @@ func (buildList) Asked(query url.Values) string {
 // builds is the list of builds.
 func (p *pages) builds(c echo.Context) (page, error) {
 	query := filters(c)
-	if !query.Has("limit") {
+	if n, err := strconv.Atoi(query.Get("limit")); !query.Has("limit") || err == nil && n > buildRows && n <= store.MaxPage {
 		query.Set("limit", strconv.Itoa(buildRows))
 	}
 	list, err := p.API.ListBuilds(c.Request().Context(), shortTimes(query, time.Now()))

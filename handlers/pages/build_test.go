@@ -33,7 +33,7 @@ func way(t *testing.T, page string) []string {
 		t.Fatalf("there are no steps: %s", page)
 	}
 	var lines []string
-	for _, item := range strings.Split(found[1], "</li>") {
+	for item := range strings.SplitSeq(found[1], "</li>") {
 		if text := strings.Join(strings.Fields(tags.ReplaceAllString(item, " ")), " "); text != "" {
 			lines = append(lines, text)
 		}
@@ -266,6 +266,21 @@ func TestListOfBuildsPastTheEnd(t *testing.T) {
 	}
 	page = b.get("/builds?limit=1&rule=nobody&after="+older[1], http.StatusOK)
 	has(t, page, "There are no older builds with rule nobody", "The first page of this list")
+}
+
+// A list of builds with the longest names that there can be is no large page.
+func TestListOfBuildsIsNotLarge(t *testing.T) {
+	b := newBridge(t, func(s *setup) { s.rules = strings.Replace(rules, "branches: [main]", "branches: ['**']", 1) })
+	for i := range 60 {
+		b.push(fmt.Sprintf("%03d/", i)+strings.Repeat("<&>", 300), func(body map[string]any) {
+			body["head_commit"] = map[string]any{"id": commit, "message": strings.Repeat("<", 300)}
+		})
+	}
+	for _, path := range []string{"/builds", "/builds?limit=1000"} {
+		if page := b.get(path, http.StatusOK); len(page) > 100_000 {
+			t.Errorf("%s has %d bytes", path, len(page))
+		}
+	}
 }
 
 func TestBadIDsLeadOn(t *testing.T) {
