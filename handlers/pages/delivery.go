@@ -109,6 +109,9 @@ type header struct{ Name, Value string }
 type eventView struct {
 	handlers.DecidedEvent
 
+	RepositoryURL string // at the code host; "" if it is not known
+	CommitURL     string // the same
+
 	Rows []ruleSays
 }
 
@@ -153,7 +156,10 @@ func (v *deliveryView) decided() {
 	for i, event := range now.Events {
 		verdicts := rules[:event.Rules]
 		rules = rules[event.Rules:]
-		shown := eventView{DecidedEvent: event}
+		shown := eventView{
+			DecidedEvent: event, RepositoryURL: codehost.RepositoryAddress(event.URL),
+			CommitURL: codehost.CommitAddress(v.Provider, event.URL, event.Commit),
+		}
 		more := 0
 		shown.Files, more = first(event.Files, maxFiles)
 		shown.MoreFiles += more

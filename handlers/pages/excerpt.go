@@ -15,7 +15,7 @@ const (
 	// indentedAtMost is the size in bytes of bodies that are indented.
 	indentedAtMost = 256 << 10
 	// maxPlain bounds a text in a page, in characters.
-	maxPlain = 300
+	maxPlain = 600
 )
 
 // excerpt is the beginning of a body, fit to be shown.

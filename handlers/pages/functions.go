@@ -17,7 +17,7 @@ import (
 var functions = template.FuncMap{
 	"short": short,
 	"branch": func(ref string) string {
-		return plain(strings.TrimPrefix(strings.TrimPrefix(ref, "refs/heads/"), "refs/tags/"))
+		return line(strings.TrimPrefix(strings.TrimPrefix(ref, "refs/heads/"), "refs/tags/"))
 	},
 	"moment": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
 	"clock":  func(t time.Time) string { return t.UTC().Format(time.TimeOnly) },
@@ -25,10 +25,9 @@ var functions = template.FuncMap{
 	"path":   escaped,
 	"line":   line,
 
-	"plain": func(text any) string { return plain(fmt.Sprint(text)) },
+	"plain": plain,
 
-	"bytes":   bytesOf,
-	"website": website,
+	"bytes": bytesOf,
 
 	"kind": kind, "words": words, "attempted": attempted,
 	"cut": cut, "shell": quoted, "refFlag": refFlag, "faultPage": faultPage, "pausePage": pausePage,
@@ -68,12 +67,4 @@ func bytesOf(size int) string {
 		return fmt.Sprintf("%d kB", size>>10)
 	}
 	return printable.Count(size, "byte")
-}
-
-// website is an address that a body gave, if a browser may be sent there, else "".
-func website(address string) string {
-	if u, err := url.Parse(address); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return ""
-	}
-	return address
 }
