@@ -83,7 +83,8 @@ type FailedReload struct {
 
 func newEnded(e store.Ended) Ended {
 	return Ended{
-		ID: e.ID, Result: e.Result, Ref: e.Ref, BuildNumber: e.BuildNumber, StartedAt: e.StartedAt, EndedAt: e.EndedAt, Seconds: e.Took().Seconds(),
+		ID: e.ID, Result: e.Result, Ref: e.Ref, BuildNumber: e.BuildNumber,
+		StartedAt: e.StartedAt, EndedAt: e.EndedAt, Seconds: e.Took().Seconds(),
 	}
 }
 

@@ -13,9 +13,10 @@ import (
 	"buildbridge/trigger/store"
 )
 
-func endsOf(t *testing.T, s *store.Store, rule string) (ids []string) {
+// endsOf gives the builds of the rule cart that have ended.
+func endsOf(t *testing.T, s *store.Store) (ids []string) {
 	t.Helper()
-	ends, err := s.Ended(t.Context(), rule, 10)
+	ends, err := s.Ended(t.Context(), "cart", 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +65,7 @@ func endsAreCounted(t *testing.T, open func() *store.Store) {
 	other := running(t, s, "10", func(b *store.Build) { b.Rule, b.Ref = "other", "refs/heads/other" })
 	end(t, s, other)
 
-	if got := endsOf(t, s, "cart"); !slices.Equal(got, want) {
+	if got := endsOf(t, s); !slices.Equal(got, want) {
 		t.Errorf("ends %v, want %v", got, want)
 	}
 	sum := summary(t, s, "cart", now)
@@ -101,16 +102,16 @@ func endTakenBack(t *testing.T, open func() *store.Store) {
 	lost.BuildNumber, lost.Adopted, lost.StartedAt, lost.Result = "7", true, time.Now().Add(time.Millisecond), store.Running
 	save(t, s, lost, store.Started)
 	end(t, s, lost)
-	if got := endsOf(t, s, "cart"); !slices.Equal(got, []string{lost.ID}) {
+	if got := endsOf(t, s); !slices.Equal(got, []string{lost.ID}) {
 		t.Fatalf("got %v", got)
 	}
 	answered.BuildNumber, answered.StartedAt, answered.Result = "7", time.Now(), store.Running
 	save(t, s, answered, store.Started)
-	if got := endsOf(t, s, "cart"); len(got) != 0 {
+	if got := endsOf(t, s); len(got) != 0 {
 		t.Errorf("got %v", got)
 	}
 	end(t, s, answered)
-	if got := endsOf(t, s, "cart"); !slices.Equal(got, []string{answered.ID}) {
+	if got := endsOf(t, s); !slices.Equal(got, []string{answered.ID}) {
 		t.Errorf("got %v, want %s", got, answered.ID)
 	}
 }
