@@ -2,7 +2,7 @@ package pages
 
 import (
 	"fmt"
-	"html/template"
+
 	"net/http"
 	"net/url"
 	"slices"
@@ -62,10 +62,10 @@ func ruleRows(p admin.RulePage, after string, most int) (rows []ruleRow, next st
 
 // size is about how many bytes of HTML a row takes.
 func (r *ruleRow) size() int {
-	n := 800 + htmlSize(line(r.Name)) + 2*len(url.PathEscape(r.Name)) + htmlSize(line(r.Description.Description)) +
-		htmlSize(r.Owner) + len(url.QueryEscape(r.Owner)) + htmlSize(r.Repositories) + htmlSize(r.Targets)
+	n := 800 + size(line(r.Name)) + 2*len(url.PathEscape(r.Name)) + size(line(r.Description.Description)) +
+		size(r.Owner) + len(url.QueryEscape(r.Owner)) + size(r.Repositories) + size(r.Targets)
 	for i := range r.Paused {
-		n += 200 + htmlSize(line(r.Paused[i].Name)) + htmlSize(line(r.Paused[i].Reason)) + htmlSize(r.Paused[i].Actor)
+		n += 200 + size(line(r.Paused[i].Name)) + size(line(r.Paused[i].Reason)) + size(r.Paused[i].Actor)
 	}
 	return n
 }
@@ -118,7 +118,7 @@ func newRuleField(name string, values []string, left *int) ruleField {
 	f := ruleField{Name: name}
 	for _, value := range values[:min(len(values), maxValues)] {
 		value = printable.Text(printable.Clip(value, 4*maxShown))
-		if *left -= htmlSize(value); *left < 0 {
+		if *left -= size(value); *left < 0 {
 			break
 		}
 		f.Values = append(f.Values, value)
@@ -126,8 +126,6 @@ func newRuleField(name string, values []string, left *int) ruleField {
 	f.More = len(values) - len(f.Values)
 	return f
 }
-
-func htmlSize(text string) int { return len(template.HTMLEscapeString(text)) }
 
 // ruleJob is a job of a rule, with what it asks for and is given.
 type ruleJob struct {
@@ -297,7 +295,7 @@ func cutLines(text string, most int) (shown string, cut bool) {
 	var lines []string
 	for whole := range strings.SplitSeq(text, "\n") {
 		l := printable.Text(printable.Clip(whole, most/10))
-		if most -= htmlSize(l) + 1; most < 0 {
+		if most -= size(l) + 1; most < 0 {
 			return strings.Join(lines, "\n"), true
 		}
 		cut = cut || len(whole) > len(l)

@@ -15,8 +15,8 @@ import (
 	"buildbridge/trigger/store"
 )
 
-// ended is a change that makes a build end so.
-func endedAs(result store.Result, number int, at time.Time, took time.Duration) func(*store.Build) {
+// endedAt is a change that makes a build end so.
+func endedAt(result store.Result, number int, at time.Time, took time.Duration) func(*store.Build) {
 	return func(b *store.Build) {
 		b.State, b.BuildNumber, b.CalledAt, b.StartedAt = store.Started, fmt.Sprint(number), at, at
 		b.Result, b.RunningAt, b.EndedAt = result, at, at.Add(took)
@@ -29,7 +29,7 @@ func TestRulesAreListed(t *testing.T) {
 	b := newBridge(t)
 	has(t, b.get("/rules", http.StatusOK), `<a href="rules/cart">cart</a>`, `<a href="rules/releases">releases</a>`, "2 rules, digest",
 		b.inForce.Rules.Digest(), "acme/*", "north")
-	built := b.build(endedAs(store.Failure, 1, time.Now().Add(-time.Minute), time.Second))
+	built := b.build(endedAt(store.Failure, 1, time.Now().Add(-time.Minute), time.Second))
 	if _, err := b.store.Pause(t.Context(), &store.Pause{Kind: store.PauseRepository, Name: "acme/x", Reason: "moved", Actor: "ada"}); err != nil {
 		t.Fatal(err)
 	}
@@ -141,12 +141,12 @@ func TestRuleHasItsResults(t *testing.T) {
 	results := []store.Result{store.Success, store.Failure, store.Timeout, store.Aborted, store.Lost}
 	for i, result := range results {
 		at := began.Add(time.Duration(i) * 5 * time.Minute)
-		last := b.build(endedAs(result, i+1, at, time.Duration(i+1)*30*time.Second))
+		last := b.build(endedAt(result, i+1, at, time.Duration(i+1)*30*time.Second))
 		if result == store.Failure {
 			defer func() { has(t, b.get("/rules/cart", http.StatusOK), `href="../builds/`+last.ID+`"`) }()
 		}
 	}
-	b.build(endedAs(store.Running, 9, began, 0), func(s *store.Build) { s.EndedAt = time.Time{} })
+	b.build(endedAt(store.Running, 9, began, 0), func(s *store.Build) { s.EndedAt = time.Time{} })
 	page = b.get("/rules/cart", http.StatusOK)
 	has(t, page, `aria-label="The last 5 results, the oldest first: 1 success, 1 failure, 1 aborted, 1 timeout, 1 lost"`,
 		`<rect class="good"`, `<rect class="bad"`, `<rect class="warn"`, "<title>failure after 1 min 0 s, refs/heads/main, ", "<title>lost, refs/heads/main, ",
@@ -159,7 +159,7 @@ func TestRuleHasItsResults(t *testing.T) {
 
 func TestRuleThatIsNotInForceAnyMore(t *testing.T) {
 	b := newBridge(t)
-	built := b.build(endedAs(store.Success, 1, time.Now().Add(-time.Minute), time.Second))
+	built := b.build(endedAt(store.Success, 1, time.Now().Add(-time.Minute), time.Second))
 	b.load(strings.ReplaceAll(rules, "name: cart", "name: wagon"))
 	has(t, b.get("/rules/cart", http.StatusOK), "No rule in force has this name", `href="../builds/`+built.ID+`"`, "100 %")
 	has(t, b.get("/rules/carts", http.StatusNotFound), "no rule is called &#34;carts&#34;")
@@ -192,7 +192,7 @@ func TestLongTextOfARule(t *testing.T) {
 
 func TestRepository(t *testing.T) {
 	b := newBridge(t)
-	built := b.build(endedAs(store.Success, 1, time.Now().Add(-time.Minute), time.Second))
+	built := b.build(endedAt(store.Success, 1, time.Now().Add(-time.Minute), time.Second))
 	for _, path := range []string{"/repositories/acme/shop", "/repositories/ACME/Shop"} {
 		page := b.get(path, http.StatusOK)
 		has(t, page, "<h1>Repository acme/shop</h1>", `href="../../builds/`+built.ID+`"`, `href="../../deliveries/`+built.Delivery+`"`,
