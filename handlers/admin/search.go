@@ -160,16 +160,12 @@ func (s *search) repositories(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	exact, _, err := s.Store.Deliveries(ctx, store.DeliveryFilter{Repository: s.found.Text, Limit: 1})
-	if err != nil {
-		return err
-	}
 	newest, _, err := s.Store.Deliveries(ctx, store.DeliveryFilter{Limit: recentDeliveries})
 	if err != nil {
 		return err
 	}
 	var names []string
-	for _, d := range slices.Concat(exact, newest) {
+	for _, d := range newest {
 		names = append(names, d.Repository)
 	}
 	names = append(names, looked...)
@@ -180,7 +176,14 @@ func (s *search) repositories(ctx context.Context) error {
 		}
 	}
 	s.found.Repositories = like(names, s.found.Text)
-	return nil
+	if len(s.found.Repositories) > 0 && strings.EqualFold(s.found.Repositories[0], s.found.Text) {
+		return nil
+	}
+	exact, _, err := s.Store.Deliveries(ctx, store.DeliveryFilter{Repository: s.found.Text, Limit: 1})
+	if len(exact) > 0 {
+		s.found.Repositories = like(append([]string{exact[0].Repository}, names...), s.found.Text)
+	}
+	return err
 }
 
 func (a *API) rulesLike(text string) []string {

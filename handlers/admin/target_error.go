@@ -45,12 +45,17 @@ func (a *API) TargetErrors(ctx context.Context, now time.Time) (all TargetErrors
 	for state, since := range map[store.State]time.Time{
 		store.Dead: now.Add(-TargetErrorsSince), store.Waiting: {}, store.Unknown: {},
 	} {
-		builds, next, err := a.Store.Builds(ctx, store.BuildFilter{State: string(state), Since: since, Limit: targetErrorsOf})
+		// Without since: an index has the newest of them.
+		builds, next, err := a.Store.Builds(ctx, store.BuildFilter{State: string(state), Limit: targetErrorsOf})
 		if err != nil {
 			return all, storeError("build", "", err)
 		}
-		all.Bounded = all.Bounded || next != ""
+		more := next != ""
 		for _, b := range builds {
+			if b.ReceivedAt.Before(since) {
+				more = false
+				continue
+			}
 			if !failed(b) {
 				continue
 			}
@@ -62,6 +67,7 @@ func (a *API) TargetErrors(ctx context.Context, now time.Time) (all TargetErrors
 			}
 			e.Builds++
 		}
+		all.Bounded = all.Bounded || more
 	}
 	for _, e := range groups {
 		all.Errors = append(all.Errors, *e)

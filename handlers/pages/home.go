@@ -93,19 +93,24 @@ func (p *pages) lately(ctx context.Context, now time.Time) (all []ended, err err
 		{"result", string(store.Timeout)},
 		{"result", string(store.Lost)},
 	} {
-		query := url.Values{way[0]: {way[1]}, "since": {since.Format(time.RFC3339)}}
-		e := ended{What: way[1], Page: "builds?" + query.Encode()}
-		query.Set("limit", strconv.Itoa(latelyMost))
-		list, err := p.API.ListBuilds(ctx, query)
+		query := url.Values{way[0]: {way[1]}, "limit": {strconv.Itoa(latelyMost)}}
+		list, err := p.API.ListBuilds(ctx, query) // without since: an index has the newest of them
 		if err != nil {
 			return nil, err
 		}
+		query.Del("limit")
+		query.Set("since", since.Format(time.RFC3339))
+		e := ended{What: way[1], Page: "builds?" + query.Encode(), More: list.Next != ""}
 		for i := range list.Builds {
-			if b := (store.Build{State: list.Builds[i].State, Reason: list.Builds[i].Reason}); !b.Canceled() {
+			b := store.Build{State: list.Builds[i].State, Reason: list.Builds[i].Reason}
+			switch {
+			case list.Builds[i].ReceivedAt.Before(since):
+				e.More = false
+			case !b.Canceled():
 				e.Builds++
 			}
 		}
-		if e.More = list.Next != ""; e.Builds > 0 {
+		if e.Builds > 0 {
 			all = append(all, e)
 		}
 	}

@@ -53,7 +53,7 @@ func (s *Store) Claimed(ctx context.Context, service, jobID string, numbers []st
 // service counts by itself. A build that lost its number to another one is not among them.
 func (s *Store) Numbered(ctx context.Context, number string, n int) (builds []*Build, err error) {
 	// The index of numbers begins with the service and the job: their few pairs are found by a step
-	// from each to the next.
+	// from each to the next. SQLite would compare pairs by their first column only.
 	err = each(ctx, s.db.reader(), func(row scanner) error {
 		b, err := scanBuild(row)
 		builds = append(builds, b)
@@ -61,8 +61,11 @@ func (s *Store) Numbered(ctx context.Context, number string, n int) (builds []*B
 	}, `WITH RECURSIVE jobs (seq) AS (
 			SELECT * FROM (SELECT seq FROM builds WHERE claimed ORDER BY service, job_id LIMIT 1) AS first
 			UNION ALL
-			SELECT (SELECT other.seq FROM builds AS other WHERE other.claimed AND (other.service, other.job_id) > (b.service, b.job_id)
-				ORDER BY other.service, other.job_id LIMIT 1)
+			SELECT coalesce(
+				(SELECT other.seq FROM builds AS other WHERE other.claimed AND other.service = b.service AND other.job_id > b.job_id
+					ORDER BY other.service, other.job_id LIMIT 1),
+				(SELECT other.seq FROM builds AS other WHERE other.claimed AND other.service > b.service
+					ORDER BY other.service, other.job_id LIMIT 1))
 			FROM jobs JOIN builds AS b ON b.seq = jobs.seq)
 		SELECT `+buildColumns+` FROM builds WHERE seq IN (
 			SELECT (SELECT found.seq FROM builds AS found WHERE found.service = b.service AND found.job_id = b.job_id AND found.build_no = ?
