@@ -20,6 +20,7 @@ var (
 	rounds  = flag.Int("rounds", 3, "how often what is compared is measured, in turns; the table has the median")
 	lasting = flag.Duration("lasting", 10*time.Second, "how long each measurement lasts")
 	waiting = flag.Int("waiting", 1_000_000, "builds that wait while acceptance next to a long queue is measured")
+	history = flag.Int("history", 1_000_000, "builds in the database while pages are measured")
 	conns   = flag.Int("connections", 64, "connections of the closed loop")
 )
 
