@@ -73,7 +73,7 @@ func TestInvitation(t *testing.T) {
 	if len(pages) != 2 {
 		t.Fatalf("it names %q, want the pages of two builds", pages)
 	}
-	if status, html := get(t, pages[1][1]); status != http.StatusOK || !strings.Contains(html, "failure") {
+	if status, html := get(t, pages[1][1]); status != http.StatusOK || !strings.Contains(html, "exit status 1") {
 		t.Errorf("the page of the failed build is %d %s", status, html)
 	}
 	out.Reset()
