@@ -293,6 +293,12 @@ func (b *tab) leave(do func()) {
 func (b *tab) write(selector, text string) {
 	b.t.Helper()
 	b.click(selector, "")
+	b.replace(text)
+}
+
+// replace types into the field with the focus, in place of what is there.
+func (b *tab) replace(text string) {
+	b.t.Helper()
 	b.run(chromedp.KeyEvent("a", chromedp.KeyModifiers(chromedp.ModifierCtrl)), chromedp.KeyEvent(kb.Backspace))
 	b.run(chromedp.KeyEvent(text))
 }
