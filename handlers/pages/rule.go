@@ -2,7 +2,6 @@ package pages
 
 import (
 	"fmt"
-
 	"net/http"
 	"net/url"
 	"slices"
