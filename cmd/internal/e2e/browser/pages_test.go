@@ -128,8 +128,9 @@ func (b *tab) sound() {
 		if (new Blob([html]).size > 100e3) faults.push("has " + html.length + " bytes");
 		for (const bad of ["ZgotmplZ", "<no value>", "&lt;no value&gt;", "%!", "0001-01-01"]) if (html.includes(bad)) faults.push("has " + bad);
 		for (const a of document.querySelectorAll("a[href]")) {
-			if (!/^https?:$/.test(a.protocol)) faults.push("links to " + a.href);
-			if (a.origin !== location.origin && !(a.relList.contains("noreferrer") && a.relList.contains("noopener"))) faults.push("tells " + a.href + " of itself");
+			const to = new URL(a.getAttribute("href"), location); // also of an SVG
+			if (!/^https?:$/.test(to.protocol)) faults.push("links to " + to);
+			if (to.origin !== location.origin && !(a.relList.contains("noreferrer") && a.relList.contains("noopener"))) faults.push("tells " + to + " of itself");
 		}
 		return faults;
 	}`) {
