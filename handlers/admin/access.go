@@ -176,10 +176,10 @@ func (a *Access) wants(need Role) string {
 	if missing := a.Missing(need); missing != "" {
 		return missing
 	}
-	switch {
-	case need == Operate:
+	switch need {
+	case Operate:
 		return "operating needs a token with the role operate or write, as Authorization: Bearer TOKEN"
-	case need == Write:
+	case Write:
 		return "writing needs a token with the role write, as Authorization: Bearer TOKEN"
 	}
 	return "reading needs a token, as Authorization: Bearer TOKEN"
