@@ -76,21 +76,34 @@ func partKey(key uint64, part int64) uint64 {
 	return key ^ key>>31
 }
 
-// spans calls do for the spans up to a seq that may have rows which fit, the newest first,
-// until do returns false: for the parts of blocks that fit, and for rows without a block.
+// spans calls do with the spans up to a seq that may have rows which fit, the newest first, some
+// at a time, until do returns false: the parts of blocks that fit, and rows without a block.
 // Spans with at most gap seqs between them are one: reading these costs less than another
 // statement. values says whether fit needs the filter. The first block whose rows were all received
 // before oldest is the last that is looked at.
 func (s *Store) spans(ctx context.Context, t blockTable, high, gap, oldest int64, values bool,
-	fit func(b *block, part int64) bool, do func(span) (more bool, err error),
+	fit func(b *block, part int64) bool, do func([]span) (more bool, err error),
 ) error {
-	for n := 8; ; n = min(4*n, 512) { // few at first: the newest rows may be enough
-		blocks, err := s.blocks(ctx, t, high, n, values)
-		if err != nil {
+	var kept []*block
+	if values {
+		var err error
+		if kept, err = s.keptBlocks(ctx, t); err != nil {
 			return err
 		}
+	}
+	for n := 8; ; n = min(4*n, 512) { // few at first: the newest rows may be enough
+		if values && n > manyBlocks {
+			s.keeper(t).want()
+		}
+		blocks, end := upTo(kept, high, n), false
+		if len(blocks) == 0 {
+			var err error
+			if blocks, err = s.blocks(ctx, t, span{0, high}, n, values); err != nil {
+				return err
+			}
+			end = len(blocks) < n
+		}
 		var found []span
-		end := len(blocks) < n
 		add := func(next span) {
 			switch last := len(found) - 1; {
 			case next.first > next.last:
@@ -112,26 +125,21 @@ func (s *Store) spans(ctx context.Context, t blockTable, high, gap, oldest int64
 			}
 			high = b.first - 1
 			if b.latest < oldest {
-				high, end = -1, true
+				high, end = -1, true // the span up to high is empty
 				break
 			}
 		}
-		if len(blocks) < n {
+		if end {
 			add(span{0, high})
 		}
-		for _, sp := range found {
-			if more, err := do(sp); err != nil || !more {
-				return err
-			}
-		}
-		if end {
-			return nil
+		if more, err := do(found); err != nil || !more || end {
+			return err
 		}
 	}
 }
 
-// blocks reads up to n blocks that end at a seq or before, the newest first.
-func (s *Store) blocks(ctx context.Context, t blockTable, high int64, n int, values bool) (blocks []*block, err error) {
+// blocks reads up to n blocks that end in a span, the newest first.
+func (s *Store) blocks(ctx context.Context, t blockTable, ends span, n int, values bool) (blocks []*block, err error) {
 	emptied, filter := "false", "NULL"
 	if t.table == "deliveries" {
 		emptied = "emptied"
@@ -144,7 +152,7 @@ func (s *Store) blocks(ctx context.Context, t blockTable, high int64, n int, val
 		blocks = append(blocks, &b)
 		return row.Scan(&b.last, &b.first, &b.earliest, &b.latest, (*flag)(&b.emptied), (*[]byte)(&b.filter))
 	}, `SELECT last_seq, first_seq, earliest, latest, `+emptied+`, `+filter+` FROM `+t.table+`_blocks
-		WHERE last_seq <= ? ORDER BY last_seq DESC LIMIT ?`, high, n)
+		WHERE last_seq BETWEEN ? AND ? ORDER BY last_seq DESC LIMIT ?`, ends.first, ends.last, n)
 	return blocks, err
 }
 
@@ -170,8 +178,12 @@ func (s *Store) blockLoop() {
 			return
 		}
 		for _, c := range tables {
-			if err := s.writeBlocks(s.life, c); err != nil && s.life.Err() == nil {
-				s.log.LogAttrs(s.life, slog.LevelDebug, "blocks were not written: lists become slower",
+			err := s.writeBlocks(s.life, c)
+			if err == nil {
+				err = s.keepBlocks(s.life, c.blockTable)
+			}
+			if err != nil && s.life.Err() == nil {
+				s.log.LogAttrs(s.life, slog.LevelDebug, "blocks were not written or read: lists become slower",
 					slog.String("table", c.table), slog.String("error", err.Error()))
 			}
 		}

@@ -57,7 +57,8 @@ func PostgresStatements() []string {
 	return all
 }
 
-// WriteBlocks writes the blocks of all rows that are committed, or as many as that many looks find.
+// WriteBlocks writes the blocks of all rows that are committed, or as many as that many looks find. Lists know them
+// by heart from then on.
 func WriteBlocks(ctx context.Context, s *Store, looks int) error {
 	for _, t := range []blockTable{buildBlocks, deliveryBlocks} {
 		var newest int64
@@ -69,6 +70,10 @@ func WriteBlocks(ctx context.Context, s *Store, looks int) error {
 			if err := s.writeBlocks(ctx, c); err != nil {
 				return err
 			}
+		}
+		s.keeper(t).want()
+		if err := s.keepBlocks(ctx, t); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -223,24 +223,56 @@ func (s *Store) find(ctx context.Context, t blockTable, columns string, w *where
 	if w.unsorted {
 		order = "seq + 0" // an expression: the rows are found by the other index, and sorted
 	}
-	read := func(sp span) (more bool, err error) {
-		err = each(ctx, s.db.reader(), func(row scanner) error {
+	read := func(rows string, args ...any) error {
+		return each(ctx, s.db.reader(), func(row scanner) error {
 			n--
 			return w.each(row)
 		}, `SELECT `+columns+` FROM `+t.table+` WHERE seq IN (
-				SELECT seq FROM `+t.table+` WHERE `+order+` BETWEEN ? AND ?`+w.conditions+` ORDER BY `+order+` DESC LIMIT ?)
-			ORDER BY seq DESC`, slices.Concat([]any{sp.first, sp.last}, w.args, []any{n})...)
-		return n > 0, err
+				SELECT seq FROM `+t.table+` WHERE `+rows+w.conditions+` ORDER BY `+order+` DESC LIMIT ?)
+			ORDER BY seq DESC`, slices.Concat(args, w.args, []any{n})...)
 	}
 	if byNoBlock := len(w.keys) == 0 && w.since == 0 && w.until == 0; byNoBlock || w.few {
-		_, err := read(span{0, high})
-		return err
+		return read(order+" BETWEEN ? AND ?", 0, high)
 	}
 	gap := int64(blockRows / blockParts * 2)
 	if w.indexed {
 		gap = blockLong
 	}
-	return s.spans(ctx, t, high, gap, w.oldest, len(w.keys) > 0, w.fits, read)
+	return s.spans(ctx, t, high, gap, w.oldest, len(w.keys) > 0, w.fits, func(found []span) (bool, error) {
+		for len(found) > 0 && n > 0 {
+			some, seqs := together(found)
+			var err error
+			if some == 1 || w.indexed { // an index that has seq last finds the rows of one span
+				some, err = 1, read("seq BETWEEN ? AND ?", found[0].first, found[0].last)
+			} else {
+				condition, list := s.db.oneOf("seq", seqs)
+				err = read(condition, list)
+			}
+			if err != nil {
+				return false, err
+			}
+			found = found[some:]
+		}
+		return n > 0, nil
+	})
+}
+
+// seqsAtOnce is the most seqs of several spans that one statement reads: to seek each costs less than
+// a statement for each span.
+const seqsAtOnce = 1024
+
+// together gives how many of the first spans are read by one statement, at least one, and the seqs of these.
+func together(found []span) (n int, seqs []int64) {
+	for _, sp := range found {
+		if sp.last-sp.first >= seqsAtOnce-int64(len(seqs)) {
+			break
+		}
+		for seq := sp.first; seq <= sp.last; seq++ {
+			seqs = append(seqs, seq)
+		}
+		n++
+	}
+	return max(n, 1), seqs
 }
 
 // below gives the highest seq of a page, by its cursor.

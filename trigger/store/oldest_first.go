@@ -62,8 +62,10 @@ func (s *Store) orderedRange(ctx context.Context, since time.Time) (low, high in
 	oldest := micros(since.Add(-orderSlack))
 	fits := func(b *block, _ int64) bool { return b.latest >= oldest }
 	low = high + 1
-	err = s.spans(ctx, deliveryBlocks, high, blockLong, 0, false, fits, func(sp span) (bool, error) {
-		low = min(low, sp.first)
+	err = s.spans(ctx, deliveryBlocks, high, blockLong, 0, false, fits, func(found []span) (bool, error) {
+		if len(found) > 0 {
+			low = found[len(found)-1].first
+		}
 		return true, nil
 	})
 	return low, high, err

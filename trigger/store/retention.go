@@ -87,10 +87,14 @@ func (s *Store) pruneStep(ctx context.Context, o pruneStep, before int64) (chang
 		return s.pruneSpan(ctx, o, span{0, math.MaxInt64}, before)
 	}
 	old := func(b *block, _ int64) bool { return b.earliest < before && (!b.emptied || !o.empties()) }
-	err = s.spans(ctx, o.blockTable, math.MaxInt64, 0, 0, false, old, func(sp span) (bool, error) {
-		n, err := s.pruneSpan(ctx, o, sp, before)
-		changed += n
-		return true, err
+	err = s.spans(ctx, o.blockTable, math.MaxInt64, 0, 0, false, old, func(found []span) (bool, error) {
+		for _, sp := range found {
+			n, err := s.pruneSpan(ctx, o, sp, before)
+			if changed += n; err != nil {
+				return false, err
+			}
+		}
+		return true, nil
 	})
 	return changed, err
 }

@@ -52,6 +52,7 @@ type Store struct {
 
 	ignored ignoredLog
 	pruning sync.Mutex // rows are not pruned while blocks are written
+	keepers [2]blockKeeper
 
 	copying sync.RWMutex // read-locked by backups; the database is not closed before they end
 
