@@ -60,6 +60,9 @@ func (a *API) Search(ctx context.Context, text string) (Found, error) {
 		return Found{}, fail(http.StatusBadRequest, "That is not text. A search finds %s.", Findable)
 	}
 	found := Found{Text: text}
+	if a.named(&found) {
+		return found, nil
+	}
 	s := &search{API: a, found: &found, slots: make(chan struct{}, searchReads)}
 	bounded, cancel := context.WithTimeout(ctx, searchTime)
 	defer cancel()
@@ -69,11 +72,13 @@ func (a *API) Search(ctx context.Context, text string) (Found, error) {
 	if number := strings.TrimPrefix(text, "#"); strings.Trim(number, "0123456789") == "" && len(number) <= maxNumber {
 		s.read(bounded, "build numbers", s.numbered)
 	}
-	s.read(bounded, "repositories", s.repositories)
 	if commit(new(string))(text) == nil {
 		s.rows(bounded, "commit", "commits", &found.OfCommit)
 	}
-	s.rows(bounded, "ref", "branches and tags", &found.OfRef)
+	if !fullID(text) {
+		s.read(bounded, "repositories", s.repositories)
+		s.rows(bounded, "ref", "branches and tags", &found.OfRef)
+	}
 	found.Rules, found.Targets = a.rulesLike(text), a.targetsLike(text)
 	s.Wait()
 	slices.Sort(found.Slow)
@@ -82,6 +87,29 @@ func (a *API) Search(ctx context.Context, text string) (Found, error) {
 		return found, storeError("search", "", s.err)
 	}
 	return found, nil
+}
+
+// named finds what has exactly this name in the rules, if it is one thing: nothing needs to be read then.
+func (a *API) named(found *Found) bool {
+	exactly := func(names []string) []string {
+		if len(names) > 0 && strings.EqualFold(names[0], found.Text) {
+			return names[:1]
+		}
+		return nil
+	}
+	rules, targets := exactly(a.rulesLike(found.Text)), exactly(a.targetsLike(found.Text))
+	repositories := exactly(like(a.namedRepositories(), found.Text))
+	if len(rules)+len(targets)+len(repositories) != 1 {
+		return false
+	}
+	found.Rules, found.Targets, found.Repositories = rules, targets, repositories
+	return true
+}
+
+// fullID says whether a text is the whole id of a commit, build or delivery: no branch or repository is called so.
+func fullID(text string) bool {
+	digits := len(strings.ReplaceAll(text, "-", ""))
+	return strings.Trim(text, hexDigits+"-") == "" && (len(text) == 36 && digits == 32 || len(text) == digits && (digits == 40 || digits == 64))
 }
 
 const (
@@ -168,13 +196,7 @@ func (s *search) repositories(ctx context.Context) error {
 	for _, d := range newest {
 		names = append(names, d.Repository)
 	}
-	names = append(names, looked...)
-	if a := s.API; a.Rules != nil {
-		rules := a.Rules().Rules
-		for _, source := range rules.Sources() {
-			names = append(names, rules.NamedRepositories(source.Name)...)
-		}
-	}
+	names = slices.Concat(names, looked, s.namedRepositories())
 	s.found.Repositories = like(names, s.found.Text)
 	if len(s.found.Repositories) > 0 && strings.EqualFold(s.found.Repositories[0], s.found.Text) {
 		return nil
@@ -184,6 +206,18 @@ func (s *search) repositories(ctx context.Context) error {
 		s.found.Repositories = like(append([]string{exact[0].Repository}, names...), s.found.Text)
 	}
 	return err
+}
+
+// namedRepositories are those that rules name.
+func (a *API) namedRepositories() (names []string) {
+	if a.Rules == nil {
+		return nil
+	}
+	rules := a.Rules().Rules
+	for _, source := range rules.Sources() {
+		names = append(names, rules.NamedRepositories(source.Name)...)
+	}
+	return names
 }
 
 func (a *API) rulesLike(text string) []string {

@@ -128,14 +128,19 @@ func TestSearchSaysWhatTookTooLong(t *testing.T) {
 	b := newBridge(t, func(s *setup) { slow.Store = s.Store.(*store.Store); s.Store = &slow })
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		status, _, page := b.searchFor("cart")
+		status, _, page := b.searchFor("car")
 		if took := time.Since(began); status != http.StatusOK || took > 3*time.Second {
 			t.Errorf("%d after %s", status, took)
 		}
 		has(t, page, "took too long", "branches and tags", `<a href="rules/cart">`)
 	})
 	slow.err = errors.New("the database is away")
-	if status, _, page := b.searchFor("cart"); status != http.StatusServiceUnavailable || strings.Contains(page, "is away") {
+	if status, _, page := b.searchFor("car"); status != http.StatusServiceUnavailable || strings.Contains(page, "is away") {
 		t.Errorf("%d: %s", status, page)
+	}
+	for text, to := range map[string]string{"cart": "rules/cart", "NORTH": "targets#north", "acme/shop": "repositories/acme/shop"} { // the rules say it
+		if status, got, page := b.searchFor(text); status != http.StatusSeeOther || got != to {
+			t.Errorf("%q leads to %q (%d): %s", text, got, status, page)
+		}
 	}
 }
