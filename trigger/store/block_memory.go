@@ -40,8 +40,8 @@ func (s *Store) keeper(t blockTable) *blockKeeper {
 	return &s.keepers[1]
 }
 
-// keepBlocks brings up to date what is kept of a table.
-func (s *Store) keepBlocks(ctx context.Context, t blockTable) error {
+// keepBlocks brings up to date what is kept of a table: filters of that many bytes at most.
+func (s *Store) keepBlocks(ctx context.Context, t blockTable, most int) error {
 	k := s.keeper(t)
 	if wanted := k.wanted.Load(); wanted == 0 || time.Since(fromMicros(wanted)) > blockMemoryLasts {
 		k.kept.Store(nil)
@@ -52,7 +52,7 @@ func (s *Store) keepBlocks(ctx context.Context, t blockTable) error {
 		return err
 	}
 	if kept == nil {
-		if kept, err = s.newestBlocks(ctx, t); err != nil {
+		if kept, err = s.newestBlocks(ctx, t, most); err != nil {
 			return err
 		}
 	}
@@ -63,7 +63,7 @@ func (s *Store) keepBlocks(ctx context.Context, t blockTable) error {
 	size := 0
 	n := slices.IndexFunc(kept, func(b *block) bool {
 		size += len(b.filter)
-		return b.last < oldest || size > blockMemory
+		return b.last < oldest || size > most
 	})
 	if n >= 0 {
 		kept = slices.Clone(kept[:n]) // the others can be freed
@@ -76,11 +76,11 @@ func (s *Store) keepBlocks(ctx context.Context, t blockTable) error {
 	return nil
 }
 
-// newestBlocks reads as many of the newest blocks as are kept.
-func (s *Store) newestBlocks(ctx context.Context, t blockTable) (all []*block, err error) {
+// newestBlocks reads the newest blocks, until their filters have that many bytes.
+func (s *Store) newestBlocks(ctx context.Context, t blockTable, most int) (all []*block, err error) {
 	const n = 512
 	began, size := time.Now(), 0
-	for high := int64(math.MaxInt64); size < blockMemory; high = all[len(all)-1].last - 1 {
+	for high := int64(math.MaxInt64); size < most; high = all[len(all)-1].last - 1 {
 		some, err := s.blocks(ctx, t, span{0, high}, n, true)
 		if err != nil {
 			return nil, err

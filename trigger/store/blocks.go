@@ -85,13 +85,15 @@ func (s *Store) spans(ctx context.Context, t blockTable, high, gap, oldest int64
 	fit func(b *block, part int64) bool, do func([]span) (more bool, err error),
 ) error {
 	var kept []*block
+	most := 512
 	if values {
 		var err error
 		if kept, err = s.keptBlocks(ctx, t); err != nil {
 			return err
 		}
+		most = max(most, len(kept))
 	}
-	for n := 8; ; n = min(4*n, 512) { // few at first: the newest rows may be enough
+	for n := 8; ; n = min(4*n, most) { // few at first: the newest rows may be enough
 		if values && n > manyBlocks {
 			s.keeper(t).want()
 		}
@@ -180,7 +182,7 @@ func (s *Store) blockLoop() {
 		for _, c := range tables {
 			err := s.writeBlocks(s.life, c)
 			if err == nil {
-				err = s.keepBlocks(s.life, c.blockTable)
+				err = s.keepBlocks(s.life, c.blockTable, blockMemory)
 			}
 			if err != nil && s.life.Err() == nil {
 				s.log.LogAttrs(s.life, slog.LevelDebug, "blocks were not written or read: lists become slower",

@@ -57,8 +57,8 @@ func PostgresStatements() []string {
 	return all
 }
 
-// WriteBlocks writes the blocks of all rows that are committed, or as many as that many looks find. Lists know them
-// by heart from then on.
+// WriteBlocks writes the blocks of all rows that are committed, or as many as that many looks find. They are
+// kept in memory from then on.
 func WriteBlocks(ctx context.Context, s *Store, looks int) error {
 	for _, t := range []blockTable{buildBlocks, deliveryBlocks} {
 		var newest int64
@@ -72,7 +72,7 @@ func WriteBlocks(ctx context.Context, s *Store, looks int) error {
 			}
 		}
 		s.keeper(t).want()
-		if err := s.keepBlocks(ctx, t); err != nil {
+		if err := s.keepBlocks(ctx, t, blockMemory); err != nil {
 			return err
 		}
 	}
@@ -84,6 +84,21 @@ func BlockCounts(ctx context.Context, s *Store) (map[string]int64, error) {
 	var builds, deliveries int64
 	err := queryRow(ctx, s.db.reader(), `SELECT (SELECT count(*) FROM builds_blocks), (SELECT count(*) FROM deliveries_blocks)`).Scan(&builds, &deliveries)
 	return map[string]int64{"builds": builds, "deliveries": deliveries}, err
+}
+
+// KeptBlocks gives how many blocks of builds lists find in memory, and the bytes of their filters.
+func KeptBlocks(ctx context.Context, s *Store) (n, size int, err error) {
+	kept, err := s.keptBlocks(ctx, buildBlocks)
+	for _, b := range kept {
+		size += len(b.filter)
+	}
+	return len(kept), size, err
+}
+
+// KeepBlocks keeps blocks of builds of at most that many bytes, if a list has needed many lately: the last one then.
+func KeepBlocks(ctx context.Context, s *Store, most int, wanted time.Time) error {
+	s.keeper(buildBlocks).wanted.Store(micros(wanted))
+	return s.keepBlocks(ctx, buildBlocks, most)
 }
 
 // EmptiedBlocks gives how many blocks of deliveries are known to have no bodies.

@@ -66,6 +66,7 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"what is old is forgotten, unresolved is not":    oldIsForgotten,
 		"what built nothing is forgotten before builds":  oldIgnoredIsForgotten,
 		"what is in blocks is listed":                    listedByBlocks,
+		"blocks are in memory":                           blocksInMemory,
 		"blocks are forgotten with their rows":           blocksAreForgotten,
 		"a clock that was ahead keeps nothing":           clockWasAhead,
 		"large bodies are forgotten a few at a time":     largeBodiesAreForgotten,
