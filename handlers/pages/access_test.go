@@ -200,6 +200,11 @@ func TestLogin(t *testing.T) {
 	if w := s.get("/login"); w.Code != 200 {
 		t.Errorf("the login page gives strangers %d", w.Code)
 	}
+	r = from(http.MethodGet, "/login", nil)
+	r.Header.Set("Accept", "text/event-stream") // streams are few, and for those who may read
+	if w := s.serve(r); w.Code != 200 || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") {
+		t.Errorf("the login page gives strangers a stream: %s", w.Header())
+	}
 	if w := s.get("/static/style.css"); w.Code != 200 {
 		t.Errorf("the style sheet gives strangers %d", w.Code)
 	}

@@ -27,8 +27,8 @@ type login struct {
 }
 
 // showLogin is the page on which a token is entered.
-func (p *pages) showLogin(c echo.Context) (page, error) {
-	return p.loginPage(c, "", c.QueryParam("to")), nil
+func (p *pages) showLogin(c echo.Context) error {
+	return p.send(c, http.StatusOK, p.loginPage(c, "", c.QueryParam("to")))
 }
 
 func (p *pages) loginPage(c echo.Context, why, to string) page {

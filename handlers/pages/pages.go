@@ -82,10 +82,10 @@ func New(o Options) (http.Handler, error) {
 		"/repositories/*": p.repository,
 		"/targets":        p.targets,
 		"/missed":         p.missed,
-		loginPath:         p.showLogin,
 	} {
 		e.Match(reading, path, p.show(view))
 	}
+	e.Match(reading, loginPath, p.showLogin) // for strangers too: it is no page that renews itself
 	e.Match(reading, "/search", p.search)
 	e.Match(reading, "/texts/rules/*", p.ruleText)
 	e.Match(reading, "/deliveries/:id/body", p.deliveryBody)
@@ -197,7 +197,7 @@ func (p *pages) show(view view) echo.HandlerFunc {
 			return err
 		}
 		f := p.frame(c, shown)
-		f.Live = shown.Template != "login"
+		f.Live = true
 		return sendFrame(c, http.StatusOK, f)
 	}
 }
