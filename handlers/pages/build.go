@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -22,12 +21,8 @@ import (
 	"buildbridge/trigger/store"
 )
 
-const (
-	// buildRows is how many builds a list has at most: 100 kB, if their names are as long as can be.
-	buildRows = 30
-	// parametersShown is how many parameters of a build a page has.
-	parametersShown = 50
-)
+// parametersShown is how many parameters of a build a page has.
+const parametersShown = 50
 
 // buildList is what the list of builds shows.
 type buildList struct {
@@ -65,11 +60,7 @@ func (buildList) Asked(query url.Values) string {
 
 // builds is the list of builds.
 func (p *pages) builds(c echo.Context) (page, error) {
-	query := filters(c)
-	if n, err := strconv.Atoi(query.Get("limit")); !query.Has("limit") || err == nil && n > buildRows && n <= store.MaxPage {
-		query.Set("limit", strconv.Itoa(buildRows))
-	}
-	list, err := p.API.ListBuilds(c.Request().Context(), shortTimes(query, time.Now()))
+	list, err := p.API.ListBuilds(c.Request().Context(), shortTimes(listed(c, listRows), time.Now()))
 	shown := page{"builds", "Builds", buildList{BuildPage: list}}
 	if wrong, ok := errors.AsType[*handlers.Refusal](err); ok && wrong.Status == http.StatusBadRequest {
 		shown.Data = buildList{Wrong: wrong.Detail}

@@ -268,18 +268,27 @@ func TestListOfBuildsPastTheEnd(t *testing.T) {
 	has(t, page, "There are no older builds with rule nobody", "The first page of this list")
 }
 
-// A list of builds with the longest names that there can be is no large page.
-func TestListOfBuildsIsNotLarge(t *testing.T) {
+// A list with the longest names that there can be is no large page.
+func TestListsAreNotLarge(t *testing.T) {
 	b := newBridge(t, func(s *setup) { s.rules = strings.Replace(rules, "branches: [main]", "branches: ['**']", 1) })
 	for i := range 60 {
 		b.push(fmt.Sprintf("%03d/", i)+strings.Repeat("<&>", 300), func(body map[string]any) {
 			body["head_commit"] = map[string]any{"id": commit, "message": strings.Repeat("<", 300)}
 		})
 	}
-	for _, path := range []string{"/builds", "/builds?limit=1000"} {
-		if page := b.get(path, http.StatusOK); len(page) > 100_000 {
+	refs := make([]string, 60)
+	for i := range refs {
+		refs[i] = fmt.Sprintf("refs/heads/%03d/", i) + strings.Repeat("<&>", 80)
+	}
+	b.lost("acme/"+strings.Repeat("<&>", 40), refs...)
+	for _, path := range []string{
+		"/builds", "/builds?limit=1000", "/deliveries", "/deliveries?limit=1000", "/missed", "/missed?limit=1000",
+	} {
+		page := b.get(path, http.StatusOK)
+		if len(page) > 100_000 {
 			t.Errorf("%s has %d bytes", path, len(page))
 		}
+		has(t, page, `rel="next"`)
 	}
 }
 

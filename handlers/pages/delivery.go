@@ -36,12 +36,8 @@ const (
 
 // deliveries is the list of deliveries.
 func (p *pages) deliveries(c echo.Context) (page, error) {
-	query := filters(c)
 	shown := page{"deliveries", "Deliveries", deliveryList{}}
-	if !query.Has("limit") {
-		query.Set("limit", "25")
-	}
-	list, err := p.API.ListDeliveries(c.Request().Context(), query)
+	list, err := p.API.ListDeliveries(c.Request().Context(), listed(c, listRows))
 	if wrong, ok := errors.AsType[*handlers.Refusal](err); ok && wrong.Status == http.StatusBadRequest {
 		shown.Data = deliveryList{Wrong: wrong.Detail}
 		return page{}, &wrongQuery{shown, wrong}

@@ -24,6 +24,21 @@ func filters(c echo.Context) url.Values {
 	return given
 }
 
+// How many rows a list has at most: a page below 100 kB, if names are as long as can be.
+const (
+	listRows   = 25
+	missedRows = 15 // they have the names in a command too
+)
+
+// listed is the query of a list that takes limit: filters, with a limit that is at most the given one.
+func listed(c echo.Context, most int) url.Values {
+	query := filters(c)
+	if n, err := strconv.Atoi(query.Get("limit")); !query.Has("limit") || err == nil && n > most && n <= store.MaxPage {
+		query.Set("limit", strconv.Itoa(most))
+	}
+	return query
+}
+
 // field is what the parts field and choice show: one filter of a form.
 type field struct {
 	Name, Label string

@@ -8,7 +8,7 @@ import (
 
 // missed is the list of pushes whose delivery never came.
 func (p *pages) missed(c echo.Context) (page, error) {
-	list, err := p.API.ListMissed(c.Request().Context(), filters(c))
+	list, err := p.API.ListMissed(c.Request().Context(), listed(c, missedRows))
 	return page{"missed", "Missed pushes", list}, err
 }
 
