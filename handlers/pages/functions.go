@@ -40,11 +40,11 @@ var functions = template.FuncMap{
 	"origins":  func() []string { return texts(mapping.OriginWebhook, mapping.OriginManual, mapping.OriginCatchUp) },
 }
 
-// short is the beginning of an id or a commit, as people know it. The first 8 digits of an id are
-// the same for a minute.
+// short is the beginning of an id or a commit, as people know it. Of an id it is what the command line shows on a
+// terminal: the time to a fraction of a millisecond, which tells the builds of a delivery apart.
 func short(id string) string {
 	if len(id) == 36 {
-		return id[:13]
+		return id[:18]
 	}
 	return id[:min(len(id), 8)]
 }
