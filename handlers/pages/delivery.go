@@ -101,7 +101,7 @@ func (v deliveryView) First() []admin.Build { return v.Builds[:len(v.Builds)-v.M
 // header is a header that names the event.
 type header struct{ Name, Value string }
 
-// eventView is an event with what each rule of its repository says: then and now.
+// eventView is an event with what each rule of its repository says now, and what is known of then.
 type eventView struct {
 	handlers.DecidedEvent
 
@@ -226,7 +226,7 @@ func (m *memory) then(rule, ref string) ruleSays {
 	case len(row.Builds) > 0:
 		row.Was, row.Then = mapping.SaysYes, "it matched"
 	case m.of.Outcome == store.Accepted:
-		row.Was, row.Then = mapping.SaysNo, "it built nothing; which clause failed is not kept of an accepted delivery"
+		row.Then = "it built nothing; whether it was there, and which clause failed, is not kept of an accepted delivery"
 	case m.of.Outcome == store.Duplicate:
 		row.Then = "the rules were not asked: the delivery is a duplicate"
 	case reason == string(mapping.ReasonNoRule):

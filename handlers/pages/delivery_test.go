@@ -142,8 +142,9 @@ func TestDeliveryThenAndNow(t *testing.T) {
 		"<code>push.branches: [dev, release/**]</code> · <span class=\"ref\">dev</span> · yes",
 		"it matches", "1 build would be made", "cart/wheel.go", "X-Github-Event", "&#34;full_name&#34;: &#34;acme/shop&#34;")
 	page = b.get("/deliveries/"+push.Delivery, http.StatusOK)
-	has(t, page, "it matched", `href="../builds/`+push.Builds[0].ID, "which clause failed is not kept",
+	has(t, page, "it matched", `href="../builds/`+push.Builds[0].ID, "it built nothing; whether it was there, and which clause failed, is not kept",
 		"push.branches: &#34;main&#34; matches none of [dev, release/**]", "nothing would be built")
+	hasNot(t, page, `<div><span class="badge bad">no</span> it built nothing`) // a rule that came later was not asked
 	page = b.get("/deliveries/"+tag.Delivery, http.StatusOK)
 	has(t, page, "<h2>Tag <span class=\"ref\">v1</span></h2>", "<code>tag.tags: [v*]</code> · <span class=\"ref\">v1</span> · yes",
 		"the event is a tag, and the rule has push only", "not known")
@@ -155,6 +156,26 @@ func TestDeliveryThenAndNow(t *testing.T) {
 	page = b.get("/deliveries/"+ignored, http.StatusOK)
 	has(t, page, "the rules have no source &#34;github&#34; any more", ">cart</a>")
 	hasNot(t, page, "<h2>Replay</h2>")
+}
+
+// The ids of one delivery and its builds differ also in short, and lead to their pages.
+func TestIDsInShort(t *testing.T) {
+	const job = "jobs: [{job_id: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1, parameters: {codeBranch: '${event.branch}'}}"
+	b := newBridge(t, func(s *setup) {
+		s.rules = strings.Replace(rules, job, job+", {job_id: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa2}", 1)
+	})
+	answer := b.push("main")
+	if len(answer.Builds) != 2 {
+		t.Fatalf("%+v", answer)
+	}
+	page := b.get("/deliveries/"+answer.Delivery, http.StatusOK)
+	for _, made := range answer.Builds {
+		shown := regexp.MustCompile(`builds/` + made.ID + `">build ([0-9a-f-]+)<`).FindStringSubmatch(page)
+		if shown == nil {
+			t.Fatal(page)
+		}
+		has(t, b.get("/builds/"+shown[1], http.StatusOK), "<code>"+made.ID+"</code>")
+	}
 }
 
 func TestDeliveriesOfOtherKinds(t *testing.T) {
