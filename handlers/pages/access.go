@@ -54,6 +54,8 @@ func (p *pages) identified(next echo.HandlerFunc) echo.HandlerFunc {
 func (p *pages) authorized(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		switch v := visitorOf(c); {
+		case (v.Role < admin.Read || p.canLogIn(v)) && p.fromElsewhere(c.Request()):
+			return p.send(c, http.StatusOK, page{"again", "One moment", nil})
 		case v.Role >= admin.Read, c.Path() == loginPath, c.Path() == logoutPath, c.Path() == staticPath+"*":
 			return next(c)
 		case v.why != "":
@@ -61,6 +63,15 @@ func (p *pages) authorized(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		return p.askToLogIn(c, http.StatusUnauthorized, "These pages are for those who have a token.")
 	}
+}
+
+// fromElsewhere says whether a browser follows a link of another site: it keeps the cookie of the session back, as
+// SameSite=Strict says, and sends it when a page of this site leads to the same address. Browsers tell where they
+// come from by TLS, and on this machine (https://www.w3.org/TR/fetch-metadata).
+func (p *pages) fromElsewhere(r *http.Request) bool {
+	_, err := r.Cookie(p.cookieName())
+	return err != nil && r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Site") == "cross-site" &&
+		r.Header.Get("Sec-Fetch-Mode") == "navigate"
 }
 
 // protected sets the headers that keep a browser from doing anything that the pages do not need.

@@ -171,6 +171,44 @@ func TestReading(t *testing.T) {
 	}
 }
 
+// A browser that follows a link of another site keeps the cookie back, and sends it when a page of this site leads there.
+func TestLinkOfAnotherSite(t *testing.T) {
+	s := newSite(t, emptyDatabase(t), configured())
+	cookie := s.logIn(annToken)
+	for name, test := range map[string]struct {
+		site, mode, cookie, says string
+	}{
+		"a link of another site":      {"cross-site", "navigate", "", `<meta http-equiv="refresh" content="0">`},
+		"that page leads on":          {"same-origin", "navigate", cookie.Value, "ann (operate)"},
+		"that page, without a login":  {"same-origin", "navigate", "", `type="password"`},
+		"a login that does not count": {"cross-site", "navigate", "x", `type="password"`},
+		"an address that was typed":   {"none", "navigate", "", `type="password"`},
+		"what is no link":             {"cross-site", "no-cors", "", `type="password"`},
+	} {
+		r := from(http.MethodGet, "/builds?since=2026-01-02T03:04:05Z", nil)
+		r.Header.Set("Sec-Fetch-Site", test.site)
+		r.Header.Set("Sec-Fetch-Mode", test.mode)
+		if test.cookie != "" {
+			r.AddCookie(&http.Cookie{Name: cookie.Name, Value: test.cookie})
+		}
+		page := s.serve(r).Body.String()
+		if !strings.Contains(page, test.says) {
+			t.Errorf("%s: %s", name, page)
+		}
+		if strings.Contains(page, "refresh") && !strings.Contains(page, `href="./builds?since=2026-01-02T03:04:05Z">Go on`) {
+			t.Errorf("%s: there is no link: %s", name, page)
+		}
+	}
+	// Where all may read without a login, nobody is sent around.
+	s = newSite(t, emptyDatabase(t), admin.Access{Everybody: true})
+	r := from(http.MethodGet, "/builds", nil)
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	r.Header.Set("Sec-Fetch-Mode", "navigate")
+	if w := s.serve(r); strings.Contains(w.Body.String(), "refresh") {
+		t.Error(w.Body)
+	}
+}
+
 func TestLogin(t *testing.T) {
 	s := newSite(t, emptyDatabase(t), configured())
 	w := s.get("/builds?state=dead")

@@ -151,6 +151,9 @@ func (f frame) Of(data any) frame {
 	return f
 }
 
+// Self is the address of the page. In two parts html/template would take one with a colon for one with a scheme.
+func (f frame) Self() string { return "./" + f.Root + f.Here }
+
 // Heading is the title for the browser.
 func (f frame) Heading() string {
 	if f.Title == "buildbridge" {
@@ -224,8 +227,13 @@ func (p *pages) frame(c echo.Context, shown page) frame {
 	return frame{
 		page: shown, Root: root(r), Section: section, Query: c.QueryParams(), Version: p.Version,
 		Visitor: v, CanAct: !p.ReadOnly && v.Role >= admin.Operate,
-		Here: here(r), CanLogIn: !p.ReadOnly && v.Role < admin.Operate && p.Access.Missing(admin.Operate) == "",
+		Here: here(r), CanLogIn: p.canLogIn(v),
 	}
+}
+
+// canLogIn says whether somebody may do more after a login.
+func (p *pages) canLogIn(v visitor) bool {
+	return !p.ReadOnly && v.Role < admin.Operate && p.Access.Missing(admin.Operate) == ""
 }
 
 // root is the address of the first page, relative to the one of a request.
