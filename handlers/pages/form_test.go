@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"buildbridge/handlers/admin"
 	"buildbridge/handlers/pages"
@@ -183,6 +184,22 @@ func TestDatabaseThatIsAway(t *testing.T) {
 			}
 		})
 	}
+}
+
+func (silent) Build(ctx context.Context, _ string) (*store.Build, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// Also what is no page of a view ends.
+func TestBodyOfASilentDatabase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		w := newSite(t, silent{}, admin.Access{Loopback: true}).get("/builds/" + newID() + "/body")
+		if took := time.Since(began); w.Code != http.StatusServiceUnavailable || took > 20*time.Second {
+			t.Errorf("got %d after %s: %s", w.Code, took, w.Body)
+		}
+	})
 }
 
 // canceled notes who cancels a build.

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -70,7 +71,7 @@ func New(o Options) (http.Handler, error) {
 		}
 	}
 	e := handlers.NewPagesRouter(o.Logger, p.sendError)
-	e.Use(p.logged, protected, p.identified, p.authorized)
+	e.Use(p.logged, protected, p.identified, p.authorized, bounded)
 	for path, view := range map[string]view{
 		"/":               p.home,
 		"/builds":         p.builds,
@@ -182,6 +183,20 @@ var templates = sync.OnceValue(func() map[string]*template.Template {
 // viewFor is how long somebody waits for a page whose database does not answer.
 const viewFor = 15 * time.Second
 
+// bounded ends what takes longer than viewFor, but for streams and actions, which have limits of their own.
+func bounded(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		if !slices.Contains(reading, r.Method) || wantsEvents(r) {
+			return next(c)
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), viewFor)
+		defer cancel()
+		c.SetRequest(r.WithContext(ctx))
+		return next(c)
+	}
+}
+
 // show answers with the page of a view, or with its stream.
 func (p *pages) show(view view) echo.HandlerFunc {
 	return func(c echo.Context) error {
@@ -189,9 +204,6 @@ func (p *pages) show(view view) echo.HandlerFunc {
 		if wantsEvents(c.Request()) {
 			return p.live(c, view)
 		}
-		ctx, cancel := context.WithTimeout(c.Request().Context(), viewFor)
-		defer cancel()
-		c.SetRequest(c.Request().WithContext(ctx))
 		shown, err := view(c)
 		if wrong, ok := errors.AsType[*wrongQuery](err); ok {
 			return p.send(c, wrong.Status, wrong.page)
