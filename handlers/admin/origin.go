@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -24,19 +25,28 @@ type Origin struct {
 	CommitURL     string `json:"commit_url,omitempty"`     // of the commit, or the one that the tag is on; unset if it is not known
 }
 
-// maxOrigins is how many origins are remembered: each takes a body to decode, and never changes.
-const maxOrigins = 1000
+const (
+	// maxOrigins is how many origins are remembered: each takes a body to read and decode, and never changes.
+	maxOrigins = 1000
+	// DecodedAtMost is the size in bytes of bodies that are decoded unasked to show something: that takes about 4 ms
+	// for each MB.
+	DecodedAtMost = 1 << 20
+)
 
-// origins remembers what builds came of, by their ids.
+// origins remembers what builds came of.
 type origins struct {
-	mu   sync.Mutex
-	byID map[string]Origin
+	mu    sync.Mutex
+	known map[builtOf]Origin
 }
+
+// builtOf is what builds of the same origin have in common.
+type builtOf struct{ delivery, ref string }
 
 // originOf reads what a build came of.
 func (a *API) originOf(ctx context.Context, b *store.Build) (o Origin, err error) {
+	of := builtOf{b.Delivery, b.Ref}
 	a.origins.mu.Lock()
-	o, known := a.origins.byID[b.ID]
+	o, known := a.origins.known[of]
 	a.origins.mu.Unlock()
 	if known {
 		return o, nil
@@ -52,21 +62,20 @@ func (a *API) originOf(ctx context.Context, b *store.Build) (o Origin, err error
 	if !d.Origin.IsZero() {
 		o.Origin = d.Origin
 	}
-	event := a.Deliveries.EventOf(d.Delivery, b.Ref)
-	if event == nil { // by the rules of now: others may know its source again
-		return o, nil
+	if len(d.Body) <= DecodedAtMost {
+		event := a.Deliveries.EventOf(d.Delivery, b.Ref)
+		if event == nil { // by the rules of now: others may know its source again
+			return o, nil
+		}
+		o.Author = event.Author
+		o.RepositoryURL = codehost.RepositoryAddress(event.URL)
+		o.CommitURL = codehost.CommitAddress(d.Provider, event.URL, cmp.Or(b.Commit, b.TagCommit))
 	}
-	commit := b.Commit
-	if commit == "" {
-		commit = b.TagCommit
-	}
-	o.Author = event.Author
-	o.RepositoryURL, o.CommitURL = codehost.RepositoryAddress(event.URL), codehost.CommitAddress(d.Provider, event.URL, commit)
 	a.origins.mu.Lock()
 	defer a.origins.mu.Unlock()
-	if len(a.origins.byID) >= maxOrigins || a.origins.byID == nil {
-		a.origins.byID = map[string]Origin{}
+	if len(a.origins.known) >= maxOrigins || a.origins.known == nil {
+		a.origins.known = map[builtOf]Origin{}
 	}
-	a.origins.byID[b.ID] = o
+	a.origins.known[of] = o
 	return o, nil
 }

@@ -22,9 +22,6 @@ import (
 )
 
 const (
-	// decodedAtMost is the size in bytes of bodies that are decoded without being asked to: that takes
-	// about 4 ms for each MB.
-	decodedAtMost = 1 << 20
 	// What a page has of the lists of a delivery.
 	maxBuilds  = 20
 	maxFiles   = 20
@@ -123,7 +120,7 @@ type ruleSays struct {
 // delivery is the page of a delivery.
 func (p *pages) delivery(c echo.Context) (page, error) {
 	all := c.QueryParam("events") == "all"
-	d, err := p.API.InspectDelivery(c.Request().Context(), c.Param("id"), func(size int) bool { return all || size <= decodedAtMost })
+	d, err := p.API.InspectDelivery(c.Request().Context(), c.Param("id"), func(size int) bool { return all || size <= admin.DecodedAtMost })
 	if err != nil {
 		return page{}, err
 	}

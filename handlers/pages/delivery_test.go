@@ -274,7 +274,12 @@ func TestReplayForm(t *testing.T) {
 
 func TestLargeBodyIsNotDecodedUnasked(t *testing.T) {
 	b := newBridge(t)
-	id := b.push("main", func(body map[string]any) { body["padding"] = strings.Repeat("<\u202e ", 400_000) }).Delivery
+	answer := b.push("main", func(body map[string]any) { body["padding"] = strings.Repeat("<\u202e ", 400_000) })
+	build := b.get("/builds/"+answer.Builds[0].ID, http.StatusOK)
+	has(t, build, "of github (push)")
+	hasNot(t, build, "<dt>Author")
+	has(t, b.get("/builds/"+b.build().ID, http.StatusOK), "<dt>Author")
+	id := answer.Delivery
 	began := time.Now()
 	page := b.get("/deliveries/"+id, http.StatusOK)
 	t.Logf("%d bytes in %v", len(page), time.Since(began))
