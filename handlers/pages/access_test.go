@@ -275,17 +275,18 @@ func TestWrongToken(t *testing.T) {
 func TestSecureCookie(t *testing.T) {
 	db := emptyDatabase(t)
 	for name, test := range map[string]struct {
-		url, external string
-		secure        bool
+		url, external, origin string
+		secure                bool
 	}{
-		"HTTP":                  {"/login", "", false},
-		"TLS":                   {"https://bridge.example/login", "", true},
-		"TLS before a proxy":    {"/login", "https://bridge.example/bb", true},
-		"HTTP, and it is known": {"/login", "http://bridge.example", false},
+		"HTTP":                               {"/login", "", "http://bridge.example", false},
+		"TLS":                                {"https://bridge.example/login", "", "https://bridge.example", true},
+		"TLS before a proxy":                 {"/login", "https://bridge.example/bb", "https://bridge.example", true},
+		"HTTP on another host than people's": {"http://10.0.0.7:8081/login", "https://bridge.example", "http://10.0.0.7:8081", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, db, configured(), func(o *pages.Options) { o.Links.External = test.external })
 			r := from(http.MethodPost, test.url, url.Values{"token": {annToken}})
+			r.Header.Set("Origin", test.origin)
 			if cookie := s.serve(r).Result().Cookies()[0]; cookie.Secure != test.secure {
 				t.Errorf("the cookie is %v", cookie)
 			}

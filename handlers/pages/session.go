@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/labstack/echo/v4"
+
 	"buildbridge/handlers/admin"
 	"buildbridge/mapping"
 )
@@ -47,7 +49,7 @@ func (p *pages) newSession(r *http.Request, name string, token mapping.Secret) *
 func (p *pages) cookie(r *http.Request, value string, seconds int) *http.Cookie {
 	return &http.Cookie{ //nolint:gosec // Secure where there is TLS
 		Name: p.cookieName(), Value: value, Path: "/", MaxAge: seconds, HttpOnly: true, SameSite: http.SameSiteStrictMode,
-		Secure: r.TLS != nil || strings.HasPrefix(p.Links.External, "https:"), // where a proxy has the certificate
+		Secure: r.TLS != nil || strings.HasPrefix(r.Header.Get(echo.HeaderOrigin), "https:"), // a proxy may have the certificate
 	}
 }
 
