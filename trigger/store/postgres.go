@@ -83,8 +83,17 @@ func (d *postgres) migrate(ctx context.Context) (err error) {
 	if _, err := conn.Exec(ctx, `SET lock_timeout = 0`); err != nil {
 		return fmt.Errorf("create the tables: %w", err)
 	}
-	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, int64(migrateLock)); err != nil {
-		return fmt.Errorf("wait for another replica that creates the tables: %w", err)
+	// A statement that waited for the lock would hold up CREATE INDEX CONCURRENTLY, which waits for statements.
+	for locked := false; !locked; {
+		if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, int64(migrateLock)).Scan(&locked); err != nil {
+			return fmt.Errorf("wait for another replica that creates the tables: %w", err)
+		}
+		if !locked {
+			select {
+			case <-time.After(50 * time.Millisecond):
+			case <-ctx.Done():
+			}
+		}
 	}
 	if _, err := conn.Exec(ctx, `CREATE TABLE IF NOT EXISTS schema_version (version bigint NOT NULL)`); err != nil {
 		return fmt.Errorf("version of the tables: %w", err)
@@ -108,9 +117,22 @@ func (d *postgres) migrate(ctx context.Context) (err error) {
 	if err != nil || text == "" {
 		return err // even a statement that changes nothing would wait for the locks of a replica that writes
 	}
+	const becomes, index = "INSERT INTO schema_version (version) VALUES (%d);", "builds_ended"
 	// One text is one transaction: all tables or none.
-	if _, err := conn.Exec(ctx, text+fmt.Sprintf("INSERT INTO schema_version (version) VALUES (%d);", schemaVersion)); err != nil {
-		return fmt.Errorf("create the tables: %w", err)
+	statements := []string{text + fmt.Sprintf(becomes, schemaVersion)}
+	if version > 0 { // Version 5 is an index of builds that there are: in a transaction it would lock out replicas that take deliveries.
+		tables, on, _ := strings.Cut(text, "CREATE INDEX "+index)
+		statements = []string{
+			tables + fmt.Sprintf(becomes, schemaVersion-1),
+			"DROP INDEX CONCURRENTLY IF EXISTS " + index, // of a start that was cut off
+			"CREATE INDEX CONCURRENTLY " + index + on,
+			fmt.Sprintf(becomes, schemaVersion),
+		}
+	}
+	for _, statement := range statements {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			return fmt.Errorf("create the tables: %w", err)
+		}
 	}
 	return nil
 }

@@ -116,6 +116,76 @@ func TestReplicaStartsBesideOneThatWrites(t *testing.T) {
 	}
 }
 
+// The index of version 5 is made while replicas of version 4 take deliveries, also after a start that was cut off. Of
+// two new replicas one makes it, and both start.
+func TestIndexIsMadeBesideReplicasThatWrite(t *testing.T) {
+	t.Parallel()
+	for waits, left := range map[string]string{
+		"CREATE INDEX": "",
+		"DROP INDEX":   "CREATE INDEX builds_ended ON builds (rule)",
+	} {
+		t.Run(waits, func(t *testing.T) {
+			t.Parallel()
+			database := server.Database(t)
+			s := opener(t, database)()
+			accept(t, s, nil)
+			runPostgres(t, database, "DROP INDEX builds_ended; DELETE FROM schema_version; INSERT INTO schema_version VALUES (4);"+left)
+			conn, other := connect(t, database), connect(t, database)
+			tx, err := conn.Begin(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := tx.Exec(t.Context(), `UPDATE builds SET version = version`); err != nil {
+				t.Fatal(err)
+			}
+			var wg sync.WaitGroup
+			for range 2 {
+				wg.Go(func() {
+					s, err := store.Open(t.Context(), store.Options{Database: database, Logger: logger(t)})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if err := s.Close(); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			await(t, waits+" waits for the one that writes", func() (so bool) {
+				if err := other.QueryRow(t.Context(), `SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
+					AND query LIKE $1 AND wait_event_type = 'Lock')`, waits+"%").Scan(&so); err != nil {
+					t.Fatal(err)
+				}
+				return so
+			})
+			accept(t, s, nil)
+			if err := tx.Rollback(t.Context()); err != nil {
+				t.Error(err)
+			}
+			wg.Wait()
+			var definition string
+			var version int
+			if err := conn.QueryRow(t.Context(), `SELECT pg_get_indexdef(indexrelid), (SELECT max(version) FROM schema_version)
+				FROM pg_index WHERE indexrelid = 'builds_ended'::regclass AND indisvalid`).Scan(&definition, &version); err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(definition, "ended_at") || version != 5 {
+				t.Errorf("version %d with %s", version, definition)
+			}
+		})
+	}
+}
+
+func connect(t *testing.T, database string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	return conn
+}
+
 // A push of many refs, each with a build, does not run out of locks. While one replica commits it, another
 // accepts deliveries, and calls no build that comes after a build of that push.
 func TestManyRefs(t *testing.T) {
