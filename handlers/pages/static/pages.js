@@ -1,6 +1,6 @@
 "use strict";
 // Pages work without this. With it they renew themselves, lists filter as one types, times say how
-// long ago they are, and "/" goes to the search.
+// long ago they are, and Ctrl+/ goes to the search.
 (() => {
   const main = document.getElementById("main");
   const sign = document.getElementById("sign");
@@ -172,7 +172,7 @@
     stream?.abort(); // it would bring the old list back
     try {
       const answer = await fetch(url, { headers: { Accept: "text/html" }, signal });
-      if (!answer.ok) return say(await refusal(answer));
+      if (!answer.ok) return stale(await refusal(answer)); // until the next letter
       const fresh = parse(await answer.text());
       history.replaceState(null, "", url);
       document.title = fresh.title;
@@ -207,7 +207,7 @@
 
   document.addEventListener("keydown", (e) => {
     if (e.key === "Escape" && e.target === search) search.blur();
-    if (e.key !== "/" || e.ctrlKey || e.metaKey || e.altKey || e.target.closest("input, textarea, select")) return;
+    if (e.key !== "/" || !e.ctrlKey) return; // no key alone: speech would press it (WCAG 2.1.4)
     e.preventDefault();
     search.focus();
   });

@@ -222,7 +222,7 @@ func keyboard(b *tab, found map[string][]string) {
 		}
 	}
 	b.open("/")
-	b.press("/") // to the search
+	b.press("/", chromedp.KeyModifiers(chromedp.ModifierCtrl)) // to the search
 	b.until("the focus in the search", `() => document.activeElement.id === "q"`)
 	b.replace("checkout")
 	b.leave(func() { b.press(kb.Enter) })

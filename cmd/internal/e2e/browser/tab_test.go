@@ -304,7 +304,7 @@ func (b *tab) replace(text string) {
 }
 
 // press presses a key.
-func (b *tab) press(key string) {
+func (b *tab) press(key string, with ...chromedp.KeyOption) {
 	b.t.Helper()
-	b.run(chromedp.KeyEvent(key))
+	b.run(chromedp.KeyEvent(key, with...))
 }
