@@ -166,6 +166,7 @@
   let asked, typing;
 
   async function filter(form) {
+    asked?.abort();
     const { signal } = (asked = new AbortController());
     const url = new URL(form.action);
     url.search = new URLSearchParams([...new FormData(form)].filter(([, value]) => value.trim()));
@@ -178,7 +179,7 @@
       document.title = fresh.title;
       show(fresh.getElementById("main"));
     } catch {
-      if (signal.aborted) return; // by the next letter
+      if (signal.aborted) return; // by the next one
       stale("Connection lost.");
     }
     open();
@@ -187,7 +188,6 @@
   document.addEventListener("input", ({ target: { form } }) => {
     if (!form?.hasAttribute("data-filter")) return;
     clearTimeout(typing);
-    asked?.abort();
     typing = setTimeout(() => form.checkValidity() && filter(form), 200);
   });
 
@@ -207,7 +207,7 @@
 
   document.addEventListener("keydown", (e) => {
     if (e.key === "Escape" && e.target === search) search.blur();
-    if (e.key !== "/" || !e.ctrlKey) return; // no key alone: speech would press it (WCAG 2.1.4)
+    if (e.key !== "/" || !e.ctrlKey) return; // alone, speech may press it
     e.preventDefault();
     search.focus();
   });
