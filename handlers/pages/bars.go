@@ -59,7 +59,7 @@ func newBars(last []admin.Ended) bars {
 		}
 		drawn.Bars = append(drawn.Bars, bar{
 			Ended: e, X: x + 1, Y: barHighest - height, Width: barWidth, Height: height, Sign: signs[e.Result], SignX: x + barStep/2,
-			Says: printable.Text(fmt.Sprintf("%s, %s, %s", says, printable.Clip(e.Ref, maxShown), e.EndedAt.UTC().Format(time.DateTime))),
+			Says: fmt.Sprintf("%s, %s, %s", says, line(e.Ref), e.EndedAt.UTC().Format(time.DateTime)),
 		})
 	}
 	var parts []string

@@ -85,10 +85,10 @@ func TestWayOfABuild(t *testing.T) {
 			b.Log = []store.Attempt{{At: at, Took: time.Second, Outcome: store.Waiting, Error: "503: try later"}}
 		}}, list([]string{called, "Held now 503: try later", "Started not yet"})},
 		"it runs": {[]func(*store.Build){started, func(b *store.Build) { b.RunningAt = at.Add(13 * time.Second) }}, list([]string{
-			called, start17, "Queued for 12s", "Running now 10:00:13", "Ended not yet",
+			called, start17, "Queued for 12 s", "Running now 10:00:13", "Ended not yet",
 		})},
 		"it failed": {[]func(*store.Build){ended(store.Failure)}, list([]string{
-			called, start17, "Queued for 12s", "Running 10:00:13", "Ended failure 10:01:15 It ran for 1m2s.",
+			called, start17, "Queued for 12 s", "Running 10:00:13", "Ended failure 10:01:15 It ran for 1 min 2 s.",
 		})},
 		"nobody follows it": {[]func(*store.Build){started, func(b *store.Build) { b.Result = store.NoResult }}, list([]string{
 			called, start17, "Queued not known", "Running not known", "Ended not known Builds of this target are not followed.",

@@ -14,8 +14,8 @@ const (
 	maxExcerpt = 20_000
 	// indentedAtMost is the size in bytes of bodies that are indented.
 	indentedAtMost = 256 << 10
-	// maxPlain bounds a text in a page, in characters.
-	maxPlain = 600
+	// maxPlain and maxLine bound a text in a page and in a table, in characters.
+	maxPlain, maxLine = 600, 120
 )
 
 // excerpt is the beginning of a body, fit to be shown.
@@ -61,3 +61,6 @@ func size(texts ...string) (n int) {
 // plain is a text from outside as it can be shown: without characters that do not print or that turn
 // the direction of others, and not long.
 func plain(text string) string { return printable.Text(printable.Clip(text, maxPlain)) }
+
+// line is the same, shorter.
+func line(text string) string { return printable.Text(printable.Clip(text, maxLine)) }

@@ -19,7 +19,7 @@ var functions = template.FuncMap{
 	"branch": func(ref string) string {
 		return line(strings.TrimPrefix(strings.TrimPrefix(ref, "refs/heads/"), "refs/tags/"))
 	},
-	"moment": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
+	"moment": func(t time.Time) string { return t.UTC().Format(time.DateTime) },
 	"clock":  func(t time.Time) string { return t.UTC().Format(time.TimeOnly) },
 	"stamp":  func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
 	"path":   escaped,
@@ -30,7 +30,7 @@ var functions = template.FuncMap{
 	"bytes": bytesOf,
 
 	"kind": kind, "words": words, "attempted": attempted,
-	"cut": cut, "shell": quoted, "refFlag": refFlag, "faultPage": faultPage, "pausePage": pausePage,
+	"shell": quoted, "refFlag": refFlag, "faultPage": faultPage, "pausePage": pausePage,
 	"count":    func(n int64, noun string) string { return printable.Count(int(n), noun) },
 	"isTag":    func(ref string) bool { return strings.HasPrefix(ref, "refs/tags/") },
 	"list":     func(words ...string) []string { return words },

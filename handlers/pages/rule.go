@@ -2,6 +2,7 @@ package pages
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -19,7 +20,6 @@ import (
 const (
 	rulesOnPage = "100"
 	rulesBytes  = 80_000 // of HTML of the rules on their page
-	maxShown    = 120    // characters of a text in a table
 	maxNames    = 3      // names in a cell
 	maxValues   = 20     // values of a field on the page of a rule, and jobs
 	maxRuleText = 30_000 // bytes of HTML of the text of a rule on its page
@@ -85,9 +85,6 @@ func few(names []string) string {
 	return text
 }
 
-// line is a text from outside, short and in one line.
-func line(text string) string { return printable.Text(printable.Clip(text, maxShown)) }
-
 // rules is the list of the rules in force.
 func (p *pages) rules(c echo.Context) (page, error) {
 	query := filters(c)
@@ -116,7 +113,7 @@ type ruleField struct {
 func newRuleField(name string, values []string, left *int) ruleField {
 	f := ruleField{Name: name}
 	for _, value := range values[:min(len(values), maxValues)] {
-		value = printable.Text(printable.Clip(value, 4*maxShown))
+		value = plain(value)
 		if *left -= size(value); *left < 0 {
 			break
 		}
@@ -231,7 +228,7 @@ func (v *ruleView) describe(r *admin.Rule) {
 		if ok && len(fields) == 0 {
 			add(&v.Fields, "when "+string(kind), "any")
 		}
-		for _, field := range sortedKeys(fields) {
+		for _, field := range slices.Sorted(maps.Keys(fields)) {
 			add(&v.Fields, "when "+string(kind)+": "+field, fields[field]...)
 		}
 	}
@@ -277,15 +274,6 @@ func orAny(values []string) []string {
 		return []string{"any"}
 	}
 	return values
-}
-
-func sortedKeys(fields map[string][]string) []string {
-	keys := make([]string, 0, len(fields))
-	for k := range fields {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // cutLines is the beginning of a text of several lines, of most bytes of HTML at most, with nothing in it

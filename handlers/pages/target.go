@@ -17,17 +17,6 @@ type targetData struct {
 	Left   int // how many reasons more there are
 }
 
-// reasonMost is how many characters of a reason are shown: the build that it leads to has all of it.
-const reasonMost = 400
-
-// cut is the beginning of a text that may be long.
-func cut(text string) string {
-	if runes := []rune(text); len(runes) > reasonMost {
-		return string(runes[:reasonMost]) + "…"
-	}
-	return text
-}
-
 // targetReasons is how many reasons of a target are shown.
 const targetReasons = 10
 

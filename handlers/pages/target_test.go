@@ -39,10 +39,10 @@ func TestTargets(t *testing.T) {
 	has(t, page, `<a name="north"`, `href="builds?target=north&amp;result=running">3</a>`, `>7</a>, 2 of them paused, 1 held by max_running, the oldest of the others since <time`,
 		`state=calling">4</a>`, `state=unknown">5</a>`, "2001-09-09 01:46:40", "no permission &lt;script&gt;", "until <time",
 		`name="gone &amp; &lt;script&gt;`, "It is not in the rules", `href="builds?target=gone%20%26%20%3cscript`,
-		`class="number">3</td>`, "run job: no permission (403 CB.1): give it", "run job: throttled (429)", strings.Repeat("long ", 80)+"…",
+		`class="number">3</td>`, "run job: no permission (403 CB.1): give it", "run job: throttled (429)", strings.Repeat("long ", 119),
 		">11</td>", ">12</a>", "the token is wrong", "The refs of 13 repositories cannot be read",
 		"one</code>, leads", "two</code>, shows this page")
-	hasNot(t, page, "<script>alert", "abcdef0123", "ann says so", "max_running: earlier", "the newest 500")
+	hasNot(t, page, "<script>alert", "abcdef0123", "ann says so", "max_running: earlier", "the newest 500", strings.Repeat("long ", 121))
 }
 
 func TestErrorsOfTargetsAreBounded(t *testing.T) {

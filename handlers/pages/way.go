@@ -1,7 +1,6 @@
 package pages
 
 import (
-	"strconv"
 	"time"
 
 	"buildbridge/handlers/admin"
@@ -189,12 +188,8 @@ func serviceSteps(b *admin.BuildDetail) []step {
 
 // took is how long something took; "" if that is not known.
 func took(from, to time.Time) string {
-	if from.IsZero() || to.Before(from) {
+	if from.IsZero() || !to.After(from) {
 		return ""
 	}
-	d := to.Sub(from)
-	if d >= 10*time.Second {
-		return "for " + d.Round(time.Second).String()
-	}
-	return "for " + strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + "s"
+	return "for " + lasted(to.Sub(from).Seconds())
 }
