@@ -11,27 +11,30 @@ import (
 )
 
 // Lists by a value look at the filters of all blocks if few rows have it: of a million rows some megabytes,
-// which take longer to read than to look at. So a process whose lists read many blocks keeps the newest
-// blocks of the table in memory. A block never changes but for emptied, which lists do not ask for.
+// which take longer to read than to look at. So a process that gives lists keeps the newest blocks in memory.
+// A block never changes but for emptied, which lists do not ask for.
 
 const (
 	// blockMemory bounds the filters of a table that are kept, in bytes: of about two million builds.
 	blockMemory = 16 << 20
-	// blockMemoryLasts is how long they are kept after the last list that looked at them.
+	// blockMemoryLasts is how long they are kept after the last list.
 	blockMemoryLasts = time.Hour
-	// manyBlocks is how many blocks a list reads before they are kept.
-	manyBlocks = 32
 	// blocksBehind is the most blocks that may have been written since, by whichever replica.
 	blocksBehind = 64
 )
 
 // blockKeeper has the newest blocks of a table. Only blockLoop changes what it has.
 type blockKeeper struct {
-	wanted atomic.Int64             // when a list last needed many blocks, in microseconds; 0 for never
+	wanted atomic.Int64             // when the last list began, in microseconds; 0 for never
 	kept   atomic.Pointer[[]*block] // the newest first: all that end between the first and the last of them; nil for none
 }
 
-func (k *blockKeeper) want() { k.wanted.Store(micros(time.Now())) }
+// wantBlocks says that there are lists: of whatever kind, the next one may be by a rare value.
+func (s *Store) wantBlocks() {
+	for i := range s.keepers {
+		s.keepers[i].wanted.Store(micros(time.Now()))
+	}
+}
 
 func (s *Store) keeper(t blockTable) *blockKeeper {
 	if t.table == buildBlocks.table {

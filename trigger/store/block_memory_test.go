@@ -55,13 +55,13 @@ func blocksInMemory(t *testing.T, open func() *store.Store) {
 	listsByRef(t, s, slices.Concat(some, fill(t, s, 1100, old)))
 	keptBlocks(t, s, 4)
 
-	if err := store.KeepBlocks(t.Context(), s, size, time.Now().Add(-2*time.Hour)); err != nil { // no list has needed them since
+	if err := store.KeepBlocks(t.Context(), s, size, time.Now().Add(-2*time.Hour)); err != nil { // there was no list since
 		t.Fatal(err)
 	}
 	keptBlocks(t, s, 0)
 }
 
-// A replica knows the blocks that others write, however many.
+// A replica knows the blocks that others write, and reads them after its first list.
 func TestBlocksInMemoryOfReplicas(t *testing.T) {
 	t.Parallel()
 	database := server.Database(t)
@@ -72,4 +72,12 @@ func TestBlocksInMemoryOfReplicas(t *testing.T) {
 	all = append(all, fill(t, two, 600, time.Now())...)
 	keptBlocks(t, one, 3)
 	listsByRef(t, one, all)
+	three := open()
+	keptBlocks(t, three, 0)
+	listsByRef(t, three, all[:1])
+	await(t, "blocks are in memory after a list", func() bool {
+		n, _, err := store.KeptBlocks(t.Context(), three)
+		return err == nil && n == 3
+	})
+	listsByRef(t, three, all)
 }

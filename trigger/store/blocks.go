@@ -94,9 +94,6 @@ func (s *Store) spans(ctx context.Context, t blockTable, high, gap, oldest int64
 		most = max(most, len(kept))
 	}
 	for n := 8; ; n = min(4*n, most) { // few at first: the newest rows may be enough
-		if values && n > manyBlocks {
-			s.keeper(t).want()
-		}
 		blocks, end := upTo(kept, high, n), false
 		if len(blocks) == 0 {
 			var err error

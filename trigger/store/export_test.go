@@ -71,7 +71,7 @@ func WriteBlocks(ctx context.Context, s *Store, looks int) error {
 				return err
 			}
 		}
-		s.keeper(t).want()
+		s.wantBlocks()
 		if err := s.keepBlocks(ctx, t, blockMemory); err != nil {
 			return err
 		}
@@ -95,7 +95,7 @@ func KeptBlocks(ctx context.Context, s *Store) (n, size int, err error) {
 	return len(kept), size, err
 }
 
-// KeepBlocks keeps blocks of builds of at most that many bytes, if a list has needed many lately: the last one then.
+// KeepBlocks keeps blocks of builds of at most that many bytes, as if the last list was then.
 func KeepBlocks(ctx context.Context, s *Store, most int, wanted time.Time) error {
 	s.keeper(buildBlocks).wanted.Store(micros(wanted))
 	return s.keepBlocks(ctx, buildBlocks, most)

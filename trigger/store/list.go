@@ -219,6 +219,7 @@ func (f *DeliveryFilter) wheres() []*where {
 
 // find reads up to n rows that fit, the newest first, beginning at a seq.
 func (s *Store) find(ctx context.Context, t blockTable, columns string, w *where, high int64, n int) error {
+	s.wantBlocks()
 	order := "seq"
 	if w.unsorted {
 		order = "seq + 0" // an expression: the rows are found by the other index, and sorted

@@ -44,7 +44,6 @@ func TestPages(t *testing.T) {
 			return run(`SELECT coalesce(max(last_seq), 0) FROM builds_blocks`) > int64(n)-1000 &&
 				run(`SELECT coalesce(max(last_seq), 0) FROM deliveries_blocks`) > int64(n)-1000
 		})
-		paths, said := pagePaths(t, b.Admin, n)
 		rare := b.Admin + "/builds?ref=no-such-branch"
 		before, _ := b.resident(t)
 		_, took := get(t, rare, http.StatusOK)
@@ -55,6 +54,7 @@ func TestPages(t *testing.T) {
 				return took <= pageWithin
 			})
 		}
+		paths, said := pagePaths(t, b.Admin, n)
 		nothing := &result{} // what the machine takes for a page that reads nothing, at the same time
 		for _, path := range paths {
 			measurePage(t, fmt.Sprintf("%s, %d builds, %s", said.Replace(path.path), n, name), b.Admin, path, samples, nothing)
