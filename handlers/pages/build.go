@@ -4,86 +4,23 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
-	"buildbridge/handlers"
 	"buildbridge/handlers/admin"
 	"buildbridge/mapping"
-	"buildbridge/mapping/notation"
 	"buildbridge/trigger/store"
 )
 
 // parametersShown is how many parameters of a build a page has.
 const parametersShown = 50
 
-// buildList is what the list of builds shows.
-type buildList struct {
-	admin.BuildPage
-
-	Wrong string // what makes no sense in the filters; "" if nothing does
-}
-
-// formFilters are the filters that the form of the list always has.
-func formFilters() []string {
-	return []string{"state", "result", "rule", "repository", "ref", "commit", "target", "origin", "since", "until"}
-}
-
-// Others are the filters that were given and are not among those of the form, which keeps them.
-func (buildList) Others(query url.Values) []field {
-	var others []field
-	for _, name := range slices.Sorted(maps.Keys(query)) {
-		if value := query.Get(name); value != "" && name != "after" && name != "limit" && !slices.Contains(formFilters(), name) {
-			others = append(others, field{Name: plain(name), Value: plain(value)})
-		}
-	}
-	return others
-}
-
-// Asked says which filters were given; "" for none.
-func (buildList) Asked(query url.Values) string {
-	var given []string
-	for _, name := range slices.Sorted(maps.Keys(query)) {
-		if value := query.Get(name); value != "" && name != "after" && name != "limit" {
-			given = append(given, plain(words(name)+" "+value))
-		}
-	}
-	return strings.Join(given, ", ")
-}
-
 // builds is the list of builds.
 func (p *pages) builds(c echo.Context) (page, error) {
-	list, err := p.API.ListBuilds(c.Request().Context(), shortTimes(listed(c, listRows), time.Now()))
-	shown := page{"builds", "Builds", buildList{BuildPage: list}}
-	if wrong, ok := errors.AsType[*handlers.Refusal](err); ok && wrong.Status == http.StatusBadRequest {
-		shown.Data = buildList{Wrong: wrong.Detail}
-		return page{}, &wrongQuery{shown, wrong}
-	}
-	return shown, err
-}
-
-// shortTimes writes the times of a filter as the API takes them: 2h and 7d are so long ago, and a time
-// may lack its seconds, or be a day. Times are UTC.
-func shortTimes(query url.Values, now time.Time) url.Values {
-	for _, name := range []string{"since", "until"} {
-		text := query.Get(name)
-		if age, ok := notation.Duration(text); ok {
-			query.Set(name, now.Add(-age).UTC().Format(time.RFC3339))
-		}
-		for _, form := range []string{time.DateOnly, time.DateTime, "2006-01-02 15:04", "2006-01-02T15:04"} {
-			if at, err := time.Parse(form, text); err == nil {
-				query.Set(name, at.Format(time.RFC3339))
-			}
-		}
-	}
-	return query
+	list, err := p.API.ListBuilds(c.Request().Context(), listed(c, listRows))
+	return listPage("builds", "Builds", list, err)
 }
 
 // buildView is what the page of a build shows.

@@ -3,7 +3,6 @@ package pages
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -33,37 +32,15 @@ const (
 
 // deliveries is the list of deliveries.
 func (p *pages) deliveries(c echo.Context) (page, error) {
-	shown := page{"deliveries", "Deliveries", deliveryList{}}
 	list, err := p.API.ListDeliveries(c.Request().Context(), listed(c, listRows))
-	if wrong, ok := errors.AsType[*handlers.Refusal](err); ok && wrong.Status == http.StatusBadRequest {
-		shown.Data = deliveryList{Wrong: wrong.Detail}
-		return page{}, &wrongQuery{shown, wrong}
-	}
-	shown.Data = deliveryList{DeliveryPage: list}
-	return shown, err
+	return listPage("deliveries", "Deliveries", list, err)
 }
 
-// deliveryList is what the page of deliveries shows.
-type deliveryList struct {
-	admin.DeliveryPage
-
-	Wrong string // what is wrong with the filters; "" for nothing
-}
-
-// Reasons are those of ignored and of rejected deliveries.
-func (deliveryList) Reasons() []string {
+// reasons are those of ignored and of rejected deliveries.
+func reasons() []string {
 	return append(texts(mapping.ReasonNoMatch, mapping.ReasonNoRule, mapping.ReasonPing, mapping.ReasonEvent, mapping.ReasonDeleted,
 		mapping.ReasonMissed), handlers.RejectedReasons()...)
 }
-
-// wrongQuery is the error of a view whose query makes no sense. Its page says so, and keeps what was
-// typed.
-type wrongQuery struct {
-	page page
-	*handlers.Refusal
-}
-
-func (w *wrongQuery) Unwrap() error { return w.Refusal }
 
 // deliveryView is what the page of a delivery shows.
 type deliveryView struct {

@@ -80,6 +80,8 @@ func TestDeliveriesAreFiltered(t *testing.T) {
 		"by branch":                     {"ref=dev", []string{ignored}},
 		"by commit":                     {"commit=1111111", []string{accepted, ignored}},
 		"by repository":                 {"repository=acme/other", nil},
+		"since, in short":               {"since=2h", []string{accepted, ignored}},
+		"until, in short":               {"until=2h", nil},
 		"rejected":                      {"outcome=rejected", []string{rejected}},
 		"rejected, with another reason": {"outcome=rejected&reason=too_large", nil},
 	}
@@ -103,6 +105,7 @@ func TestFiltersThatMakeNoSenseStay(t *testing.T) {
 		"after=nonsense&ref=main":         {`value="main"`, "not the next of an earlier page"},
 		"limit=0":                         {"not a number from 1"},
 		"colour=red":                      {"no such parameter"},
+		"since=yesterday":                 {"is not a time such as", `value="yesterday"`},
 	} {
 		t.Run(query, func(t *testing.T) {
 			page := b.get("/deliveries?"+query, http.StatusBadRequest)
@@ -110,6 +113,13 @@ func TestFiltersThatMakeNoSenseStay(t *testing.T) {
 			hasNot(t, page, "<b>")
 		})
 	}
+}
+
+// A filter that is not in the form stays there, and a list that is empty says what was asked for.
+func TestFiltersAreKept(t *testing.T) {
+	b := newBridge(t)
+	page := b.get("/deliveries?tag=v1&since=2h", http.StatusOK)
+	has(t, page, `name="tag" value="v1"`, `name="since" value="2h"`, "There are no deliveries with since 2h, tag v1", `href="deliveries">All deliveries`)
 }
 
 func TestDeliveriesPageByPage(t *testing.T) {

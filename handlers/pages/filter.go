@@ -1,13 +1,20 @@
 package pages
 
 import (
+	"errors"
 	"fmt"
+	"maps"
+	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
+	"buildbridge/handlers"
+	"buildbridge/mapping/notation"
 	"buildbridge/trigger/store"
 )
 
@@ -30,13 +37,69 @@ const (
 	missedRows = 15 // they have the names in a command too
 )
 
-// listed is the query of a list that takes limit: filters, with a limit that is at most the given one.
+// listed is the query of a list as the API takes it: filters, with a limit that is at most the given one. Its times may
+// be short: 2h and 7d are so long ago, and a time may lack its seconds, or be a day. Times are UTC.
 func listed(c echo.Context, most int) url.Values {
-	query := filters(c)
+	query, now := filters(c), time.Now()
 	if n, err := strconv.Atoi(query.Get("limit")); !query.Has("limit") || err == nil && n > most && n <= store.MaxPage {
 		query.Set("limit", strconv.Itoa(most))
 	}
+	for _, name := range []string{"since", "until"} {
+		text := query.Get(name)
+		if age, ok := notation.Duration(text); ok {
+			query.Set(name, now.Add(-age).UTC().Format(time.RFC3339))
+		}
+		for _, form := range []string{time.DateOnly, time.DateTime, "2006-01-02 15:04", "2006-01-02T15:04"} {
+			if at, err := time.Parse(form, text); err == nil {
+				query.Set(name, at.Format(time.RFC3339))
+			}
+		}
+	}
 	return query
+}
+
+// listPage is the page of a list that was asked for with such a query: if that makes no sense, with what the API says
+// in place of the rows, and with all filters as they are.
+func listPage(template, title string, list any, err error) (page, error) {
+	shown := page{template, title, list}
+	if refusal, ok := errors.AsType[*handlers.Refusal](err); ok && refusal.Status == http.StatusBadRequest {
+		return page{}, &wrongQuery{shown, refusal}
+	}
+	return shown, err
+}
+
+// wrongQuery is the error of a view whose query makes no sense.
+type wrongQuery struct {
+	page page
+	*handlers.Refusal
+}
+
+func (w *wrongQuery) Unwrap() error { return w.Refusal }
+
+// Others are the filters that were given and are not among those of the form, which keeps them.
+func (f frame) Others(form ...string) (others []field) {
+	for _, name := range f.given() {
+		if !slices.Contains(form, name) {
+			others = append(others, field{Name: plain(name), Value: plain(f.Query.Get(name))})
+		}
+	}
+	return others
+}
+
+// Asked says which filters were given; "" for none.
+func (f frame) Asked() string {
+	given := f.given()
+	for i, name := range given {
+		given[i] = plain(words(name) + " " + f.Query.Get(name))
+	}
+	return strings.Join(given, ", ")
+}
+
+// given are the names of the filters that were given.
+func (f frame) given() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(f.Query)), func(name string) bool {
+		return f.Query.Get(name) == "" || name == "after" || name == "limit"
+	})
 }
 
 // field is what the parts field and choice show: one filter of a form.

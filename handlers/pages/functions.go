@@ -34,6 +34,7 @@ var functions = template.FuncMap{
 	"count":    func(n int64, noun string) string { return printable.Count(int(n), noun) },
 	"isTag":    func(ref string) bool { return strings.HasPrefix(ref, "refs/tags/") },
 	"list":     func(words ...string) []string { return words },
+	"reasons":  reasons,
 	"states":   func() []string { return texts(store.States()...) },
 	"results":  func() []string { return texts(store.Results()...) },
 	"outcomes": func() []string { return append(texts(store.Accepted, store.Ignored, store.Duplicate), rejected) },

@@ -9,7 +9,7 @@ import (
 // missed is the list of pushes whose delivery never came.
 func (p *pages) missed(c echo.Context) (page, error) {
 	list, err := p.API.ListMissed(c.Request().Context(), listed(c, missedRows))
-	return page{"missed", "Missed pushes", list}, err
+	return listPage("missed", "Missed pushes", list, err)
 }
 
 // quoted is a text as one word of a shell.

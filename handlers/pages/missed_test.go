@@ -58,7 +58,7 @@ func TestMissed(t *testing.T) {
 		t.Errorf("a page of two has %d", n)
 	}
 	for query, says := range map[string]string{"sauce=github": "no such parameter", "after=x": "after:", "limit=0": "limit:"} {
-		has(t, b.get("/missed?"+query, http.StatusBadRequest), says)
+		has(t, b.get("/missed?"+query, http.StatusBadRequest), says, "data-filter", `href="missed">All missed`)
 	}
 	has(t, b.get(fmt.Sprintf("/missed?after=%d", 1), http.StatusOK), "No missed pushes", "Newest")
 }

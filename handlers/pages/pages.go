@@ -141,6 +141,8 @@ type frame struct {
 	Visitor visitor
 	CanAct  bool // the visitor may change something here
 
+	Wrong string // what makes no sense in the query of a list; "" if nothing does
+
 	Status   int    // of HTTP
 	Here     string // the address of the page, relative to Root
 	CanLogIn bool   // the visitor may do more after a login
@@ -206,7 +208,9 @@ func (p *pages) show(view view) echo.HandlerFunc {
 		}
 		shown, err := view(c)
 		if wrong, ok := errors.AsType[*wrongQuery](err); ok {
-			return p.send(c, wrong.Status, wrong.page)
+			f := p.frame(c, wrong.page)
+			f.Wrong = wrong.Detail
+			return sendFrame(c, wrong.Status, f)
 		}
 		if err != nil {
 			return err
