@@ -52,6 +52,9 @@ func TestAdmin(t *testing.T) {
 			if test.method == "" {
 				test.method = http.MethodGet
 			}
+			if test.status == http.StatusMethodNotAllowed {
+				server.MountAdmin("", http.NotFoundHandler()) // what is there does not get it
+			}
 			w := httptest.NewRecorder()
 			server.Admin().ServeHTTP(w, httptest.NewRequest(test.method, test.path, nil))
 			if w.Code != test.status || w.Body.String() != test.body {

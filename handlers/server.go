@@ -170,9 +170,20 @@ func New(o Options) (*Server, error) {
 		"/readyz":  s.readyz,
 		"/metrics": echo.WrapHandler(metricsHandler),
 	} {
-		s.admin.Match([]string{http.MethodGet, http.MethodHead}, path, handler)
+		s.admin.Any(path, reading(handler)) // not for some methods only: the others would be for what is mounted at ""
 	}
 	return s, nil
+}
+
+// reading refuses what is neither GET nor HEAD.
+func reading(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if m := c.Request().Method; m != http.MethodGet && m != http.MethodHead {
+			c.Response().Header().Set(echo.HeaderAllow, "GET, HEAD")
+			return echo.ErrMethodNotAllowed
+		}
+		return next(c)
+	}
 }
 
 // Public is the handler of the public listener.
