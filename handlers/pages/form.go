@@ -40,8 +40,10 @@ const (
 // has the hidden field by {{template "form-token" .}}:
 //
 //	{{if .CanAct}}<form method="post" action="{{.Root}}builds/{{.Data.ID}}/replay">{{template "form-token" .}}
-//	<label>Reason <input name="reason" maxlength="1024"></label> <button>Replay</button></form>
+//	<label>Reason <input name="reason" maxlength="340"></label> <button>Replay</button></form>
 //	{{else}}{{template "log-in-to-act" .}}{{end}}
+//
+// A reason has 1,024 bytes at most, which is 340 of the longest characters that count as one there.
 //
 // Who may not act is asked to log in: 401 without a token, 403 with one of too low a role.
 func (p *pages) act(do action) echo.HandlerFunc {
@@ -84,7 +86,8 @@ func (p *pages) act(do action) echo.HandlerFunc {
 func (p *pages) form(c echo.Context) (url.Values, error) {
 	r := c.Request()
 	if err := p.sameSite.Check(r); err != nil {
-		return nil, refuse(http.StatusForbidden, "Nothing was changed: the form was sent by a page of another site.")
+		return nil, refuse(http.StatusForbidden, "Nothing was changed: the form was sent by a page of another site, or a proxy changed "+
+			"the Host of the request. Those who run buildbridge have the proxy pass it on, or set --external-url.")
 	}
 	if kind, _, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType)); err != nil || kind != echo.MIMEApplicationForm {
 		return nil, refuse(http.StatusUnsupportedMediaType, "Send a form, as "+echo.MIMEApplicationForm+".")

@@ -150,7 +150,7 @@ func TestWhereFormsAre(t *testing.T) {
 
 // An address that a proxy gives the pages is one of this site.
 func TestFormThroughAProxy(t *testing.T) {
-	s := newSite(t, emptyDatabase(t), configured(), func(o *pages.Options) { o.Links.External = "https://ci.example.com/bb" })
+	s := newSite(t, emptyDatabase(t), configured(), func(o *pages.Options) { o.Links.External = "https://CI.example.com:443/bb" })
 	for origin, status := range map[string]int{"https://ci.example.com": 303, "https://ci.example.org": 403} {
 		r := from(http.MethodPost, "/login", url.Values{"token": {annToken}})
 		r.Header.Del("Sec-Fetch-Site")

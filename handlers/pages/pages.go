@@ -66,7 +66,7 @@ func New(o Options) (http.Handler, error) {
 	}
 	p := &pages{Options: o, sameSite: http.NewCrossOriginProtection(), streams: newStreams()}
 	if external, err := url.Parse(o.Links.External); err == nil && external.Host != "" { // a proxy may say another host
-		if err := p.sameSite.AddTrustedOrigin(external.Scheme + "://" + external.Host); err != nil {
+		if err := p.sameSite.AddTrustedOrigin(origin(external)); err != nil {
 			return nil, fmt.Errorf("pages: %w", err)
 		}
 	}
@@ -107,6 +107,18 @@ func New(o Options) (http.Handler, error) {
 	}
 	e.Match(reading, staticPath+"*", echo.WrapHandler(http.StripPrefix(staticPath, http.FileServerFS(files))))
 	return e, nil
+}
+
+// origin is the origin of a web address as browsers write it: in lower case, without the port that its scheme has
+// anyway (RFC 6454).
+func origin(u *url.URL) string {
+	host := strings.ToLower(u.Host)
+	if u.Scheme == "https" {
+		host = strings.TrimSuffix(host, ":443")
+	} else {
+		host = strings.TrimSuffix(host, ":80")
+	}
+	return u.Scheme + "://" + host
 }
 
 var reading = []string{http.MethodGet, http.MethodHead}
