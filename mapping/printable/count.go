@@ -21,12 +21,12 @@ func Was(n int, noun string) string {
 	return Count(n, noun) + " were"
 }
 
-// Plural is the plural of a noun: "rules", "deliveries", "pushes".
+// Plural is the plural of a noun: "rules", "deliveries", "pushes", "searches".
 func Plural(noun string) string {
 	if stem, ok := strings.CutSuffix(noun, "y"); ok {
 		return stem + "ies"
 	}
-	if strings.HasSuffix(noun, "sh") {
+	if strings.HasSuffix(noun, "sh") || strings.HasSuffix(noun, "ch") {
 		return noun + "es"
 	}
 	return noun + "s"

@@ -12,6 +12,7 @@ func TestCount(t *testing.T) {
 		"1 rule":            printable.Count(1, "rule"),
 		"2 deliveries":      printable.Count(2, "delivery"),
 		"1 push was":        printable.Was(1, "push"),
+		"2 searches":        printable.Count(2, "search"),
 		"3 pushes were":     printable.Was(3, "push"),
 		"0 deliveries were": printable.Was(0, "delivery"),
 	} {
