@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -155,7 +156,15 @@ func newBuild(b *store.Build) Build {
 }
 
 // Canceled says whether a person ended the build before it was started.
-func (b *Build) Canceled() bool { return (&store.Build{State: b.State, Reason: b.Reason}).Canceled() }
+func (b Build) Canceled() bool { return (&store.Build{State: b.State, Reason: b.Reason}).Canceled() }
+
+// Fate is what became of the build in one word: its result, canceled, or its state.
+func (b Build) Fate() string {
+	if b.Canceled() {
+		return "canceled"
+	}
+	return cmp.Or(string(b.Result), string(b.State))
+}
 
 func newAttempt(at store.Attempt) Attempt {
 	took := float64(at.Took.Microseconds()) / 1000

@@ -245,6 +245,7 @@ type RulePage struct {
 
 	Pauses map[string][]Pause // what holds builds of a rule, by its name
 	Last   map[string]Ended   // the newest end of its builds, by its name
+	Dead   map[string]Build   // its newest build that is dead, and not canceled, if it is newer than that; of the newest 100 of all
 }
 
 // ListRulesNow is ListRules with what holds them and how their builds ended last.
@@ -272,6 +273,16 @@ func (a *API) ListRulesNow(ctx context.Context, query url.Values) (page RulePage
 	}
 	for rule, end := range last {
 		page.Last[rule] = newEnded(end)
+	}
+	page.Dead = map[string]Build{}
+	dead, _, err := a.Store.Builds(ctx, store.BuildFilter{State: string(store.Dead), Limit: 100})
+	if err != nil {
+		return page, storeError("rule", "", err)
+	}
+	for _, b := range dead {
+		if _, newer := page.Dead[b.Rule]; !newer && !b.Canceled() && b.ID > page.Last[b.Rule].ID { // ids are in the order of time
+			page.Dead[b.Rule] = newBuild(b)
+		}
 	}
 	return page, nil
 }

@@ -33,6 +33,7 @@ type ruleRow struct {
 	Repositories, Targets string
 	Paused                []admin.Pause
 	Last                  *admin.Ended
+	Dead                  *admin.Build // the newest build, if it is dead
 }
 
 // ruleRows are the rows of a page of rules that begins after so many, as many as fit into so many bytes of
@@ -49,6 +50,9 @@ func ruleRows(p admin.RulePage, after string, most int) (rows []ruleRow, next st
 		row := ruleRow{Description: d, Repositories: few(d.Repositories), Targets: few(targets), Paused: p.Pauses[d.Name]}
 		if last, ok := p.Last[d.Name]; ok {
 			row.Last = &last
+		}
+		if dead, ok := p.Dead[d.Name]; ok {
+			row.Dead = &dead
 		}
 		if most -= row.size(); most < 0 && i > 0 {
 			from, _ := strconv.Atoi(after) // it was checked; 0 for ""
@@ -143,6 +147,7 @@ type ruleView struct {
 	Written *mapping.Written // with a text that was cut
 	Cut     bool
 
+	Dead              int // of the last builds
 	Bars              bars
 	Counts            []ruleCount
 	Rate, Median, P95 string // "" if it is not known
@@ -168,6 +173,11 @@ func (p *pages) rule(c echo.Context) (page, error) {
 	v := ruleView{
 		RuleDetail: detail, Name: name, Bars: newBars(detail.Statistics.Last),
 		Dashboard: p.Links.DashboardOf("buildbridge-rules", url.Values{"var-rule": {name}}),
+	}
+	for i := range detail.Builds {
+		if b := &detail.Builds[i]; b.State == store.Dead && !b.Canceled() {
+			v.Dead++
+		}
 	}
 	s := detail.Statistics
 	for _, r := range store.Results() {

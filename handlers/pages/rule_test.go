@@ -39,6 +39,12 @@ func TestRulesAreListed(t *testing.T) {
 	page = b.get("/rules?repository=ACME/shop&name=cart", http.StatusOK)
 	has(t, page, `href="builds/`+built.ID+`"`, "failure")
 	hasNot(t, page, "is paused")
+	// A newer build that died is the last result, and one that was canceled is none.
+	canceled := b.build(func(b *store.Build) { b.State, b.Reason = store.Dead, "canceled by ada" })
+	hasNot(t, b.get("/rules", http.StatusOK), canceled.ID)
+	dead := b.build(func(b *store.Build) { b.State, b.Reason = store.Dead, "403" })
+	has(t, b.get("/rules", http.StatusOK), `<a href="builds/`+dead.ID+`"><span class="badge bad">dead</span>`)
+	has(t, b.get("/rules/cart", http.StatusOK), `builds?rule=cart&amp;state=dead">1 of the last 3 builds</a> died`, `<span class="badge off">canceled</span>`)
 	has(t, b.get("/rules?text=none", http.StatusOK), "No rule fits")
 	has(t, b.get("/rules?after=500", http.StatusOK), "The list ends before this page")
 	has(t, b.get("/rules?after=-1", http.StatusBadRequest), "is not the next of an earlier page")
