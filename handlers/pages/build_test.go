@@ -73,7 +73,13 @@ func TestWayOfABuild(t *testing.T) {
 		change []func(*store.Build)
 		want   []string // the beginnings of the steps
 	}{
-		"it waits":      {nil, list([]string{"Held now It waits until it is due. Looked at next: 2"}, notYet)},
+		"it waits": {nil, list([]string{"Held now It waits for its turn. Looked at next: 2"}, notYet)},
+		"it settles": {[]func(*store.Build){func(b *store.Build) { b.DueAt = b.ReceivedAt.Add(20 * time.Second) }}, list([]string{
+			"Held now It settles: a newer push before then would take its place. Looked at next: 2",
+		}, notYet)},
+		"it settled": {[]func(*store.Build){started, func(b *store.Build) { b.CalledAt = b.ReceivedAt.Add(20 * time.Second) }}, list([]string{
+			"Held It waited for 20 s: for a newer push", "Called ", "Started",
+		})},
 		"it is held":    {[]func(*store.Build){func(b *store.Build) { b.Reason = string(store.HoldRunning) }}, list([]string{"Held now max_running: "}, notYet)},
 		"it was queued": {[]func(*store.Build){started}, list([]string{called, start17, "Queued now 10:00:01", "Running not yet", "Ended not yet"})},
 		"its call had no answer": {[]func(*store.Build){func(b *store.Build) {

@@ -44,12 +44,17 @@ func stepsOf(b *admin.BuildDetail) []step {
 	if b.ReplayOf != "" {
 		received.Name = "Replay asked for"
 	}
-	way := []step{received, {Name: "Committed", Kind: "good"}}
+	way := []step{received, {Name: "Committed", Kind: "good", Word: "before the answer"}}
 	if !b.ResumedAt.IsZero() {
 		way = append(way, step{Name: "Held", Kind: "good", At: b.ResumedAt, Text: "A pause held it until then."})
 	}
 	if b.Attempts > 0 {
-		way = append(way, calledStep(b))
+		called := calledStep(b)
+		if waited := called.At.Sub(b.ReceivedAt); !called.At.IsZero() && waited >= time.Second && b.ResumedAt.IsZero() {
+			way = append(way, step{Name: "Held", Kind: "good", Text: "It waited for " + lasted(waited.Seconds()) +
+				": for a newer push that may come, for builds before it, or for a place at its target."})
+		}
+		way = append(way, called)
 	}
 	later := notYet
 	switch b.State {
@@ -82,8 +87,10 @@ func heldStep(b *admin.BuildDetail) step {
 	switch {
 	case !b.PausedAt.IsZero():
 		s.Kind, s.At = "warn", b.PausedAt
+	case b.Reason == "" && b.Attempts == 0 && b.ResumedAt.IsZero() && b.DueAt.Sub(b.ReceivedAt) >= time.Second:
+		s.Text = "It settles: a newer push before then would take its place."
 	case b.Reason == "":
-		s.Text = "It waits until it is due."
+		s.Text = "It waits for its turn."
 	}
 	return s
 }
