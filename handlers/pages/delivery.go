@@ -101,7 +101,7 @@ func (p *pages) delivery(c echo.Context) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
-	v := deliveryView{Inspection: d, Then: became(&d.Delivery), Body: excerptOf(d.Stored)}
+	v := deliveryView{Inspection: d, Then: became(&d.DeliveryDetail), Body: excerptOf(d.Stored)}
 	for _, name := range slices.Sorted(maps.Keys(d.Header)) {
 		v.Headers = append(v.Headers, header{name, d.Header[name]})
 	}
@@ -260,7 +260,7 @@ func (r *ruleSays) size() int {
 }
 
 // became says what became of a delivery when it came.
-func became(d *admin.Delivery) string {
+func became(d *admin.DeliveryDetail) string {
 	switch d.Outcome {
 	case store.Accepted:
 		return "Rules matched it, and its builds were committed."
@@ -271,7 +271,11 @@ func became(d *admin.Delivery) string {
 			d.Status, http.StatusText(d.Status))
 	case store.Ignored:
 	}
-	return "It built nothing: " + cmp.Or(mapping.Reason(d.Reason).Words(), d.Reason) + "."
+	text := "It built nothing: " + cmp.Or(mapping.Reason(d.Reason).Words(), d.Reason) + "."
+	if len(d.Rules) > 0 {
+		text += " Rule " + d.Rules[0].Rule + ": " + d.Rules[0].Reason + "."
+	}
+	return text
 }
 
 // would says what a replay would do.

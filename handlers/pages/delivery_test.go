@@ -147,7 +147,7 @@ func TestDeliveryThenAndNow(t *testing.T) {
 	b.load(strings.Replace(rules, "[main]", "[dev, 'release/**']", 1))
 
 	page := b.get("/deliveries/"+ignored, http.StatusOK)
-	has(t, page, "every rule that names the repository has a clause that does not match",
+	has(t, page, "every rule that names the repository has a clause that does not match. Rule cart: push.branches: ",
 		"push.branches: &#34;dev&#34; matches none of [main]", // then
 		"<code>push.branches: [dev, release/**]</code> · <span class=\"ref\">dev</span> · yes",
 		"it matches", "1 build would be made", "cart/wheel.go", "X-Github-Event", "&#34;full_name&#34;: &#34;acme/shop&#34;")
