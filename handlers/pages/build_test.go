@@ -209,6 +209,7 @@ func TestBuildOfATagAndReplays(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := b.get("/builds/"+first.ID, http.StatusOK)
+	has(t, b.get("/builds", http.StatusOK), `href="builds?commit=`+commit)
 	has(t, page, "the tag v1", `href="../builds/`+again.ID+`"`, `href="../builds?replay_of=`+first.ID)
 	has(t, b.get("/builds/"+again.ID, http.StatusOK), "Replay asked for", "flaky &lt;b&gt;", "<dd>eva</dd>", `Replay of</dt><dd><a href="../builds/`+first.ID)
 }
