@@ -101,6 +101,8 @@ type Decision struct {
 
 	LeftOut []codehost.LeftOut `json:"left_out,omitempty"` // what else the delivery tells of
 
+	MoreRules int `json:"-"` // how many more name the repositories: only [Server.Explain] leaves some out
+
 	// Events are those that were decided, at most 100: only [Server.Explain] gives them.
 	Events     []DecidedEvent `json:"events,omitempty"`
 	MoreEvents int            `json:"more_events,omitempty"` // how many more there are
@@ -109,20 +111,16 @@ type Decision struct {
 // Decide says what a replay of a stored delivery would do. It keeps nothing and logs nothing.
 // It takes of the delivery what Replay takes.
 func (s *Server) Decide(old mapping.Delivery) Decision {
-	d := s.decideAgain(old, (*mapping.Ruleset).ExplainRepository)
-	d.Events, d.MoreEvents = nil, 0
-	return d
+	return s.decideAgain(old, false, 0)
 }
 
-// Explain is Decide with the events, and with every clause of each rule.
-func (s *Server) Explain(old mapping.Delivery) Decision {
-	return s.decideAgain(old, (*mapping.Ruleset).ExplainClauses)
+// Explain is Decide with the events, and with every clause of each rule: of at most so many rules, the first of all
+// those that match.
+func (s *Server) Explain(old mapping.Delivery, most int) Decision {
+	return s.decideAgain(old, true, most)
 }
 
-// decideAgain decides a stored delivery. explain gives what the rules say that name the repository.
-func (s *Server) decideAgain(
-	old mapping.Delivery, explain func(*mapping.Ruleset, *mapping.Event, int) ([]mapping.Verdict, int),
-) Decision {
+func (s *Server) decideAgain(old mapping.Delivery, explain bool, most int) Decision {
 	st, cl := s.state.Load(), &call{name: old.Source}
 	if err := cl.restore(st, old, time.Now()); err != nil {
 		a := answerTo(err)
@@ -135,16 +133,24 @@ func (s *Server) decideAgain(
 	cl.match(st.Rules)
 	for i := range cl.delivery.Events {
 		event := &cl.delivery.Events[i]
-		verdicts, _ := explain(st.Rules, event, st.Rules.Len())
+		var verdicts []mapping.Verdict
+		more := 0
+		if explain {
+			verdicts, more = st.Rules.ExplainClauses(event, cl.rules, most-len(d.Rules))
+		} else {
+			verdicts, _ = st.Rules.ExplainRepository(event, st.Rules.Len())
+		}
 		if len(cl.only) > 0 {
 			verdicts = slices.DeleteFunc(verdicts, func(v mapping.Verdict) bool { return !slices.Contains(cl.only, v.Rule) })
 		}
-		d.Rules = append(d.Rules, verdicts...)
-		if i < maxTold {
+		d.Rules, d.MoreRules = append(d.Rules, verdicts...), d.MoreRules+more
+		switch {
+		case explain && i < maxTold:
 			d.Events = append(d.Events, told(event, len(verdicts)))
+		case explain:
+			d.MoreEvents++
 		}
 	}
-	d.MoreEvents = len(cl.delivery.Events) - len(d.Events)
 	switch d.Builds = planned(cl.builds); {
 	case len(cl.builds) > 0:
 		d.Outcome = accepted

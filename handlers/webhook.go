@@ -365,7 +365,7 @@ func (s *Server) log(ctx context.Context, cl *call, a Answer, took time.Duration
 		level = slog.LevelError
 	}
 	attrs := append(cl.attrs(a), slog.Int("status", a.Status), slog.Float64("duration_ms", float64(took.Microseconds())/1000))
-	if url := s.options.DeliveryURL(cl.delivery.ID); url != "" {
+	if url := s.options.DeliveryURL(cl.delivery.ID); url != "" && a.Outcome != unavailable { // then nothing is kept
 		attrs = append(attrs, slog.String("url", url))
 	}
 	if len(a.LeftOut) > 0 {

@@ -54,10 +54,11 @@ const maxAsked = 300
 const afterOthers = "it is asked only if all clauses before it say yes"
 
 // ExplainClauses is [Ruleset.ExplainRepository] with every clause of each rule, in the order in
-// which they are asked. Deliveries on their way are not explained so: it takes longer.
-func (rs *Ruleset) ExplainClauses(ev *Event, limit int) (verdicts []Verdict, more int) {
+// which they are asked. If not all rules fit into limit, those whose names are in before do first.
+// Deliveries on their way are not explained so: it takes longer.
+func (rs *Ruleset) ExplainClauses(ev *Event, before []string, limit int) (verdicts []Verdict, more int) {
 	s := newSubject(ev)
-	return rs.explainNamed(s, limit, func(r *rule) Verdict {
+	return rs.explainNamed(s, before, limit, func(r *rule) Verdict {
 		v := r.verdict(s)
 		v.Clauses = r.askAll(s)
 		return v

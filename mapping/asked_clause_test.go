@@ -104,7 +104,7 @@ func TestEveryClauseIsTold(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			rules := rulesOf(t, "  - {name: r, "+test.rule+"}")
-			explained, _ := rules.ExplainClauses(test.event, 1)
+			explained, _ := rules.ExplainClauses(test.event, nil, 1)
 			if diff := cmp.Diff(test.want, asked(explained[0])); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
 			}
@@ -123,12 +123,24 @@ func TestAskedClausesAreFitToBeShown(t *testing.T) {
 	verdicts, _ := rules.ExplainClauses(pushEvent(func(e *Event) {
 		e.Branch, e.Message = "x\u202e\x1b[2J"+strings.Repeat("é", 2000), "a\u2066<b>\x07"
 		e.Files = []string{"\u202egpj.exe\n" + strings.Repeat("<", 9000)}
-	}), 1)
+	}), nil, 1)
 	for _, a := range verdicts[0].Clauses {
 		for _, text := range []string{a.Clause, a.Wants, a.Got, a.Why, a.Job} {
 			if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) }) || len(text) > 4*maxAsked {
 				t.Errorf("%s: %q", a.Clause, text)
 			}
 		}
+	}
+}
+
+// Of more rules than are asked for, those that come before others are given first.
+func TestExplainClausesOfSome(t *testing.T) {
+	text := ""
+	for _, name := range []string{"a", "b", "c", "d"} {
+		text += "  - {name: " + name + ", repository: acme/shop, when: {push: {}}, jobs: [{job_id: " + jobA + "}]}\n"
+	}
+	verdicts, more := rulesOf(t, text).ExplainClauses(pushEvent(nil), []string{"d", "c"}, 3)
+	if more != 1 || len(verdicts) != 3 || verdicts[0].Rule != "a" || verdicts[1].Rule != "c" || verdicts[2].Rule != "d" {
+		t.Errorf("%d more than %+v", more, verdicts)
 	}
 }

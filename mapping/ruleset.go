@@ -211,11 +211,12 @@ func (rs *Ruleset) Explain(ev *Event) []Verdict {
 // mean that no rule names the repository.
 func (rs *Ruleset) ExplainRepository(ev *Event, limit int) (verdicts []Verdict, more int) {
 	s := newSubject(ev)
-	return rs.explainNamed(s, limit, func(r *rule) Verdict { return r.verdict(s) })
+	return rs.explainNamed(s, nil, limit, func(r *rule) Verdict { return r.verdict(s) })
 }
 
-// explainNamed asks the rules that name the repository of an event.
-func (rs *Ruleset) explainNamed(s subject, limit int, ask func(r *rule) Verdict) (verdicts []Verdict, more int) {
+// explainNamed asks the rules that name the repository of an event: of more than limit those of before, and then the
+// first others.
+func (rs *Ruleset) explainNamed(s subject, before []string, limit int, ask func(r *rule) Verdict) (verdicts []Verdict, more int) {
 	var ids []int32
 	for list := range rs.index.candidates(s.repository) {
 		for _, id := range list {
@@ -226,9 +227,17 @@ func (rs *Ruleset) explainNamed(s subject, limit int, ask func(r *rule) Verdict)
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
-	shown := ids[:min(max(limit, 0), len(ids))]
-	for _, id := range shown {
+	if more = max(0, len(ids)-max(limit, 0)); more > 0 {
+		rank := map[string]int{}
+		for _, name := range before {
+			rank[name] = -1
+		}
+		slices.SortStableFunc(ids, func(a, b int32) int { return cmp.Compare(rank[rs.names[a]], rank[rs.names[b]]) })
+		ids = ids[:len(ids)-more]
+		slices.Sort(ids)
+	}
+	for _, id := range ids {
 		verdicts = append(verdicts, ask(rs.rules[id]))
 	}
-	return verdicts, len(ids) - len(shown)
+	return verdicts, more
 }

@@ -173,7 +173,7 @@ func (d deliveries) Decide(old mapping.Delivery) handlers.Decision {
 	return handlers.Decision{Outcome: "accepted", Builds: []handlers.Planned{{Rule: old.Source}}}
 }
 
-func (d deliveries) Explain(old mapping.Delivery) handlers.Decision {
+func (d deliveries) Explain(old mapping.Delivery, _ int) handlers.Decision {
 	decision := d.Decide(old)
 	decision.Events = []handlers.DecidedEvent{{Kind: mapping.Push, Ref: "refs/heads/main"}}
 	return decision

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -132,6 +133,9 @@ func (a *API) detail(ctx context.Context, given string) (d mapping.Delivery, det
 	return stored.Delivery, detail, nil
 }
 
+// pageRules bounds the rules that say what they ask on a page, which everybody may look at: 20,000 take seconds.
+const pageRules = 200
+
 // Inspection is a delivery with all that is stored of it, and what the rules of now make of it. Body of
 // the detail is not set.
 type Inspection struct {
@@ -150,7 +154,7 @@ func (a *API) InspectDelivery(ctx context.Context, id string, decide func(size i
 	}
 	i = Inspection{DeliveryDetail: detail, Stored: d.Body}
 	if detail.Outcome != rejected && decide(len(d.Body)) {
-		now := a.Deliveries.Explain(d)
+		now := a.Deliveries.Explain(d, pageRules)
 		i.Now = &now
 	}
 	return i, nil
@@ -270,7 +274,7 @@ func (a *API) ExplainDelivery(ctx context.Context, id string) (e Explanation, er
 	if err != nil {
 		return e, storeError("delivery", d.ID, err)
 	}
-	e = Explanation{Delivery: newDelivery(d), Builds: shown(builds, newBuild), Now: a.Deliveries.Explain(d.Delivery)}
+	e = Explanation{Delivery: newDelivery(d), Builds: shown(builds, newBuild), Now: a.Deliveries.Explain(d.Delivery, math.MaxInt)}
 	if len(d.Verdicts) > 0 && json.Unmarshal(d.Verdicts, &e.Rules) != nil {
 		e.Rules = nil // "deliveries show" says that they cannot be read
 	}

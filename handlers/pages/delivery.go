@@ -120,6 +120,7 @@ func (v *deliveryView) decided() {
 		v.Would = would(now)
 		v.Planned, v.MorePlanned = first(now.Builds, maxBuilds)
 		v.LeftOut, v.MoreLeftOut = first(now.LeftOut, maxLeftOut)
+		v.MoreRules = now.MoreRules
 	}
 	_, v.MoreBuilds = first(v.Builds, maxBuilds)
 	left, rules, then := maxAbout, now.Rules, newMemory(v)
