@@ -1,15 +1,28 @@
 package pages
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"buildbridge/handlers/admin"
+	"buildbridge/mapping"
 )
 
 // missed is the list of pushes whose delivery never came.
 func (p *pages) missed(c echo.Context) (page, error) {
-	list, err := p.API.ListMissed(c.Request().Context(), listed(c, missedRows))
-	return listPage("missed", "Missed pushes", list, err)
+	var data struct {
+		admin.MissedPage
+
+		Off bool // no source looks for them
+	}
+	var err error
+	data.MissedPage, err = p.API.ListMissed(c.Request().Context(), listed(c, missedRows))
+	if force := p.API.Rules; force != nil {
+		data.Off = !slices.ContainsFunc(force().Rules.Sources(), func(s *mapping.Source) bool { return s.CatchUp != nil })
+	}
+	return listPage("missed", "Missed pushes", data, err)
 }
 
 // quoted is a text as one word of a shell.

@@ -45,7 +45,11 @@ func (b *bridge) lost(repository string, refs ...string) {
 
 func TestMissed(t *testing.T) {
 	b := newBridge(t)
-	has(t, b.get("/missed", http.StatusOK), "No missed pushes.")
+	has(t, b.get("/missed", http.StatusOK), "No missed pushes.", "no source has <code>catch_up</code>")
+	looks := newBridge(t, func(s *setup) {
+		s.rules = strings.Replace(rules, "insecure: true}", "insecure: true, api: {url: https://git.example.com, token: {env: TOKEN}}, catch_up: {}}", 1)
+	})
+	hasNot(t, looks.get("/missed", http.StatusOK), "catch_up")
 	b.lost("acme/shop", "refs/heads/"+hostileName, "refs/tags/v1", "refs/heads/it's $(here)")
 	page := b.get("/missed", http.StatusOK)
 	has(t, page, `<code>buildbridge builds start --source=github --repository=acme/shop --tag=v1 --commit=`+commit+`</code>`,
