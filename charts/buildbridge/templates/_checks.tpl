@@ -55,7 +55,7 @@ or do not do what they seem to. Everything the chart renders begins with it.
   {{- if not (regexMatch "^[A-Za-z0-9][-._A-Za-z0-9]{0,62}$" $name) -}}
     {{- fail (printf "admin.tokens: %s cannot be a name: letters, digits, -, _ and . alone, since a key of the Secret is named by it." $name) -}}
   {{- end -}}
-  {{- if has $name (list $.Values.admin.readTokenKey $.Values.admin.writeTokenKey (include "buildbridge.pagesKey" $) "admin-read-token" "admin-write-token" "local") -}}
+  {{- if has $name (list $.Values.admin.readTokenKey $.Values.admin.writeTokenKey (include "buildbridge.pagesKey" $) "admin-read-token" "admin-write-token" "pages-token" "local") -}}
     {{- fail (printf "admin.tokens: %s is the name of another token. Choose another." $name) -}}
   {{- end -}}
 {{- end -}}
