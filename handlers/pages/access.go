@@ -56,7 +56,7 @@ func (p *pages) authorized(next echo.HandlerFunc) echo.HandlerFunc {
 		switch v := visitorOf(c); {
 		case (v.Role < admin.Read || p.canLogIn(v)) && p.fromElsewhere(c.Request()):
 			return p.send(c, http.StatusOK, page{"again", "One moment", nil})
-		case v.Role >= admin.Read, c.Path() == loginPath, c.Path() == logoutPath, c.Path() == staticPath+"*":
+		case v.Role >= admin.Read, c.Path() == loginPath, c.Path() == logoutPath, strings.HasPrefix(c.Path(), staticPath):
 			return next(c)
 		case v.why != "":
 			return p.askToLogIn(c, http.StatusUnauthorized, v.why)

@@ -243,6 +243,9 @@ func TestLogin(t *testing.T) {
 	if w := s.serve(r); w.Code != 200 || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") {
 		t.Errorf("the login page gives strangers a stream: %s", w.Header())
 	}
+	if w := s.get("/static/"); w.Code != 401 {
+		t.Errorf("the list of files: %d", w.Code)
+	}
 	if w := s.get("/static/style.css"); w.Code != 200 {
 		t.Errorf("the style sheet gives strangers %d", w.Code)
 	}

@@ -105,7 +105,12 @@ func New(o Options) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.Match(reading, staticPath+"*", echo.WrapHandler(http.StripPrefix(staticPath, http.FileServerFS(files))))
+	for _, name := range []string{"icon.svg", "pages.js", "style.css"} { // a handler of the folder would list it
+		e.Match(reading, staticPath+name, func(c echo.Context) error {
+			http.ServeFileFS(c.Response(), c.Request(), files, name)
+			return nil
+		})
+	}
 	return e, nil
 }
 
