@@ -108,8 +108,16 @@ func (a *API) named(found *Found) bool {
 
 // fullID says whether a text is the whole id of a commit, build or delivery: no branch or repository is called so.
 func fullID(text string) bool {
-	digits := len(strings.ReplaceAll(text, "-", ""))
-	return strings.Trim(text, hexDigits+"-") == "" && (len(text) == 36 && digits == 32 || len(text) == digits && (digits == 40 || digits == 64))
+	if strings.Trim(text, hexDigits+"-") != "" {
+		return false
+	}
+	switch digits := len(strings.ReplaceAll(text, "-", "")); len(text) {
+	case 36:
+		return digits == 32
+	case 40, 64:
+		return digits == len(text)
+	}
+	return false
 }
 
 const (
