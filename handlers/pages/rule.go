@@ -94,16 +94,13 @@ func (p *pages) rules(c echo.Context) (page, error) {
 	query := filters(c)
 	query.Set("limit", rulesOnPage)
 	list, err := p.API.ListRulesNow(c.Request().Context(), query)
-	if err != nil {
-		return page{}, err
-	}
 	rows, next := ruleRows(list, query.Get("after"), rulesBytes)
-	return page{"rules", "Rules", struct {
+	return listPage("rules", "Rules", struct {
 		admin.RulePage
 
 		Rows []ruleRow
 		Next string
-	}{list, rows, next}}, nil
+	}{list, rows, next}, err)
 }
 
 // field of a rule, with its values.
