@@ -181,6 +181,7 @@ func (a *Access) wants(need Role) string {
 		return "operating needs a token with the role operate or write, as Authorization: Bearer TOKEN"
 	case Write:
 		return "writing needs a token with the role write, as Authorization: Bearer TOKEN"
+	case nobody, Read:
 	}
 	return "reading needs a token, as Authorization: Bearer TOKEN"
 }

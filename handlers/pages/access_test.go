@@ -94,10 +94,10 @@ func (s *site) get(path string, cookies ...*http.Cookie) *httptest.ResponseRecor
 	return s.serve(r)
 }
 
-// logIn enters a token, and gives the cookie.
-func (s *site) logIn(token string) *http.Cookie {
+// logIn enters the token of ann, and gives the cookie.
+func (s *site) logIn() *http.Cookie {
 	s.t.Helper()
-	w := s.serve(from(http.MethodPost, "/login", url.Values{"token": {token}}))
+	w := s.serve(from(http.MethodPost, "/login", url.Values{"token": {annToken}}))
 	cookies := w.Result().Cookies()
 	if w.Code != http.StatusSeeOther || len(cookies) != 1 {
 		s.t.Fatalf("the login gives %d, %s", w.Code, w.Body)
@@ -174,7 +174,7 @@ func TestReading(t *testing.T) {
 // A browser that follows a link of another site keeps the cookie back, and sends it when a page of this site leads there.
 func TestLinkOfAnotherSite(t *testing.T) {
 	s := newSite(t, emptyDatabase(t), configured())
-	cookie := s.logIn(annToken)
+	cookie := s.logIn()
 	for name, test := range map[string]struct {
 		site, mode, cookie, says string
 	}{
@@ -189,7 +189,9 @@ func TestLinkOfAnotherSite(t *testing.T) {
 		r.Header.Set("Sec-Fetch-Site", test.site)
 		r.Header.Set("Sec-Fetch-Mode", test.mode)
 		if test.cookie != "" {
-			r.AddCookie(&http.Cookie{Name: cookie.Name, Value: test.cookie})
+			sent := *cookie
+			sent.Value = test.cookie
+			r.AddCookie(&sent)
 		}
 		page := s.serve(r).Body.String()
 		if !strings.Contains(page, test.says) {
@@ -377,7 +379,7 @@ func TestEndOfASession(t *testing.T) {
 					{Name: "ann", Role: admin.Operate, Value: func() (mapping.Secret, error) { return value, nil }},
 					namedToken("bob", admin.Write, "the-token-of-bob"),
 				}})
-				cookie := s.logIn(annToken)
+				cookie := s.logIn()
 				r := from(http.MethodGet, "/builds", nil)
 				r.Header.Set("Cookie", cookie.Name+"="+test.change(cookie.Value))
 				w := s.serve(r)
@@ -395,12 +397,12 @@ func TestWhereASessionCounts(t *testing.T) {
 	readOnly := func(o *pages.Options) { o.ReadOnly = true }
 	db := emptyDatabase(t)
 	admins, others := newSite(t, db, configured()), newSite(t, db, configured(), readOnly)
-	cookie := admins.logIn(annToken)
+	cookie := admins.logIn()
 	if w := newSite(t, db, configured()).get("/builds", cookie); w.Code != 200 {
 		t.Errorf("in another replica: %d", w.Code)
 	}
 	r := from(http.MethodGet, "/builds", nil)
-	r.Header.Set("Cookie", cookie.Name+"="+cookie.Value+"; "+others.logIn(annToken).Name+"="+cookie.Value)
+	r.Header.Set("Cookie", cookie.Name+"="+cookie.Value+"; "+others.logIn().Name+"="+cookie.Value)
 	if w := others.serve(r); w.Code != 401 {
 		t.Errorf("on the other listener: %d", w.Code)
 	}

@@ -418,7 +418,7 @@ func act(w *world, b *tab) {
 	b.until("its end", `() => document.querySelector("main").innerText.includes("aborted")`)
 	b.open("/builds/" + w.newestID("builds", "rule=payments&state=waiting"))
 	b.follow("main button", "Cancel")
-	b.until("its end", `() => document.querySelector("main").innerText.includes("dead")`)
+	b.until("its end", `() => document.querySelector("main").innerText.includes("canceled by")`)
 	b.follow("nav a", "Deliveries")
 	b.follow("main tbody tr:last-child a", "")
 	delivery := b.path()
