@@ -81,11 +81,11 @@ func lastLine(lines []string, first, depth int) int {
 	return last
 }
 
-// ruleDepth is the indentation of what a rule is in that begins in this line: of its dash, or one less
-// than its own.
+// ruleDepth is the indentation of what a rule is in that begins in this line: of its dash or of the list, or one
+// less than its own.
 func ruleDepth(line string) int {
 	depth := indentOf(line)
-	if depth > 0 && line[depth:] != "" && line[depth] != '-' {
+	if text := line[depth:]; depth > 0 && text != "" && text[0] != '-' && !strings.HasPrefix(strings.Trim(text, `"'`), "rules") {
 		depth--
 	}
 	return depth

@@ -85,6 +85,18 @@ func TestWritten(t *testing.T) {
 	}
 }
 
+// In JSON the rules can be one line, and what follows is none of theirs.
+func TestWrittenInOneLine(t *testing.T) {
+	rules := `  "rules": [{"name": "a", "when": {"push": {}}, "jobs": [{"job_id": "` + jobA + `"}]}],`
+	text := "{\n  \"version\": 1,\n" + rules + `
+  "sources": {"github": {"provider": "github", "insecure": true}},
+  "targets": {"north": {"region": "cn-north-4", "credentials": {"chain": true}}}
+}`
+	if w, _ := mustParse(t, File{Name: "rules.yaml", Data: []byte(text)}).Written("a"); w.Text != rules {
+		t.Errorf("got %s", w.Text)
+	}
+}
+
 func TestFind(t *testing.T) {
 	const job = "when: {push: }, jobs: [{job_id: "
 	rs := rulesOf(t, "  - {name: Cart, description: the shop, owner: team-a, repository: 'Acme/*', "+job+jobA+"}]}\n"+
