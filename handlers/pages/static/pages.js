@@ -173,13 +173,13 @@
     stream?.abort(); // it would bring the old list back
     try {
       const answer = await fetch(url, { headers: { Accept: "text/html" }, signal });
-      if (!answer.ok) return stale(await refusal(answer)); // until the next letter
+      if (!answer.ok) return stale(await refusal(answer));
       const fresh = parse(await answer.text());
       history.replaceState(null, "", url);
       document.title = fresh.title;
       show(fresh.getElementById("main"));
     } catch {
-      if (signal.aborted) return; // by the next one
+      if (signal.aborted) return;
       stale("Connection lost.");
     }
     open();
@@ -188,22 +188,23 @@
   document.addEventListener("input", ({ target: { form } }) => {
     if (!form?.hasAttribute("data-filter")) return;
     clearTimeout(typing);
-    typing = setTimeout(() => form.checkValidity() && filter(form), 200);
+    typing = setTimeout(() => {
+      const bad = form.querySelector(":invalid");
+      if (bad) stale(`Wanted is ${bad.title}.`);
+      else filter(form);
+    }, 200);
   });
 
   // A form that changes something is sent once.
 
-  let sent = new WeakSet();
+  const sent = new WeakSet();
   document.addEventListener("submit", (e) => {
     if (e.target.method !== "post") return;
     if (sent.has(e.target)) e.preventDefault();
     sent.add(e.target);
+    setTimeout(() => sent.delete(e.target), 5000); // it may be lost
   });
-  addEventListener("pageshow", ({ persisted }) => {
-    if (!persisted) return; // only what the browser kept while another page was shown
-    sent = new WeakSet();
-    open();
-  });
+  addEventListener("pageshow", ({ persisted }) => persisted && open());
 
   document.addEventListener("keydown", (e) => {
     if (e.key === "Escape" && e.target === search) search.blur();
