@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"buildbridge/handlers/admin"
 	"buildbridge/mapping"
 	"buildbridge/mapping/printable"
 	"buildbridge/trigger/store"
@@ -29,6 +30,12 @@ var functions = template.FuncMap{
 
 	"bytes": bytesOf,
 
+	"why": func(b admin.Build) string { // it did not go well, in a list
+		if b.State == store.Dead {
+			return b.Reason
+		}
+		return b.Step
+	},
 	"kind": kind, "words": words, "attempted": attempted,
 	"shell": quoted, "refFlag": refFlag, "faultPage": faultPage, "pausePage": pausePage,
 	"count":    func(n int64, noun string) string { return printable.Count(int(n), noun) },

@@ -89,6 +89,7 @@ func (p *pages) lately(ctx context.Context, now time.Time) (all []ended, err err
 	since := now.Add(-lately).UTC().Truncate(time.Hour)
 	for _, way := range [][2]string{
 		{"state", string(store.Dead)},
+		{"state", string(store.Unknown)},
 		{"result", string(store.Failure)},
 		{"result", string(store.Timeout)},
 		{"result", string(store.Lost)},
