@@ -48,6 +48,7 @@ func TestHomeSaysWhatDoesNotWork(t *testing.T) {
 		b.State, b.CalledAt, b.StartedAt, b.BuildNumber, b.Service = store.Started, time.Now(), time.Now(), "7", "north"
 		b.Result, b.EndedAt = store.Failure, time.Now()
 	})
+	b.build(func(b *store.Build) { b.State, b.CalledAt = store.Unknown, time.Now() })
 	b.server.Public().ServeHTTP(discard{}, request(http.MethodPost, "/webhooks/none", ""))
 
 	page := b.get("/", http.StatusOK)
@@ -59,7 +60,8 @@ func TestHomeSaysWhatDoesNotWork(t *testing.T) {
 		"buildbridge resume --all</code>", "buildbridge resume --target=north</code>", "until <time", `<a href="rules/cart">rule cart</a>`,
 		`--repository=&#39;acme/it&#39;\&#39;&#39;s&#39;</code>`, `taken out`,
 		"4 builds of target north</a>, by a pause", "1 build of target north</a>, by max_running",
-		"went wrong", `&amp;state=dead">1 build</a>`, `href="builds?result=failure&amp;since=`, "Last rejected", "404 no source")
+		"went wrong", `&amp;state=dead">1 build</a>`, `href="builds?result=failure&amp;since=`, "Last rejected", "404 no source",
+		`&amp;state=unknown">1 build</a>`, "<small>refused</small>")
 }
 
 // discard is an answer that nobody reads.
