@@ -111,17 +111,30 @@ type Decision struct {
 // Decide says what a replay of a stored delivery would do. It keeps nothing and logs nothing.
 // It takes of the delivery what Replay takes.
 func (s *Server) Decide(old mapping.Delivery) Decision {
-	return s.decideAgain(old, false, 0)
+	st := s.state.Load()
+	return st.decideAgain(st.Rules, old, false, 0)
 }
 
 // Explain is Decide with the events, and with every clause of each rule: of at most so many rules, the first of all
 // those that match.
 func (s *Server) Explain(old mapping.Delivery, most int) Decision {
-	return s.decideAgain(old, true, most)
+	st := s.state.Load()
+	return st.decideAgain(st.Rules, old, true, most)
 }
 
-func (s *Server) decideAgain(old mapping.Delivery, explain bool, most int) Decision {
-	st, cl := s.state.Load(), &call{name: old.Source}
+// ExplainThen is Explain by the rules that were in force at ReceivedAt. known is false if this process
+// does not know them: they are kept in memory, those of the last three reloads that changed any.
+func (s *Server) ExplainThen(old mapping.Delivery, most int) (d Decision, known bool) {
+	st := s.state.Load()
+	rules := st.rulesAt(old.ReceivedAt)
+	if rules == nil {
+		return d, false
+	}
+	return st.decideAgain(rules, old, true, most), true
+}
+
+func (st *state) decideAgain(rules *mapping.Ruleset, old mapping.Delivery, explain bool, most int) Decision {
+	cl := &call{name: old.Source}
 	if err := cl.restore(st, old, time.Now()); err != nil {
 		a := answerTo(err)
 		return Decision{Outcome: rejected, Reason: a.Reason, Detail: cmp.Or(a.Detail, err.Error())}
@@ -130,15 +143,15 @@ func (s *Server) decideAgain(old mapping.Delivery, explain bool, most int) Decis
 	if d.Reason != "" {
 		return d
 	}
-	cl.match(st.Rules)
+	cl.match(rules)
 	for i := range cl.delivery.Events {
 		event := &cl.delivery.Events[i]
 		var verdicts []mapping.Verdict
 		more := 0
 		if explain {
-			verdicts, more = st.Rules.ExplainClauses(event, cl.rules, most-len(d.Rules))
+			verdicts, more = rules.ExplainClauses(event, cl.rules, most-len(d.Rules))
 		} else {
-			verdicts, _ = st.Rules.ExplainRepository(event, st.Rules.Len())
+			verdicts, _ = rules.ExplainRepository(event, rules.Len())
 		}
 		if len(cl.only) > 0 {
 			verdicts = slices.DeleteFunc(verdicts, func(v mapping.Verdict) bool { return !slices.Contains(cl.only, v.Rule) })

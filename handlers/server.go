@@ -121,6 +121,31 @@ type Server struct {
 type state struct {
 	State
 	limiters map[string]*rate.Limiter // by source; none where there is no limit
+
+	since  time.Time // when its rules came into force
+	before []inForce // rules that were in force before, the newest first, at most rulesKept
+}
+
+// inForce is rules, and when they came into force.
+type inForce struct {
+	rules *mapping.Ruleset
+	since time.Time
+}
+
+// rulesKept is how many sets of rules are kept that are not in force any more, for explaining.
+const rulesKept = 3
+
+// rulesAt gives the rules that were in force at a time; nil if this process does not know them.
+func (st *state) rulesAt(at time.Time) *mapping.Ruleset {
+	if !at.Before(st.since) {
+		return st.Rules
+	}
+	for _, old := range st.before {
+		if !at.Before(old.since) {
+			return old.rules
+		}
+	}
+	return nil
 }
 
 // New builds a Server. It registers its metrics: each Server needs a registry of its
@@ -207,7 +232,14 @@ func (s *Server) Swap(st *State) {
 	defer s.swap.Unlock()
 
 	old := s.state.Load()
-	next := &state{State: *st, limiters: make(map[string]*rate.Limiter)}
+	next := &state{State: *st, limiters: make(map[string]*rate.Limiter), since: time.Now(), before: old.before}
+	switch {
+	case old.Sources == nil: // nothing was loaded before
+	case old.Rules.Digest() == st.Rules.Digest():
+		next.since = old.since
+	default:
+		next.before = append([]inForce{{old.Rules, old.since}}, old.before[:min(len(old.before), rulesKept-1)]...)
+	}
 	for name, source := range st.Sources {
 		limit := source.RateLimit
 		if limit.PerSecond <= 0 {

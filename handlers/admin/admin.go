@@ -70,7 +70,9 @@ type Deliveries interface {
 	Start(ctx context.Context, start handlers.Start) handlers.Started
 	Decide(d mapping.Delivery) handlers.Decision
 	Explain(d mapping.Delivery, most int) handlers.Decision // Decide with the events, and clause by clause for so many rules
-	EventOf(d mapping.Delivery, ref string) *mapping.Event  // nil if it has none
+	// ExplainThen is Explain by the rules of when the delivery came, if they are known.
+	ExplainThen(d mapping.Delivery, most int) (then handlers.Decision, known bool)
+	EventOf(d mapping.Delivery, ref string) *mapping.Event // nil if it has none
 	Record(d mapping.Delivery) mapping.Recorded
 	Rejected() []handlers.Rejected // the newest first
 	Replay(ctx context.Context, d mapping.Delivery, by mapping.By) handlers.Answer

@@ -179,6 +179,10 @@ func (d deliveries) Explain(old mapping.Delivery, _ int) handlers.Decision {
 	return decision
 }
 
+func (d deliveries) ExplainThen(mapping.Delivery, int) (then handlers.Decision, known bool) {
+	return then, false
+}
+
 func (d deliveries) EventOf(old mapping.Delivery, ref string) *mapping.Event {
 	if old.Source != "github" {
 		return nil

@@ -143,6 +143,7 @@ type Inspection struct {
 
 	Stored []byte             // the body as it is stored; nil if it is not kept any more, or never was
 	Now    *handlers.Decision // nil if nobody asked for it, or the delivery was rejected
+	Past   *handlers.Decision // the same by the rules of when it came; nil also if these are not known
 }
 
 // InspectDelivery gives the delivery with an id, which may be shortened. decide says, for the size of
@@ -156,6 +157,9 @@ func (a *API) InspectDelivery(ctx context.Context, id string, decide func(size i
 	if detail.Outcome != rejected && decide(len(d.Body)) {
 		now := a.Deliveries.Explain(d, pageRules)
 		i.Now = &now
+		if then, known := a.Deliveries.ExplainThen(d, pageRules); known {
+			i.Past = &then
+		}
 	}
 	return i, nil
 }

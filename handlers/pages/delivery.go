@@ -91,6 +91,7 @@ type ruleSays struct {
 	Then   string           // in words
 	Was    mapping.Says     // then; "" if it is not known
 	Builds []admin.Build    // then
+	Past   *mapping.Verdict // clause by clause, then; nil if the rules of then are not known
 	Now    *mapping.Verdict // nil if there is no such rule now, or it does not name the repository
 }
 
@@ -160,10 +161,30 @@ type memory struct {
 	of       *deliveryView
 	verdicts []mapping.Verdict // those that no event has yet
 	seen     map[string]bool   // rules that were shown
+	events   int               // those that were shown
 }
 
 func newMemory(v *deliveryView) *memory {
-	return &memory{v, slices.Clone(v.Rules), map[string]bool{}}
+	return &memory{of: v, verdicts: slices.Clone(v.Rules), seen: map[string]bool{}}
+}
+
+// past gives what a rule said of the event that is shown now, clause by clause, by the rules of then; nil if
+// there was no such rule, or it did not name the repository. known is false if these rules are not known, if
+// they were not asked, or if they are more than are shown.
+func (m *memory) past(rule string) (said *mapping.Verdict, known bool) {
+	d := m.of.Past
+	if d == nil || m.of.Outcome == store.Duplicate || m.events >= len(d.Events) {
+		return nil, false
+	}
+	from := 0
+	for _, e := range d.Events[:m.events] {
+		from += e.Rules
+	}
+	verdicts := d.Rules[from : from+d.Events[m.events].Rules]
+	if i := slices.IndexFunc(verdicts, func(v mapping.Verdict) bool { return v.Rule == rule }); i >= 0 {
+		return &verdicts[i], true
+	}
+	return nil, d.MoreRules == 0
 }
 
 // beside puts what rules said of an event beside what they say now: those that match first.
@@ -173,6 +194,7 @@ func (m *memory) beside(event *handlers.DecidedEvent, now []mapping.Verdict) []r
 		rows[i] = m.then(now[i].Rule, event.Ref)
 		rows[i].Now = &now[i]
 	}
+	m.events++
 	rank := func(r ruleSays) int {
 		if r.Now.Matched || len(r.Builds) > 0 {
 			return 0
@@ -183,8 +205,25 @@ func (m *memory) beside(event *handlers.DecidedEvent, now []mapping.Verdict) []r
 	return rows
 }
 
-// then is what a rule said of an event, whose ref may be "" for any.
+// then is what a rule said of an event, whose ref may be "" for any. What is stored counts for more than
+// what the rules of then say now.
 func (m *memory) then(rule, ref string) ruleSays {
+	row := m.stored(rule, ref)
+	past, known := m.past(rule)
+	switch {
+	case past == nil && known && row.Was == "":
+		row.Then = "there was no such rule, or it did not name the repository"
+	case past == nil:
+	case row.Was != "" && (row.Was == mapping.SaysYes) == past.Matched:
+		row.Past = past
+	case row.Was == "" && !past.Matched:
+		row.Past, row.Was, row.Then = past, mapping.SaysNo, past.Reason
+	}
+	return row
+}
+
+// stored is what is stored of what a rule said.
+func (m *memory) stored(rule, ref string) ruleSays {
 	m.seen[rule] = true
 	row := ruleSays{Rule: rule}
 	for i := range m.of.Builds {
@@ -250,12 +289,14 @@ func (e *eventView) size() int {
 // size estimates the bytes of HTML of a row.
 func (r *ruleSays) size() int {
 	n := 600 + size(r.Rule, r.Rule, r.Then) + 400*len(r.Builds)
-	if r.Now == nil {
-		return n
-	}
-	n += size(append(r.Now.Jobs, r.Now.Reason)...)
-	for _, c := range r.Now.Clauses {
-		n += 120 + size(c.Clause, c.Wants, c.Got, c.Why, c.Job)
+	for _, v := range []*mapping.Verdict{r.Past, r.Now} {
+		if v == nil {
+			continue
+		}
+		n += size(v.Jobs...) + size(v.Reason)
+		for _, c := range v.Clauses {
+			n += 120 + size(c.Clause, c.Wants, c.Got, c.Why, c.Job)
+		}
 	}
 	return n
 }

@@ -152,16 +152,24 @@ func TestDeliveryThenAndNow(t *testing.T) {
 		"<code>push.branches: [dev, release/**]</code> · <span class=\"ref\">dev</span> · yes",
 		"it matches", "1 build would be made", "cart/wheel.go", "X-Github-Event", "&#34;full_name&#34;: &#34;acme/shop&#34;")
 	page = b.get("/deliveries/"+push.Delivery, http.StatusOK)
-	has(t, page, "it matched", `href="../builds/`+push.Builds[0].ID, "it built nothing; whether it was there, and which clause failed, is not kept",
-		"push.branches: &#34;main&#34; matches none of [dev, release/**]", "nothing would be built")
-	hasNot(t, page, `<div><span class="badge bad">no</span> it built nothing`) // a rule that came later was not asked
+	has(t, page, "it matched", `href="../builds/`+push.Builds[0].ID,
+		"<code>push.branches: [main]</code> · <span class=\"ref\">main</span> · yes", // then
+		"push.branches: &#34;main&#34; matches none of [dev, release/**]", "nothing would be built",
+		`<div><span class="badge bad">no</span> when: the event is a push, and the rule has tag only`)
 	page = b.get("/deliveries/"+tag.Delivery, http.StatusOK)
 	has(t, page, "<h2>Tag <span class=\"ref\">v1</span></h2>", "<code>tag.tags: [v*]</code> · <span class=\"ref\">v1</span> · yes",
 		"the event is a tag, and the rule has push only", "not known")
 
 	b.load(strings.ReplaceAll(strings.Replace(rules, "cart", "trolley", 1), "acme/*", "other/*"))
 	page = b.get("/deliveries/"+ignored, http.StatusOK)
-	has(t, page, "there was no such rule", "Rules then", ">cart</a>", ">releases</a>", "not asked")
+	has(t, page, "there was no such rule, or it did not name the repository", "Rules then", ">cart</a>", ">releases</a>", "not asked")
+
+	for _, branch := range []string{"a", "b", "c"} { // the rules of then are not kept for ever
+		b.load(strings.Replace(rules, "[main]", "["+branch+"]", 1))
+	}
+	page = b.get("/deliveries/"+push.Delivery, http.StatusOK)
+	has(t, page, "it matched", "it built nothing; whether it was there, and which clause failed, is not kept")
+	hasNot(t, page, "[main]", `<div><span class="badge bad">no</span> it built nothing`) // a rule that came later was not asked
 	b.load(strings.ReplaceAll(rules, "github", "gitlab"))
 	page = b.get("/deliveries/"+ignored, http.StatusOK)
 	has(t, page, "the rules have no source &#34;github&#34; any more", ">cart</a>")
