@@ -45,7 +45,7 @@ func TestObserve(t *testing.T) {
 	t.Run("promtool", func(t *testing.T) { checkMetrics(t, w) })
 	t.Run("documentation", o.documented)
 	t.Run("day", o.eventful)
-	t.Run("alerts", o.alerts)
+	t.Run("alerts", func(t *testing.T) { o.alerts(t, &prometheus{url: w.Admin}) })
 	for name, d := range loadDashboards(t) {
 		t.Run(name, func(t *testing.T) { o.dashboard(t, d) })
 	}
@@ -162,8 +162,8 @@ func (o *observed) eventful(t *testing.T) {
 }
 
 // alerts checks that the alerts are evaluated without a fault, on metrics that exist, and
-// that links lead to their sections of the runbook.
-func (o *observed) alerts(t *testing.T) {
+// that links lead to their sections of the runbook, or to pages that there are.
+func (o *observed) alerts(t *testing.T, pages *prometheus) {
 	var answer struct {
 		Groups []struct {
 			Rules []struct {
@@ -202,7 +202,11 @@ func (o *observed) alerts(t *testing.T) {
 	for _, d := range loadDashboards(t) {
 		for _, p := range d.Panels {
 			for _, link := range p.Links {
-				if !slices.Contains(runbook, link.URL) {
+				if page, ok := strings.CutPrefix(link.URL, "${pages:raw}"); ok {
+					if _, err := pages.fetch(t.Context(), "/"+page, nil); err != nil {
+						t.Errorf("%s: %v", p.Title, err)
+					}
+				} else if !slices.Contains(runbook, link.URL) {
 					t.Errorf("%s: no alert has the section %s of the runbook", p.Title, link.URL)
 				}
 			}
