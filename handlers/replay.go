@@ -122,15 +122,20 @@ func (s *Server) Explain(old mapping.Delivery, most int) Decision {
 	return st.decideAgain(st.Rules, old, true, most)
 }
 
-// ExplainThen is Explain by the rules that were in force at ReceivedAt. known is false if this process
+// ExplainThen is Explain, also by the rules that were in force at ReceivedAt. then is nil if this process
 // does not know them: they are kept in memory, those of the last three reloads that changed any.
-func (s *Server) ExplainThen(old mapping.Delivery, most int) (d Decision, known bool) {
+func (s *Server) ExplainThen(old mapping.Delivery, most int) (now Decision, then *Decision) {
 	st := s.state.Load()
-	rules := st.rulesAt(old.ReceivedAt)
-	if rules == nil {
-		return d, false
+	now = st.decideAgain(st.Rules, old, true, most)
+	switch rules := st.rulesAt(old.ReceivedAt); rules {
+	case nil:
+		return now, nil
+	case st.Rules:
+		return now, &now
+	default:
+		past := st.decideAgain(rules, old, true, most)
+		return now, &past
 	}
-	return st.decideAgain(rules, old, true, most), true
 }
 
 func (st *state) decideAgain(rules *mapping.Ruleset, old mapping.Delivery, explain bool, most int) Decision {

@@ -70,8 +70,8 @@ type Deliveries interface {
 	Start(ctx context.Context, start handlers.Start) handlers.Started
 	Decide(d mapping.Delivery) handlers.Decision
 	Explain(d mapping.Delivery, most int) handlers.Decision // Decide with the events, and clause by clause for so many rules
-	// ExplainThen is Explain by the rules of when the delivery came, if they are known.
-	ExplainThen(d mapping.Delivery, most int) (then handlers.Decision, known bool)
+	// ExplainThen is Explain, also by the rules of when the delivery came; then is nil if they are not known.
+	ExplainThen(d mapping.Delivery, most int) (now handlers.Decision, then *handlers.Decision)
 	EventOf(d mapping.Delivery, ref string) *mapping.Event // nil if it has none
 	Record(d mapping.Delivery) mapping.Recorded
 	Rejected() []handlers.Rejected // the newest first

@@ -179,8 +179,8 @@ func (d deliveries) Explain(old mapping.Delivery, _ int) handlers.Decision {
 	return decision
 }
 
-func (d deliveries) ExplainThen(mapping.Delivery, int) (then handlers.Decision, known bool) {
-	return then, false
+func (d deliveries) ExplainThen(old mapping.Delivery, most int) (now handlers.Decision, then *handlers.Decision) {
+	return d.Explain(old, most), nil
 }
 
 func (d deliveries) EventOf(old mapping.Delivery, ref string) *mapping.Event {

@@ -155,11 +155,8 @@ func (a *API) InspectDelivery(ctx context.Context, id string, decide func(size i
 	}
 	i = Inspection{DeliveryDetail: detail, Stored: d.Body}
 	if detail.Outcome != rejected && decide(len(d.Body)) {
-		now := a.Deliveries.Explain(d, pageRules)
-		i.Now = &now
-		if then, known := a.Deliveries.ExplainThen(d, pageRules); known {
-			i.Past = &then
-		}
+		now, then := a.Deliveries.ExplainThen(d, pageRules)
+		i.Now, i.Past = &now, then
 	}
 	return i, nil
 }
