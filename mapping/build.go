@@ -11,8 +11,11 @@ type Parameter struct {
 type Build struct {
 	Rule   string // name of the rule
 	Target string // name of the target
-	JobID  string
+	Action Action
+	JobID  string // of the job, or of the pipeline
 	Job    string // name of the job in its rule, "" if it has none
+
+	ProjectID string // the CodeArts project of a pipeline; "" for a job
 
 	Repository string
 	Ref        string // full ref
@@ -25,10 +28,13 @@ type Build struct {
 	// TagCommit is the commit that Tag is on; "" where the host named only a tag object.
 	TagCommit string
 
-	Parameters []Parameter // in the order of the rules file
+	Parameters []Parameter // in the order of the rules file; of a pipeline its variables
 
-	BuildType bool   // send scm.build_type as well
-	Marker    string // name of the parameter that gets the build's id; "" for none
+	BuildType bool         // of a job: send scm.build_type as well
+	Source    JobSource    // of a job
+	Sources   []CodeSource // of a pipeline; none if it builds what it is set to
+	Stages    []string     // of a pipeline: identifiers of the stages to run; none for all
+	Marker    string       // name of the parameter that gets the build's id; "" for none
 
 	Concurrency Concurrency // the zero value for a tag
 

@@ -94,7 +94,8 @@ var ErrNoHead = errors.New("no newest commit")
 type BuildReceipt struct {
 	ID     string `json:"id"`
 	Rule   string `json:"rule"`
-	JobID  string `json:"job_id"`
+	Action Action `json:"action,omitzero"`
+	JobID  string `json:"job_id"` // of the job, or of the pipeline
 	Reason string `json:"reason,omitempty"` // why it was dead on arrival, or is superseded
 
 	// SupersededBy is the build that makes this one needless: catch-up made it of the same push

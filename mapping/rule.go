@@ -94,7 +94,7 @@ func (r *rule) builds(m *meter, ev subject, failed error, out []Build) []Build {
 			continue
 		}
 		b := Build{
-			Rule: r.name, Target: j.target, JobID: j.id, Job: j.name,
+			Rule: r.name, Target: j.target, Action: ActionJob, JobID: j.id, Job: j.name,
 			Repository: ev.Repository, Ref: ev.Ref,
 			BuildType: j.buildType, Marker: j.marker,
 			Pusher: ev.Pusher, Title: title,

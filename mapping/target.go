@@ -17,6 +17,8 @@ type Target struct {
 	Name     string
 	Region   string // exactly one of Region and Endpoint is set
 	Endpoint string // an absolute http or https URL without a path
+	// PipelineEndpoint is the address of CodeArts Pipeline, as Endpoint; "" for that of Region.
+	PipelineEndpoint string
 
 	Credentials Credentials
 	RateLimit   RateLimit     // of RunJob calls

@@ -28,10 +28,25 @@ type Service interface {
 	Clock() (now time.Time, known bool)
 }
 
-// Target is one target of the rules, with all defaults filled in, and its service.
+// PipelineService is the pipeline service of a target: a [*codearts.Client], except in tests.
+type PipelineService interface {
+	Address() string
+	RunPipeline(ctx context.Context, p codearts.Pipeline, body []byte) (codearts.RunStart, error)
+	PipelineRuns(ctx context.Context, p codearts.Pipeline, from, to time.Time) ([]codearts.PipelineRun, error)
+	QueuedRuns(ctx context.Context, p codearts.Pipeline) ([]codearts.QueuedRun, error)
+	PipelineRun(ctx context.Context, p codearts.Pipeline, runID string) (codearts.PipelineRun, error)
+	RunVariables(ctx context.Context, p codearts.Pipeline, runID string) ([]codearts.Parameter, error)
+	StopRun(ctx context.Context, p codearts.Pipeline, runID string) error
+	CancelQueuedRun(ctx context.Context, p codearts.Pipeline, runID, queueID string) error
+	PipelineInfo(ctx context.Context, p codearts.Pipeline) (codearts.PipelineInfo, error)
+	Clock() (now time.Time, known bool)
+}
+
+// Target is one target of the rules, with all defaults filled in, and its services.
 type Target struct {
 	mapping.Target
-	Service Service
+	Service   Service
+	Pipelines PipelineService // nil if the address of pipelines is not known
 }
 
 // target is a Target with its rate limit, and with the pause that the service asked for.

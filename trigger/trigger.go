@@ -237,7 +237,7 @@ func (t *Trigger) accept(
 		if rows[i], err = t.newBuild(ctx, d, b); err != nil {
 			return mapping.Receipt{}, err
 		}
-		receipt.Builds[i] = mapping.BuildReceipt{ID: rows[i].ID, Rule: b.Rule, JobID: b.JobID, Reason: b.Dead}
+		receipt.Builds[i] = mapping.BuildReceipt{ID: rows[i].ID, Rule: b.Rule, Action: b.Action, JobID: b.JobID, Reason: b.Dead}
 	}
 	row := newDelivery(d)
 	if row.Missed = missed; missed == nil {
@@ -308,7 +308,9 @@ func (t *Trigger) newBuild(ctx context.Context, d mapping.Delivery, b mapping.Bu
 		Delivery:   d.ID,
 		Rule:       b.Rule,
 		Target:     b.Target,
+		Action:     b.Action,
 		JobID:      b.JobID,
+		ProjectID:  b.ProjectID,
 		Repository: b.Repository,
 		Ref:        b.Ref,
 		Tag:        b.Tag,

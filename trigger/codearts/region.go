@@ -8,6 +8,11 @@ func RegionEndpoint(region string) string {
 	return "https://cloudbuild-ext." + region + ".myhuaweicloud.com"
 }
 
+// PipelineEndpoint is the address of CodeArts Pipeline in a region; "" if that is not known.
+func PipelineEndpoint(region string) string {
+	return "" // not built yet
+}
+
 // IAMEndpoint is the address of IAM, which issues user tokens, in a region.
 func IAMEndpoint(region string) string {
 	return "https://iam." + region + ".myhuaweicloud.com"

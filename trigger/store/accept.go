@@ -191,7 +191,10 @@ func newBuilds() *rows {
 		"id", "delivery", "rule", "target", "job_id", "repository", "ref", "tag", "commit_id", "marker",
 		"body", "newest", "replay_of", "state", "due_at", "reason", "received_at", "deadline",
 		"title", "pusher", "trace", "context", "max_running", "replace_running", "once", "tag_commit", "by_hand", "origin", "actor", "why",
-	}, defaults: []any{"", "", "", "", int64(0), false, int64(0), "", false, string(mapping.OriginWebhook), "", ""}}
+		"action", "project_id",
+	}, defaults: []any{
+		"", "", "", "", int64(0), false, int64(0), "", false, string(mapping.OriginWebhook), "", "", string(mapping.ActionJob), "",
+	}}
 }
 
 func (r *rows) addDelivery(d encodedDelivery) {
@@ -226,7 +229,7 @@ func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 	if b.State == "" {
 		b.State = Waiting
 	}
-	b.Origin = cmp.Or(b.Origin, mapping.OriginWebhook)
+	b.Origin, b.Action = cmp.Or(b.Origin, mapping.OriginWebhook), cmp.Or(b.Action, mapping.ActionJob)
 	b.Superseded = 0
 	if b.Newest && !b.ByHand && (b.State == Waiting || b.SupersededOnce()) {
 		if err := into.insert(ctx, tx); err != nil { // it may replace some of these too
@@ -262,6 +265,6 @@ func insertBuild(ctx context.Context, tx *tx, b *Build, into *rows) error {
 	into.add(b.ID, b.Delivery, b.Rule, b.Target, b.JobID, b.Repository, b.Ref, b.Tag, b.Commit, b.Marker,
 		b.Body, b.Newest, b.ReplayOf, string(b.State), due, b.Reason, micros(b.ReceivedAt), micros(b.Deadline),
 		b.Title, b.Pusher, b.Trace, b.Context, int64(b.MaxRunning), b.ReplaceRunning, b.once(), b.TagCommit, b.ByHand,
-		string(b.Origin), b.By.Actor, b.By.Why)
+		string(b.Origin), b.By.Actor, b.By.Why, string(b.Action), b.ProjectID)
 	return nil
 }

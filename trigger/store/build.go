@@ -75,13 +75,14 @@ type Build struct {
 	Delivery   string // id of the delivery it came from
 	Rule       string
 	Target     string
-	JobID      string
+	Action     mapping.Action
+	JobID      string // of the job, or of the pipeline
 	Repository string
 	Ref        string
 	Tag        string
 	Commit     string
 	Marker     string // name of the parameter that carries ID; "" for none
-	Body       []byte // the RunJob body, resolved, as it is sent
+	Body       []byte // of the call, resolved, as it is sent
 	TagCommit  string // the commit that Tag is on, "" if that is not known
 	Context    string // of its status on the commit, "" for no status
 	Newest     bool   // supersedes the builds of its ordering key that wait
@@ -130,19 +131,25 @@ type Build struct {
 	CalledThere time.Time
 	Known       int64
 
-	BuildNumber string
-	Seen        int64 // the highest number of the job that it saw: its own, or in the service's records
-	Adopted     bool  // the number was found by a search, and not answered
-	Claimed     bool  // no other build has the number
-	StartedAt   time.Time
+	BuildNumber string // of a pipeline the id of the run
+	QueueID     string // the run's entry in the queue of its pipeline; "" if it was not queued
+	// Seen is the highest number of the job that it saw: its own, or in the service's records. For
+	// a pipeline, whose runs have no order, it is when the run was called, in microseconds.
+	Seen      int64
+	Adopted   bool // the number was found by a search, and not answered
+	Claimed   bool // no other build has the number
+	StartedAt time.Time
 
 	Result    Result
 	RunningAt time.Time // since when the service runs it; zero while it is queued there
 	EndedAt   time.Time
-	Message   string // what the service says of its end, or why its end is not known
-	Step      string // the step that failed
-	RecordID  string // the service's names of the record and of the project, for the console's address
-	ProjectID string
+	Message   string    // what the service says of its end, or why its end is not known
+	Step      string    // the step that failed
+	RecordID  string    // the service's names of the record and of the project, for the console's address
+	ProjectID string    // of a pipeline it is known from the beginning
+	Console   string    // the address in the console that the service gave, http or https; "" if it gave none
+	RanCommit string    // the commit that the service says it built; "" if it does not
+	WaitedAt  time.Time // when it began to wait for a person at the service, or went on; zero if it never did
 	Stop      string    // why it is to be stopped; "" if it is not
 	StoppedAt time.Time // when the service took the stop; zero before
 	// FollowIn is when the service is asked first about a build that was started. Not stored.
@@ -157,6 +164,25 @@ type Build struct {
 
 	shared  bool // a build of another ref relies on it: see findOnce. Only until it is accepted
 	version int64
+}
+
+// CalledProject is the ProjectID that is part of the call; "" for a job, whose project the service
+// tells only later.
+func (b *Build) CalledProject() string {
+	if b.Action == mapping.ActionPipeline {
+		return b.ProjectID
+	}
+	return ""
+}
+
+// WaitsForPerson begins the Message of a build that runs at the service and waits there for a
+// person to let it go on.
+const WaitsForPerson = "waits for a person at the service"
+
+// WaitsForPerson reports whether the build waits for a person at the service. It may do so for
+// days.
+func (b *Build) WaitsForPerson() bool {
+	return b.Result == Running && strings.HasPrefix(b.Message, WaitsForPerson)
 }
 
 // Original is the build that b repeats, or b itself.
@@ -221,7 +247,8 @@ const buildColumns = `seq, id, delivery, rule, target, job_id, repository, ref, 
 	build_no, seen_no, adopted, claimed, started_at, version, trace,
 	tag_commit, context, replace_running, max_running,
 	result, running_at, ended_at, message, step, record_id, project_id, stop, stopped_at,
-	origin, actor, why, pusher, title, paused_at, resumed_at`
+	origin, actor, why, pusher, title, paused_at, resumed_at,
+	action, queue_id, ran_commit, console, waited_at`
 
 type scanner interface{ Scan(dest ...any) error }
 
@@ -231,6 +258,7 @@ func scanBuild(row scanner) (*Build, error) {
 		log                                                       string
 		due, received, deadline, calledAt, calledThere, startedAt int64
 		runningAt, endedAt, stoppedAt, pausedAt, resumedAt        int64
+		waitedAt                                                  int64
 	)
 	err := row.Scan(&b.Seq, &b.ID, &b.Delivery, &b.Rule, &b.Target, &b.JobID, &b.Repository, &b.Ref, &b.Tag, &b.Commit,
 		&b.Marker, &b.Body, (*flag)(&b.Newest), &b.ReplayOf, (*flag)(&b.ByHand),
@@ -239,7 +267,8 @@ func scanBuild(row scanner) (*Build, error) {
 		&b.BuildNumber, &b.Seen, (*flag)(&b.Adopted), (*flag)(&b.Claimed), &startedAt, &b.version, &b.Trace,
 		&b.TagCommit, &b.Context, (*flag)(&b.ReplaceRunning), &b.MaxRunning,
 		&b.Result, &runningAt, &endedAt, &b.Message, &b.Step, &b.RecordID, &b.ProjectID, &b.Stop, &stoppedAt,
-		&b.Origin, &b.By.Actor, &b.By.Why, &b.Pusher, &b.Title, &pausedAt, &resumedAt)
+		&b.Origin, &b.By.Actor, &b.By.Why, &b.Pusher, &b.Title, &pausedAt, &resumedAt,
+		&b.Action, &b.QueueID, &b.RanCommit, &b.Console, &waitedAt)
 	if err != nil {
 		return nil, err
 	}
@@ -249,6 +278,7 @@ func scanBuild(row scanner) (*Build, error) {
 	b.StartedAt, b.DueAt = bad.time("started_at", startedAt), bad.time("due_at", due)
 	b.RunningAt, b.EndedAt, b.StoppedAt = bad.time("running_at", runningAt), bad.time("ended_at", endedAt), bad.time("stopped_at", stoppedAt)
 	b.PausedAt, b.ResumedAt = bad.time("paused_at", pausedAt), bad.time("resumed_at", resumedAt)
+	b.WaitedAt = bad.time("waited_at", waitedAt)
 	b.Unreadable = bad.String()
 	if log != "" {
 		if err := json.Unmarshal([]byte(log), &b.Log); err != nil {

@@ -113,21 +113,12 @@ func (d *postgres) migrate(ctx context.Context) (err error) {
 	}
 	words := strings.NewReplacer("{seq}", "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
 		"{bytes}", "bytea", "{bool}", "boolean", "{false}", "false", "{strict}", "")
-	text, err := schemaAfter(version, foreign, words, "", "_postgres")
-	if err != nil || text == "" {
-		return err // even a statement that changes nothing would wait for the locks of a replica that writes
+	if foreign {
+		return errForeign
 	}
-	const becomes, index = "INSERT INTO schema_version (version) VALUES (%d);", "builds_ended"
-	// One text is one transaction: all tables or none.
-	statements := []string{text + fmt.Sprintf(becomes, schemaVersion)}
-	if version > 0 { // Version 5 is an index of builds that there are: in a transaction it would lock out replicas that take deliveries.
-		tables, on, _ := strings.Cut(text, "CREATE INDEX "+index)
-		statements = []string{
-			tables + fmt.Sprintf(becomes, schemaVersion-1),
-			"DROP INDEX CONCURRENTLY IF EXISTS " + index, // of a start that was cut off
-			"CREATE INDEX CONCURRENTLY " + index + on,
-			fmt.Sprintf(becomes, schemaVersion),
-		}
+	statements, err := postgresSteps(version, words)
+	if err != nil {
+		return err
 	}
 	for _, statement := range statements {
 		if _, err := conn.Exec(ctx, statement); err != nil {
@@ -135,6 +126,30 @@ func (d *postgres) migrate(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// postgresSteps gives what brings tables of a version up to date, none if they are: even a statement that changes
+// nothing would wait for the locks of a replica that writes. Each step is a transaction, or one statement that must
+// not be in any. A start that was cut off leaves the version of the last step.
+func postgresSteps(version int64, words *strings.Replacer) (steps []string, err error) {
+	const becomes, index = "INSERT INTO schema_version (version) VALUES (%d);", "builds_ended"
+	if version == 0 {
+		text, err := schemaAfter(0, words, "", "_postgres")
+		return []string{text + fmt.Sprintf(becomes, schemaVersion)}, err
+	}
+	for n := version + 1; n <= schemaVersion; n++ {
+		text, err := schemaOf(n, words, "", "_postgres")
+		if err != nil {
+			return nil, err
+		}
+		if _, on, found := strings.Cut(text, "CREATE INDEX "+index); found {
+			// Of builds that there are: in a transaction it would lock out replicas that take deliveries.
+			steps = append(steps, "DROP INDEX CONCURRENTLY IF EXISTS "+index, "CREATE INDEX CONCURRENTLY "+index+on)
+			text = ""
+		}
+		steps = append(steps, text+fmt.Sprintf(becomes, n))
+	}
+	return steps, nil
 }
 
 // onceEach is an error in which no line comes twice: a server that does not answer is called with TLS and then

@@ -21,7 +21,7 @@ import (
 // number that the service answered is certain: a build that adopted it in the meantime
 // becomes unknown again, and is searched for anew.
 func (s *Store) Save(ctx context.Context, b *Build) error {
-	clean(&b.Reason, &b.BuildNumber) // no answer may keep a build from being saved
+	clean(&b.Reason, &b.BuildNumber, &b.QueueID) // no answer may keep a build from being saved
 	b.Seen = max(b.Seen, Number(b.BuildNumber))
 	log, err := json.Marshal(b.Log)
 	if err != nil {
@@ -99,7 +99,7 @@ func (s *Store) saveAll(ctx context.Context, tx *tx, all []*write) error {
 // those whose number another build has.
 func saveRows(ctx context.Context, tx *tx, all []*write) (map[int64]int64, error) {
 	c := &rows{columns: []string{
-		"seq", "version", "state", "reason", "attempts", "log", "asked", "build_no", "seen_no", "adopted", "started_at", "result", "wait",
+		"seq", "version", "state", "reason", "attempts", "log", "asked", "build_no", "seen_no", "adopted", "started_at", "result", "queue_id", "wait",
 	}}
 	for _, w := range all {
 		b, wait := w.build, int64(-1)
@@ -107,12 +107,12 @@ func saveRows(ctx context.Context, tx *tx, all []*write) (map[int64]int64, error
 			wait = min(max(0, time.Until(b.DueAt)), longestWait).Microseconds()
 		}
 		c.add(b.Seq, b.version, string(b.State), b.Reason, int64(b.Attempts), w.log, int64(b.Asked), b.BuildNumber, b.Seen, b.Adopted,
-			micros(b.StartedAt), string(b.Result), wait)
+			micros(b.StartedAt), string(b.Result), b.QueueID, wait)
 	}
 	saved, err := pairs[int64](ctx, tx, c, `UPDATE builds
 		SET state = c.state, reason = c.reason, attempts = c.attempts, log = c.log, asked = c.asked,
 		build_no = c.build_no, seen_no = c.seen_no, adopted = c.adopted, claimed = c.build_no <> '',
-		started_at = c.started_at, result = c.result, held = 0, paused_at = 0, worker = '',
+		started_at = c.started_at, result = c.result, queue_id = c.queue_id, held = 0, paused_at = 0, worker = '',
 		due_at = CASE WHEN c.wait >= 0 THEN `+tx.now+` + c.wait ELSE 0 END, version = builds.version + 1
 		FROM c WHERE builds.seq = c.seq AND `+tx.among("builds.seq")+` AND builds.version = c.version
 		AND NOT EXISTS (SELECT 1 FROM builds o WHERE o.service = builds.service AND o.job_id = builds.job_id AND o.build_no = c.build_no
@@ -162,7 +162,8 @@ func (s *Store) claim(ctx context.Context, tx *tx, b *Build) error {
 		set, args = `claimed = ?`, []any{false}
 	default:
 		set = `state = 'unknown', due_at = ` + tx.now + `, build_no = '', adopted = ?, claimed = ?, started_at = 0,
-			result = '', running_at = 0, ended_at = 0, message = '', step = '', record_id = '', project_id = '', stop = '', stopped_at = 0,
+			result = '', running_at = 0, ended_at = 0, message = '', step = '', record_id = '', stop = '', stopped_at = 0,
+			project_id = CASE action WHEN 'job' THEN '' ELSE project_id END, queue_id = '', ran_commit = '', console = '', waited_at = 0,
 			superseded_by = '', reason = ?`
 		args = []any{false, false, "the build it was taken for turned out to be that of build " + b.ID}
 		tx.notify(owner.Target)

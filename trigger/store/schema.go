@@ -15,7 +15,10 @@ import (
 var schema embed.FS
 
 // schemaVersion is the number of the last file. A new database has version 0.
-const schemaVersion = 5
+const schemaVersion = 6
+
+// errForeign is that of a database with tables of another program.
+var errForeign = errors.New("it has tables that this program did not make: give this one a new database, of its own")
 
 // checkVersion returns an error if another version of this program made the tables.
 func checkVersion(found int64) error {
@@ -26,25 +29,33 @@ func checkVersion(found int64) error {
 	return nil
 }
 
-// schemaAfter gives the statements that bring tables of a version up to date, "" if they
-// are up to date. foreign says that the database has tables of another program. words
-// replaces the words in braces; suffixes are the files of a number.
-func schemaAfter(version int64, foreign bool, words *strings.Replacer, suffixes ...string) (string, error) {
-	if foreign {
-		return "", errors.New("it has tables that this program did not make: give this one a new database, of its own")
+// schemaOf gives the statements of a version of the tables. words replaces the words in braces;
+// suffixes are the files of a number.
+func schemaOf(version int64, words *strings.Replacer, suffixes ...string) (string, error) {
+	var all strings.Builder
+	for _, suffix := range suffixes {
+		text, err := schema.ReadFile(fmt.Sprintf("schema/%04d%s.sql", version, suffix))
+		if errors.Is(err, fs.ErrNotExist) && suffix != "" {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		all.WriteString(words.Replace(string(text)))
 	}
+	return all.String(), nil
+}
+
+// schemaAfter gives the statements that bring tables of a version up to date, "" if they
+// are up to date.
+func schemaAfter(version int64, words *strings.Replacer, suffixes ...string) (string, error) {
 	var all strings.Builder
 	for n := version + 1; n <= schemaVersion; n++ {
-		for _, suffix := range suffixes {
-			text, err := schema.ReadFile(fmt.Sprintf("schema/%04d%s.sql", n, suffix))
-			if errors.Is(err, fs.ErrNotExist) && suffix != "" {
-				continue
-			}
-			if err != nil {
-				return "", err
-			}
-			all.WriteString(words.Replace(string(text)))
+		text, err := schemaOf(n, words, suffixes...)
+		if err != nil {
+			return "", err
 		}
+		all.WriteString(text)
 	}
 	return all.String(), nil
 }

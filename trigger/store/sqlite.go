@@ -116,7 +116,10 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ database,
 	}
 	words := strings.NewReplacer("bigint", "integer", "{seq}", "integer PRIMARY KEY",
 		"{bytes}", "blob", "{bool}", "integer", "{false}", "0", "{strict}", "STRICT")
-	text, err := schemaAfter(version, foreign, words, "")
+	if foreign {
+		return nil, errForeign
+	}
+	text, err := schemaAfter(version, words, "")
 	if err != nil {
 		return nil, err
 	}

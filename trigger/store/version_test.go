@@ -41,7 +41,7 @@ func TestTablesOfAnotherVersionAreRefused(t *testing.T) {
 			}
 			test.run(t, database, test.set)
 			test.run(t, database, `ALTER TABLE builds RENAME TO kept`)
-			const want = "its tables are of version 99, and this program knows 5: use the program that made it, or give this one a new database"
+			const want = "its tables are of version 99, and this program knows 6: use the program that made it, or give this one a new database"
 			refused(t, database, want)
 			test.run(t, database, `ALTER TABLE kept RENAME TO builds`) // it would fail if there were a new one
 		})
