@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,7 +25,7 @@ const maxAnswer = 1 << 20
 // Options of a [Client].
 type Options struct {
 	// Endpoint is the address of the service, an http or https URL without a path; see
-	// [RegionEndpoint]. Required.
+	// [RegionEndpoint] and [PipelineEndpoint]. Required.
 	Endpoint string
 	// Credentials authorize each request. Required.
 	Credentials Credentials
@@ -35,13 +36,18 @@ type Options struct {
 	Transport http.RoundTripper
 	// Logger gets a line for each request, at debug. nil means no log.
 	Logger *slog.Logger
+	// RetryCodes are codes of the service after which a call may succeed later, though they
+	// would be FateDead.
+	RetryCodes []string
 }
 
-// Client calls CodeArts Build. It is safe for concurrent use.
+// Client calls CodeArts Build, or CodeArts Pipeline: whichever Options.Endpoint leads to. It is
+// safe for concurrent use.
 type Client struct {
 	endpoint    *url.URL
 	credentials Credentials
 	timeout     time.Duration
+	retryCodes  []string
 	sender      *sender
 	userAgent   string // part of what is signed
 }
@@ -62,6 +68,7 @@ func New(o Options) (*Client, error) {
 		endpoint:    endpoint,
 		credentials: o.Credentials,
 		timeout:     o.Timeout,
+		retryCodes:  o.RetryCodes,
 		sender:      newSender(o.Transport, o.Logger),
 		userAgent:   userAgent,
 	}, nil
@@ -114,9 +121,18 @@ type call struct {
 }
 
 // do sends a call and reads its answer. A status other than 2xx is an error; what a 2xx says
-// is for the caller to judge. All errors are [*Error]. If the credentials are refused they are
-// refreshed, and the call is sent once more: nothing happened.
+// is for the caller to judge. All errors are [*Error].
 func (c *Client) do(ctx context.Context, k call) (reply, error) {
+	r, err := c.exchange(ctx, k)
+	if err == nil && !r.ok() {
+		return reply{}, r.error(k.op)
+	}
+	return r, err
+}
+
+// exchange is do for a caller that judges every status. If the credentials are refused they are
+// refreshed, and the call is sent once more: nothing happened.
+func (c *Client) exchange(ctx context.Context, k call) (reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
@@ -129,7 +145,8 @@ func (c *Client) do(ctx context.Context, k call) (reply, error) {
 			return reply{}, err
 		}
 		r.content = parseContent(r.body, r.secrets...)
-		if attempt == 1 && r.buildNumber == "" && judge(r.status, r.code).kind == refusedCredentials {
+		r.retryCodes = c.retryCodes
+		if attempt == 1 && r.buildNumber == "" && r.run.RunID == "" && judge(r.status, r.code).kind == refusedCredentials {
 			again, err := c.credentials.Refresh(ctx, req, k.body)
 			if err != nil {
 				return reply{}, notAuthorized(k.op, err)
@@ -137,9 +154,6 @@ func (c *Client) do(ctx context.Context, k call) (reply, error) {
 			if again {
 				continue
 			}
-		}
-		if r.status < 200 || r.status > 299 {
-			return reply{}, r.error(k.op)
 		}
 		return r, nil
 	}
@@ -186,7 +200,10 @@ type reply struct {
 	body       []byte
 	retryAfter time.Duration
 	secrets    []string // that the request had in its header and body
+	retryCodes []string // see Options
 }
+
+func (r reply) ok() bool { return r.status >= 200 && r.status <= 299 }
 
 // requestID is for the service's support.
 func (r reply) requestID() string { return identifier(r.header.Get("X-Request-Id"), r.secrets) }
@@ -194,6 +211,12 @@ func (r reply) requestID() string { return identifier(r.header.Get("X-Request-Id
 // error makes the error of an answer that is not a success.
 func (r reply) error(op string) *Error {
 	v := judge(r.status, r.code)
+	if v.fate == FateDead && r.code != "" && slices.Contains(r.retryCodes, r.code) {
+		v.fate = FateRetry
+	}
+	if v.fate == FateRetry {
+		r.retryAfter = max(r.retryAfter, laterAfter)
+	}
 	e := &Error{
 		Op: op, Fate: v.fate, Status: r.status, Code: r.code, Message: r.message,
 		RequestID: cmp.Or(r.requestID(), r.content.requestID), RetryAfter: r.retryAfter, kind: v.kind, what: v.what, todo: v.todo,
@@ -205,6 +228,10 @@ func (r reply) error(op string) *Error {
 	}
 	return e
 }
+
+// laterAfter is how long to wait at least after an answer that says no for now. A client in live
+// use waits that long for a pipeline with too many runs.
+const laterAfter = 10 * time.Second
 
 // cause takes an error out of the one that http.Client makes of it, which has the URL.
 func cause(err error) error {

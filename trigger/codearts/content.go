@@ -14,17 +14,23 @@ import (
 // error_code, an error object, or a JSON string that holds JSON.
 type content struct {
 	object      map[string]any // nil if the body holds no JSON object
+	list        []any          // of a body that is a JSON array
 	buildNumber string
+	run         RunStart // of RunPipeline
 	code        string
 	message     string
 	requestID   string
 }
 
-// parseContent never fails: object is nil for a body that it does not understand. Texts that
+// parseContent never fails: object and list are nil for a body that it does not understand. Texts that
 // repeat a secret are hidden, see package quoted.
 func parseContent(body []byte, secrets ...string) content {
-	object, ok := decodeObject(body, 2)
+	value := decodeValue(body, 2)
+	object, ok := value.(map[string]any)
 	if !ok {
+		if list, ok := value.([]any); ok {
+			return content{list: list, message: "a list instead of a JSON object"}
+		}
 		switch body = bytes.TrimSpace(body); {
 		case len(body) == 0:
 			return content{}
@@ -35,7 +41,7 @@ func parseContent(body []byte, secrets ...string) content {
 	}
 	const number = "actual_build_number"
 	result, _ := object["result"].(map[string]any)
-	c := content{object: object, buildNumber: cmp.Or(text(object, number), text(result, number))}
+	c := content{object: object, buildNumber: cmp.Or(text(object, number), text(result, number)), run: parseRunStart(object)}
 	c.code = text(object, "error_code", "err_code", "errorCode")
 	c.message = text(object, "error_msg", "errorMsg", "message")
 	switch e := object["error"].(type) {
@@ -62,24 +68,19 @@ func (c content) failed() bool {
 	return slices.Contains([]string{"error", "fail", "failed"}, strings.ToLower(text(c.object, "status")))
 }
 
-// decodeObject decodes a JSON object, or a JSON string that holds one, in up to depth
-// strings.
-func decodeObject(body []byte, depth int) (map[string]any, bool) {
+// decodeValue decodes a JSON value, or one in a JSON string, in up to depth strings; nil if
+// there is none.
+func decodeValue(body []byte, depth int) any {
 	d := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))))
 	d.UseNumber()
 	var v any
 	if err := d.Decode(&v); err != nil || d.More() {
-		return nil, false
+		return nil
 	}
-	switch v := v.(type) {
-	case map[string]any:
-		return v, true
-	case string:
-		if depth > 0 {
-			return decodeObject([]byte(v), depth-1)
-		}
+	if s, ok := v.(string); ok && depth > 0 {
+		return decodeValue([]byte(s), depth-1)
 	}
-	return nil, false
+	return v
 }
 
 // text gives the first of the named members that is a string or a number, and is not empty.

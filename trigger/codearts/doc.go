@@ -1,5 +1,6 @@
-// Package codearts calls CodeArts Build: it starts builds with RunJob, stops them, and reads the
-// records that show what became of a call without an answer, and of a build ([Outcome]).
+// Package codearts calls CodeArts Build and CodeArts Pipeline: it starts builds of jobs with RunJob
+// and runs of pipelines with RunPipeline, stops them, and reads the records that show what became of
+// a call without an answer, and of a build ([Outcome]).
 //
 // The flow of a call: the request is built, authorized ([Credentials]) and sent once over
 // HTTP/1.1, and its answer becomes a result or an [*Error]. After a 401 the credentials are
@@ -7,7 +8,8 @@
 //
 // What callers rely on:
 //
-//   - RunJob succeeds only if the service answered with a build number.
+//   - RunJob succeeds only if the service answered with a build number, RunPipeline only if it
+//     answered with the id of a run.
 //   - Every error is an [*Error], and its [Fate] says what may be done next. A call that may
 //     have reached the service, and got no clear answer, is [FateUnknown], never [FateRetry].
 //   - A POST is never sent again once any of it was written.

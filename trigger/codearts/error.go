@@ -20,9 +20,11 @@ type Error struct {
 	Message   string // the service's message, one line of at most 500 characters
 	RequestID string // X-Request-Id, for the service's support
 
-	RetryAfter time.Duration // what the service asked for; 0 if it did not
-	Timeout    bool          // a deadline passed before the answer was complete
-	Err        error         // the cause, where there was no answer
+	// RetryAfter is how long to wait at least: what the service asked for, or what is known of
+	// its code; 0 for neither.
+	RetryAfter time.Duration
+	Timeout    bool  // a deadline passed before the answer was complete
+	Err        error // the cause, where there was no answer
 
 	kind       kind
 	what, todo string
@@ -82,8 +84,8 @@ func (e *Error) Label() string {
 // The reasons of failed calls.
 const (
 	ReasonCredentials = "credentials" // there are none, or they are refused
-	ReasonPermission  = "permission"  // they may not start this job
-	ReasonRejected    = "rejected"    // the job, its parameters or the address are wrong
+	ReasonPermission  = "permission"  // they may not start this job or pipeline
+	ReasonRejected    = "rejected"    // the job or pipeline, its parameters or the address are wrong
 	ReasonThrottled   = "throttled"
 	ReasonUnavailable = "unavailable" // not sent, no answer, or a fault of the service
 )
@@ -104,27 +106,27 @@ func (e *Error) Reason() string {
 		return ReasonCredentials
 	}
 	switch {
-	case e.Fate == FateThrottled:
+	case e.Fate == FateThrottled || e.kind == tooManyRuns:
 		return ReasonThrottled
 	case e.Fate == FateRetry || e.Fate == FateUnknown:
 		return ReasonUnavailable
 	case e.kind == refusedCredentials || e.kind == wrongClock:
 		return ReasonCredentials
-	case e.kind == noPermission:
+	case e.kind == noPermission || e.kind == noAccess:
 		return ReasonPermission
 	}
 	return ReasonRejected
 }
 
-// NoSuchJob reports whether the service says that the job does not exist: it was deleted, or is
-// in another region.
+// NoSuchJob reports whether the service says that the job or the pipeline does not exist: it was
+// deleted, or is in another region or project.
 func (e *Error) NoSuchJob() bool { return e.kind == noSuchJob }
 
-// NoSuchBuild reports whether the service says of a job that it has no build with this number.
-// Soon after RunJob that is lag, later the record was deleted. It means nothing of RunJob, whose
-// errors have the same code.
+// NoSuchBuild reports whether the service says of a job that it has no build with this number, or
+// of a pipeline that it has no run with this id. Soon after the start that is lag, later the record
+// was deleted. It means nothing of RunJob and RunPipeline, whose errors have the same codes.
 func (e *Error) NoSuchBuild() bool {
-	return e.Code == codeBadNumber || e.Status == http.StatusNotFound && e.kind == otherFailure
+	return e.kind == noSuchBuild || e.Code == codeBadNumber || e.Status == http.StatusNotFound && e.kind == otherFailure
 }
 
 // misused makes the error of a call that cannot be made.

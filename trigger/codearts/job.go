@@ -61,14 +61,13 @@ func (c *Client) JobConfig(ctx context.Context, jobID string) (JobConfig, error)
 	config := JobConfig{Name: jobName(result)}
 	if list, ok := result["parameters"].([]any); ok {
 		config.Parameters = make([]JobParameter, 0, len(list))
-		for object := range objects(list) {
+		for object := range objectsIn(result, "parameters") {
 			if p := parseJobParameter(object); p.Name != "" {
 				config.Parameters = append(config.Parameters, p)
 			}
 		}
 	}
-	list, _ := result["scms"].([]any)
-	for object := range objects(list) {
+	for object := range objectsIn(result, "scms") {
 		if kind := text(object, "build_type"); kind != "" {
 			config.BuildTypes = append(config.BuildTypes, quoted.Line(kind, 64))
 		}
@@ -96,17 +95,17 @@ func (c *Client) readJob(ctx context.Context, op, jobID, what string, query url.
 // {"params": [{"name": "name", "value": "codeBranch"}, {"name": "defaultValue", "value": "master"}]}.
 func parseJobParameter(object map[string]any) JobParameter {
 	fields := map[string]string{}
-	list, _ := object["params"].([]any)
-	for field := range objects(list) {
+	for field := range objectsIn(object, "params") {
 		fields[text(field, "name")] = text(field, "value")
 	}
 	needed, _ := strconv.ParseBool(fields["required"])
 	return JobParameter{Name: fields["name"], Needed: needed && fields["defaultValue"] == ""}
 }
 
-// objects gives the JSON objects of a list.
-func objects(list []any) func(func(map[string]any) bool) {
+// objectsIn gives the JSON objects of a list that is a member of an object.
+func objectsIn(object map[string]any, name string) func(func(map[string]any) bool) {
 	return func(yield func(map[string]any) bool) {
+		list, _ := object[name].([]any)
 		for _, item := range list {
 			if object, ok := item.(map[string]any); ok && !yield(object) {
 				return

@@ -269,8 +269,13 @@ func (c *Client) HistoryParameters(ctx context.Context, jobID, buildNumber strin
 	if err != nil {
 		return nil, err
 	}
-	parameters := make([]Parameter, 0, len(result))
-	for _, item := range result {
+	return parseParameters(op, result)
+}
+
+// parseParameters reads a list of names and values.
+func parseParameters(op string, list []any) ([]Parameter, error) {
+	parameters := make([]Parameter, 0, len(list))
+	for _, item := range list {
 		object, ok := item.(map[string]any)
 		if !ok {
 			return nil, unreadable(op)
@@ -312,14 +317,20 @@ func (c *Client) readOne(ctx context.Context, op, root, jobID, buildNumber, what
 
 // read does a GET. An answer that is not a JSON object, or reports an error, is an error.
 func (c *Client) read(ctx context.Context, op, path string, query url.Values) (content, error) {
-	r, err := c.do(ctx, call{op: op, method: http.MethodGet, path: path, query: query})
+	r, err := c.ask(ctx, call{op: op, method: http.MethodGet, path: path, query: query})
+	return r.content, err
+}
+
+// ask sends a call. An answer that is not a JSON object, or reports an error, is an error.
+func (c *Client) ask(ctx context.Context, k call) (reply, error) {
+	r, err := c.do(ctx, k)
+	if err == nil && r.failed() {
+		err = r.error(k.op)
+	}
 	if err != nil {
-		return content{}, err
+		return reply{}, err
 	}
-	if r.failed() {
-		return content{}, r.error(op)
-	}
-	return r.content, nil
+	return r, nil
 }
 
 // unreadable makes the error of an answer whose shape is in no edition of the reference.

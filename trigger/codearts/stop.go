@@ -36,19 +36,21 @@ func (c *Client) Stop(ctx context.Context, jobID, buildNumber string) error {
 }
 
 func (c *Client) stop(ctx context.Context, k call) error {
-	r, err := c.do(ctx, k)
-	if err == nil && r.failed() {
-		err = r.error(k.op)
-	}
+	r, err := c.ask(ctx, k)
 	if e, ok := errors.AsType[*Error](err); ok && e.Code == codeEnded {
 		return nil
 	}
 	if err != nil {
 		return harmless(err)
 	}
+	return r.done(k.op)
+}
+
+// done returns an error if the answer to a stop says that nothing was stopped.
+func (r reply) done(op string) error {
 	for _, name := range []string{"result", "success"} {
 		if done, ok := r.object[name].(bool); ok && !done {
-			return &Error{Op: k.op, Fate: FateRetry, Status: r.status, RequestID: r.requestID(), what: "the service did not stop the build"}
+			return &Error{Op: op, Fate: FateRetry, Status: r.status, RequestID: r.requestID(), what: "the service did not stop the build"}
 		}
 	}
 	return nil

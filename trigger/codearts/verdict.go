@@ -1,5 +1,7 @@
 package codearts
 
+import "strings"
+
 // Fate says what may be done about a failed call.
 type Fate int
 
@@ -7,13 +9,14 @@ const (
 	// FateDead means that the call cannot succeed as it is: somebody has to fix something
 	// first.
 	FateDead Fate = iota
-	// FateRetry means that nothing happened, and that the same call may succeed later.
+	// FateRetry means that nothing happened, and that the same call may succeed later, after
+	// Error.RetryAfter at the earliest.
 	FateRetry
 	// FateThrottled is FateRetry, and the service asks for a pause: of Error.RetryAfter, or
 	// of a few seconds, growing each time, where that is 0.
 	FateThrottled
 	// FateUnknown means that the build may have been started. Search for it before calling
-	// again. Only RunJob returns it.
+	// again. Only RunJob and RunPipeline return it.
 	FateUnknown
 )
 
@@ -29,7 +32,10 @@ const (
 	noPermission
 	badRequest
 	noSuchPath
-	noSuchJob
+	noSuchJob // or pipeline
+	noSuchBuild
+	noAccess    // to what the call needs, whatever it does
+	tooManyRuns // of this pipeline or tenant: no reason to pause the target
 )
 
 // verdict is what a failure means, to people and to the caller.
@@ -42,7 +48,8 @@ type verdict struct {
 
 // verdicts by code decide before the status does, because errors come with any status, 200
 // included. The codes are those of the API references of RunJob and of the API gateway;
-// DEVCB.00030000 and the errors in a 200 were seen in live use.
+// DEVCB.00030000 and the errors in a 200 were seen in live use. There is no reference of
+// DEVPIPE codes: these are known from live use and from the tests of the Terraform provider.
 var verdicts = map[string]verdict{
 	"APIG.0308":      throttled,
 	"APIGW.0308":     throttled,
@@ -64,6 +71,19 @@ var verdicts = map[string]verdict{
 	"DEV.CB.032000":  badParameter,
 	codeBadNumber:    badParameter,
 	"DEVCB.00030000": {FateDead, otherFailure, "the service refused to start the build", "start the job by hand in the console to see why"},
+
+	codeQueued:         queuedSomewhere,
+	codeQueuedByTenant: queuedSomewhere,
+	"DEVPIPE.00011104": tooMany,
+	"DEVPIPE.00011105": tooMany,
+	"DEVPIPE.00011401": noPipeline,
+	"DEVPIPE.00011136": noPipeline,
+	"DEVPIPE.00011412": noMember,
+	"DEVPIPE.30021001": noMember,
+	"DEV_21_100169":    noMember,
+	"DEVPIPE.30011001": noPart,
+	"DEVPIPE.30011011": noPart,
+	"DEVPIPE.00011203": noPart,
 }
 
 var (
@@ -79,7 +99,22 @@ var (
 	noPath = verdict{FateDead, noSuchPath, "no such path", "check the region or endpoint of the target"}
 	noJob  = verdict{
 		FateDead, noSuchJob, "no such job",
-		"check job_id: it is the end of the job's address in the console, and belongs to the target's region",
+		"check job_id: in the job's address in the console it is what follows /detail/history/, and it belongs to the target's region; " +
+			"if this is the id of a pipeline write pipeline_id with project_id",
+	}
+	queuedSomewhere = verdict{FateUnknown, otherFailure, "queued, and the answer has no run id", ""}
+	tooMany         = verdict{FateRetry, tooManyRuns, "too many runs at a time", ""}
+	noPipeline      = verdict{
+		FateDead, noSuchJob, "no such pipeline in this project",
+		"check pipeline_id and project_id: both are in the pipeline's address in the console; if this is the id of a build job write job_id",
+	}
+	noMember = verdict{
+		FateDead, noAccess, "the project is unknown, or the caller is no member of it",
+		"check project_id, and add the user to the project, with the right to execute the pipeline",
+	}
+	noPart = verdict{
+		FateDead, noAccess, "no permission for a part of the pipeline, or no such part",
+		"give the user the permission to use the plug-ins, service endpoints and templates of the pipeline",
 	}
 	badParameter = verdict{FateDead, badRequest, "bad parameter or job id", "correct the rule, then replay the build"}
 )
@@ -108,6 +143,8 @@ func judge(status int, code string) verdict {
 		}
 	case status >= 400 && status < 500:
 		return verdict{FateDead, badRequest, "refused", "correct the rule or the build job, then replay the build"}
+	case status < 300 && strings.HasPrefix(code, "DEVPIPE."):
+		return verdict{FateDead, badRequest, "refused", ""}
 	case status == 504: // APIGW.0201, which comes with other statuses too
 		return verdict{FateUnknown, otherFailure, "the gateway got no answer in time", ""}
 	case status >= 500:
@@ -121,4 +158,8 @@ const (
 	codeNoHistory = "CB.00031059"   // of the list of records, with a 403: the job has none yet
 	codeBadNumber = "DEV.CB.032011" // of calls about one build: it is not there
 	codeEnded     = "DEV.CB.032302" // of Stop: the build has ended already
+
+	// Of RunPipeline, with a 200: the run waits, for the limit of its pipeline or of the tenant.
+	codeQueued         = "DEVPIPE.00011169"
+	codeQueuedByTenant = "DEVPIPE.00011170"
 )
