@@ -31,12 +31,28 @@ const (
 	PathParameters  = "history-parameters"
 	PathJobInfo     = "info"
 	PathJobConfig   = "config"
+	PathJobDisabled = "check-disable"
 	PathToken       = "token" // IAM
+
+	PathPipelineRun         = "pipeline-run" // RunPipeline
+	PathPipelineList        = "pipeline-list"
+	PathPipelineDetail      = "pipeline-detail"
+	PathPipelineVariables   = "pipeline-variables" // of a run
+	PathPipelineQueue       = "pipeline-queue"
+	PathPipelineFailures    = "pipeline-failures"
+	PathPipelineStop        = "pipeline-stop"
+	PathPipelineCancel      = "pipeline-cancel" // of a run in the queue
+	PathPipelineRetry       = "pipeline-retry"
+	PathPipelineStatus      = "pipeline-status" // of several pipelines
+	PathPipelineInfo        = "pipeline-info"
+	PathPipelineRuntimeVars = "pipeline-runtime-vars"
 )
 
 var paths = []string{
 	PathRun, PathStop, PathList, PathRecordInfo, PathBuildInfo, PathBuildResult, PathStatus, PathSteps, PathParameters,
-	PathJobInfo, PathJobConfig, PathToken,
+	PathJobInfo, PathJobConfig, PathJobDisabled, PathToken,
+	PathPipelineRun, PathPipelineList, PathPipelineDetail, PathPipelineVariables, PathPipelineQueue, PathPipelineFailures,
+	PathPipelineStop, PathPipelineCancel, PathPipelineRetry, PathPipelineStatus, PathPipelineInfo, PathPipelineRuntimeVars,
 }
 
 // The ways to drop a connection.
@@ -53,7 +69,7 @@ const (
 // Of the faults for a call, the first one that wins its Probability is applied.
 type Fault struct {
 	Path  string `json:"path,omitempty"`   // which call; "" means all
-	JobID string `json:"job_id,omitempty"` // which job; "" means all
+	JobID string `json:"job_id,omitempty"` // which job or pipeline; "" means all
 
 	Status      int               `json:"status,omitempty"`       // 200 if there is a Body or Code and no Status
 	Code        string            `json:"code,omitempty"`         // error_code

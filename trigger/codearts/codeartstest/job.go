@@ -14,7 +14,9 @@ type Job struct {
 	JobID    string `json:"job_id"`
 	Name     string `json:"name,omitempty"`
 	Disabled bool   `json:"disabled,omitempty"`
-	NoRun    bool   `json:"no_run,omitempty"` // the caller has not the permission to start it
+	// DisabledReason is why.
+	DisabledReason string `json:"disabled_reason,omitempty"`
+	NoRun          bool   `json:"no_run,omitempty"` // the caller has not the permission to start it
 	// Parameters are those that it declares; nil leaves them out of the answers.
 	Parameters []JobParameter `json:"parameters,omitempty"`
 	BuildType  string         `json:"build_type,omitempty"` // of its repository: branch, tag, commitId
@@ -91,6 +93,20 @@ func (s *Simulator) jobInfo(r *http.Request, _ []byte) response {
 	}
 	return serviceResult(map[string]any{
 		"id": j.JobID, "job_name": j.Name, "disabled": j.Disabled, "is_view": true, "is_execute": !j.NoRun,
+	})
+}
+
+// jobDisabled is GET /v1/job/{job_id}/check/disable. Its result is null if the job is enabled.
+func (s *Simulator) jobDisabled(r *http.Request, _ []byte) response {
+	j, bad := s.setUp(r)
+	if bad != nil {
+		return *bad
+	}
+	if !j.Disabled {
+		return serviceResult(nil)
+	}
+	return serviceResult(map[string]any{
+		"disabled": 1, "forbiddener": "person", "reson": j.DisabledReason, "forbidden_time": s.wall(s.o.Now()), "job_name": j.Name,
 	})
 }
 

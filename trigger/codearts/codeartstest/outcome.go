@@ -11,7 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// The results of builds that the service documents. Any other can be had too.
+// The results of builds that the service documents. Any other can be had too. A run of a pipeline
+// ends as COMPLETED, FAILED, CANCELED or IGNORED, which the words of builds mean as well.
 const (
 	ResultSuccess = "SUCCESS"
 	ResultFailure = "FAILURE"
@@ -19,12 +20,16 @@ const (
 	ResultTimeout = "timeout"
 	// ResultNone is that of a build that is finished, and whose state is empty.
 	ResultNone = "-"
+
+	resultCompleted = "COMPLETED"
+	resultFailed    = "FAILED"
+	resultCanceled  = "CANCELED"
 )
 
-// Outcome says how builds to come do. Of the outcomes for a job, those with Times come before
-// the one without, and those of the job before those of all jobs.
+// Outcome says how builds to come do, runs of pipelines included. Of the outcomes for a job, those
+// with Times come before the one without, and those of the job before those of all jobs.
 type Outcome struct {
-	JobID string `json:"job_id,omitempty"` // which job; "" means all
+	JobID string `json:"job_id,omitempty"` // which job or pipeline; "" means all
 
 	// Result is what the record says at the end: SUCCESS if not set, or any text of at most 64
 	// printable characters.
@@ -33,8 +38,12 @@ type Outcome struct {
 	BuildResult string `json:"build_result,omitempty"`
 
 	// In JSON these are Go durations or numbers of seconds.
-	Queued time.Duration `json:"-"` // InQueue, before it runs
+	Queued time.Duration `json:"-"` // InQueue, before it runs; a run of a pipeline can be cancelled there
 	After  time.Duration `json:"-"` // how long it runs then; Options.BuildTime if not set
+	// Paused is after how much of that time a run of a pipeline waits for a person, until
+	// [Simulator.Resume]; 0 means never.
+	Paused  time.Duration `json:"-"`
+	Suspend bool          `json:"suspend,omitempty"` // the status is SUSPEND meanwhile, not PAUSED
 
 	Step    string `json:"step,omitempty"`    // the step that fails; none if not set
 	Message string `json:"message,omitempty"` // err_msg at the end
@@ -52,6 +61,7 @@ type wireOutcome struct {
 
 	Queued any `json:"queued,omitempty"`
 	After  any `json:"after,omitempty"`
+	Paused any `json:"paused,omitempty"`
 }
 
 // UnmarshalJSON refuses unknown members, as that of [Fault].
@@ -66,6 +76,9 @@ func (o *Outcome) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	if o.After, err = duration("after", w.After); err != nil {
+		return err
+	}
+	if o.Paused, err = duration("paused", w.Paused); err != nil {
 		return err
 	}
 	if w.After != nil && o.After == 0 {
@@ -83,6 +96,9 @@ func (o Outcome) MarshalJSON() ([]byte, error) {
 	if o.After != 0 {
 		w.After = o.After.String()
 	}
+	if o.Paused != 0 {
+		w.Paused = o.Paused.String()
+	}
 	return json.Marshal(w)
 }
 
@@ -99,8 +115,10 @@ func (o Outcome) check() error {
 		return errors.New("step has at most 255 printable characters")
 	case len(o.Message) > 4096:
 		return errors.New("message has at most 4096 bytes")
-	case o.Queued < 0, o.After < 0, o.Times < 0:
-		return errors.New("queued, after and times are at least 0")
+	case o.Queued < 0, o.After < 0, o.Paused < 0, o.Times < 0:
+		return errors.New("queued, after, paused and times are at least 0")
+	case o.Suspend && o.Paused == 0:
+		return errors.New("suspend needs paused")
 	}
 	return nil
 }
@@ -114,6 +132,20 @@ func (o Outcome) state() string {
 		return ""
 	}
 	return o.Result
+}
+
+// status is the status of a run of a pipeline at the end.
+func (o Outcome) status() string {
+	switch state := o.state(); state {
+	case ResultSuccess:
+		return resultCompleted
+	case ResultFailure, ResultTimeout:
+		return resultFailed
+	case ResultAborted:
+		return resultCanceled
+	default:
+		return state
+	}
 }
 
 // buildResult is the build_result at the end.

@@ -37,11 +37,14 @@ type progress struct {
 }
 
 func (s *Simulator) progress(r *run, stopped, now time.Time) progress {
-	p := progress{running: "Finished", state: r.outcome.state(), asPlanned: true}
-	p.began = r.at.Add(r.outcome.Queued)
-	p.finished = p.began.Add(r.outcome.After)
+	p, aborted := progress{running: "Finished", state: r.outcome.state(), asPlanned: true}, ResultAborted
+	if r.flow != nil {
+		p.state, aborted = r.outcome.status(), resultCanceled
+	}
+	p.began, p.finished = r.plan()
+	began := p.began
 	if end := stopped.Add(s.o.StopLag); !stopped.IsZero() && end.Before(p.finished) {
-		p.state, p.finished, p.asPlanned = "ABORTED", end, false
+		p.state, p.finished, p.asPlanned = aborted, end, false
 		if end.Before(p.began) {
 			p.began = time.Time{}
 		}
@@ -49,7 +52,7 @@ func (s *Simulator) progress(r *run, stopped, now time.Time) progress {
 	switch {
 	case !now.Before(p.finished):
 		return p
-	case now.Before(r.at.Add(r.outcome.Queued)):
+	case now.Before(began):
 		return progress{running: "InQueue"}
 	}
 	return progress{running: "Running", began: p.began}

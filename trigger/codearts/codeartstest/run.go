@@ -26,7 +26,8 @@ type job struct {
 	today int    // builds on that day
 }
 
-// run is one build. Only stopped changes, under the simulator's lock.
+// run is one build of a job, or one run of a pipeline. Of a build only stopped changes, under the
+// simulator's lock.
 type run struct {
 	jobID   string
 	no      int
@@ -37,6 +38,7 @@ type run struct {
 	body    []byte    // as received; of a build started by hand, as it would have been
 	manual  bool
 	by      string // executor
+	flow    *flow  // nil for a build
 }
 
 // runBody is the body of RunJob. Its pointers tell null from "".
@@ -183,16 +185,17 @@ func (s *Simulator) accept(r *http.Request, body []byte) (*run, string, error) {
 func (s *Simulator) exists(jobID string) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return !s.deleted[jobID] && (len(s.jobNames) == 0 || s.jobNames[jobID])
+	return !s.deleted[jobID] && !s.isPipeline(jobID) && (len(s.jobNames) == 0 || s.jobNames[jobID])
 }
 
-// DeleteJob deletes a job, with its builds and their records. Its builds stay in
+// DeleteJob deletes a job or a pipeline, with its builds and their records. Its builds stay in
 // [Simulator.Runs].
 func (s *Simulator) DeleteJob(jobID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.deleted[jobID] = true
 	delete(s.jobs, jobID)
+	delete(s.pipelines, jobID)
 }
 
 func (s *Simulator) serveDeleteJob(w http.ResponseWriter, r *http.Request) {
@@ -203,9 +206,14 @@ func (s *Simulator) serveDeleteJob(w http.ResponseWriter, r *http.Request) {
 // start records a build and gives it the next number of its job.
 func (s *Simulator) start(jobID string, body []byte, by string, manual bool) *run {
 	now := s.o.Now()
-	day := now.In(s.o.Location).Format("20060102")
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.add(jobID, body, by, manual, now)
+}
+
+// add must be called with the lock.
+func (s *Simulator) add(jobID string, body []byte, by string, manual bool, now time.Time) *run {
+	day := now.In(s.o.Location).Format("20060102")
 	j := s.jobs[jobID]
 	if j == nil {
 		j = new(job)
@@ -234,13 +242,14 @@ func (r *run) answer() map[string]string {
 	}
 }
 
-// Run is a build that RunJob started.
+// Run is a build that RunJob started, or a run that RunPipeline did.
 type Run struct {
-	BuildNo string          `json:"build_no"`
-	Body    json.RawMessage `json:"body"` // as received
+	BuildNo    string          `json:"build_no"`              // of a pipeline the id of the run
+	PipelineID string          `json:"pipeline_id,omitempty"` // "" for a build of a job
+	Body       json.RawMessage `json:"body"`                  // as received
 }
 
-// Runs lists the builds that RunJob started, oldest first.
+// Runs lists the builds and runs that RunJob and RunPipeline started, oldest first.
 func (s *Simulator) Runs() []Run {
 	s.mu.RLock()
 	runs := slices.Clip(s.runs) // later runs are appended to it
@@ -252,9 +261,14 @@ func (s *Simulator) Runs() []Run {
 	return out
 }
 
-func (r *run) run() Run { return Run{BuildNo: strconv.Itoa(r.no), Body: r.body} }
+func (r *run) run() Run {
+	if r.flow != nil {
+		return Run{BuildNo: r.flow.id, PipelineID: r.jobID, Body: r.body}
+	}
+	return Run{BuildNo: strconv.Itoa(r.no), Body: r.body}
+}
 
-// RunCount is the number of builds that RunJob started.
+// RunCount is the number of builds and runs that RunJob and RunPipeline started.
 func (s *Simulator) RunCount() int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -269,7 +283,11 @@ func (s *Simulator) serveRuns(w http.ResponseWriter, _ *http.Request) {
 		if i > 0 {
 			_ = out.WriteByte(',')
 		}
-		_, _ = fmt.Fprintf(out, "\n"+`{"build_no":"%s","body":`, r.BuildNo)
+		_, _ = fmt.Fprintf(out, "\n"+`{"build_no":"%s",`, r.BuildNo)
+		if r.PipelineID != "" {
+			_, _ = fmt.Fprintf(out, `"pipeline_id":"%s",`, r.PipelineID)
+		}
+		_, _ = out.WriteString(`"body":`)
 		_, _ = out.Write(r.Body)
 		_ = out.WriteByte('}')
 	}
@@ -277,19 +295,25 @@ func (s *Simulator) serveRuns(w http.ResponseWriter, _ *http.Request) {
 	_ = out.Flush()
 }
 
-// Build is a build that a person starts by hand.
+// Build is a build that a person starts by hand, or a run of a pipeline.
 type Build struct {
-	JobID      string              `json:"job_id"`
-	Commit     string              `json:"commit"` // at most one of Commit and Tag
-	Tag        string              `json:"tag"`
-	Branch     string              `json:"branch"`
-	Parameters []mapping.Parameter `json:"parameter"`
-	Executor   string              `json:"executor"` // who starts it; "person" if not set
+	JobID       string              `json:"job_id"` // "" for a run of a pipeline
+	PipelineID  string              `json:"pipeline_id"`
+	ProjectID   string              `json:"project_id"`  // of the pipeline; [ProjectID] if not set
+	Description string              `json:"description"` // of the run of the pipeline
+	Commit      string              `json:"commit"`      // at most one of Commit and Tag
+	Tag         string              `json:"tag"`
+	Branch      string              `json:"branch"`
+	Parameters  []mapping.Parameter `json:"parameter"`
+	Executor    string              `json:"executor"` // who starts it; "person" if not set
 }
 
-// StartBuild starts a build by hand, and gives its number. The build has a record, and is not
-// among [Simulator.Runs].
+// StartBuild starts a build by hand, and gives its number, or the id of the run. The build has a
+// record, and is not among [Simulator.Runs].
 func (s *Simulator) StartBuild(b Build) (string, error) {
+	if b.PipelineID != "" {
+		return s.startRun(b)
+	}
 	scm := map[string]string{}
 	for name, value := range map[string]string{"build_commit_id": b.Commit, "build_tag": b.Tag, "branch": b.Branch} {
 		if value != "" {
@@ -315,26 +339,35 @@ func (s *Simulator) StartBuild(b Build) (string, error) {
 
 // BuildState is how a build does, as its record says once it has come.
 type BuildState struct {
-	JobID   string `json:"job_id"`
-	BuildNo string `json:"build_no"`
-	Running string `json:"job_running_status"`
-	State   string `json:"state"`
-	Stopped bool   `json:"stopped"` // a stop was asked for, be it too late
-	ByHand  bool   `json:"by_hand"` // by StartBuild
+	JobID      string `json:"job_id,omitempty"`
+	PipelineID string `json:"pipeline_id,omitempty"` // instead of JobID
+	BuildNo    string `json:"build_no"`              // of a pipeline the id of the run
+	Running    string `json:"job_running_status"`
+	State      string `json:"state"`   // "" until the build ends; of a pipeline the status at any time
+	Stopped    bool   `json:"stopped"` // a stop was asked for, be it too late
+	ByHand     bool   `json:"by_hand"` // by StartBuild
 }
 
-// Builds lists the builds of all jobs that were not deleted, by job, the oldest first.
+// Builds lists the builds of all jobs and the runs of all pipelines that were not deleted, by job,
+// the oldest first.
 func (s *Simulator) Builds() []BuildState {
 	now := s.o.Now()
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.pipelines {
+		s.advance(p, now)
+	}
 	list := []BuildState{}
 	for _, jobID := range slices.Sorted(maps.Keys(s.jobs)) {
 		for _, r := range s.jobs[jobID].runs {
 			p := s.progress(r, r.stopped, now)
-			list = append(list, BuildState{
+			state := BuildState{
 				JobID: jobID, BuildNo: strconv.Itoa(r.no), Running: p.running, State: p.state, Stopped: !r.stopped.IsZero(), ByHand: r.manual,
-			})
+			}
+			if r.flow != nil {
+				state.JobID, state.PipelineID, state.BuildNo, state.State = "", jobID, r.flow.id, s.flowStatus(r, now)
+			}
+			list = append(list, state)
 		}
 	}
 	return list
@@ -355,7 +388,11 @@ func (s *Simulator) serveStart(w http.ResponseWriter, r *http.Request) {
 		s.write(w, gatewayError(400, codeBadBody, err.Error()))
 		return
 	}
-	s.write(w, jsonResponse(201, map[string]string{"job_id": b.JobID, "build_no": no}))
+	started := map[string]string{"job_id": b.JobID, "build_no": no}
+	if b.PipelineID != "" {
+		started = map[string]string{"pipeline_id": b.PipelineID, "build_no": no}
+	}
+	s.write(w, jsonResponse(201, started))
 }
 
 // decode reads the body of a request to the simulator itself.

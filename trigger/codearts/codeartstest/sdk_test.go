@@ -2,19 +2,27 @@ package codeartstest_test
 
 import (
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
+	sdk "github.com/huaweicloud/huaweicloud-sdk-go-v3/core"
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/core/auth/basic"
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/core/config"
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/core/sdkerr"
 	codeartsbuild "github.com/huaweicloud/huaweicloud-sdk-go-v3/services/codeartsbuild/v3"
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/services/codeartsbuild/v3/model"
+	codeartspipeline "github.com/huaweicloud/huaweicloud-sdk-go-v3/services/codeartspipeline/v2"
+	pipelinemodel "github.com/huaweicloud/huaweicloud-sdk-go-v3/services/codeartspipeline/v2/model"
 
 	"buildbridge/trigger/codearts/codeartstest"
 )
 
-const jobID = "f9d6c8466d614a9788e9a0acf6c15f46"
+const (
+	jobID      = "f9d6c8466d614a9788e9a0acf6c15f46"
+	pipelineID = "9bc11ea1a2df4ca2a4e5b0ab1b5e4e0f"
+	projectID  = "5f3a1c0b7e2d4896a1b2c3d4e5f60718"
+)
 
 // The official SDK's own client against the simulator: what it sends is
 // verified, and what it gets back fits its types.
@@ -162,7 +170,91 @@ func TestOfficialClientFollows(t *testing.T) {
 	}
 }
 
+// The official client of pipelines runs one, finds it, and follows it to its end.
+func TestOfficialPipelineClient(t *testing.T) {
+	t.Setenv("HOME", t.TempDir()) // as above
+	now := time.Now().Truncate(time.Millisecond)
+	server := codeartstest.NewServer(codeartstest.Options{
+		Keys: []codeartstest.Key{{AccessKey: "AK", SecretKey: "SK"}}, Now: func() time.Time { return now },
+	})
+	defer server.Close()
+	for _, o := range []codeartstest.Outcome{{Result: "FAILED", After: time.Second, Step: "Test", Message: "exit 1", Times: 1}, {After: time.Minute}} {
+		if err := server.AddOutcome(o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client := codeartspipeline.NewCodeArtsPipelineClient(official(t, codeartspipeline.CodeArtsPipelineClientBuilder(), server.URL, "AK", "SK", ""))
+
+	description, branch, manual := "bb-1", "main", "Manual"
+	variables := []pipelinemodel.RunPipelineDtoVariables{{Name: "GIT_SHA", Value: "ä <&> \u2028"}}
+	sources := []pipelinemodel.RunPipelineDtoSources{{Type: "code", Params: &pipelinemodel.RunPipelineDtoParams{
+		GitType: "codehub", GitUrl: "https://example.com/repo.git",
+		BuildParams: &pipelinemodel.RunPipelineDtoParamsBuildParams{BuildType: "branch", EventType: &manual, TargetBranch: &branch},
+	}}}
+	run := func() string {
+		t.Helper()
+		answer, err := client.RunPipeline(&pipelinemodel.RunPipelineRequest{ProjectId: projectID, PipelineId: pipelineID, Body: &pipelinemodel.RunPipelineDto{
+			Sources: &sources, Description: &description, Variables: &variables,
+		}})
+		if err != nil || answer.PipelineRunId == nil || len(*answer.PipelineRunId) != 32 {
+			t.Fatalf("run: %v, %v", answer, err)
+		}
+		return *answer.PipelineRunId
+	}
+	failed, second := run(), run()
+	start := now
+	now = now.Add(time.Second)
+
+	from, to := strconv.FormatInt(start.UnixMilli(), 10), strconv.FormatInt(now.UnixMilli(), 10)
+	list, err := client.ListPipelineRuns(&pipelinemodel.ListPipelineRunsRequest{ProjectId: projectID, PipelineId: pipelineID, Body: &pipelinemodel.ListPipelineRunsQuery{
+		StartTime: &from, EndTime: &to,
+	}})
+	if err != nil || *list.Total != 2 || len(*list.PipelineRuns) != 2 {
+		t.Fatalf("list: %v, %v", list, err)
+	}
+	newest := (*list.PipelineRuns)[0]
+	if *newest.PipelineRunId != second || *newest.Status != "RUNNING" || *newest.RunNumber != 2 || *newest.StartTime != start.UnixMilli() ||
+		*newest.BuildParams.TargetBranch != "main" || len(*newest.BuildParams.CommitId) != 40 || len(*newest.StageStatusList) != 2 {
+		t.Errorf("list: %v", newest)
+	}
+	detail, err := client.ShowPipelineRunDetail(&pipelinemodel.ShowPipelineRunDetailRequest{ProjectId: projectID, PipelineId: pipelineID, PipelineRunId: &failed})
+	if err != nil || *detail.Id != failed || *detail.Status != "FAILED" || *detail.Description != "bb-1" || *detail.EndTime != now.UnixMilli() ||
+		*detail.CurrentSystemTime != now.UnixMilli() || len(*(*detail.Sources)[0].Params.BuildParams.CommitId) != 40 {
+		t.Fatalf("detail: %v, %v", detail, err)
+	}
+	if step := (*(*(*detail.Stages)[0].Jobs)[0].Steps)[0]; *step.Name != "Test" || *step.Status != "FAILED" || *step.Message != "exit 1" {
+		t.Errorf("detail: %v", step)
+	}
+	latest, err := client.BatchShowPipelinesLatestStatus(&pipelinemodel.BatchShowPipelinesLatestStatusRequest{ProjectId: projectID, Body: &[]string{pipelineID}})
+	if err != nil || len(*latest.Body) != 1 || *(*latest.Body)[0].PipelineRunId != second {
+		t.Errorf("status: %v, %v", latest, err)
+	}
+	info, err := client.ShowPipelineDetail(&pipelinemodel.ShowPipelineDetailRequest{ProjectId: projectID, PipelineId: pipelineID})
+	if err != nil || *info.Id != pipelineID || *info.ProjectId != projectID {
+		t.Errorf("pipeline: %v, %v", info, err)
+	}
+	retried, err := client.RetryPipelineRun(&pipelinemodel.RetryPipelineRunRequest{ProjectId: projectID, PipelineId: pipelineID, PipelineRunId: failed})
+	if err != nil || !*retried.Success {
+		t.Errorf("retry: %v, %v", retried, err)
+	}
+	stopped, err := client.StopPipelineRun(&pipelinemodel.StopPipelineRunRequest{ProjectId: projectID, PipelineId: pipelineID, PipelineRunId: second})
+	if err != nil || !*stopped.Success {
+		t.Errorf("stop: %v, %v", stopped, err)
+	}
+	for id, want := range map[string]string{failed: "RUNNING", second: "CANCELED"} {
+		detail, err := client.ShowPipelineRunDetail(&pipelinemodel.ShowPipelineRunDetailRequest{ProjectId: projectID, PipelineId: pipelineID, PipelineRunId: &id})
+		if err != nil || *detail.Id != id || *detail.Status != want {
+			t.Errorf("detail: %v, %v, want %s", detail, err, want)
+		}
+	}
+}
+
 func officialClient(t *testing.T, url, key, secret, securityToken string) *codeartsbuild.CodeArtsBuildClient {
+	t.Helper()
+	return codeartsbuild.NewCodeArtsBuildClient(official(t, codeartsbuild.CodeArtsBuildClientBuilder(), url, key, secret, securityToken))
+}
+
+func official(t *testing.T, builder *sdk.HcHttpClientBuilder, url, key, secret, securityToken string) *sdk.HcHttpClient {
 	t.Helper()
 	credentials, err := basic.NewCredentialsBuilder().
 		WithAk(key).WithSk(secret).WithSecurityToken(securityToken).WithProjectId("0a1b2c").SafeBuild()
@@ -170,7 +262,7 @@ func officialClient(t *testing.T, url, key, secret, securityToken string) *codea
 		t.Fatal(err)
 	}
 	transport := &http.Transport{DisableKeepAlives: true}
-	client, err := codeartsbuild.CodeArtsBuildClientBuilder().
+	client, err := builder.
 		WithEndpoints([]string{url}).
 		WithCredential(credentials).
 		WithHttpConfig(config.DefaultHttpConfig().WithHttpTransport(transport)).
@@ -178,5 +270,5 @@ func officialClient(t *testing.T, url, key, secret, securityToken string) *codea
 	if err != nil {
 		t.Fatal(err)
 	}
-	return codeartsbuild.NewCodeArtsBuildClient(client)
+	return client
 }

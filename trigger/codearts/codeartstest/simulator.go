@@ -31,16 +31,24 @@ type Options struct {
 	StopLag time.Duration
 	// OldStop leaves out POST /v1/job/{job_id}/stop, as if it was not published.
 	OldStop bool
-	// QueuedUnlisted leaves builds out of the list of records as long as they are queued.
+	// QueuedUnlisted leaves builds out of the list of records as long as they are queued. Runs of
+	// pipelines have no detail then either.
 	QueuedUnlisted bool
 	// QueuedNoStart leaves start_time out of the records of builds that are queued.
 	QueuedNoStart bool
-	// RecordLag is how long a build is missing from the records after RunJob answered.
+	// RecordLag is how long a build is missing from the records after RunJob or RunPipeline
+	// answered.
 	RecordLag time.Duration
 	// CommitLag is how long a record lacks its commit and tag.
 	CommitLag time.Duration
 	// TagCommit gives the commit that a tag is on; made up if not set.
 	TagCommit func(tag string) string
+	// Head gives the commit that a branch is on when a run of a pipeline begins; made up if not set
+	// or "". What [Simulator.SetHead] said comes first.
+	Head func(pipelineID, branch string) string
+	// IAMProject is the project of IAM that tokens and signatures are for, which is that of no
+	// pipeline; if not set, the one that the caller names in X-Project-Id.
+	IAMProject string
 	// Defaults are the parameters that every job declares: a build has them unless it sets
 	// them itself.
 	Defaults []mapping.Parameter
@@ -52,8 +60,8 @@ type Options struct {
 
 	Now func() time.Time // the service's clock, in records and the Date of answers; time.Now if not set
 
-	// Started is called with each build that RunJob started, before the answer. It must be
-	// safe for concurrent use.
+	// Started is called with each build that RunJob or RunPipeline started, before the answer. It
+	// must be safe for concurrent use.
 	Started func(Run)
 }
 
@@ -77,12 +85,13 @@ type Simulator struct {
 	faults faults
 	tokens tokens
 
-	mu       sync.RWMutex
-	jobs     map[string]*job
-	deleted  map[string]bool // jobs
-	settings map[string]Job
-	runs     []*run    // that RunJob started, oldest first
-	outcomes []Outcome // of builds to come
+	mu        sync.RWMutex
+	jobs      map[string]*job // and pipelines
+	deleted   map[string]bool // jobs and pipelines
+	settings  map[string]Job
+	pipelines map[string]*pipeline
+	runs      []*run    // that RunJob and RunPipeline started, oldest first
+	outcomes  []Outcome // of builds to come
 }
 
 // New makes a simulator.
@@ -100,15 +109,16 @@ func New(o Options) *Simulator {
 		o.Now = time.Now
 	}
 	s := &Simulator{
-		o:        o,
-		secrets:  make(map[string]Key, len(o.Keys)),
-		jobNames: make(map[string]bool, len(o.Jobs)),
-		mux:      http.NewServeMux(),
-		prefix:   strconv.FormatUint(rand.Uint64()|1<<63, 16), //nolint:gosec // an id, not a secret
-		requests: make(map[string]*atomic.Int64, len(paths)),
-		jobs:     make(map[string]*job),
-		deleted:  make(map[string]bool),
-		settings: make(map[string]Job),
+		o:         o,
+		secrets:   make(map[string]Key, len(o.Keys)),
+		jobNames:  make(map[string]bool, len(o.Jobs)),
+		mux:       http.NewServeMux(),
+		prefix:    strconv.FormatUint(rand.Uint64()|1<<63, 16), //nolint:gosec // an id, not a secret
+		requests:  make(map[string]*atomic.Int64, len(paths)),
+		jobs:      make(map[string]*job),
+		deleted:   make(map[string]bool),
+		settings:  make(map[string]Job),
+		pipelines: make(map[string]*pipeline),
 	}
 	for _, path := range paths {
 		s.requests[path] = new(atomic.Int64)
@@ -144,9 +154,11 @@ func (s *Simulator) routes() {
 	s.call("GET /v3/jobs/{job}/{no}/history-details", PathSteps, s.steps)
 	s.call("GET /v1/job/{job}/info", PathJobInfo, s.jobInfo)
 	s.call("GET /v1/job/{job}/config", PathJobConfig, s.jobConfig)
+	s.call("GET /v1/job/{job}/check/disable", PathJobDisabled, s.jobDisabled)
 	s.call("POST /v3/auth/tokens", PathToken, s.login)
+	s.pipelineRoutes()
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		s.write(w, gatewayError(404, "APIGW.0101", "The API does not exist or has not been published in the environment"))
+		s.write(w, notPublished())
 	})
 
 	s.mux.HandleFunc("GET /_runs", s.serveRuns)
@@ -158,9 +170,30 @@ func (s *Simulator) routes() {
 	s.mux.HandleFunc("GET /_requests", s.serveRequests)
 	s.mux.HandleFunc("POST /_jobs", s.serveSetJobs)
 	s.mux.HandleFunc("DELETE /_jobs/{job}", s.serveDeleteJob)
+	s.mux.HandleFunc("POST /_pipelines", s.serveSetPipelines)
+	s.mux.HandleFunc("POST /_pipelines/{job}/heads", s.serveSetHeads)
+	s.mux.HandleFunc("POST /_pipelines/{job}/resume", s.serveResume)
+	s.mux.HandleFunc("DELETE /_pipelines/{job}", s.serveDeleteJob)
 	s.mux.HandleFunc("POST /_faults", s.serveAddFaults)
 	s.mux.HandleFunc("GET /_faults", s.serveFaults)
 	s.mux.HandleFunc("DELETE /_faults", s.serveClearFaults)
+}
+
+func (s *Simulator) pipelineRoutes() {
+	const base = " /v5/{project}/api/pipelines/"
+	s.call("POST"+base+"status", PathPipelineStatus, s.pipelinesStatus)
+	s.pipelineCall("GET"+base+"{job}", PathPipelineInfo, s.pipelineInfo)
+	s.pipelineCall("GET"+base+"{job}/list-runtime-vars", PathPipelineRuntimeVars, s.runtimeVariables)
+	s.pipelineCall("POST"+base+"{job}/run", PathPipelineRun, s.runPipeline)
+	s.pipelineCall("POST"+base+"{job}/pipeline-runs/list", PathPipelineList, s.pipelineRuns)
+	s.pipelineCall("GET"+base+"{job}/pipeline-runs/detail", PathPipelineDetail, s.runDetail)
+	s.pipelineCall("GET"+base+"{job}/pipeline-runs/{run}/run-variables", PathPipelineVariables, s.runVariables)
+	s.pipelineCall("POST"+base+"{job}/pipeline-runs/{run}/stop", PathPipelineStop, s.stopRun)
+	s.pipelineCall("PUT"+base+"{job}/pipeline-runs/{run}/retry", PathPipelineRetry, s.retryRun)
+	s.pipelineCall("GET"+base+"{job}/queued-pipeline", PathPipelineQueue, s.queuedPipelines)
+	s.pipelineCall("GET"+base+"{job}/trigger-failed-record", PathPipelineFailures, s.triggerFailures)
+	// It is cancel-queuing, which the mux would find to clash with the path of stop.
+	s.pipelineCall("POST"+base+"{job}/{run}/{verb}/{queue}", PathPipelineCancel, s.cancelQueuing)
 }
 
 // ServeHTTP answers a call.
@@ -249,6 +282,10 @@ func jsonResponse(status int, body any) response {
 // gatewayError is an error in the form of the gateway and of the v3 calls.
 func gatewayError(status int, code, message string) response {
 	return jsonResponse(status, map[string]string{"error_code": code, "error_msg": message})
+}
+
+func notPublished() response {
+	return gatewayError(404, "APIGW.0101", "The API does not exist or has not been published in the environment")
 }
 
 // serviceError is an error in the form of the v1 calls.
