@@ -30,7 +30,7 @@ func searchAgainIn(target *target, b *store.Build) time.Duration {
 const minSearches = 3
 
 // reconcile searches for the build of a call that got no answer. A build that is found is
-// adopted. If none is found within the target's patience, RunJob is called again. If the
+// adopted. If none is found within the target's patience, the call is made again. If the
 // service cannot be asked, the build stays unknown, with the reason for people to see.
 func (t *Trigger) reconcile(ctx context.Context, target *target, b *store.Build) (err error) {
 	now := time.Now()
@@ -38,7 +38,7 @@ func (t *Trigger) reconcile(ctx context.Context, target *target, b *store.Build)
 		if now.After(b.Deadline) {
 			return t.giveUp(ctx, b, store.Attempt{At: now, Error: reason})
 		}
-		return t.wait(ctx, b, "RunJob got no answer, and "+reason, retryTarget)
+		return t.wait(ctx, b, "the call got no answer, and "+reason, retryTarget)
 	}
 	if pause := target.pausedFor(now); pause > 0 {
 		return t.wait(ctx, b, b.Reason, pause)
@@ -59,10 +59,10 @@ func (t *Trigger) reconcile(ctx context.Context, target *target, b *store.Build)
 		attempt.Error = "search: " + err.Error()
 		return t.undecided(ctx, target, b, attempt)
 	}
-	for _, number := range found.ours {
+	for _, one := range found.ours {
 		adopted, started := *b, attempt
 		adopted.Log, started.Outcome = slices.Clone(b.Log), store.Started
-		setStarted(&adopted, number, time.Now(), true)
+		setStarted(&adopted, one, time.Now(), true)
 		t.setFollowed(target, &adopted)
 		if err := t.finish(ctx, &adopted, started); !errors.Is(err, store.ErrClaimed) {
 			return err
@@ -82,13 +82,21 @@ func (t *Trigger) reconcile(ctx context.Context, target *target, b *store.Build)
 	return t.finish(ctx, b, attempt)
 }
 
+// cannotCall says why no call of a build can be made now, "" if one can.
+func cannotCall(target *target, b *store.Build) string {
+	if target == nil {
+		return fmt.Sprintf("target %q is not in the rules", b.Target)
+	}
+	return target.action(b.Action).missing()
+}
+
 // cannotAsk says why no service can be asked what became of a call, "" if one can.
 func cannotAsk(target *target, b *store.Build) string {
-	switch {
-	case target == nil:
-		return fmt.Sprintf("target %q is not in the rules", b.Target)
-	case target.Service.Address() != b.Service:
-		return fmt.Sprintf("target %q led to %s then, and leads to %s now", b.Target, b.Service, target.Service.Address())
+	if reason := cannotCall(target, b); reason != "" {
+		return reason
+	}
+	if now := target.action(b.Action).address(); now != b.Service {
+		return fmt.Sprintf("target %q led to %s then, and leads to %s now", b.Target, b.Service, now)
 	}
 	return ""
 }
@@ -114,7 +122,7 @@ func (t *Trigger) stayUnknown(ctx context.Context, target *target, b *store.Buil
 // giveUp ends a build of which it never became known whether it was started.
 func (t *Trigger) giveUp(ctx context.Context, b *store.Build, a store.Attempt) error {
 	a.Outcome = store.Dead
-	a.Error = "it is not known whether RunJob started this build: look at the builds of the job before you replay it (" + a.Error + ")"
+	a.Error = "it is not known whether the call started this build: look in the console before you replay it (" + a.Error + ")"
 	b.State, b.Reason = store.Dead, a.Error
 	return t.finish(ctx, b, a)
 }

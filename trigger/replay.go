@@ -2,7 +2,6 @@ package trigger
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"time"
@@ -12,7 +11,6 @@ import (
 
 	"buildbridge/mapping"
 	"buildbridge/mapping/observe"
-	"buildbridge/trigger/codearts"
 	"buildbridge/trigger/store"
 )
 
@@ -67,7 +65,7 @@ func (t *Trigger) replay(ctx context.Context, old *store.Build, last string, by 
 	if span.IsRecording() {
 		span.SetAttributes(append(t.spanAttrs(b), attribute.String("replay_of", b.ReplayOf))...)
 	}
-	if b.Body, err = markedBody(old, b.ID); err != nil {
+	if b.Body, err = (*target)(nil).action(b.Action).again(old, b.ID); err != nil {
 		return nil, fmt.Errorf("build %s: its body: %w", old.ID, err)
 	}
 	if err := t.store.AddReplay(ctx, b, last); err != nil {
@@ -83,21 +81,4 @@ func (t *Trigger) retryFor(name string) time.Duration {
 		return target.RetryFor
 	}
 	return mapping.DefaultRetryFor
-}
-
-// markedBody is the body of a build with the id of its replay as the marker.
-func markedBody(old *store.Build, id string) ([]byte, error) {
-	if old.Marker == "" {
-		return old.Body, nil
-	}
-	var r codearts.RunJobRequest
-	if err := json.Unmarshal(old.Body, &r); err != nil {
-		return nil, err
-	}
-	for i := range r.Parameters {
-		if r.Parameters[i].Name == old.Marker {
-			r.Parameters[i].Value = id
-		}
-	}
-	return encode(r)
 }

@@ -20,7 +20,6 @@ import (
 
 	"buildbridge/mapping"
 	"buildbridge/mapping/observe"
-	"buildbridge/trigger/codearts"
 	"buildbridge/trigger/store"
 )
 
@@ -301,7 +300,7 @@ func (t *Trigger) newBuild(ctx context.Context, d mapping.Delivery, b mapping.Bu
 	id := newID()
 	body, err := encode(Request(b, id))
 	if err != nil {
-		return nil, fmt.Errorf("rule %q: RunJob body: %w", b.Rule, err)
+		return nil, fmt.Errorf("rule %q: the body of its call: %w", b.Rule, err)
 	}
 	row := &store.Build{
 		ID:         id,
@@ -346,28 +345,6 @@ func (t *Trigger) newBuild(ctx context.Context, d mapping.Delivery, b mapping.Bu
 
 // newID gives an id for a build. It cannot fail, because the random source of Go does not.
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
-
-// Request is the RunJob body of a build: with either the tag or the commit, and with the id
-// of the build if the job has a parameter for it.
-func Request(b mapping.Build, id string) codearts.RunJobRequest {
-	r := codearts.RunJobRequest{JobID: b.JobID, Parameters: b.Parameters}
-	if b.Marker != "" {
-		r.Parameters = append(slices.Clip(slices.Clone(b.Parameters)), mapping.Parameter{Name: b.Marker, Value: id})
-	}
-	switch {
-	case b.Tag != "":
-		r.SCM = &codearts.SCM{BuildTag: b.Tag}
-		if b.BuildType {
-			r.SCM.BuildType = codearts.BuildTypeTag
-		}
-	case b.Commit != "":
-		r.SCM = &codearts.SCM{BuildCommitID: b.Commit}
-		if b.BuildType {
-			r.SCM.BuildType = codearts.BuildTypeCommit
-		}
-	}
-	return r
-}
 
 // encode writes JSON without escaping <, > and &, so that a branch can be read in the
 // database and in logs.

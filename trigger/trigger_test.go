@@ -317,6 +317,10 @@ func TestRequestNamesExactlyOneOfTagAndCommit(t *testing.T) {
 			mapping.Build{JobID: job, Commit: commitA, BuildType: true},
 			`{"job_id":"` + job + `","scm":{"build_commit_id":"` + commitA + `","build_type":"commitId"}}`,
 		},
+		"one of several code sources": {
+			mapping.Build{JobID: job, Tag: "v1", Source: mapping.JobSource{Branch: "main", RepoID: "7", URL: "https://host/shop.git"}},
+			`{"job_id":"` + job + `","scm":{"build_tag":"v1","branch":"main","repo_id":"7","url":"https://host/shop.git"}}`,
+		},
 		"a marker": {
 			mapping.Build{JobID: job, Commit: commitA, Marker: "BRIDGE", Parameters: []mapping.Parameter{{Name: "a", Value: "b"}}},
 			`{"job_id":"` + job + `","parameter":[{"name":"a","value":"b"},{"name":"BRIDGE","value":"id-1"}],"scm":{"build_commit_id":"` + commitA + `"}}`,

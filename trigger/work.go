@@ -33,7 +33,7 @@ func (t *Trigger) step(ctx context.Context, b *store.Build) (err error) {
 	case store.Calling:
 		// Its lease is over, so that no process is calling: the process that did died, or
 		// could not save the answer. Whether the call arrived is not known.
-		b.State, b.Reason, b.Asked = store.Unknown, "the process ended while RunJob was on its way", 0
+		b.State, b.Reason, b.Asked = store.Unknown, "the process ended while the call was on its way", 0
 		return t.reconcile(ctx, target, b)
 	case store.Unknown:
 		return t.reconcile(ctx, target, b)
@@ -66,13 +66,14 @@ func (t *Trigger) afterPanic(ctx context.Context, b *store.Build, p any) error {
 // retryTarget is how often a build looks whether its target is in the rules again.
 const retryTarget = 10 * time.Second
 
-// call calls RunJob for a build that waits, if nothing holds it.
+// call makes the call of a build that waits, if nothing holds it.
 func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) error {
 	now := time.Now()
 	if reason := t.rulesNow().Paused(b.Rule); reason != "" {
 		b.Paused = store.PausedInRules(b.Rule, reason)
 	}
-	if now.After(b.Deadline) && (target == nil || triedUntilDeadline(b, now)) {
+	unable := cannotCall(target, b)
+	if now.After(b.Deadline) && (unable != "" || triedUntilDeadline(b, now)) {
 		// Its deadline may have been over only because a pause began.
 		if hold, err := t.store.Hold(ctx, b, now); err != nil || hold == store.HoldPause {
 			return t.isHeld(ctx, b, hold, err)
@@ -88,10 +89,10 @@ func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) erro
 		b.State, b.Reason = store.DryRun, ""
 		return t.finish(ctx, b, store.Attempt{At: now, Outcome: store.DryRun})
 	}
-	if target == nil {
-		return t.wait(ctx, b, fmt.Sprintf("target %q is not in the rules", b.Target), retryTarget)
+	if unable != "" {
+		return t.wait(ctx, b, unable, retryTarget)
 	}
-	b.Service = target.Service.Address()
+	b.Service = target.action(b.Action).address()
 	if pause := target.pausedFor(now); pause > 0 {
 		t.log.LogAttrs(ctx, slog.LevelDebug, "build waits for the pause of its target", t.buildAttrs(b, slog.String("pause", pause.String()))...)
 		reason := b.Reason
@@ -112,7 +113,7 @@ func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) erro
 		}
 	}
 	b.CalledThere = time.Time{}
-	if there, known := target.Service.Clock(); known {
+	if there, known := target.action(b.Action).clock(); known {
 		b.CalledThere = there
 	}
 	hold, err := t.store.BeginCall(ctx, b, time.Now())
@@ -122,7 +123,7 @@ func (t *Trigger) call(ctx context.Context, target *target, b *store.Build) erro
 	return t.callNow(ctx, target, b)
 }
 
-// callNow calls RunJob for a build that nothing holds.
+// callNow makes the call of a build that nothing holds.
 func (t *Trigger) callNow(ctx context.Context, target *target, b *store.Build) (err error) {
 	ctx, span := t.attempt(ctx, "attempt", b)
 	defer func() { endSpan(span, err) }()
@@ -130,8 +131,8 @@ func (t *Trigger) callNow(ctx context.Context, target *target, b *store.Build) (
 	// searches for the call waits for the timeout and longer: nothing may be sent later.
 	within, cancel := context.WithDeadline(ctx, b.CalledAt.Add(max(target.Timeout, sendWithin)))
 	defer cancel()
-	number, took, err := t.runJob(within, target, b)
-	return t.applyAnswer(ctx, target, b, number, took, err)
+	answer, took, err := t.start(within, target, b)
+	return t.applyAnswer(ctx, target, b, answer, took, err)
 }
 
 // isHeld logs that a build is held. It is due as soon as what holds it is resolved.
@@ -175,9 +176,9 @@ func triedUntilDeadline(b *store.Build, now time.Time) bool {
 // target is shorter: no other process has taken the build by then.
 const sendWithin = store.Lease / 2
 
-func (t *Trigger) runJob(ctx context.Context, target *target, b *store.Build) (string, time.Duration, error) {
+func (t *Trigger) start(ctx context.Context, target *target, b *store.Build) (started, time.Duration, error) {
 	begin := time.Now()
-	number, err := target.Service.RunJob(ctx, b.Body)
+	answer, err := target.action(b.Action).start(ctx, b)
 	took := time.Since(begin)
 	target.called(err, time.Now())
 	code := "200"
@@ -191,15 +192,15 @@ func (t *Trigger) runJob(ctx context.Context, target *target, b *store.Build) (s
 	}
 	t.metrics.requests.WithLabelValues(b.Target, code).Inc()
 	observe.Duration(ctx, t.metrics.duration.WithLabelValues(b.Target), took)
-	return number, took, err
+	return answer, took, err
 }
 
 // applyAnswer sets the state of a build by the answer to its call, and saves it. No other
 // function decides what an error means for a build.
-func (t *Trigger) applyAnswer(ctx context.Context, target *target, b *store.Build, number string, took time.Duration, callErr error) error {
+func (t *Trigger) applyAnswer(ctx context.Context, target *target, b *store.Build, answer started, took time.Duration, callErr error) error {
 	attempt := store.Attempt{At: b.CalledAt, Took: took}
 	if callErr == nil {
-		setStarted(b, number, b.CalledAt.Add(took), false)
+		setStarted(b, answer, b.CalledAt.Add(took), false)
 		t.setFollowed(target, b)
 		attempt.Outcome = store.Started
 		err := t.finish(ctx, b, attempt)
@@ -252,10 +253,11 @@ func (t *Trigger) logTakenOver(ctx context.Context, b *store.Build, attempt stor
 // sameCall reports whether two versions of a build have the same last call.
 func sameCall(x, y *store.Build) bool { return x.Caller == y.Caller && x.CalledAt.Equal(y.CalledAt) }
 
-// setStarted makes a build a started one. adopted says that its number was found by a
+// setStarted makes a build a started one. adopted says that what it started was found by a
 // search.
-func setStarted(b *store.Build, number string, at time.Time, adopted bool) {
-	b.State, b.Reason, b.BuildNumber, b.Adopted, b.StartedAt = store.Started, "", number, adopted, at
+func setStarted(b *store.Build, s started, at time.Time, adopted bool) {
+	b.State, b.Reason, b.BuildNumber, b.QueueID, b.Adopted, b.StartedAt = store.Started, "", s.number, s.queueID, adopted, at
+	b.Seen = max(b.Seen, s.seen)
 }
 
 // lateAnswerTries is how often a late answer is saved anew because the row was changed: the
@@ -279,7 +281,7 @@ func (t *Trigger) saveLateAnswer(ctx context.Context, b *store.Build, attempt st
 			}
 			return nil
 		}
-		setStarted(now, b.BuildNumber, b.StartedAt, false)
+		setStarted(now, started{b.BuildNumber, b.QueueID, b.Seen}, b.StartedAt, false)
 		now.Result, now.FollowIn = b.Result, b.FollowIn
 		if err := t.finish(ctx, now, attempt); !errors.Is(err, store.ErrStale) {
 			return err

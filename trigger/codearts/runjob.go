@@ -30,6 +30,11 @@ type SCM struct {
 	// BuildType is BuildTypeTag, BuildTypeCommit or "". Editions of the API reference from
 	// 2026 have it. Some jobs need it; whether others take it was not tried.
 	BuildType string `json:"build_type,omitempty"`
+
+	// These say of which of the job's code sources it is.
+	Branch string `json:"branch,omitempty"`
+	RepoID string `json:"repo_id,omitempty"`
+	URL    string `json:"url,omitempty"`
 }
 
 // The values of SCM.BuildType.

@@ -20,8 +20,8 @@ type State string
 // at again, and hold those that come after them. The others are final.
 const (
 	Waiting    State = "waiting"    // to be called, now or later
-	Calling    State = "calling"    // RunJob is being called, or was when the process died
-	Unknown    State = "unknown"    // RunJob was sent, and no answer came
+	Calling    State = "calling"    // the call is being made, or was when the process died
+	Unknown    State = "unknown"    // the call was sent, and no answer came
 	Started    State = "started"    // the service gave a build number
 	Dead       State = "dead"       // not started, with the reason; can be replayed
 	Superseded State = "superseded" // a newer push took its place
@@ -191,7 +191,7 @@ func (b *Build) Original() string { return cmp.Or(b.ReplayOf, b.ID) }
 // MaxAttempts is how many attempts a build remembers.
 const MaxAttempts = 50
 
-// Attempt is one call of RunJob, or one search for the build that a call started.
+// Attempt is one call of the service, or one search for what a call started.
 type Attempt struct {
 	At      time.Time     `json:"at"`
 	Took    time.Duration `json:"took_ns"`

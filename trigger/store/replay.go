@@ -13,7 +13,7 @@ var (
 	// ErrNotResolved means that the build is still to be called, or searched for.
 	ErrNotResolved = errors.New("it is not resolved yet, and goes on by itself")
 	// ErrNoBody means that there is nothing to send. The id of the delivery follows.
-	ErrNoBody = errors.New("it was dead on arrival and has no RunJob body: fix the rule, and replay its delivery")
+	ErrNoBody = errors.New("it was dead on arrival and has no body to send: fix the rule, and replay its delivery")
 	// ErrReplayed means that the build was replayed meanwhile, or that a replay of it is not
 	// resolved.
 	ErrReplayed = errors.New("it is replayed already")

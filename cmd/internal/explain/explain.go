@@ -10,7 +10,6 @@ import (
 	"buildbridge/handlers/codehost"
 	"buildbridge/mapping"
 	"buildbridge/trigger"
-	"buildbridge/trigger/codearts"
 )
 
 // Marker stands for the id of a build, which does not exist yet.
@@ -58,10 +57,10 @@ type Event struct {
 
 // RunJob is one RunJob call that would be made.
 type RunJob struct {
-	Rule   string                 `json:"rule"`
-	Target string                 `json:"target"`
-	Status string                 `json:"status,omitempty"` // the context of its status on the commit
-	Body   codearts.RunJobRequest `json:"body"`
+	Rule   string `json:"rule"`
+	Target string `json:"target"`
+	Status string `json:"status,omitempty"` // the context of its status on the commit
+	Body   any    `json:"body"`
 }
 
 // Dead is one build that would be dead on arrival: no call would be made for it.

@@ -1,0 +1,105 @@
+package trigger
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"buildbridge/mapping"
+	"buildbridge/trigger/codearts"
+	"buildbridge/trigger/store"
+)
+
+// job is the action of builds that start a job of CodeArts Build.
+type job struct{ *target }
+
+func (j job) missing() string { return "" }
+
+func (j job) address() string { return j.Service.Address() }
+
+func (j job) clock() (now time.Time, known bool) { return j.Service.Clock() }
+
+// body has either the tag or the commit, and the id of the build if the job has a parameter for
+// it.
+func (job) body(b mapping.Build, id string) any {
+	r := codearts.RunJobRequest{JobID: b.JobID, Parameters: b.Parameters}
+	if b.Marker != "" {
+		r.Parameters = append(slices.Clip(slices.Clone(b.Parameters)), mapping.Parameter{Name: b.Marker, Value: id})
+	}
+	scm := codearts.SCM{Branch: b.Source.Branch, RepoID: b.Source.RepoID, URL: b.Source.URL}
+	switch {
+	case b.Tag != "":
+		if scm.BuildTag = b.Tag; b.BuildType {
+			scm.BuildType = codearts.BuildTypeTag
+		}
+		r.SCM = &scm
+	case b.Commit != "":
+		if scm.BuildCommitID = b.Commit; b.BuildType {
+			scm.BuildType = codearts.BuildTypeCommit
+		}
+		r.SCM = &scm
+	}
+	return r
+}
+
+// again gives the marker the id of the replay.
+func (job) again(old *store.Build, id string) ([]byte, error) {
+	if old.Marker == "" {
+		return old.Body, nil
+	}
+	var r codearts.RunJobRequest
+	if err := json.Unmarshal(old.Body, &r); err != nil {
+		return nil, err
+	}
+	for i := range r.Parameters {
+		if r.Parameters[i].Name == old.Marker {
+			r.Parameters[i].Value = id
+		}
+	}
+	return encode(r)
+}
+
+func (j job) start(ctx context.Context, b *store.Build) (started, error) {
+	number, err := j.Service.RunJob(ctx, b.Body)
+	return started{number: number}, err
+}
+
+func (j job) whyRefused(context.Context, *store.Build, *codearts.Error) string { return "" }
+
+func (j job) stop(ctx context.Context, b *store.Build) error {
+	return j.Service.Stop(ctx, b.JobID, b.BuildNumber)
+}
+
+// record names a build of the service. A number may come a second time, if a job was
+// created anew.
+type record struct {
+	jobID, number string
+	start         time.Time
+}
+
+// sourcesMost is how many records a target remembers.
+const sourcesMost = 10_000
+
+// source reads what the build of a record builds. That never changes, and is remembered, so
+// that a search among many records gets further each time, even if some cannot be read.
+func (t *target) source(ctx context.Context, jobID string, r codearts.Record) (codearts.Source, error) {
+	key := record{jobID, r.Number, r.Start}
+	t.mu.Lock()
+	source, known := t.sources[key]
+	t.mu.Unlock()
+	if known {
+		return source, nil
+	}
+	source, err := t.Service.Source(ctx, jobID, r.Number)
+	if err != nil || source == (codearts.Source{}) {
+		return source, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.sources == nil || len(t.sources) == sourcesMost {
+		t.sources = map[record]codearts.Source{}
+	}
+	t.sources[key] = source
+	return source, nil
+}
