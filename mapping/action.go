@@ -1,5 +1,7 @@
 package mapping
 
+import "strings"
+
 // Action is what a build does at the service.
 type Action string
 
@@ -12,6 +14,14 @@ const (
 // IsZero reports whether the action is that of a job, which JSON with omitzero leaves out.
 func (a Action) IsZero() bool { return a == "" || a == ActionJob }
 
+// parameters is the field of a job in a rule that has what the action is given.
+func (a Action) parameters() string {
+	if a.IsZero() {
+		return "parameters"
+	}
+	return "variables"
+}
+
 // JobSource says of which of a job's code sources the commit or tag is. Each field is sent as
 // the member of scm with its name, and left out if it is "".
 type JobSource struct {
@@ -20,18 +30,41 @@ type JobSource struct {
 	URL    string
 }
 
+// String is the source as rules write it, "" for none.
+func (s JobSource) String() string {
+	return written("branch", s.Branch, "repo_id", s.RepoID, "url", s.URL)
+}
+
 // CodeSource is one code source of a pipeline's run, and what is built of it. Of the fields
 // before Branch those that are "" are left out of the call: the pipeline knows them.
 type CodeSource struct {
-	GitType       string // codehub, gitee, github, gitcode, gitlab
-	GitURL        string // for clones by HTTPS
-	CodehubID     string // of a repository of CodeArts Repo
-	EndpointID    string // of the service endpoint of another code host
-	Alias         string
-	DefaultBranch string
+	GitType       string `json:"git_type,omitempty"`    // codehub, gitee, github, gitcode, gitlab
+	GitURL        string `json:"git_url,omitempty"`     // for clones by HTTPS
+	CodehubID     string `json:"codehub_id,omitempty"`  // of a repository of CodeArts Repo
+	EndpointID    string `json:"endpoint_id,omitempty"` // of the service endpoint of another code host
+	Alias         string `json:"alias,omitempty"`
+	DefaultBranch string `json:"default_branch,omitempty"`
 
-	// Exactly one of Branch and Tag is set, by its short name.
-	Branch, Tag string
+	// Exactly one of Branch and Tag is set, by its short name; none in a rule, for that of the event.
+	Branch string `json:"branch,omitempty"`
+	Tag    string `json:"tag,omitempty"`
 	// Commit is the commit of Branch to build; "" for its head at the time of the run.
-	Commit string
+	Commit string `json:"commit,omitempty"`
+}
+
+// String is the source as rules write it.
+func (s CodeSource) String() string {
+	return "{" + written("git_type", s.GitType, "git_url", s.GitURL, "codehub_id", s.CodehubID, "endpoint_id", s.EndpointID, "alias", s.Alias,
+		"default_branch", s.DefaultBranch, "branch", s.Branch, "tag", s.Tag, "commit", s.Commit) + "}"
+}
+
+// written writes fields with their values as rules do, without those that are "".
+func written(pairs ...string) string {
+	var fields []string
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			fields = append(fields, pairs[i]+": "+pairs[i+1])
+		}
+	}
+	return strings.Join(fields, ", ")
 }

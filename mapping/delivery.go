@@ -95,7 +95,7 @@ type BuildReceipt struct {
 	ID     string `json:"id"`
 	Rule   string `json:"rule"`
 	Action Action `json:"action,omitzero"`
-	JobID  string `json:"job_id"` // of the job, or of the pipeline
+	JobID  string `json:"job_id"`           // of the job, or of the pipeline
 	Reason string `json:"reason,omitempty"` // why it was dead on arrival, or is superseded
 
 	// SupersededBy is the build that makes this one needless: catch-up made it of the same push

@@ -20,9 +20,9 @@ type BuildChange struct {
 
 // Difference is a field of a build with two values. A value is nil where there is none.
 type Difference struct {
-	// Field is rule, job_id, target, target.region, target.endpoint, target.credentials,
-	// parameters.NAME, dead, build_type, marker, concurrency,
-	// once, context or paused.
+	// Field is rule, action, job_id, project_id, target, target.region, target.endpoint,
+	// target.pipeline_endpoint, target.credentials, parameters.NAME, variables.NAME, dead,
+	// build_type, scm, sources, choose_stages, marker, concurrency, once, context or paused.
 	Field  string  `json:"field"`
 	Before *string `json:"before"`
 	After  *string `json:"after"`
@@ -142,19 +142,27 @@ func differences(before, after decided) []Difference {
 		}
 	}
 	differ("rule", before.Rule, after.Rule)
+	differ("action", string(before.Action), string(after.Action))
 	differ("job_id", before.JobID, after.JobID)
+	differ("project_id", before.ProjectID, after.ProjectID)
 	differ("target", before.Target, after.Target)
 	if b, a := before.place, after.place; b != a && b != nil && a != nil && b.Name == a.Name {
 		differ("target.region", b.Region, a.Region)
 		differ("target.endpoint", b.Endpoint, a.Endpoint)
+		differ("target.pipeline_endpoint", b.PipelineEndpoint, a.PipelineEndpoint)
 		differ("target.credentials", b.Credentials.text(), a.Credentials.text())
 	}
 	if (before.Dead == "") != (after.Dead == "") {
 		differ("dead", before.Dead, after.Dead)
 	} else {
-		found = append(found, parameterDifferences(before.Parameters, after.Parameters)...)
+		found = append(found, parameterDifferences(after.Action.parameters(), before.Parameters, after.Parameters)...)
 	}
 	differ("build_type", auto(before.BuildType), auto(after.BuildType))
+	differ("scm", before.Source.String(), after.Source.String())
+	if !slices.Equal(before.Sources, after.Sources) {
+		differ("sources", listed(before.Sources), listed(after.Sources))
+	}
+	differ("choose_stages", strings.Join(before.Stages, ", "), strings.Join(after.Stages, ", "))
 	differ("marker", before.Marker, after.Marker)
 	differ("concurrency", before.Concurrency.String(), after.Concurrency.String())
 	differ("once", commitOnce(before.Once), commitOnce(after.Once))
@@ -165,7 +173,7 @@ func differences(before, after decided) []Difference {
 
 // parameterDifferences says in what parameters differ, whatever their order. A build has a name
 // once.
-func parameterDifferences(before, after []Parameter) (found []Difference) {
+func parameterDifferences(field string, before, after []Parameter) (found []Difference) {
 	if slices.Equal(before, after) {
 		return nil
 	}
@@ -173,14 +181,14 @@ func parameterDifferences(before, after []Parameter) (found []Difference) {
 	for len(before) > 0 || len(after) > 0 {
 		switch {
 		case len(after) == 0 || len(before) > 0 && before[0].Name < after[0].Name:
-			found = append(found, Difference{Field: "parameters." + before[0].Name, Before: &before[0].Value})
+			found = append(found, Difference{Field: field + "." + before[0].Name, Before: &before[0].Value})
 			before = before[1:]
 		case len(before) == 0 || before[0].Name > after[0].Name:
-			found = append(found, Difference{Field: "parameters." + after[0].Name, After: &after[0].Value})
+			found = append(found, Difference{Field: field + "." + after[0].Name, After: &after[0].Value})
 			after = after[1:]
 		default:
 			if b, a := &before[0], &after[0]; b.Value != a.Value {
-				found = append(found, Difference{"parameters." + b.Name, &b.Value, &a.Value})
+				found = append(found, Difference{field + "." + b.Name, &b.Value, &a.Value})
 			}
 			before, after = before[1:], after[1:]
 		}
@@ -194,6 +202,15 @@ func some(text string) *string {
 		return nil
 	}
 	return &text
+}
+
+// listed is a list of sources.
+func listed(list []CodeSource) string {
+	texts := make([]string, len(list))
+	for i, s := range list {
+		texts[i] = s.String()
+	}
+	return strings.Join(texts, ", ")
 }
 
 // auto is a build type, as rules write it.

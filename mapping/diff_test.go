@@ -166,6 +166,8 @@ func TestDiffComparesEveryField(t *testing.T) {
 	values := map[reflect.Type]any{
 		reflect.TypeFor[string](): "x", reflect.TypeFor[bool](): true,
 		reflect.TypeFor[[]Parameter](): []Parameter{{"x", "1"}}, reflect.TypeFor[Concurrency](): Concurrency{Settle: time.Second},
+		reflect.TypeFor[Action](): ActionPipeline, reflect.TypeFor[[]string](): []string{"x"},
+		reflect.TypeFor[JobSource](): JobSource{URL: "x"}, reflect.TypeFor[[]CodeSource](): []CodeSource{{Branch: "x"}},
 	}
 	fields := reflect.TypeFor[Build]()
 	for i := range fields.NumField() {

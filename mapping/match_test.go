@@ -179,16 +179,16 @@ func TestDecide(t *testing.T) {
 	push := pushEvent(func(e *Event) { e.Branch, e.Ref = "$(reboot);x", "refs/heads/$(reboot);x" })
 	want := []Build{
 		{
-			Rule: "both", Target: "north", JobID: jobA, Repository: "acme/shop", Ref: push.Ref, Commit: push.Commit,
+			Rule: "both", Target: "north", Action: ActionJob, JobID: jobA, Repository: "acme/shop", Ref: push.Ref, Commit: push.Commit,
 			Parameters: []Parameter{{"codeBranch", "$(reboot);x"}, {"version", "shop-"}, {"money", "${x}"}, {"empty", ""}, {"created", "false 2"}},
 			BuildType:  true, Marker: "build", Concurrency: Concurrency{Replace: ReplaceWaiting}, Pusher: "ann", Title: "Count twice",
 		},
 		{
-			Rule: "both", Target: "north", JobID: jobB, Repository: "acme/shop", Ref: push.Ref, Commit: push.Commit,
+			Rule: "both", Target: "north", Action: ActionJob, JobID: jobB, Repository: "acme/shop", Ref: push.Ref, Commit: push.Commit,
 			Concurrency: Concurrency{Replace: ReplaceWaiting}, Pusher: "ann", Title: "Count twice",
 		},
 		{
-			Rule: "all", Target: "north", JobID: jobB, Repository: "acme/shop", Ref: push.Ref, Commit: push.Commit,
+			Rule: "all", Target: "north", Action: ActionJob, JobID: jobB, Repository: "acme/shop", Ref: push.Ref, Commit: push.Commit,
 			Pusher: "ann", Title: "Count twice",
 		},
 	}
@@ -199,11 +199,15 @@ func TestDecide(t *testing.T) {
 	tag := tagEvent("v2.1.0")
 	want = []Build{
 		{
-			Rule: "both", Target: "north", JobID: jobA, Repository: "acme/shop", Ref: tag.Ref, Tag: "v2.1.0", TagCommit: tag.Commit,
+			Rule: "both", Target: "north", Action: ActionJob, JobID: jobA, Repository: "acme/shop", Ref: tag.Ref,
+			Tag: "v2.1.0", TagCommit: tag.Commit,
 			Parameters: []Parameter{{"codeBranch", ""}, {"version", "shop-2.1.0"}, {"money", "${x}"}, {"empty", ""}, {"created", "false 0"}},
 			BuildType:  true, Marker: "build",
 		},
-		{Rule: "both", Target: "north", JobID: jobB, Repository: "acme/shop", Ref: tag.Ref, Tag: "v2.1.0", TagCommit: tag.Commit},
+		{
+			Rule: "both", Target: "north", Action: ActionJob, JobID: jobB, Repository: "acme/shop", Ref: tag.Ref,
+			Tag: "v2.1.0", TagCommit: tag.Commit,
+		},
 	}
 	if diff := cmp.Diff(want, rs.Decide(tag)); diff != "" {
 		t.Errorf("tag: -want +got:\n%s", diff)

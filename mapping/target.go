@@ -110,6 +110,26 @@ func Regions() []string {
 	}
 }
 
+// PipelineRegions gives the host of CodeArts Pipeline in each region where it is known: as the
+// official Go SDK v0.1.207 has them in services/codeartspipeline/v2/region. Other than that of
+// Build, it follows no pattern.
+func PipelineRegions() map[string]string {
+	hosts := map[string]string{}
+	for prefix, regions := range map[string][]string{
+		"cloudpipeline-ext": {
+			"cn-north-1", "cn-north-4", "cn-south-1", "cn-south-2", "cn-east-2", "cn-east-3", "cn-southwest-2",
+			"ap-southeast-3", "sa-brazil-1", "la-north-2",
+		},
+		"pipeline-external": {"tr-west-1", "la-south-2"},
+		"pipeline":          {"af-north-1", "af-south-1", "me-east-1"},
+	} {
+		for _, region := range regions {
+			hosts[region] = prefix + "." + region + ".myhuaweicloud.com"
+		}
+	}
+	return hosts
+}
+
 // target checks one target as a whole.
 func (s scope) target(name string, doc *targetDocument) *Target {
 	field := "targets." + name
