@@ -1,6 +1,9 @@
 package mapping
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // Action is what a build does at the service.
 type Action string
@@ -20,6 +23,18 @@ func (a Action) parameters() string {
 		return "parameters"
 	}
 	return "variables"
+}
+
+// String is what the action runs, for people: job or pipeline.
+func (a Action) String() string { return string(cmp.Or(a, ActionJob)) }
+
+// Numbered names a build by the number that the service gave it: "build 12", and of a pipeline
+// "run 3f2a9c1b", by the beginning of the run's id.
+func (a Action) Numbered(number string) string {
+	if a == ActionPipeline {
+		return "run " + number[:min(len(number), 8)]
+	}
+	return "build " + number
 }
 
 // JobSource says of which of a job's code sources the commit or tag is. Each field is sent as

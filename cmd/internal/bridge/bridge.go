@@ -36,8 +36,8 @@ type Options struct {
 	Rules func() (*mapping.Ruleset, []mapping.Fault, error)
 	// Source resolves the secrets of a source; nil means ResolveSource.
 	Source func(*mapping.Source) (*handlers.Source, error)
-	// Service makes the client of a target; nil means NewClient.
-	Service func(*mapping.Target) (trigger.Service, error)
+	// Target makes the clients of a target; nil means NewClients.
+	Target func(*mapping.Target) (trigger.Target, error)
 	// Host makes the client of the API of a source's code host; nil means NewHost.
 	Host func(*mapping.Source) (trigger.HostAPI, error)
 	// FollowEvery is that of trigger.Options.
@@ -101,11 +101,11 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 	if o.LogDropped == nil {
 		o.LogDropped = func() int64 { return 0 }
 	}
-	if o.Service == nil {
-		o.Service = func(t *mapping.Target) (trigger.Service, error) {
-			client, doubts, err := NewClient(t, o.Logger)
+	if o.Target == nil {
+		o.Target = func(t *mapping.Target) (trigger.Target, error) {
+			clients, doubts, err := NewClients(t, o.Logger)
 			warn(ctx, o.Logger, "target", t.Name, doubts)
-			return client, err
+			return clients.Target(t), err
 		}
 	}
 	registry := prometheus.NewRegistry()
@@ -272,7 +272,7 @@ func (b *Bridge) Stop(ctx context.Context, grace time.Duration) error {
 	defer b.reload.Unlock()
 	if b.serving != nil {
 		for _, t := range b.serving.targets {
-			closeIdle(t.Service)
+			closeIdle(t.Service, t.Pipelines)
 		}
 		for _, h := range b.serving.hosts {
 			closeIdle(h.API)

@@ -66,16 +66,16 @@ func (b *Bridge) load(ctx context.Context) (*loaded, error) {
 		next.hosts = append(next.hosts, host{trigger.Host{Source: s.Name, API: api}, s})
 	}
 	for _, t := range rules.Targets() {
-		service, err := b.o.Service(t)
+		target, err := b.o.Target(t)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
 		if before, ok := b.serving.target(t.Name); ok && reflect.DeepEqual(before.Target, *t) {
-			closeIdle(service)
-			service = before.Service
+			closeIdle(target.Service, target.Pipelines)
+			target = before
 		}
-		next.targets = append(next.targets, trigger.Target{Target: *t, Service: service})
+		next.targets = append(next.targets, target)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func (b *Bridge) apply(next *loaded) {
 	if b.serving != nil {
 		for _, before := range b.serving.targets {
 			if now, ok := next.target(before.Name); !ok || now.Service != before.Service {
-				closeIdle(before.Service)
+				closeIdle(before.Service, before.Pipelines)
 			}
 		}
 		for _, before := range b.serving.hosts {
@@ -276,9 +276,11 @@ func (l *loaded) targetNames() []string {
 	return names
 }
 
-// closeIdle closes the idle connections of a client that is no longer used.
-func closeIdle(client any) {
-	if c, ok := client.(interface{ Close() }); ok {
-		c.Close()
+// closeIdle closes the idle connections of clients that are no longer used.
+func closeIdle(clients ...any) {
+	for _, client := range clients {
+		if c, ok := client.(interface{ Close() }); ok {
+			c.Close()
+		}
 	}
 }

@@ -6,42 +6,71 @@ import (
 
 	"buildbridge/cmd/internal/secret"
 	"buildbridge/mapping"
+	"buildbridge/trigger"
 	"buildbridge/trigger/codearts"
 )
 
-// NewClient makes the client of a target, after checking that its secrets can be read. The
-// doubts are warnings about them. The client reads them again for each call. NewClient
-// makes no call. log may be nil.
-func NewClient(t *mapping.Target, log *slog.Logger) (_ *codearts.Client, doubts []string, err error) {
-	r := resolver{place: fmt.Sprintf("target %q", t.Name)}
-	c := t.Credentials
-	r.resolve("credentials.access_key", c.AccessKey)
-	r.resolve("credentials.secret_key", c.SecretKey)
-	r.resolve("credentials.security_token", c.SecurityToken)
-	r.resolve("credentials.token", c.Token)
-	if c.IAMUser != nil {
-		r.resolve("credentials.iam_user.password", &c.IAMUser.Password)
-	}
-	if err := r.err(); err != nil {
-		return nil, nil, err
-	}
-	credentials, err := credentialsOf(t, log)
-	if err != nil {
-		return nil, nil, fmt.Errorf("target %q: credentials: %w", t.Name, err)
-	}
-	client, err := codearts.New(codearts.Options{
-		Endpoint:    Endpoint(t),
-		Credentials: credentials,
-		Timeout:     t.Timeout,
-		Logger:      log,
-	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("target %q: %w", t.Name, err)
-	}
-	return client, r.doubts, nil
+// Clients are the clients of a target, with the same credentials.
+type Clients struct {
+	Builds    *codearts.Client // of CodeArts Build
+	Pipelines *codearts.Client // of CodeArts Pipeline; nil if the target has no address of it
 }
 
-// Endpoint is the address of a target's API.
+// NewClients makes the clients of a target, after checking that its secrets can be read. The
+// doubts are warnings about them. The clients read them again for each call. NewClients
+// makes no call. log may be nil.
+func NewClients(t *mapping.Target, log *slog.Logger) (c Clients, doubts []string, err error) {
+	r := resolver{place: fmt.Sprintf("target %q", t.Name)}
+	r.resolve("credentials.access_key", t.Credentials.AccessKey)
+	r.resolve("credentials.secret_key", t.Credentials.SecretKey)
+	r.resolve("credentials.security_token", t.Credentials.SecurityToken)
+	r.resolve("credentials.token", t.Credentials.Token)
+	if user := t.Credentials.IAMUser; user != nil {
+		r.resolve("credentials.iam_user.password", &user.Password)
+	}
+	if err := r.err(); err != nil {
+		return Clients{}, nil, err
+	}
+	o := codearts.Options{Endpoint: Endpoint(t), Timeout: t.Timeout, Logger: log}
+	if o.Credentials, err = credentialsOf(t, log); err != nil {
+		return Clients{}, nil, fmt.Errorf("target %q: credentials: %w", t.Name, err)
+	}
+	if c.Builds, err = codearts.New(o); err == nil && PipelineEndpoint(t) != "" {
+		o.Endpoint = PipelineEndpoint(t)
+		c.Pipelines, err = codearts.New(o)
+	}
+	if err != nil {
+		return Clients{}, nil, fmt.Errorf("target %q: %w", t.Name, err)
+	}
+	return c, r.doubts, nil
+}
+
+// Target is the target with its clients.
+func (c Clients) Target(t *mapping.Target) trigger.Target {
+	target := trigger.Target{Target: *t, Service: c.Builds}
+	if c.Pipelines != nil {
+		target.Pipelines = c.Pipelines
+	}
+	return target
+}
+
+// Close closes the idle connections of the clients.
+func (c Clients) Close() {
+	c.Builds.Close()
+	if c.Pipelines != nil {
+		c.Pipelines.Close()
+	}
+}
+
+// PipelineEndpoint is the address of a target's API of pipelines; "" if that is not known.
+func PipelineEndpoint(t *mapping.Target) string {
+	if t.PipelineEndpoint != "" || t.Region == "" {
+		return t.PipelineEndpoint
+	}
+	return codearts.PipelineEndpoint(t.Region)
+}
+
+// Endpoint is the address of a target's API of builds.
 func Endpoint(t *mapping.Target) string {
 	if t.Endpoint != "" {
 		return t.Endpoint

@@ -7,11 +7,12 @@ import (
 
 	"buildbridge/cmd/internal/bridge"
 	"buildbridge/mapping"
+	"buildbridge/trigger/codearts"
 	"buildbridge/trigger/codearts/codeartstest"
 )
 
 // Each kind of credentials gets through to a service that verifies them.
-func TestNewClientCredentials(t *testing.T) {
+func TestNewClientsCredentials(t *testing.T) {
 	simulator := codeartstest.NewServer(codeartstest.Options{
 		Keys: []codeartstest.Key{
 			{AccessKey: "AK", SecretKey: "SK"},
@@ -45,12 +46,12 @@ func TestNewClientCredentials(t *testing.T) {
 		"none":          {error: "none are configured"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client, _, err := bridge.NewClient(&mapping.Target{
+			clients, _, err := bridge.NewClients(&mapping.Target{
 				Name: "north", Endpoint: simulator.URL, Credentials: test.credentials, Timeout: time.Minute,
 			}, nil)
 			if err == nil {
-				defer client.Close()
-				_, err = client.RunJob(t.Context(), []byte(`{"job_id":"`+pushJob+`"}`))
+				defer clients.Close()
+				_, err = clients.Builds.RunJob(t.Context(), []byte(`{"job_id":"`+pushJob+`"}`))
 			}
 			if test.error == "" && err != nil || test.error != "" && (err == nil || !strings.Contains(err.Error(), test.error)) {
 				t.Errorf("error %v, want %q", err, test.error)
@@ -59,13 +60,43 @@ func TestNewClientCredentials(t *testing.T) {
 	}
 }
 
-func TestEndpoint(t *testing.T) {
-	for want, target := range map[string]mapping.Target{
-		"https://cloudbuild-ext.cn-north-4.myhuaweicloud.com": {Region: "cn-north-4"},
-		"https://build.example.com":                           {Endpoint: "https://build.example.com"},
+// A target has a client of pipelines where their address is known, and only there.
+func TestEndpoints(t *testing.T) {
+	const build, pipelines = "https://build.example.com", "https://pipelines.example.com"
+	for name, test := range map[string]struct {
+		target                  mapping.Target
+		wantBuild, wantPipeline string
+	}{
+		"a region": {
+			mapping.Target{Region: "cn-north-4"},
+			"https://cloudbuild-ext.cn-north-4.myhuaweicloud.com", codearts.PipelineEndpoint("cn-north-4"),
+		},
+		"a region with another address of pipelines": {
+			mapping.Target{Region: "cn-north-4", PipelineEndpoint: pipelines}, "https://cloudbuild-ext.cn-north-4.myhuaweicloud.com", pipelines,
+		},
+		"a region whose pipelines are not known": {
+			mapping.Target{Region: "moon-1"}, "https://cloudbuild-ext.moon-1.myhuaweicloud.com", "",
+		},
+		"an endpoint":         {mapping.Target{Endpoint: build}, build, ""},
+		"an endpoint of each": {mapping.Target{Endpoint: build, PipelineEndpoint: pipelines}, build, pipelines},
 	} {
-		if got := bridge.Endpoint(&target); got != want {
-			t.Errorf("endpoint %s, want %s", got, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := bridge.Endpoint(&test.target); got != test.wantBuild {
+				t.Errorf("builds at %s, want %s", got, test.wantBuild)
+			}
+			if got := bridge.PipelineEndpoint(&test.target); got != test.wantPipeline {
+				t.Errorf("pipelines at %s, want %s", got, test.wantPipeline)
+			}
+			t.Setenv("TOKEN", "a-token")
+			test.target.Timeout, test.target.Credentials.Token = time.Minute, &mapping.SecretRef{Env: "TOKEN"}
+			clients, _, err := bridge.NewClients(&test.target, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer clients.Close()
+			if has := clients.Target(&test.target).Pipelines != nil; has != (test.wantPipeline != "") {
+				t.Errorf("there are pipelines: %v, with the address %q", has, test.wantPipeline)
+			}
+		})
 	}
 }

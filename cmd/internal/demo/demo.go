@@ -118,7 +118,7 @@ func start(ctx context.Context, o Options) (_ *demo, err error) {
 		Settings: settings,
 		Rules:    func() (*mapping.Ruleset, []mapping.Fault, error) { return d.rules, nil, nil },
 		Source:   d.source,
-		Service:  d.service,
+		Target:   d.target,
 		Host:     d.hostAPI,
 		Logger:   slog.New(slog.NewTextHandler(o.Log, &slog.HandlerOptions{Level: slog.LevelError})),
 		Version:  o.Version,
@@ -165,14 +165,15 @@ func (d *demo) hostAPI(s *mapping.Source) (trigger.HostAPI, error) {
 	})
 }
 
-// service is a client of the simulator, for every target of the sample.
-func (d *demo) service(t *mapping.Target) (trigger.Service, error) {
-	return codearts.New(codearts.Options{
+// target is a target of the sample with a client of the simulator.
+func (d *demo) target(t *mapping.Target) (trigger.Target, error) {
+	client, err := codearts.New(codearts.Options{
 		Endpoint:    d.simulator.URL,
 		Credentials: codearts.AccessKey(fixed(d.keys.AccessKey), fixed(d.keys.SecretKey), nil),
 		Timeout:     t.Timeout,
 		Transport:   &http.Transport{}, // no proxy: the simulator is on this machine
 	})
+	return trigger.Target{Target: *t, Service: client}, err
 }
 
 func (d *demo) printf(format string, args ...any) {

@@ -54,12 +54,13 @@ func jobsOf(rules *mapping.Ruleset, target string) []*job {
 
 // target asks a target about its jobs.
 func (d *Doctor) target(ctx context.Context, t *mapping.Target) {
-	client, doubts, err := bridge.NewClient(t, nil)
+	clients, doubts, err := bridge.NewClients(t, nil)
 	if err != nil {
 		d.Tell(Finding{Target: t.Name, Message: oneLine(err, fmt.Sprintf("target %q: ", t.Name))})
 		return
 	}
-	defer client.Close()
+	defer clients.Close()
+	client := clients.Builds
 	jobs := jobsOf(d.Rules, t.Name)
 	if len(jobs) == 0 {
 		d.Tell(Finding{Target: t.Name, OK: true, Skipped: true, Message: "no rule uses it; its secrets can be read", Warnings: doubts})
