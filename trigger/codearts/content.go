@@ -59,13 +59,13 @@ func parseContent(body []byte, secrets ...string) content {
 
 // failed reports whether the body says that the call failed, whatever the status.
 func (c content) failed() bool {
-	if c.code != "" || c.object == nil {
-		return true
-	}
-	if e := c.object["error"]; e != nil && e != "" {
-		return true
-	}
-	return slices.Contains([]string{"error", "fail", "failed"}, strings.ToLower(text(c.object, "status")))
+	return c.refused() || slices.Contains([]string{"error", "fail", "failed"}, strings.ToLower(text(c.object, "status")))
+}
+
+// refused is failed for a body whose status is that of what was asked for.
+func (c content) refused() bool {
+	e := c.object["error"]
+	return c.code != "" || c.object == nil || e != nil && e != ""
 }
 
 // decodeValue decodes a JSON value, or one in a JSON string, in up to depth strings; nil if

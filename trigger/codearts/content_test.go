@@ -45,6 +45,43 @@ func FuzzParseContent(f *testing.F) {
 	})
 }
 
+// What is read of pipelines is clean and bounded, whatever the service answers.
+func FuzzParsePipelines(f *testing.F) {
+	for _, s := range []string{
+		`{"error_code":"DEVPIPE.00011169","error":{"pipeline_run_id":"2f1c","queue_id":"17"}}`, `{"pipeline_run_id":7,"queue_id":"../"}`,
+		`{"id":"r","status":"FAILED","start_time":1772337600000,"detail_url":"https://x/y","stages":[{"name":"s","jobs":[{"status":"FAILED","steps":[{"status":"FAILED","name":"a\nb"}]}]}]}`,
+		`{"pipeline_run_id":"r","build_params":{"commit_id":"c"},"status":"PAUSED","stages":[{"status":"SUSPEND"}]}`, `[{"name":"a","value":1}]`, `[7]`,
+		`{"name":"x","banned":"true","sources":[{"params":{"alias":"a"}}],"variables":[{"name":"V","is_runtime":1}]}`, `{"stages":{},"sources":[[]],"variables":null}`,
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		a := parseContent([]byte(body))
+		if id := a.run.QueueID; id != "" && !pathIDs.MatchString(id) {
+			t.Errorf("queue id %q", id)
+		}
+		run, info := parseRun(a.object), parsePipelineInfo(a.object)
+		lines := []string{run.Number, run.Status, run.Executor, run.Branch, run.Tag, run.Commit, run.Stage, run.Step, info.Name, parseQueuedRun(a.object).Status}
+		for _, v := range info.Variables {
+			lines = append(lines, v.Name)
+		}
+		for _, s := range append(lines, info.Aliases...) {
+			if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) || utf8.RuneCountInString(s) > 256 {
+				t.Errorf("not one clean, short line: %q", s)
+			}
+		}
+		if run.Step != "" && run.Outcome() != OutcomeFailed {
+			t.Errorf("of a run that is %q the step %q failed", run.Status, run.Step)
+		}
+		if u := address(text(a.object, "detail_url"), nil); u != "" && !strings.HasPrefix(u, "http://") && !strings.HasPrefix(u, "https://") {
+			t.Errorf("address %q", u)
+		}
+		if list, err := parseParameters("read variables", a.list); err == nil && len(list) != len(a.list) {
+			t.Errorf("%d of %d parameters", len(list), len(a.list))
+		}
+	})
+}
+
 func TestParseTime(t *testing.T) {
 	zone := time.FixedZone("+8", 8*60*60)
 	want := time.Date(2026, 3, 1, 4, 5, 6, 0, time.UTC)

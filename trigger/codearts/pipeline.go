@@ -45,7 +45,10 @@ func (c *Client) askPipeline(ctx context.Context, op, method, path string, query
 	if body == nil && method == http.MethodPost {
 		body = []byte("{}")
 	}
-	r, err := c.ask(ctx, call{op: op, method: method, path: path, query: query, body: body})
+	r, err := c.do(ctx, call{op: op, method: method, path: path, query: query, body: body})
+	if err == nil && r.refused() {
+		err = r.error(op)
+	}
 	return r, adviseOnPipeline(harmless(err))
 }
 

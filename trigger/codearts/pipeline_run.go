@@ -213,7 +213,7 @@ func (c *Client) RunVariables(ctx context.Context, p Pipeline, runID string) ([]
 	switch {
 	case err != nil:
 		return nil, adviseOnPipeline(harmless(err))
-	case r.list == nil && r.failed():
+	case r.list == nil && r.refused():
 		return nil, adviseOnPipeline(harmless(r.error(op)))
 	case r.list == nil:
 		return nil, unreadable(op)

@@ -317,20 +317,14 @@ func (c *Client) readOne(ctx context.Context, op, root, jobID, buildNumber, what
 
 // read does a GET. An answer that is not a JSON object, or reports an error, is an error.
 func (c *Client) read(ctx context.Context, op, path string, query url.Values) (content, error) {
-	r, err := c.ask(ctx, call{op: op, method: http.MethodGet, path: path, query: query})
-	return r.content, err
-}
-
-// ask sends a call. An answer that is not a JSON object, or reports an error, is an error.
-func (c *Client) ask(ctx context.Context, k call) (reply, error) {
-	r, err := c.do(ctx, k)
-	if err == nil && r.failed() {
-		err = r.error(k.op)
-	}
+	r, err := c.do(ctx, call{op: op, method: http.MethodGet, path: path, query: query})
 	if err != nil {
-		return reply{}, err
+		return content{}, err
 	}
-	return r, nil
+	if r.failed() {
+		return content{}, r.error(op)
+	}
+	return r.content, nil
 }
 
 // unreadable makes the error of an answer whose shape is in no edition of the reference.

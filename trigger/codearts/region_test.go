@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/services/codeartsbuild/v3/region"
+	pipelines "github.com/huaweicloud/huaweicloud-sdk-go-v3/services/codeartspipeline/v2/region"
 
 	"buildbridge/mapping"
 	"buildbridge/trigger/codearts"
@@ -23,6 +24,19 @@ func TestRegions(t *testing.T) {
 		if got, want := codearts.RegionEndpoint(name), official.Endpoints[0]; got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
+	}
+	for _, name := range append(regions, "af-north-1", "af-south-1", "me-east-1") {
+		official, err := pipelines.SafeValueOf(name)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if got, want := codearts.PipelineEndpoint(name), official.Endpoints[0]; got != want {
+			t.Errorf("pipelines of %s: %s, want %s", name, got, want)
+		}
+	}
+	if got := codearts.PipelineEndpoint("cn-west-9"); got != "" {
+		t.Errorf("pipelines of a region that is not known: %s", got)
 	}
 	if got, want := codearts.IAMEndpoint("cn-north-4"), "https://iam.cn-north-4.myhuaweicloud.com"; got != want {
 		t.Errorf("IAM: %s, want %s", got, want)

@@ -73,7 +73,7 @@ func (c *Client) RunPipeline(ctx context.Context, p Pipeline, body []byte) (RunS
 	}
 	if r.run.RunID == "" {
 		e := r.error(op)
-		if r.ok() && (!r.failed() || r.object == nil) {
+		if r.ok() && (!r.refused() || r.object == nil) {
 			e.what = "no run id in the answer"
 		}
 		return RunStart{}, adviseOnPipeline(e)
@@ -84,7 +84,7 @@ func (c *Client) RunPipeline(ctx context.Context, p Pipeline, body []byte) (RunS
 	// What has the form of an id is no echo of a secret, and may look like a piece of a signature.
 	case !hexIDs.MatchString(id) && (!pathIDs.MatchString(id) || quoted.Repeats(id, r.secrets)):
 		unclear.what, unclear.Message = "no proper run id in the answer", strconv.Quote(quoted.Line(quoted.Hide(id, r.secrets), 64))
-	case !queued && (!r.ok() || r.failed()):
+	case !queued && (!r.ok() || r.refused()):
 		unclear.what = "an error and a run id in one answer"
 	default:
 		return r.run, nil

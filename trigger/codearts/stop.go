@@ -36,7 +36,10 @@ func (c *Client) Stop(ctx context.Context, jobID, buildNumber string) error {
 }
 
 func (c *Client) stop(ctx context.Context, k call) error {
-	r, err := c.ask(ctx, k)
+	r, err := c.do(ctx, k)
+	if err == nil && r.failed() {
+		err = r.error(k.op)
+	}
 	if e, ok := errors.AsType[*Error](err); ok && e.Code == codeEnded {
 		return nil
 	}

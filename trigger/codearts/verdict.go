@@ -144,7 +144,7 @@ func judge(status int, code string) verdict {
 	case status >= 400 && status < 500:
 		return verdict{FateDead, badRequest, "refused", "correct the rule or the build job, then replay the build"}
 	case status < 300 && strings.HasPrefix(code, "DEVPIPE."):
-		return verdict{FateDead, badRequest, "refused", ""}
+		return verdict{FateDead, badRequest, "refused", "correct the rule, then replay the build"}
 	case status == 504: // APIGW.0201, which comes with other statuses too
 		return verdict{FateUnknown, otherFailure, "the gateway got no answer in time", ""}
 	case status >= 500:
