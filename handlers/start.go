@@ -66,19 +66,21 @@ type Started struct {
 type Planned struct {
 	Rule       string              `json:"rule"`
 	Target     string              `json:"target"`
-	JobID      string              `json:"job_id"`
+	Action     mapping.Action      `json:"action,omitzero"`
+	JobID      string              `json:"job_id"`               // of the job, or of the pipeline
+	ProjectID  string              `json:"project_id,omitempty"` // of a pipeline
 	Tag        string              `json:"tag,omitempty"`
 	Commit     string              `json:"commit,omitempty"`
-	Parameters []mapping.Parameter `json:"parameters,omitempty"`
-	Context    string              `json:"context,omitempty"` // of its status on the commit
-	Dead       string              `json:"dead,omitempty"`    // why it would be dead on arrival
+	Parameters []mapping.Parameter `json:"parameters,omitempty"` // of a pipeline its variables
+	Context    string              `json:"context,omitempty"`    // of its status on the commit
+	Dead       string              `json:"dead,omitempty"`       // why it would be dead on arrival
 }
 
 func planned(builds []mapping.Build) []Planned {
 	list := make([]Planned, len(builds))
 	for i, b := range builds {
 		list[i] = Planned{
-			Rule: b.Rule, Target: b.Target, JobID: b.JobID, Tag: b.Tag, Commit: b.Commit,
+			Rule: b.Rule, Target: b.Target, Action: b.Action, JobID: b.JobID, ProjectID: b.ProjectID, Tag: b.Tag, Commit: b.Commit,
 			Parameters: b.Parameters, Context: b.Context, Dead: b.Dead,
 		}
 	}

@@ -49,6 +49,7 @@ type Store interface {
 	RepositoriesLike(ctx context.Context, part string, n int) ([]string, error)
 	Missed(ctx context.Context, f store.MissedFilter) (missed []*store.MissedRef, next string, err error)
 	Numbered(ctx context.Context, number string, n int) ([]*store.Build, error)
+	Runs(ctx context.Context, beginning string, n int) ([]*store.Build, error)
 	MissedOf(ctx context.Context, source, repository string) ([]*store.MissedRef, error)
 	Backup(ctx context.Context, begin func(size int64) io.Writer) error
 	ToReplay(ctx context.Context, f store.BuildFilter) (builds []store.Replayable, left int64, next string, err error)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,45 +23,51 @@ import (
 
 // Build is a build as a list shows it.
 type Build struct {
-	ID           string      `json:"id"`
-	Delivery     string      `json:"delivery"`
-	ReceivedAt   time.Time   `json:"received_at"` // when its delivery arrived, or its replay was asked for
-	State        store.State `json:"state"`
-	Reason       string      `json:"reason,omitempty"` // why it is dead, or what it waits for
-	Rule         string      `json:"rule"`
-	Target       string      `json:"target"`
-	JobID        string      `json:"job_id"`
-	Repository   string      `json:"repository"`
-	Ref          string      `json:"ref"`
-	Tag          string      `json:"tag,omitempty"`
-	Commit       string      `json:"commit,omitempty"`
-	Pusher       string      `json:"pusher,omitempty"`
-	Title        string      `json:"title,omitempty"` // the first line of the message of its commit
-	Attempts     int         `json:"attempts"`        // calls of RunJob
-	CalledAt     time.Time   `json:"called_at,omitzero"`
-	Deadline     time.Time   `json:"deadline"`
-	DueAt        time.Time   `json:"due_at,omitzero"`     // when it is looked at next; unset while it is worked on or paused, and at its end
-	PausedAt     time.Time   `json:"paused_at,omitzero"`  // since when a pause holds it: its deadline stands still
-	ResumedAt    time.Time   `json:"resumed_at,omitzero"` // when the last pause ended that held it
-	Worker       string      `json:"worker,omitempty"`    // the process that works on it now
-	BuildNumber  string      `json:"build_number,omitempty"`
-	Adopted      bool        `json:"adopted,omitempty"` // the number was found in the records of the job, not in the answer to the call
-	StartedAt    time.Time   `json:"started_at,omitzero"`
-	SupersededBy string      `json:"superseded_by,omitempty"`
-	ReplayOf     string      `json:"replay_of,omitempty"`
-	Error        string      `json:"error,omitempty"` // what is unreadable in its row
+	ID           string         `json:"id"`
+	Delivery     string         `json:"delivery"`
+	ReceivedAt   time.Time      `json:"received_at"` // when its delivery arrived, or its replay was asked for
+	State        store.State    `json:"state"`
+	Reason       string         `json:"reason,omitempty"` // why it is dead, or what it waits for
+	Rule         string         `json:"rule"`
+	Target       string         `json:"target"`
+	Action       mapping.Action `json:"action,omitzero"`
+	JobID        string         `json:"job_id"`               // of the job, or of the pipeline
+	ProjectID    string         `json:"project_id,omitempty"` // the CodeArts project of a pipeline
+	Repository   string         `json:"repository"`
+	Ref          string         `json:"ref"`
+	Tag          string         `json:"tag,omitempty"`
+	Commit       string         `json:"commit,omitempty"`
+	Pusher       string         `json:"pusher,omitempty"`
+	Title        string         `json:"title,omitempty"` // the first line of the message of its commit
+	Attempts     int            `json:"attempts"`        // calls of the service
+	CalledAt     time.Time      `json:"called_at,omitzero"`
+	Deadline     time.Time      `json:"deadline"`
+	DueAt        time.Time      `json:"due_at,omitzero"`        // the next look at it; unset while it is worked on or paused, and at its end
+	PausedAt     time.Time      `json:"paused_at,omitzero"`     // since when a pause holds it: its deadline stands still
+	ResumedAt    time.Time      `json:"resumed_at,omitzero"`    // when the last pause ended that held it
+	Worker       string         `json:"worker,omitempty"`       // the process that works on it now
+	BuildNumber  string         `json:"build_number,omitempty"` // of a pipeline the id of the run
+	QueueID      string         `json:"queue_id,omitempty"`     // of a pipeline: its entry in the queue at the service, if it was queued
+	Adopted      bool           `json:"adopted,omitempty"`      // the number was found in the records, not in the answer to the call
+	StartedAt    time.Time      `json:"started_at,omitzero"`
+	SupersededBy string         `json:"superseded_by,omitempty"`
+	ReplayOf     string         `json:"replay_of,omitempty"`
+	Error        string         `json:"error,omitempty"` // what is unreadable in its row
 
-	Result    store.Result `json:"result,omitempty"`     // what became of it; unset before its start, and if it is not followed
-	RunningAt time.Time    `json:"running_at,omitzero"`  // since when the service runs it; unset while it is queued there
-	EndedAt   time.Time    `json:"ended_at,omitzero"`    // its end at the service
-	Step      string       `json:"step,omitempty"`       // the step that failed
-	Message   string       `json:"message,omitempty"`    // of the service about its end, or why the end is not known
-	Stop      string       `json:"stop,omitempty"`       // why buildbridge stops it, or has stopped it
-	StoppedAt time.Time    `json:"stopped_at,omitzero"`  // when the service took that
-	Actor     string       `json:"actor,omitempty"`      // the name of the token of who asked for it, if a person did
-	Why       string       `json:"why,omitempty"`        // as they wrote it
-	TagCommit string       `json:"tag_commit,omitempty"` // the commit that the tag is on
-	Context   string       `json:"context,omitempty"`    // of its status on the commit; unset if it has none
+	Result         store.Result `json:"result,omitempty"`           // what became of it; unset before its start, and if it is not followed
+	WaitsForPerson bool         `json:"waits_for_person,omitempty"` // it runs, and goes on when somebody acts at the service
+	WaitedAt       time.Time    `json:"waited_at,omitzero"`         // when it began to wait for a person, or went on
+	RanCommit      string       `json:"ran_commit,omitempty"`       // what the service says it built, if that is another commit
+	RunningAt      time.Time    `json:"running_at,omitzero"`        // since when the service runs it; unset while it is queued there
+	EndedAt        time.Time    `json:"ended_at,omitzero"`          // its end at the service
+	Step           string       `json:"step,omitempty"`             // the step that failed
+	Message        string       `json:"message,omitempty"`          // of the service about its end, or why the end is not known
+	Stop           string       `json:"stop,omitempty"`             // why buildbridge stops it, or has stopped it
+	StoppedAt      time.Time    `json:"stopped_at,omitzero"`        // when the service took that
+	Actor          string       `json:"actor,omitempty"`            // the name of the token of who asked for it, if a person did
+	Why            string       `json:"why,omitempty"`              // as they wrote it
+	TagCommit      string       `json:"tag_commit,omitempty"`       // the commit that the tag is on
+	Context        string       `json:"context,omitempty"`          // of its status on the commit; unset if it has none
 }
 
 // BuildDetail is a build with all that is stored of it.
@@ -70,24 +77,25 @@ type BuildDetail struct {
 	Origin
 
 	TraceID    string   `json:"trace_id,omitempty"`    // of its delivery or its replay
-	ConsoleURL string   `json:"console_url,omitempty"` // where the service's console shows it; unset if its target does not say
+	ConsoleURL string   `json:"console_url,omitempty"` // where the service's console shows it; unset if that is not known
 	Status     *Status  `json:"status,omitempty"`      // on its commit at the code host; unset if there is none
 	Replays    []Replay `json:"replays,omitempty"`     // of this build, the newest first, at most 10
 	LastReplay string   `json:"last_replay,omitempty"` // the newest replay of this build, or of the one that it repeats
 
 	Log  []Attempt       `json:"log"`  // the last 50, the oldest first
-	Body json.RawMessage `json:"body"` // of the RunJob call; null for a build that was dead on arrival
+	Body json.RawMessage `json:"body"` // of the call; null for a build that was dead on arrival
 }
 
 // Replay is a build that is the replay of another.
 type Replay struct {
-	ID          string       `json:"id"`
-	State       store.State  `json:"state"`
-	Result      store.Result `json:"result,omitempty"`
-	BuildNumber string       `json:"build_number,omitempty"`
+	ID          string         `json:"id"`
+	Action      mapping.Action `json:"action,omitzero"`
+	State       store.State    `json:"state"`
+	Result      store.Result   `json:"result,omitempty"`
+	BuildNumber string         `json:"build_number,omitempty"`
 }
 
-// Attempt is a call of RunJob, or a search of the records for what became of one.
+// Attempt is a call of the service, or a search of its records for what became of one.
 type Attempt struct {
 	At       time.Time   `json:"at"`
 	Duration float64     `json:"duration_ms"`
@@ -144,24 +152,37 @@ func newBuild(b *store.Build) Build {
 	}
 	return Build{
 		ID: b.ID, Delivery: b.Delivery, ReceivedAt: b.ReceivedAt, State: b.State, Reason: b.Reason,
-		Rule: b.Rule, Target: b.Target, JobID: b.JobID, Repository: b.Repository, Ref: b.Ref, Tag: b.Tag, Commit: b.Commit,
+		Rule: b.Rule, Target: b.Target, Action: b.Action, JobID: b.JobID, ProjectID: b.CalledProject(),
+		Repository: b.Repository, Ref: b.Ref, Tag: b.Tag, Commit: b.Commit,
 		Pusher: b.Pusher, Title: b.Title,
 		Attempts: b.Attempts, CalledAt: b.CalledAt, Deadline: b.Deadline, DueAt: due, Worker: worker,
 		PausedAt: b.PausedAt, ResumedAt: b.ResumedAt,
-		BuildNumber: b.BuildNumber, Adopted: b.Adopted, StartedAt: b.StartedAt,
+		BuildNumber: b.BuildNumber, QueueID: b.QueueID, Adopted: b.Adopted, StartedAt: b.StartedAt,
 		SupersededBy: b.SupersededBy, ReplayOf: b.ReplayOf, Error: b.Unreadable,
+		WaitsForPerson: b.WaitsForPerson(), WaitedAt: b.WaitedAt, RanCommit: otherCommit(b),
 		Result: b.Result, RunningAt: b.RunningAt, EndedAt: b.EndedAt, Step: b.Step, Message: b.Message, Stop: b.Stop, StoppedAt: b.StoppedAt,
 		Actor: b.By.Actor, Why: b.By.Why, TagCommit: b.TagCommit, Context: b.Context,
 	}
 }
 
+// otherCommit is the commit that the service says it built; "" if it is the one that was to be built, or nobody knows that.
+func otherCommit(b *store.Build) string {
+	if wanted := cmp.Or(b.Commit, b.TagCommit); wanted == "" || strings.EqualFold(wanted, b.RanCommit) {
+		return ""
+	}
+	return b.RanCommit
+}
+
 // Canceled says whether a person ended the build before it was started.
 func (b Build) Canceled() bool { return (&store.Build{State: b.State, Reason: b.Reason}).Canceled() }
 
-// Fate is what became of the build in one word: its result, canceled, or its state.
+// Fate is what became of the build in one word: waits_for_person, its result, canceled, or its state.
 func (b Build) Fate() string {
 	if b.Canceled() {
 		return "canceled"
+	}
+	if b.WaitsForPerson {
+		return "waits_for_person"
 	}
 	return cmp.Or(string(b.Result), string(b.State))
 }
@@ -227,7 +248,7 @@ func (a *API) ShowBuild(ctx context.Context, given string) (detail BuildDetail, 
 		detail.TraceID = span.TraceID().String()
 	}
 	for _, r := range replays {
-		detail.Replays = append(detail.Replays, Replay{ID: r.ID, State: r.State, Result: r.Result, BuildNumber: r.BuildNumber})
+		detail.Replays = append(detail.Replays, Replay{ID: r.ID, Action: r.Action, State: r.State, Result: r.Result, BuildNumber: r.BuildNumber})
 	}
 	return detail, nil
 }

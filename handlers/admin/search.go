@@ -27,14 +27,16 @@ const (
 
 // Findable says what a search looks for.
 const Findable = "a commit or at least its first 7 digits, a branch, a tag, a repository or a part of its name, " +
-	"a rule or a part of its name, a target, the id of a build or of a delivery or at least its first 7 digits, or a build number"
+	"a rule or a part of its name, a target, a build number, the id of a job or of a pipeline, " +
+	"or the id of a build, of a delivery or of a pipeline's run or at least its first 7 digits"
 
 // Found is what a search gives: of each kind FoundMost at most, builds and deliveries the newest first.
 type Found struct {
 	Text string // that was looked for
 
 	BuildIDs, DeliveryIDs []string // that begin so
-	Numbered              []Build  // with that build number
+	Numbered              []Build  // with that build number, or a run whose id begins so
+	OfJob                 []Build  // of the job or pipeline with that id
 	OfCommit, OfRef       FoundRows
 	Repositories          []string // with that in their name
 	Rules, Targets        []string // the same
@@ -69,8 +71,15 @@ func (a *API) Search(ctx context.Context, text string) (Found, error) {
 	if strings.Trim(text, hexDigits+"-") == "" && len(strings.ReplaceAll(text, "-", "")) >= store.MinCommit {
 		s.read(bounded, "ids", s.ids)
 	}
-	if number := strings.TrimPrefix(text, "#"); strings.Trim(number, "0123456789") == "" && len(number) <= maxNumber {
+	if isNumber(text) || isRun(text) {
 		s.read(bounded, "build numbers", s.numbered)
+	}
+	if isRun(text) && len(text) == idDigits {
+		s.read(bounded, "jobs", func(ctx context.Context) error {
+			page, err := s.ListBuilds(ctx, url.Values{"job_id": {strings.ToLower(text)}, "limit": {strconv.Itoa(FoundMost)}})
+			found.OfJob = page.Builds
+			return err
+		})
 	}
 	if commit(new(string))(text) == nil {
 		s.rows(bounded, "commit", "commits", &found.OfCommit)
@@ -123,7 +132,18 @@ func fullID(text string) bool {
 const (
 	hexDigits = "0123456789abcdefABCDEF"
 	maxNumber = 18 // digits of a build number
+	idDigits  = 32 // of a job, of a pipeline, and of its runs
 )
+
+func isNumber(text string) bool {
+	number := strings.TrimPrefix(text, "#")
+	return strings.Trim(number, "0123456789") == "" && len(number) <= maxNumber
+}
+
+// isRun says whether the id of a run may begin so.
+func isRun(text string) bool {
+	return strings.Trim(text, hexDigits) == "" && len(text) >= store.MinCommit && len(text) <= idDigits
+}
 
 // search is one search. Each read has fields of its own in found.
 type search struct {
@@ -168,9 +188,18 @@ func (s *search) ids(ctx context.Context) (err error) {
 }
 
 func (s *search) numbered(ctx context.Context) error {
-	number, _ := strconv.ParseInt(strings.TrimPrefix(s.found.Text, "#"), 10, 64) // digits, and few enough
-	builds, err := s.Store.Numbered(ctx, strconv.FormatInt(number, 10), FoundMost)
-	s.found.Numbered = shown(builds, newBuild)
+	var builds, runs []*store.Build
+	var err error
+	if isNumber(s.found.Text) {
+		number, _ := strconv.ParseInt(strings.TrimPrefix(s.found.Text, "#"), 10, 64) // digits, and few enough
+		if builds, err = s.Store.Numbered(ctx, strconv.FormatInt(number, 10), FoundMost); err != nil {
+			return err
+		}
+	}
+	if isRun(s.found.Text) {
+		runs, err = s.Store.Runs(ctx, s.found.Text, FoundMost)
+	}
+	s.found.Numbered = shown(append(builds, runs...), newBuild)
 	return err
 }
 

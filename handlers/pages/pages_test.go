@@ -291,6 +291,34 @@ func (b *bridge) build(change ...func(*store.Build)) *store.Build {
 	return b.changed(answer.Builds[0].ID, change...)
 }
 
+// The ids of a pipeline, of its project and of a run.
+const (
+	pipeline = "b17dc0de000000000000000000000001"
+	project  = "c0dea875000000000000000000000002"
+	runID    = "7f3a7f3a7f3a7f3a7f3a7f3a7f3a7f3a"
+)
+
+// run is build for a push that runs a pipeline.
+func (b *bridge) run(change ...func(*store.Build)) *store.Build {
+	b.t.Helper()
+	d := &store.Delivery{
+		Delivery: mapping.Delivery{
+			ID: newID(), Source: "github", Provider: "github", DuplicateKey: newID(), Event: "push", Origin: mapping.OriginWebhook,
+			ReceivedAt: time.Now(), Body: []byte("{}"),
+		},
+		Repository: "acme/shop", Ref: "refs/heads/run",
+	}
+	built := &store.Build{
+		ID: newID(), Delivery: d.ID, Rule: "cart", Target: "north", Action: mapping.ActionPipeline, JobID: pipeline, ProjectID: project,
+		Repository: d.Repository, Ref: d.Ref, Commit: strings.Repeat("8", 40), ReceivedAt: d.ReceivedAt, Deadline: d.ReceivedAt.Add(time.Hour),
+		Body: []byte(`{"description":"bb","variables":[{"name":"GIT_SHA","value":"8888"}],"choose_stages":["s1"]}`),
+	}
+	if _, err := b.store.Accept(b.t.Context(), d, []*store.Build{built}); err != nil {
+		b.t.Fatal(err)
+	}
+	return b.changed(built.ID, change...)
+}
+
 // changed changes a build that waits, as build does.
 func (b *bridge) changed(id string, change ...func(*store.Build)) *store.Build {
 	b.t.Helper()

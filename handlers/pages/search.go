@@ -28,8 +28,8 @@ func (p *pages) search(c echo.Context) error {
 	}{found, len(addresses(&found)) == 0 && !hasRef(&found), admin.Findable}})
 }
 
-// theOne is the address of the one thing that was found, "" if there are several or none. A ref is none: new builds
-// of it come.
+// theOne is the address of the one thing that was found, "" if there are several or none. A ref is none, nor is
+// a job: new builds of it come.
 func theOne(found *admin.Found) string {
 	all := addresses(found)
 	if len(found.Slow) > 0 || len(all) != 1 || hasRef(found) {
@@ -38,9 +38,11 @@ func theOne(found *admin.Found) string {
 	return all[0]
 }
 
-func hasRef(found *admin.Found) bool { return len(found.OfRef.Builds)+len(found.OfRef.Deliveries) > 0 }
+func hasRef(found *admin.Found) bool {
+	return len(found.OfRef.Builds)+len(found.OfRef.Deliveries)+len(found.OfJob) > 0
+}
 
-// addresses are the addresses of all that was found, but for what has the ref.
+// addresses are the addresses of all that was found, but for what has the ref or the job.
 func addresses(found *admin.Found) (all []string) {
 	for _, id := range found.BuildIDs {
 		all = append(all, "builds/"+id)

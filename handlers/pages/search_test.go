@@ -24,6 +24,9 @@ func TestSearchLeadsToTheOneThing(t *testing.T) {
 	built := b.build(func(b *store.Build) {
 		b.State, b.CalledAt, b.StartedAt, b.BuildNumber, b.Service = store.Started, time.Now(), time.Now(), "4711", "north"
 	})
+	ran := b.run(func(b *store.Build) {
+		b.State, b.CalledAt, b.StartedAt, b.BuildNumber, b.Service = store.Started, time.Now(), time.Now(), runID, "north"
+	})
 	ignored := b.push("dev", func(body map[string]any) { body["after"] = strings.Repeat("3", 40) })
 	b.await(ignored.Delivery)
 	b.server.Public().ServeHTTP(discard{}, request(http.MethodPost, "/webhooks/none", ""))
@@ -39,6 +42,8 @@ func TestSearchLeadsToTheOneThing(t *testing.T) {
 		refused:                     "deliveries/" + refused,
 		"4711":                      "builds/" + built.ID,
 		"#4711":                     "builds/" + built.ID,
+		runID:                       "builds/" + ran.ID,
+		strings.ToUpper(runID[:7]):  "builds/" + ran.ID,
 		commit:                      "builds/" + built.ID,
 		commit[:7]:                  "builds/" + built.ID,
 		strings.Repeat("3", 12):     "deliveries/" + ignored.Delivery,
@@ -78,6 +83,10 @@ func TestSearchShowsAllThatMayBeMeant(t *testing.T) {
 	has(t, page, "Builds of the commit", "Deliveries of the commit", one.ID, two.ID, "builds?commit="+commit[:8], "deliveries?commit="+commit[:8])
 	_, _, page = b.searchFor("main") // one build of a ref is not the only one for long
 	has(t, page, "Builds of the branch or tag", "Deliveries of the branch or tag", `<a href="builds?ref=main">`, one.ID)
+	ran := b.run()
+	_, _, page = b.searchFor(strings.ToUpper(pipeline)) // and of a pipeline
+	has(t, page, "Builds of the job or pipeline", `<a href="builds?job_id=`, ran.ID)
+	hasNot(t, page, one.ID)
 	_, _, page = b.searchFor("CAR")
 	has(t, page, "<h2>Rules</h2>", `<a href="rules/cart">`, `rules/cart%20of%20%3Cscript%3E`)
 	hasNot(t, page, "<script>alert")

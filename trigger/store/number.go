@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Number is a build number by which the builds of a job are ordered, 0 if it is not a
@@ -52,6 +53,22 @@ func (s *Store) Claimed(ctx context.Context, service, jobID string, numbers []st
 // Numbered lists builds that have a build number, n at most, the newest first: each job of each
 // service counts by itself. A build that lost its number to another one is not among them.
 func (s *Store) Numbered(ctx context.Context, number string, n int) (builds []*Build, err error) {
+	return s.between(ctx, number, number, n)
+}
+
+// Runs is Numbered for the builds of pipelines whose run has an id that begins so. There is none if no
+// id can begin so.
+func (s *Store) Runs(ctx context.Context, beginning string, n int) (builds []*Build, err error) {
+	first, last, ok := idRange(beginning)
+	if !ok {
+		return nil, nil
+	}
+	digits := func(id string) string { return strings.ReplaceAll(id, "-", "") }
+	return s.between(ctx, digits(first), digits(last), n)
+}
+
+// between gives the builds whose number is from one to the other as text, and as long.
+func (s *Store) between(ctx context.Context, first, last string, n int) (builds []*Build, err error) {
 	// The index of numbers begins with the service and the job: their few pairs are found by a step
 	// from each to the next. SQLite would compare pairs by their first column only.
 	err = each(ctx, s.db.reader(), func(row scanner) error {
@@ -68,12 +85,12 @@ func (s *Store) Numbered(ctx context.Context, number string, n int) (builds []*B
 					ORDER BY other.service, other.job_id LIMIT 1))
 			FROM jobs JOIN builds AS b ON b.seq = jobs.seq)
 		SELECT `+buildColumns+` FROM builds WHERE seq IN (
-			SELECT (SELECT found.seq FROM builds AS found WHERE found.service = b.service AND found.job_id = b.job_id AND found.build_no = ?
-				AND found.claimed)
-			FROM jobs JOIN builds AS b ON b.seq = jobs.seq)
-		ORDER BY seq DESC LIMIT ?`, number, n)
+			SELECT found.seq FROM jobs JOIN builds AS b ON b.seq = jobs.seq
+			JOIN builds AS found ON found.service = b.service AND found.job_id = b.job_id AND found.claimed
+				AND found.build_no >= ? AND found.build_no <= ? AND length(found.build_no) = ?)
+		ORDER BY seq DESC LIMIT ?`, first, last, len(first), n)
 	if err != nil {
-		return nil, fmt.Errorf("builds with the number %s: %w", number, err)
+		return nil, fmt.Errorf("builds with a number from %s to %s: %w", first, last, err)
 	}
 	return builds, nil
 }

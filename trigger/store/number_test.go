@@ -2,11 +2,13 @@ package store_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"buildbridge/mapping"
 	"buildbridge/trigger/store"
 )
 
@@ -61,6 +63,38 @@ func numberIsClaimedOnce(t *testing.T, open func() *store.Store) {
 	}
 	if few, err := s.Numbered(t.Context(), "7", 2); err != nil || len(few) != 2 {
 		t.Errorf("got %v, %v", few, err)
+	}
+}
+
+// A run of a pipeline is found by the beginning of its id, and a build of a job by its whole number only.
+func runsAreFoundByTheirBeginning(t *testing.T, open func() *store.Store) {
+	s := open()
+	run := func(number, job string, action mapping.Action) string {
+		t.Helper()
+		b := accept(t, s, func(b *store.Build) { b.JobID, b.Action = job, action })
+		begin(t, s, b, time.Now())
+		b.BuildNumber, b.StartedAt = number, time.Now()
+		save(t, s, b, store.Started)
+		return b.ID
+	}
+	one := run("7f3a"+strings.Repeat("0", 28), "p1", mapping.ActionPipeline)
+	two := run("7f3a"+strings.Repeat("f", 28), "p1", mapping.ActionPipeline)
+	other := run("7f3a"+strings.Repeat("a", 28), "p2", mapping.ActionPipeline)
+	run("7f3b"+strings.Repeat("0", 28), "p1", mapping.ActionPipeline)
+	digits := run(strings.Repeat("7", 32), "p1", mapping.ActionPipeline)
+	run("77777778", "job", mapping.ActionJob)
+	for beginning, want := range map[string][]string{
+		"7f3a": {other, two, one}, "7F3A": {other, two, one}, "7f3a0": {one}, "7f3a" + strings.Repeat("f", 28): {two}, "7777777": {digits},
+		"7f3c": nil, "7f3a" + strings.Repeat("f", 29): nil, "no run": nil, "": nil,
+	} {
+		found, err := s.Runs(t.Context(), beginning, 10)
+		var ids []string
+		for _, b := range found {
+			ids = append(ids, b.ID)
+		}
+		if err != nil || !cmp.Equal(ids, want) {
+			t.Errorf("run %q: got %v, %v, want %v", beginning, ids, err, want)
+		}
 	}
 }
 

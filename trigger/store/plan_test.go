@@ -145,6 +145,10 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 			fail(t, second(s.Claimed(t.Context(), "north", "job", []string{"1", "2"})))
 		},
 		"Numbered": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.Numbered(t.Context(), "7", 10))) },
+		"Runs": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			fail(t, second(s.Runs(t.Context(), "7f3a", 10)))
+		},
 		"Build":    func(t *testing.T, s *store.Store) { t.Helper(); accept(t, s, nil) },
 		"BuildsOf": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.BuildsOf(t.Context(), "d"))) },
 		"Delivery": func(t *testing.T, s *store.Store) { t.Helper(); _, _ = s.Delivery(t.Context(), "d") },
