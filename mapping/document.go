@@ -37,7 +37,7 @@ type sourceDocument struct {
 	Provider yamldoc.Text `yaml:"provider,required"`
 	// Webhook secrets, tokens or passwords. Any one matches.
 	Secrets []secretDocument `yaml:"secrets" min:"1"`
-	// GitLab's signing tokens (whsec_…). Where there is one, a signature is required.
+	// GitLab's signing tokens (whsec_…), and GitCode's signature keys. Where there is one, a signature is required.
 	SigningTokens []secretDocument `yaml:"signing_tokens" min:"1"`
 	// HTTP Basic credentials, of Bitbucket Data Center and Azure DevOps. Any one matches.
 	Basic []basicDocument `yaml:"basic" min:"1"`

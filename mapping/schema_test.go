@@ -237,6 +237,8 @@ func TestSchemaAgrees(t *testing.T) {
 		"an api of CodeArts Repo":            {sourceWith("provider: codearts-repo, insecure: true, api: {token: {env: T}, url: https://codehub.example}"), true},
 		"an api of no region":                {sourceWith("provider: codearts-repo, insecure: true, api: {token: {env: T}}"), false},
 		"a report of Gogs":                   {sourceWith("provider: gogs, insecure: true, api: {token: {env: T}, url: https://git.example.com}, report: true"), false},
+		"a report of GitCode":                {sourceWith("provider: gitcode, insecure: true, api: {token: {env: T}}, report: true"), false},
+		"an api of GitCode":                  {sourceWith("provider: gitcode, signing_tokens: [{env: A}], api: {token: {env: T}}"), true},
 		"a report of CodeArts Repo":          {sourceWith("provider: codearts-repo, insecure: true, api: {token: {env: T}, url: https://codehub.example}, report: true"), false},
 		"a report of a source as a map":      {sourceWith("provider: github, insecure: true, api: {token: {env: T}}, report: {context: a}"), false},
 		"a console":                          {targetWith("region: cn-north-4, credentials: {chain: true}, follow: false, console_url: 'https://a.example/{job_id}'"), true},

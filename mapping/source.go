@@ -20,7 +20,7 @@ type Source struct {
 	Provider string // the name of a [Provider]
 
 	Secrets       []SecretRef // shared secrets, tokens or passwords; any one matches
-	SigningTokens []SecretRef // GitLab's whsec_ tokens; where there is one, a signature is required
+	SigningTokens []SecretRef // GitLab's and GitCode's; where there is one, a signature is required
 	Basic         []BasicRef  // Bitbucket Data Center and Azure DevOps
 	TokenHeader   string      // CodeArts Repo: the header of the token; "" means X-Repo-Token
 	Insecure      bool        // accepts anybody; only without any secret

@@ -139,6 +139,7 @@ sources:
   datacenter: {provider: bitbucket-server, basic: [{username: bridge, password: {env: DATACENTER_PASSWORD}}]}
   azure: {provider: azure-devops, basic: [{username: bridge, password: {file: azure-password}}]}
   repo: {provider: codearts-repo, secrets: [{env: REPO_TOKEN}], token_header: X-My-Token}
+  gitcode: {provider: gitcode, signing_tokens: [{env: GITCODE_KEY}]}
 targets:
   keys:
     endpoint: %[1]s
@@ -211,7 +212,7 @@ func (s *secrets) run(database string) {
 		s.write(name, s.secret(name)+"\n")
 	}
 	for _, name := range []string{
-		"GITHUB_OLD", "GITLAB_TOKEN", "GITEE_SECRET", "GITEE_SIGN", "GOGS_SECRET", "DATACENTER_PASSWORD", "REPO_TOKEN",
+		"GITHUB_OLD", "GITLAB_TOKEN", "GITEE_SECRET", "GITEE_SIGN", "GOGS_SECRET", "DATACENTER_PASSWORD", "REPO_TOKEN", "GITCODE_KEY",
 		"AK", "SECURITY_TOKEN", "IAM_PASSWORD", "TOKEN", "WRONG_SK", "WRONG_IAM_PASSWORD", "WRONG_TOKEN",
 		"ADMIN_READ", "WRONG", "LITERAL", "ROTATED",
 	} {
@@ -371,6 +372,9 @@ func (s *secrets) deliver(b *bridge) {
 		"repo": {"codearts-repo", func(h http.Header, _ []byte, bad bool) {
 			h.Set("X-My-Token", s.pick("REPO_TOKEN", bad))
 		}},
+		"gitcode": {"gitcode", func(h http.Header, body []byte, bad bool) {
+			codehosttest.SignGitCode(s.pick("GITCODE_KEY", bad), h, body)
+		}},
 	} {
 		for _, bad := range []bool{true, false} {
 			header, body := s.recorded(host.provider)
@@ -381,7 +385,10 @@ func (s *secrets) deliver(b *bridge) {
 				body = append([]byte(`{"secret": "`+s.value("GOGS_SECRET")+`",`), bytes.TrimSpace(body)[1:]...)
 			}
 			host.sign(header, body, bad)
-			for _, name := range []string{"Authorization", "X-Hub-Signature-256", "X-Gitlab-Token", "Webhook-Signature", "X-Gitee-Token", "X-Gogs-Signature"} {
+			for _, name := range []string{
+				"Authorization", "X-Hub-Signature-256", "X-Gitlab-Token", "Webhook-Signature", "X-Gitee-Token", "X-Gogs-Signature",
+				"X-GitCode-Signature-256",
+			} {
 				if value := header.Get(name); value != "" {
 					s.hide(source+" "+name+fmt.Sprint(bad), strings.TrimPrefix(value, "sha256="))
 				}

@@ -28,20 +28,5 @@ func decodeCodeArtsRepo(d *Delivery, body []byte) error {
 		return err
 	}
 	d.HostID = string(about.UUID)
-	push, err := about.isPush()
-	switch d.Event {
-	case "":
-		d.Event = about.name()
-	case "Push Hook", "Tag Push Hook":
-		push, err = push || err != nil, nil // err: the body has no object_kind
-	default:
-		err = nil // the header names an event that is not a push
-	}
-	switch {
-	case err != nil:
-		return err
-	case !push:
-		return d.leaveOutEvent(body, firstOf(about.name(), d.Event))
-	}
-	return d.addGitLabPush(body)
+	return d.addIfPush(about.objectKind, body, d.addGitLabPush)
 }

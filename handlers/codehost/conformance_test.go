@@ -90,7 +90,8 @@ func checkRecording(t *testing.T, files fs.FS, file string) {
 	}
 	var repository []string
 	for _, path := range paths.Repository {
-		repository = append(repository, fields.value(path))
+		_, name := splitAddress(fields.value(path))
+		repository = append(repository, name)
 	}
 	want := mapping.Event{Kind: kind, Repository: strings.Join(repository, "/"), Commit: fields.value(commit)}
 	name = strings.TrimPrefix(strings.TrimPrefix(fields.value(paths.Ref), branchPrefix), tagPrefix)

@@ -147,8 +147,8 @@ func TestDecode(t *testing.T) {
 				// A body that was saved without its headers is recognised. Only a header tells an
 				// invented push from a real one.
 				bare := http.Header{}
-				if ping := header.Get("X-Gitee-Ping"); ping != "" {
-					bare.Set("X-Gitee-Ping", ping)
+				if name := m.host.pingHeader; name != "" && header.Get(name) != "" {
+					bare.Set(name, header.Get(name))
 				}
 				if kind := header.Get("Content-Type"); kind != "" {
 					bare.Set("Content-Type", kind)

@@ -20,7 +20,7 @@ import (
 // fields is testdata/<provider>/fields.json: the paths of the important fields in push.http.
 type fields struct {
 	Ref        string   `json:"ref"`        // its full name or, as in the sample, the short one
-	Repository []string `json:"repository"` // its path, or owner and name
+	Repository []string `json:"repository"` // its path or web address, or owner and name
 	Commit     string   `json:"commit"`     // of a branch
 	TagCommit  string   `json:"tag_commit"` // of a tag; "" where the host does not tell
 	Needed     []string `json:"needed"`     // further fields that decide what is built
@@ -37,6 +37,16 @@ func fieldsOf(t testing.TB, provider string) fields {
 		t.Fatalf("testdata/%s/fields.json has to give the paths of ref, repository and commit: %v", provider, err)
 	}
 	return f
+}
+
+// splitAddress splits a repository at the end of the host, if it is sent as a web address.
+func splitAddress(repository string) (host, path string) {
+	scheme, rest, ok := strings.Cut(repository, "://")
+	if !ok {
+		return "", repository
+	}
+	name, path, _ := strings.Cut(rest, "/")
+	return scheme + "://" + name + "/", path
 }
 
 // needed matches the paths of the fields that decide what is built, and of the objects and

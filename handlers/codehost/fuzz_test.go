@@ -68,11 +68,11 @@ func FuzzAuthenticate(f *testing.F) {
 	f.Fuzz(func(t *testing.T, i int, proof, stamp, contentType string, body []byte) {
 		provider := hosts[uint(i)%uint(len(hosts))].Name
 		header := http.Header{"Content-Type": {contentType}, "Webhook-Timestamp": {stamp}, "X-Gitee-Timestamp": {stamp}}
-		for _, name := range append(proofHeaders(), "Webhook-Signature", "Webhook-Id") {
+		for _, name := range append(proofHeaders(), "Webhook-Signature", "Webhook-Id", "X-GitCode-Signature-256") {
 			header.Set(name, proof)
 		}
 		keys := keysOf(provider, secret)
-		if len(body)%2 == 1 && provider == "gitlab" {
+		if host := hosts[uint(i)%uint(len(hosts))]; len(body)%2 == 1 && host.SigningTokens {
 			keys.SigningTokens = []mapping.Secret{signingToken('s')}
 		}
 		if _, err := Authenticate(provider, keys, header, body, testNow()); !errors.Is(err, ErrUnauthenticated) {

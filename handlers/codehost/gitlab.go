@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -22,10 +23,11 @@ var gitlab = host{
 	eventHeaders: []string{"X-Gitlab-Event"},
 	eventInBody:  true,
 	// X-Gitlab-Webhook-UUID is another one for each attempt.
-	idHeaders: []string{"Webhook-Id", "Idempotency-Key"},
-	proof:     proof{checkGitLab, gitlabToken.sign},
-	decode:    decodeGitLab,
-	guesses:   gitlabGuesses,
+	idHeaders:    []string{"Webhook-Id", "Idempotency-Key"},
+	proof:        token("X-Gitlab-Token").unlessSigned(webhookSignature),
+	signingToken: checkWebhookKey,
+	decode:       decodeGitLab,
+	guesses:      gitlabGuesses,
 }
 
 // gitlabGuesses are for other hosts with GitLab's bodies too.
@@ -34,17 +36,6 @@ var gitlabGuesses = []guess{
 	{string(webhook.TagEvents), "object_kind=tag_push"},
 	{string(webhook.SystemHookEvents), "event_name"},
 	{string(webhook.PushEvents), "after"},
-}
-
-var gitlabToken = token("X-Gitlab-Token")
-
-// checkGitLab wants the signature if a signing token is configured: a token that leaked from one
-// request must not be enough then.
-func checkGitLab(r request) (string, error) {
-	if len(r.keys.SigningTokens) > 0 {
-		return webhookSignature(r)
-	}
-	return gitlabToken.check(r)
 }
 
 // signatureSkew is by how much the time of a signature may differ from now.
@@ -86,8 +77,8 @@ func webhookSignature(r request) (string, error) {
 		return "", errors.New("header Webhook-Signature holds no v1 signature in base64")
 	}
 	signed := r.signed()
-	return match("signing_tokens", r.keys.SigningTokens, func(t mapping.Secret) bool {
-		key, err := signingKey(t)
+	return r.matchSigningToken(func(t mapping.Secret) bool {
+		key, err := webhookKey(t)
 		if err != nil {
 			return false
 		}
@@ -99,8 +90,35 @@ func webhookSignature(r request) (string, error) {
 	})
 }
 
+const (
+	webhookKeyPrefix = "whsec_"
+	webhookKeyBytes  = 32
+)
+
+func checkWebhookKey(token mapping.Secret) error {
+	_, err := webhookKey(token)
+	return err
+}
+
+// webhookKey is the key that a signing token of GitLab holds.
+func webhookKey(token mapping.Secret) ([]byte, error) {
+	encoded, ok := strings.CutPrefix(string(token), webhookKeyPrefix)
+	if !ok {
+		return nil, errors.New("a signing token begins with " + webhookKeyPrefix)
+	}
+	key, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return nil, errors.New("a signing token is base64 after " + webhookKeyPrefix)
+	}
+	if len(key) != webhookKeyBytes {
+		return nil, fmt.Errorf("a signing token holds %d bytes, not %d", len(key), webhookKeyBytes)
+	}
+	return key, nil
+}
+
 // gitlabPush is the library's payload of a push, without decoding the fields that are not
-// read. A tag push and a System Hook have the same fields.
+// read. A tag push and a System Hook have the same fields, and so have the hosts whose bodies
+// are made after GitLab's.
 type gitlabPush struct {
 	webhook.PushEventPayload
 	Project struct {
@@ -113,13 +131,16 @@ type gitlabPush struct {
 	CheckoutSHA  loose                        `json:"checkout_sha"`
 	Commits      list[optional[pushedCommit]] `json:"commits"`
 	TotalCommits total                        `json:"total_commits_count"`
-	Repository   unread                       `json:"repository"`
-	UserID       unread                       `json:"user_id"`
-	UserName     loose                        `json:"user_name"`
-	UserUsername loose                        `json:"user_username"`
-	UserEmail    unread                       `json:"user_email"`
-	UserAvatar   unread                       `json:"user_avatar"`
-	ProjectID    unread                       `json:"project_id"`
+	Repository   optional[struct {
+		Homepage   loose `json:"homepage"`
+		GitHTTPURL loose `json:"git_http_url"`
+	}] `json:"repository"`
+	UserID       unread `json:"user_id"`
+	UserName     loose  `json:"user_name"`
+	UserUsername loose  `json:"user_username"`
+	UserEmail    unread `json:"user_email"`
+	UserAvatar   unread `json:"user_avatar"`
+	ProjectID    unread `json:"project_id"`
 }
 
 func decodeGitLab(d *Delivery, body []byte) error {
@@ -143,7 +164,7 @@ func decodeGitLab(d *Delivery, body []byte) error {
 	return d.addGitLabPush(body)
 }
 
-// objectKind is the event that a body of GitLab or CodeArts Repo names.
+// objectKind is the event that a body in GitLab's form names.
 type objectKind struct {
 	ObjectKind loose `json:"object_kind"`
 	EventName  loose `json:"event_name"` // of a System Hook
@@ -160,6 +181,27 @@ func (o objectKind) isPush() (bool, error) {
 		return false, missing("object_kind")
 	}
 	return false, nil
+}
+
+// addIfPush adds a push, for hosts whose bodies name the event more reliably than their headers,
+// which may be missing. Another event is left out.
+func (d *Delivery) addIfPush(about objectKind, body []byte, add func(body []byte) error) error {
+	push, err := about.isPush()
+	switch d.Event {
+	case "":
+		d.Event = about.name()
+	case string(webhook.PushEvents), string(webhook.TagEvents):
+		push, err = push || err != nil, nil // err: the body has no object_kind
+	default:
+		err = nil // the header names an event that is not a push
+	}
+	switch {
+	case err != nil:
+		return err
+	case !push:
+		return d.leaveOutEvent(body, firstOf(about.name(), d.Event))
+	}
+	return add(body)
 }
 
 // isSample reports whether it is the invented push by which GitLab tests a System Hook, or
@@ -180,26 +222,71 @@ func (d *Delivery) addGitLabPush(body []byte) error {
 		d.leaveOut(p.Ref, testCall)
 		return nil
 	}
+	c := p.change(newestLast)
+	c.peeled = string(p.CheckoutSHA)
+	return d.add(c)
+}
+
+// addPushByAddress is addGitLabPush for hosts of changeByAddress.
+func (d *Delivery) addPushByAddress(body []byte) error {
+	var p gitlabPush
+	if err := unmarshal(body, &p); err != nil {
+		return err
+	}
+	return d.add(p.changeByAddress(newestLast))
+}
+
+// change is what a push says, in a body that has its commits in this order, but for the commit of
+// a tag, which hosts have in different fields.
+func (p *gitlabPush) change(sent order) change {
 	var touched files
 	p.TotalCommits.compare(p.Commits.n, &touched)
 	head := touched.read(&p.Commits, firstOf(string(p.CheckoutSHA), p.After))
 	if touched.added {
 		// GitLab lists a renamed file with its new path only, as added (repo_changes in its
-		// app/models/commit.rb). CodeArts Repo may do the same.
+		// app/models/commit.rb). Hosts that are made after it may do the same.
 		touched.leave("a renamed file may be sent as added alone")
 	}
-	return d.add(change{
+	return change{
 		ref:           p.Ref,
 		before:        string(p.Before),
 		after:         p.After,
-		peeled:        string(p.CheckoutSHA),
 		repository:    p.Project.PathWithNamespace,
 		url:           string(p.Project.WebURL),
 		defaultBranch: string(p.Project.DefaultBranch),
 		pusher:        firstOf(p.UserUsername, p.UserName),
 		head:          head,
 		files:         touched,
-		commits:       pushed(&p.Commits, p.After, newestLast),
+		commits:       pushed(&p.Commits, p.After, sent),
 		names:         fieldNames{"ref", "after", "project.path_with_namespace"},
-	})
+	}
+}
+
+// changeByAddress is change for hosts that may send no project, but addresses, whose path is that of
+// the repository. (At CodeArts Repo it is another.) They send the commit of a tag as its only commit,
+// if at all: checkout_sha may be the id of a tag object.
+func (p *gitlabPush) changeByAddress(sent order) change {
+	c := p.change(sent)
+	if len(p.Commits.kept) > 0 {
+		c.peeled = string(p.Commits.kept[0].v.ID)
+	}
+	if c.repository != "" {
+		return c
+	}
+	at := p.Repository.v
+	c.url = string(at.Homepage)
+	c.repository, c.names.repository = pathOf(at.Homepage), "repository.homepage"
+	if c.repository == "" {
+		c.repository, c.names.repository = strings.TrimSuffix(pathOf(at.GitHTTPURL), ".git"), "repository.homepage or repository.git_http_url"
+	}
+	return c
+}
+
+// pathOf is the path of a web address, "" for what is none.
+func pathOf(address loose) string {
+	u, err := url.Parse(RepositoryAddress(string(address)))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimPrefix(u.Path, "/")
 }

@@ -14,6 +14,7 @@ var hosts = []*host{
 	&gitea,
 	&forgejo,
 	&gitlab,
+	&gitCode,
 	&gitee,
 	&bitbucketServer,
 	&bitbucket,
@@ -54,6 +55,8 @@ type host struct {
 	secretFields []string // fields at the top of its JSON that hold secrets
 
 	proof proof // how it proves who it is; it has to sign too
+	// signingToken says what is wrong with the form of a signing token; nil if that is any text.
+	signingToken func(mapping.Secret) error
 
 	// events are those that the headers may name, and why one is left out: nothing for those
 	// that decode takes. They are nil if eventInBody.

@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -21,7 +20,7 @@ import (
 // authenticates nothing.
 type Keys struct {
 	Secrets       []mapping.Secret // shared secrets, tokens or passwords; any one matches
-	SigningTokens []mapping.Secret // GitLab: whsec_…; if there is one, a signature is required
+	SigningTokens []mapping.Secret // GitLab and GitCode; if there is one, a signature is required
 	Basic         []Basic          // Bitbucket Data Center and Azure DevOps; any one matches
 
 	// TokenHeader is the header that carries one of Secrets. CodeArts Repo: ""
@@ -42,31 +41,14 @@ func (k Keys) empty() bool {
 	return len(k.Secrets) == 0 && len(k.SigningTokens) == 0 && len(k.Basic) == 0
 }
 
-const (
-	signingTokenPrefix = "whsec_"
-	signingTokenBytes  = 32
-)
-
-// CheckSigningToken says what is wrong with the form of a GitLab signing token: whsec_ and
-// 32 bytes in base64. The error does not hold the token.
-func CheckSigningToken(token mapping.Secret) error {
-	_, err := signingKey(token)
-	return err
-}
-
-func signingKey(token mapping.Secret) ([]byte, error) {
-	encoded, ok := strings.CutPrefix(string(token), signingTokenPrefix)
-	if !ok {
-		return nil, errors.New("a signing token begins with " + signingTokenPrefix)
+// CheckSigningToken says what is wrong with the form of a signing token of a provider. GitLab's is
+// whsec_ and 32 bytes in base64. The error does not hold the token.
+func CheckSigningToken(provider string, token mapping.Secret) error {
+	host, err := hostOf(provider)
+	if err != nil || host.signingToken == nil {
+		return err
 	}
-	key, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, errors.New("a signing token is base64 after " + signingTokenPrefix)
-	}
-	if len(key) != signingTokenBytes {
-		return nil, fmt.Errorf("a signing token holds %d bytes, not %d", signingTokenBytes, len(key))
-	}
-	return key, nil
+	return host.signingToken(token)
 }
 
 type request struct {
@@ -107,6 +89,13 @@ func match[T any](list string, keys []T, equal func(T) bool) (string, error) {
 // matchSecret is match for the secrets that are not "".
 func (r request) matchSecret(equal func(mapping.Secret) bool) (string, error) {
 	return match("secrets", r.keys.Secrets, func(s mapping.Secret) bool {
+		return s != "" && equal(s)
+	})
+}
+
+// matchSigningToken is match for the signing tokens that are not "".
+func (r request) matchSigningToken(equal func(mapping.Secret) bool) (string, error) {
+	return match("signing_tokens", r.keys.SigningTokens, func(s mapping.Secret) bool {
 		return s != "" && equal(s)
 	})
 }
@@ -169,30 +158,48 @@ func (p proof) or(other proof) proof {
 	}}
 }
 
+// unlessSigned is this proof, or a signature if a signing token is configured: a token that leaked
+// from one request must not be enough then.
+func (p proof) unlessSigned(signature func(request) (key string, err error)) proof {
+	return proof{sign: p.sign, check: func(r request) (string, error) {
+		if len(r.keys.SigningTokens) > 0 {
+			return signature(r)
+		}
+		return p.check(r)
+	}}
+}
+
 // signature is the HMAC-SHA256 of what the host signs, in hexadecimal after the prefix, in
 // the first of the headers that is there.
 func signature(prefix string, headers ...string) proof {
 	check := func(r request) (string, error) {
-		name, value, err := r.value(headers...)
+		signs, err := r.signs(prefix, headers...)
 		if err != nil {
 			return "", err
 		}
-		digits, ok := strings.CutPrefix(value, prefix)
-		if !ok {
-			return "", fmt.Errorf("header %s does not begin with %s", name, prefix)
-		}
-		got, err := hex.DecodeString(digits)
-		if err != nil || len(got) != sha256.Size {
-			return "", fmt.Errorf("header %s holds no SHA-256 in hexadecimal", name)
-		}
-		signed := r.signed()
-		return r.matchSecret(func(s mapping.Secret) bool {
-			return hmac.Equal(sum([]byte(s), signed), got)
-		})
+		return r.matchSecret(signs)
 	}
 	return proof{check, func(secret string, h http.Header, body []byte) {
 		h.Set(headers[0], prefix+hex.EncodeToString(sum([]byte(secret), body)))
 	}}
+}
+
+// signs reads a signature, and gives whether a key made it.
+func (r request) signs(prefix string, headers ...string) (func(key mapping.Secret) bool, error) {
+	name, value, err := r.value(headers...)
+	if err != nil {
+		return nil, err
+	}
+	digits, ok := strings.CutPrefix(value, prefix)
+	if !ok {
+		return nil, fmt.Errorf("header %s does not begin with %s", name, prefix)
+	}
+	got, err := hex.DecodeString(digits)
+	if err != nil || len(got) != sha256.Size {
+		return nil, fmt.Errorf("header %s holds no SHA-256 in hexadecimal", name)
+	}
+	signed := r.signed()
+	return func(key mapping.Secret) bool { return hmac.Equal(sum([]byte(key), signed), got) }, nil
 }
 
 // token is a secret sent as it is, in the header that is configured or else in this one.

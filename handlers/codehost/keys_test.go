@@ -104,6 +104,7 @@ func TestTheWrongHostIsNamed(t *testing.T) {
 		"bitbucket":        "X-Hook-UUID",
 		"azure-devops":     "", // it sends no header of its own
 		"codearts-repo":    "X-Codehub-Event",
+		"gitcode":          "X-GitCode-Event",
 	}
 	for sender, name := range named {
 		header, body := readDelivery(t, filepath.Join("testdata", sender, "push.http"))
@@ -396,9 +397,53 @@ func TestAuthenticateGitLabSignature(t *testing.T) {
 	})
 }
 
+func TestAuthenticateGitCode(t *testing.T) {
+	// Signed by another program.
+	header, body := readDelivery(t, filepath.Join("testdata", "gitcode", "push_signed.http"))
+	old, oldBody := readDelivery(t, filepath.Join("testdata", "gitcode", "push_of_atomgit.http"))
+	signature := header.Get("X-GitCode-Signature-256")
+	prefixed := http.Header{"X-Atomgit-Signature": {"sha256=" + old.Get("X-AtomGit-Signature")}}
+	only := func(name, value string) http.Header {
+		h := http.Header{}
+		h.Set(name, value)
+		return h
+	}
+	keys := Keys{SigningTokens: []mapping.Secret{"", "another", knownSecret}}
+	both := Keys{SigningTokens: keys.SigningTokens, Secrets: []mapping.Secret{knownSecret}}
+	for name, test := range map[string]struct {
+		keys   Keys
+		header http.Header
+		body   []byte
+		want   string
+	}{
+		"a signature":                    {keys, header, body, "[2]"},
+		"of another body":                {keys, header, append([]byte(" "), body...), ""},
+		"of another key":                 {Keys{SigningTokens: []mapping.Secret{"another"}}, header, body, ""},
+		"of an empty key":                {Keys{SigningTokens: []mapping.Secret{""}}, header, body, ""},
+		"without the algorithm":          {keys, only("X-GitCode-Signature-256", strings.TrimPrefix(signature, "sha256=")), body, ""},
+		"with another algorithm":         {keys, only("X-GitCode-Signature-256", strings.Replace(signature, "256", "1", 1)), body, ""},
+		"cut off":                        {keys, only("X-GitCode-Signature-256", signature[:len(signature)-2]), body, ""},
+		"AtomGit's, before":              {keys, old, oldBody, "[2]"},
+		"AtomGit's, with the algorithm":  {keys, prefixed, oldBody, "[2]"},
+		"AtomGit's, of another body":     {keys, old, body, ""},
+		"the token is not enough":        {both, only("X-GitCode-Token", knownSecret), body, ""},
+		"the token does not matter":      {both, header, body, "[2]"},
+		"a key that no source demands":   {Keys{Secrets: []mapping.Secret{knownSecret}}, header, body, ""},
+		"the signing key as a token too": {keys, only("X-GitCode-Token", knownSecret), body, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := Authenticate("gitcode", test.keys, test.header, test.body, testNow())
+			checkVerdict(t, m, err, test.want, "signing_tokens")
+		})
+	}
+}
+
 func TestCheckSigningToken(t *testing.T) {
 	good := string(signingToken('a'))
-	if err := CheckSigningToken(mapping.Secret(good)); err != nil {
+	if err := CheckSigningToken("gitlab", mapping.Secret(good)); err != nil {
+		t.Error(err)
+	}
+	if err := CheckSigningToken("gitcode", "any text"); err != nil {
 		t.Error(err)
 	}
 	for name, bad := range map[string]string{
@@ -410,7 +455,7 @@ func TestCheckSigningToken(t *testing.T) {
 		"whitespace": " " + good,
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := CheckSigningToken(mapping.Secret(bad))
+			err := CheckSigningToken("gitlab", mapping.Secret(bad))
 			if err == nil {
 				t.Fatal("accepted")
 			}

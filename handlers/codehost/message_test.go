@@ -78,6 +78,7 @@ func TestDecodeMalformed(t *testing.T) {
 	byProvider := map[string]cases{
 		"github":        single("repository.full_name"),
 		"gitlab":        single("project.path_with_namespace"),
+		"gitcode":       single("repository.homepage or repository.git_http_url"),
 		"gitee":         single("repository.path_with_namespace"),
 		"gitea":         single("repository.full_name"),
 		"forgejo":       single("repository.full_name"),
@@ -196,7 +197,7 @@ func TestDecodeTolerates(t *testing.T) {
 		"an older repository": `,"owner":{"last_login":"never"}`,
 	} {
 		for _, provider := range []string{
-			"github", "gitlab", "gitee", "gitea", "forgejo", "gogs", "codearts-repo",
+			"github", "gitlab", "gitee", "gitea", "forgejo", "gogs", "codearts-repo", "gitcode",
 		} {
 			t.Run(provider+"/"+name, func(t *testing.T) {
 				m, err := Trust(provider, pushHeader(t, provider), []byte(push+rest+"}"))
@@ -340,6 +341,9 @@ func TestFilesComplete(t *testing.T) {
 		"Gitee, more":                          {"gitee", commits(10) + `,"total_commits_count":10,"commits_more_than_ten":true`, "there may be more commits than were sent"},
 		"Gitee, total":                         {"gitee", commits(10) + `,"total_commits_count":11`, "11 commits, 10 of them sent"},
 		"Gitee, no total":                      {"gitee", commits(2), "the host did not say how many commits the push has"},
+		"GitCode":                              {"gitcode", commits(2) + `,"total_commits_count":2`, ""},
+		"GitCode, a file is added":             {"gitcode", list(1, one) + `,"total_commits_count":1`, whyAdded},
+		"GitCode, more":                        {"gitcode", commits(2) + `,"total_commits_count":3`, "3 commits, 2 of them sent"},
 		"Gitee, ten":                           {"gitee", commits(1) + `,"total_commits_count":1,"commits_more_than_ten":10`, "there may be more commits than were sent"},
 		"Gitee, new":                           {"gitee", commits(2) + `,"total_commits_count":2,"created":true`, "a new branch"},
 	} {
@@ -397,7 +401,8 @@ func TestHeader(t *testing.T) {
 		"X-Gitea-Signature", "X-Forgejo-Signature", "X-Gogs-Signature", "X-Repo-Token", "X-Auth-Token",
 		"X-GitHub-Event", "X-GitHub-Delivery", "X-Gitlab-Event", "Idempotency-Key", "X-Gitee-Event", "X-Gitea-Event", "X-Gitea-Delivery",
 		"X-Forgejo-Event", "X-Forgejo-Delivery", "X-Gogs-Event", "X-Gogs-Delivery", "X-Event-Key", "X-Request-UUID", "X-Request-Id",
-		"X-Codehub-Event",
+		"X-Codehub-Event", "X-GitCode-Event", "X-GitCode-Delivery", "X-AtomGit-Event", "X-AtomGit-Delivery",
+		"X-GitCode-Token", "X-GitCode-Signature-256", "X-AtomGit-Signature",
 	} {
 		h.Set(name, name)
 	}
@@ -412,6 +417,7 @@ func TestHeader(t *testing.T) {
 		"bitbucket-server": {"X-Event-Key", "X-Request-Id"},
 		"azure-devops":     {},
 		"codearts-repo":    {"X-Codehub-Event"},
+		"gitcode":          {"X-GitCode-Event", "X-GitCode-Delivery", "X-AtomGit-Event", "X-AtomGit-Delivery"},
 	} {
 		t.Run(provider, func(t *testing.T) {
 			m, err := Trust(provider, h, []byte("{}"))
@@ -465,6 +471,7 @@ func TestDecodeDeleted(t *testing.T) {
 		"Bitbucket Data Center":       {"bitbucket-server", `{"changes":[{"toHash":` + zeros + `}]}`},
 		"Azure DevOps":                {"azure-devops", `{"eventType":"git.push","resource":{"refUpdates":[{"newObjectId":` + zeros + `}]}}`},
 		"CodeArts Repo":               {"codearts-repo", `{"object_kind":"tag_push","after":` + zeros + `}`},
+		"GitCode":                     {"gitcode", `{"object_kind":"tag_push","after":` + zeros + `}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := Trust(test.provider, pushHeader(t, test.provider), []byte(test.body))

@@ -32,7 +32,8 @@ func pushOf(t *testing.T, provider, ref, repository string) (http.Header, []byte
 	}
 	body.at(paths.Ref).text = ref
 	for i, path := range paths.Repository {
-		body.at(path).text = names[i]
+		host, _ := splitAddress(body.value(path))
+		body.at(path).text = `"` + host + names[i][1:]
 	}
 	return header, []byte(body.String())
 }

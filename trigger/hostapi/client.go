@@ -69,7 +69,7 @@ type host struct {
 	reads string // what the token has to be allowed to read refs
 }
 
-// hosts are the code hosts. Each names its source.
+// hosts are the code hosts. Each names its source, here or in its file.
 var hosts = map[string]host{
 	"github":           gitHub,
 	"gitlab":           gitLab,
@@ -80,7 +80,11 @@ var hosts = map[string]host{
 	"bitbucket-server": bitbucketServer,
 	"azure-devops":     azureDevOps,
 	"gogs":             gogs,
-	"codearts-repo":    codeArtsRepo,
+	// An access token goes with private-token:
+	// https://support.huaweicloud.com/intl/en-us/usermanual-codeartsrepo/codeartsrepo_03_0021.html
+	"codearts-repo": gitOnly("", "private-token"),
+	// The user is that of public scripts.
+	"gitcode": gitOnly("https://gitcode.com", "oauth2"),
 }
 
 // New makes a client. It sends nothing. The caller must close it.

@@ -27,7 +27,7 @@ func ResolveSource(s *mapping.Source) (*handlers.Source, error) {
 		field := fmt.Sprintf("signing_tokens[%d]", i)
 		token := r.resolve(field, &ref)
 		if token != "" {
-			r.note(field, codehost.CheckSigningToken(token))
+			r.note(field, codehost.CheckSigningToken(s.Provider, token))
 		}
 		resolved.Keys.SigningTokens = append(resolved.Keys.SigningTokens, token)
 	}

@@ -98,6 +98,10 @@ var codeHosts = map[string]codeHost{
 		Where:  "Settings → Service Integration → Webhooks → New (token type X-Repo-Token)",
 		Events: "Code push, with .* as the regular expression for branches; Tag push",
 	},
+	"gitcode": {
+		Host: "GitCode", Hook: "GITCODE_WEBHOOK_PASSWORD", API: "GITCODE_TOKEN",
+		Where: "Project Settings → WebHook → Add New WebHook (password)", Events: "Push, Tag Push; content type application/json",
+	},
 }
 
 func providerNames() (names []string) {

@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -32,6 +33,11 @@ func SignGitee(secret string, now time.Time, h http.Header) {
 	stamp := strconv.FormatInt(now.UnixMilli(), 10)
 	h.Set("X-Gitee-Timestamp", stamp)
 	h.Set("X-Gitee-Token", base64.StdEncoding.EncodeToString(mac([]byte(secret), stamp+"\n"+secret)))
+}
+
+// SignGitCode adds the signature of a GitCode webhook with a signature key.
+func SignGitCode(key string, h http.Header, body []byte) {
+	h.Set("X-GitCode-Signature-256", "sha256="+hex.EncodeToString(mac([]byte(key), string(body))))
 }
 
 // SignBasic adds HTTP Basic credentials.
