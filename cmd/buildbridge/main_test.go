@@ -13,6 +13,10 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// gorace has the program wait 10 ms when it ends, and not a second, with the race detector: it
+// ends hundreds of times here.
+const gorace = "atexit_sleep_ms=10"
+
 var update = flag.Bool("update", false, "write what the program printed into the scripts")
 
 // The test binary is also the program: scripts and tests run it as buildbridge.
@@ -21,6 +25,9 @@ func TestMain(m *testing.M) {
 		if err := os.Unsetenv(name); err != nil {
 			panic(err)
 		}
+	}
+	if err := os.Setenv("GORACE", gorace); err != nil {
+		panic(err)
 	}
 	testscript.Main(m, map[string]func(){"buildbridge": main})
 }
@@ -34,7 +41,7 @@ func TestScripts(t *testing.T) {
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "unwords": unwords},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("COLUMNS", "80")
-			env.Setenv("GORACE", "atexit_sleep_ms=10") // of a second, each time the program ends
+			env.Setenv("GORACE", gorace)
 			return nil
 		},
 	})

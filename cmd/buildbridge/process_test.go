@@ -54,7 +54,7 @@ type process struct {
 func begin(t *testing.T, dir string, env []string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, cmd: exec.CommandContext(t.Context(), "buildbridge", args...), exited: make(chan struct{})}
-	p.cmd.Dir, p.cmd.Env = dir, append(append(os.Environ(), "GORACE=atexit_sleep_ms=10"), env...)
+	p.cmd.Dir, p.cmd.Env = dir, append(os.Environ(), env...)
 	for _, pipe := range []func() (io.ReadCloser, error){p.cmd.StdoutPipe, p.cmd.StderrPipe} {
 		r, err := pipe()
 		if err != nil {
