@@ -195,7 +195,10 @@ func timeOf(object map[string]any, name string) time.Time {
 // a secret.
 func address(text string, secrets []string) string {
 	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || len(text) > 2048 || quoted.Repeats(text, secrets) {
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
+		return ""
+	}
+	if len(text) > 2048 || quoted.Repeats(text, secrets) {
 		return ""
 	}
 	return u.String()
