@@ -53,6 +53,9 @@ func TestJob(t *testing.T) {
 			if diff := cmp.Diff(test.config, config); err != nil || diff != "" {
 				t.Errorf("%v, -want +got:\n%s", err, diff)
 			}
+			if disabled, err := client.JobDisabled(t.Context(), jobID); err != nil || (disabled != nil) != test.info.Disabled {
+				t.Errorf("disabled: %v, %v", disabled, err)
+			}
 		})
 	}
 }

@@ -75,29 +75,35 @@ func adviseOnPipeline(err error) error {
 	return err
 }
 
-// eachPage calls each with the objects of a list in pages: page gives one, whose member name has
-// them.
-func eachPage(op, name string, page func(offset int) (reply, error), each func(map[string]any)) error {
+// everyPage reads a list of runs in pages, each once: a run that is started meanwhile pushes another
+// one onto the next page. page gives a page, whose member name has the runs; parse gives a run and
+// its id.
+func everyPage[T any](op, name string, parse func(map[string]any) (T, string), page func(offset int) (reply, error)) ([]T, error) {
+	var runs []T
+	seen := map[string]bool{"": true} // one without an id is none
 	for offset := 0; offset < maxPages*pageSize; {
 		r, err := page(offset)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		items, ok := r.object[name].([]any)
 		if _, said := r.object[name]; !ok && (!said || r.object[name] != nil) {
-			return unreadable(op) // it is no proof that there are none
+			return nil, unreadable(op) // it is no proof that there are none
 		}
 		for _, item := range items {
 			object, ok := item.(map[string]any)
 			if !ok {
-				return unreadable(op)
+				return nil, unreadable(op)
 			}
-			each(object)
+			if run, id := parse(object); !seen[id] {
+				seen[id] = true
+				runs = append(runs, run)
+			}
 		}
 		offset += len(items)
 		if total, _ := strconv.Atoi(text(r.object, "total")); len(items) == 0 || len(items) < pageSize && offset >= total {
-			return nil
+			return runs, nil
 		}
 	}
-	return misused(op, fmt.Sprintf("more than %d of them", maxPages*pageSize), "")
+	return nil, misused(op, fmt.Sprintf("more than %d runs", maxPages*pageSize), "")
 }

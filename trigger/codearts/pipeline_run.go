@@ -71,9 +71,11 @@ func (c *Client) PipelineRuns(ctx context.Context, p Pipeline, from, to time.Tim
 	if err != nil {
 		return nil, err
 	}
-	var runs []PipelineRun
-	seen := map[string]bool{} // a run that is started meanwhile pushes another one onto the next page
-	err = eachPage(op, "pipeline_runs", func(offset int) (reply, error) {
+	parse := func(object map[string]any) (PipelineRun, string) {
+		r := parseRun(object)
+		return r, r.ID
+	}
+	return everyPage(op, "pipeline_runs", parse, func(offset int) (reply, error) {
 		body, err := json.Marshal(map[string]any{
 			"status": []string{}, "sort_key": "start_time", "sort_dir": "desc", "offset": offset, "limit": pageSize,
 			"start_time": milliseconds(from), "end_time": milliseconds(to.Add(time.Millisecond - 1)),
@@ -82,16 +84,7 @@ func (c *Client) PipelineRuns(ctx context.Context, p Pipeline, from, to time.Tim
 			return reply{}, misused(op, err.Error(), "")
 		}
 		return c.askPipeline(ctx, op, http.MethodPost, path, nil, body)
-	}, func(object map[string]any) {
-		if r := parseRun(object); r.ID != "" && !seen[r.ID] {
-			seen[r.ID] = true
-			runs = append(runs, r)
-		}
 	})
-	if err != nil {
-		return nil, err
-	}
-	return runs, nil
 }
 
 // milliseconds writes a time as the service takes it, without the question of a zone.

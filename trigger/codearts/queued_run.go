@@ -26,31 +26,21 @@ func (c *Client) QueuedRuns(ctx context.Context, p Pipeline) ([]QueuedRun, error
 	if err != nil {
 		return nil, err
 	}
-	var runs []QueuedRun
-	seen := map[string]bool{}
-	err = eachPage(op, "queuedPipelines", func(offset int) (reply, error) {
+	return everyPage(op, "queuedPipelines", parseQueuedRun, func(offset int) (reply, error) {
 		return c.askPipeline(ctx, op, http.MethodGet, path,
 			url.Values{"offset": {strconv.Itoa(offset)}, "limit": {strconv.Itoa(pageSize)}}, nil)
-	}, func(object map[string]any) {
-		r := parseQueuedRun(object)
-		if r.RunID != "" && !seen[r.RunID] {
-			seen[r.RunID] = true
-			runs = append(runs, r)
-		}
 	})
-	if err != nil {
-		return nil, err
-	}
-	return runs, nil
 }
 
-func parseQueuedRun(object map[string]any) QueuedRun {
-	return QueuedRun{
+// parseQueuedRun gives an entry of the queue, and the id of its run.
+func parseQueuedRun(object map[string]any) (QueuedRun, string) {
+	r := QueuedRun{
 		ID:       text(object, "id", "queue_id"),
 		RunID:    text(object, "pipeline_run_id"),
 		Status:   quoted.Line(text(object, "status"), 64),
 		Enqueued: timeOf(object, "enqueue_time"),
 	}
+	return r, r.RunID
 }
 
 // CancelQueuedRun takes a run out of the queue of its pipeline. One that has left the queue is for
