@@ -2,6 +2,7 @@ package codearts_test
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -205,6 +206,35 @@ func TestRunPipelineWithoutAnswer(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// An answer with a run id is not asked for again, though it says that the credentials are refused.
+func TestRunPipelineIsNotRepeated(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer string
+		want   int
+	}{
+		"with a run id": {`{"error_code":"APIGW.0301","error":{"pipeline_run_id":"` + runID + `"}}`, 1}, "without": {`{"error_code":"APIGW.0301"}`, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			requests := 0
+			client := newClient(t, codearts.Options{Credentials: renewed{}, Endpoint: serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				requests++
+				w.WriteHeader(http.StatusUnauthorized)
+				_, _ = io.WriteString(w, test.answer)
+			})})
+			if _, err := client.RunPipeline(t.Context(), pipeline, nil); err == nil || requests != test.want {
+				t.Errorf("%d requests, %v", requests, err)
+			}
+		})
+	}
+}
+
+// renewed are credentials that always have others.
+type renewed struct{}
+
+func (renewed) Authorize(context.Context, *http.Request, []byte) error { return nil }
+
+func (renewed) Refresh(context.Context, *http.Request, []byte) (bool, error) { return true, nil }
 
 // An answer that repeats what was signed is neither an id nor a message.
 func TestRunPipelineAnswersWithASecret(t *testing.T) {
