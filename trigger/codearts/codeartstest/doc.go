@@ -61,6 +61,6 @@
 // build_type, of status in record-info and in the status of a job, the states of a build that
 // is queued, and what a stop without a number does; of pipelines the codes of a body that is wrong,
 // of a run that does not exist or has ended, and of a banned pipeline, the detail of a pipeline that
-// never ran (an empty object), the values that are masked, and that the detail has the description
+// never ran (as that of a run that does not exist), the values that are masked, and that the detail has the description
 // of the run. Nothing was compared with the live service.
 package codeartstest

@@ -38,9 +38,11 @@ func (s *Simulator) findFlow(c *pipelineCall) (*run, *response) {
 			}
 		}
 	}
-	bad := gatewayError(400, codeNoRun, "the run does not exist")
+	bad := noRun()
 	return nil, &bad
 }
+
+func noRun() response { return gatewayError(404, codeNoRun, "the run does not exist") }
 
 // pipelineRuns is POST …/pipeline-runs/list.
 func (s *Simulator) pipelineRuns(c *pipelineCall) response {
@@ -166,7 +168,7 @@ func (s *Simulator) stages(r *run, now time.Time) []stage {
 func (s *Simulator) runDetail(c *pipelineCall) response {
 	runs := s.flows(c)
 	if len(runs) == 0 {
-		return jsonResponse(200, map[string]any{})
+		return noRun()
 	}
 	r, id := runs[0], c.r.URL.Query().Get("pipeline_run_id")
 	if i := slices.IndexFunc(runs, func(r *run) bool { return r.flow.id == id }); i >= 0 {
@@ -215,7 +217,7 @@ func (s *Simulator) runVariables(c *pipelineCall) response {
 	case bad != nil:
 		return *bad
 	case !s.flowVisible(r, c.now):
-		return gatewayError(400, codeNoRun, "the run does not exist")
+		return noRun()
 	}
 	switch c.r.URL.Query().Get("mode") {
 	case "", "0":
