@@ -108,18 +108,30 @@ func TestSimulator(t *testing.T) {
 // Each build is printed in one line, even if its body has several.
 func TestSimulatorPrintsBuilds(t *testing.T) {
 	p := begin(t, t.TempDir(), nil, "simulator", "--listen", "127.0.0.1:0")
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.address("listening on ")+"/v3/jobs/build",
-		strings.NewReader("{\n  \"job_id\": \"f9d6c8466d614a9788e9a0acf6c15f46\",\n  \"scm\": {\"build_tag\": \"v1\"}\n}"))
-	if err != nil {
-		t.Fatal(err)
+	url := p.address("listening on ")
+	for _, call := range []struct{ path, body, printed string }{
+		{
+			path: "/v3/jobs/build", body: "{\n  \"job_id\": \"f9d6c8466d614a9788e9a0acf6c15f46\",\n  \"scm\": {\"build_tag\": \"v1\"}\n}",
+			printed: `build number 1: {"job_id":"f9d6c8466d614a9788e9a0acf6c15f46","scm":{"build_tag":"v1"}}`,
+		},
+		{
+			path: "/v5/5f3a1c0b7e2d4896a1b2c3d4e5f60718/api/pipelines/9bc11ea1a2df4ca2a4e5b0ab1b5e4e0f/run", body: "{\n  \"description\": \"x\"\n}",
+			printed: `pipeline 9bc11ea1a2df4ca2a4e5b0ab1b5e4e0f, run `,
+		},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+call.path, strings.NewReader(call.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		if status, body := do(t, req); status != http.StatusOK {
+			t.Fatalf("%s gives %d: %s", call.path, status, body)
+		}
+		eventually(t, "it is printed", func() bool { return strings.Contains(p.output(), "\n"+call.printed) })
 	}
-	req.Header.Set("Content-Type", "application/json")
-	if status, body := do(t, req); status != http.StatusOK {
-		t.Fatalf("the call gives %d: %s", status, body)
+	if !strings.Contains(p.output(), `: {"description":"x"}`) {
+		t.Errorf("it printed\n%s", p.output())
 	}
-	eventually(t, "it is printed", func() bool {
-		return strings.Contains(p.output(), "\n"+`build number 1: {"job_id":"f9d6c8466d614a9788e9a0acf6c15f46","scm":{"build_tag":"v1"}}`)
-	})
 }
 
 // It is a code host too, where that is asked for: it takes statuses with its token, and prints each.

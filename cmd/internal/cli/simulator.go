@@ -33,10 +33,10 @@ type simulatorCommand struct {
 }
 
 func (simulatorCommand) Help() string {
-	return `Answers RunJob and related calls as CodeArts Build does. Builds run and end by the clock, and build nothing. With --host-listen
-it also takes statuses on commits, as GitHub, GitLab, Gitee, Gitea, Forgejo, Bitbucket and Azure DevOps do. It keeps everything in
-memory, prints a line for each build that it starts and each status that it takes, and stops on Ctrl-C. Without --access-key and
---iam-user it accepts every call.
+	return `Answers RunJob, RunPipeline and related calls as CodeArts Build and CodeArts Pipeline do. Builds run and end by the clock, and
+build nothing. With --host-listen it also takes statuses on commits, as GitHub, GitLab, Gitee, Gitea, Forgejo, Bitbucket and Azure
+DevOps do. It keeps everything in memory, prints a line for each build that it starts and each status that it takes, and stops on
+Ctrl-C. Without --access-key and --iam-user it accepts every call.
 
 Examples:
 
@@ -49,14 +49,15 @@ Examples:
     curl -d '{"result":"FAILURE","after":"3s","step":"Unit tests","message":"exit status 1","times":1}' http://127.0.0.1:8090/_outcomes
     curl -d '{"path":"run","status":500,"code":"CB.00060100","times":2}' http://127.0.0.1:8090/_faults
     curl -d '{"job_id":"f9d6c8466d614a9788e9a0acf6c15f46","commit":"6dcb09b5…"}' http://127.0.0.1:8090/_builds
+    curl -d '{"pipeline_id":"9bc11ea1a2df4ca2a4e5b0ab1b5e4e0f","concurrency":{"limit":1}}' http://127.0.0.1:8090/_pipelines
 
-GET /_runs lists the RunJob bodies it received, POST /_outcomes says how builds to come end, POST /_faults makes calls fail (GET
-lists them, DELETE removes them), POST /_builds starts a build as another user would. GET /_statuses lists what the code host was
-told, POST /_refs sets the branches and tags of a repository. POST /_jobs says how a job is set up, POST /_hooks which webhooks a
-repository has, both for "buildbridge doctor". docs/simulator.md has every field.
+GET /_runs lists the bodies of RunJob and RunPipeline, POST /_outcomes says how builds to come end, POST /_faults makes calls fail
+(GET lists them, DELETE removes them), POST /_builds starts a build as another user would. GET /_statuses lists what the code host
+was told, POST /_refs sets the branches and tags of a repository. POST /_jobs says how a job is set up, POST /_pipelines how a
+pipeline is, POST /_hooks which webhooks a repository has. docs/simulator.md has every field.
 
-In rules.yaml, give a target endpoint: http://127.0.0.1:8090, and iam_endpoint with the same address for iam_user; give a source
-api: {url: http://127.0.0.1:8091, token: …}.`
+In rules.yaml, give a target endpoint: http://127.0.0.1:8090, pipeline_endpoint with the same address for pipelines, and iam_endpoint
+likewise for iam_user; give a source api: {url: http://127.0.0.1:8091, token: …}.`
 }
 
 func (c *simulatorCommand) Validate() error {
@@ -80,7 +81,11 @@ func (c *simulatorCommand) options(env *Environment) codeartstest.Options {
 	o := codeartstest.Options{BuildTime: c.BuildTime, Started: func(run codeartstest.Run) {
 		var line bytes.Buffer // the body may have several
 		if json.Compact(&line, run.Body) == nil {
-			env.printf("build number %s: %s\n", run.BuildNo, printable.Text(line.String()))
+			what := "build number " + run.BuildNo
+			if run.PipelineID != "" {
+				what = "pipeline " + run.PipelineID + ", run " + run.BuildNo
+			}
+			env.printf("%s: %s\n", what, printable.Text(line.String()))
 		}
 	}}
 	if c.AccessKey != "" {
@@ -166,7 +171,7 @@ func (h *toldHost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // tell prints where the simulator and its code host, "" for none, are.
 func (c *simulatorCommand) tell(env *Environment, url, host string) {
-	env.printf("CodeArts Build simulator listening on %s\n\n", url)
+	env.printf("CodeArts Build and Pipeline simulator listening on %s\n\n", url)
 	var who []string
 	if c.AccessKey != "" {
 		who = append(who, "are signed with the access key "+c.AccessKey)
@@ -179,7 +184,7 @@ func (c *simulatorCommand) tell(env *Environment, url, host string) {
 	} else {
 		env.printf("It accepts calls that %s.\n", strings.Join(who, ", or "))
 	}
-	env.printf(`In rules.yaml:    targets: {simulator: {endpoint: %[1]s, credentials: {…}}}
+	env.printf(`In rules.yaml:    targets: {simulator: {endpoint: %[1]s, pipeline_endpoint: %[1]s, credentials: {…}}}
 What it started:  curl %[1]s/_runs
 How builds end:   after %[2]v, with success
 Otherwise:        curl -d '{"result":"FAILURE","after":"3s","step":"Unit tests","message":"exit status 1","times":1}' %[1]s/_outcomes
