@@ -47,6 +47,9 @@ type started struct {
 // action gives what a build does, by its action. Nothing else tells actions apart. t is nil
 // where only bodies are asked for.
 func (t *target) action(a mapping.Action) action {
+	if a == mapping.ActionPipeline {
+		return pipeline{t}
+	}
 	return job{t}
 }
 

@@ -245,6 +245,9 @@ const (
 	stopRefused   = "the service does not stop it: "
 )
 
+// inQueue is why the end of a build is not known that the service does not run yet.
+const inQueue = "the service still has it in its queue"
+
 // textMost is how many characters of a text of the service are kept.
 const textMost = 500
 
@@ -257,17 +260,17 @@ func (l *followLook) lost(ctx context.Context, b *store.Build, why string) {
 }
 
 // endByCap ends a build that was followed for too long. It must have been looked for just
-// now: no process may have run for days.
+// now: no process may have run for days. A person may take any time.
 func (l *followLook) endByCap(ctx context.Context, b *store.Build) {
 	why, looked := l.looked[b.Seq]
 	if !looked && l.err != nil && l.follow.Failures >= followFailures {
 		why, looked = l.err.Error(), true
 	}
 	switch {
-	case b.Result != store.Running || !looked:
-	case !b.RunningAt.IsZero() && l.now.Sub(b.RunningAt) > followRunning:
-		l.lost(ctx, b, fmt.Sprintf("its end is not known %.0f h after it began to run: %s", followRunning.Hours(), why))
-	case l.now.Sub(b.StartedAt) > followOverall:
+	case b.Result != store.Running || !looked || b.WaitsForPerson():
+	case !b.RunningAt.IsZero() && l.now.Sub(latest(b.RunningAt, b.WaitedAt)) > followRunning:
+		l.lost(ctx, b, fmt.Sprintf("its end is not known %.0f h after it began to run, or went on: %s", followRunning.Hours(), why))
+	case l.now.Sub(latest(b.StartedAt, b.WaitedAt)) > followOverall:
 		l.lost(ctx, b, fmt.Sprintf("its end is not known %.0f h after its start: %s", followOverall.Hours(), why))
 	}
 }
@@ -277,7 +280,7 @@ func (l *followLook) endByCap(ctx context.Context, b *store.Build) {
 func (l *followLook) stopThose(ctx context.Context, builds []*store.Build) (goOn bool) {
 	calls := 0
 	for _, b := range builds {
-		if b.Stop == "" || !b.StoppedAt.IsZero() || strings.HasPrefix(b.Message, stopRefused) {
+		if b.Stop == "" || !b.StoppedAt.IsZero() || strings.Contains(b.Message, stopRefused) {
 			continue
 		}
 		if calls++; calls > followStops {

@@ -65,7 +65,30 @@ func (j job) start(ctx context.Context, b *store.Build) (started, error) {
 	return started{number: number}, err
 }
 
-func (j job) whyRefused(context.Context, *store.Build, *codearts.Error) string { return "" }
+// whyRefused asks whether the job is disabled, which the answer of RunJob is not known to say. The
+// caller may lack the right to see it.
+func (j job) whyRefused(ctx context.Context, b *store.Build, refusal *codearts.Error) string {
+	if refusal.NoSuchJob() || refusal.Reason() == codearts.ReasonCredentials {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, j.Timeout)
+	defer cancel()
+	d, err := j.Service.JobDisabled(ctx, b.JobID)
+	if err != nil || d == nil {
+		return ""
+	}
+	why := "the job is disabled"
+	if d.By != "" {
+		why += " by " + d.By
+	}
+	if !d.At.IsZero() {
+		why += " since " + d.At.UTC().Format(time.RFC3339)
+	}
+	if d.Reason != "" {
+		why += ": " + d.Reason
+	}
+	return why
+}
 
 func (j job) stop(ctx context.Context, b *store.Build) error {
 	return j.Service.Stop(ctx, b.JobID, b.BuildNumber)

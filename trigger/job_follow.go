@@ -109,7 +109,7 @@ func (l jobLook) apply(ctx context.Context, b *store.Build, r codearts.Record) (
 	}
 	switch outcome := r.Outcome(); {
 	case r.Queued():
-		l.looked[b.Seq] = "the service still has it in its queue"
+		l.looked[b.Seq] = inQueue
 	case outcome == codearts.OutcomeNone:
 		l.looked[b.Seq] = fmt.Sprintf("the service says that it is %q", r.JobRunningStatus)
 		if b.RunningAt.IsZero() {

@@ -68,7 +68,9 @@ func (t *Trigger) reconcile(ctx context.Context, target *target, b *store.Build)
 			return err
 		}
 	}
-	b.Asked++
+	if b.Asked++; found.afresh {
+		b.Asked = 0
+	}
 	if found.undecided != "" {
 		attempt.Error = "search: " + found.undecided
 		return t.undecided(ctx, target, b, attempt)

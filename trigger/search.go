@@ -16,6 +16,7 @@ type candidates struct {
 	ours      []started // what fits and is not claimed, the oldest first
 	undecided string    // why it cannot be told of something whether it is ours; "" if it can be told of all
 	highest   int64     // the highest number of the job that was seen; 0 where numbers have no order
+	afresh    bool      // searches that found nothing count from now on
 }
 
 // search is one search for what the last call of a build started.

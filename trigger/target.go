@@ -25,6 +25,7 @@ type Service interface {
 	Details(ctx context.Context, jobID, buildNumber string, zone *time.Location) (codearts.Details, error)
 	FailedStep(ctx context.Context, jobID, buildNumber string) (string, error)
 	Stop(ctx context.Context, jobID, buildNumber string) error
+	JobDisabled(ctx context.Context, jobID string) (*codearts.JobDisabled, error)
 	Clock() (now time.Time, known bool)
 }
 
@@ -56,7 +57,8 @@ type target struct {
 	paused  atomic.Pointer[time.Time] // until when, by the monotonic clock; nil for never
 
 	mu      sync.Mutex
-	sources map[record]codearts.Source // of records that say what they build
+	sources map[record]codearts.Source      // of records that say what they build
+	runs    map[record]codearts.PipelineRun // that show a marker; only for what never changes of them
 	last    lastCalls
 }
 

@@ -199,7 +199,8 @@ func (b *testTrigger) setTargets(t *testing.T, targets ...mapping.Target) {
 	t.Helper()
 	var at []trigger.Target
 	for _, target := range targets {
-		at = append(at, trigger.Target{Target: target, Service: b.client(t, target)})
+		client := b.client(t, target) // the simulator is both services
+		at = append(at, trigger.Target{Target: target, Service: client, Pipelines: client})
 	}
 	b.SetRules(at, b.hosts, b.rules)
 }

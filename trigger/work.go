@@ -221,8 +221,16 @@ func (t *Trigger) applyAnswer(ctx context.Context, target *target, b *store.Buil
 	switch fate {
 	case codearts.FateDead:
 		b.State = store.Dead
+		if e.Status >= 400 && e.Status < 500 {
+			if why := target.action(b.Action).whyRefused(ctx, b, e); why != "" {
+				b.Reason += ": " + why
+			}
+		}
 	case codearts.FateRetry:
 		b.State, wait = store.Waiting, backoff(b.Attempts)
+		if e.RetryAfter > 0 { // of this build only: others are not in the way of what it waits for
+			wait += min(e.RetryAfter<<min(max(b.Attempts-1, 0), 5), max(backoffMost, e.RetryAfter), pauseMost)
+		}
 	case codearts.FateThrottled:
 		wait = throttledFor(e.RetryAfter, b.Attempts)
 		target.pause(time.Now().Add(wait))

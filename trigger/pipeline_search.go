@@ -1,0 +1,251 @@
+package trigger
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"buildbridge/trigger/codearts"
+	"buildbridge/trigger/store"
+)
+
+// pipelineSearch is a search among the runs of a pipeline.
+type pipelineSearch struct {
+	*search
+	certain func() (certainRun, error) // findCertain, which is asked once
+}
+
+// candidate is a run that the service lists, or has in the queue of its pipeline.
+type candidate struct {
+	codearts.PipelineRun
+	queue codearts.QueuedRun // its entry; one without a run if it is not queued
+}
+
+// find searches the runs of the pipeline, and those that are queued.
+func (p pipeline) find(ctx context.Context, of *search) (c candidates, err error) {
+	s := &pipelineSearch{search: of}
+	s.certain = sync.OnceValues(func() (certainRun, error) { return s.findCertain(ctx) })
+	runs, err := s.list(ctx)
+	if err != nil {
+		return c, err
+	}
+	listed := make([]started, len(runs))
+	for i, r := range runs {
+		listed[i] = started{number: r.ID, queueID: r.queue.ID, seen: seenAt(s.build)}
+	}
+	c, err = s.among(ctx, listed, func(i int) (owner, string, error) { return s.isOurs(ctx, runs[i]) })
+	c.afresh = c.undecided != "" // a run that leaves the queue may be in neither list for a moment
+	if err == nil && len(c.ours) == 0 && c.undecided == "" {
+		err = s.checkList(ctx)
+	}
+	return c, err
+}
+
+// checkList returns an error if the list lacks a run that is certainly ours, and was started at the
+// time that it is asked for: then it proves nothing of others.
+func (s *pipelineSearch) checkList(ctx context.Context) error {
+	certain, err := s.certain()
+	if err != nil || certain.Build == nil || certain.run.Start.IsZero() || time.Since(certain.StartedAt) < s.target.Reconcile.Patience ||
+		certain.RunningAt.IsZero() && certain.Result != store.Success && certain.Result != store.Failure {
+		return err
+	}
+	at := certain.run.Start
+	runs, err := s.target.Pipelines.PipelineRuns(ctx, pipelineOf(certain.Build), at.Add(-clockMargin), at.Add(clockMargin))
+	if err != nil || slices.ContainsFunc(runs, func(r codearts.PipelineRun) bool { return r.ID == certain.BuildNumber }) {
+		return err
+	}
+	return fmt.Errorf("the list of runs proves nothing: it lacks run %s, which is ours, at the time of its start", certain.BuildNumber)
+}
+
+// list reads the runs that may be of the call. They are asked for until now: a run that was queued
+// may begin long after the call.
+func (s *pipelineSearch) list(ctx context.Context) (all []candidate, err error) {
+	p := pipelineOf(s.build)
+	if _, err := s.target.Pipelines.PipelineInfo(ctx, p); err != nil {
+		return nil, fmt.Errorf("its pipeline cannot be read, so that an empty list of runs would prove nothing: %w", err)
+	}
+	// First: a run that leaves the queue meanwhile is in the list then.
+	queue, err := s.target.Pipelines.QueuedRuns(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	err = s.listAround(func() error {
+		now, known := s.target.Pipelines.Clock()
+		if !known {
+			now = time.Now()
+		}
+		if now = now.Add(clockMargin); s.to.Before(now) {
+			s.to = now
+		}
+		runs, err := s.target.Pipelines.PipelineRuns(ctx, p, s.from, s.to)
+		all = all[:0]
+		for _, r := range runs {
+			all = append(all, candidate{PipelineRun: r})
+		}
+		return err
+	})
+	for _, entry := range queue {
+		if i := slices.IndexFunc(all, func(c candidate) bool { return c.ID == entry.RunID }); i >= 0 {
+			all[i].queue = entry
+		} else {
+			all = append(all, candidate{PipelineRun: codearts.PipelineRun{ID: entry.RunID, Start: entry.Enqueued}, queue: entry})
+		}
+	}
+	slices.SortStableFunc(all, func(x, y candidate) int { return x.Start.Compare(y.Start) })
+	return all, err
+}
+
+// isOurs looks for the marker in the description of a run, and in its variables if the pipeline has
+// one for it. A run without a marker is another's if runs show their markers, else it is undecided
+// unless something contradicts that it is ours: it is never taken for ours.
+func (s *pipelineSearch) isOurs(ctx context.Context, c candidate) (owner, string, error) {
+	run, err := s.target.run(ctx, pipelineOf(s.build), c.ID)
+	if err != nil && (!noSuchBuild(err) || c.queue.RunID == "") {
+		return notOurs, "", err
+	}
+	unread := err != nil // it is only in the queue, which does not tell its description
+	switch {
+	case strings.Contains(run.Description, runMarker(s.build.ID)):
+		return ours, "", nil
+	case runMarkers.MatchString(run.Description):
+		return notOurs, "", nil
+	}
+	certain, err := s.certain()
+	if err != nil || certain.shows && !unread {
+		return notOurs, "", err
+	}
+	if s.build.Marker != "" && !unread {
+		found, err := s.compareVariable(ctx, run.ID, certain)
+		if err != nil || found != undecided {
+			return found, "", err
+		}
+	}
+	if unread {
+		run = c.PipelineRun
+	}
+	if contradicts, err := s.contradicts(run, certain); err != nil || contradicts {
+		return notOurs, "", err
+	}
+	if unread {
+		return undecided, fmt.Sprintf("it cannot be told whether run %s is this one: it is in the queue of the pipeline, and cannot be read yet", c.ID), nil
+	}
+	return undecided, fmt.Sprintf("it cannot be told whether run %s is this one: it does not show the marker %s, and no run of this pipeline "+
+		"that is certainly ours has shown its marker; look at the runs in the console", c.ID, runMarker(s.build.ID)), nil
+}
+
+// compareVariable compares the variable that holds the id of the build. It decides if it holds the
+// id of a build, or if a run that is certainly ours has shown its own there.
+func (s *pipelineSearch) compareVariable(ctx context.Context, runID string, certain certainRun) (owner, error) {
+	has, err := s.target.Pipelines.RunVariables(ctx, pipelineOf(s.build), runID)
+	if err != nil {
+		return notOurs, err
+	}
+	value, found := valueOf(has, s.build.Marker)
+	switch {
+	case value == s.build.ID:
+		return ours, nil
+	case runMarkers.MatchString(runMarker(value)):
+		return notOurs, nil
+	case found && isMasked(has, s.build.Marker) || certain.Build == nil || certain.Marker != s.build.Marker:
+		return undecided, nil
+	}
+	if has, err = s.target.Pipelines.RunVariables(ctx, pipelineOf(certain.Build), certain.BuildNumber); err != nil {
+		return notOurs, err
+	}
+	if value, _ = valueOf(has, certain.Marker); value == certain.ID {
+		return notOurs, nil
+	}
+	return undecided, nil
+}
+
+// triggersOfOthers are the documented ways in which a run starts that is no call.
+var triggersOfOthers = []string{"Scheduler", "MR", "Push", "CreateTag", "Issue", "Note"}
+
+// contradicts reports whether a run cannot be of the call: it was started before, in another way or
+// name, or of another branch or tag.
+func (s *pipelineSearch) contradicts(run codearts.PipelineRun, certain certainRun) (bool, error) {
+	limit := s.at.Add(-s.target.Reconcile.Window)
+	if !s.sure {
+		limit = limit.Add(-clockMargin)
+	}
+	if !run.Start.IsZero() && run.Start.Before(limit) {
+		return true, nil
+	}
+	if certain.Build != nil {
+		if differ(run.TriggerType, certain.run.TriggerType) {
+			return true, nil
+		}
+		recent := s.build.CalledAt.Sub(certain.CalledAt).Abs() < executorFor
+		if recent && differ(run.Executor, certain.run.Executor) {
+			return true, nil
+		}
+	} else if slices.ContainsFunc(triggersOfOthers, func(other string) bool { return strings.EqualFold(other, run.TriggerType) }) {
+		return true, nil
+	}
+	var sent codearts.RunPipelineRequest
+	if err := json.Unmarshal(s.build.Body, &sent); err != nil || len(sent.Sources) == 0 {
+		return false, err
+	}
+	what := cmp.Or(run.Branch, run.Tag)
+	return what != "" && !slices.ContainsFunc(sent.Sources, func(source codearts.PipelineSource) bool {
+		commit := source.Params.Build
+		return commit.Tag != "" && commit.Tag == run.Tag || commit.TargetBranch != "" && commit.TargetBranch == run.Branch
+	}), nil
+}
+
+// differ reports whether two texts are known, and not the same.
+func differ(x, y string) bool { return x != "" && y != "" && !strings.EqualFold(x, y) }
+
+// certainRun is the last run of a pipeline that is certainly ours, because the service answered its
+// id; without a build if there is none that can still be read.
+type certainRun struct {
+	*store.Build
+	run   codearts.PipelineRun
+	shows bool // its description has its marker: so do the others that we start
+}
+
+func (s *pipelineSearch) findCertain(ctx context.Context) (certainRun, error) {
+	b, err := s.store.Answered(ctx, s.build.Target, s.build.Service, s.build.JobID)
+	if err != nil || b == nil {
+		return certainRun{}, err
+	}
+	run, err := s.target.run(ctx, pipelineOf(b), b.BuildNumber)
+	old := time.Since(b.StartedAt) > s.target.Reconcile.Patience // else its record may lag behind
+	if e, ok := errors.AsType[*codearts.Error](err); ok && e.Fate == codearts.FateDead && old {
+		return certainRun{}, nil // the service has deleted it, or dropped it from its queue
+	}
+	return certainRun{b, run, strings.Contains(run.Description, runMarker(b.ID))}, err
+}
+
+// run reads a run. One that shows a marker is remembered, so that a search among many runs gets
+// further each time, even if some cannot be read.
+func (t *target) run(ctx context.Context, p codearts.Pipeline, runID string) (codearts.PipelineRun, error) {
+	key := record{jobID: p.ID, number: runID}
+	t.mu.Lock()
+	run, known := t.runs[key]
+	t.mu.Unlock()
+	if known {
+		return run, nil
+	}
+	run, err := t.Pipelines.PipelineRun(ctx, p, runID)
+	markers := runMarkers.FindAllString(run.Description, -1)
+	if err != nil || len(markers) == 0 {
+		return run, err
+	}
+	run = codearts.PipelineRun{
+		ID: run.ID, TriggerType: run.TriggerType, Executor: run.Executor, Start: run.Start, Description: strings.Join(markers, " "),
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.runs == nil || len(t.runs) == sourcesMost {
+		t.runs = map[record]codearts.PipelineRun{}
+	}
+	t.runs[key] = run
+	return run, nil
+}
