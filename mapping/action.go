@@ -17,8 +17,15 @@ const (
 // IsZero reports whether the action is that of a job, which JSON with omitzero leaves out.
 func (a Action) IsZero() bool { return a == "" || a == ActionJob }
 
-// parameters is the field of a job in a rule that has what the action is given.
-func (a Action) parameters() string {
+// idField and parametersField name the fields of rules with what is run, and what it is given.
+func (a Action) idField() string {
+	if a.IsZero() {
+		return "job_id"
+	}
+	return "pipeline_id"
+}
+
+func (a Action) parametersField() string {
 	if a.IsZero() {
 		return "parameters"
 	}

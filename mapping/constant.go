@@ -184,6 +184,9 @@ func (s scope) workOutValue(v reflect.Value, f *yamldoc.Field, path string) {
 				s.workOutStruct(mine.Elem(), path)
 			}
 		case reflect.Slice:
+			if v.IsNil() {
+				return // that is not an empty one
+			}
 			mine := reflect.MakeSlice(v.Type(), v.Len(), v.Len())
 			reflect.Copy(mine, v)
 			v.Set(mine)

@@ -40,7 +40,7 @@ rules:
 				Push: {"branches": {"main"}, "paths": {"acme/**"}, "unknown_paths": {"build"}}, Tag: {"tags": {"${x}"}},
 			},
 			If: `event.branch + "-x" != "main"`,
-			Jobs: []JobDescription{{JobID: jobA, Name: "acme-cart", Target: "north", Marker: "m_acme", Parameters: []Parameter{
+			Jobs: []JobDescription{{Action: ActionJob, JobID: jobA, Name: "acme-cart", Target: "north", Marker: "m_acme", Parameters: []Parameter{
 				{"a", "acme$${"}, {"b", `${event.branch + "-x"}`}, {"c", jobA}, {"d", `${["x"].exists(vars, vars == "x")}`},
 			}}}, Digest: d.Digest,
 		}, d); diff != "" {

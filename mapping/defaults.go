@@ -38,12 +38,15 @@ func (s scope) newDefaults(doc *defaultsDocument) scope {
 	s.condition(doc.If, "if")
 	s.concurrency(doc.Concurrency, new(clauses))
 	for i := range doc.Parameters.Entries {
-		p := &doc.Parameters.Entries[i]
-		field := "parameters." + p.Key.Value
-		if p.Key.Value == doc.Marker.Value && !doc.Marker.Bad {
-			s.fault(p.Key.At, field, "parameter %q is the marker: it gets the build's id, and takes no value", p.Key.Value)
+		if p := &doc.Parameters.Entries[i]; p.Key.Value == doc.Marker.Value && !doc.Marker.Bad {
+			s.fault(p.Key.At, "parameters."+p.Key.Value, "parameter %q is the marker: it gets the build's id, and takes no value", p.Key.Value)
 		}
-		s.warnValue(s.template(p.Value, field), p.Value.At, field, new(clauses))
+	}
+	for name, list := range map[string][]yamldoc.Entry[yamldoc.Text]{"parameters": doc.Parameters.Entries, "variables": doc.Variables.Entries} {
+		for i := range list {
+			p, field := &list[i], name+"."+list[i].Key.Value
+			s.warnValue(s.template(p.Value, field), p.Value.At, field, new(clauses))
+		}
 	}
 	return s
 }
@@ -110,10 +113,17 @@ func (d *defaults) first(f Fault, at yamldoc.Position) bool {
 // fillIn gives a rule what it does not say itself. What does not concern the rule is left
 // out: it has no effect there.
 func (s scope) fillIn(r *ruleDocument) {
-	for i := range r.Jobs {
-		s.fillParameters(&r.Jobs[i].Parameters, fmt.Sprintf("jobs[%d].parameters", i))
-	}
 	d := s.defaults
+	for i := range r.Jobs {
+		var of []yamldoc.Entry[yamldoc.Text]
+		action := r.Jobs[i].action()
+		if d != nil && action == ActionPipeline {
+			of = d.Variables.Entries
+		} else if d != nil {
+			of = d.Parameters.Entries
+		}
+		s.fillParameters(r.Jobs[i].values(), of, fmt.Sprintf("jobs[%d].%s", i, action.parametersField()))
+	}
 	if d == nil {
 		return
 	}
@@ -145,8 +155,10 @@ func (s scope) fillIn(r *ruleDocument) {
 		j := &r.Jobs[i]
 		j.Constants = j.Constants || d.Constants
 		fill(&j.Target, d.Target)
-		fill(&j.BuildType, d.BuildType)
-		fill(&j.Marker, d.Marker)
+		if j.action() == ActionJob {
+			fill(&j.BuildType, d.BuildType)
+			fill(&j.Marker, d.Marker)
+		}
 	}
 }
 
@@ -161,13 +173,9 @@ func fill(t *yamldoc.Text, of yamldoc.Text) {
 
 // fillParameters merges the parameters of a job into those of the defaults, whose order
 // comes first. null leaves one out.
-func (s scope) fillParameters(own *yamldoc.Map[yamldoc.Text], field string) {
-	var of []yamldoc.Entry[yamldoc.Text]
-	if s.defaults != nil {
-		of = s.defaults.Parameters.Entries
-		if s.add(len(of)); s.tooMany() {
-			return
-		}
+func (s scope) fillParameters(own *yamldoc.Map[yamldoc.Text], of []yamldoc.Entry[yamldoc.Text], field string) {
+	if s.add(len(of)); s.tooMany() {
+		return
 	}
 	nothing := func(e yamldoc.Entry[yamldoc.Text]) bool { return e.Value.Null }
 	if len(of) == 0 && !slices.ContainsFunc(own.Entries, nothing) {

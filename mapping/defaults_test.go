@@ -63,21 +63,21 @@ rules:
 			Name: "all", Owner: "team", Sources: []string{"told"}, Repositories: []string{"acme/*"},
 			When: map[Kind]map[string][]string{Push: {"paths": {"a"}, "skip_marks": {"true"}, "unknown_paths": {"skip"}}, Tag: {}},
 			If:   `event.branch != "wip"`, Replace: ReplaceWaiting, Once: true, Reports: []string{"told"},
-			Jobs: []JobDescription{{JobID: jobA, Target: "north", Parameters: params, BuildType: true, Marker: "build", Contexts: []string{"ci", "ci/tag"}}},
+			Jobs: []JobDescription{{Action: ActionJob, JobID: jobA, Target: "north", Parameters: params, BuildType: true, Marker: "build", Contexts: []string{"ci", "ci/tag"}}},
 		},
 		{
 			Name: "tags", Owner: "team", Sources: []string{"told"}, Repositories: []string{"gamma/x"}, When: map[Kind]map[string][]string{Tag: {}},
 			If: `event.branch != "wip"`, Reports: []string{"told"},
-			Jobs: []JobDescription{{JobID: jobA, Target: "north", Parameters: params, BuildType: true, Marker: "build", Contexts: []string{"ci/tag"}}},
+			Jobs: []JobDescription{{Action: ActionJob, JobID: jobA, Target: "north", Parameters: params, BuildType: true, Marker: "build", Contexts: []string{"ci/tag"}}},
 		},
 		{
 			Name: "own", Owner: "mine", Sources: []string{"mute"}, Repositories: []string{"beta/x"},
 			When: map[Kind]map[string][]string{Push: {"paths": {"a"}, "unknown_paths": {"build"}}}, If: "true",
-			Jobs: []JobDescription{{JobID: jobA, Target: "south", Parameters: []Parameter{{"env", "live"}, {"z", "x"}, {"a", "y"}}, BuildType: true, Marker: "mine"}},
+			Jobs: []JobDescription{{Action: ActionJob, JobID: jobA, Target: "south", Parameters: []Parameter{{"env", "live"}, {"z", "x"}, {"a", "y"}}, BuildType: true, Marker: "mine"}},
 		},
 		{
 			Name: "elsewhere", Sources: []string{}, Repositories: []string{}, When: map[Kind]map[string][]string{Push: {}},
-			Jobs: []JobDescription{{JobID: jobA, Target: "north", Parameters: []Parameter{{"a", "x"}}}},
+			Jobs: []JobDescription{{Action: ActionJob, JobID: jobA, Target: "north", Parameters: []Parameter{{"a", "x"}}}},
 		},
 	}
 	got := slices.Collect(rs.Describe(""))

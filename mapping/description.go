@@ -41,12 +41,19 @@ type Description struct {
 
 // JobDescription is a job of a rule as it is in force.
 type JobDescription struct {
-	JobID      string      `json:"job_id"`
+	Action     Action      `json:"action,omitzero"`
+	JobID      string      `json:"job_id"` // of the job, or of the pipeline
+	ProjectID  string      `json:"project_id,omitempty"`
 	Name       string      `json:"name,omitempty"`
 	Target     string      `json:"target"`
-	Parameters []Parameter `json:"parameters,omitempty"` // the values as they are written, with ${…}
+	Parameters []Parameter `json:"parameters,omitempty"` // of a pipeline its variables; the values as they are written, with ${…}
 	BuildType  bool        `json:"build_type,omitempty"` // scm.build_type is sent
+	Source     string      `json:"scm,omitempty"`        // of a job, as it is written
 	Marker     string      `json:"marker,omitempty"`
+	// Of a pipeline. A source without branch and tag gets those of the event; none is sent if there is none.
+	Sources   []CodeSource `json:"sources,omitempty"`
+	Stages    []string     `json:"choose_stages,omitempty"`
+	PinCommit bool         `json:"pin_commit,omitempty"`
 	// What the job asks of an event, on top of the rule. UnknownPaths is of the rule, and there
 	// beside Paths or PathsIgnore.
 	Paths        []string `json:"paths,omitempty"`
@@ -121,7 +128,15 @@ func (r *rule) describe() Description {
 }
 
 func (r *rule) describeJob(j *job) JobDescription {
-	d := JobDescription{JobID: j.id, Name: j.name, Target: j.target, BuildType: j.buildType, Marker: j.marker}
+	d := JobDescription{
+		Action: j.action, JobID: j.id, ProjectID: j.project, Name: j.name, Target: j.target, BuildType: j.buildType, Marker: j.marker,
+		Sources: j.sources, Stages: j.stages, PinCommit: j.pin,
+	}
+	scm := j.scm
+	if j.scmBranch {
+		scm.Branch = "auto"
+	}
+	d.Source = scm.String()
 	for _, p := range j.parameters {
 		d.Parameters = append(d.Parameters, Parameter{Name: p.name, Value: j.constants.fillTemplate(p.value)})
 	}

@@ -49,18 +49,18 @@ func TestDescribe(t *testing.T) {
 			If: "!event.forced",
 			Jobs: []JobDescription{
 				{
-					JobID: jobA, Name: "one", Target: "north", BuildType: true, Marker: "m",
+					Action: ActionJob, JobID: jobA, Name: "one", Target: "north", BuildType: true, Marker: "m",
 					Paths: []string{"services/cart/**"}, PathsIgnore: []string{}, UnknownPaths: "skip", If: "event.created",
 					Parameters: []Parameter{{"b", "${event.branch}"}, {"a", "x $${y} ${ event.tag }"}},
 					Contexts:   []string{"buildbridge/cart/one", "buildbridge/cart/one/tag"},
 				},
-				{JobID: jobB, Target: "south", Contexts: []string{"buildbridge/cart/" + jobB, "buildbridge/cart/" + jobB + "/tag"}},
+				{Action: ActionJob, JobID: jobB, Target: "south", Contexts: []string{"buildbridge/cart/" + jobB, "buildbridge/cart/" + jobB + "/tag"}},
 			},
 			Replace: ReplaceRunning, MaxRunning: 2, Settle: "1m30s", Reports: []string{"github"}, Paused: "until the freeze ends",
 		},
 		{
 			Name: "all", File: "rules/a.yaml", Line: 21, Sources: []string{}, Repositories: []string{}, When: map[Kind]map[string][]string{Push: {}},
-			Jobs: []JobDescription{{JobID: jobB, Target: "south", Contexts: []string{"buildbridge/all"}}}, Reports: []string{"github"},
+			Jobs: []JobDescription{{Action: ActionJob, JobID: jobB, Target: "south", Contexts: []string{"buildbridge/all"}}}, Reports: []string{"github"},
 		},
 	}
 	got := slices.Collect(rs.Describe(""))

@@ -132,14 +132,18 @@ type targetDocument struct {
 	Region yamldoc.Text `yaml:"region" form:"region"`
 	// The service's address, for private clouds and the simulator.
 	Endpoint yamldoc.Text `yaml:"endpoint" form:"endpoint"`
+	// The address of CodeArts Pipeline; that of the region if absent. Jobs do not need it.
+	PipelineEndpoint yamldoc.Text `yaml:"pipeline_endpoint" form:"endpoint"`
 	// How calls are authenticated: exactly one kind.
 	Credentials *credentialsDocument `yaml:"credentials,required"`
-	// RunJob calls a second. No limit if absent.
+	// Calls that start builds, a second. No limit if absent.
 	RateLimit *rateDocument `yaml:"rate_limit"`
 	// Of one call. 100ms to 10m.
 	Timeout yamldoc.Duration `yaml:"timeout" min:"100ms" max:"10m" default:"\"30s\""`
 	// From acceptance until a build that could not be started is given up. 1s to 31d.
 	RetryFor yamldoc.Duration `yaml:"retry_for" min:"1s" max:"31d" default:"\"24h\""`
+	// Error codes of the service after which a build is tried again, though it would be dead.
+	RetryCodes yamldoc.Texts `yaml:"retry_codes,none" form:"error_code"`
 	// How a build is looked for when its start got no answer.
 	Reconcile *reconcileDocument `yaml:"reconcile"`
 	// Asks what became of each build that was started.
@@ -208,9 +212,11 @@ type defaultsDocument struct {
 	Target yamldoc.Text `yaml:"target,constant" form:"any"`
 	// Build parameters of every job. They are merged by name: a job's own wins, and null leaves one out.
 	Parameters yamldoc.Map[yamldoc.Text] `yaml:"parameters,strict" keys:"parameter"`
-	// auto: sends scm.build_type.
+	// Variables of every pipeline, merged as parameters are.
+	Variables yamldoc.Map[yamldoc.Text] `yaml:"variables,strict" keys:"pipeline_variable"`
+	// auto: sends scm.build_type. Of jobs.
 	BuildType yamldoc.Text `yaml:"build_type" enum:"auto"`
-	// A declared parameter that gets the build's id.
+	// A declared parameter that gets the build's id. Of jobs: pipelines have one of their own.
 	Marker yamldoc.Text `yaml:"marker,constant" form:"parameter"`
 	// What builds of pushes to one branch do to each other, for rules that are for pushes.
 	Concurrency *concurrencyDocument `yaml:"concurrency"`
@@ -242,7 +248,7 @@ type ruleDocument struct {
 	When *whenDocument `yaml:"when,required"`
 	// CEL condition on the whole event.
 	If yamldoc.Text `yaml:"if" form:"any"`
-	// What to run.
+	// What to run: jobs and pipelines.
 	Jobs []jobDocument `yaml:"jobs,required" min:"1"`
 	// What builds of pushes to one branch do to each other: newest, none, or a map. Never tags.
 	Concurrency *concurrencyDocument `yaml:"concurrency"`
@@ -264,8 +270,11 @@ func (*ruleDocument) Misnamed(field string) string {
 		return "it belongs under when.push, or under one of jobs"
 	case "tags", "semver", "prefix":
 		return "it belongs under when.tag"
-	case "job_id", "parameters", "target", "build_type", "marker":
+	case "job_id", "parameters", "target", "build_type", "marker", "scm",
+		"pipeline_id", "project_id", "variables", "choose_stages", "sources", "pin_commit":
 		return "it belongs under jobs"
+	case "pipelines", "pipeline":
+		return "a pipeline stands under jobs, with pipeline_id in place of job_id"
 	case "replace", "max_running", "settle":
 		return "it belongs under concurrency"
 	case "context":
@@ -348,8 +357,13 @@ type tagDocument struct {
 type jobDocument struct {
 	yamldoc.Object
 
-	// The end of the job's URL in the console: 32 characters of a-z and 0-9.
-	JobID yamldoc.Text `yaml:"job_id,required,constant" form:"job"`
+	// A job of CodeArts Build: 32 characters of a-z and 0-9, behind /detail/history/ in its address in the console.
+	// Exactly one of job_id and pipeline_id.
+	JobID yamldoc.Text `yaml:"job_id,constant" form:"job"`
+	// A pipeline of CodeArts Pipeline: 32 hexadecimal digits, behind /pipeline/detail/ in its address in the console.
+	PipelineID yamldoc.Text `yaml:"pipeline_id,constant" form:"pipeline"`
+	// The CodeArts project of the pipeline: 32 hexadecimal digits, behind /project/ in the same address. Not the IAM project.
+	ProjectID yamldoc.Text `yaml:"project_id,constant" form:"project"`
 	// Names the job in statuses; unique in the rule.
 	Name yamldoc.Text `yaml:"name,constant" form:"title"`
 	// A name under targets; optional where there is exactly one.
@@ -364,8 +378,77 @@ type jobDocument struct {
 	Parameters yamldoc.Map[yamldoc.Text] `yaml:"parameters,strict,null" keys:"parameter"`
 	// auto: sends scm.build_type.
 	BuildType yamldoc.Text `yaml:"build_type" enum:"auto"`
-	// A declared parameter that gets the build's id.
+	// For a job with several code sources: of which the commit or tag is.
+	SCM *scmDocument `yaml:"scm"`
+	// Of a pipeline: variables that it declares, as parameters are.
+	Variables yamldoc.Map[yamldoc.Text] `yaml:"variables,strict,null" keys:"pipeline_variable"`
+	// Of a pipeline: identifiers, not names, of the stages to run. All if absent.
+	ChooseStages yamldoc.Texts `yaml:"choose_stages,constant" form:"identifier"`
+	// Of a pipeline: what is built of each code source; [] for what the pipeline is set to. One that gets the
+	// branch or tag of the event if absent.
+	Sources []codeSourceDocument `yaml:"sources"`
+	// Of a pipeline: builds the commit of the push, if the service goes by it, and not the head of its branch.
+	PinCommit yamldoc.Boolean `yaml:"pin_commit" default:"false"`
+	// A declared parameter or variable that gets the build's id. The runs of a pipeline have it in their description too.
 	Marker yamldoc.Text `yaml:"marker,constant" form:"parameter"`
+}
+
+func (*jobDocument) Misnamed(field string) string {
+	switch field {
+	case "git_type", "git_url", "codehub_id", "endpoint_id", "alias", "default_branch", "tag":
+		return "it belongs under sources"
+	case "branch", "repo_id", "url":
+		return "of a job, it belongs under scm; of a pipeline, under sources"
+	case "choose_jobs", "stages":
+		return "choose_stages"
+	case "commit", "commit_id":
+		return "the commit of the push is sent to jobs; for pipelines, see pin_commit"
+	default:
+		return ""
+	}
+}
+
+type scmDocument struct {
+	yamldoc.Object
+
+	// auto: sends the branch of a push.
+	Branch yamldoc.Text `yaml:"branch" enum:"auto"`
+	// The id of the repository at the code host of CodeArts.
+	RepoID yamldoc.Text `yaml:"repo_id,constant" form:"identifier"`
+	// The repository's address for clones, as the job has it.
+	URL yamldoc.Text `yaml:"url,constant" form:"root"`
+}
+
+type codeSourceDocument struct {
+	yamldoc.Object
+
+	// Its code host: codehub, gitee, github, gitcode or gitlab.
+	GitType yamldoc.Text `yaml:"git_type,constant" form:"identifier"`
+	// The repository's address for clones by HTTPS.
+	GitURL yamldoc.Text `yaml:"git_url,constant" form:"root"`
+	// The id of a repository of CodeArts Repo.
+	CodehubID yamldoc.Text `yaml:"codehub_id,constant" form:"identifier"`
+	// The id of the service endpoint, for another code host.
+	EndpointID yamldoc.Text `yaml:"endpoint_id,constant" form:"identifier"`
+	// Its name in the pipeline, where there are several.
+	Alias yamldoc.Text `yaml:"alias,constant" form:"title"`
+	// The repository's default branch.
+	DefaultBranch yamldoc.Text `yaml:"default_branch,constant" form:"short"`
+	// The branch to build. That of the event, or its tag, if branch and tag are absent.
+	Branch yamldoc.Text `yaml:"branch,constant" form:"short"`
+	// The tag to build.
+	Tag yamldoc.Text `yaml:"tag,constant" form:"short"`
+}
+
+func (*codeSourceDocument) Misnamed(field string) string {
+	switch field {
+	case "pin_commit", "commit", "commit_id":
+		return "pin_commit belongs beside sources"
+	case "url", "repo_id":
+		return "git_url or codehub_id"
+	default:
+		return ""
+	}
 }
 
 const (
@@ -444,8 +527,24 @@ var forms = map[string]yamldoc.Form{
 		Is: "a region id such as cn-north-4",
 	},
 	"job": {
-		Pattern: `[0-9a-z]{32}`,
-		Is:      "a job id: 32 characters of a-z and 0-9, the end of the job's URL in the console",
+		Pattern: `[0-9a-z]{32}`, Instead: pastedAddress,
+		Is: "a job id: 32 characters of a-z and 0-9, behind /detail/history/ in the job's URL in the console",
+	},
+	"pipeline": {
+		Pattern: hexadecimalID, Instead: noPipelineID,
+		Is: "a pipeline id: 32 hexadecimal digits, behind /pipeline/detail/ in the pipeline's URL in the console",
+	},
+	"project": {
+		Pattern: hexadecimalID, Instead: pastedAddress,
+		Is: "the id of a CodeArts project: 32 hexadecimal digits, behind /project/ in the pipeline's URL in the console",
+	},
+	"identifier": {
+		Pattern: `[A-Za-z0-9_-]+`, Max: 128,
+		Is: "an id: letters, digits, '_' and '-'",
+	},
+	"error_code": {
+		Pattern: `[A-Za-z0-9._-]+`, Max: 64,
+		Is: "an error code such as DEVPIPE.00011104",
 	},
 	"parameter": {
 		Pattern: `[A-Za-z0-9_]+`, Max: 128,
@@ -463,5 +562,18 @@ var forms = map[string]yamldoc.Form{
 				},
 			},
 		},
+	},
+	"pipeline_variable": {
+		Pattern: `[A-Za-z0-9_]+`, Max: 128,
+		Is: "the name of a variable: letters, digits and '_'",
+		// See scope.checkVariable for those that only begin or end so.
+		Not: []yamldoc.Not{{
+			Why: reservedByPipeline,
+			Texts: []string{
+				"PROJECT_ID", "COMPONENT_ID", "PIPELINE_ID", "PIPELINE_NUMBER", "COMMIT_ID", "COMMIT_ID_SHORT", "TIMESTAMP",
+				"PIPELINE_TRIGGER_TYPE", "PIPELINE_NAME", "REPO_URL", "EXECUTE_USER", "PASS_CONDITIONS_LINK", "PIPELINE_RUN_ID", "MERGE_ID",
+				"WEBHOOK_PAYLOAD",
+			},
+		}},
 	},
 }

@@ -16,14 +16,14 @@ type fenceDocument struct {
 	Sources      yamldoc.Texts `yaml:"sources,none" form:"name"`
 	Repositories yamldoc.Texts `yaml:"repositories,none" form:"any"` // globs, compared without case
 	Targets      yamldoc.Texts `yaml:"targets,none" form:"name"`
-	Jobs         yamldoc.Texts `yaml:"jobs,none" form:"job"`
+	Jobs         yamldoc.Texts `yaml:"jobs,none" form:"job"` // ids of jobs and of pipelines
 }
 
 func (*fenceDocument) Misnamed(field string) string {
 	switch field {
 	case "version", "rules", "defaults", "vars":
 		return "this is a fence, not a rules file: it has sources, repositories, targets and jobs"
-	case "job_id", "job_ids":
+	case "job_id", "job_ids", "pipelines", "pipeline_id", "pipeline_ids":
 		return "jobs"
 	default:
 		return ""
@@ -175,8 +175,8 @@ func (f *fence) checkRule(s scope, doc *ruleDocument) {
 	}
 	f.checkRepositories(s, doc)
 	for i := range doc.Jobs {
-		if id := doc.Jobs[i].JobID; id.Value != "" && !id.Bad && !allows(f.jobs, id.Value) {
-			s.fault(id.At, fmt.Sprintf("jobs[%d].job_id", i), "%q is outside of %s", clip(id.Value), f.only("jobs", values(f.jobs)))
+		if id := doc.Jobs[i].id(); id.Value != "" && !id.Bad && !allows(f.jobs, id.Value) {
+			s.fault(id.At, fmt.Sprintf("jobs[%d].%s", i, doc.Jobs[i].action().idField()), "%q is outside of %s", clip(id.Value), f.only("jobs", values(f.jobs)))
 		}
 	}
 }

@@ -100,7 +100,7 @@ func TestFences(t *testing.T) {
 			"source: [github]\nrepositories: ['acme/[z-a]', acme]\njobs: [a]\ntargets: []\n", head + tail,
 			`fence.yaml:1:1: source: unknown field; did you mean "sources"?` + "\n" +
 				`fence.yaml:2:16: repositories[0]: "acme/[z-a]" is not a valid pattern: nothing is in the range z-a` + "\n" +
-				"fence.yaml:3:8: jobs[0]: \"a\" is not a job id: 32 characters of a-z and 0-9, the end of the job's URL in the console\n" +
+				"fence.yaml:3:8: jobs[0]: \"a\" is not a job id: 32 characters of a-z and 0-9, behind /detail/history/ in the job's URL in the console\n" +
 				"fence.yaml:4:10: targets: the list is empty: leave the field out to mean none",
 		},
 		"a fence that names what is not there": {

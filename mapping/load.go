@@ -357,6 +357,7 @@ func (l *loader) resolve() {
 		byName[target.Name] = target
 	}
 	l.checkFences()
+	l.checkIDs()
 	from := l.reporters()
 	checkSources := func(s scope, list yamldoc.Texts) {
 		for _, t := range list {
@@ -382,6 +383,7 @@ func (l *loader) resolve() {
 			if l.targetNames[r.rule.jobs[i].target] != "" {
 				r.checkTarget(i)
 			}
+			r.checkPipelineAddress(i, byName[r.rule.jobs[i].target])
 		}
 		r.checkConcurrency(byName)
 		l.resolveReport(r, from, byName)

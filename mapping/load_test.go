@@ -168,7 +168,7 @@ rules:
 	for j := range rs.Jobs() {
 		jobs = append(jobs, j)
 	}
-	want := []Job{{"z", "north", jobA}, {"z", "north", jobB}, {"a", "north", jobA}}
+	want := []Job{{"z", "north", ActionJob, jobA, ""}, {"z", "north", ActionJob, jobB, ""}, {"a", "north", ActionJob, jobA, ""}}
 	if diff := cmp.Diff(want, jobs); diff != "" {
 		t.Errorf("jobs: %s", diff)
 	}

@@ -22,7 +22,7 @@ func (rs *Ruleset) Uses() []Use {
 		for i := range r.jobs {
 			j := &r.jobs[i]
 			use := Use{
-				Job:       Job{Rule: r.name, Target: j.target, JobID: j.id},
+				Job:       j.use(r.name),
 				BuildType: j.buildType, Push: r.push != nil, Tag: r.tag != nil,
 			}
 			for _, p := range j.parameters {

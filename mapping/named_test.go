@@ -41,11 +41,11 @@ func TestNamed(t *testing.T) {
 func TestUses(t *testing.T) {
 	want := []Use{
 		{
-			Job:        Job{Rule: "one", Target: "north", JobID: "f9d6c8466d614a9788e9a0acf6c15f46"},
+			Job:        Job{Rule: "one", Target: "north", Action: ActionJob, JobID: "f9d6c8466d614a9788e9a0acf6c15f46"},
 			Parameters: []string{"b", "a", "M"}, BuildType: true, Push: true,
 		},
-		{Job: Job{Rule: "two", Target: "north", JobID: "0b7c1d52e0f94c54a1d3f1f7c2a98e60"}, Tag: true},
-		{Job: Job{Rule: "all", Target: "north", JobID: "0b7c1d52e0f94c54a1d3f1f7c2a98e60"}, Push: true, Tag: true},
+		{Job: Job{Rule: "two", Target: "north", Action: ActionJob, JobID: "0b7c1d52e0f94c54a1d3f1f7c2a98e60"}, Tag: true},
+		{Job: Job{Rule: "all", Target: "north", Action: ActionJob, JobID: "0b7c1d52e0f94c54a1d3f1f7c2a98e60"}, Push: true, Tag: true},
 	}
 	if diff := cmp.Diff(want, mustParse(t, File{Name: "rules.yaml", Data: []byte(namedRules)}).Uses()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

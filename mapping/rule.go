@@ -94,15 +94,18 @@ func (r *rule) builds(m *meter, ev subject, failed error, out []Build) []Build {
 			continue
 		}
 		b := Build{
-			Rule: r.name, Target: j.target, Action: ActionJob, JobID: j.id, Job: j.name,
+			Rule: r.name, Target: j.target, Action: j.action, JobID: j.id, Job: j.name, ProjectID: j.project,
 			Repository: ev.Repository, Ref: ev.Ref,
-			BuildType: j.buildType, Marker: j.marker,
+			BuildType: j.buildType, Source: j.scm, Sources: j.codeSources(ev.Event), Stages: j.stages, Marker: j.marker,
 			Pusher: ev.Pusher, Title: title,
 		}
 		if ev.Kind == Tag {
 			b.Tag, b.TagCommit = ev.Tag, ev.Commit
 		} else {
 			b.Commit, b.Concurrency, b.Once = ev.Commit, r.concurrency, r.once
+			if j.scmBranch {
+				b.Source.Branch = ev.Branch
+			}
 		}
 		if report {
 			b.Context = j.contexts.of(ev.Kind)

@@ -8,11 +8,18 @@ import (
 	"sync"
 )
 
-// Job is one job that a rule runs on a target.
+// Job is one job or pipeline that a rule runs on a target.
 type Job struct {
-	Rule   string
-	Target string
-	JobID  string
+	Rule      string
+	Target    string
+	Action    Action
+	JobID     string // of the job, or of the pipeline
+	ProjectID string // of a pipeline
+}
+
+// use is the job of a rule, whatever the event.
+func (j *job) use(rule string) Job {
+	return Job{Rule: rule, Target: j.target, Action: j.action, JobID: j.id, ProjectID: j.project}
 }
 
 // Ruleset is the merged and checked content of rules documents. It never changes, and all
@@ -102,7 +109,7 @@ func (rs *Ruleset) Jobs() iter.Seq[Job] {
 	return func(yield func(Job) bool) {
 		for _, r := range rs.rules {
 			for i := range r.jobs {
-				if !yield(Job{Rule: r.name, Target: r.jobs[i].target, JobID: r.jobs[i].id}) {
+				if !yield(r.jobs[i].use(r.name)) {
 					return
 				}
 			}

@@ -63,8 +63,21 @@ func refine(t reflect.Type, s *jsonschema.Schema) {
 		s.DependentSchemas = map[string]*jsonschema.Schema{"for_each": {Not: schemagen.Required("repository")}}
 	case reflect.TypeFor[forEachDocument]():
 		s.Properties["repository"].MinProperties = new(1)
-	case reflect.TypeFor[concurrencyDocument]():
+	case reflect.TypeFor[concurrencyDocument](), reflect.TypeFor[scmDocument]():
 		s.MinProperties = new(1)
+	case reflect.TypeFor[jobDocument]():
+		s.OneOf = schemagen.EachRequired("job_id", "pipeline_id")
+		s.DependentRequired = map[string][]string{"pipeline_id": {"project_id"}}
+		for of, fields := range map[string][]string{
+			"job_id":      {"parameters", "build_type", "scm"},
+			"pipeline_id": {"project_id", "variables", "choose_stages", "sources", "pin_commit"},
+		} {
+			for _, field := range fields {
+				s.DependentRequired[field] = []string{of}
+			}
+		}
+	case reflect.TypeFor[codeSourceDocument]():
+		s.Not = &jsonschema.Schema{Required: []string{"branch", "tag"}}
 	case reflect.TypeFor[targetDocument]():
 		s.OneOf = schemagen.EachRequired("region", "endpoint")
 		s.If = schemagen.Required("endpoint")

@@ -53,14 +53,15 @@ func warnSharedJobs(rules []draft) {
 				continue
 			}
 			warned[here] = true
-			field := fmt.Sprintf("jobs[%d].job_id", i)
+			field := fmt.Sprintf("jobs[%d].%s", i, j.action.idField())
 			if here == (place{first.file.Name, first.at}) {
-				d.warn(at, field, "every repository of for_each runs this job with the same parameters, and nothing tells the job which it is: "+
-					"use a value of each, or send ${event.repository}")
+				d.warn(at, field, "every repository of for_each runs this %s with the same %s, and nothing tells it which it is: "+
+					"use a value of each, or send ${event.repository}", j.action, j.action.parametersField())
 				continue
 			}
-			d.warn(at, field, "rule %q (%s:%v) runs this job for %q with the same parameters, and nothing tells the job which repository it is: "+
-				"was the job_id copied? If not, send ${event.repository}", first.rule.name, first.file.Name, first.at, clip(first.repositories[0]))
+			d.warn(at, field, "rule %q (%s:%v) runs this %s for %q with the same %s, and nothing tells the %[4]s which repository it is: "+
+				"was the %[7]s copied? If not, send ${event.repository}",
+				first.rule.name, first.file.Name, first.at, j.action, clip(first.repositories[0]), j.action.parametersField(), j.action.idField())
 		}
 	}
 }

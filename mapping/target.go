@@ -21,9 +21,10 @@ type Target struct {
 	PipelineEndpoint string
 
 	Credentials Credentials
-	RateLimit   RateLimit     // of RunJob calls
+	RateLimit   RateLimit     // of calls that start builds
 	Timeout     time.Duration // of one call; DefaultTimeout if not set
 	RetryFor    time.Duration // from acceptance to the deadline; DefaultRetryFor if not set
+	RetryCodes  []string      // codes of the service after which a build is tried again, though it would be dead
 	Reconcile   Reconcile
 
 	Follow bool // whether builds are followed to their end
@@ -139,18 +140,22 @@ func (s scope) target(name string, doc *targetDocument) *Target {
 		s.fault(doc.Endpoint.At, field+".endpoint", "want exactly one of region and endpoint")
 	case !region && !endpoint && !doc.MayHave("region", "endpoint"):
 		s.fault(doc.At, field, "want exactly one of region and endpoint")
-	case region && !slices.Contains(Regions(), doc.Region.Value):
+	case region && !slices.Contains(Regions(), doc.Region.Value) && PipelineRegions()[doc.Region.Value] == "":
 		s.warn(doc.Region.At, field+".region",
 			"%q is not on the list of known regions%s", clip(doc.Region.Value), Suggest(doc.Region.Value, Regions()))
 	}
 	out := &Target{
-		Name:      name,
-		Region:    doc.Region.Value,
-		Endpoint:  s.address(doc.Endpoint, field+".endpoint"),
-		RateLimit: rateLimit(doc.RateLimit),
-		Timeout:   doc.Timeout.Or(DefaultTimeout),
-		RetryFor:  doc.RetryFor.Or(DefaultRetryFor),
-		Follow:    doc.Follow.Or(true),
+		Name:             name,
+		Region:           doc.Region.Value,
+		Endpoint:         s.address(doc.Endpoint, field+".endpoint"),
+		PipelineEndpoint: s.address(doc.PipelineEndpoint, field+".pipeline_endpoint"),
+		RateLimit:        rateLimit(doc.RateLimit),
+		Timeout:          doc.Timeout.Or(DefaultTimeout),
+		RetryFor:         doc.RetryFor.Or(DefaultRetryFor),
+		Follow:           doc.Follow.Or(true),
+	}
+	if doc.RetryCodes != nil {
+		out.RetryCodes = values(doc.RetryCodes)
 	}
 	out.ConsoleURL = s.console(doc.ConsoleURL, field+".console_url", region)
 	if doc.Credentials != nil {

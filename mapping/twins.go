@@ -3,6 +3,7 @@ package mapping
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // maxTwins bounds the patterns of repositories that are compared in one group of rules.
@@ -74,13 +75,13 @@ func warnTwins(rules []draft) {
 		}
 		for i := range r.jobs {
 			j := &r.jobs[i]
-			field := fmt.Sprintf("jobs[%d].job_id", i)
+			field := fmt.Sprintf("jobs[%d].%s", i, j.action.idField())
 			self := newTwin(r, j)
 			if k, what := self.earlier(); what != "" {
-				d.warn(d.jobs[i].At, field, "jobs[%d] runs the same job with the same parameters%s", k, what)
+				d.warn(d.jobs[i].At, field, "jobs[%d] runs the same %s with the same %s%s", k, j.action, j.action.parametersField(), what)
 			}
 			if other, what := seen.find(self, twinKey{target: j.target, job: j.id}, compared, sameEvent); other != nil {
-				d.warn(d.jobs[i].At, field, "rule %q runs the same job %s", other.name, what)
+				d.warn(d.jobs[i].At, field, "rule %q runs the same %s %s", other.name, j.action, what)
 			}
 			seen.add(self, twinKey{target: j.target, job: j.id}, member)
 		}
@@ -193,7 +194,10 @@ func sameCommit(repositories globs, r, o twin) string {
 }
 
 // copied is said of jobs of different folders that are one job: each would have its own.
-const copied = "was the job_id copied? If not, give one job both lists of paths, or send a parameter that tells them apart"
+func (a Action) copied() string {
+	return fmt.Sprintf("was the %s copied? If not, give one %s both lists of paths, or send a %s that tells them apart",
+		a.idField(), a, strings.TrimSuffix(a.parametersField(), "s"))
+}
 
 // sameEvent is the meeting of jobs that both are started by one event. Different paths never
 // keep jobs apart, because a push can change files of both: they are meant where the job is told.
@@ -223,7 +227,8 @@ func sameEvent(repositories globs, r, o twin) string {
 		if same {
 			return "for " + event + ": that makes two builds"
 		}
-		other = fmt.Sprintf("with the same parameters for other paths, and %s that changes both makes two builds: %s", event, copied)
+		other = fmt.Sprintf("with the same %s for other paths, and %s that changes both makes two builds: %s",
+			r.job.action.parametersField(), event, r.job.action.copied())
 	}
 	return other
 }
@@ -256,7 +261,7 @@ func (t twin) earlier() (k int, what string) {
 		case t.tag != nil:
 			return k, ": every tag that both take makes two builds"
 		case mayPass(t.paths) && mayPass(other.paths):
-			return k, " for other paths, and a push that changes both makes two builds: " + copied
+			return k, " for other paths, and a push that changes both makes two builds: " + t.job.action.copied()
 		}
 	}
 	return 0, ""

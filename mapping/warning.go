@@ -12,8 +12,8 @@ func warnMarkers(rules []draft) {
 	)
 	for _, r := range rules {
 		for i := range r.rule.jobs {
-			if j := &r.rule.jobs[i]; j.marker != "" || j.varies() {
-				continue
+			if j := &r.rule.jobs[i]; j.action == ActionPipeline || j.marker != "" || j.varies() {
+				continue // the runs of a pipeline have the id in their description
 			}
 			if jobs++; jobs == 1 {
 				first, where = r, i

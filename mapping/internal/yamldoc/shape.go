@@ -20,6 +20,10 @@ type Form struct {
 	Secret   bool   // the text may be a secret that was pasted there: no fault shows it
 	Not      []Not  // texts that fit and are refused
 
+	// Instead says what to write in place of a text that does not fit, "" for what Is says.
+	// nil is the same as one that says nothing.
+	Instead func(text string) string
+
 	whole *regexp.Regexp // of Pattern, nil for any text
 }
 
@@ -39,6 +43,11 @@ func (f *Form) Wrong(text string) string {
 	case length == 0 && (f.Min > 0 || f.whole != nil):
 		return "empty"
 	case f.whole != nil && !f.whole.MatchString(text):
+		if f.Instead != nil {
+			if instead := f.Instead(text); instead != "" {
+				return instead
+			}
+		}
 		shown := "this"
 		if !f.Secret {
 			shown = strconv.Quote(clip(withoutUser(text)))
