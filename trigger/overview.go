@@ -57,6 +57,10 @@ func (t *Trigger) Overview(ctx context.Context) (o Overview, err error) {
 	if err != nil {
 		return o, err
 	}
+	persons, err := t.store.WaitingForPersons(ctx)
+	if err != nil {
+		return o, err
+	}
 	statuses, err := t.store.WaitingStatuses(ctx)
 	if err != nil {
 		return o, err
@@ -83,7 +87,7 @@ func (t *Trigger) Overview(ctx context.Context) (o Overview, err error) {
 	if !slices.ContainsFunc(o.Replicas, func(r store.Replica) bool { return r.Leads }) {
 		o.fault(store.FaultOfBridge, "", "no replica leads: if that stays so, their logs say why")
 	}
-	o.addTargets(t, stats, running, now)
+	o.addTargets(t, stats, running, persons, now)
 	o.addSources(t, statuses, missed, readable)
 	return o, nil
 }
@@ -92,14 +96,14 @@ func (o *Overview) fault(about store.FaultAbout, name, format string, args ...an
 	o.Faults = append(o.Faults, store.Fault{About: about, Name: name, Says: fmt.Sprintf(format, args...)})
 }
 
-func (o *Overview) addTargets(t *Trigger, stats []store.QueueStat, running map[string]int64, now time.Time) {
+func (o *Overview) addTargets(t *Trigger, stats []store.QueueStat, running, persons map[string]int64, now time.Time) {
 	t.mu.RLock()
 	targets := maps.Clone(t.targets)
 	t.mu.RUnlock()
 	names := slices.AppendSeq(targetsOf(stats, running), maps.Keys(targets))
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
-		s := store.TargetState{Target: name, Running: running[name]}
+		s := store.TargetState{Target: name, Running: running[name], Persons: persons[name]}
 		for _, q := range stats {
 			if q.Target == name {
 				s.Add(q)

@@ -45,7 +45,8 @@ func wordFor(b *store.Build, open bool) (state hostapi.State, text string) {
 
 // wordForResult is what a status says of a build that was started.
 func wordForResult(b *store.Build, open bool) (state hostapi.State, text string) {
-	name := "Build " + b.BuildNumber
+	name := b.Action.Numbered(b.BuildNumber)
+	name = strings.ToUpper(name[:1]) + name[1:]
 	switch b.Result {
 	case store.NoResult:
 		if open {
@@ -53,7 +54,12 @@ func wordForResult(b *store.Build, open bool) (state hostapi.State, text string)
 		}
 		return "", ""
 	case store.Running:
-		if b.RunningAt.IsZero() {
+		switch {
+		case b.WaitsForPerson():
+			return hostapi.Running, oneLine(name + " " + b.Message)
+		case b.QueueID != "" && b.RunningAt.IsZero():
+			return hostapi.Pending, name + " waits in the queue of its pipeline"
+		case b.RunningAt.IsZero():
 			return hostapi.Pending, name + " was started"
 		}
 		return hostapi.Running, name + " runs"
@@ -74,9 +80,9 @@ func wordForResult(b *store.Build, open bool) (state hostapi.State, text string)
 		if b.Stop != "" {
 			return hostapi.Canceled, withMessage(name+" was stopped", b.Stop)
 		}
-		return hostapi.Canceled, name + " was stopped at the service"
+		return hostapi.Canceled, withMessage(name+" was stopped at the service", b.Message)
 	case store.Lost:
-		return hostapi.Error, withMessage("What became of build "+b.BuildNumber+" is not known", b.Message)
+		return hostapi.Error, withMessage("What became of "+b.Action.Numbered(b.BuildNumber)+" is not known", b.Message)
 	}
 	return hostapi.Error, fmt.Sprintf("%s ended with the result %q", name, b.Result) // of a newer version
 }

@@ -176,13 +176,13 @@ func otherCommit(b *store.Build) string {
 // Canceled says whether a person ended the build before it was started.
 func (b Build) Canceled() bool { return (&store.Build{State: b.State, Reason: b.Reason}).Canceled() }
 
-// Fate is what became of the build in one word: waits_for_person, its result, canceled, or its state.
+// Fate is what became of the build in one word: waits_for_a_person, its result, canceled, or its state.
 func (b Build) Fate() string {
 	if b.Canceled() {
 		return "canceled"
 	}
 	if b.WaitsForPerson {
-		return "waits_for_person"
+		return "waits_for_a_person"
 	}
 	return cmp.Or(string(b.Result), string(b.State))
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -30,6 +31,7 @@ type buildView struct {
 	Way        []step
 	Parameters []mapping.Parameter // at most parametersShown
 	More       int                 // how many more there are
+	Stages     string              // of a pipeline that runs some of its stages only
 	Call       excerpt             // the body of the call
 	Kind       mapping.Kind
 
@@ -52,15 +54,21 @@ func (p *pages) build(c echo.Context) (page, error) {
 	}
 	var sent struct {
 		Parameters []mapping.Parameter `json:"parameter"`
+		Variables  []mapping.Parameter `json:"variables"` // of a pipeline
+		Stages     []string            `json:"choose_stages"`
 	}
 	if json.Unmarshal(b.Body, &sent) == nil { // else Call shows it as it is
-		v.Parameters, v.More = first(sent.Parameters, parametersShown)
+		v.Parameters, v.More = first(append(sent.Parameters, sent.Variables...), parametersShown)
+		v.Stages = strings.Join(sent.Stages, ", ")
 	}
 	return page{"build", "Build " + short(b.ID), v}, nil
 }
 
 // BuiltCommit is the commit of the push, or the one that the tag is on; "" if that is not known.
 func (v buildView) BuiltCommit() string { return cmp.Or(v.Commit, v.TagCommit) }
+
+// IsRun says whether it is a run of a pipeline.
+func (v buildView) IsRun() bool { return v.Action == mapping.ActionPipeline }
 
 // CanReplay says whether the build can be started once more.
 func (v buildView) CanReplay() bool {

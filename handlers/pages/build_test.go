@@ -124,6 +124,64 @@ func TestWayOfABuild(t *testing.T) {
 	}
 }
 
+// startedRun is started for the run of a pipeline.
+func startedRun(b *store.Build) {
+	started(b)
+	b.BuildNumber = runID
+}
+
+func TestWayOfARun(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*store.Build)
+		want   []string // the beginnings of the steps from the third on
+	}{
+		"it is queued": {func(b *store.Build) { b.QueueID = "q1" }, []string{
+			"Started 10:00:01 Run 7f3a7f3a of its pipeline.", "Queued now 10:00:01 at the service: its pipeline ran as many as it may.", "Running not yet",
+		}},
+		"it was found": {func(b *store.Build) { b.Adopted = true }, []string{
+			"Started 10:00:01 Run 7f3a7f3a of its pipeline. It was found in the records of the pipeline.",
+		}},
+		"it waits for a person": {func(b *store.Build) {
+			b.RunningAt, b.WaitedAt, b.Message = at.Add(13*time.Second), at.Add(time.Hour), store.WaitsForPerson+": stage Approve"
+		}, []string{"Started", "Queued for 12 s", "Running 10:00:13", "Waits for a person now 11:00:00 waits for a person at the service: stage Approve", "Ended not yet"}},
+		"it goes on": {func(b *store.Build) { b.RunningAt, b.WaitedAt = at.Add(13*time.Second), at.Add(time.Hour) }, []string{
+			"Started", "Queued for 12 s", "Running now 10:00:13", "Ended not yet",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBridge(t)
+			got := way(t, b.get("/builds/"+b.run(startedRun, test.change).ID, http.StatusOK))
+			for i, want := range test.want {
+				if i += 3; i >= len(got) || !strings.HasPrefix(got[i], want) {
+					t.Fatalf("got\n%s\nwant at %d %q", strings.Join(got, "\n"), i, want)
+				}
+			}
+		})
+	}
+}
+
+// The page of a run has what is of a pipeline, its address in the console, and that it built another commit.
+func TestBuildThatIsARun(t *testing.T) {
+	b := newBridge(t)
+	other := strings.Repeat("9", 40)
+	ran := b.run(startedRun, func(b *store.Build) { b.RanCommit, b.Console = other, "https://console.example.com/run" })
+	page := b.get("/builds/"+ran.ID, http.StatusOK)
+	has(t, page, "<dt>Pipeline</dt><dd><a href=\"../builds?job_id="+pipeline, "<dt>Project</dt><dd><code>"+project, "<dt>Run</dt><dd>"+runID,
+		"<dt>Stages</dt><dd><code>s1</code>", "Variables of the pipeline", "GIT_SHA", `<a href="https://console.example.com/run"`,
+		"The service built the commit", "builds?commit="+other, "and not that of the push")
+	hasNot(t, page, "RunJob", "the job", ">Job<")
+
+	page = b.get("/builds/"+b.run(startedRun, func(b *store.Build) {
+		b.BuildNumber, b.RanCommit, b.Console = strings.Repeat("5", 32), b.Commit, "javascript:alert(1)"
+	}).ID, http.StatusOK)
+	hasNot(t, page, "The service built the commit", "javascript:")
+
+	b.run(startedRun, func(b *store.Build) {
+		b.BuildNumber, b.WaitedAt, b.Message = strings.Repeat("6", 32), at, store.WaitsForPerson
+	})
+	has(t, b.get("/builds", http.StatusOK), `<span class="badge warn">waits for a person</span>`)
+}
+
 // The end of a build that a person canceled, and a pause, are steps with their times.
 func TestWayThatPeopleChanged(t *testing.T) {
 	b := newBridge(t)

@@ -25,11 +25,12 @@ type homeData struct {
 	Rejected   []admin.Delivery
 }
 
-// held are builds of a target that wait because people said so.
+// held are builds of a target that wait because people said so, or have to say so.
 type held struct {
 	Target string
 	Builds int64
 	Why    string
+	Which  string // the filter of a list of them
 }
 
 // ended are builds that ended in a way, of the last day.
@@ -41,6 +42,7 @@ type ended struct {
 }
 
 const (
+	waiting  = "state=waiting"
 	homeRows = 10
 	// lately is how old the deliveries of builds are at most that are counted, and an hour more: it is
 	// counted from a full hour, so that the page is the same from one moment to the next.
@@ -62,10 +64,13 @@ func (p *pages) home(c echo.Context) (page, error) {
 	for _, t := range data.Targets {
 		data.Running, data.Waiting = data.Running+t.Running, data.Waiting+t.Waiting
 		if t.Paused > 0 {
-			data.Held = append(data.Held, held{t.Target, t.Paused, "a pause"})
+			data.Held = append(data.Held, held{t.Target, t.Paused, "a pause", waiting})
+		}
+		if t.Persons > 0 {
+			data.Held = append(data.Held, held{t.Target, t.Persons, "a person at the service", "result=running"})
 		}
 		if t.Held > 0 {
-			data.Held = append(data.Held, held{t.Target, t.Held, "max_running"})
+			data.Held = append(data.Held, held{t.Target, t.Held, "max_running", waiting})
 		}
 	}
 	if data.Lately, err = p.lately(ctx, time.Now()); err != nil {

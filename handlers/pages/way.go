@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"strings"
 	"time"
 
 	"buildbridge/handlers/admin"
@@ -155,9 +156,9 @@ func endStep(b *admin.BuildDetail) step {
 
 // serviceSteps are the steps of a build that was started.
 func serviceSteps(b *admin.BuildDetail) []step {
-	started := step{Name: "Started", Kind: "good", At: b.StartedAt, Text: "Build " + b.BuildNumber + " of its job."}
+	started := step{Name: "Started", Kind: "good", At: b.StartedAt, Text: sentence(b.Action.Numbered(b.BuildNumber)) + " of its " + b.Action.String() + "."}
 	if b.Adopted {
-		started.Text += " The number was found in the records of the job."
+		started.Text += " It was found in the records of the " + b.Action.String() + "."
 	}
 	queued, running, ended := step{Name: "Queued"}, step{Name: "Running"}, step{Name: "Ended", Word: notYet}
 	switch {
@@ -176,7 +177,14 @@ func serviceSteps(b *admin.BuildDetail) []step {
 	default:
 		queued.Word, running.Word = "not known", "not known"
 	}
+	if b.QueueID != "" {
+		queued.Text = strings.TrimSpace(queued.Text + " at the service: its pipeline ran as many as it may.")
+	}
 	steps := []step{started, queued, running}
+	if b.WaitsForPerson {
+		steps[2].Kind, steps[2].Word = "good", ""
+		steps = append(steps, step{Name: "Waits for a person", Kind: "warn", Word: "now", At: b.WaitedAt, Text: b.Message})
+	}
 	if b.Stop != "" {
 		stop := step{Name: "Stop", Kind: "warn", At: b.StoppedAt, Text: b.Stop}
 		if b.StoppedAt.IsZero() && b.Result == store.Running {
@@ -192,6 +200,9 @@ func serviceSteps(b *admin.BuildDetail) []step {
 	}
 	return append(steps, ended)
 }
+
+// sentence is a text that begins with a capital letter.
+func sentence(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
 // took is how long something took; "" if that is not known.
 func took(from, to time.Time) string {

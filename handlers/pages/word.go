@@ -25,7 +25,7 @@ var kinds = map[string]string{
 	string(mapping.SaysYes): "good", string(mapping.SaysNo): "bad", string(mapping.SaysFailed): "warn", string(mapping.SaysNotAsked): "off",
 
 	"good": "good", "bad": "bad", "warn": "warn", "busy": "busy", "wait": "wait",
-	"canceled": "off", "paused": "warn", "held": "warn", "queued": "wait",
+	"waits_for_a_person": "warn", "canceled": "off", "paused": "warn", "held": "warn", "queued": "wait",
 }
 
 // kind is the class for a state, a result or an outcome.

@@ -134,20 +134,29 @@ func (s *Store) OpenBuilds(ctx context.Context, target, jobID string) (builds []
 
 // Running counts the builds whose end is not known, by target.
 func (s *Store) Running(ctx context.Context) (map[string]int64, error) {
-	running := map[string]int64{}
+	return s.countByTarget(ctx, `result = 'running'`)
+}
+
+func (s *Store) countByTarget(ctx context.Context, condition string, args ...any) (map[string]int64, error) {
+	counts := map[string]int64{}
 	err := each(ctx, s.db.reader(), func(row scanner) error {
 		var (
 			target string
 			n      int64
 		)
 		err := row.Scan(&target, &n)
-		running[target] = n
+		counts[target] = n
 		return err
-	}, `SELECT target, count(*) FROM builds WHERE result = 'running' GROUP BY target`)
+	}, `SELECT target, count(*) FROM builds WHERE `+condition+` GROUP BY target`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("count the builds that run: %w", err)
 	}
-	return running, nil
+	return counts, nil
+}
+
+// WaitingForPersons counts the builds that wait for a person at the service, by target.
+func (s *Store) WaitingForPersons(ctx context.Context) (map[string]int64, error) {
+	return s.countByTarget(ctx, `result = 'running' AND waited_at > 0 AND substr(message, 1, ?) = ?`, len(WaitsForPerson), WaitsForPerson)
 }
 
 // SaveResult writes what is known of a started build: its result and the fields after it,

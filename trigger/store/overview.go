@@ -35,18 +35,19 @@ func (f *Fault) UnmarshalText(text []byte) error {
 // TargetState is how the builds of a target do.
 type TargetState struct {
 	Target  string    `json:"target"`
-	Waiting int64     `json:"waiting"`         // to be called, those that are held included
-	Paused  int64     `json:"paused"`          // of these: held by a pause
-	Held    int64     `json:"held"`            // of these: held by max_running, or behind such a build
-	Oldest  time.Time `json:"oldest,omitzero"` // since when the oldest of the others waits
-	Calling int64     `json:"calling"`         // being called
-	Unknown int64     `json:"unknown"`         // called without an answer
-	Running int64     `json:"running"`         // started, and the end is not known
-	InRules bool      `json:"in_rules"`        // else its builds wait until it is again
-	Asked   time.Time `json:"asked,omitzero"`  // until when the service asked for a pause, because it throttles
-	Good    time.Time `json:"good,omitzero"`   // the last call that started a build
-	Bad     time.Time `json:"bad,omitzero"`    // the last call that did not
-	Error   string    `json:"error,omitempty"` // what that one gave
+	Waiting int64     `json:"waiting"`                    // to be called, those that are held included
+	Paused  int64     `json:"paused"`                     // of these: held by a pause
+	Held    int64     `json:"held"`                       // of these: held by max_running, or behind such a build
+	Oldest  time.Time `json:"oldest,omitzero"`            // since when the oldest of the others waits
+	Calling int64     `json:"calling"`                    // being called
+	Unknown int64     `json:"unknown"`                    // called without an answer
+	Running int64     `json:"running"`                    // started, and the end is not known
+	Persons int64     `json:"waits_for_person,omitempty"` // of these: wait for a person at the service
+	InRules bool      `json:"in_rules"`                   // else its builds wait until it is again
+	Asked   time.Time `json:"asked,omitzero"`             // until when the service asked for a pause, because it throttles
+	Good    time.Time `json:"good,omitzero"`              // the last call that started a build
+	Bad     time.Time `json:"bad,omitzero"`               // the last call that did not
+	Error   string    `json:"error,omitempty"`            // what that one gave
 }
 
 // SourceState is what is to be told to a code host, and what it did not tell.

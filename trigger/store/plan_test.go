@@ -144,7 +144,8 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 			t.Helper()
 			fail(t, second(s.Claimed(t.Context(), "north", "job", []string{"1", "2"})))
 		},
-		"Numbered": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.Numbered(t.Context(), "7", 10))) },
+		"Numbered":          func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.Numbered(t.Context(), "7", 10))) },
+		"WaitingForPersons": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.WaitingForPersons(t.Context()))) },
 		"Runs": func(t *testing.T, s *store.Store) {
 			t.Helper()
 			fail(t, second(s.Runs(t.Context(), "7f3a", 10)))

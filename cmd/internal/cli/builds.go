@@ -14,13 +14,14 @@ import (
 	"time"
 
 	"buildbridge/handlers/admin"
+	"buildbridge/mapping"
 	"buildbridge/trigger/store"
 )
 
 type buildsCommand struct {
 	Start  buildsStart  `cmd:"" help:"Start the builds of a branch or tag by hand."`
 	List   buildsList   `cmd:"" help:"List builds, the newest first."`
-	Show   buildsShow   `cmd:"" help:"Show a build with its end, every attempt and its RunJob body."`
+	Show   buildsShow   `cmd:"" help:"Show a build with its end, every attempt and the body of its call."`
 	Watch  buildsWatch  `cmd:"" help:"Print a line for each change of a build, until Ctrl-C."`
 	Stop   buildsStop   `cmd:"" help:"Stop a build that runs."`
 	Cancel buildsCancel `cmd:"" help:"End builds that wait: some by id, or all that match."`
@@ -53,7 +54,7 @@ type buildOrigin struct {
 	Origin     *string `group:"filter" placeholder:"ORIGIN" help:"webhook, manual (started by hand) or catch_up (its delivery never came)."`
 	Rule       *string `group:"filter" placeholder:"NAME" help:"Of the rule NAME."`
 	Target     *string `group:"filter" placeholder:"NAME" help:"Of the target NAME."`
-	JobID      *string `group:"filter" placeholder:"ID" help:"Of the job ID."`
+	JobID      *string `group:"filter" placeholder:"ID" help:"Of the job or pipeline ID."`
 	Repository *string `group:"filter" placeholder:"NAME" help:"Of the repository NAME, such as acme/shop."`
 	Ref        *string `group:"filter" placeholder:"REF" help:"Of this branch or tag; refs/heads/main is the branch only."`
 	Tag        *string `group:"filter" placeholder:"TAG" help:"Of the tag TAG."`
@@ -161,7 +162,7 @@ func newBuildTable(w io.Writer) buildTable {
 
 func (t buildTable) build(b *admin.Build) {
 	t.row(local(b.ReceivedAt), t.id(b.ID), fate(b), took(b.StartedAt, b.EndedAt), b.Rule, b.Target, b.Repository,
-		shortRef(b.Ref), t.commit(cmp.Or(b.Commit, b.TagCommit)), b.Pusher, b.BuildNumber, b.Title, t.reason(b))
+		shortRef(b.Ref), t.commit(cmp.Or(b.Commit, b.TagCommit)), b.Pusher, t.commit(b.BuildNumber), b.Title, t.reason(b))
 }
 
 // reason is reason with a short id on a terminal.
@@ -252,7 +253,8 @@ func (c *buildsShow) Run(ctx context.Context, env *Environment) error {
 	t.field("deadline", local(b.Deadline))
 	t.field("rule", b.Rule)
 	t.field("target", b.Target)
-	t.field("job", b.JobID)
+	t.field(b.Action.String(), b.JobID)
+	t.field("project", b.ProjectID)
 	t.field("repository", b.Repository)
 	t.field("ref", b.Ref)
 	t.field("tag", b.Tag)
@@ -264,9 +266,16 @@ func (c *buildsShow) Run(ctx context.Context, env *Environment) error {
 		t.field(f[0], f[1])
 	}
 	if b.Adopted {
-		b.BuildNumber += ", found in the records of the job"
+		b.BuildNumber += ", found in the records of the " + b.Action.String()
 	}
-	t.field("build number", b.BuildNumber)
+	name, call := "build number", "RunJob"
+	if b.Action == mapping.ActionPipeline {
+		name, call = "run", "RunPipeline"
+	}
+	t.field(name, b.BuildNumber)
+	t.field("queued as", b.QueueID)
+	t.field("built commit", b.RanCommit)
+	t.field("console", b.ConsoleURL)
 	for _, f := range told(&b) {
 		t.field(f[0], f[1])
 	}
@@ -288,7 +297,7 @@ func (c *buildsShow) Run(ctx context.Context, env *Environment) error {
 	}
 	var body bytes.Buffer
 	if json.Indent(&body, b.Body, "", "  ") == nil && body.String() != "null" {
-		env.printf("\nRunJob %s\n", body.String())
+		env.printf("\n%s %s\n", call, body.String())
 	}
 	return nil
 }
@@ -329,6 +338,9 @@ func course(b *admin.Build, now time.Time) (fields [][2]string) {
 	}
 	if runs && !b.RunningAt.IsZero() {
 		add("runs since", local(b.RunningAt)+" ("+took(b.RunningAt, now)+")")
+	}
+	if b.WaitsForPerson && !b.WaitedAt.IsZero() {
+		add("waits for a person since", local(b.WaitedAt)+" ("+took(b.WaitedAt, now)+")")
 	}
 	if !b.EndedAt.IsZero() {
 		add("ended", local(b.EndedAt))

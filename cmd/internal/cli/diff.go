@@ -189,7 +189,9 @@ type differenceExample struct {
 type buildInShort struct {
 	Rule       string              `json:"rule"`
 	Target     string              `json:"target"`
-	JobID      string              `json:"job_id"`
+	Action     mapping.Action      `json:"action,omitzero"`
+	JobID      string              `json:"job_id"`               // of the job, or of the pipeline
+	ProjectID  string              `json:"project_id,omitempty"` // of a pipeline
 	Parameters []mapping.Parameter `json:"parameters,omitempty"`
 	Dead       string              `json:"dead,omitempty"`
 }
@@ -198,7 +200,7 @@ func inShort(b *mapping.Build) *buildInShort {
 	if b == nil {
 		return nil
 	}
-	return &buildInShort{b.Rule, b.Target, b.JobID, b.Parameters, b.Dead}
+	return &buildInShort{b.Rule, b.Target, b.Action, b.JobID, b.ProjectID, b.Parameters, b.Dead}
 }
 
 func newDifferenceExample(e *mapping.ComparisonExample) differenceExample {
@@ -316,7 +318,7 @@ func (e *differenceExample) print(env *Environment) {
 	if build == nil {
 		build = e.Before
 	}
-	text := fmt.Sprintf("rule %q, job %s at %s: %ss", build.Rule, build.JobID, build.Target, e.Becomes)
+	text := fmt.Sprintf("rule %q, %s %s at %s: %ss", build.Rule, build.Action, build.JobID, build.Target, e.Becomes)
 	if e.Becomes == "go" {
 		text = strings.TrimSuffix(text, "s") + "es"
 	}

@@ -24,7 +24,7 @@ type buildsReplay struct {
 func (buildsReplay) Help() string {
 	return adminHelp + `
 
-Sends the stored RunJob bodies again, as new builds. "buildbridge deliveries replay" decides by the current rules instead.
+Sends the stored calls again, as new builds. "buildbridge deliveries replay" decides by the current rules instead.
 
 By id, a build is replayed as often as you ask, one replay after the other. By filter, every build is replayed that matches and
 has no successful replay since; without --state, the dead ones. The command says how many builds these are and which, and asks;

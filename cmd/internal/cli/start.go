@@ -161,7 +161,7 @@ func (c *buildsStart) print(env *Environment, s handlers.Started) {
 		env.complain("A dry run: nothing was started.")
 	default:
 		for _, b := range s.Builds {
-			env.printf("build %s of rule %q, job %s%s\n", b.ID, b.Rule, b.JobID, dead(b.Reason))
+			env.printf("build %s of rule %q, %s %s%s\n", b.ID, b.Rule, b.Action, b.JobID, dead(b.Reason))
 		}
 	}
 }
@@ -176,7 +176,7 @@ func dead(reason string) string {
 // planned prints builds that would be started.
 func (e *Environment) planned(builds []handlers.Planned) {
 	for _, b := range builds {
-		e.printf("  would build rule %q, job %s on target %q%s\n", b.Rule, b.JobID, b.Target, dead(b.Dead))
+		e.printf("  would build rule %q, %s %s on target %q%s\n", b.Rule, b.Action, b.JobID, b.Target, dead(b.Dead))
 		for _, p := range b.Parameters {
 			e.printf("    %s = %s\n", p.Name, printable.Text(p.Value))
 		}
@@ -217,7 +217,7 @@ func (w *waiting) wait(ctx context.Context) error {
 		}
 		open, failed := 0, 0
 		for _, b := range builds {
-			if was, ok := known[b.ID]; !ok || was.State != b.State || was.Result != b.Result {
+			if was, ok := known[b.ID]; !ok || hasChanged(&was, &b) {
 				if err := write(&b); err != nil {
 					return err
 				}

@@ -113,6 +113,8 @@ func (e *Environment) targets(targets []store.TargetState, now time.Time) error 
 			note = "not in the rules"
 		case s.Asked.After(now):
 			note = "throttled until " + local(s.Asked)
+		case s.Persons > 0:
+			note = fmt.Sprintf("%s for a person at the service", printable.Count(int(s.Persons), "build")+plural(int(s.Persons), " waits", " wait"))
 		}
 		t.row(s.Target, count(s.Waiting), took(s.Oldest, now), count(s.Paused), count(s.Held), count(s.Calling),
 			count(s.Unknown), count(s.Running), local(s.Good), note)

@@ -6,6 +6,7 @@ import (
 	"net/url"
 
 	"buildbridge/handlers/admin"
+	"buildbridge/mapping"
 )
 
 type buildsStop struct {
@@ -18,7 +19,7 @@ type buildsStop struct {
 func (buildsStop) Help() string {
 	return adminHelp + `
 
-Has CodeArts Build stop a build that was started, and does not wait for its end: "buildbridge builds show" has that. A build that
+Has the service stop a build that was started, and does not wait for its end: "buildbridge builds show" has that. A build that
 waits, or has ended, is not stopped; the exit code is 1 then.
 
 Example:
@@ -39,6 +40,10 @@ func (c *buildsStop) Run(ctx context.Context, env *Environment) error {
 	if c.JSON {
 		return printJSON(env.Stdout, b)
 	}
-	env.printf("build %s, number %s of the job %s, is being stopped\n", b.ID, b.BuildNumber, b.JobID)
+	number := "number"
+	if b.Action == mapping.ActionPipeline {
+		number = "run"
+	}
+	env.printf("build %s, %s %s of the %s %s, is being stopped\n", b.ID, number, b.BuildNumber, b.Action, b.JobID)
 	return nil
 }

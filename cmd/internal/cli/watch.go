@@ -200,7 +200,7 @@ func (w *watcher) look() (changed []admin.Build, err error) {
 	if w.known != nil {
 		for _, id := range slices.Sorted(maps.Keys(seen)) { // UUIDs of version 7
 			b := seen[id]
-			if was, ok := w.known[id]; !ok || was.State != b.State || was.Result != b.Result {
+			if was, ok := w.known[id]; !ok || hasChanged(&was, &b) {
 				changed = append(changed, b)
 			}
 		}
@@ -245,6 +245,11 @@ func (w *watcher) pages(query url.Values, size, most int, into map[string]admin.
 	return nil
 }
 
+// hasChanged reports whether there is something new to say of a build.
+func hasChanged(was, b *admin.Build) bool {
+	return was.State != b.State || was.Result != b.Result || was.WaitsForPerson != b.WaitsForPerson
+}
+
 func isOpen(b *admin.Build) bool { return !b.State.Final() || b.Result == store.Running }
 
 // watchLines writes what has changed, each line at once.
@@ -287,7 +292,7 @@ func (l watchLines) head() error {
 
 func (l watchLines) line(b *admin.Build) error {
 	l.row(l.at(), l.id(b.ID), fate(b), took(b.StartedAt, b.EndedAt), b.Rule, b.Repository, shortRef(b.Ref),
-		l.commit(cmp.Or(b.Commit, b.TagCommit)), b.BuildNumber, b.Title, l.reason(b))
+		l.commit(cmp.Or(b.Commit, b.TagCommit)), l.commit(b.BuildNumber), b.Title, l.reason(b))
 	return l.flush()
 }
 
