@@ -261,6 +261,15 @@ func TestDuplicateKey(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a push of Codeup has no id but its body", func(t *testing.T) {
+		push := func(after string) Delivery {
+			return decode(t, "codeup", nil, `{"object_kind":"push","ref":"refs/heads/main","before":"`+strings.Repeat("1", 40)+`","after":"`+strings.Repeat(after, 40)+
+				`","repository":{"homepage":"https://codeup.aliyun.com/org/web/shop"}}`)
+		}
+		if a, b, c := push("2"), push("2"), push("3"); a.DuplicateKey != b.DuplicateKey || a.DuplicateKey == c.DuplicateKey || a.DuplicateWindow != 10*time.Minute {
+			t.Errorf("keys %s, %s and %s for %s", a.DuplicateKey, b.DuplicateKey, c.DuplicateKey, a.DuplicateWindow)
+		}
+	})
 	t.Run("an id of CodeArts Repo counts for one ref and commit", func(t *testing.T) {
 		push := func(uuid, ref, commit string) string {
 			return decode(t, "codearts-repo", nil, `{"object_kind":"push","uuid":"`+uuid+`","ref":"`+ref+`","after":"`+strings.Repeat(commit, 40)+

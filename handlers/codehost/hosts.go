@@ -15,6 +15,7 @@ var hosts = []*host{
 	&forgejo,
 	&gitlab,
 	&gitCode,
+	&codeup,
 	&gitee,
 	&bitbucketServer,
 	&bitbucket,

@@ -105,6 +105,7 @@ func TestTheWrongHostIsNamed(t *testing.T) {
 		"azure-devops":     "", // it sends no header of its own
 		"codearts-repo":    "X-Codehub-Event",
 		"gitcode":          "X-GitCode-Event",
+		"codeup":           "X-Codeup-Event",
 	}
 	for sender, name := range named {
 		header, body := readDelivery(t, filepath.Join("testdata", sender, "push.http"))

@@ -79,6 +79,7 @@ func TestDecodeMalformed(t *testing.T) {
 		"github":        single("repository.full_name"),
 		"gitlab":        single("project.path_with_namespace"),
 		"gitcode":       single("repository.homepage or repository.git_http_url"),
+		"codeup":        single("repository.homepage or repository.git_http_url"),
 		"gitee":         single("repository.path_with_namespace"),
 		"gitea":         single("repository.full_name"),
 		"forgejo":       single("repository.full_name"),
@@ -197,7 +198,7 @@ func TestDecodeTolerates(t *testing.T) {
 		"an older repository": `,"owner":{"last_login":"never"}`,
 	} {
 		for _, provider := range []string{
-			"github", "gitlab", "gitee", "gitea", "forgejo", "gogs", "codearts-repo", "gitcode",
+			"github", "gitlab", "gitee", "gitea", "forgejo", "gogs", "codearts-repo", "gitcode", "codeup",
 		} {
 			t.Run(provider+"/"+name, func(t *testing.T) {
 				m, err := Trust(provider, pushHeader(t, provider), []byte(push+rest+"}"))
@@ -344,6 +345,7 @@ func TestFilesComplete(t *testing.T) {
 		"GitCode":                              {"gitcode", commits(2) + `,"total_commits_count":2`, ""},
 		"GitCode, a file is added":             {"gitcode", list(1, one) + `,"total_commits_count":1`, whyAdded},
 		"GitCode, more":                        {"gitcode", commits(2) + `,"total_commits_count":3`, "3 commits, 2 of them sent"},
+		"Codeup":                               {"codeup", `"commits":[{"id":"` + after + `"}],"total_commits_count":1`, "commit 1111111 came without its files"},
 		"Gitee, ten":                           {"gitee", commits(1) + `,"total_commits_count":1,"commits_more_than_ten":10`, "there may be more commits than were sent"},
 		"Gitee, new":                           {"gitee", commits(2) + `,"total_commits_count":2,"created":true`, "a new branch"},
 	} {
@@ -401,8 +403,8 @@ func TestHeader(t *testing.T) {
 		"X-Gitea-Signature", "X-Forgejo-Signature", "X-Gogs-Signature", "X-Repo-Token", "X-Auth-Token",
 		"X-GitHub-Event", "X-GitHub-Delivery", "X-Gitlab-Event", "Idempotency-Key", "X-Gitee-Event", "X-Gitea-Event", "X-Gitea-Delivery",
 		"X-Forgejo-Event", "X-Forgejo-Delivery", "X-Gogs-Event", "X-Gogs-Delivery", "X-Event-Key", "X-Request-UUID", "X-Request-Id",
-		"X-Codehub-Event", "X-GitCode-Event", "X-GitCode-Delivery", "X-AtomGit-Event", "X-AtomGit-Delivery",
-		"X-GitCode-Token", "X-GitCode-Signature-256", "X-AtomGit-Signature",
+		"X-Codehub-Event", "X-GitCode-Event", "X-GitCode-Delivery", "X-AtomGit-Event", "X-AtomGit-Delivery", "X-Codeup-Event", "Codeup-Event",
+		"X-GitCode-Token", "X-GitCode-Signature-256", "X-AtomGit-Signature", "X-Codeup-Token",
 	} {
 		h.Set(name, name)
 	}
@@ -418,6 +420,7 @@ func TestHeader(t *testing.T) {
 		"azure-devops":     {},
 		"codearts-repo":    {"X-Codehub-Event"},
 		"gitcode":          {"X-GitCode-Event", "X-GitCode-Delivery", "X-AtomGit-Event", "X-AtomGit-Delivery"},
+		"codeup":           {"X-Codeup-Event", "Codeup-Event"},
 	} {
 		t.Run(provider, func(t *testing.T) {
 			m, err := Trust(provider, h, []byte("{}"))
@@ -472,6 +475,7 @@ func TestDecodeDeleted(t *testing.T) {
 		"Azure DevOps":                {"azure-devops", `{"eventType":"git.push","resource":{"refUpdates":[{"newObjectId":` + zeros + `}]}}`},
 		"CodeArts Repo":               {"codearts-repo", `{"object_kind":"tag_push","after":` + zeros + `}`},
 		"GitCode":                     {"gitcode", `{"object_kind":"tag_push","after":` + zeros + `}`},
+		"Codeup":                      {"codeup", `{"object_kind":"push","after":` + zeros + `}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := Trust(test.provider, pushHeader(t, test.provider), []byte(test.body))

@@ -83,8 +83,9 @@ var hosts = map[string]host{
 	// An access token goes with private-token:
 	// https://support.huaweicloud.com/intl/en-us/usermanual-codeartsrepo/codeartsrepo_03_0021.html
 	"codearts-repo": gitOnly("", "private-token"),
-	// The user is that of public scripts.
+	// The users are those of public scripts.
 	"gitcode": gitOnly("https://gitcode.com", "oauth2"),
+	"codeup":  gitOnly("https://codeup.aliyun.com", "oauth2"),
 }
 
 // New makes a client. It sends nothing. The caller must close it.

@@ -430,6 +430,7 @@ func TestRefsRequest(t *testing.T) {
 		"codearts-repo":       {provider: "codearts-repo", url: "https://codehub.devcloud.cn-north-4.huaweicloud.com", repository: "p1/group/shop", clone: "https://codehub.devcloud.cn-north-4.huaweicloud.com/p1/group/shop.git", value: basic("private-token")},
 		"codearts-repo, a":    {provider: "codearts-repo", url: "https://codehub.devcloud.cn-north-4.huaweicloud.com", user: "acme/ci", clone: "https://codehub.devcloud.cn-north-4.huaweicloud.com/acme/shop.git", value: basic("acme/ci")},
 		"gitcode":             {provider: "gitcode", clone: "https://gitcode.com/acme/shop.git", value: basic("oauth2")},
+		"codeup":              {provider: "codeup", repository: "5f2d/web/shop", clone: "https://codeup.aliyun.com/5f2d/web/shop.git", value: basic("oauth2")},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -464,7 +465,7 @@ func TestRefsRequest(t *testing.T) {
 			}
 		})
 	}
-	for _, provider := range append(slices.Clone(providers), "gogs", "codearts-repo", "gitcode") {
+	for _, provider := range append(slices.Clone(providers), "gogs", "codearts-repo", "gitcode", "codeup") {
 		c := newClient(t, hostapi.Options{Provider: provider, URL: "http://127.0.0.1:9"})
 		for _, repository := range []string{"", "shop", "acme/", "acme/../shop", "/shop"} {
 			if r := refsRefusal(t, c, repository); r.Fate != final || r.Code != "not_sent" {

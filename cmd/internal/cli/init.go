@@ -102,6 +102,10 @@ var codeHosts = map[string]codeHost{
 		Host: "GitCode", Hook: "GITCODE_WEBHOOK_PASSWORD", API: "GITCODE_TOKEN",
 		Where: "Project Settings → WebHook → Add New WebHook (password)", Events: "Push, Tag Push; content type application/json",
 	},
+	"codeup": {
+		Host: "Codeup", Hook: "CODEUP_WEBHOOK_TOKEN", API: "CODEUP_TOKEN",
+		Where: "设置 → WebHooks → 新建 WebHook (Secret Token)", Events: "推送事件 (push), 标签推送事件 (tag push)",
+	},
 }
 
 func providerNames() (names []string) {

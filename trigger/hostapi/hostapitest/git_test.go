@@ -48,7 +48,7 @@ func TestRefs(t *testing.T) {
 	set(`{"repository":"acme/new","refs":{"refs/heads/main":"`+sha256+`"}}`, 201)
 	for _, provider := range []string{
 		"github", "gitlab", "gitee", "gitea", "forgejo", "gogs", "bitbucket", "bitbucket-server", "azure-devops", "codearts-repo",
-		"gitcode",
+		"gitcode", "codeup",
 	} {
 		for _, version := range []string{"version=2", ""} {
 			c, err := hostapi.New(hostapi.Options{
