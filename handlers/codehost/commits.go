@@ -10,8 +10,8 @@ import (
 const maxCommits = 1000
 
 // Hosts list the commits of a push from the oldest to the newest, or the other way round:
-//   - GitHub, GitLab, Gitee and CodeArts Repo end with the newest;
-//   - Gitea, Forgejo and Gogs, whose lists come from git log, both Bitbucket and Azure DevOps
+//   - GitHub, GitLab, Gitee, CodeArts Repo, GitCode and Codeup end with the newest;
+//   - Gitea, Forgejo and Gogs, whose lists come from git log, both Bitbucket, Azure DevOps and TGit
 //     begin with it.
 type order bool
 

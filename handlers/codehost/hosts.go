@@ -7,13 +7,14 @@ import (
 )
 
 // hosts are all code hosts. A host that also sends the headers of another comes after it:
-// Forgejo also sends Gitea's, both send Gogs', and all three send GitHub's.
+// Forgejo also sends Gitea's, both send Gogs', all three send GitHub's, and TGit sends GitLab's.
 var hosts = []*host{
 	&github,
 	&gogs,
 	&gitea,
 	&forgejo,
 	&gitlab,
+	&tgit,
 	&gitCode,
 	&codeup,
 	&gitee,
@@ -45,7 +46,7 @@ type host struct {
 	eventInBody  bool     // the body names it if no header does
 	idHeaders    []string // the first that is there is the delivery's id
 	idOfPush     bool     // the id may be that of a push, which is sent as a delivery for each ref
-	pingHeader   string   // "true" in it means a test call; its canonical name, "" for none
+	pingHeader   string   // "true" or "test" in it means a test call; its canonical name, "" for none
 
 	ownHeaders []string // see own; nil if they are the eventHeaders
 	// formerly is the provider whose headers the older versions of this host send.

@@ -106,6 +106,7 @@ func TestTheWrongHostIsNamed(t *testing.T) {
 		"codearts-repo":    "X-Codehub-Event",
 		"gitcode":          "X-GitCode-Event",
 		"codeup":           "X-Codeup-Event",
+		"tgit":             "X-Event",
 	}
 	for sender, name := range named {
 		header, body := readDelivery(t, filepath.Join("testdata", sender, "push.http"))

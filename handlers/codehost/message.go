@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -162,7 +163,7 @@ func (m *Message) Decode() (Delivery, error) {
 
 func (m *Message) decode(d *Delivery) error {
 	switch {
-	case m.host.pingHeader != "" && m.header[m.host.pingHeader] == "true": // of an invented push
+	case m.host.pingHeader != "" && isPing(m.header[m.host.pingHeader]): // of an invented push
 		return d.leaveOutAll(m.payload, testCall)
 	case m.host.eventInBody:
 		return m.host.decode(d, m.payload)
@@ -176,4 +177,8 @@ func (m *Message) decode(d *Delivery) error {
 		return d.leaveOutAll(m.payload, what)
 	}
 	return m.host.decode(d, m.payload)
+}
+
+func isPing(value string) bool {
+	return strings.EqualFold(value, "true") || strings.EqualFold(value, "test")
 }

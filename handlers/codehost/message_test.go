@@ -80,6 +80,7 @@ func TestDecodeMalformed(t *testing.T) {
 		"gitlab":        single("project.path_with_namespace"),
 		"gitcode":       single("repository.homepage or repository.git_http_url"),
 		"codeup":        single("repository.homepage or repository.git_http_url"),
+		"tgit":          single("repository.homepage or repository.git_http_url"),
 		"gitee":         single("repository.path_with_namespace"),
 		"gitea":         single("repository.full_name"),
 		"forgejo":       single("repository.full_name"),
@@ -198,7 +199,7 @@ func TestDecodeTolerates(t *testing.T) {
 		"an older repository": `,"owner":{"last_login":"never"}`,
 	} {
 		for _, provider := range []string{
-			"github", "gitlab", "gitee", "gitea", "forgejo", "gogs", "codearts-repo", "gitcode", "codeup",
+			"github", "gitlab", "gitee", "gitea", "forgejo", "gogs", "codearts-repo", "gitcode", "codeup", "tgit",
 		} {
 			t.Run(provider+"/"+name, func(t *testing.T) {
 				m, err := Trust(provider, pushHeader(t, provider), []byte(push+rest+"}"))
@@ -346,6 +347,11 @@ func TestFilesComplete(t *testing.T) {
 		"GitCode, a file is added":             {"gitcode", list(1, one) + `,"total_commits_count":1`, whyAdded},
 		"GitCode, more":                        {"gitcode", commits(2) + `,"total_commits_count":3`, "3 commits, 2 of them sent"},
 		"Codeup":                               {"codeup", `"commits":[{"id":"` + after + `"}],"total_commits_count":1`, "commit 1111111 came without its files"},
+		"TGit":                                 {"tgit", commits(2) + `,"total_commits_count":2`, ""},
+		"TGit, a file is added":                {"tgit", list(1, one) + `,"total_commits_count":1`, whyAdded},
+		"TGit, forced":                         {"tgit", commits(1) + `,"total_commits_count":1,"operation_kind":"update_nonfastforward"`, "the push was forced"},
+		"TGit, new":                            {"tgit", commits(1) + `,"total_commits_count":1,"operation_kind":"create"`, "a new branch"},
+		"TGit, reset":                          {"tgit", commits(0) + `,"total_commits_count":0`, "the push has no commits"},
 		"Gitee, ten":                           {"gitee", commits(1) + `,"total_commits_count":1,"commits_more_than_ten":10`, "there may be more commits than were sent"},
 		"Gitee, new":                           {"gitee", commits(2) + `,"total_commits_count":2,"created":true`, "a new branch"},
 	} {
@@ -404,7 +410,8 @@ func TestHeader(t *testing.T) {
 		"X-GitHub-Event", "X-GitHub-Delivery", "X-Gitlab-Event", "Idempotency-Key", "X-Gitee-Event", "X-Gitea-Event", "X-Gitea-Delivery",
 		"X-Forgejo-Event", "X-Forgejo-Delivery", "X-Gogs-Event", "X-Gogs-Delivery", "X-Event-Key", "X-Request-UUID", "X-Request-Id",
 		"X-Codehub-Event", "X-GitCode-Event", "X-GitCode-Delivery", "X-AtomGit-Event", "X-AtomGit-Delivery", "X-Codeup-Event", "Codeup-Event",
-		"X-GitCode-Token", "X-GitCode-Signature-256", "X-AtomGit-Signature", "X-Codeup-Token",
+		"X-Event", "X-TRACE-ID", "X-Source-Type",
+		"X-GitCode-Token", "X-GitCode-Signature-256", "X-AtomGit-Signature", "X-Codeup-Token", "X-Token",
 	} {
 		h.Set(name, name)
 	}
@@ -421,6 +428,7 @@ func TestHeader(t *testing.T) {
 		"codearts-repo":    {"X-Codehub-Event"},
 		"gitcode":          {"X-GitCode-Event", "X-GitCode-Delivery", "X-AtomGit-Event", "X-AtomGit-Delivery"},
 		"codeup":           {"X-Codeup-Event", "Codeup-Event"},
+		"tgit":             {"X-Event", "X-Gitlab-Event", "X-TRACE-ID", "X-Source-Type"},
 	} {
 		t.Run(provider, func(t *testing.T) {
 			m, err := Trust(provider, h, []byte("{}"))
@@ -476,6 +484,8 @@ func TestDecodeDeleted(t *testing.T) {
 		"CodeArts Repo":               {"codearts-repo", `{"object_kind":"tag_push","after":` + zeros + `}`},
 		"GitCode":                     {"gitcode", `{"object_kind":"tag_push","after":` + zeros + `}`},
 		"Codeup":                      {"codeup", `{"object_kind":"push","after":` + zeros + `}`},
+		"TGit":                        {"tgit", `{"object_kind":"push","after":` + zeros + `}`},
+		"TGit, operation":             {"tgit", `{"object_kind":"tag_push","operation_kind":"delete","before":` + id + `,"after":` + id + `}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := Trust(test.provider, pushHeader(t, test.provider), []byte(test.body))
@@ -544,6 +554,9 @@ func TestDecodeCreated(t *testing.T) {
 		"GitHub, old":                   {"github", `{"before":"` + strings.Repeat("2", 40) + `",` + rest + `}`, false},
 		"Gitee, flag":                   {"gitee", `{"created":true,` + rest + `}`, true},
 		"Gitea, zeros":                  {"gitea", `{"before":"` + strings.Repeat("0", 40) + `",` + rest + `}`, true},
+		"TGit, operation":               {"tgit", `{"operation_kind":"create","before":"` + strings.Repeat("2", 40) + `",` + rest[:len(rest)-1] + `,"homepage":"https://git.example.com/acme/shop"}}`, true},
+		"TGit, zeros":                   {"tgit", `{"operation_kind":"update","before":"` + strings.Repeat("0", 40) + `",` + rest[:len(rest)-1] + `,"homepage":"https://git.example.com/acme/shop"}}`, true},
+		"TGit, update":                  {"tgit", `{"operation_kind":"update","before":"` + strings.Repeat("2", 40) + `",` + rest[:len(rest)-1] + `,"homepage":"https://git.example.com/acme/shop"}}`, false},
 		"Bitbucket Data Center, type":   {"bitbucket-server", `{` + rest + `,"changes":[{"type":"ADD",` + ref + `}]}`, true},
 		"Bitbucket Data Center, update": {"bitbucket-server", `{` + rest + `,"changes":[{"type":"UPDATE",` + ref + `}]}`, false},
 	} {

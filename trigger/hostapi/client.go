@@ -86,6 +86,7 @@ var hosts = map[string]host{
 	// The users are those of public scripts.
 	"gitcode": gitOnly("https://gitcode.com", "oauth2"),
 	"codeup":  gitOnly("https://codeup.aliyun.com", "oauth2"),
+	"tgit":    gitOnly("https://git.code.tencent.com", "private"),
 }
 
 // New makes a client. It sends nothing. The caller must close it.

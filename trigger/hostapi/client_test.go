@@ -1,9 +1,6 @@
 package hostapi_test
 
 import (
-	"buildbridge/mapping"
-	"buildbridge/trigger/hostapi"
-	"buildbridge/trigger/hostapi/hostapitest"
 	"encoding/base64"
 	"errors"
 	"io"
@@ -12,6 +9,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"buildbridge/mapping"
+	"buildbridge/trigger/hostapi"
+	"buildbridge/trigger/hostapi/hostapitest"
 )
 
 // TestStates goes through a build at each host: it waits, runs, and ends in each of the ways.
@@ -38,6 +39,7 @@ func TestStates(t *testing.T) {
 				s.Previous = post(t, c, s)
 				s.Ended, s.State = time.Unix(1700000060, 0), end
 				post(t, c, s)
+
 				told := host.Statuses()
 				if len(told) != 3*(i+1) {
 					t.Fatalf("told %d times: %+v", len(told), told)
@@ -129,6 +131,7 @@ func TestRequest(t *testing.T) {
 		})
 	}
 }
+
 func TestTags(t *testing.T) {
 	for provider, ref := range map[string]string{
 		hostapitest.GitLab: "v1", hostapitest.Bitbucket: "", hostapitest.BitbucketServer: "",
@@ -158,6 +161,7 @@ func TestTexts(t *testing.T) {
 			post(t, c, s)
 			s.Context += "and another"
 			post(t, c, s)
+
 			told := host.Statuses()
 			if want := strings.Repeat("ä", 100) + " b " + strings.Repeat("界", 36) + "…"; told[0].Description != want {
 				t.Errorf("description %q, want %q", told[0].Description, want)
@@ -189,6 +193,7 @@ func TestTexts(t *testing.T) {
 		}
 	}
 }
+
 func TestLimit(t *testing.T) {
 	for _, provider := range providers {
 		got := newClient(t, hostapi.Options{Provider: provider, URL: "http://127.0.0.1"}).Limit()
@@ -201,12 +206,13 @@ func TestLimit(t *testing.T) {
 		}
 	}
 }
+
 func TestOptions(t *testing.T) {
 	for name, test := range map[string]struct {
 		o    hostapi.Options
 		says string
 	}{
-		"no host":       {hostapi.Options{Token: secret(token)}, `provider "" is not known; these are: azure-devops, bitbucket, bitbucket-server, codearts-repo, codeup, forgejo, gitcode, gitea, gitee, github, gitlab, gogs`},
+		"no host":       {hostapi.Options{Token: secret(token)}, `provider "" is not known; these are: azure-devops, bitbucket, bitbucket-server, codearts-repo, codeup, forgejo, gitcode, gitea, gitee, github, gitlab, gogs, tgit`},
 		"no token":      {hostapi.Options{Provider: "github"}, "Options.Token is missing"},
 		"no address":    {hostapi.Options{Provider: "gitea", Token: secret(token)}, "its URL is missing"},
 		"no URL":        {hostapi.Options{Provider: "gitea", Token: secret(token), URL: "https://a b:c"}, "is not a URL"},
@@ -259,6 +265,7 @@ func TestNotSent(t *testing.T) {
 		t.Errorf("told %+v", told)
 	}
 }
+
 func TestBase(t *testing.T) {
 	// A host in a folder, with all that has to be escaped.
 	simulator := hostapitest.New(hostapitest.Options{Token: token})

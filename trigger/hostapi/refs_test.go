@@ -431,6 +431,8 @@ func TestRefsRequest(t *testing.T) {
 		"codearts-repo, a":    {provider: "codearts-repo", url: "https://codehub.devcloud.cn-north-4.huaweicloud.com", user: "acme/ci", clone: "https://codehub.devcloud.cn-north-4.huaweicloud.com/acme/shop.git", value: basic("acme/ci")},
 		"gitcode":             {provider: "gitcode", clone: "https://gitcode.com/acme/shop.git", value: basic("oauth2")},
 		"codeup":              {provider: "codeup", repository: "5f2d/web/shop", clone: "https://codeup.aliyun.com/5f2d/web/shop.git", value: basic("oauth2")},
+		"tgit":                {provider: "tgit", clone: "https://git.code.tencent.com/acme/shop.git", value: basic("private")},
+		"tgit, a password":    {provider: "tgit", url: "https://git.example.com", user: "ci", clone: "https://git.example.com/acme/shop.git", value: basic("ci")},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -465,7 +467,7 @@ func TestRefsRequest(t *testing.T) {
 			}
 		})
 	}
-	for _, provider := range append(slices.Clone(providers), "gogs", "codearts-repo", "gitcode", "codeup") {
+	for _, provider := range append(slices.Clone(providers), "gogs", "codearts-repo", "gitcode", "codeup", "tgit") {
 		c := newClient(t, hostapi.Options{Provider: provider, URL: "http://127.0.0.1:9"})
 		for _, repository := range []string{"", "shop", "acme/", "acme/../shop", "/shop"} {
 			if r := refsRefusal(t, c, repository); r.Fate != final || r.Code != "not_sent" {

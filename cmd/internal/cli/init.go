@@ -106,6 +106,10 @@ var codeHosts = map[string]codeHost{
 		Host: "Codeup", Hook: "CODEUP_WEBHOOK_TOKEN", API: "CODEUP_TOKEN",
 		Where: "设置 → WebHooks → 新建 WebHook (Secret Token)", Events: "推送事件 (push), 标签推送事件 (tag push)",
 	},
+	"tgit": {
+		Host: "TGit", Hook: "TGIT_WEBHOOK_TOKEN", API: "TGIT_TOKEN",
+		Where: "设置 → 高级设置 → 回调钩子 (token)", Events: "push events, tag push events",
+	},
 }
 
 func providerNames() (names []string) {

@@ -1,18 +1,20 @@
 package hostapitest_test
 
 import (
-	"buildbridge/mapping"
-	"buildbridge/trigger/hostapi"
-	"buildbridge/trigger/hostapi/hostapitest"
-	"buildbridge/trigger/hostapi/hostapitest/gittest"
 	"net/http"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
+
+	"buildbridge/mapping"
+	"buildbridge/trigger/hostapi"
+	"buildbridge/trigger/hostapi/hostapitest"
+	"buildbridge/trigger/hostapi/hostapitest/gittest"
 )
 
 const setRefs = `{"repository":"acme/shop","refs":{"refs/heads/main":"` + sha1 + `","refs/tags/v1":"` + sha1 + `"}}`
+
 const (
 	sha1   = "3f786850e387550fdab836ed7e6dc881de23001b"
 	sha256 = "3f786850e387550fdab836ed7e6dc881de23001b3f786850e387550fdab83600"
@@ -46,9 +48,10 @@ func TestRefs(t *testing.T) {
 	set(setRefs, 201)
 	set(`{"repository":"acme/empty","refs":{}}`, 201)
 	set(`{"repository":"acme/new","refs":{"refs/heads/main":"`+sha256+`"}}`, 201)
+
 	for _, provider := range []string{
 		"github", "gitlab", "gitee", "gitea", "forgejo", "gogs", "bitbucket", "bitbucket-server", "azure-devops", "codearts-repo",
-		"gitcode", "codeup",
+		"gitcode", "codeup", "tgit",
 	} {
 		for _, version := range []string{"version=2", ""} {
 			c, err := hostapi.New(hostapi.Options{
@@ -73,6 +76,7 @@ func TestRefs(t *testing.T) {
 			c.Close()
 		}
 	}
+
 	c, err := hostapi.New(hostapi.Options{
 		Provider: "gitea", URL: s.URL, Token: func() (mapping.Secret, error) { return "wr0ng", nil }, Transport: protocol("version=2"),
 	})
