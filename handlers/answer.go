@@ -184,7 +184,7 @@ func NewAdminRouter(logger *slog.Logger) *echo.Echo {
 		}
 		switch a.Status {
 		case http.StatusNotFound:
-			a.Detail = fmt.Sprintf("there is nothing at %s; here are %s", r.URL.Path, paths(e))
+			a.Detail = fmt.Sprintf("there is nothing at %s; here are %s", ShownPath(r.URL.Path), paths(e))
 		case http.StatusMethodNotAllowed:
 			a.Detail = r.Method + " is not for this path"
 		default:
@@ -201,6 +201,15 @@ func NewAdminRouter(logger *slog.Logger) *echo.Echo {
 		}
 	})
 	return e
+}
+
+// ShownPath is the path of a request as it may be shown: of a webhook's it has no more than the source, for
+// a secret may follow.
+func ShownPath(path string) string {
+	if strings.HasPrefix(path, webhooks) {
+		return webhooks + newCall(path).name
+	}
+	return path
 }
 
 func paths(e *echo.Echo) string {

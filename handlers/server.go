@@ -56,6 +56,11 @@ type Source struct {
 	Doubts []string
 }
 
+// secretInPath reports whether calls have a secret in their path, behind the name of the source.
+func (s *Source) secretInPath() bool {
+	return codehost.TakesPathSecret(s.Provider) && len(s.Keys.Secrets) > 0
+}
+
 // State is what a reload replaces: the rules, and the sources by name. It must not
 // change after it was given to [Server.Swap].
 type State struct {

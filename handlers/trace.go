@@ -37,7 +37,7 @@ func (s *Server) beginTrace(ctx context.Context, cl *call, r *http.Request, bega
 		trace.WithAttributes(
 			attribute.String("http.request.method", r.Method),
 			attribute.String("http.route", webhooks+"{source}"),
-			attribute.String("url.path", r.URL.Path),
+			attribute.String("url.path", ShownPath(r.URL.Path)),
 			attribute.String("url.scheme", scheme),
 			attribute.String("client.address", cl.client.String()),
 			attribute.String("source", cl.source.Name),

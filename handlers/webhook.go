@@ -53,6 +53,8 @@ const (
 // metrics and the trace tell of it. What it did not get to is not set.
 type call struct {
 	name     string  // of the source, from the path
+	segment  string  // what the path has behind the name and a "/": it may be a secret, and is told to nobody
+	longer   bool    // there is a segment, perhaps an empty one
 	source   *Source // nil if there is none of that name
 	client   netip.Addr
 	delivery codehost.Delivery
@@ -60,6 +62,12 @@ type call struct {
 	rules    []string   // those that matched, once for each event
 	only     []string   // rules that may build; none stands for all
 	span     trace.Span // nil for none
+}
+
+func newCall(path string) *call {
+	cl := &call{}
+	cl.name, cl.segment, cl.longer = strings.Cut(strings.TrimSuffix(strings.TrimPrefix(path, webhooks), "/"), "/")
+	return cl
 }
 
 // labels are source and provider for the metrics. The name in the path is not a
@@ -74,7 +82,7 @@ func (cl *call) labels() (source, provider string) {
 // webhook answers POST /webhooks/{source}, counts the call and logs its one line.
 func (s *Server) webhook(c echo.Context) error {
 	began := time.Now()
-	cl := &call{name: strings.TrimSuffix(strings.TrimPrefix(c.Request().URL.Path, webhooks), "/")}
+	cl := newCall(c.Request().URL.Path)
 	a, err := s.receive(c, cl, began)
 	if err != nil {
 		a = answerTo(err)
@@ -126,6 +134,10 @@ func (s *Server) receive(c echo.Context, cl *call, now time.Time) (_ Answer, err
 	}
 	if cl.source == nil {
 		return Answer{}, refuse(http.StatusNotFound, noSource, "no source has this name; "+whatIsThere, nil)
+	}
+	if cl.longer && !cl.source.secretInPath() {
+		cl.source = nil
+		return Answer{}, refuse(http.StatusNotFound, noSource, "the address of this source ends with its name; "+whatIsThere, nil)
 	}
 	if allowed := cl.source.AllowFrom; len(allowed) > 0 && !contains(allowed, cl.client) {
 		return Answer{}, refuse(http.StatusForbidden, address, "this source does not take calls from your address",
@@ -182,6 +194,10 @@ func (st *state) takeToken(source string, now time.Time) error {
 
 // authenticate checks the raw bytes.
 func (s *Server) authenticate(cl *call, header http.Header, raw []byte, now time.Time) (*codehost.Message, error) {
+	if cl.source.secretInPath() {
+		header = maps.Clone(header) // what is told of the call has to be without the secret
+		header[codehost.PathSecret] = []string{cl.segment}
+	}
 	message, err := codehost.Authenticate(cl.source.Provider, cl.source.Keys, header, raw, now)
 	if errors.Is(err, codehost.ErrUnauthenticated) {
 		if len(cl.source.Doubts) > 0 {

@@ -86,7 +86,7 @@ func (l *loader) readFence(f *File) *fence {
 	for _, fault := range file.Decode(&schema, doc) {
 		s.fault(fault.At, fault.Path, "%s", fault.Message)
 	}
-	return &fence{s, doc.Sources, doc.Targets, s.globs(doc.Repositories, "repositories", newFoldedGlob, noRepository), doc.Jobs}
+	return &fence{s, doc.Sources, doc.Targets, s.globs(doc.Repositories, "repositories", newFoldedGlob, noAddress), doc.Jobs}
 }
 
 // checkFences checks, when all files are read, that fences name what is there.

@@ -119,7 +119,7 @@ func (s scope) forEntry(
 	repository, field := e.Key.Value, "for_each.repository."+e.Key.Value
 	folded := e.Key
 	folded.Value = strings.ToLower(repository)
-	switch why := noRepository(repository); {
+	switch why := s.noRepository(repository); {
 	case e.Key.Bad:
 		return s, nil
 	case repository != literalPrefix(repository) || strings.HasPrefix(repository, "!"):

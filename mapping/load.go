@@ -173,6 +173,7 @@ type draft struct {
 type findings struct {
 	faults, warnings []Fault
 
+	noOwner  bool                  // a source has a provider of NoOwner; known when rules are compiled
 	reported int                   // how often something was at fault
 	added    map[*yamldoc.File]int // see maxAdded
 }

@@ -17,6 +17,12 @@ type Provider struct {
 	// sent in that header alone, so that neither makes sense without the other.
 	TokenHeader, NeedsTokenHeader bool
 
+	// PathSecret: a secret is the last segment of the path of the webhook's address, for the host sends no
+	// other proof. In place of secrets a source may have allow_from alone.
+	PathSecret bool
+
+	NoOwner bool // names of repositories may be without a "/"
+
 	Statuses bool // the host takes statuses on commits
 	// URLForm is how the url of a source with api looks, for people, where it is required;
 	// "" if it may be left out.
@@ -34,6 +40,9 @@ func (p *Provider) keys() string {
 	}
 	if p.Basic {
 		fields = append(fields, "basic")
+	}
+	if p.PathSecret {
+		fields = append(fields, "allow_from with the addresses of the host")
 	}
 	return strings.Join(fields, " or ")
 }

@@ -49,7 +49,7 @@ func (s scope) compile(doc *ruleDocument) *rule {
 		s.warn(doc.Once.At, "once", "without effect: tags are always built, and this rule is for tags only")
 	}
 	r.paused = doc.Paused.Value
-	r.named = r.exactly(doc.Repository)
+	r.named = s.exactly(r, doc.Repository)
 	return r
 }
 

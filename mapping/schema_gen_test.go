@@ -37,7 +37,8 @@ func refine(t reflect.Type, s *jsonschema.Schema) {
 			{
 				If:   &jsonschema.Schema{Required: []string{"insecure"}, Properties: schemagen.Only("insecure", true).Properties},
 				Then: &jsonschema.Schema{Not: &jsonschema.Schema{AnyOf: schemagen.EachRequired("secrets", "signing_tokens", "basic")}},
-				Else: &jsonschema.Schema{AnyOf: schemagen.EachRequired("secrets", "signing_tokens", "basic")},
+				Else: &jsonschema.Schema{AnyOf: append(schemagen.EachRequired("secrets", "signing_tokens", "basic"),
+					&jsonschema.Schema{Required: []string{"allow_from"}, Properties: onlyWith(func(p *Provider) bool { return p.PathSecret }).Properties})},
 			},
 			{If: schemagen.Required("signing_tokens"), Then: onlyWith(hasSigningTokens)},
 			{If: schemagen.Required("basic"), Then: onlyWith(hasBasic)},

@@ -19,7 +19,7 @@ type Source struct {
 	Name     string
 	Provider string // the name of a [Provider]
 
-	Secrets       []SecretRef // shared secrets, tokens or passwords; any one matches
+	Secrets       []SecretRef // shared secrets, tokens or passwords; any one matches; Gerrit: in the path of the webhook's address
 	SigningTokens []SecretRef // GitLab's and GitCode's; where there is one, a signature is required
 	Basic         []BasicRef  // Bitbucket Data Center and Azure DevOps
 	TokenHeader   string      // CodeArts Repo: the header of the token; "" means X-Repo-Token
@@ -33,6 +33,11 @@ type Source struct {
 	Report bool // statuses on commits, where a rule says nothing else; only with API
 
 	CatchUp *CatchUp // how pushes are found whose delivery never came; nil for not at all; only with API
+}
+
+// ByAddress reports whether AllowFrom alone says who may call.
+func (s *Source) ByAddress() bool {
+	return !s.Insecure && len(s.AllowFrom) > 0 && len(s.Secrets) == 0 && len(s.SigningTokens) == 0 && len(s.Basic) == 0
 }
 
 // BasicRef is one pair of HTTP Basic credentials.
@@ -78,6 +83,7 @@ func (s scope) source(name string, doc *sourceDocument) *Source {
 		out.AllowFrom = append(out.AllowFrom, prefix)
 	}
 	provider := s.providers.find(out.Provider)
+	s.noOwner = s.noOwner || provider != nil && provider.NoOwner
 	out.API = s.api(doc, field, provider)
 	out.CatchUp = s.catchUp(doc, field)
 	if provider != nil {
@@ -106,6 +112,14 @@ func (s scope) checkAuthentication(field string, doc *sourceDocument, provider *
 	if len(doc.Basic) > 0 {
 		basic = doc.Basic[0].At
 	}
+	if provider.PathSecret && !doc.Insecure.Value {
+		for i, t := range doc.AllowFrom {
+			if prefix, ok := notation.Prefix(t.Value); ok && prefix.Bits() == 0 && len(doc.Secrets) == 0 {
+				s.fault(t.At, indexed(field+".allow_from", i), "%s is every address: name those of %s, add secrets, or write insecure: true "+
+					"to accept deliveries from anybody", t.Value, provider.Name)
+			}
+		}
+	}
 	fits(field+".signing_tokens", signing, hasSigningTokens)
 	fits(field+".basic", basic, hasBasic)
 	fits(field+".token_header", doc.TokenHeader.At, hasTokenHeader)
@@ -117,10 +131,11 @@ func (s scope) checkAuthentication(field string, doc *sourceDocument, provider *
 		s.fault(doc.TokenHeader.At, field+".token_header", "the header carries a secret: list it under secrets")
 	}
 	some := secrets.Known() || signing.Known() || basic.Known()
+	addresses := provider.PathSecret && (len(doc.AllowFrom) > 0 || doc.MayHave("allow_from"))
 	switch {
 	case doc.Insecure.Value && some:
 		s.fault(doc.Insecure.At, field+".insecure", "insecure: true accepts anybody, and excludes secrets: remove one or the other")
-	case !doc.Insecure.Value && !some && !doc.MayHave("secrets", "signing_tokens", "basic", "insecure"):
+	case !doc.Insecure.Value && !some && !addresses && !doc.MayHave("secrets", "signing_tokens", "basic", "insecure"):
 		s.fault(doc.At, field, "no secret: add %s, or write insecure: true to accept deliveries from anybody", provider.keys())
 	}
 }

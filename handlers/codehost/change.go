@@ -16,6 +16,7 @@ type change struct {
 	created, deleted, forced bool // if the host says so; zero ids mean the same
 
 	repository    string
+	noOwner       bool // the name of the repository may be without a "/"
 	url           string
 	defaultBranch string
 	pusher        string
@@ -93,7 +94,7 @@ func (d *Delivery) add(c change) error {
 		return malformed("%s has %d bytes, at most %d are taken", c.names.repository, len(c.repository), mapping.MaxRepository)
 	case !isUTF8(c.repository):
 		return malformed("%s %q is not UTF-8", c.names.repository, c.repository)
-	case e.Owner == "" || e.Name == "":
+	case e.Name == "" || e.Owner == "" && (!c.noOwner || e.Name != c.repository):
 		return malformed("%s %q is not an owner and a name", c.names.repository, c.repository)
 	}
 	d.Events = append(d.Events, e)

@@ -115,7 +115,10 @@ func (d *Delivery) finish(h *host, body []byte) {
 	}
 	d.Event = clip(d.Event, maxEvent)
 	d.HostID = shortID(d.HostID)
-	if d.HostID == "" {
+	switch {
+	case d.DuplicateKey != "": // decode made it
+		return
+	case d.HostID == "":
 		d.DuplicateKey = "body:" + bodyDigest(body)
 		d.DuplicateWindow = digestWindow
 		return

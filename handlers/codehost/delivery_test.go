@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,7 +24,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// readDelivery reads a delivery in the form of HTTP: headers, an empty line, the body.
+// readDelivery reads a delivery in the form of HTTP: headers, an empty line, the body. Where the path carries
+// a secret, the line of the request comes first.
 func readDelivery(t testing.TB, path string) (http.Header, []byte) {
 	t.Helper()
 	raw, err := os.ReadFile(path)
@@ -34,9 +36,21 @@ func readDelivery(t testing.TB, path string) (http.Header, []byte) {
 	if !ok {
 		t.Fatalf("%s: no empty line after the headers", path)
 	}
+	secret := ""
+	if bytes.HasPrefix(head, []byte("POST ")) {
+		line, rest, _ := bytes.Cut(head, []byte("\n"))
+		target, err := url.Parse(strings.Fields(string(line))[1])
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		head, secret = rest, target.Path[strings.LastIndexByte(target.Path, '/')+1:]
+	}
 	header, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(append(head, "\n\n"...)))).ReadMIMEHeader()
 	if err != nil {
 		t.Fatalf("%s: %v", path, err)
+	}
+	if secret != "" {
+		header[PathSecret] = []string{secret}
 	}
 	return http.Header(header), bytes.TrimSuffix(body, []byte("\n"))
 }
@@ -145,13 +159,12 @@ func TestDecode(t *testing.T) {
 				}
 
 				// A body that was saved without its headers is recognised. Only a header tells an
-				// invented push from a real one.
+				// invented push from a real one, and where the pages of Gerrit are.
 				bare := http.Header{}
-				if name := m.host.pingHeader; name != "" && header.Get(name) != "" {
-					bare.Set(name, header.Get(name))
-				}
-				if kind := header.Get("Content-Type"); kind != "" {
-					bare.Set("Content-Type", kind)
+				for _, name := range []string{m.host.pingHeader, originHeader, "Content-Type"} {
+					if value := header.Get(name); value != "" {
+						bare.Set(name, value)
+					}
 				}
 				guessed, err := Saved(provider, bare, raw)
 				if err != nil {
@@ -178,7 +191,7 @@ func checkDelivery(t testing.TB, provider string, d Delivery) {
 	if d.DuplicateKey == "" || len(d.DuplicateKey) > maxHostID+3 || len(d.HostID) > maxHostID {
 		t.Errorf("duplicate key %q of host id %q", d.DuplicateKey, d.HostID)
 	}
-	if (d.HostID == "") != (d.DuplicateWindow == digestWindow) {
+	if (d.HostID == "" && !strings.HasPrefix(d.DuplicateKey, "event:")) != (d.DuplicateWindow == digestWindow) {
 		t.Errorf("duplicate window %s of host id %q", d.DuplicateWindow, d.HostID)
 	}
 	if len(d.Events) == 0 && !slices.ContainsFunc(d.LeftOut, func(l LeftOut) bool { return l.Reason == d.Ignored }) {
@@ -202,7 +215,12 @@ func checkDelivery(t testing.TB, provider string, d Delivery) {
 		if e.Provider != provider || e.Source != "" {
 			t.Errorf("provider %q, source %q", e.Provider, e.Source)
 		}
-		if e.Owner == "" || e.Name == "" || e.Owner+"/"+e.Name != e.Repository {
+		host, err := hostOf(provider)
+		if err != nil {
+			t.Fatal(err)
+		}
+		alone := host.NoOwner && e.Owner == "" && e.Name == e.Repository
+		if e.Name == "" || !alone && (e.Owner == "" || e.Owner+"/"+e.Name != e.Repository) {
 			t.Errorf("repository %q of %q and %q", e.Repository, e.Owner, e.Name)
 		}
 		switch e.Kind {
@@ -287,6 +305,42 @@ func TestDuplicateKey(t *testing.T) {
 		} {
 			if key == first || len(key) > maxHostID+3 {
 				t.Errorf("%s: %s", phrase, key)
+			}
+		}
+	})
+	t.Run("an event of Gerrit counts for its refs and its second", func(t *testing.T) {
+		event := func(kind, project, ref, before, after, second string) string {
+			change := `{"oldRev":"` + strings.Repeat(before, 40) + `","newRev":"` + strings.Repeat(after, 40) + `","refName":"` + ref + `","project":"` + project + `"}`
+			changes := `"refUpdate":` + change
+			if kind == "batch-ref-updated" {
+				changes = `"refUpdates":[` + change + `]`
+			}
+			d := decode(t, "gerrit", nil, `{"type":"`+kind+`",`+changes+`,"eventCreatedOn":`+second+`}`)
+			if d.DuplicateWindow != 0 && second != `""` {
+				t.Errorf("a window of %s", d.DuplicateWindow)
+			}
+			return d.DuplicateKey
+		}
+		first := event("ref-updated", "shop", "refs/heads/one", "1", "2", "7")
+		for phrase, same := range map[string]string{
+			"the same again":       event("ref-updated", "shop", "refs/heads/one", "1", "2", "7"),
+			"the short name":       event("ref-updated", "shop", "one", "1", "2", "7"),
+			"the same, in a batch": event("batch-ref-updated", "shop", "refs/heads/one", "1", "2", "7"),
+		} {
+			if same != first {
+				t.Errorf("%s: %s and %s", phrase, same, first)
+			}
+		}
+		for phrase, other := range map[string]string{
+			"another project": event("ref-updated", "cart", "refs/heads/one", "1", "2", "7"),
+			"another ref":     event("ref-updated", "shop", "refs/heads/two", "1", "2", "7"),
+			"another before":  event("ref-updated", "shop", "refs/heads/one", "3", "2", "7"),
+			"another after":   event("ref-updated", "shop", "refs/heads/one", "1", "3", "7"),
+			"another second":  event("ref-updated", "shop", "refs/heads/one", "1", "2", "8"),
+			"no second":       event("ref-updated", "shop", "refs/heads/one", "1", "2", `""`),
+		} {
+			if other == first {
+				t.Errorf("%s: the same key", phrase)
 			}
 		}
 	})

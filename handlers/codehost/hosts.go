@@ -22,6 +22,7 @@ var hosts = []*host{
 	&bitbucket,
 	&azureDevOps,
 	&codeArtsRepo,
+	&gerrit,
 }
 
 // ownServer is the URLForm of hosts that people run themselves.
@@ -47,6 +48,7 @@ type host struct {
 	idHeaders    []string // the first that is there is the delivery's id
 	idOfPush     bool     // the id may be that of a push, which is sent as a delivery for each ref
 	pingHeader   string   // "true" or "test" in it means a test call; its canonical name, "" for none
+	keptHeader   string   // a further header that decode reads; its canonical name, "" for none
 
 	ownHeaders []string // see own; nil if they are the eventHeaders
 	// formerly is the provider whose headers the older versions of this host send.

@@ -117,10 +117,42 @@ func (r request) value(names ...string) (name, value string, err error) {
 	return "", "", fmt.Errorf("header %s is missing", strings.Join(names, " or "))
 }
 
+// PathSecret is the name under which the headers for [Authenticate] have the secret that ends the path of a
+// call, where the provider has it there. It is no name that a header of HTTP can have: nobody can send it.
+const PathSecret = ":path-secret"
+
+// TakesPathSecret reports whether a provider's secrets end the path.
+func TakesPathSecret(provider string) bool {
+	host, err := hostOf(provider)
+	return err == nil && host.PathSecret
+}
+
+// CheckPathSecret says why a secret cannot be a segment of a path as it is, without showing it: it has to have
+// only characters that nobody on the way escapes (RFC 3986, section 2.3), and not be one or two dots.
+func CheckPathSecret(secret mapping.Secret) error {
+	const unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+	switch {
+	case strings.Trim(string(secret), unreserved) != "":
+		return errors.New("it ends the path of the webhook's address, so it has to be letters, digits, '-', '.', '_' and '~' alone: " +
+			"openssl rand -hex 32 makes such a secret")
+	case strings.Trim(string(secret), ".") == "":
+		return errors.New("it ends the path of the webhook's address, where dots alone mean another path: openssl rand -hex 32 makes a secret")
+	}
+	return nil
+}
+
+func checkPathSecret(r request) (string, error) {
+	if r.header.Get(PathSecret) == "" {
+		return "", errors.New("no secret ends the path of the call")
+	}
+	return token(PathSecret).check(r)
+}
+
 // Sign adds to the headers of a delivery the proof that the host sends: a signature of the
 // body, or the secret. It is for tests and for the demo. If a host has several proofs, it
 // is the one without a time: GitLab's token, Gitee's password. For CodeArts Repo it is the
-// default header, and for Azure DevOps Basic with the user name "buildbridge".
+// default header, and for Azure DevOps Basic with the user name "buildbridge". For Gerrit it
+// is [PathSecret], which has to be taken out and put at the end of the path.
 //
 // The body is the one that the host signs: for Gitea, Forgejo and Gogs it is the JSON,
 // even if that is sent in a form.

@@ -107,6 +107,7 @@ func TestTheWrongHostIsNamed(t *testing.T) {
 		"gitcode":          "X-GitCode-Event",
 		"codeup":           "X-Codeup-Event",
 		"tgit":             "X-Event",
+		"gerrit":           "X-Origin-Url",
 	}
 	for sender, name := range named {
 		header, body := readDelivery(t, filepath.Join("testdata", sender, "push.http"))

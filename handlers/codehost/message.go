@@ -88,8 +88,10 @@ func Trust(provider string, h http.Header, raw []byte) (*Message, error) {
 func newMessage(host *host, key string, h http.Header, payload []byte) *Message {
 	m := &Message{host: host, key: key, header: make(map[string]string), payload: payload}
 	m.event, m.id = m.keep(h, host.eventHeaders), m.keep(h, host.idHeaders)
-	if host.pingHeader != "" {
-		m.keep(h, []string{host.pingHeader})
+	for _, name := range []string{host.pingHeader, host.keptHeader} {
+		if name != "" {
+			m.keep(h, []string{name})
+		}
 	}
 	return m
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"buildbridge/handlers"
 	"buildbridge/handlers/admin"
 )
 
@@ -105,7 +106,7 @@ func (p *pages) logged(next echo.HandlerFunc) echo.HandlerFunc {
 // here is the address of the page that a request is about, relative to the first page. A form is
 // sent to the address of its page and what is to be done.
 func here(r *http.Request) string {
-	path := strings.TrimPrefix(r.URL.EscapedPath(), "/")
+	path := strings.TrimPrefix(handlers.ShownPath(r.URL.EscapedPath()), "/")
 	if r.Method == http.MethodPost {
 		return path[:max(strings.LastIndexByte(path, '/'), 0)]
 	}

@@ -279,7 +279,7 @@ func (p *pages) sendError(c echo.Context, a handlers.Answer) error {
 	switch {
 	case a.Detail != "":
 	case a.Status == http.StatusNotFound:
-		a.Detail = "There is no page at " + plain(c.Request().URL.Path)
+		a.Detail = "There is no page at " + plain(handlers.ShownPath(c.Request().URL.Path))
 	case a.Status == http.StatusMethodNotAllowed:
 		a.Detail = c.Request().Method + " is not for this page"
 	}

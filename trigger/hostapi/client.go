@@ -87,6 +87,7 @@ var hosts = map[string]host{
 	"gitcode": gitOnly("https://gitcode.com", "oauth2"),
 	"codeup":  gitOnly("https://codeup.aliyun.com", "oauth2"),
 	"tgit":    gitOnly("https://git.code.tencent.com", "private"),
+	"gerrit":  gerrit,
 }
 
 // New makes a client. It sends nothing. The caller must close it.

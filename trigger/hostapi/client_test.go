@@ -212,7 +212,7 @@ func TestOptions(t *testing.T) {
 		o    hostapi.Options
 		says string
 	}{
-		"no host":       {hostapi.Options{Token: secret(token)}, `provider "" is not known; these are: azure-devops, bitbucket, bitbucket-server, codearts-repo, codeup, forgejo, gitcode, gitea, gitee, github, gitlab, gogs, tgit`},
+		"no host":       {hostapi.Options{Token: secret(token)}, `provider "" is not known; these are: azure-devops, bitbucket, bitbucket-server, codearts-repo, codeup, forgejo, gerrit, gitcode, gitea, gitee, github, gitlab, gogs, tgit`},
 		"no token":      {hostapi.Options{Provider: "github"}, "Options.Token is missing"},
 		"no address":    {hostapi.Options{Provider: "gitea", Token: secret(token)}, "its URL is missing"},
 		"no URL":        {hostapi.Options{Provider: "gitea", Token: secret(token), URL: "https://a b:c"}, "is not a URL"},

@@ -285,11 +285,24 @@ func under(folder, repository string) (string, error) {
 
 // anyParts is the path of a clone where there are groups in groups.
 func anyParts(repository string) (string, error) {
+	if !strings.Contains(repository, "/") {
+		return "", errNoGroup()
+	}
+	path, err := allParts(repository)
+	return path + ".git", err
+}
+
+// allParts is the path of a repository, however many parts its name has.
+func allParts(repository string) (string, error) {
 	parts := strings.Split(repository, "/")
 	for _, part := range parts {
-		if len(parts) < 2 || part == "" || part == "." || part == ".." {
-			return "", &Refusal{Fate: FateFinal, Code: CodeNotSent, Reason: "the repository's name does not have the form group/name"}
+		if part == "" || part == "." || part == ".." {
+			return "", errNoGroup()
 		}
 	}
-	return at(parts...) + ".git", nil
+	return at(parts...), nil
+}
+
+func errNoGroup() error {
+	return &Refusal{Fate: FateFinal, Code: CodeNotSent, Reason: "the repository's name does not have the form group/name"}
 }

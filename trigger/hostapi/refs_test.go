@@ -428,6 +428,8 @@ func TestRefsRequest(t *testing.T) {
 		"bitbucket-server, a": {provider: "bitbucket-server", url: "https://git.example.com", user: "ci", clone: "https://git.example.com/scm/acme/shop.git", value: basic("ci")},
 		"azure-devops":        {provider: "azure-devops", url: "https://dev.azure.com/acme", repository: "My Shop/the shop", clone: "https://dev.azure.com/acme/My%20Shop/_git/the%20shop", value: basic("")},
 		"codearts-repo":       {provider: "codearts-repo", url: "https://codehub.devcloud.cn-north-4.huaweicloud.com", repository: "p1/group/shop", clone: "https://codehub.devcloud.cn-north-4.huaweicloud.com/p1/group/shop.git", value: basic("private-token")},
+		"gerrit":              {provider: "gerrit", url: "https://git.example.com/r", user: "ci", repository: "plugins/shop", clone: "https://git.example.com/r/a/plugins/shop", value: basic("ci")},
+		"gerrit, a name":      {provider: "gerrit", url: "https://git.example.com", user: "ci", repository: "shop", clone: "https://git.example.com/a/shop", value: basic("ci")},
 		"codearts-repo, a":    {provider: "codearts-repo", url: "https://codehub.devcloud.cn-north-4.huaweicloud.com", user: "acme/ci", clone: "https://codehub.devcloud.cn-north-4.huaweicloud.com/acme/shop.git", value: basic("acme/ci")},
 		"gitcode":             {provider: "gitcode", clone: "https://gitcode.com/acme/shop.git", value: basic("oauth2")},
 		"codeup":              {provider: "codeup", repository: "5f2d/web/shop", clone: "https://codeup.aliyun.com/5f2d/web/shop.git", value: basic("oauth2")},

@@ -41,7 +41,7 @@ func (b *Bridge) load(ctx context.Context) (*loaded, error) {
 		}
 		next.sources[s.Name] = source
 		warn(ctx, b.log, "source", s.Name, source.Doubts)
-		if source.Keys.Insecure {
+		if source.Insecure {
 			b.log.LogAttrs(ctx, slog.LevelWarn, "source is insecure: it accepts deliveries from anybody", slog.String("source", s.Name))
 		}
 	}

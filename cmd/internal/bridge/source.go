@@ -18,10 +18,15 @@ func ResolveSource(s *mapping.Source) (*handlers.Source, error) {
 	r := resolver{place: fmt.Sprintf("source %q", s.Name)}
 	resolved := &handlers.Source{Source: *s, Keys: codehost.Keys{
 		TokenHeader: s.TokenHeader,
-		Insecure:    s.Insecure,
+		Insecure:    s.Insecure || s.ByAddress(),
 	}}
 	for i, ref := range s.Secrets {
-		resolved.Keys.Secrets = append(resolved.Keys.Secrets, r.resolve(fmt.Sprintf("secrets[%d]", i), &ref))
+		field := fmt.Sprintf("secrets[%d]", i)
+		value := r.resolve(field, &ref)
+		if value != "" && codehost.TakesPathSecret(s.Provider) {
+			r.note(field, codehost.CheckPathSecret(value))
+		}
+		resolved.Keys.Secrets = append(resolved.Keys.Secrets, value)
 	}
 	for i, ref := range s.SigningTokens {
 		field := fmt.Sprintf("signing_tokens[%d]", i)

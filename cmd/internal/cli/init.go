@@ -51,6 +51,7 @@ type codeHost struct {
 	Basic  string // the user name, where the secret is the password of HTTP Basic
 	API    string // the variable of the API's token
 	URL    string // of the API, where the rules have to name it
+	User   string // of the API, where its token is the password of one
 	Where  string // webhooks are added
 	Events string // to be ticked there
 }
@@ -110,6 +111,10 @@ var codeHosts = map[string]codeHost{
 		Host: "TGit", Hook: "TGIT_WEBHOOK_TOKEN", API: "TGIT_TOKEN",
 		Where: "设置 → 高级设置 → 回调钩子 (token)", Events: "push events, tag push events",
 	},
+	"gerrit": {
+		Host: "Gerrit", Hook: "GERRIT_WEBHOOK_SECRET", API: "GERRIT_PASSWORD", User: "ci", URL: "https://gerrit.example.com",
+		Where: "webhooks.config in refs/meta/config of the project, with the plugin webhooks", Events: "event = ref-updated",
+	},
 }
 
 func providerNames() (names []string) {
@@ -137,11 +142,12 @@ func (c *initCommand) Run(env *Environment) error {
 		codeHost
 
 		Provider, Repository, Name, Release string
-		Statuses                            bool
+		Statuses, PathSecret                bool
 		Files, Rules, Flag                  string
 	}{codeHost: host, Provider: c.Provider, Repository: plainOrQuoted(c.Repository)}
 	data.Name, data.Release = plainOrQuoted(name), plainOrQuoted(name+"-release")
-	data.Statuses = providers[slices.IndexFunc(providers, func(p mapping.Provider) bool { return p.Name == c.Provider })].Statuses
+	provider := providers[slices.IndexFunc(providers, func(p mapping.Provider) bool { return p.Name == c.Provider })]
+	data.Statuses, data.PathSecret = provider.Statuses, provider.PathSecret
 
 	templates := template.Must(template.ParseFS(starterFiles, "starter/*.tmpl"))
 	filled := func(name string) []byte {

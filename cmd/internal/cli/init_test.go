@@ -24,7 +24,11 @@ func TestInit(t *testing.T) {
 				return out.String()
 			}
 			told := run("init", "--provider", provider.Name, "--repository", "Group/Sub/1.0")
-			if !strings.Contains(told, "/webhooks/"+provider.Name+"\n") {
+			address := "/webhooks/" + provider.Name
+			if provider.PathSecret {
+				address += "/<the value of GERRIT_WEBHOOK_SECRET>"
+			}
+			if !strings.Contains(told, address+"\n") {
 				t.Errorf("it does not tell the address of the webhook: %s", told)
 			}
 			good := func() {

@@ -19,6 +19,8 @@ func secretsOf(s *mapping.Source) Finding {
 	f := Finding{Source: s.Name, OK: true, Message: "its secrets can be read"}
 	if s.Insecure {
 		f.Message = "insecure: it accepts deliveries from anybody"
+	} else if s.ByAddress() {
+		f.Message = "no secret: it accepts deliveries from the addresses of allow_from alone"
 	}
 	resolved, err := bridge.ResolveSource(s)
 	if err != nil {
