@@ -31,7 +31,7 @@ func NewClients(t *mapping.Target, log *slog.Logger) (c Clients, doubts []string
 	if err := r.err(); err != nil {
 		return Clients{}, nil, err
 	}
-	o := codearts.Options{Endpoint: Endpoint(t), Timeout: t.Timeout, Logger: log}
+	o := codearts.Options{Endpoint: Endpoint(t), Timeout: t.Timeout, Logger: log, RetryCodes: t.RetryCodes}
 	if o.Credentials, err = credentialsOf(t, log); err != nil {
 		return Clients{}, nil, fmt.Errorf("target %q: credentials: %w", t.Name, err)
 	}

@@ -1,6 +1,8 @@
 package bridge_test
 
 import (
+	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +59,33 @@ func TestNewClientsCredentials(t *testing.T) {
 				t.Errorf("error %v, want %q", err, test.error)
 			}
 		})
+	}
+}
+
+// Both clients try again what the target says passes by itself.
+func TestRetryCodes(t *testing.T) {
+	simulator := codeartstest.NewServer(codeartstest.Options{Tokens: []string{"a-token"}})
+	defer simulator.Close()
+	if err := simulator.AddFault(codeartstest.Fault{Status: http.StatusBadRequest, Code: "DEVPIPE.00019999"}); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TOKEN", "a-token")
+	for fate, codes := range map[codearts.Fate][]string{codearts.FateDead: {"DEVPIPE.1"}, codearts.FateRetry: {"DEVPIPE.1", "DEVPIPE.00019999"}} {
+		clients, _, err := bridge.NewClients(&mapping.Target{
+			Name: "north", Endpoint: simulator.URL, PipelineEndpoint: simulator.URL, Timeout: time.Minute, RetryCodes: codes,
+			Credentials: mapping.Credentials{Token: &mapping.SecretRef{Env: "TOKEN"}},
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer clients.Close()
+		_, job := clients.Builds.RunJob(t.Context(), []byte(`{"job_id":"`+pushJob+`"}`))
+		_, pipeline := clients.Pipelines.RunPipeline(t.Context(), codearts.Pipeline{ProjectID: pushJob, ID: pushJob}, nil)
+		for _, err := range []error{job, pipeline} {
+			if e, ok := errors.AsType[*codearts.Error](err); !ok || e.Fate != fate {
+				t.Errorf("with %q: %v, want fate %v", codes, err, fate)
+			}
+		}
 	}
 }
 
