@@ -228,6 +228,32 @@ func TestRunWaitsForAPerson(t *testing.T) {
 	}
 }
 
+// A run waits for a person for longer than a build is followed. The time until then does not count.
+func TestPersonMayTakeDays(t *testing.T) {
+	t.Parallel()
+	b := newFollower(t, settings{})
+	b.outcome(t, codeartstest.Outcome{Paused: time.Millisecond, After: 20 * time.Millisecond})
+	id := b.deliver(t, flow(commitA))[0]
+	waits := func() bool {
+		got, err := b.store.Build(t.Context(), id)
+		return err == nil && got.WaitsForPerson()
+	}
+	until(t, "it waits", waits)
+	b.close(t)
+	b.change(t, "sqlite", `UPDATE builds SET started_at = started_at - 100 * 3600000000, running_at = running_at - 100 * 3600000000,
+		waited_at = waited_at - 99 * 3600000000`)
+	b.change(t, "sqlite", `UPDATE follows SET due_at = 1`)
+	looks := b.sim.Requests(codeartstest.PathPipelineDetail)
+	b.open(t, settings{target: following(), follow: each(20 * time.Millisecond)})
+	until(t, "it was looked at", func() bool { return b.sim.Requests(codeartstest.PathPipelineDetail) > looks+1 })
+	if !waits() {
+		t.Error("it waits no longer")
+	}
+	b.fault(t, codeartstest.Fault{Path: codeartstest.PathPipelineDetail, Status: 500, Times: 4})
+	b.sim.Resume(pipelineID, "")
+	b.result(t, id, store.Success)
+}
+
 // A pipeline with as many runs as it may have refuses one for now. Others are not in its way.
 func TestTooManyRunsAreTriedLater(t *testing.T) {
 	t.Parallel()

@@ -45,6 +45,7 @@ func suite(t *testing.T, fresh func(t *testing.T) (open func() *store.Store)) {
 		"of two who change a build one is stale":         oneIsStale,
 		"text that is none is saved":                     noTextIsSaved,
 		"a number is claimed once":                       numberIsClaimedOnce,
+		"a run of a pipeline is stored":                  pipelineIsStored,
 		"runs are found by their beginning":              runsAreFoundByTheirBeginning,
 		"an answer beats an adoption":                    answerBeatsAdoption,
 		"a call knows the numbers seen before it":        callKnowsNumbers,
