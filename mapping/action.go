@@ -17,7 +17,7 @@ const (
 // IsZero reports whether the action is that of a job, which JSON with omitzero leaves out.
 func (a Action) IsZero() bool { return a == "" || a == ActionJob }
 
-// idField and parametersField name the fields of rules with what is run, and what it is given.
+// idField is the field of rules with what is run.
 func (a Action) idField() string {
 	if a.IsZero() {
 		return "job_id"
@@ -25,7 +25,8 @@ func (a Action) idField() string {
 	return "pipeline_id"
 }
 
-func (a Action) parametersField() string {
+// ParametersField is the field of rules with what is given: parameters or variables.
+func (a Action) ParametersField() string {
 	if a.IsZero() {
 		return "parameters"
 	}

@@ -122,7 +122,7 @@ func (s scope) fillIn(r *ruleDocument) {
 		} else if d != nil {
 			of = d.Parameters.Entries
 		}
-		s.fillParameters(r.Jobs[i].values(), of, fmt.Sprintf("jobs[%d].%s", i, action.parametersField()))
+		s.fillParameters(r.Jobs[i].values(), of, fmt.Sprintf("jobs[%d].%s", i, action.ParametersField()))
 	}
 	if d == nil {
 		return

@@ -155,7 +155,7 @@ func differences(before, after decided) []Difference {
 	if (before.Dead == "") != (after.Dead == "") {
 		differ("dead", before.Dead, after.Dead)
 	} else {
-		found = append(found, parameterDifferences(after.Action.parametersField(), before.Parameters, after.Parameters)...)
+		found = append(found, parameterDifferences(after.Action.ParametersField(), before.Parameters, after.Parameters)...)
 	}
 	differ("build_type", auto(before.BuildType), auto(after.BuildType))
 	differ("scm", before.Source.String(), after.Source.String())

@@ -53,14 +53,14 @@ func (s scope) job(doc *jobDocument, i int, rule *ruleDocument, when *clauses) j
 	s.warnOutside(j.asks.paths, when, doc.Paths, fmt.Sprintf("jobs[%d].paths", i))
 	for k := range doc.values().Entries {
 		p := &doc.values().Entries[k]
-		field := fmt.Sprintf("jobs[%d].%s.%s", i, j.action.parametersField(), p.Key.Value)
+		field := fmt.Sprintf("jobs[%d].%s.%s", i, j.action.ParametersField(), p.Key.Value)
 		if p.Key.Value == j.marker && j.marker != "" {
 			at := p.Key.At
 			if s.defaults.path(doc.Marker.At) != "" && s.defaults.path(at) == "" {
 				at = doc.Marker.At
 			}
 			s.fault(at, field, "%s %q is the marker: it gets the build's id, and takes no value",
-				strings.TrimSuffix(j.action.parametersField(), "s"), j.marker)
+				strings.TrimSuffix(j.action.ParametersField(), "s"), j.marker)
 		}
 		value := s.template(p.Value, field)
 		s.warnValue(value, p.Value.At, field, when)
@@ -118,7 +118,7 @@ func (j *job) evaluate(m *meter, ev *Event) ([]Parameter, error) {
 	for i, p := range j.parameters {
 		v, err := p.value.value(m, ev, j.constants)
 		if err != nil {
-			return nil, fmt.Errorf("%s.%s: %w", j.action.parametersField(), p.name, err)
+			return nil, fmt.Errorf("%s.%s: %w", j.action.ParametersField(), p.name, err)
 		}
 		out[i] = Parameter{Name: p.name, Value: v}
 	}

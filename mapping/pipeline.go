@@ -3,6 +3,7 @@ package mapping
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"buildbridge/mapping/internal/yamldoc"
@@ -280,7 +281,7 @@ func (rs *Ruleset) Notes() []string {
 				return p.value.has(func(e *expression) bool { return slices.Contains(e.fields, "commit") })
 			})
 			if j.action == ActionPipeline && r.push != nil && !j.pin && !sent {
-				return []string{"a pipeline builds the head of the branch when it starts, not the commit of the push (" + r.name + "): " +
+				return []string{"a pipeline builds the head of the branch when it starts, not the commit of the push (rule " + strconv.Quote(r.name) + "): " +
 					"pass ${event.commit} as a variable that a step checks out, or try pin_commit"}
 			}
 		}

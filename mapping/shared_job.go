@@ -56,12 +56,12 @@ func warnSharedJobs(rules []draft) {
 			field := fmt.Sprintf("jobs[%d].%s", i, j.action.idField())
 			if here == (place{first.file.Name, first.at}) {
 				d.warn(at, field, "every repository of for_each runs this %s with the same %s, and nothing tells it which it is: "+
-					"use a value of each, or send ${event.repository}", j.action, j.action.parametersField())
+					"use a value of each, or send ${event.repository}", j.action, j.action.ParametersField())
 				continue
 			}
 			d.warn(at, field, "rule %q (%s:%v) runs this %s for %q with the same %s, and nothing tells the %[4]s which repository it is: "+
 				"was the %[7]s copied? If not, send ${event.repository}",
-				first.rule.name, first.file.Name, first.at, j.action, clip(first.repositories[0]), j.action.parametersField(), j.action.idField())
+				first.rule.name, first.file.Name, first.at, j.action, clip(first.repositories[0]), j.action.ParametersField(), j.action.idField())
 		}
 	}
 }

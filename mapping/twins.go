@@ -78,7 +78,7 @@ func warnTwins(rules []draft) {
 			field := fmt.Sprintf("jobs[%d].%s", i, j.action.idField())
 			self := newTwin(r, j)
 			if k, what := self.earlier(); what != "" {
-				d.warn(d.jobs[i].At, field, "jobs[%d] runs the same %s with the same %s%s", k, j.action, j.action.parametersField(), what)
+				d.warn(d.jobs[i].At, field, "jobs[%d] runs the same %s with the same %s%s", k, j.action, j.action.ParametersField(), what)
 			}
 			if other, what := seen.find(self, twinKey{target: j.target, job: j.id}, compared, sameEvent); other != nil {
 				d.warn(d.jobs[i].At, field, "rule %q runs the same %s %s", other.name, j.action, what)
@@ -196,7 +196,7 @@ func sameCommit(repositories globs, r, o twin) string {
 // copied is said of jobs of different folders that are one job: each would have its own.
 func (a Action) copied() string {
 	return fmt.Sprintf("was the %s copied? If not, give one %s both lists of paths, or send a %s that tells them apart",
-		a.idField(), a, strings.TrimSuffix(a.parametersField(), "s"))
+		a.idField(), a, strings.TrimSuffix(a.ParametersField(), "s"))
 }
 
 // sameEvent is the meeting of jobs that both are started by one event. Different paths never
@@ -228,7 +228,7 @@ func sameEvent(repositories globs, r, o twin) string {
 			return "for " + event + ": that makes two builds"
 		}
 		other = fmt.Sprintf("with the same %s for other paths, and %s that changes both makes two builds: %s",
-			r.job.action.parametersField(), event, r.job.action.copied())
+			r.job.action.ParametersField(), event, r.job.action.copied())
 	}
 	return other
 }

@@ -48,7 +48,7 @@ func (*caseDocument) Misnamed(field string) string {
 		return "it belongs under event"
 	case "file", "headers":
 		return "it belongs under delivery"
-	case "rule", "job", "parameters":
+	case "rule", "job", "parameters", "variables", "pin_commit":
 		return "it belongs under builds"
 	case "expect", "want":
 		return "builds"
@@ -138,13 +138,19 @@ type buildDocument struct {
 
 	// The name of the rule.
 	Rule yamldoc.Text `yaml:"rule,required" form:"any"`
-	// The name of the job in its rule, or its id.
+	// The name of the job or pipeline in its rule, or its id.
 	Job yamldoc.Text `yaml:"job" form:"any"`
 	// The name of the target.
 	Target yamldoc.Text `yaml:"target" form:"any"`
 	// Parameters by name, with the value that is sent; others are not looked at. null: it is not sent.
 	Parameters yamldoc.Map[yamldoc.Text] `yaml:"parameters,strict,null" keys:"parameter"`
-	// The commit that is built.
+	// Variables of a pipeline, compared as parameters are.
+	Variables yamldoc.Map[yamldoc.Text] `yaml:"variables,strict,null" keys:"parameter"`
+	// A branch that a code source of the pipeline is built of.
+	Branch yamldoc.Text `yaml:"branch" form:"ref"`
+	// Whether the commit of the push is sent to the pipeline.
+	PinCommit yamldoc.Boolean `yaml:"pin_commit"`
+	// The commit of the push. A job builds it; a pipeline builds the head of its branch.
 	Commit yamldoc.Text `yaml:"commit" form:"commit"`
 	// The tag that is built.
 	Tag yamldoc.Text `yaml:"tag"`
@@ -159,10 +165,12 @@ func (*buildDocument) Shape() (form, why string) {
 }
 
 func (*buildDocument) Misnamed(field string) string {
-	if field == "job_id" {
+	switch field {
+	case "job_id", "pipeline", "pipeline_id":
 		return "job"
+	default:
+		return ""
 	}
-	return ""
 }
 
 // forms are what texts of a document have to look like.

@@ -263,10 +263,18 @@ func (e *buildDocument) differences(b *mapping.Build) (lines []string) {
 	case !strings.Contains(b.Dead, e.Dead.Value):
 		lines = append(lines, fmt.Sprintf("  dead: expected %q, got %q", e.Dead.Value, b.Dead))
 	}
-	for i := range e.Parameters.Entries {
-		want := &e.Parameters.Entries[i]
+	compare, values := b.Action.ParametersField(), e.Parameters.Entries
+	if compare == "variables" {
+		values = e.Variables.Entries
+	}
+	if len(values) < len(e.Parameters.Entries)+len(e.Variables.Entries) {
+		other := map[string]string{"parameters": "variables", "variables": "parameters"}[compare]
+		lines = append(lines, fmt.Sprintf("  the build has no %s: it is of a %s, write %s", other, b.Action, compare))
+	}
+	for i := range values {
+		want := &values[i]
 		k := slices.IndexFunc(b.Parameters, func(p mapping.Parameter) bool { return p.Name == want.Key.Value })
-		name := "parameters." + want.Key.Value
+		name := compare + "." + want.Key.Value
 		switch {
 		case want.Value.Null && k >= 0:
 			lines = append(lines, fmt.Sprintf("  %s: expected not to be sent, got %q", name, b.Parameters[k].Value))
@@ -276,6 +284,17 @@ func (e *buildDocument) differences(b *mapping.Build) (lines []string) {
 		default:
 			field(name, want.Value, b.Parameters[k].Value)
 		}
+	}
+	pinned, branches := false, []string(nil)
+	for _, s := range b.Sources {
+		pinned = pinned || s.Commit != ""
+		branches = append(branches, s.Branch)
+	}
+	if !slices.Contains(branches, e.Branch.Value) {
+		field("branch", e.Branch, strings.Join(branches, ", "))
+	}
+	if e.PinCommit.At.Known() && e.PinCommit.Value != pinned {
+		lines = append(lines, fmt.Sprintf("  pin_commit: expected %v, got %v", e.PinCommit.Value, pinned))
 	}
 	field("commit", e.Commit, b.Commit)
 	field("tag", e.Tag, b.Tag)
@@ -303,9 +322,9 @@ func (e *buildDocument) text() string {
 
 // built is a build in a line.
 func built(b *mapping.Build) string {
-	s := fmt.Sprintf("rule %q, job %s", b.Rule, b.JobID)
+	s := fmt.Sprintf("rule %q, %s %s", b.Rule, b.Action, b.JobID)
 	if b.Job != "" {
-		s = fmt.Sprintf("rule %q, job %s (%s)", b.Rule, printable.Text(b.Job), b.JobID)
+		s = fmt.Sprintf("rule %q, %s %s (%s)", b.Rule, b.Action, printable.Text(b.Job), b.JobID)
 	}
 	if b.Dead != "" {
 		return s + ", dead on arrival: " + printable.Text(b.Dead)
@@ -317,5 +336,5 @@ func built(b *mapping.Build) string {
 	for i, p := range b.Parameters {
 		values[i] = p.Name + ": " + strconv.Quote(p.Value)
 	}
-	return s + ", parameters {" + strings.Join(values, ", ") + "}"
+	return s + ", " + b.Action.ParametersField() + " {" + strings.Join(values, ", ") + "}"
 }

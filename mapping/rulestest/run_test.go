@@ -37,6 +37,15 @@ rules:
     repository: acme/shop
     when: {tag: {semver: '>=2.0.0'}}
     jobs: [{job_id: 0b7c1d52e0f94c54a1d3f1f7c2a98e60, parameters: {version: '${event.tag}', first: '${event.message.split(",")[1]}'}}]
+  - name: pipe
+    repository: acme/pipe
+    when: {push: {}, tag: {}}
+    jobs:
+      - pipeline_id: 7b7c1d52e0f94c54a1d3f1f7c2a98e60
+        project_id: 5c6b7d8e9f0a4b1c8d2e3f4a5b6c7d8e
+        pin_commit: true
+        sources: [{alias: a}, {alias: b, branch: stable}]
+        variables: {GIT_SHA: "${event.commit}"}
 `
 
 // parse reads the rules, or gives a test up.
@@ -69,6 +78,8 @@ func decode(source *mapping.Source, d rulestest.Delivery) (rulestest.Decoded, er
 }
 
 func TestRun(t *testing.T) {
+	const pipeCommit = "6dcb09b5b57875f334f61aebed695e2e4193db5e"
+	const pipe = "event: {source: lab, repository: acme/pipe, branch: main, commit: " + pipeCommit + "}, "
 	const cart = "event: {source: github, repository: acme/shop, branch: main, files: [cart/a.go]}, "
 	const tag = "event: {source: lab, repository: acme/shop, tag: v2.0.0, message: 'a,b'}, "
 	for name, test := range map[string]struct {
@@ -93,9 +104,24 @@ func TestRun(t *testing.T) {
 		"files of a forced push are known if one says so": {"event: {source: github, repository: acme/shop, branch: main, files: [cart/a.go], forced: true, files_complete: true}, builds: [{rule: cart}, {rule: cart}]", ""},
 		"files that are not complete":                     {"event: {source: github, repository: acme/shop, branch: main, files: [cart/a.go], files_complete: false}, builds: [], why: {cart: files_complete}", ""},
 		"a build that is dead":                            {"event: {source: lab, repository: acme/shop, tag: v2.0.0, message: a}, builds: [{rule: release, dead: 'parameters.first'}]", ""},
+		"a run of a pipeline":                             {pipe + "builds: [{rule: pipe, job: 7b7c1d52e0f94c54a1d3f1f7c2a98e60, variables: {GIT_SHA: " + pipeCommit + ", X: null}, branch: main, pin_commit: true}]", ""},
+		"a branch of another source":                      {pipe + "builds: [{rule: pipe, branch: stable}]", ""},
+		"a tag is not pinned":                             {"event: {source: lab, repository: acme/pipe, tag: v1}, builds: [{rule: pipe, tag: v1, branch: stable, pin_commit: false}]", ""},
 		"a delivery with two events":                      {"delivery: {source: github, file: both.json}, builds: [{rule: release}, {rule: cart}, {rule: cart}]", ""},
 		"a delivery without an event":                     {"delivery: {source: github, file: ping.json}, ignored: ping", ""},
 
+		"another run of a pipeline": {
+			pipe + "builds: [{rule: pipe, variables: {GIT_SHA: x}, branch: dev, pin_commit: false}]",
+			`builds[0] in line 2: rule "pipe" builds something else
+  variables.GIT_SHA: expected "x", got "` + pipeCommit + `"
+  branch: expected "dev", got "main, stable"
+  pin_commit: expected false, got true`,
+		},
+		"parameters of a pipeline": {
+			pipe + "builds: [{rule: pipe, parameters: {GIT_SHA: x}}]",
+			`builds[0] in line 2: rule "pipe" builds something else
+  the build has no parameters: it is of a pipeline, write variables`,
+		},
 		"nothing is expected": {
 			tag + "builds: []",
 			`not expected, and it is built: rule "release", job 0b7c1d52e0f94c54a1d3f1f7c2a98e60, parameters {version: "v2.0.0", first: "b"}`,
@@ -192,7 +218,7 @@ func TestCheck(t *testing.T) {
 t.yaml:5:30: test "a": builds[0].target: there is no target "nroth"; did you mean "north"?
 t.yaml:6:16: test "a": builds[1].rule: there is no rule "crt"; did you mean "cart"?
 t.yaml:7:11: test "a": why: there is no rule "relaese"; did you mean "release"?
-t.yaml:7:32: test "a": why: there is no rule "none"; known are cart, release
+t.yaml:7:32: test "a": why: there is no rule "none"; known are cart, release, pipe
 t.yaml:9:12: test "b": event.source: required, because the rules have several: github, lab
 t.yaml:12:24: test "c": delivery.source: there is no source "lba"; did you mean "lab"?
 t.yaml:18:13: test "d": delivery.file: no.json: no such file, push`

@@ -72,6 +72,8 @@ func TestSchemaAgrees(t *testing.T) {
 		"a tag":                          {event("tag: v1, commit: ''"), true},
 		"no files":                       {event("branch: main, files: []"), true},
 		"every field of a build":         {build("rule: r, job: j, target: t, parameters: {a: b, c: }, commit: x, tag: '', context: '', dead: no value"), true},
+		"every field of a run":           {build("rule: r, job: j, variables: {a: b, c: }, branch: main, pin_commit: true"), true},
+		"a pin that is text":             {build("rule: r, pin_commit: 'yes'"), false},
 		"a delivery":                     {test("delivery: {source: a, file: push.json, headers: {X-GitHub-Event: push}}, ignored: no_match, why: {cart: branches}"), true},
 		"ignored, and builds of nothing": {test("event: {repository: a/b, tag: v1}, ignored: no_rule, builds: []"), true},
 		"a repository with a space":      {test("event: {repository: Web Store/shop, tag: v1}, builds: []"), true},

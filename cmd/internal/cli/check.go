@@ -36,6 +36,7 @@ type report struct {
 	OK       bool            `json:"ok"`
 	Faults   []mapping.Fault `json:"faults"`
 	Warnings []mapping.Fault `json:"warnings"`
+	Notes    []string        `json:"notes,omitempty"` // what is not wrong, and good to know
 	*counts                  // nil if there are faults, which may hide some
 
 	Online []doctor.Finding `json:"online,omitempty"`
@@ -68,6 +69,7 @@ func (c *checkCommand) Run(ctx context.Context, env *Environment) error {
 	}
 	if r.OK {
 		r.counts = &counts{Rules: rules.Len(), Sources: len(rules.Sources()), Targets: len(rules.Targets()), Digest: rules.Digest()}
+		r.Notes = rules.Notes()
 	}
 	if !c.JSON {
 		if len(found) > 0 {
@@ -82,6 +84,9 @@ func (c *checkCommand) Run(ctx context.Context, env *Environment) error {
 		}
 		for _, note := range schemaNotes(rulesfile.Read(paths), false) {
 			env.printf("%s\n", note)
+		}
+		for _, note := range r.Notes {
+			env.printf("note: %s\n", note)
 		}
 	}
 	if c.Online && r.OK {
