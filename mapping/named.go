@@ -10,9 +10,10 @@ import (
 type Use struct {
 	Job
 
-	Parameters []string // names of those that it sends, in order; the marker is the last
-	BuildType  bool     // it sends scm.build_type
-	Push, Tag  bool     // for which events
+	Parameters []string     // names of those that it sends, in order; the marker is the last
+	BuildType  bool         // it sends scm.build_type
+	Sources    []CodeSource // of a pipeline, as its rule has them; none if it sends none
+	Push, Tag  bool         // for which events
 }
 
 // Uses gives every job of every rule, in order.
@@ -23,7 +24,7 @@ func (rs *Ruleset) Uses() []Use {
 			j := &r.jobs[i]
 			use := Use{
 				Job:       j.use(r.name),
-				BuildType: j.buildType, Push: r.push != nil, Tag: r.tag != nil,
+				BuildType: j.buildType, Sources: j.sources, Push: r.push != nil, Tag: r.tag != nil,
 			}
 			for _, p := range j.parameters {
 				use.Parameters = append(use.Parameters, p.name)

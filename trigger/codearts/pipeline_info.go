@@ -3,6 +3,7 @@ package codearts
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"buildbridge/trigger/internal/quoted"
 )
@@ -15,6 +16,7 @@ type PipelineInfo struct {
 	Variables []PipelineVariable
 	Aliases   []string // of its code sources
 	Sources   int      // how many code sources it has
+	Ignores   bool     // a run over its limit, rather than queue it
 }
 
 // PipelineVariable is one that a pipeline declares.
@@ -54,6 +56,10 @@ func parsePipelineInfo(object map[string]any) PipelineInfo {
 		if v.Name != "" {
 			info.Variables = append(info.Variables, v)
 		}
+	}
+	if control, ok := object["concurrency_control"].(map[string]any); ok {
+		limited, _ := flag(control, "enable")
+		info.Ignores = limited && strings.EqualFold(text(control, "exceed_action"), "ABORT")
 	}
 	for source := range objectsIn(object, "sources") {
 		if kind := text(source, "type"); kind != "" && kind != "code" {

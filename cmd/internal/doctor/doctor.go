@@ -35,16 +35,18 @@ type Doctor struct {
 
 // Finding is what was found out about one thing.
 type Finding struct {
-	Source     string   `json:"source,omitempty"` // either this or Target is set
-	Target     string   `json:"target,omitempty"`
-	Repository string   `json:"repository,omitempty"` // of the source
-	JobID      string   `json:"job_id,omitempty"`     // of the target
-	Job        string   `json:"job,omitempty"`        // its name in the console, if that is known
-	Rules      []string `json:"rules,omitempty"`      // that run the job
-	OK         bool     `json:"ok"`
-	Skipped    bool     `json:"skipped,omitempty"` // not asked: OK means only that nothing failed
-	Unseen     bool     `json:"unseen,omitempty"`  // asked, and not to be seen: likewise
-	Message    string   `json:"message"`           // one line: how it is, or what is wrong and what to do
+	Source     string         `json:"source,omitempty"` // either this or Target is set
+	Target     string         `json:"target,omitempty"`
+	Repository string         `json:"repository,omitempty"` // of the source
+	Action     mapping.Action `json:"action,omitzero"`
+	JobID      string         `json:"job_id,omitempty"`     // of the target: of a job or of a pipeline
+	ProjectID  string         `json:"project_id,omitempty"` // of the pipeline
+	Job        string         `json:"job,omitempty"`        // its name in the console, if that is known
+	Rules      []string       `json:"rules,omitempty"`      // that run it
+	OK         bool           `json:"ok"`
+	Skipped    bool           `json:"skipped,omitempty"` // not asked: OK means only that nothing failed
+	Unseen     bool           `json:"unseen,omitempty"`  // asked, and not to be seen: likewise
+	Message    string         `json:"message"`           // one line: how it is, or what is wrong and what to do
 
 	Warnings []string `json:"warnings,omitempty"` // one line each, about the same thing
 }
@@ -70,14 +72,14 @@ func (f Finding) Group() string {
 	return fmt.Sprintf("target %q", f.Target)
 }
 
-// Subject names the thing within its group: a job with the rules that run it, a repository, ""
+// Subject names the thing within its group: a job or a pipeline with the rules that run it, a repository, ""
 // for the source or the target itself.
 func (f Finding) Subject() string {
 	switch {
 	case f.JobID != "" && f.Job != "":
-		return fmt.Sprintf("job %s (%s) of %s", f.JobID, f.Job, strings.Join(f.Rules, ", "))
+		return fmt.Sprintf("%s %s (%s) of %s", f.Action, f.JobID, f.Job, strings.Join(f.Rules, ", "))
 	case f.JobID != "":
-		return fmt.Sprintf("job %s of %s", f.JobID, strings.Join(f.Rules, ", "))
+		return fmt.Sprintf("%s %s of %s", f.Action, f.JobID, strings.Join(f.Rules, ", "))
 	}
 	return f.Repository
 }

@@ -24,24 +24,27 @@ const unanswered = 3
 // is refused at 15 minutes.
 const clockOff = 5 * time.Minute
 
-// job is one job of a target with the ways in which rules run it.
+// job is one job or pipeline of a target with the ways in which rules run it.
 type job struct {
-	id    string
+	mapping.Job
+
 	rules []string
 	uses  []mapping.Use
 }
 
 func jobsOf(rules *mapping.Ruleset, target string) []*job {
 	var jobs []*job
-	known := map[string]*job{}
+	known := map[mapping.Job]*job{}
 	for _, use := range rules.Uses() {
 		if use.Target != target {
 			continue
 		}
-		j := known[use.JobID]
+		key := use.Job
+		key.Rule = ""
+		j := known[key]
 		if j == nil {
-			j = &job{id: use.JobID}
-			known[use.JobID] = j
+			j = &job{Job: key}
+			known[key] = j
 			jobs = append(jobs, j)
 		}
 		j.uses = append(j.uses, use)
@@ -60,14 +63,33 @@ func (d *Doctor) target(ctx context.Context, t *mapping.Target) {
 		return
 	}
 	defer clients.Close()
-	client := clients.Builds
-	jobs := jobsOf(d.Rules, t.Name)
-	if len(jobs) == 0 {
+	all := jobsOf(d.Rules, t.Name)
+	if len(all) == 0 {
 		d.Tell(Finding{Target: t.Name, OK: true, Skipped: true, Message: "no rule uses it; its secrets can be read", Warnings: doubts})
 		return
 	}
-	silent, clocked, last := 0, false, ""
-	told := each(ctx, len(jobs), func(ctx context.Context, i int) asked { return askJob(ctx, client, t, jobs[i]) },
+	pipelines := slices.DeleteFunc(slices.Clone(all), func(j *job) bool { return j.Action != mapping.ActionPipeline })
+	jobs := slices.DeleteFunc(all, func(j *job) bool { return j.Action == mapping.ActionPipeline })
+	if len(jobs) > 0 {
+		d.ask(ctx, t, clients.Builds, jobs, askJob, doubts)
+		doubts = nil
+	}
+	switch {
+	case len(pipelines) == 0:
+	case clients.Pipelines == nil:
+		d.Tell(Finding{Target: t.Name, Message: "the address of its pipelines is not known: give the target pipeline_endpoint", Warnings: doubts})
+	default:
+		d.ask(ctx, t, clients.Pipelines, pipelines, askPipeline, doubts)
+	}
+}
+
+// asker asks a service about a job or a pipeline.
+type asker func(ctx context.Context, client *codearts.Client, t *mapping.Target, j *job) asked
+
+// ask asks a service of a target about its jobs, or about its pipelines: at least one.
+func (d *Doctor) ask(ctx context.Context, t *mapping.Target, client *codearts.Client, jobs []*job, about asker, doubts []string) {
+	silent, clocked, last, what := 0, false, "", jobs[0].Action.String()+"s"
+	told := each(ctx, len(jobs), func(ctx context.Context, i int) asked { return about(ctx, client, t, jobs[i]) },
 		func(i int, a asked) bool {
 			if i == 0 {
 				a.Warnings = slices.Concat(doubts, a.Warnings)
@@ -75,7 +97,7 @@ func (d *Doctor) target(ctx context.Context, t *mapping.Target) {
 			d.Tell(a.Finding)
 			if now, known := client.Clock(); known && !clocked {
 				clocked = true
-				d.Tell(clockOf(t, time.Until(now)))
+				d.Tell(clockOf(t, jobs[0].Action, time.Until(now)))
 			}
 			if a.silent {
 				silent++
@@ -88,23 +110,27 @@ func (d *Doctor) target(ctx context.Context, t *mapping.Target) {
 			}
 			return !a.refused && silent < unanswered
 		},
-		d.counter(Finding{Target: t.Name}.Group()+": jobs", len(jobs)))
+		d.counter(Finding{Target: t.Name}.Group()+": "+what, len(jobs)))
 	if left := len(jobs) - told; left > 0 && ctx.Err() == nil {
-		d.Tell(Finding{Target: t.Name, OK: true, Skipped: true, Message: fmt.Sprintf("%d more jobs: %s", left, last)})
+		d.Tell(Finding{Target: t.Name, OK: true, Skipped: true, Message: fmt.Sprintf("%d more %s: %s", left, what, last)})
 	}
 }
 
 // clockOf tells how the service's clock differs from that of this machine.
-func clockOf(t *mapping.Target, ahead time.Duration) Finding {
-	f := Finding{Target: t.Name, OK: true, Message: "the clocks of the service and of this machine agree"}
+func clockOf(t *mapping.Target, of mapping.Action, ahead time.Duration) Finding {
+	service := "the service"
+	if of == mapping.ActionPipeline { // another host has another clock
+		service = "the service of pipelines"
+	}
+	f := Finding{Target: t.Name, OK: true, Message: "the clocks of " + service + " and of this machine agree"}
 	if ahead.Abs() > clockOff {
 		way := "behind"
 		if ahead < 0 {
 			way = "ahead of"
 		}
 		f.OK = false
-		f.Message = fmt.Sprintf("the clock of this machine is %v %s the service's: at 15 minutes signatures are refused; set it by NTP",
-			ahead.Abs().Round(10*time.Second), way)
+		f.Message = fmt.Sprintf("the clock of this machine is %v %s that of %s: at 15 minutes signatures are refused; set it by NTP",
+			ahead.Abs().Round(10*time.Second), way, service)
 	}
 	return f
 }
@@ -119,34 +145,33 @@ type asked struct {
 
 func askJob(ctx context.Context, client *codearts.Client, t *mapping.Target, j *job) asked {
 	a := asked{Finding: Finding{
-		Target: t.Name, JobID: j.id, Rules: j.rules,
+		Target: t.Name, JobID: j.JobID, Rules: j.rules,
 		OK: true, Message: "the job exists, and the credentials may read it, at " + bridge.Endpoint(t),
 	}}
 	err := patiently(ctx, func() error {
 		now := time.Now()
-		_, err := client.Records(ctx, j.id, now.Add(-lookBack), now, t.Reconcile.TimeZone)
+		_, err := client.Records(ctx, j.JobID, now.Add(-lookBack), now, t.Reconcile.TimeZone)
 		return err
 	})
 	if err != nil {
-		a.OK, a.Message = false, oneLine(err, "")
-		if e, ok := errors.AsType[*codearts.Error](err); ok {
-			a.refused = e.Reason() == codearts.ReasonCredentials
-			a.silent = e.Label() == "timeout" || e.Label() == "not_sent"
-		}
+		a.fail(err)
 		return a
 	}
 	var info codearts.JobInfo
-	err = patiently(ctx, func() (err error) { info, err = client.JobInfo(ctx, j.id); return })
-	a.unseen(err, "whether it is disabled")
+	err = patiently(ctx, func() (err error) { info, err = client.JobInfo(ctx, j.JobID); return })
+	disabled, silent := client.JobDisabled(ctx, j.JobID) // it says more, and may be forbidden
+	if silent != nil {
+		a.unseen(err, "whether it is disabled")
+	}
 	a.Job = info.Name
 	switch {
-	case info.Disabled:
-		a.OK, a.Message = false, "the job is disabled, and starts nothing: enable it in the console"
+	case info.Disabled || disabled != nil:
+		a.OK, a.Message = false, "the job is disabled"+who(disabled)+", and starts nothing: enable it in the console"
 	case info.MayNotRun:
 		a.OK, a.Message = false, "the credentials may see the job, and not start it: give the user the permission to execute it"
 	}
 	var config codearts.JobConfig
-	err = patiently(ctx, func() (err error) { config, err = client.JobConfig(ctx, j.id); return })
+	err = patiently(ctx, func() (err error) { config, err = client.JobConfig(ctx, j.JobID); return })
 	a.unseen(err, "which parameters it declares")
 	if a.Job == "" {
 		a.Job = config.Name
@@ -155,6 +180,33 @@ func askJob(ctx context.Context, client *codearts.Client, t *mapping.Target, j *
 		a.Warnings = append(a.Warnings, doubtsOf(config, j.uses)...)
 	}
 	return a
+}
+
+// who says who disabled a job, since when and why, as far as that is known.
+func who(d *codearts.JobDisabled) string {
+	if d == nil {
+		return ""
+	}
+	text := ""
+	if d.By != "" {
+		text += " by " + d.By
+	}
+	if !d.At.IsZero() {
+		text += " since " + d.At.UTC().Format(time.RFC3339)
+	}
+	if d.Reason != "" {
+		text += fmt.Sprintf(" (%q)", d.Reason)
+	}
+	return text
+}
+
+// fail notes an error that says that builds cannot be started either.
+func (a *asked) fail(err error) {
+	a.OK, a.Message = false, oneLine(err, "")
+	if e, ok := errors.AsType[*codearts.Error](err); ok {
+		a.refused = e.Reason() == codearts.ReasonCredentials
+		a.silent = e.Label() == "timeout" || e.Label() == "not_sent"
+	}
 }
 
 // unseen adds to the message that a call which is of use, but not needed, failed.

@@ -36,19 +36,29 @@ func TestTarget(t *testing.T) {
 		rule  string
 		want  string // a part of what is found
 		fails bool
+		blind bool // nor may it ask whether the job is disabled
 	}{
 		"well":              {job: codeartstest.Job{Name: "cart build", Parameters: declared}, want: head + " (cart build) of cart: ok: the job exists, and the credentials may read it, at "},
 		"its clock":         {want: `target "north": ok: the clocks of the service and of this machine agree`},
-		"disabled":          {job: codeartstest.Job{Disabled: true}, want: "of cart: FAILED: the job is disabled, and starts nothing: enable it in the console", fails: true},
-		"may not run":       {job: codeartstest.Job{NoRun: true}, want: "of cart: FAILED: the credentials may see the job, and not start it", fails: true},
-		"not declared":      {job: codeartstest.Job{Parameters: declared[:1]}, want: `of cart: warning: rule "cart" sends BRIDGE, which the job does not declare`},
-		"declares none":     {job: codeartstest.Job{Parameters: []codeartstest.JobParameter{}}, want: `sends codeBranch, BRIDGE, which the job does not declare`},
-		"needs one":         {job: codeartstest.Job{Parameters: append(declared, codeartstest.JobParameter{Name: "version", Required: true})}, want: `rule "cart" does not send version, which the job needs`},
-		"builds a tag":      {job: codeartstest.Job{BuildType: "tag"}, want: `rule "cart" sends no build type, and the job is set to build a tag`},
-		"clock behind":      {ahead: 7 * time.Minute, want: `target "north": FAILED: the clock of this machine is 7m0s behind the service's`, fails: true},
-		"clock ahead":       {ahead: -7 * time.Minute, want: `target "north": FAILED: the clock of this machine is 7m0s ahead of the service's`, fails: true},
-		"clock too far":     {ahead: time.Hour, want: "FAILED: list records: clock off (401 APIGW.0303", fails: true},
-		"no info":           {fault: codeartstest.Fault{Path: codeartstest.PathJobInfo, Status: 404, Code: "APIGW.0101"}, want: "; whether it is disabled cannot be seen: the service answers 404 APIGW.0101"},
+		"disabled":          {job: codeartstest.Job{Disabled: true}, want: "of cart: FAILED: the job is disabled by person, and starts nothing: enable it in the console", fails: true},
+		"disabled, and why": {job: codeartstest.Job{Disabled: true, DisabledReason: "moved"}, want: `FAILED: the job is disabled by person ("moved"), and starts`, fails: true},
+		"disabled, and no more": {
+			job: codeartstest.Job{Disabled: true}, fault: codeartstest.Fault{Path: codeartstest.PathJobDisabled, Status: 403},
+			want: "of cart: FAILED: the job is disabled, and starts nothing: enable it in the console", fails: true,
+		},
+		"may not run":   {job: codeartstest.Job{NoRun: true}, want: "of cart: FAILED: the credentials may see the job, and not start it", fails: true},
+		"not declared":  {job: codeartstest.Job{Parameters: declared[:1]}, want: `of cart: warning: rule "cart" sends BRIDGE, which the job does not declare`},
+		"declares none": {job: codeartstest.Job{Parameters: []codeartstest.JobParameter{}}, want: `sends codeBranch, BRIDGE, which the job does not declare`},
+		"needs one":     {job: codeartstest.Job{Parameters: append(declared, codeartstest.JobParameter{Name: "version", Required: true})}, want: `rule "cart" does not send version, which the job needs`},
+		"builds a tag":  {job: codeartstest.Job{BuildType: "tag"}, want: `rule "cart" sends no build type, and the job is set to build a tag`},
+		"clock behind":  {ahead: 7 * time.Minute, want: `target "north": FAILED: the clock of this machine is 7m0s behind that of the service`, fails: true},
+		"clock ahead":   {ahead: -7 * time.Minute, want: `target "north": FAILED: the clock of this machine is 7m0s ahead of that of the service`, fails: true},
+		"clock too far": {ahead: time.Hour, want: "FAILED: list records: clock off (401 APIGW.0303", fails: true},
+		"no info":       {fault: codeartstest.Fault{Path: codeartstest.PathJobInfo, Status: 404, Code: "APIGW.0101"}, want: "; whether it is disabled cannot be seen: the service answers 404 APIGW.0101", blind: true},
+		"disabled, by the other call": {
+			job: codeartstest.Job{Disabled: true}, fault: codeartstest.Fault{Path: codeartstest.PathJobInfo, Status: 403},
+			want: "of cart: FAILED: the job is disabled by person", fails: true,
+		},
 		"no configuration":  {fault: codeartstest.Fault{Path: codeartstest.PathJobConfig, Status: 403}, want: "; which parameters it declares cannot be seen: the service answers 403"},
 		"no such job":       {fault: codeartstest.Fault{Path: codeartstest.PathList, Status: 404, Code: "CB.00031006"}, want: "of cart: FAILED: list records: no such job (404 CB.00031006", fails: true},
 		"throttled, once":   {fault: codeartstest.Fault{Path: codeartstest.PathList, Status: 429, RetryAfter: 1, Times: 1}, want: "of cart: ok: the job exists"},
@@ -76,6 +86,11 @@ func TestTarget(t *testing.T) {
 			}
 			if test.fault.Status != 0 {
 				if err := server.AddFault(test.fault); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if test.blind {
+				if err := server.AddFault(codeartstest.Fault{Path: codeartstest.PathJobDisabled, Status: 403}); err != nil {
 					t.Fatal(err)
 				}
 			}
