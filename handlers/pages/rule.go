@@ -256,8 +256,23 @@ func (v *ruleView) describe(r *admin.Rule) {
 		for i, parameter := range j.Parameters {
 			parameters[i] = parameter.Name + ": " + parameter.Value
 		}
-		add(&job.Fields, "parameters", parameters...)
+		name := "parameters"
+		if j.Action == mapping.ActionPipeline {
+			name = "variables"
+			add(&job.Fields, "project_id", j.ProjectID)
+		}
+		add(&job.Fields, name, parameters...)
+		add(&job.Fields, "choose_stages", j.Stages...)
+		sources := make([]string, len(j.Sources))
+		for i, source := range j.Sources {
+			sources[i] = source.String()
+		}
+		add(&job.Fields, "sources", sources...)
+		if j.PinCommit {
+			add(&job.Fields, "pin_commit", "true")
+		}
 		add(&job.Fields, "marker", j.Marker)
+		add(&job.Fields, "scm", j.Source)
 		if j.BuildType {
 			add(&job.Fields, "build_type", "auto")
 		}

@@ -37,7 +37,7 @@ type explainCommand struct {
 
 func (explainCommand) Help() string {
 	return `Shows, for a push, a tag or the saved body of a delivery: its events, which of the rules that name the repository match and which
-clause of the others does not, and the RunJob bodies that would be sent. It needs no database, network, secret or signature.
+clause of the others does not, and the bodies of the calls that would be made. It needs no database, network, secret or signature.
 
 The event of a body is guessed from it if no header names it. Without Content-Type, a body that begins with payload= is a form.
 

@@ -49,26 +49,34 @@ type Event struct {
 	FilesUnknown  string `json:"files_unknown,omitempty"`  // why files_complete is false
 	CommitUnknown string `json:"commit_unknown,omitempty"` // why commit is empty
 
-	Rules      []mapping.Verdict `json:"rules"`       // those that name the repository, or all
-	OtherRules int               `json:"other_rules"` // how many are not in Rules
-	RunJob     []RunJob          `json:"run_job"`
-	Dead       []Dead            `json:"dead,omitempty"`
+	Rules       []mapping.Verdict `json:"rules"`       // those that name the repository, or all
+	OtherRules  int               `json:"other_rules"` // how many are not in Rules
+	RunJob      []Call            `json:"run_job"`
+	RunPipeline []Call            `json:"run_pipeline,omitempty"`
+	Dead        []Dead            `json:"dead,omitempty"`
 }
 
-// RunJob is one RunJob call that would be made.
-type RunJob struct {
-	Rule   string `json:"rule"`
-	Target string `json:"target"`
-	Status string `json:"status,omitempty"` // the context of its status on the commit
-	Body   any    `json:"body"`
+// Call is one call that would be made: of RunJob, whose body names the job, or of RunPipeline.
+type Call struct {
+	Rule       string `json:"rule"`
+	Target     string `json:"target"`
+	ProjectID  string `json:"project_id,omitempty"`
+	PipelineID string `json:"pipeline_id,omitempty"`
+	Status     string `json:"status,omitempty"` // the context of its status on the commit
+	Body       any    `json:"body"`
 }
+
+// calls is how many calls would be made.
+func (e *Event) calls() int { return len(e.RunJob) + len(e.RunPipeline) }
 
 // Dead is one build that would be dead on arrival: no call would be made for it.
 type Dead struct {
-	Rule   string `json:"rule"`
-	Target string `json:"target"`
-	JobID  string `json:"job_id"`
-	Reason string `json:"reason"`
+	Rule      string         `json:"rule"`
+	Target    string         `json:"target"`
+	Action    mapping.Action `json:"action,omitzero"`
+	JobID     string         `json:"job_id"`               // of the job, or of the pipeline
+	ProjectID string         `json:"project_id,omitempty"` // of a pipeline
+	Reason    string         `json:"reason"`
 }
 
 // tagCommit is why a tag has no commit.
@@ -125,7 +133,7 @@ func (e *Explanation) decide(rules *mapping.Ruleset, source *mapping.Source, eve
 			explained.CommitUnknown = "none was given; the build names the tag"
 		}
 		named = named || len(explained.Rules) > 0
-		built = built || len(explained.RunJob)+len(explained.Dead) > 0
+		built = built || explained.calls()+len(explained.Dead) > 0
 		e.Events = append(e.Events, explained)
 	}
 	switch {
@@ -154,7 +162,7 @@ func about(rules *mapping.Ruleset, decider *mapping.Decider, event mapping.Event
 	if event.Files == nil {
 		event.Files = []string{}
 	}
-	e := Event{Event: event, FilesUnknown: event.FilesUnknown, Rules: []mapping.Verdict{}, RunJob: []RunJob{}}
+	e := Event{Event: event, FilesUnknown: event.FilesUnknown, Rules: []mapping.Verdict{}, RunJob: []Call{}}
 	if event.Commit == "" {
 		e.CommitUnknown = tagCommit
 	}
@@ -163,10 +171,18 @@ func about(rules *mapping.Ruleset, decider *mapping.Decider, event mapping.Event
 	e.OtherRules = rules.Len() - len(verdicts)
 	for _, build := range decider.Decide(&event) {
 		if build.Dead != "" {
-			e.Dead = append(e.Dead, Dead{Rule: build.Rule, Target: build.Target, JobID: build.JobID, Reason: build.Dead})
+			e.Dead = append(e.Dead, Dead{
+				Rule: build.Rule, Target: build.Target, Action: build.Action, JobID: build.JobID, ProjectID: build.ProjectID, Reason: build.Dead,
+			})
 			continue
 		}
-		e.RunJob = append(e.RunJob, RunJob{Rule: build.Rule, Target: build.Target, Status: build.Context, Body: trigger.Request(build, Marker)})
+		call := Call{Rule: build.Rule, Target: build.Target, Status: build.Context, Body: trigger.Request(build, Marker)}
+		if build.Action == mapping.ActionPipeline {
+			call.ProjectID, call.PipelineID = build.ProjectID, build.JobID
+			e.RunPipeline = append(e.RunPipeline, call)
+			continue
+		}
+		e.RunJob = append(e.RunJob, call)
 	}
 	return e
 }

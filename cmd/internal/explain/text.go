@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"buildbridge/mapping"
@@ -52,8 +53,8 @@ func (e *Explanation) changes(b *strings.Builder) {
 // fate says in a few words what becomes of the event.
 func (e *Event) fate() string {
 	switch dead := len(e.Dead); {
-	case len(e.RunJob)+dead > 0:
-		fate := printable.Count(len(e.RunJob), "build")
+	case e.calls()+dead > 0:
+		fate := printable.Count(e.calls(), "build")
 		if dead > 0 {
 			fate += fmt.Sprintf(", and %d dead on arrival", dead)
 		}
@@ -96,16 +97,20 @@ func (e *Event) write(b *strings.Builder) {
 	case len(e.Rules) == 0:
 		b.WriteString("  there are no rules\n")
 	}
-	for _, call := range e.RunJob {
-		fmt.Fprintf(b, "  RunJob for rule %q on target %q:\n", call.Rule, call.Target)
+	for _, call := range slices.Concat(e.RunJob, e.RunPipeline) {
+		name := "RunJob"
+		if call.PipelineID != "" {
+			name = fmt.Sprintf("RunPipeline of pipeline %s in project %s", call.PipelineID, call.ProjectID)
+		}
+		fmt.Fprintf(b, "  %s for rule %q on target %q:\n", name, call.Rule, call.Target)
 		b.WriteString(Indent(call.Body, "    "))
 		if call.Status != "" {
 			fmt.Fprintf(b, "    status: %s\n", call.Status)
 		}
 	}
 	for _, dead := range e.Dead {
-		fmt.Fprintf(b, "  job %s for rule %q on target %q is dead on arrival, nothing is sent: %s\n",
-			dead.JobID, dead.Rule, dead.Target, strings.TrimPrefix(dead.Reason, fmt.Sprintf("rule %q: ", dead.Rule)))
+		fmt.Fprintf(b, "  %s %s for rule %q on target %q is dead on arrival, nothing is sent: %s\n",
+			dead.Action, dead.JobID, dead.Rule, dead.Target, strings.TrimPrefix(dead.Reason, fmt.Sprintf("rule %q: ", dead.Rule)))
 	}
 }
 
