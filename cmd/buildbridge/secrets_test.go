@@ -140,6 +140,7 @@ sources:
   azure: {provider: azure-devops, basic: [{username: bridge, password: {file: azure-password}}]}
   repo: {provider: codearts-repo, secrets: [{env: REPO_TOKEN}], token_header: X-My-Token}
   gitcode: {provider: gitcode, signing_tokens: [{env: GITCODE_KEY}]}
+  gerrit: {provider: gerrit, secrets: [{env: GERRIT_SECRET}]}
 targets:
   keys:
     endpoint: %[1]s
@@ -213,7 +214,7 @@ func (s *secrets) run(database string) {
 	}
 	for _, name := range []string{
 		"GITHUB_OLD", "GITLAB_TOKEN", "GITEE_SECRET", "GITEE_SIGN", "GOGS_SECRET", "DATACENTER_PASSWORD", "REPO_TOKEN", "GITCODE_KEY",
-		"AK", "SECURITY_TOKEN", "IAM_PASSWORD", "TOKEN", "WRONG_SK", "WRONG_IAM_PASSWORD", "WRONG_TOKEN",
+		"GERRIT_SECRET", "AK", "SECURITY_TOKEN", "IAM_PASSWORD", "TOKEN", "WRONG_SK", "WRONG_IAM_PASSWORD", "WRONG_TOKEN",
 		"ADMIN_READ", "WRONG", "LITERAL", "ROTATED",
 	} {
 		s.secret(name)
@@ -290,6 +291,9 @@ func (s *secrets) recorded(provider string) (http.Header, []byte) {
 	raw, err := os.ReadFile(filepath.Join("../../handlers/codehost/testdata", provider, "push.http"))
 	if err != nil {
 		s.t.Fatal(err)
+	}
+	if bytes.HasPrefix(raw, []byte("POST ")) { // the path has a secret
+		_, raw, _ = bytes.Cut(raw, []byte("\n"))
 	}
 	r := bufio.NewReader(bytes.NewReader(raw))
 	header, err := textproto.NewReader(r).ReadMIMEHeader()
@@ -375,6 +379,9 @@ func (s *secrets) deliver(b *bridge) {
 		"gitcode": {"gitcode", func(h http.Header, body []byte, bad bool) {
 			codehosttest.SignGitCode(s.pick("GITCODE_KEY", bad), h, body)
 		}},
+		"gerrit": {"gerrit", func(h http.Header, body []byte, bad bool) {
+			codehost.Sign("gerrit", s.pick("GERRIT_SECRET", bad), h, body)
+		}},
 	} {
 		for _, bad := range []bool{true, false} {
 			header, body := s.recorded(host.provider)
@@ -393,7 +400,13 @@ func (s *secrets) deliver(b *bridge) {
 					s.hide(source+" "+name+fmt.Sprint(bad), strings.TrimPrefix(value, "sha256="))
 				}
 			}
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.public+"/webhooks/"+source+"?token="+wrong, bytes.NewReader(body))
+			path := "/webhooks/" + source
+			if secret := header.Get(codehost.PathSecret); secret != "" {
+				delete(header, codehost.PathSecret)
+				path += "/" + secret
+				s.misdirect(b, secret)
+			}
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.public+path+"?token="+wrong, bytes.NewReader(body))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -406,6 +419,26 @@ func (s *secrets) deliver(b *bridge) {
 			s.hear("the answer to "+source, []byte(answer))
 			if status != want {
 				t.Errorf("%s: status %d: %s, want %d", source, status, answer, want)
+			}
+		}
+	}
+}
+
+// misdirect calls with a secret in the path where it does not belong.
+func (s *secrets) misdirect(b *bridge, secret string) {
+	s.t.Helper()
+	for _, url := range []string{
+		b.public + "/webhooks/github/", b.public + "/webhooks/nobody/", b.public + "/hooks/", b.admin + "/webhooks/gerrit/",
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			req, err := http.NewRequestWithContext(s.t.Context(), method, url+secret, http.NoBody)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			status, answer := do(s.t, req)
+			s.hear("the answer to "+method+" "+url, []byte(answer))
+			if status/100 == 2 {
+				s.t.Errorf("%s %s: status %d", method, url, status)
 			}
 		}
 	}
