@@ -157,7 +157,7 @@ fmt: $(GOLANGCI) ## Format all Go files
 .PHONY: alerts
 alerts: $(PROMTOOL) ## Check the alerts, and run their tests
 	$(PROMTOOL) check rules --lint=all --lint-fatal charts/buildbridge/alerts/*.yaml
-	$(PROMTOOL) test rules charts/buildbridge/alerts/tests/*.yaml
+	printf '%s\n' charts/buildbridge/alerts/tests/*.yaml | xargs -P "$$(nproc)" -n 1 $(PROMTOOL) test rules
 
 .PHONY: chart
 chart: $(HELM) $(HELM_UNITTEST) $(HELM_DOCS) $(KUBECONFORM) $(CONTROLLER_GEN) ## Check the Helm chart with the real tools, each way to run it
