@@ -263,7 +263,7 @@ func (s *Simulator) runtimeVariables(c *pipelineCall) response {
 func (p *pipeline) name() string { return cmp.Or(p.Name, "pipeline-"+p.PipelineID[:8]) }
 
 func (p *pipeline) codeSources() []PipelineSource {
-	if p.Sources == nil {
+	if len(p.Sources) == 0 {
 		return []PipelineSource{{GitType: "codehub", GitURL: "https://example.com/repository.git", DefaultBranch: defaultBranch}}
 	}
 	return p.Sources

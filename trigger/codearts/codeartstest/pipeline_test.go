@@ -441,6 +441,10 @@ func TestQueue(t *testing.T) {
 		if list, queue := w.statuses(), w.queued(); list != want || queue != "QUEUED_TIME_OUT" {
 			t.Errorf("%s; queue %s, want the last one to be dropped", list, queue)
 		}
+		w.now = w.now.Add(15 * time.Second)
+		if got := at(w.detail(second), "status"); got != "COMPLETED" {
+			t.Errorf("%v 60 s after the first one ended", got)
+		}
 	}
 }
 

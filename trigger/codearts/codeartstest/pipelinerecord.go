@@ -99,10 +99,7 @@ func (s *Simulator) moment(text string, otherwise time.Time) (time.Time, error) 
 func (s *Simulator) flowRecord(p *pipeline, r *run, now time.Time) map[string]any {
 	record := s.flowCore(r, now)
 	record["pipeline_id"], record["pipeline_run_id"] = p.PipelineID, r.flow.id
-	record["build_params"], record["artifact_params"] = map[string]any{}, map[string]any{}
-	if len(r.flow.sources) > 0 {
-		record["build_params"] = s.buildParams(r, 0, now)
-	}
+	record["build_params"], record["artifact_params"] = s.buildParams(r, 0, now), map[string]any{}
 	stages := []any{}
 	for i, stage := range s.stages(r, now) {
 		stages = append(stages, map[string]any{"name": stage.name, "sequence": i, "status": stage.status, "id": stage.id})

@@ -258,7 +258,7 @@ func (s *Simulator) runPipeline(c *pipelineCall) response {
 	if err != nil {
 		return gatewayError(400, codeBadRun, err.Error())
 	}
-	if full := p.full(); full && (p.Concurrency.ExceedAction == ExceedAbort || p.waiting() >= maxQueue) {
+	if p.refuses() {
 		p.failures = append(p.failures, failure{at: c.now, by: c.by})
 		return gatewayError(200, codeTooMany, "too many concurrent runs")
 	}
@@ -291,7 +291,7 @@ func (s *Simulator) enter(p *pipeline, r *run, now time.Time) {
 func (s *Simulator) begin(p *pipeline, r *run, at time.Time) {
 	r.flow.began = at
 	p.live = append(p.live, r)
-	if len(r.flow.sources) == 0 || r.manual && r.flow.commit != "" {
+	if r.manual && r.flow.commit != "" {
 		return
 	}
 	switch source := r.flow.sources[0]; {
@@ -357,6 +357,11 @@ func (s *Simulator) advance(p *pipeline, now time.Time) {
 
 func (p *pipeline) full() bool {
 	return p.Concurrency.Limit > 0 && len(p.live) >= p.Concurrency.Limit
+}
+
+// refuses reports whether a run would neither begin nor be queued.
+func (p *pipeline) refuses() bool {
+	return p.full() && (p.Concurrency.ExceedAction == ExceedAbort || p.waiting() >= maxQueue)
 }
 
 // waiting is how many runs are in the queue.
@@ -425,7 +430,7 @@ func (s *Simulator) retryRun(c *pipelineCall) response {
 	if status := s.flowStatus(r, c.now); status != resultFailed && status != resultCanceled {
 		return gatewayError(400, codeRunState, "the run is "+status)
 	}
-	if p.full() && (p.Concurrency.ExceedAction == ExceedAbort || p.waiting() >= maxQueue) {
+	if p.refuses() {
 		return gatewayError(200, codeTooMany, "too many concurrent runs")
 	}
 	r.outcome, r.stopped = s.nextOutcome(p.PipelineID), time.Time{}
@@ -531,10 +536,7 @@ func (s *Simulator) startRun(b Build) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	f.project = cmp.Or(b.ProjectID, p.ProjectID, ProjectID)
-	if b.Commit != "" {
-		f.commit = b.Commit
-	}
+	f.project, f.commit = cmp.Or(b.ProjectID, p.ProjectID, ProjectID), b.Commit
 	return s.startFlow(p, f, body, cmp.Or(b.Executor, "person"), true, now).flow.id, nil
 }
 
