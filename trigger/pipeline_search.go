@@ -133,7 +133,8 @@ func (s *pipelineSearch) isOurs(ctx context.Context, c candidate) (owner, string
 		return notOurs, "", err
 	}
 	if unread {
-		return undecided, fmt.Sprintf("it cannot be told whether run %s is this one: it is in the queue of the pipeline, and cannot be read yet", c.ID), nil
+		return undecided, fmt.Sprintf("it cannot be told whether run %s is this one: "+
+			"it is in the queue of the pipeline, and cannot be read yet", c.ID), nil
 	}
 	return undecided, fmt.Sprintf("it cannot be told whether run %s is this one: it does not show the marker %s, and no run of this pipeline "+
 		"that is certainly ours has shown its marker; look at the runs in the console", c.ID, runMarker(s.build.ID)), nil

@@ -197,7 +197,9 @@ func (t *Trigger) start(ctx context.Context, target *target, b *store.Build) (st
 
 // applyAnswer sets the state of a build by the answer to its call, and saves it. No other
 // function decides what an error means for a build.
-func (t *Trigger) applyAnswer(ctx context.Context, target *target, b *store.Build, answer started, took time.Duration, callErr error) error {
+func (t *Trigger) applyAnswer(
+	ctx context.Context, target *target, b *store.Build, answer started, took time.Duration, callErr error,
+) error {
 	attempt := store.Attempt{At: b.CalledAt, Took: took}
 	if callErr == nil {
 		setStarted(b, answer, b.CalledAt.Add(took), false)
