@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"buildbridge/mapping"
 	"buildbridge/trigger/codearts/codeartstest"
 )
 
@@ -17,6 +18,7 @@ func TestLostAnswers(t *testing.T) {
 	t.Parallel()
 	branch := func() string { return fmt.Sprintf("b%d", rand.N(25)) }
 	for phrase, c := range map[string]struct {
+		action    mapping.Action // that of a job if ""
 		processes int
 		service   codeartstest.Options
 		next      func(w *world) *delivery
@@ -84,6 +86,20 @@ func TestLostAnswers(t *testing.T) {
 			processes: 1, builds: 1, kills: max(3, *rounds/3), service: lagging(),
 			next: func(w *world) *delivery { return w.history.push("acme/shop-0", branch(), "cart-0") },
 		},
+		"a run of a pipeline, and a person runs it for the same commit": {
+			action: mapping.ActionPipeline, processes: 1, builds: 1, before: 0.3,
+			next: func(w *world) *delivery {
+				d := w.history.push("acme/shop-0", branch(), "cart-0")
+				w.meddle(d)
+				return d
+			},
+		},
+		"a run of a pipeline, and replicas are killed in mid-call": {
+			action: mapping.ActionPipeline, processes: 3, builds: 2, before: 0.1, kills: max(3, *rounds/3), service: lagging(),
+			next: func(w *world) *delivery {
+				return w.history.push("acme/shop-0", "twin-"+branch(), "cart-0", "twin-0")
+			},
+		},
 		"replicas": {
 			processes: 3, builds: 2, service: lagging(),
 			next: func(w *world) *delivery {
@@ -93,7 +109,7 @@ func TestLostAnswers(t *testing.T) {
 	} {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, database(t, c.processes), c.processes, c.service)
+			w := newWorldOf(t, c.action, database(t, c.processes), c.processes, c.service)
 			w.fault(lostAnswers(0.3, c.before)...)
 			var left atomic.Int64
 			left.Store(int64(*deliveries))

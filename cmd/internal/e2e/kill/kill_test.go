@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"buildbridge/mapping"
 	"buildbridge/trigger/codearts/codeartstest"
 )
 
@@ -30,25 +31,35 @@ func database(t *testing.T, processes int) string {
 }
 
 // Processes are killed at random moments under load, while the service loses a third of its
-// answers and has other faults.
+// answers and has other faults. Runs of pipelines are queued besides.
 func TestKill(t *testing.T) {
 	t.Parallel()
-	for phrase, processes := range fleets() {
-		t.Run(phrase, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, database(t, processes), processes, lagging())
-			w.fault(lostAnswers(0.3, 0.05)...)
-			w.fault(weather()...)
-			w.load(func() {
-				for range *rounds {
-					time.Sleep(rand.N(1200 * time.Millisecond)) // a random moment
-					place := rand.N(processes)
-					w.fleet.kill(place)
-					w.fleet.start(place)
-				}
+	for _, action := range []mapping.Action{mapping.ActionJob, mapping.ActionPipeline} {
+		for phrase, processes := range fleets() {
+			t.Run(fmt.Sprintf("%s, %ss", phrase, action), func(t *testing.T) {
+				t.Parallel()
+				testKill(t, action, processes)
 			})
-			w.report(w.settle(), fmt.Sprintf("%d rounds, %d kills", *rounds, *rounds))
-		})
+		}
+	}
+}
+
+func testKill(t *testing.T, action mapping.Action, processes int) {
+	t.Helper()
+	w := newWorldOf(t, action, database(t, processes), processes, lagging())
+	w.fault(lostAnswers(0.3, 0.05)...)
+	w.fault(weather()...)
+	w.load(func() {
+		for range *rounds {
+			time.Sleep(rand.N(1200 * time.Millisecond)) // a random moment
+			place := rand.N(processes)
+			w.fleet.kill(place)
+			w.fleet.start(place)
+		}
+	})
+	w.report(w.settle(), fmt.Sprintf("%ss, %d kills", action, *rounds))
+	if !action.IsZero() && w.queued() == 0 {
+		t.Error("no run was queued: the test proves less")
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 const hostToken = "host-s3cret"
 
 // refusedJob is one that the service starts no build of.
-const refusedJob = "0000000000000000000000000refused"
+const refusedJob = "0000000000000000000000000000000c"
 
 // resultRules are rules whose builds have statuses. Those of the rule "newest" are stopped by
 // newer ones, those of the rule "refused" are dead. The hosts take any number of statuses.

@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,16 +27,16 @@ import (
 // key is the key that the simulator accepts.
 var key = codeartstest.Key{AccessKey: "AK", SecretKey: "SK"}
 
-// The jobs that are built.
+// The jobs that are built, or pipelines that are run.
 const (
-	markedJob = "00000000000000000000000000marked"
-	newestJob = "00000000000000000000000000newest"
+	markedJob = "0000000000000000000000000000000a"
+	newestJob = "0000000000000000000000000000000b"
 	marker    = "BRIDGE"
 	shops     = 4 // repositories acme/shop-0, …
 )
 
 func shop(i int) (repository, rule, twin, job string) {
-	return fmt.Sprintf("acme/shop-%d", i), fmt.Sprintf("cart-%d", i), fmt.Sprintf("twin-%d", i), fmt.Sprintf("%031dj", i)
+	return fmt.Sprintf("acme/shop-%d", i), fmt.Sprintf("cart-%d", i), fmt.Sprintf("twin-%d", i), fmt.Sprintf("%031df", i)
 }
 
 // rules has for each shop two rules that start one job for one push, one of them
@@ -71,9 +72,25 @@ rules:
 	return b.String()
 }
 
+// jobs are jobs in rules, as far as their parameters.
+var jobs = regexp.MustCompile(`job_id: (\w+), parameters: {`)
+
+// rulesOf gives rules of an action: those of [rules], which start jobs, or the same for pipelines
+// with the ids of these jobs. The call of a pipeline does not say what commit is meant: a variable
+// tells the simulator.
+func rulesOf(action mapping.Action, endpoint string) string {
+	if action.IsZero() {
+		return rules(endpoint)
+	}
+	text := jobs.ReplaceAllString(rules(endpoint),
+		"pipeline_id: $1, project_id: "+codeartstest.ProjectID+`, variables: {commit: "$${event.commit}", `)
+	return strings.Replace(text, "    endpoint: ", "    pipeline_endpoint: "+endpoint+"\n    endpoint: ", 1)
+}
+
 // world is a fleet with a host and a simulator.
 type world struct {
 	t         *testing.T
+	action    mapping.Action // of all builds; "" is that of jobs
 	simulator *codeartstest.Server
 	history   *history
 	fleet     *fleet
@@ -84,13 +101,22 @@ type world struct {
 	later sync.WaitGroup // persons
 }
 
-// newWorld makes a world with processes on Postgres, or with one on SQLite if
+// newWorld makes a world of jobs with processes on Postgres, or with one on SQLite if
 // the database is "".
 func newWorld(t *testing.T, database string, processes int, o codeartstest.Options, arg ...string) *world {
 	t.Helper()
-	w := &world{t: t, history: newHistory(), pace: 15 * time.Millisecond}
+	return newWorldOf(t, mapping.ActionJob, database, processes, o, arg...)
+}
+
+// newWorldOf makes a world of jobs or of pipelines.
+func newWorldOf(t *testing.T, action mapping.Action, database string, processes int, o codeartstest.Options, arg ...string) *world {
+	t.Helper()
+	w := &world{t: t, action: action, history: newHistory(), pace: 15 * time.Millisecond}
 	w.simulate(o)
-	w.fleet = newFleet(t, database, rules(w.simulator.URL), arg...)
+	if !action.IsZero() {
+		w.limit()
+	}
+	w.fleet = newFleet(t, database, rulesOf(action, w.simulator.URL), arg...)
 	w.host = newHost(t, w.fleet.public)
 	for i := range processes {
 		w.fleet.start(i)
@@ -127,9 +153,35 @@ func (w *world) open(driver, database string) {
 	})
 }
 
+// limit has the pipelines of the shops run few runs at a time, so that runs are queued.
+func (w *world) limit() {
+	w.t.Helper()
+	for i := range shops {
+		_, _, _, id := shop(i)
+		if err := w.simulator.SetPipeline(codeartstest.Pipeline{PipelineID: id, Concurrency: codeartstest.PipelineConcurrency{Limit: 2}}); err != nil {
+			w.t.Fatal(err)
+		}
+		if err := w.simulator.AddOutcome(codeartstest.Outcome{JobID: id, After: 120 * time.Millisecond}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// pipelineCalls are the calls of pipelines in place of those of jobs.
+var pipelineCalls = map[string]string{
+	codeartstest.PathRun:        codeartstest.PathPipelineRun,
+	codeartstest.PathList:       codeartstest.PathPipelineList,
+	codeartstest.PathRecordInfo: codeartstest.PathPipelineDetail,
+	codeartstest.PathParameters: codeartstest.PathPipelineQueue,
+}
+
+// fault adds faults of calls of jobs, or of those of pipelines in their place.
 func (w *world) fault(faults ...codeartstest.Fault) {
 	w.t.Helper()
 	for _, f := range faults {
+		if path, ok := pipelineCalls[f.Path]; ok && !w.action.IsZero() {
+			f.Path = path
+		}
 		if err := w.simulator.AddFault(f); err != nil {
 			w.t.Fatal(err)
 		}
@@ -182,6 +234,8 @@ func (w *world) meddle(d *delivery) {
 	build := codeartstest.Build{JobID: jobOf(d.rules[0]), Commit: d.change.Commit}
 	if d.change.Tag != "" {
 		build.Commit, build.Tag = "", d.change.Tag
+	} else if !w.action.IsZero() {
+		build.Branch = d.change.Branch
 	}
 	switch rule := (mapping.Parameter{Name: "rule", Value: d.rules[0]}); rand.N(3) {
 	case 0:
@@ -206,7 +260,7 @@ func (w *world) meddle(d *delivery) {
 func (w *world) known(job string) bool {
 	started := 0
 	for _, run := range w.simulator.Runs() {
-		if strings.Contains(string(run.Body), job) {
+		if run.PipelineID == job || strings.Contains(string(run.Body), job) {
 			started++
 		}
 	}
@@ -257,6 +311,9 @@ func (h *history) lastOf(repository string) string {
 
 // person starts a build by hand.
 func (w *world) person(b codeartstest.Build) {
+	if !w.action.IsZero() {
+		b.JobID, b.PipelineID = "", b.JobID
+	}
 	if _, err := w.simulator.StartBuild(b); err != nil {
 		w.t.Error(err)
 	}
@@ -352,13 +409,14 @@ func (w *world) drain() []*row {
 }
 
 // started is what the simulator was asked for: by rule and ref, which are in the
-// body, and the commit or the tag.
+// body, and the commit or the tag. Numbers of runs of pipelines are their ids.
 func (w *world) started() (keys []string, byNumber map[string]string) {
 	byNumber = map[string]string{}
 	for _, run := range w.simulator.Runs() {
 		var body struct {
 			JobID      string              `json:"job_id"`
 			Parameters []mapping.Parameter `json:"parameter"`
+			Variables  []mapping.Parameter `json:"variables"` // of a pipeline
 			SCM        struct {
 				Tag    string `json:"build_tag"`
 				Commit string `json:"build_commit_id"`
@@ -368,11 +426,18 @@ func (w *world) started() (keys []string, byNumber map[string]string) {
 			w.t.Error(err)
 		}
 		parameters := map[string]string{}
-		for _, p := range body.Parameters {
+		for _, p := range append(body.Parameters, body.Variables...) {
 			parameters[p.Name] = p.Value
 		}
-		keys = append(keys, buildKey(parameters["rule"], parameters["ref"], body.SCM.Tag+body.SCM.Commit))
-		byNumber[body.JobID+" "+run.BuildNo] = string(run.Body)
+		what := body.SCM.Tag + body.SCM.Commit
+		if run.PipelineID != "" {
+			what = parameters["commit"]
+			if tag, ok := strings.CutPrefix(parameters["ref"], "refs/tags/"); ok {
+				what = tag
+			}
+		}
+		keys = append(keys, buildKey(parameters["rule"], parameters["ref"], what))
+		byNumber[run.PipelineID+body.JobID+" "+run.BuildNo] = string(run.Body)
 	}
 	return keys, byNumber
 }
@@ -500,6 +565,15 @@ func cond(is bool, s string) string {
 		return s
 	}
 	return ""
+}
+
+// queued counts the builds whose call was answered with a place in the queue of a pipeline.
+func (w *world) queued() (n int) {
+	w.t.Helper()
+	if err := w.db.QueryRowContext(w.t.Context(), `SELECT count(*) FROM builds WHERE queue_id <> ''`).Scan(&n); err != nil {
+		w.t.Error(err)
+	}
+	return n
 }
 
 // report is a summary in one line.
