@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -78,5 +79,33 @@ func TestPipelineBuilds(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestPipelineExample checks that the examples of docs/rules.md load, and that its rule needs no note.
+func TestPipelineExample(t *testing.T) {
+	data, err := os.ReadFile("../docs/rules.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(data), "\n#### Pipelines\n")
+	block := func(begins string) string {
+		_, text, _ := strings.Cut(section, "```yaml\n"+begins+"\n")
+		text, _, found := strings.Cut(text, "```")
+		if !found {
+			t.Fatalf("no example of %s", begins)
+		}
+		return text
+	}
+	rules := "version: 1\n" + goodSources + goodTargets + "rules:\n" + block("rules:")
+	for name, text := range map[string]string{"the rule": rules, "its sources": rules + "        sources:\n        " +
+		strings.ReplaceAll(strings.TrimRight(block("sources:"), "\n"), "\n", "\n        ") + "\n"} {
+		rs, warnings, err := Parse(testProviders, File{Name: "rules.md", Data: []byte(text)})
+		if err != nil || len(warnings) > 0 || len(rs.Notes()) > 0 {
+			t.Fatalf("%s: %v %v\n%s", name, err, warnings, text)
+		}
+		if builds := rs.Decide(pushEvent(nil)); len(builds) != 1 {
+			t.Errorf("%s: %d builds", name, len(builds))
+		}
 	}
 }
