@@ -158,7 +158,8 @@ func (w *world) limit() {
 	w.t.Helper()
 	for i := range shops {
 		_, _, _, id := shop(i)
-		if err := w.simulator.SetPipeline(codeartstest.Pipeline{PipelineID: id, Concurrency: codeartstest.PipelineConcurrency{Limit: 2}}); err != nil {
+		limited := codeartstest.Pipeline{PipelineID: id, Concurrency: codeartstest.PipelineConcurrency{Limit: 2}}
+		if err := w.simulator.SetPipeline(limited); err != nil {
 			w.t.Fatal(err)
 		}
 		if err := w.simulator.AddOutcome(codeartstest.Outcome{JobID: id, After: 120 * time.Millisecond}); err != nil {
