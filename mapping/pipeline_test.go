@@ -27,23 +27,27 @@ func TestPipelineBuilds(t *testing.T) {
 	}{
 		"nothing said": {
 			"name: p",
-			Build{Sources: []CodeSource{{Branch: push.Branch}}}, Build{Sources: []CodeSource{{Tag: "v2.0.0"}}},
+			Build{Sources: []CodeSource{{Branch: push.Branch}}},
+			Build{Sources: []CodeSource{{Tag: "v2.0.0"}}},
 		},
 		"no sources": {"name: p, sources: []", Build{}, Build{}},
 		"pinned": {
 			"name: p, pin_commit: true",
-			Build{Sources: []CodeSource{{Branch: push.Branch, Commit: push.Commit}}}, Build{Sources: []CodeSource{{Tag: "v2.0.0"}}},
+			Build{Sources: []CodeSource{{Branch: push.Branch, Commit: push.Commit}}},
+			Build{Sources: []CodeSource{{Tag: "v2.0.0"}}},
 		},
 		"sources of their own": {
 			"name: p, pin_commit: true, sources: [{git_type: codehub, git_url: 'https://h.example/a.git', codehub_id: '21', default_branch: master, alias: a}, " +
 				"{endpoint_id: e-1, branch: main}, {tag: v1}], choose_stages: [s1, s2]",
 			Build{Stages: []string{"s1", "s2"}, Sources: []CodeSource{
 				{GitType: "codehub", GitURL: "https://h.example/a.git", CodehubID: "21", DefaultBranch: "master", Alias: "a", Branch: push.Branch, Commit: push.Commit},
-				{EndpointID: "e-1", Branch: "main"}, {Tag: "v1"},
+				{EndpointID: "e-1", Branch: "main"},
+				{Tag: "v1"},
 			}},
 			Build{Stages: []string{"s1", "s2"}, Sources: []CodeSource{
 				{GitType: "codehub", GitURL: "https://h.example/a.git", CodehubID: "21", DefaultBranch: "master", Alias: "a", Tag: "v2.0.0"},
-				{EndpointID: "e-1", Branch: "main"}, {Tag: "v1"},
+				{EndpointID: "e-1", Branch: "main"},
+				{Tag: "v1"},
 			}},
 		},
 		"variables": {
@@ -53,7 +57,8 @@ func TestPipelineBuilds(t *testing.T) {
 		},
 		"a value that is too long": {
 			"name: p, sources: [], variables: {LONG: '" + strings.Repeat("${event.branch}word", 1100) + "'}",
-			Build{Dead: `rule "r": jobs[0].variables.LONG: the value has 8800 characters, and at most 8192 are allowed`}, Build{Dead: "-"},
+			Build{Dead: `rule "r": jobs[0].variables.LONG: the value has 8800 characters, and at most 8192 are allowed`},
+			Build{Dead: "-"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -25,13 +25,15 @@ func TestConsoleURL(t *testing.T) {
 		"a job without a template":  {store.Build{JobID: "f9d6", BuildNumber: "17"}, mapping.Target{Region: "cn-north-4"}, ""},
 		"a job that is not started": {store.Build{JobID: "f9d6"}, mapping.Target{ConsoleURL: template}, ""},
 		"a run": {
-			pipeline, mapping.Target{Region: "cn-north-4", ConsoleURL: template},
+			pipeline,
+			mapping.Target{Region: "cn-north-4", ConsoleURL: template},
 			"https://devcloud.cn-north-4.huaweicloud.com/cicd/project/p1/pipeline/detail/f9d6/7f3a?v=1",
 		},
 		"a run of a target without a region": {pipeline, mapping.Target{ConsoleURL: template}, ""},
 		"a run that is not started":          {with(func(b *store.Build) { b.BuildNumber = "" }), mapping.Target{Region: "cn-north-4"}, ""},
 		"a run whose address the service gave": {
-			with(func(b *store.Build) { b.Console = "https://devcloud.example.com/run" }), mapping.Target{Region: "cn-north-4"},
+			with(func(b *store.Build) { b.Console = "https://devcloud.example.com/run" }),
+			mapping.Target{Region: "cn-north-4"},
 			"https://devcloud.example.com/run",
 		},
 		"a run with an address that is none": {with(func(b *store.Build) { b.Console = "javascript:alert(1)" }), mapping.Target{}, ""},
