@@ -56,7 +56,8 @@ func (t *Trigger) replay(ctx context.Context, old *store.Build, last string, by 
 		span.AddLink(trace.Link{SpanContext: before})
 	}
 	b = &store.Build{
-		ID: newID(), Delivery: old.Delivery, Rule: old.Rule, Target: old.Target, Action: old.Action, JobID: old.JobID, ProjectID: old.CalledProject(),
+		ID: newID(), Delivery: old.Delivery, Rule: old.Rule, Target: old.Target,
+		Action: old.Action, JobID: old.JobID, ProjectID: old.CalledProject(),
 		Repository: old.Repository, Ref: old.Ref, Tag: old.Tag, Commit: old.Commit, Marker: old.Marker,
 		TagCommit: old.TagCommit, Context: old.Context, Origin: old.Origin, By: by, Pusher: old.Pusher, Title: old.Title,
 		ReplayOf: old.Original(), ByHand: true, State: store.Waiting, ReceivedAt: now, Deadline: now.Add(t.retryFor(old.Target)),

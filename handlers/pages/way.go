@@ -156,7 +156,10 @@ func endStep(b *admin.BuildDetail) step {
 
 // serviceSteps are the steps of a build that was started.
 func serviceSteps(b *admin.BuildDetail) []step {
-	started := step{Name: "Started", Kind: "good", At: b.StartedAt, Text: sentence(b.Action.Numbered(b.BuildNumber)) + " of its " + b.Action.String() + "."}
+	started := step{
+		Name: "Started", Kind: "good", At: b.StartedAt,
+		Text: sentence(b.Action.Numbered(b.BuildNumber)) + " of its " + b.Action.String() + ".",
+	}
 	if b.Adopted {
 		started.Text += " It was found in the records of the " + b.Action.String() + "."
 	}

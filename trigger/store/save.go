@@ -99,7 +99,8 @@ func (s *Store) saveAll(ctx context.Context, tx *tx, all []*write) error {
 // those whose number another build has.
 func saveRows(ctx context.Context, tx *tx, all []*write) (map[int64]int64, error) {
 	c := &rows{columns: []string{
-		"seq", "version", "state", "reason", "attempts", "log", "asked", "build_no", "seen_no", "adopted", "started_at", "result", "queue_id", "wait",
+		"seq", "version", "state", "reason", "attempts", "log", "asked", "build_no", "seen_no", "adopted", "started_at", "result",
+		"queue_id", "wait",
 	}}
 	for _, w := range all {
 		b, wait := w.build, int64(-1)
