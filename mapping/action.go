@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 )
 
@@ -84,9 +85,9 @@ func (s CodeSource) String() string {
 // written writes fields with their values as rules do, without those that are "".
 func written(pairs ...string) string {
 	var fields []string
-	for i := 0; i < len(pairs); i += 2 {
-		if pairs[i+1] != "" {
-			fields = append(fields, pairs[i]+": "+pairs[i+1])
+	for pair := range slices.Chunk(pairs, 2) {
+		if pair[1] != "" {
+			fields = append(fields, pair[0]+": "+pair[1])
 		}
 	}
 	return strings.Join(fields, ", ")

@@ -42,7 +42,9 @@ func (s scope) newDefaults(doc *defaultsDocument) scope {
 			s.fault(p.Key.At, "parameters."+p.Key.Value, "parameter %q is the marker: it gets the build's id, and takes no value", p.Key.Value)
 		}
 	}
-	for name, list := range map[string][]yamldoc.Entry[yamldoc.Text]{"parameters": doc.Parameters.Entries, "variables": doc.Variables.Entries} {
+	for name, list := range map[string][]yamldoc.Entry[yamldoc.Text]{
+		"parameters": doc.Parameters.Entries, "variables": doc.Variables.Entries,
+	} {
 		for i := range list {
 			p, field := &list[i], name+"."+list[i].Key.Value
 			s.warnValue(s.template(p.Value, field), p.Value.At, field, new(clauses))

@@ -176,7 +176,8 @@ func (f *fence) checkRule(s scope, doc *ruleDocument) {
 	f.checkRepositories(s, doc)
 	for i := range doc.Jobs {
 		if id := doc.Jobs[i].id(); id.Value != "" && !id.Bad && !allows(f.jobs, id.Value) {
-			s.fault(id.At, fmt.Sprintf("jobs[%d].%s", i, doc.Jobs[i].action().idField()), "%q is outside of %s", clip(id.Value), f.only("jobs", values(f.jobs)))
+			field := fmt.Sprintf("jobs[%d].%s", i, doc.Jobs[i].action().idField())
+			s.fault(id.At, field, "%q is outside of %s", clip(id.Value), f.only("jobs", values(f.jobs)))
 		}
 	}
 }

@@ -96,10 +96,11 @@ func (j *job) label() string { return cmp.Or(j.name, j.id) }
 // sameBuild says whether two jobs make the same build of every event.
 func (j *job) sameBuild(o *job) bool {
 	return o.id == j.id && o.target == j.target && o.scm == j.scm && o.scmBranch == j.scmBranch && o.pin == j.pin &&
-		slices.Equal(o.sources, j.sources) && slices.Equal(o.stages, j.stages) && slices.EqualFunc(o.parameters, j.parameters, func(a, b parameter) bool {
-		return a.name == b.name && slices.Equal(a.value, b.value) &&
-			(o.constants == j.constants || j.constants.fillTemplate(a.value) == o.constants.fillTemplate(b.value))
-	})
+		slices.Equal(o.sources, j.sources) && slices.Equal(o.stages, j.stages) &&
+		slices.EqualFunc(o.parameters, j.parameters, func(a, b parameter) bool {
+			return a.name == b.name && slices.Equal(a.value, b.value) &&
+				(o.constants == j.constants || j.constants.fillTemplate(a.value) == o.constants.fillTemplate(b.value))
+		})
 }
 
 // varies says whether a parameter of the job comes from the event.

@@ -75,7 +75,8 @@ func (s scope) checkAction(doc *jobDocument, i int) {
 	action := doc.action()
 	switch {
 	case given(doc.JobID) && given(doc.PipelineID):
-		s.fault(doc.PipelineID.At, field("pipeline_id"), "both job_id and pipeline_id are given: an entry is a job or a pipeline, remove one of the two")
+		s.fault(doc.PipelineID.At, field("pipeline_id"),
+			"both job_id and pipeline_id are given: an entry is a job or a pipeline, remove one of the two")
 		return
 	case given(doc.id()) || doc.MayHave("job_id", "pipeline_id"):
 	case action == ActionJob:
@@ -142,7 +143,8 @@ func (s scope) pipeline(doc *jobDocument, i int, when *clauses, j *job) {
 		case pinned == 0:
 			s.warn(at, field("pin_commit"), "without effect: no source gets the branch of the push")
 		case pinned > 1:
-			s.warn(at, field("pin_commit"), "%d sources get the commit of the push, and it is in one repository: write branch for the others", pinned)
+			s.warn(at, field("pin_commit"),
+				"%d sources get the commit of the push, and it is in one repository: write branch for the others", pinned)
 		}
 	}
 	if doc.Marker.Value != "" && slices.Contains(forms["pipeline_variable"].Not[0].Texts, doc.Marker.Value) {
@@ -239,7 +241,8 @@ func (l *loader) checkIDs() {
 					switch {
 					case id.Value == "" || id.Bad || id.field == "project_id" && action == ActionJob:
 					case known && before.field != id.field:
-						r.fault(id.At, fmt.Sprintf("jobs[%d].%s", i, id.field), "the same id is the %s at %s: one of the two is another's", before.field, before.place)
+						r.fault(id.At, fmt.Sprintf("jobs[%d].%s", i, id.field),
+							"the same id is the %s at %s: one of the two is another's", before.field, before.place)
 					case !known && pass == 0:
 						first[id.Value] = use{id.field, r.file.Name + ":" + id.At.String()}
 					}
@@ -255,7 +258,8 @@ func (l *loader) checkIDs() {
 // checkPipelineAddress checks that the target of job i, if it is a pipeline, has an address of pipelines.
 func (r *draft) checkPipelineAddress(i int, target *Target) {
 	doc := &r.jobs[i]
-	if r.rule.jobs[i].action != ActionPipeline || target == nil || target.PipelineEndpoint != "" || target.Region == "" && target.Endpoint == "" {
+	if r.rule.jobs[i].action != ActionPipeline || target == nil || target.PipelineEndpoint != "" ||
+		target.Region == "" && target.Endpoint == "" {
 		return
 	}
 	if _, known := PipelineRegions()[target.Region]; known {
@@ -268,7 +272,8 @@ func (r *draft) checkPipelineAddress(i int, target *Target) {
 	if target.Region != "" {
 		why = fmt.Sprintf("the host of CodeArts Pipeline in its region %q is not known", target.Region)
 	}
-	r.fault(at, fmt.Sprintf("jobs[%d].target", i), "target %q has no address for pipelines, for %s: write pipeline_endpoint: https://… under targets.%s",
+	r.fault(at, fmt.Sprintf("jobs[%d].target", i),
+		"target %q has no address for pipelines, for %s: write pipeline_endpoint: https://… under targets.%s",
 		target.Name, why, target.Name)
 }
 
@@ -281,8 +286,8 @@ func (rs *Ruleset) Notes() []string {
 				return p.value.has(func(e *expression) bool { return slices.Contains(e.fields, "commit") })
 			})
 			if j.action == ActionPipeline && r.push != nil && !j.pin && !sent {
-				return []string{"a pipeline builds the head of the branch when it starts, not the commit of the push (rule " + strconv.Quote(r.name) + "): " +
-					"pass ${event.commit} as a variable that a step checks out, or try pin_commit"}
+				return []string{"a pipeline builds the head of the branch when it starts, not the commit of the push (rule " +
+					strconv.Quote(r.name) + "): pass ${event.commit} as a variable that a step checks out, or try pin_commit"}
 			}
 		}
 	}
