@@ -45,7 +45,7 @@ func TestStart(t *testing.T) {
 	by := mapping.By{Actor: "ann", Why: "the webhook was off"}
 	cart := func(parameters ...mapping.Parameter) mapping.Build {
 		return mapping.Build{
-			Rule: "cart", Target: "north", JobID: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1", Repository: "acme/shop", Ref: "refs/heads/main",
+			Rule: "cart", Target: "north", Action: mapping.ActionJob, JobID: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1", Repository: "acme/shop", Ref: "refs/heads/main",
 			Parameters: parameters, Pusher: "ann",
 		}
 	}
@@ -152,8 +152,8 @@ func TestStartThatBuildsNothing(t *testing.T) {
 	b := starting(t)
 	tried := b.Start(t.Context(), handlers.Start{Source: "asked", Repository: "acme/shop", Ref: "refs/heads/main", DryRun: true})
 	want := []handlers.Planned{
-		{Rule: "cart", Target: "north", JobID: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1", Commit: head, Parameters: []mapping.Parameter{{Name: "codeBranch", Value: "main"}}},
-		{Rule: "cart", Target: "north", JobID: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa2", Commit: head},
+		{Rule: "cart", Target: "north", Action: mapping.ActionJob, JobID: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1", Commit: head, Parameters: []mapping.Parameter{{Name: "codeBranch", Value: "main"}}},
+		{Rule: "cart", Target: "north", Action: mapping.ActionJob, JobID: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa2", Commit: head},
 	}
 	if diff := cmp.Diff(want, tried.Planned); diff != "" || tried.Status != 200 || tried.Outcome != "dry_run" {
 		t.Errorf("got %+v: %s", tried, diff)
@@ -304,8 +304,8 @@ func TestDecide(t *testing.T) {
 		want   handlers.Decision
 	}{
 		"the same": {rules, nil, handlers.Decision{Outcome: "accepted", Rules: cart(true, ""), Builds: []handlers.Planned{
-			{Rule: "cart", Target: "north", JobID: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1", Commit: commit, Parameters: []mapping.Parameter{{Name: "codeBranch", Value: "main"}}},
-			{Rule: "cart", Target: "north", JobID: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa2", Commit: commit},
+			{Rule: "cart", Target: "north", Action: mapping.ActionJob, JobID: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1", Commit: commit, Parameters: []mapping.Parameter{{Name: "codeBranch", Value: "main"}}},
+			{Rule: "cart", Target: "north", Action: mapping.ActionJob, JobID: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa2", Commit: commit},
 		}}},
 		"no match": {strings.Replace(rules, "[main]", "[dev]", 1), nil, handlers.Decision{
 			Outcome: "ignored", Reason: "no_match", Rules: cart(false, `push.branches: "main" matches none of [dev]`), Builds: []handlers.Planned{},
