@@ -194,6 +194,7 @@ type word struct {
 	text  string
 	later time.Duration // if it is too early to say it: when it is not
 
+	waits    bool // it runs, and waits for a person
 	replaced bool // a newer build is waiting for its turn
 
 	ref, url     string
@@ -202,10 +203,18 @@ type word struct {
 
 func (w *word) final() bool { return w.state != hostapi.Pending && w.state != hostapi.Running }
 
+// sent is what the status keeps of it.
+func (w *word) sent() string {
+	if w.waits && !w.final() {
+		return store.StatusWaits
+	}
+	return string(w.state)
+}
+
 // isSaid reports whether the host was told. A build that runs does not become pending again.
 func (w *word) isSaid(st *store.Status) bool {
 	return st.SentBuild == w.build &&
-		(st.Sent == string(w.state) || st.Sent == string(hostapi.Running) && w.state == hostapi.Pending)
+		(st.Sent == w.sent() || st.Sent == string(hostapi.Running) && w.sent() == string(hostapi.Pending))
 }
 
 // next is when to look at a status again whose word was said.
@@ -241,6 +250,7 @@ func (t *Trigger) wordOn(ctx context.Context, st *store.Status, id string) (word
 		return w, err
 	}
 	w.state, w.text = wordFor(b, open)
+	w.waits = b.WaitsForPerson()
 	w.ref, w.began, w.ended = b.Ref, b.RunningAt, b.EndedAt
 	if w.began.IsZero() {
 		w.began = b.StartedAt
@@ -302,7 +312,7 @@ func (t *Trigger) post(ctx context.Context, h *host, st *store.Status, w word) (
 	}
 	t.metrics.statusPosts.WithLabelValues(st.Source, "200").Inc()
 	t.hostAnswers(ctx, h)
-	st.Sent, st.SentBuild, st.Ref = string(w.state), w.build, ref
+	st.Sent, st.SentBuild, st.Ref = w.sent(), w.build, ref
 	st.Since, st.Attempts, st.Reason = time.Time{}, 0, ""
 	level := slog.LevelDebug
 	if w.final() {

@@ -267,6 +267,40 @@ func TestPendingAndRunningAreSaid(t *testing.T) {
 	}
 }
 
+// The commit shows that a run waits for a person, and that it goes on.
+func TestWaitingForAPersonIsSaid(t *testing.T) {
+	t.Parallel()
+	for phrase, state := range map[string]hostapi.State{"with a word for what runs": hostapi.Running, "without": hostapi.Pending} {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			h := &fakeHost{running: state == hostapi.Running, refs: true}
+			b := newReporter(t, h, settings{})
+			b.outcome(t, codeartstest.Outcome{Paused: 300 * time.Millisecond, After: time.Hour})
+			build := flow(commitA)
+			build.Context = "buildbridge/cart"
+			id := b.deliverOld(t, build)[0]
+			says := func(word string) {
+				t.Helper()
+				until(t, "the commit shows that it "+word, func() bool {
+					posts, _ := h.told()
+					return len(posts) > 0 && posts[len(posts)-1].State == state && strings.Contains(posts[len(posts)-1].Description, word)
+				})
+			}
+			says("waits for a person")
+			b.sim.Resume(pipelineID, "")
+			says("runs")
+			if _, err := b.StopBuild(t.Context(), id, mapping.By{}); err != nil {
+				t.Fatal(err)
+			}
+			b.result(t, id, store.Aborted)
+			until(t, "its end is said", func() bool { return b.status(t, id).Sent == string(hostapi.Canceled) })
+			if posts, _ := h.told(); posts[len(posts)-1].Previous != "r1" {
+				t.Errorf("got %+v, want what was answered to the first", posts[len(posts)-1])
+			}
+		})
+	}
+}
+
 func TestNothingIsSaid(t *testing.T) {
 	t.Parallel()
 	h := &fakeHost{}

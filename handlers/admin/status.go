@@ -14,7 +14,7 @@ type Status struct {
 	Context    string `json:"context"`
 	Build      string `json:"build"` // the newest build of this commit and context: the status is about it
 
-	Told      string    `json:"told,omitempty"`       // the state that the host was told last; "unknown" after two told it at once
+	Told      string    `json:"told,omitempty"`       // the state that the host was told last, "waits" or "unknown"
 	ToldBuild string    `json:"told_build,omitempty"` // the build that it was told about
 	Since     time.Time `json:"since,omitzero"`       // since when it should be told another
 	Reason    string    `json:"reason,omitempty"`     // why it does not take it

@@ -19,7 +19,7 @@ type Status struct {
 	Context    string
 	Build      string // the id of the build that the status is about
 
-	Sent      string    // the state that the host was told last, or StatusUnknown; "" for none
+	Sent      string    // the state that the host was told last, StatusWaits or StatusUnknown; "" for none
 	SentBuild string    // the build that it was about
 	Ref       string    // what the host answered: the id of a check run or of a pipeline
 	Attempts  int       // how often in a row the host did not take it
@@ -36,6 +36,10 @@ type Status struct {
 // StatusUnknown is what Sent says while the host may have been told, or after two processes
 // told it at the same time.
 const StatusUnknown = "unknown"
+
+// StatusWaits is what Sent says after the host was told that the build waits for a person. Hosts
+// have no such state: it is the word for a build that runs, with another text.
+const StatusWaits = "waits"
 
 // statusDoubt is stored in place of it while another process is sending the status: what that
 // one saves does not make it known. Whoever takes the status next reads StatusUnknown.
@@ -65,7 +69,8 @@ type news int64
 // The kinds of news.
 const (
 	noNews   news = iota
-	itRuns        // of interest if it was said to be pending
+	itRuns        // of interest if it was said to be pending, or to wait for a person
+	itWaits       // of interest if it was said to be pending, or to run
 	itEnded       // of interest unless an end was said
 	tookBack      // what was known of the build was wrong
 )
@@ -85,7 +90,10 @@ func reportBuilds(_ context.Context, tx *tx, builds []*Build) error {
 		case b.State.Final() && b.Result == NoResult: // nobody will know how it ends
 			r.owns, r.news = false, itEnded
 		default:
-			if b.Result == Running && !b.RunningAt.IsZero() {
+			switch {
+			case b.WaitsForPerson():
+				r.news = itWaits
+			case b.Result == Running && !b.RunningAt.IsZero():
 				r.news = itRuns
 			}
 			r.wait = min(max(0, time.Until(b.ReceivedAt.Add(PendingAfter))), PendingAfter)
@@ -134,8 +142,9 @@ func writeReports(ctx context.Context, tx *tx) error {
 		since = `+tx.now+` + c.wait, version = statuses.version + 1
 		FROM c CROSS JOIN builds b WHERE b.id = c.id AND `+tx.among("b.id")+` AND statuses.build_seq = b.seq
 		AND (statuses.due_at > 0 OR statuses.reason = '')
-		AND CASE c.news WHEN 1 THEN statuses.sent_build = c.id AND statuses.sent = 'pending'
-			WHEN 2 THEN NOT (statuses.sent_build = c.id AND statuses.sent IN ('success', 'failure', 'error', 'canceled'))
+		AND CASE c.news WHEN 1 THEN statuses.sent_build = c.id AND statuses.sent IN ('pending', 'waits')
+			WHEN 2 THEN statuses.sent_build = c.id AND statuses.sent IN ('pending', 'running')
+			WHEN 3 THEN NOT (statuses.sent_build = c.id AND statuses.sent IN ('success', 'failure', 'error', 'canceled'))
 			ELSE true END
 		RETURNING statuses.seq, statuses.source`)
 	if err != nil {

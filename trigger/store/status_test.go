@@ -226,7 +226,7 @@ func wrongEndIsSaid(t *testing.T, open func() *store.Store) {
 	}
 }
 
-// The host is told that a build is pending, and later that it runs, if that is known.
+// The host is told that a build is pending, later that it runs, if that is known, and that it waits for a person.
 func runIsNews(t *testing.T, open func() *store.Store) {
 	s := open()
 	b := running(t, s, "1", func(b *store.Build) { b.Context, b.ReceivedAt = "ci/cart", b.ReceivedAt.Add(-time.Hour) })
@@ -253,6 +253,19 @@ func runIsNews(t *testing.T, open func() *store.Store) {
 	}
 	if saveResult(); statusOf(t, s, b).DueAt.Before(time.Now()) {
 		t.Error("it is due though nothing has changed")
+	}
+	for _, c := range []struct{ message, said string }{{store.WaitsForPerson + ", in stage 3", store.StatusWaits}, {"", "running"}} {
+		b.Message = c.message
+		saveResult()
+		if taken, _ = takeStatuses(t, s); len(taken) != 1 {
+			t.Fatalf("it is not due though the build has the message %q now", c.message)
+		}
+		if err := tell(t, s, taken[0], c.said, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if saveResult(); statusOf(t, s, b).DueAt.Before(time.Now()) {
+			t.Errorf("it is due though it was said that it is %s", c.said)
+		}
 	}
 	end(t, s, b)
 	if taken, _ = takeStatuses(t, s); len(taken) != 1 {
