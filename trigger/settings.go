@@ -6,7 +6,7 @@ import "buildbridge/trigger/store"
 // declares its default, its limit (min) and its help. The zero value calls the service,
 // sets no limit and keeps everything.
 type Settings struct {
-	DryRun bool `help:"Do everything but the RunJob call: builds end as dry_run, and 'buildbridge builds show' has the body."`
+	DryRun bool `help:"Do everything but the call that starts a build: builds end as dry_run, and 'buildbridge builds show' has the body."`
 
 	// Hold is for the start after a restore. See [Trigger.Pause].
 	Hold bool `help:"Start with everything paused: accept deliveries, and touch nothing outside until 'buildbridge resume --all'."`

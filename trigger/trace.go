@@ -29,7 +29,7 @@ func (t *Trigger) span(ctx context.Context, name string, kind trace.SpanKind) (c
 		trace.WithAttributes(messagingSystem, attribute.String("messaging.operation.type", "send")))
 }
 
-// attempt begins the span of an attempt: a call of RunJob, a search, or the end of a build
+// attempt begins the span of an attempt: a call that starts a build, a search, or the end of a build
 // without either. Its parent is the span that committed the build, however long ago and in
 // whichever process that was, and it has a link to it.
 func (t *Trigger) attempt(ctx context.Context, name string, b *store.Build, more ...trace.SpanStartOption) (context.Context, trace.Span) {

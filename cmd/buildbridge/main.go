@@ -1,5 +1,5 @@
-// Command buildbridge turns pushes and tags on a code host into builds of CodeArts Build:
-// see buildbridge --help.
+// Command buildbridge turns pushes and tags on a code host into builds of CodeArts Build and runs
+// of CodeArts Pipeline: see buildbridge --help.
 package main
 
 import (

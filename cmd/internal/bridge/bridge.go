@@ -196,7 +196,7 @@ func Start(ctx context.Context, o Options) (_ *Bridge, err error) {
 	}
 	shutPublic := b.serve(b.public, b.handlers.Public())
 	b.later(func(ctx context.Context) error {
-		// Both at the same time: deliveries that are still arriving take no time from RunJob calls.
+		// Both at the same time: deliveries that are still arriving take no time from calls.
 		shut := make(chan error, 1)
 		go func() {
 			ctx, cancel := context.WithTimeout(ctx, bodyGrace)

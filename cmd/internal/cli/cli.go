@@ -67,7 +67,7 @@ type grammar struct {
 	ShowVersion versionFlag `name:"version" help:"Print the version."`
 
 	Demo      demoCommand      `cmd:"" group:"try" help:"Show what happens to a push and a tag: no account, no set-up, no network."`
-	Simulator simulatorCommand `cmd:"" group:"try" help:"Run a simulator of CodeArts Build."`
+	Simulator simulatorCommand `cmd:"" group:"try" help:"Run a simulator of CodeArts Build and Pipeline."`
 	Check     checkCommand     `cmd:"" group:"rules" help:"Check rules files and print every fault with file, line and column."`
 	Explain   explainCommand   `cmd:"" group:"rules" help:"Show what a push, a tag or a saved delivery would build, and why not."`
 	Test      testCommand      `cmd:"" group:"rules" help:"Run tests of rules: which builds a push, a tag or a delivery gives."`
@@ -93,7 +93,7 @@ type grammar struct {
 	LogLevel   logLevelCommand   `cmd:"" group:"ask" help:"Show or change the log level of a running bridge."`
 }
 
-const description = `buildbridge turns pushes and tags on a code host into builds of CodeArts Build.
+const description = `buildbridge turns pushes and tags on a code host into builds of CodeArts Build and runs of CodeArts Pipeline.
 
 Begin with: buildbridge demo
 

@@ -23,10 +23,11 @@ type doctorCommand struct {
 }
 
 func (doctorCommand) Help() string {
-	return `Reads the secrets, and asks each target about its credentials, its clock and its jobs: whether they are disabled, and declare the
-parameters that rules send. Of each source with api it asks the code host about the token, the repositories that rules name exactly,
-and their webhooks: address, events, the last deliveries and what the host was answered. It only reads, and starts no build. Each line
-is ok or says what to do. A warning, and what cannot be seen, is not a failure: the exit code is 0. Run it where the bridge runs.
+	return `Reads the secrets, and asks each target about its credentials, its clock, its jobs and its pipelines: whether they are disabled,
+and declare the parameters and variables that rules send. Of each source with api it asks the code host about the token, the
+repositories that rules name exactly, and their webhooks: address, events, the last deliveries and what the host was answered. It
+only reads, and starts no build. Each line is ok or says what to do. A warning, and what cannot be seen, is not a failure: the exit
+code is 0. Run it where the bridge runs.
 
 Examples:
 

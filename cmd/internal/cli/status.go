@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"buildbridge/handlers/admin"
@@ -107,17 +108,18 @@ func (e *Environment) targets(targets []store.TargetState, now time.Time) error 
 	e.printf("\n")
 	t := newTable(e.Stdout, "TARGET", "WAIT", "OLDEST", "PAUSED", "MAX_RUNNING", "CALLING", "UNKNOWN", "RUN", "LAST GOOD CALL", "NOTE")
 	for _, s := range targets {
-		note := ""
-		switch {
-		case !s.InRules:
-			note = "not in the rules"
-		case s.Asked.After(now):
-			note = "throttled until " + local(s.Asked)
-		case s.Persons > 0:
-			note = fmt.Sprintf("%s for a person at the service", printable.Count(int(s.Persons), "build")+plural(int(s.Persons), " waits", " wait"))
+		var notes []string
+		if !s.InRules {
+			notes = append(notes, "not in the rules")
+		}
+		if s.Asked.After(now) {
+			notes = append(notes, "throttled until "+local(s.Asked))
+		}
+		if n := int(s.Persons); n > 0 {
+			notes = append(notes, printable.Count(n, "build")+plural(n, " waits", " wait")+" for a person at the service")
 		}
 		t.row(s.Target, count(s.Waiting), took(s.Oldest, now), count(s.Paused), count(s.Held), count(s.Calling),
-			count(s.Unknown), count(s.Running), local(s.Good), note)
+			count(s.Unknown), count(s.Running), local(s.Good), strings.Join(notes, "; "))
 	}
 	return t.flush()
 }
