@@ -175,10 +175,36 @@ func (f *fence) checkRule(s scope, doc *ruleDocument) {
 	}
 	f.checkRepositories(s, doc)
 	for i := range doc.Jobs {
+		f.checkBuilt(s, &doc.Jobs[i], i)
 		if id := doc.Jobs[i].id(); id.Value != "" && !id.Bad && !allows(f.jobs, id.Value) {
 			field := fmt.Sprintf("jobs[%d].%s", i, doc.Jobs[i].action().idField())
 			s.fault(id.At, field, "%q is outside of %s", clip(id.Value), f.only("jobs", values(f.jobs)))
 		}
+	}
+}
+
+// checkBuilt checks that job i of a rule builds what it is set to. What else it would build, with
+// whose rights, and which approvals it would leave out, no list of a fence says.
+func (f *fence) checkBuilt(s scope, doc *jobDocument, i int) {
+	check := func(t yamldoc.Text, field string) {
+		if given(t) {
+			s.fault(t.At, fmt.Sprintf("jobs[%d].%s", i, field),
+				"the file has the fence %s, so the %s builds what it is set to: leave this out, or write the rule in a file without a fence",
+				f.file.Name, doc.action())
+		}
+	}
+	if doc.SCM != nil {
+		check(doc.SCM.RepoID, "scm.repo_id")
+		check(doc.SCM.URL, "scm.url")
+	}
+	if len(doc.ChooseStages) > 0 {
+		check(doc.ChooseStages[0], "choose_stages")
+	}
+	for k := range doc.Sources {
+		of, field := &doc.Sources[k], fmt.Sprintf("sources[%d].", k)
+		check(of.GitURL, field+"git_url")
+		check(of.CodehubID, field+"codehub_id")
+		check(of.EndpointID, field+"endpoint_id")
 	}
 }
 

@@ -34,6 +34,20 @@ func TestFences(t *testing.T) {
 				"  - job_id: " + jobB + "\n    target: north\n    parameters: {b: '${event.branch}'}\n",
 			`team.yaml:9:13: rule "a": jobs[1].job_id: "` + jobB + `" is outside of the fence fence.yaml, which allows jobs [` + jobA + "]",
 		},
+		"other code than its own job and pipeline build": {
+			strings.Replace(goodFence, jobA, jobA+", "+pipelineA, 1), head + "  when: {push: {}}\n  jobs:\n" +
+				"  - {job_id: " + jobA + ", target: north, scm: {branch: auto, repo_id: b-1, url: 'https://h.example/b.git'}}\n" +
+				"  - {pipeline_id: " + pipelineA + ", project_id: " + projectA + ", target: north, choose_stages: [deploy, x],\n" +
+				"    sources: [{alias: a}, {git_type: github, git_url: 'https://h.example/b.git', codehub_id: '2', endpoint_id: e, branch: main}]}\n",
+			strings.NewReplacer("THE FENCE", "the file has the fence fence.yaml, so the ",
+				"ITSELF", " builds what it is set to: leave this out, or write the rule in a file without a fence").Replace(
+				`team.yaml:8:92: rule "a": jobs[0].scm.repo_id: THE FENCEjobITSELF` + "\n" +
+					`team.yaml:8:102: rule "a": jobs[0].scm.url: THE FENCEjobITSELF` + "\n" +
+					`team.yaml:9:130: rule "a": jobs[1].choose_stages: THE FENCEpipelineITSELF` + "\n" +
+					`team.yaml:10:55: rule "a": jobs[1].sources[1].git_url: THE FENCEpipelineITSELF` + "\n" +
+					`team.yaml:10:94: rule "a": jobs[1].sources[1].codehub_id: THE FENCEpipelineITSELF` + "\n" +
+					`team.yaml:10:112: rule "a": jobs[1].sources[1].endpoint_id: THE FENCEpipelineITSELF`),
+		},
 		"an anchor": {
 			"sources: &s [github]\nrepositories: acme/cart\ntargets: *s\n", head + tail,
 			"fence.yaml:1:10: sources: anchors (&s) are not part of this language: write the value out\n" +

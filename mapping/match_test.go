@@ -159,6 +159,7 @@ func TestDecide(t *testing.T) {
     jobs:
       - job_id: `+jobA+`
         build_type: auto
+        scm: {branch: auto, repo_id: r-1, url: 'https://h.example/shop.git'}
         marker: build
         parameters:
           codeBranch: '${event.branch}'
@@ -182,6 +183,7 @@ func TestDecide(t *testing.T) {
 			Rule: "both", Target: "north", Action: ActionJob, JobID: jobA, Repository: "acme/shop", Ref: push.Ref, Commit: push.Commit,
 			Parameters: []Parameter{{"codeBranch", "$(reboot);x"}, {"version", "shop-"}, {"money", "${x}"}, {"empty", ""}, {"created", "false 2"}},
 			BuildType:  true, Marker: "build", Concurrency: Concurrency{Replace: ReplaceWaiting}, Pusher: "ann", Title: "Count twice",
+			Source: JobSource{Branch: "$(reboot);x", RepoID: "r-1", URL: "https://h.example/shop.git"},
 		},
 		{
 			Rule: "both", Target: "north", Action: ActionJob, JobID: jobB, Repository: "acme/shop", Ref: push.Ref, Commit: push.Commit,
@@ -202,7 +204,7 @@ func TestDecide(t *testing.T) {
 			Rule: "both", Target: "north", Action: ActionJob, JobID: jobA, Repository: "acme/shop", Ref: tag.Ref,
 			Tag: "v2.1.0", TagCommit: tag.Commit,
 			Parameters: []Parameter{{"codeBranch", ""}, {"version", "shop-2.1.0"}, {"money", "${x}"}, {"empty", ""}, {"created", "false 0"}},
-			BuildType:  true, Marker: "build",
+			BuildType:  true, Marker: "build", Source: JobSource{RepoID: "r-1", URL: "https://h.example/shop.git"},
 		},
 		{
 			Rule: "both", Target: "north", Action: ActionJob, JobID: jobB, Repository: "acme/shop", Ref: tag.Ref,

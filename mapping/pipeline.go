@@ -128,7 +128,9 @@ func (s scope) pipeline(doc *jobDocument, i int, when *clauses, j *job) {
 			GitType: of.GitType.Value, GitURL: of.GitURL.Value, CodehubID: of.CodehubID.Value, EndpointID: of.EndpointID.Value,
 			Alias: of.Alias.Value, DefaultBranch: of.DefaultBranch.Value, Branch: of.Branch.Value, Tag: of.Tag.Value,
 		})
-		if of.Alias.Value != "" {
+		if slices.Contains(aliases, of.Alias.Value) {
+			s.fault(of.Alias.At, field("sources[%d].alias", k), "%q is the alias of another source too: a pipeline has each once", clip(of.Alias.Value))
+		} else if of.Alias.Value != "" {
 			aliases = append(aliases, of.Alias.Value)
 		}
 		s.checkCodeSource(of, field("sources[%d].", k))
@@ -155,9 +157,14 @@ func (s scope) pipeline(doc *jobDocument, i int, when *clauses, j *job) {
 	for k := range doc.Variables.Entries {
 		name := doc.Variables.Entries[k].Key
 		s.checkVariable(name, field("variables.%s", name.Value), aliases)
-		if k == maxVariables {
-			s.fault(name.At, field("variables"), "a pipeline has at most %d variables, these are %d", maxVariables, len(doc.Variables.Entries))
-		}
+	}
+	sent, with := len(doc.Variables.Entries), ""
+	if doc.Marker.Value != "" {
+		sent, with = sent+1, " with the marker"
+	}
+	if sent > maxVariables {
+		at := doc.Variables.Entries[min(maxVariables, len(doc.Variables.Entries)-1)].Key.At
+		s.fault(at, field("variables"), "a pipeline has at most %d variables, these are %d%s", maxVariables, sent, with)
 	}
 }
 
@@ -185,6 +192,12 @@ func (s scope) checkCodeSource(of *codeSourceDocument, field string) {
 	known := []string{"codehub", "gitee", "github", "gitcode", "gitlab"}
 	if t := of.GitType; t.Value != "" && !t.Bad && !slices.Contains(known, t.Value) {
 		s.warn(t.At, field+"git_type", "%q is not on the list of known types%s", clip(t.Value), Suggest(t.Value, known))
+	}
+	switch kind, address := given(of.GitType), given(of.GitURL) || of.MayHave("git_url"); {
+	case kind && !address:
+		s.warn(of.GitType.At, field+"git_type", "Huawei's reference wants git_url beside it: the service may refuse the run")
+	case given(of.GitURL) && !kind && !of.MayHave("git_type"):
+		s.warn(of.GitURL.At, field+"git_url", "Huawei's reference wants git_type beside it: the service may refuse the run")
 	}
 	if given(of.Branch) && given(of.Tag) {
 		s.fault(of.Tag.At, field+"tag", "both branch and tag are given: remove one of the two")

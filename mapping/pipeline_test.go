@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -84,6 +85,42 @@ func TestPipelineBuilds(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestMostVariables(t *testing.T) {
+	variables := func(n int) string {
+		var text strings.Builder
+		for i := range n {
+			fmt.Fprintf(&text, "A%d: a, ", i)
+		}
+		return "name: p, variables: {" + strings.TrimSuffix(text.String(), ", ") + "}"
+	}
+	for fields, want := range map[string]string{
+		variables(100):                 "",
+		variables(101):                 "these are 101",
+		variables(99) + ", marker: M":  "",
+		variables(100) + ", marker: M": "these are 101 with the marker",
+	} {
+		_, _, err := Parse(testProviders, File{Name: "rules.yaml", Data: []byte(pipelineWith(fields))})
+		got := ""
+		if err != nil {
+			_, got, _ = strings.Cut(err.Error(), `rule "r": jobs[0].variables: a pipeline has at most 100 variables, `)
+		}
+		if got != want {
+			t.Errorf("%q, want %q: %v", got, want, err)
+		}
+	}
+}
+
+func TestDefaultVariables(t *testing.T) {
+	text := strings.Replace(pipelineWith("variables: {B: own, C: , D: d}"), "rules:", "defaults: {variables: {A: '${event.branch}', B: b, C: c}}\nrules:", 1)
+	builds := mustParse(t, File{Name: "rules.yaml", Data: []byte(text)}).Decide(pushEvent(nil))
+	if len(builds) != 1 {
+		t.Fatalf("%d builds", len(builds))
+	}
+	if diff := cmp.Diff([]Parameter{{"A", "main"}, {"B", "own"}, {"D", "d"}}, builds[0].Parameters); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -154,6 +154,9 @@ func (s scope) target(name string, doc *targetDocument) *Target {
 		RetryFor:         doc.RetryFor.Or(DefaultRetryFor),
 		Follow:           doc.Follow.Or(true),
 	}
+	if doc.PipelineEndpoint.Bad { // which is said, and not that it has none
+		out.PipelineEndpoint = doc.PipelineEndpoint.Value
+	}
 	if doc.RetryCodes != nil {
 		out.RetryCodes = values(doc.RetryCodes)
 	}
