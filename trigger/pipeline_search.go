@@ -42,25 +42,23 @@ func (p pipeline) find(ctx context.Context, of *search) (c candidates, err error
 	c, err = s.among(ctx, listed, func(i int) (owner, string, error) { return s.isOurs(ctx, runs[i]) })
 	c.afresh = c.undecided != "" // a run that leaves the queue may be in neither list for a moment
 	if err == nil && len(c.ours) == 0 && c.undecided == "" {
-		err = s.checkList(ctx)
+		err = s.checkList(ctx, runs)
 	}
 	return c, err
 }
 
-// checkList returns an error if the list lacks a run that is certainly ours, and was started at the
-// time that it is asked for: then it proves nothing of others.
-func (s *pipelineSearch) checkList(ctx context.Context) error {
-	certain, err := s.certain()
-	if err != nil || certain.Build == nil || certain.run.Start.IsZero() || time.Since(certain.StartedAt) < s.target.Reconcile.Patience ||
-		certain.RunningAt.IsZero() && certain.Result != store.Success && certain.Result != store.Failure {
+// checkList returns an error if the list lacks the latest run of the pipeline, which was started since
+// the time that it is asked for: then it proves nothing of others.
+func (s *pipelineSearch) checkList(ctx context.Context, listed []candidate) error {
+	latest, err := s.target.Pipelines.LatestRun(ctx, pipelineOf(s.build))
+	if noSuchBuild(err) {
+		return nil // it never ran
+	}
+	before := latest.Start.Before(s.from) && (!latest.Start.IsZero() || latest.Outcome() != codearts.OutcomeNone)
+	if err != nil || before || slices.ContainsFunc(listed, func(c candidate) bool { return c.ID == latest.ID }) {
 		return err
 	}
-	at := certain.run.Start
-	runs, err := s.target.Pipelines.PipelineRuns(ctx, pipelineOf(certain.Build), at.Add(-clockMargin), at.Add(clockMargin))
-	if err != nil || slices.ContainsFunc(runs, func(r codearts.PipelineRun) bool { return r.ID == certain.BuildNumber }) {
-		return err
-	}
-	return fmt.Errorf("the list of runs proves nothing: it lacks run %s, which is ours, at the time of its start", certain.BuildNumber)
+	return fmt.Errorf("the list of runs proves nothing: it lacks run %s, the latest one", latest.ID)
 }
 
 // list reads the runs that may be of the call. They are asked for until now: a run that was queued

@@ -51,6 +51,18 @@ func (s *runsOf) PipelineRun(_ context.Context, _ codearts.Pipeline, id string) 
 	return codearts.PipelineRun{}, &codearts.Error{Op: "read run", Fate: codearts.FateDead, Code: "DEV.CB.032011"} // no such run
 }
 
+func (s *runsOf) LatestRun(context.Context, codearts.Pipeline) (latest codearts.PipelineRun, err error) {
+	for _, r := range s.details {
+		if latest.ID == "" || r.Start.After(latest.Start) {
+			latest = r
+		}
+	}
+	if latest.ID == "" {
+		return s.PipelineRun(context.Background(), codearts.Pipeline{}, "none")
+	}
+	return latest, nil
+}
+
 func (s *runsOf) RunVariables(_ context.Context, _ codearts.Pipeline, id string) ([]codearts.Parameter, error) {
 	return []codearts.Parameter{{Name: "BRIDGE", Value: s.variables[id]}}, nil
 }
@@ -198,8 +210,25 @@ func TestSearchAmongRuns(t *testing.T) {
 		"its variable has its default, and that of ours has its id": {
 			certain: "in its variable", marker: true, says: again, set: func(s *runsOf, _ string) { s.add("r1", "", nil) },
 		},
-		"the list lacks a run that is ours": {
-			certain: "unlisted", set: func(*runsOf, string) {}, says: "the list of runs proves nothing: it lacks run " + certainly,
+		"the list lacks the latest run": {
+			says: "the list of runs proves nothing: it lacks run r1, the latest one",
+			set: func(s *runsOf, marker string) {
+				s.add("r1", marker, nil)
+				s.runs = nil
+			},
+		},
+		"the list lacks the latest run, which began long before": {
+			says: again,
+			set: func(s *runsOf, _ string) {
+				s.add("r1", "", at(-time.Hour))
+				s.runs = nil
+			},
+		},
+		"the list lacks the latest run, which does not say when it began": {
+			says: "the list of runs proves nothing",
+			set: func(s *runsOf, _ string) {
+				s.details["r1"] = codearts.PipelineRun{ID: "r1", Status: "INIT"}
+			},
 		},
 	} {
 		t.Run(phrase, func(t *testing.T) {
@@ -225,10 +254,7 @@ func TestSearchAmongRuns(t *testing.T) {
 				before.Ref = "refs/heads/before"
 				row := called(before, time.Hour)
 				row.State, row.Result, row.BuildNumber, row.StartedAt, row.Seen = store.Started, store.Success, certainly, row.CalledAt, row.CalledAt.UnixMicro()
-				service.add(certainly, map[string]string{"shown": "bb-" + row.ID, "unlisted": "bb-" + row.ID}[c.certain], at(-time.Hour))
-				if c.certain == "unlisted" {
-					service.runs = nil
-				}
+				service.add(certainly, map[string]string{"shown": "bb-" + row.ID}[c.certain], at(-time.Hour))
 				if c.certain == "in its variable" {
 					service.variables[certainly] = row.ID
 				}

@@ -168,6 +168,20 @@ func TestPipelineThatHidesTheMarkerIsHeld(t *testing.T) {
 	}
 }
 
+// The list of runs is empty, whatever the pipeline has run: it is not believed.
+func TestEmptyListOfRunsIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	target := patient()
+	target.RetryFor = 2 * time.Second
+	b := newTestTrigger(t, settings{target: target})
+	b.fault(t, codeartstest.Fault{Path: codeartstest.PathPipelineRun, Drop: codeartstest.DropAfter, Times: 1})
+	b.fault(t, codeartstest.Fault{Path: codeartstest.PathPipelineList, Status: 200, Body: `{"offset":0,"limit":100,"total":0,"pipeline_runs":[]}`})
+	got := b.await(t, b.deliver(t, flow(commitA))[0], store.Dead, store.Started)
+	if n := b.sim.RunCount(); n != 1 || got.State != store.Dead || !strings.Contains(got.Reason, "the list of runs proves nothing") {
+		t.Errorf("%d runs, and it is %s: %s", n, got.State, got.Reason)
+	}
+}
+
 func TestQueuedRunIsStopped(t *testing.T) {
 	t.Parallel()
 	for phrase, unlisted := range map[string]bool{"it is in the list too": false, "it is only in the queue": true} {

@@ -36,6 +36,7 @@ type PipelineService interface {
 	PipelineRuns(ctx context.Context, p codearts.Pipeline, from, to time.Time) ([]codearts.PipelineRun, error)
 	QueuedRuns(ctx context.Context, p codearts.Pipeline) ([]codearts.QueuedRun, error)
 	PipelineRun(ctx context.Context, p codearts.Pipeline, runID string) (codearts.PipelineRun, error)
+	LatestRun(ctx context.Context, p codearts.Pipeline) (codearts.PipelineRun, error)
 	RunVariables(ctx context.Context, p codearts.Pipeline, runID string) ([]codearts.Parameter, error)
 	StopRun(ctx context.Context, p codearts.Pipeline, runID string) error
 	CancelQueuedRun(ctx context.Context, p codearts.Pipeline, runID, queueID string) error

@@ -94,27 +94,38 @@ func milliseconds(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 
 // fate of an error is not FateUnknown.
 func (c *Client) PipelineRun(ctx context.Context, p Pipeline, runID string) (PipelineRun, error) {
 	const op = "read run"
+	run, r, err := c.readRun(ctx, op, p, url.Values{"pipeline_run_id": {runID}})
+	if err == nil && run.ID != runID { // of an id that it does not know, it gives the latest run
+		return PipelineRun{}, &Error{Op: op, Fate: FateDead, Status: r.status, RequestID: r.requestID(), kind: noSuchBuild, what: "no such run"}
+	}
+	return run, err
+}
+
+// LatestRun reads the run of a pipeline that was started last, by whomever. The error is NoSuchBuild
+// if the pipeline never ran. The fate of an error is not FateUnknown.
+func (c *Client) LatestRun(ctx context.Context, p Pipeline) (PipelineRun, error) {
+	run, _, err := c.readRun(ctx, "read latest run", p, nil)
+	return run, err
+}
+
+func (c *Client) readRun(ctx context.Context, op string, p Pipeline, query url.Values) (PipelineRun, reply, error) {
 	path, err := p.path(op, "pipeline-runs", "detail")
 	if err != nil {
-		return PipelineRun{}, err
+		return PipelineRun{}, reply{}, err
 	}
-	r, err := c.askPipeline(ctx, op, http.MethodGet, path, url.Values{"pipeline_run_id": {runID}}, nil)
+	r, err := c.askPipeline(ctx, op, http.MethodGet, path, query, nil)
 	if e, ok := errors.AsType[*Error](err); ok && e.NoSuchBuild() {
 		e.what, e.todo = "no such run", ""
 	}
 	if err != nil {
-		return PipelineRun{}, err
+		return PipelineRun{}, r, err
 	}
 	run := parseRun(r.object)
-	switch run.ID {
-	case "":
-		return PipelineRun{}, unreadable(op)
-	case runID:
-	default: // of an id that it does not know, it gives the latest run
-		return PipelineRun{}, &Error{Op: op, Fate: FateDead, Status: r.status, RequestID: r.requestID(), kind: noSuchBuild, what: "no such run"}
+	if run.ID == "" {
+		return PipelineRun{}, r, unreadable(op)
 	}
 	run.Address = address(text(r.object, "detail_url"), r.secrets)
-	return run, nil
+	return run, r, nil
 }
 
 // parseRun reads a run of the list, or of the detail, which names some members otherwise.

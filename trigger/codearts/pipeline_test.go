@@ -50,9 +50,15 @@ func TestPipeline(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := client.LatestRun(t.Context(), pipeline); !asError(t, err).NoSuchBuild() {
+		t.Error(err)
+	}
 	first, err := client.RunPipeline(t.Context(), pipeline, body)
 	if err != nil || first.RunID == "" || first.QueueID != "" {
 		t.Fatalf("%+v, %v", first, err)
+	}
+	if latest, err := client.LatestRun(t.Context(), pipeline); err != nil || latest.ID != first.RunID || latest.Description != "bb-1" {
+		t.Errorf("%+v, %v", latest, err)
 	}
 	second, err := client.RunPipeline(t.Context(), pipeline, nil)
 	if err != nil || second.RunID == "" || second.QueueID == "" {

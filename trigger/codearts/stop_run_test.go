@@ -110,6 +110,7 @@ func TestPipelineCallsWithoutID(t *testing.T) {
 			calls["list of a "+of] = second(client.PipelineRuns(t.Context(), p, noon(), noon()))
 			calls["queue of a "+of] = second(client.QueuedRuns(t.Context(), p))
 			calls["read of a "+of] = second(client.PipelineRun(t.Context(), p, runID))
+			calls["latest of a "+of] = second(client.LatestRun(t.Context(), p))
 			calls["info of a "+of] = second(client.PipelineInfo(t.Context(), p))
 		}
 		for call, err := range calls {
