@@ -279,15 +279,27 @@ func TestDuplicateKey(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a push of Codeup has no id but its body", func(t *testing.T) {
-		push := func(after string) Delivery {
-			return decode(t, "codeup", nil, `{"object_kind":"push","ref":"refs/heads/main","before":"`+strings.Repeat("1", 40)+`","after":"`+strings.Repeat(after, 40)+
-				`","repository":{"homepage":"https://codeup.aliyun.com/org/web/shop"}}`)
-		}
-		if a, b, c := push("2"), push("2"), push("3"); a.DuplicateKey != b.DuplicateKey || a.DuplicateKey == c.DuplicateKey || a.DuplicateWindow != 10*time.Minute {
-			t.Errorf("keys %s, %s and %s for %s", a.DuplicateKey, b.DuplicateKey, c.DuplicateKey, a.DuplicateWindow)
-		}
-	})
+	for phrase, test := range map[string]struct {
+		provider, header, more string
+		window                 time.Duration
+	}{
+		"a push of Codeup has no id but its body":                      {"codeup", "X-Codeup-Event", "", 10 * time.Minute},
+		"a push of TGit is its body: what traces it may be another":    {"tgit", "X-Trace-Id", "", 10 * time.Minute},
+		"a push of GitCode is the id in its body, which may be signed": {"gitcode", "X-GitCode-Delivery", `,"uuid":"u"`, 0},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			push := func(value, after string) Delivery {
+				header := http.Header{}
+				header.Set(test.header, value)
+				return decode(t, test.provider, header, `{"object_kind":"push","ref":"refs/heads/main","before":"`+strings.Repeat("1", 40)+`","after":"`+strings.Repeat(after, 40)+
+					`","repository":{"homepage":"https://git.example.com/org/web/shop"}`+test.more+`}`)
+			}
+			a, b, c := push("a", "2"), push("b", "2"), push("a", "3")
+			if a.DuplicateKey != b.DuplicateKey || a.DuplicateKey == c.DuplicateKey || a.DuplicateWindow != test.window {
+				t.Errorf("keys %s, %s and %s for %s", a.DuplicateKey, b.DuplicateKey, c.DuplicateKey, a.DuplicateWindow)
+			}
+		})
+	}
 	t.Run("an id of CodeArts Repo counts for one ref and commit", func(t *testing.T) {
 		push := func(uuid, ref, commit string) string {
 			return decode(t, "codearts-repo", nil, `{"object_kind":"push","uuid":"`+uuid+`","ref":"`+ref+`","after":"`+strings.Repeat(commit, 40)+

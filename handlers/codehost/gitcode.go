@@ -44,6 +44,6 @@ func decodeGitCode(d *Delivery, body []byte) error {
 	if err := unmarshal(body, &about); err != nil {
 		return err
 	}
-	d.HostID = firstOf(d.HostID, string(about.UUID))
+	d.HostID = firstOf(string(about.UUID), d.HostID) // a signature covers the body, and no header
 	return d.addIfPush(about.objectKind, body, d.addPushByAddress)
 }

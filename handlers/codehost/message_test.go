@@ -441,7 +441,7 @@ func TestHeader(t *testing.T) {
 		"codearts-repo":    {"X-Codehub-Event"},
 		"gitcode":          {"X-GitCode-Event", "X-GitCode-Delivery", "X-AtomGit-Event", "X-AtomGit-Delivery"},
 		"codeup":           {"X-Codeup-Event", "Codeup-Event"},
-		"tgit":             {"X-Event", "X-Gitlab-Event", "X-TRACE-ID", "X-Source-Type"},
+		"tgit":             {"X-Event", "X-Gitlab-Event", "X-Source-Type"},
 	} {
 		t.Run(provider, func(t *testing.T) {
 			m, err := Trust(provider, h, []byte("{}"))

@@ -3,7 +3,8 @@ package codehost
 import "buildbridge/mapping"
 
 // tgit is Tencent's 工蜂: it sends a token, GitLab's headers beside its own, and a body like
-// GitLab's without the project:
+// GitLab's without the project. Its X-Trace-Id is no id here: nobody says that it is kept when a
+// delivery is sent again, and the body tells pushes apart by their time.
 // https://git.tencent.com/help/menu/manual/git_webhooks.html
 var tgit = host{
 	Provider:     mapping.Provider{Name: "tgit"},
@@ -11,8 +12,6 @@ var tgit = host{
 	eventHeaders: []string{"X-Event", "X-Gitlab-Event"},
 	ownHeaders:   []string{"X-Event"},
 	eventInBody:  true,
-	idHeaders:    []string{"X-Trace-Id"},
-	idOfPush:     true, // it is not documented whether each ref has its own
 	pingHeader:   "X-Source-Type",
 	proof:        token("X-Token"),
 	decode:       decodeTGit,
