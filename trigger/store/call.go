@@ -196,7 +196,7 @@ const (
 		WHERE o.ref = builds.ref AND o.job_id = builds.job_id AND o.target = builds.target AND o.rule = builds.rule
 		AND o.repository = builds.repository AND o.result = 'running'
 		AND (NOT builds.replace_running OR builds.by_hand OR o.by_hand
-			OR o.tag <> '' OR o.adopted AND o.marker = '' OR o.delivery = builds.delivery))
+			OR o.tag <> '' OR o.adopted AND o.marker = '' AND o.action <> 'pipeline' OR o.delivery = builds.delivery))
 			>= builds.max_running)`
 	// highest is the highest number that was seen of its job.
 	highest = `SELECT s.seen_no FROM builds s WHERE s.service = c.service AND s.job_id = builds.job_id AND s.seen_no > 0

@@ -209,14 +209,17 @@ func wakeNext(ctx context.Context, tx *tx, ended *Build) error {
 	return nil
 }
 
+// mayBeAPersons is whether a search found the build without a marker. A run of a pipeline is found
+// by its marker only.
+const mayBeAPersons = `adopted AND marker = '' AND action <> 'pipeline'`
+
 // replaceRunning notes that the builds of the same ordering key are to be stopped that run
-// and that b replaces, now that b was started. It counts them in b.Replaced. A build that a
-// search found without a marker is spared: it may be a person's. So is one that a build of another ref
-// relies on, see findOnce.
+// and that b replaces, now that b was started. It counts them in b.Replaced. One that may be a
+// person's is spared, and one that a build of another ref relies on, see findOnce.
 func replaceRunning(ctx context.Context, tx *tx, b *Build) (err error) {
 	b.Replaced, err = tx.exec(ctx, `UPDATE builds SET stop = ?, superseded_by = ?, version = version + 1
 		WHERE ref = ? AND job_id = ? AND target = ? AND rule = ? AND repository = ? AND result = 'running'
-		AND NOT by_hand AND tag = '' AND stop = '' AND once < ? AND seq < ? AND (NOT adopted OR marker <> '') AND delivery <> ?`,
+		AND NOT by_hand AND tag = '' AND stop = '' AND once < ? AND seq < ? AND NOT (`+mayBeAPersons+`) AND delivery <> ?`,
 		"replaced by build "+b.ID, b.ID, b.Ref, b.JobID, b.Target, b.Rule, b.Repository, int64(onceShared), b.Seq, b.Delivery)
 	if err != nil {
 		return fmt.Errorf("replace those that run with build %s: %w", b.ID, err)

@@ -61,4 +61,20 @@ func pipelineIsStored(t *testing.T, open func() *store.Store) {
 	if got := read(t, s, found.ID); got.State != store.Unknown || got.ProjectID != "project" || got.BuildNumber != "" || got.QueueID != "" {
 		t.Errorf("got %+v", got)
 	}
+
+	// One that was found is certainly ours: a newer one replaces it, and does not wait for it.
+	replaces := func(b *store.Build) { flow(b); b.Ref, b.Commit, b.ReplaceRunning, b.Newest = "refs/heads/replaced", "d0d", true, true }
+	adopted := accept(t, s, replaces)
+	begin(t, s, adopted, now)
+	adopted.BuildNumber, adopted.Adopted, adopted.Result = "eeee", true, store.Running
+	save(t, s, adopted, store.Started)
+	newer := accept(t, s, replaces)
+	if hold := begin(t, s, newer, now); hold != store.NoHold {
+		t.Fatal(hold)
+	}
+	newer.BuildNumber, newer.Result = "dddd", store.Running
+	save(t, s, newer, store.Started)
+	if got := read(t, s, adopted.ID); newer.Replaced != 1 || got.Stop == "" || got.SupersededBy != newer.ID {
+		t.Errorf("%d are replaced: %+v", newer.Replaced, got)
+	}
 }
