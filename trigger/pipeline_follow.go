@@ -193,7 +193,7 @@ func (l *pipelineLook) end(ctx context.Context, b *store.Build, run codearts.Pip
 	b.Result, b.EndedAt, b.Step = resultOf(run.Outcome()), l.between(run.End, b.StartedAt), text(cmp.Or(run.Step, run.Stage))
 	switch {
 	case run.Ignored():
-		b.Message = "the pipeline takes no more runs at a time, and the service ignored this one"
+		b.Message = store.NeverRan + ": the pipeline takes no more runs at a time, and the service ignored this one"
 	case !strings.HasPrefix(b.Message, stopRefused):
 		b.Message = ""
 	}
@@ -216,10 +216,10 @@ func (l *pipelineLook) missing(ctx context.Context, b *store.Build) {
 // unqueued ends a build that has left the queue of its pipeline without a run.
 func (l *pipelineLook) unqueued(ctx context.Context, b *store.Build) {
 	if b.StoppedAt.IsZero() {
-		l.lost(ctx, b, "the service dropped it from the queue of its pipeline: it never ran")
+		l.lost(ctx, b, store.NeverRan+": the service dropped it from the queue of its pipeline")
 		return
 	}
-	b.Result, b.EndedAt, b.Message = store.Aborted, l.now, "it was taken out of the queue of its pipeline"
+	b.Result, b.EndedAt, b.Message = store.Aborted, l.now, store.NeverRan+": it was taken out of the queue of its pipeline"
 	l.save(ctx, b)
 }
 

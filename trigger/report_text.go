@@ -80,7 +80,10 @@ func wordForResult(b *store.Build, open bool) (state hostapi.State, text string)
 		if b.Stop != "" {
 			return hostapi.Canceled, withMessage(name+" was stopped", b.Stop)
 		}
-		return hostapi.Canceled, withMessage(name+" was stopped at the service", b.Message)
+		if b.NeverRan() {
+			return hostapi.Canceled, oneLine(name + ": " + b.Message)
+		}
+		return hostapi.Canceled, name + " was stopped at the service"
 	case store.Lost:
 		return hostapi.Error, withMessage("What became of "+b.Action.Numbered(b.BuildNumber)+" is not known", b.Message)
 	}

@@ -176,6 +176,11 @@ func otherCommit(b *store.Build) string {
 // Canceled says whether a person ended the build before it was started.
 func (b Build) Canceled() bool { return (&store.Build{State: b.State, Reason: b.Reason}).Canceled() }
 
+// NeverRan says whether the service took the build, and ended it before it ran.
+func (b Build) NeverRan() bool {
+	return (&store.Build{Result: b.Result, Message: b.Message}).NeverRan()
+}
+
 // Fate is what became of the build in one word: waits_for_a_person, its result, canceled, or its state.
 func (b Build) Fate() string {
 	if b.Canceled() {

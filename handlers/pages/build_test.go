@@ -145,8 +145,14 @@ func TestWayOfARun(t *testing.T) {
 			b.RunningAt, b.WaitedAt, b.Message = at.Add(13*time.Second), at.Add(time.Hour), store.WaitsForPerson+": stage Approve"
 		}, []string{"Started", "Queued for 12 s", "Running 10:00:13", "Waits for a person now 11:00:00 waits for a person at the service: stage Approve", "Ended not yet"}},
 		"it goes on": {func(b *store.Build) { b.RunningAt, b.WaitedAt = at.Add(13*time.Second), at.Add(time.Hour) }, []string{
-			"Started", "Queued for 12 s", "Running now 10:00:13", "Ended not yet",
+			"Started", "Queued for 12 s", "Running now 10:00:13", "Waited for a person until 11:00:00", "Ended not yet",
 		}},
+		"it waited for a person, and was stopped": {func(b *store.Build) {
+			b.RunningAt, b.WaitedAt, b.Result, b.EndedAt = at.Add(13*time.Second), at.Add(time.Hour), store.Aborted, at.Add(2*time.Hour)
+		}, []string{"Started", "Queued for 12 s", "Running 10:00:13", "Waited for a person last seen 11:00:00", "Ended aborted 12:00:00"}},
+		"it was stopped in the queue": {func(b *store.Build) {
+			b.QueueID, b.Result, b.EndedAt, b.Message = "q1", store.Aborted, at.Add(21*time.Second), store.NeverRan+": it was taken out"
+		}, []string{"Started", "Queued for 20 s at the service: its pipeline ran as many as it may.", "Running never", "Ended aborted 10:00:21"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBridge(t)
@@ -168,7 +174,7 @@ func TestBuildThatIsARun(t *testing.T) {
 	page := b.get("/builds/"+ran.ID, http.StatusOK)
 	has(t, page, "<dt>Pipeline</dt><dd><a href=\"../builds?job_id="+pipeline, "<dt>Project</dt><dd><code>"+project, "<dt>Run</dt><dd>"+runID,
 		"<dt>Stages</dt><dd><code>s1</code>", "Variables of the pipeline", "GIT_SHA", `<a href="https://console.example.com/run"`,
-		"The service built the commit", "builds?commit="+other, "and not that of the push")
+		"The service built the commit", "builds?commit="+other, "and not that of the push: a run of a pipeline builds")
 	hasNot(t, page, "RunJob", "the job", ">Job<")
 
 	page = b.get("/builds/"+b.run(startedRun, func(b *store.Build) {

@@ -177,6 +177,8 @@ func serviceSteps(b *admin.BuildDetail) []step {
 	case b.Result == store.Running:
 		queued.Kind, queued.Word, queued.At = "busy", "now", b.StartedAt
 		running.Word = notYet
+	case b.NeverRan():
+		queued.Text, running.Word = took(b.StartedAt, b.EndedAt), "never"
 	default:
 		queued.Word, running.Word = "not known", "not known"
 	}
@@ -187,6 +189,12 @@ func serviceSteps(b *admin.BuildDetail) []step {
 	if b.WaitsForPerson {
 		steps[2].Kind, steps[2].Word = "good", ""
 		steps = append(steps, step{Name: "Waits for a person", Kind: "warn", Word: "now", At: b.WaitedAt, Text: b.Message})
+	} else if !b.WaitedAt.IsZero() {
+		waited := step{Name: "Waited for a person", Kind: "good", Word: "until", At: b.WaitedAt}
+		if b.Result.Final() { // it may have ended while it did
+			waited.Word = "last seen"
+		}
+		steps = append(steps, waited)
 	}
 	if b.Stop != "" {
 		stop := step{Name: "Stop", Kind: "warn", At: b.StoppedAt, Text: b.Stop}

@@ -185,6 +185,12 @@ func (b *Build) WaitsForPerson() bool {
 	return b.Result == Running && strings.HasPrefix(b.Message, WaitsForPerson)
 }
 
+// NeverRan begins the Message of a build that ended without running at the service.
+const NeverRan = "it never ran"
+
+// NeverRan reports whether the service took the build, and ended it before it ran.
+func (b *Build) NeverRan() bool { return b.Result.Final() && strings.HasPrefix(b.Message, NeverRan) }
+
 // Original is the build that b repeats, or b itself.
 func (b *Build) Original() string { return cmp.Or(b.ReplayOf, b.ID) }
 

@@ -339,8 +339,14 @@ func course(b *admin.Build, now time.Time) (fields [][2]string) {
 	if runs && !b.RunningAt.IsZero() {
 		add("runs since", local(b.RunningAt)+" ("+took(b.RunningAt, now)+")")
 	}
-	if b.WaitsForPerson && !b.WaitedAt.IsZero() {
+	switch {
+	case b.WaitedAt.IsZero():
+	case b.WaitsForPerson:
 		add("waits for a person since", local(b.WaitedAt)+" ("+took(b.WaitedAt, now)+")")
+	case runs:
+		add("waited for a person until", local(b.WaitedAt))
+	default: // it may have ended while it did
+		add("waited for a person", "last seen "+local(b.WaitedAt))
 	}
 	if !b.EndedAt.IsZero() {
 		add("ended", local(b.EndedAt))

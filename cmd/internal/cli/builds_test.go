@@ -42,17 +42,21 @@ func TestReason(t *testing.T) {
 		build admin.Build
 		want  string
 	}{
-		"one that waits":             {admin.Build{State: store.Waiting, Reason: "throttled"}, "waiting throttled"},
-		"one that is superseded":     {admin.Build{State: store.Superseded, SupersededBy: "x", Reason: "r"}, "superseded by x"},
-		"one that is not followed":   {admin.Build{State: store.Started}, "started "},
-		"one that runs":              {admin.Build{State: store.Started, Result: store.Running}, "running "},
-		"one that is to be stopped":  {admin.Build{State: store.Started, Result: store.Running, Stop: "wrong"}, "running to be stopped: wrong"},
-		"one that was stopped":       {admin.Build{State: store.Started, Result: store.Aborted, Stop: "wrong", Message: "m"}, "aborted wrong"},
-		"one that others stopped":    {admin.Build{State: store.Started, Result: store.Aborted, Message: "m"}, "aborted m"},
-		"one that ended too early":   {admin.Build{State: store.Started, Result: store.Success, Stop: "wrong"}, "success "},
-		"one that failed in a step":  {admin.Build{State: store.Started, Result: store.Failure, Step: "s", Message: "m"}, "failure s: m"},
-		"one that says only where":   {admin.Build{State: store.Started, Result: store.Failure, Step: "s"}, "failure s"},
-		"one that is lost":           {admin.Build{State: store.Started, Result: store.Lost, Message: "m"}, "lost m"},
+		"one that waits":            {admin.Build{State: store.Waiting, Reason: "throttled"}, "waiting throttled"},
+		"one that is superseded":    {admin.Build{State: store.Superseded, SupersededBy: "x", Reason: "r"}, "superseded by x"},
+		"one that is not followed":  {admin.Build{State: store.Started}, "started "},
+		"one that runs":             {admin.Build{State: store.Started, Result: store.Running}, "running "},
+		"one that is to be stopped": {admin.Build{State: store.Started, Result: store.Running, Stop: "wrong"}, "running to be stopped: wrong"},
+		"one that was stopped":      {admin.Build{State: store.Started, Result: store.Aborted, Stop: "wrong", Message: "m"}, "aborted wrong"},
+		"one that others stopped":   {admin.Build{State: store.Started, Result: store.Aborted, Message: "m"}, "aborted m"},
+		"one that ended too early":  {admin.Build{State: store.Started, Result: store.Success, Stop: "wrong"}, "success "},
+		"one that failed in a step": {admin.Build{State: store.Started, Result: store.Failure, Step: "s", Message: "m"}, "failure s: m"},
+		"one that says only where":  {admin.Build{State: store.Started, Result: store.Failure, Step: "s"}, "failure s"},
+		"one that is lost":          {admin.Build{State: store.Started, Result: store.Lost, Message: "m"}, "lost m"},
+		"one that waits for a person": {
+			admin.Build{State: store.Started, Result: store.Running, WaitsForPerson: true, Message: store.WaitsForPerson + ", in stage \"ship\""},
+			"running waits for a person at the service, in stage \"ship\"",
+		},
 		"one with an unreadable row": {admin.Build{State: store.Dead, Reason: "r", Error: "e"}, "dead e"},
 	} {
 		if got := fate(&test.build) + " " + reason(&test.build); got != test.want {
@@ -88,6 +92,17 @@ func TestCourse(t *testing.T) {
 				{"took", "50s"},
 				{"stopped", "2026-01-31 07:59:40: wrong"},
 			},
+		},
+		"one that waits for a person": {
+			admin.Build{
+				Result: store.Running, StartedAt: ago(time.Minute), RunningAt: ago(50 * time.Second), WaitedAt: ago(20 * time.Second),
+				WaitsForPerson: true,
+			},
+			[][2]string{{"queued for", "10s"}, {"runs since", "2026-01-31 07:59:10 (50s)"}, {"waits for a person since", "2026-01-31 07:59:40 (20s)"}},
+		},
+		"one that goes on after a person": {
+			admin.Build{Result: store.Running, StartedAt: ago(time.Minute), RunningAt: ago(time.Minute), WaitedAt: ago(20 * time.Second)},
+			[][2]string{{"queued for", "0s"}, {"runs since", "2026-01-31 07:59:00 (1m0s)"}, {"waited for a person until", "2026-01-31 07:59:40"}},
 		},
 		"one that is lost": {admin.Build{Result: store.Lost, StartedAt: ago(time.Hour)}, nil},
 	} {
