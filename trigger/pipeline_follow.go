@@ -148,9 +148,9 @@ func (l *pipelineLook) apply(ctx context.Context, b *store.Build, run codearts.P
 	if b.RunningAt.IsZero() && !ended {
 		b.RunningAt = l.between(run.Start, b.StartedAt)
 	}
-	if run.Commit != "" && run.Commit != b.RanCommit {
-		b.RanCommit, news = text(run.Commit), true
-		if asked := cmp.Or(b.Commit, b.TagCommit); asked != "" && !strings.EqualFold(asked, run.Commit) {
+	if commit, asked := ranCommit(b, run), cmp.Or(b.Commit, b.TagCommit); commit != "" && commit != b.RanCommit {
+		b.RanCommit, news = text(commit), true
+		if asked != "" && !strings.EqualFold(asked, commit) {
 			l.log.LogAttrs(ctx, slog.LevelWarn, "a run of a pipeline builds another commit than it was started for",
 				l.buildAttrs(b, slog.String("build_number", b.BuildNumber), slog.String("ran_commit", b.RanCommit))...)
 		}
@@ -170,6 +170,22 @@ func (l *pipelineLook) apply(ctx context.Context, b *store.Build, run codearts.P
 	case news:
 		l.save(ctx, b)
 	}
+}
+
+// ranCommit is the commit that a run built of the branch or tag of the build: of two sources that have
+// it, that for which it was asked. "" if the run does not say.
+func ranCommit(b *store.Build, run codearts.PipelineRun) (commit string) {
+	branch := strings.TrimPrefix(b.Ref, "refs/heads/")
+	for _, built := range run.Built {
+		switch {
+		case len(run.Built) > 1 && built.Branch != branch && (b.Tag == "" || built.Tag != b.Tag):
+		case built.Commit != "" && strings.EqualFold(built.Commit, cmp.Or(b.Commit, b.TagCommit)):
+			return built.Commit
+		default:
+			commit = cmp.Or(commit, built.Commit)
+		}
+	}
+	return commit
 }
 
 // waitsFor is the message of a build whose run goes on, or waits for a person. If the service does

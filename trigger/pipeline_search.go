@@ -1,7 +1,6 @@
 package trigger
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -92,7 +91,9 @@ func (s *pipelineSearch) list(ctx context.Context) (all []candidate, err error) 
 		if i := slices.IndexFunc(all, func(c candidate) bool { return c.ID == entry.RunID }); i >= 0 {
 			all[i].queue = entry
 		} else {
-			all = append(all, candidate{PipelineRun: codearts.PipelineRun{ID: entry.RunID, Start: entry.Enqueued}, queue: entry})
+			all = append(all, candidate{queue: entry, PipelineRun: codearts.PipelineRun{
+				ID: entry.RunID, TriggerType: entry.TriggerType, Start: entry.Enqueued,
+			}})
 		}
 	}
 	slices.SortStableFunc(all, func(x, y candidate) int { return x.Start.Compare(y.Start) })
@@ -101,13 +102,18 @@ func (s *pipelineSearch) list(ctx context.Context) (all []candidate, err error) 
 
 // isOurs looks for the marker in the description of a run, and in its variables if the pipeline has
 // one for it. A run without a marker is another's if runs show their markers, else it is undecided
-// unless something contradicts that it is ours: it is never taken for ours.
+// unless something contradicts that it is ours: it is never taken for ours. One that is queued may
+// show only later what it will have.
 func (s *pipelineSearch) isOurs(ctx context.Context, c candidate) (owner, string, error) {
 	run, err := s.target.run(ctx, pipelineOf(s.build), c.ID)
 	if err != nil && (!noSuchBuild(err) || c.queue.RunID == "") {
 		return notOurs, "", err
 	}
-	unread := err != nil // it is only in the queue, which does not tell its description
+	unread := err != nil
+	if unread { // it is only in the queue, which does not tell its description
+		run = c.PipelineRun
+	}
+	queued := c.queue.RunID != "" || run.Queued()
 	switch {
 	case strings.Contains(run.Description, runMarker(s.build.ID)):
 		return ours, "", nil
@@ -115,27 +121,28 @@ func (s *pipelineSearch) isOurs(ctx context.Context, c candidate) (owner, string
 		return notOurs, "", nil
 	}
 	certain, err := s.certain()
-	if err != nil || certain.shows && !unread {
+	if err != nil || certain.shows && !queued {
 		return notOurs, "", err
 	}
 	if s.build.Marker != "" && !unread {
 		found, err := s.compareVariable(ctx, run.ID, certain)
-		if err != nil || found != undecided {
+		if err != nil || found == ours || found == notOurs && !queued {
 			return found, "", err
 		}
-	}
-	if unread {
-		run = c.PipelineRun
 	}
 	if contradicts, err := s.contradicts(run, certain); err != nil || contradicts {
 		return notOurs, "", err
 	}
-	if unread {
+	if queued {
 		return undecided, fmt.Sprintf("it cannot be told whether run %s is this one: "+
-			"it is in the queue of the pipeline, and cannot be read yet", c.ID), nil
+			"it is in the queue of the pipeline, and does not show a marker yet", c.ID), nil
 	}
-	return undecided, fmt.Sprintf("it cannot be told whether run %s is this one: it does not show the marker %s, and no run of this pipeline "+
-		"that is certainly ours has shown its marker; look at the runs in the console", c.ID, runMarker(s.build.ID)), nil
+	why := fmt.Sprintf("it cannot be told whether run %s is this one: it does not show the marker %s, and no run of this pipeline "+
+		"that is certainly ours has shown its marker; look at the runs in the console", c.ID, runMarker(s.build.ID))
+	if s.build.Marker == "" {
+		why += ", and give the job of the rule `marker: VARIABLE`, a variable of the pipeline that later runs can be told by"
+	}
+	return undecided, why, nil
 }
 
 // compareVariable compares the variable that holds the id of the build. It decides if it holds the
@@ -191,10 +198,12 @@ func (s *pipelineSearch) contradicts(run codearts.PipelineRun, certain certainRu
 	if err := json.Unmarshal(s.build.Body, &sent); err != nil || len(sent.Sources) == 0 {
 		return false, err
 	}
-	what := cmp.Or(run.Branch, run.Tag)
-	return what != "" && !slices.ContainsFunc(sent.Sources, func(source codearts.PipelineSource) bool {
-		commit := source.Params.Build
-		return commit.Tag != "" && commit.Tag == run.Tag || commit.TargetBranch != "" && commit.TargetBranch == run.Branch
+	named := slices.DeleteFunc(slices.Clone(run.Built), func(built codearts.Built) bool { return built.Branch == "" && built.Tag == "" })
+	return len(named) > 0 && !slices.ContainsFunc(named, func(built codearts.Built) bool {
+		return slices.ContainsFunc(sent.Sources, func(source codearts.PipelineSource) bool {
+			commit := source.Params.Build
+			return commit.Tag != "" && commit.Tag == built.Tag || commit.TargetBranch != "" && commit.TargetBranch == built.Branch
+		})
 	}), nil
 }
 
@@ -222,8 +231,8 @@ func (s *pipelineSearch) findCertain(ctx context.Context) (certainRun, error) {
 	return certainRun{b, run, strings.Contains(run.Description, runMarker(b.ID))}, err
 }
 
-// run reads a run. One that shows a marker is remembered, so that a search among many runs gets
-// further each time, even if some cannot be read.
+// run reads a run. One that shows a marker, or should by now, is remembered, so that a search among
+// many runs gets further each time, even if some cannot be read.
 func (t *target) run(ctx context.Context, p codearts.Pipeline, runID string) (codearts.PipelineRun, error) {
 	key := record{jobID: p.ID, number: runID}
 	t.mu.Lock()
@@ -234,11 +243,12 @@ func (t *target) run(ctx context.Context, p codearts.Pipeline, runID string) (co
 	}
 	run, err := t.Pipelines.PipelineRun(ctx, p, runID)
 	markers := runMarkers.FindAllString(run.Description, -1)
-	if err != nil || len(markers) == 0 {
+	young := run.Queued() || run.Start.IsZero() || time.Since(run.Start) < t.Reconcile.Patience+clockMargin
+	if err != nil || len(markers) == 0 && young {
 		return run, err
 	}
 	run = codearts.PipelineRun{
-		ID: run.ID, TriggerType: run.TriggerType, Executor: run.Executor, Start: run.Start, Description: strings.Join(markers, " "),
+		ID: run.ID, TriggerType: run.TriggerType, Executor: run.Executor, Start: run.Start, Built: run.Built, Description: strings.Join(markers, " "),
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

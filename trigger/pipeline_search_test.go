@@ -69,7 +69,7 @@ func (s *runsOf) RunVariables(_ context.Context, _ codearts.Pipeline, id string)
 
 // add adds a run that the list and the detail have.
 func (s *runsOf) add(id, description string, change func(r *codearts.PipelineRun)) {
-	r := codearts.PipelineRun{ID: id, Status: "RUNNING", TriggerType: "Manual", Executor: "me", Start: time.Now().Add(-59 * time.Second), Branch: "main"}
+	r := codearts.PipelineRun{ID: id, Status: "RUNNING", TriggerType: "Manual", Executor: "me", Start: time.Now().Add(-59 * time.Second), Built: []codearts.Built{{Branch: "main"}}}
 	if change != nil {
 		change(&r)
 	}
@@ -144,12 +144,12 @@ func TestSearchAmongRuns(t *testing.T) {
 			says: again,
 		},
 		"it is of another branch": {
-			set:  func(s *runsOf, _ string) { s.add("r1", "", func(r *codearts.PipelineRun) { r.Branch = "next" }) },
+			set:  func(s *runsOf, _ string) { s.add("r1", "", func(r *codearts.PipelineRun) { r.Built[0].Branch = "next" }) },
 			says: again,
 		},
 		"it is of a tag": {
 			set: func(s *runsOf, _ string) {
-				s.add("r1", "", func(r *codearts.PipelineRun) { r.Branch, r.Tag = "", "main" })
+				s.add("r1", "", func(r *codearts.PipelineRun) { r.Built = []codearts.Built{{Tag: "main"}, {}} })
 			},
 			says: again,
 		},
@@ -165,7 +165,7 @@ func TestSearchAmongRuns(t *testing.T) {
 			says: "search: read run",
 		},
 		"it is only in the queue": {
-			certain: "shown", says: "it is in the queue of the pipeline, and cannot be read yet",
+			certain: "shown", says: "it is in the queue of the pipeline, and does not show a marker yet",
 			set: func(s *runsOf, _ string) {
 				s.queue = []codearts.QueuedRun{{ID: "q1", RunID: "r1", Status: "QUEUED", Enqueued: time.Now().Add(-59 * time.Second)}}
 			},
@@ -174,6 +174,25 @@ func TestSearchAmongRuns(t *testing.T) {
 			says: again,
 			set: func(s *runsOf, _ string) {
 				s.queue = []codearts.QueuedRun{{ID: "q1", RunID: "r1", Status: "QUEUED", Enqueued: time.Now().Add(-time.Hour)}}
+			},
+		},
+		"it is queued, and can be read, but shows no marker yet": {
+			certain: "shown", says: "it is in the queue of the pipeline, and does not show a marker yet",
+			set: func(s *runsOf, _ string) {
+				s.details["r1"] = codearts.PipelineRun{ID: "r1", Status: "QUEUED"}
+				s.queue = []codearts.QueuedRun{{ID: "q1", RunID: "r1", Status: "QUEUED"}}
+			},
+		},
+		"it is queued by a schedule, and cannot be read": {
+			says: again,
+			set: func(s *runsOf, _ string) {
+				s.queue = []codearts.QueuedRun{{ID: "q1", RunID: "r1", Status: "QUEUED", TriggerType: "Scheduler", Enqueued: time.Now()}}
+			},
+		},
+		"it is of another branch too": {
+			certain: "hidden", says: noMarker,
+			set: func(s *runsOf, _ string) {
+				s.add("r1", "", func(r *codearts.PipelineRun) { r.Built = []codearts.Built{{Branch: "stable"}, {Branch: "main"}} })
 			},
 		},
 		"it is queued, and can be read": {

@@ -160,7 +160,8 @@ func TestPipelineThatHidesTheMarkerIsHeld(t *testing.T) {
 	b.setPipeline(t, codeartstest.Pipeline{HideDescription: true, Description: "builds the shop"})
 	b.fault(t, codeartstest.Fault{Path: codeartstest.PathPipelineRun, Drop: codeartstest.DropAfter, Times: 1})
 	got := b.await(t, b.deliver(t, flow(commitA))[0], store.Dead, store.Started)
-	if want := "does not show the marker bb-" + got.ID; got.State != store.Dead || !strings.Contains(got.Reason, want) {
+	if want := "does not show the marker bb-" + got.ID; got.State != store.Dead || !strings.Contains(got.Reason, want) ||
+		!strings.Contains(got.Reason, "`marker: VARIABLE`") {
 		t.Errorf("it is %s: %s", got.State, got.Reason)
 	}
 	if n := b.sim.RunCount(); n != 1 {

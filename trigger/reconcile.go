@@ -49,7 +49,7 @@ func (t *Trigger) reconcile(ctx context.Context, target *target, b *store.Build)
 	attempt := store.Attempt{At: now, Took: time.Since(now), Search: true}
 	b.Seen = max(b.Seen, found.highest)
 	if err != nil {
-		if ctx.Err() != nil {
+		if errors.Is(ctx.Err(), context.Canceled) {
 			return t.wait(ctx, b, b.Reason, 0) // the trigger stops
 		}
 		span.SetStatus(codes.Error, err.Error())

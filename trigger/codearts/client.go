@@ -18,9 +18,9 @@ import (
 	"buildbridge/trigger/internal/quoted"
 )
 
-// maxAnswer is how much of an answer is read. The largest, a page of 100 records, has about
-// 100 KiB.
-const maxAnswer = 1 << 20
+// maxAnswer is how much of an answer is read. A page of 100 records has about 100 KiB. The detail of a
+// run has all its steps and what they are set to, which may be scripts.
+const maxAnswer = 8 << 20
 
 // Options of a [Client].
 type Options struct {

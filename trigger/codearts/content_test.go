@@ -62,7 +62,10 @@ func FuzzParsePipelines(f *testing.F) {
 		}
 		run, info := parseRun(a.object), parsePipelineInfo(a.object)
 		queued, _ := parseQueuedRun(a.object)
-		lines := []string{run.Number, run.Status, run.Executor, run.Branch, run.Tag, run.Commit, run.Stage, run.Step, info.Name, queued.Status}
+		lines := []string{run.Status, run.Executor, run.Stage, run.Step, info.Name, queued.Status, queued.TriggerType}
+		for _, b := range run.Built {
+			lines = append(lines, b.Branch, b.Tag, b.Commit)
+		}
 		for _, v := range info.Variables {
 			lines = append(lines, v.Name)
 		}

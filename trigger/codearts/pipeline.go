@@ -76,7 +76,8 @@ func adviseOnPipeline(err error) error {
 }
 
 // everyPage reads a list of runs in pages, each once: a run that is started meanwhile pushes another
-// one onto the next page. page gives a page, whose member name has the runs; parse gives a run and
+// one onto the next page. A page may be shorter than it was asked for, and the service need not say
+// how many there are: the end is a page with nothing new. page gives a page, whose member name has the runs; parse gives a run and
 // its id.
 func everyPage[T any](op, name string, parse func(map[string]any) (T, string), page func(offset int) (reply, error)) ([]T, error) {
 	var runs []T
@@ -90,6 +91,7 @@ func everyPage[T any](op, name string, parse func(map[string]any) (T, string), p
 		if _, said := r.object[name]; !ok && (!said || r.object[name] != nil) {
 			return nil, unreadable(op) // it is no proof that there are none
 		}
+		before := len(runs)
 		for _, item := range items {
 			object, ok := item.(map[string]any)
 			if !ok {
@@ -101,7 +103,7 @@ func everyPage[T any](op, name string, parse func(map[string]any) (T, string), p
 			}
 		}
 		offset += len(items)
-		if total, _ := strconv.Atoi(text(r.object, "total")); len(items) == 0 || len(items) < pageSize && offset >= total {
+		if total, err := strconv.Atoi(text(r.object, "total")); len(runs) == before || err == nil && len(items) < pageSize && offset >= total {
 			return runs, nil
 		}
 	}

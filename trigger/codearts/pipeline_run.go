@@ -17,19 +17,21 @@ import (
 // PipelineRun is one run of a pipeline. Whatever the service does not say is zero.
 type PipelineRun struct {
 	ID          string
-	Number      string // run_number, a counter
 	Status      string // COMPLETED, FAILED, CANCELED, IGNORED, RUNNING, PAUSED, SUSPEND, INIT, QUEUED
 	TriggerType string // Manual, …
 	Executor    string // executor_id, else executor_name
 	Start, End  time.Time
 
-	Branch, Tag, Commit string // what it builds, of its first code source
+	Built []Built // by its code sources. The list says it of one of them
 
 	// These only [Client.PipelineRun] gives.
 	Description string // for its marker, not for people: it may repeat anything
 	Stage, Step string // the stage that is paused or failed, and the step that failed; "" if none is
 	Address     string // detail_url; "" unless it is an http or https address
 }
+
+// Built is what a run builds of a code source.
+type Built struct{ Branch, Tag, Commit string }
 
 // Outcome is how the run ended. A run whose status is missing or unknown has not ended. One that is
 // ignored, because its pipeline takes no more runs, is aborted.
@@ -132,7 +134,6 @@ func (c *Client) readRun(ctx context.Context, op string, p Pipeline, query url.V
 func parseRun(object map[string]any) PipelineRun {
 	r := PipelineRun{
 		ID:          text(object, "pipeline_run_id", "id"),
-		Number:      quoted.Line(text(object, "run_number"), 64),
 		Status:      quoted.Line(text(object, "status"), 64),
 		TriggerType: quoted.Line(text(object, "trigger_type"), 64),
 		Executor:    quoted.Line(text(object, "executor_id", "executor_name"), 255),
@@ -140,16 +141,20 @@ func parseRun(object map[string]any) PipelineRun {
 		End:         timeOf(object, "end_time"),
 		Description: quoted.Line(text(object, "description"), 4096),
 	}
-	built, _ := object["build_params"].(map[string]any)
+	params := []map[string]any{object}
 	for source := range objectsIn(object, "sources") {
-		params, _ := source["params"].(map[string]any)
-		if b, ok := params["build_params"].(map[string]any); ok && built == nil {
-			built = b
+		p, _ := source["params"].(map[string]any)
+		params = append(params, p)
+	}
+	for _, p := range params {
+		if built, ok := p["build_params"].(map[string]any); ok {
+			r.Built = append(r.Built, Built{
+				Branch: quoted.Line(text(built, "target_branch"), 255),
+				Tag:    quoted.Line(text(built, "tag"), 255),
+				Commit: quoted.Line(text(built, "commit_id"), 64),
+			})
 		}
 	}
-	r.Branch = quoted.Line(text(built, "target_branch"), 255)
-	r.Tag = quoted.Line(text(built, "tag"), 255)
-	r.Commit = quoted.Line(text(built, "commit_id"), 64)
 	switch {
 	case r.WaitsForPerson():
 		r.Stage, _ = stageIn(object, waiting)

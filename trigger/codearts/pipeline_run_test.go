@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -66,8 +67,8 @@ func TestPipelineRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := codearts.PipelineRun{
-		ID: "run-0", Number: "0", Status: "RUNNING", TriggerType: "Manual", Executor: "e", Start: noon().Add(123 * time.Millisecond),
-		Branch: "main", Commit: commit,
+		ID: "run-0", Status: "RUNNING", TriggerType: "Manual", Executor: "e", Start: noon().Add(123 * time.Millisecond),
+		Built: []codearts.Built{{Branch: "main", Commit: commit}},
 	}
 	if diff := cmp.Diff(want, runs[0]); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -156,7 +157,7 @@ func TestQueuedRuns(t *testing.T) {
 	})})
 	runs, err := client.QueuedRuns(t.Context(), pipeline)
 	want := []codearts.QueuedRun{
-		{ID: queue, RunID: runID, Status: "QUEUED", Enqueued: noon()},
+		{ID: queue, RunID: runID, Status: "QUEUED", TriggerType: "Manual", Enqueued: noon()},
 		{ID: "17", RunID: "run-2", Status: "QUEUED_TIME_OUT", Enqueued: noon().Add(time.Millisecond)},
 	}
 	if diff := cmp.Diff(want, runs); err != nil || diff != "" {
@@ -164,10 +165,35 @@ func TestQueuedRuns(t *testing.T) {
 	}
 }
 
+// The service gives less at a time than it was asked for, and does not say how many there are.
+func TestQueuedRunsOfShortPages(t *testing.T) {
+	for phrase, ignoresOffset := range map[string]bool{"pages of ten": false, "always the same page": true} {
+		t.Run(phrase, func(t *testing.T) {
+			const all = 60
+			client := newClient(t, codearts.Options{Endpoint: serve(t, func(w http.ResponseWriter, r *http.Request) {
+				first, end := 0, all
+				if !ignoresOffset {
+					first, _ = strconv.Atoi(r.FormValue("offset"))
+					end = min(first+10, all)
+				}
+				items := []string{}
+				for i := first; i < end; i++ {
+					items = append(items, fmt.Sprintf(`{"id":"q%d","pipeline_run_id":"r%d"}`, i, i))
+				}
+				_, _ = fmt.Fprintf(w, `{"queuedPipelines":[%s]}`, strings.Join(items, ","))
+			})})
+			if runs, err := client.QueuedRuns(t.Context(), pipeline); err != nil || len(runs) != all {
+				t.Errorf("%d runs, %v", len(runs), err)
+			}
+		})
+	}
+}
+
 func TestPipelineRun(t *testing.T) {
 	const (
 		link   = "https://devcloud.cn-north-4.huaweicloud.com/cicd/project/p/pipeline/detail/x/y?v=1"
-		source = `"sources":[{"type":"artifact","params":{}},{"type":"code","params":{"build_params":{"target_branch":"main","tag":"v1","commit_id":"` + commit + `"}}}]`
+		source = `"sources":[{"type":"artifact","params":{}},{"type":"code","params":{"build_params":{"target_branch":"main","tag":"v1","commit_id":"` + commit + `"}}},
+			{"type":"code","params":{"build_params":{"target_branch":"stable","commit_id":null}}}]`
 		stages = `"stages":[{"name":"Check","status":"COMPLETED","jobs":[{"name":"lint","status":"SKIPPED"}]},
 			{"name":"Build","status":"%[1]s","pre":[{"name":"gate","status":"COMPLETED"}],"jobs":[{"name":"image","status":"COMPLETED"},
 				{"name":"unit tests","status":"%[1]s","steps":[{"name":"checkout","status":"COMPLETED"},{"name":"go\ntest","status":"%[1]s"}]},
@@ -184,8 +210,8 @@ func TestPipelineRun(t *testing.T) {
 			answer: `{"id":"` + runID + `","pipeline_run_id":null,"run_number":7,"description":"nightly bb-01a2\u0000","status":"COMPLETED","trigger_type":"Manual",
 				"executor_id":"` + queue + `","executor_name":"bot","start_time":1772337600000,"end_time":1772337660000,"detail_url":"` + link + `",` + source + `}`,
 			want: codearts.PipelineRun{
-				Number: "7", Status: "COMPLETED", TriggerType: "Manual", Executor: queue, Start: noon(), End: noon().Add(time.Minute),
-				Branch: "main", Tag: "v1", Commit: commit, Description: "nightly bb-01a2", Address: link,
+				Status: "COMPLETED", TriggerType: "Manual", Executor: queue, Start: noon(), End: noon().Add(time.Minute),
+				Built: []codearts.Built{{Branch: "main", Tag: "v1", Commit: commit}, {Branch: "stable"}}, Description: "nightly bb-01a2", Address: link,
 			},
 		},
 		"little of it":        {answer: `{"id":"` + runID + `","executor_name":"bot"}`, want: codearts.PipelineRun{Executor: "bot"}},
@@ -223,7 +249,7 @@ func TestPipelineRun(t *testing.T) {
 			})})
 			run, err := client.PipelineRun(t.Context(), pipeline, runID)
 			if err != nil {
-				if e := asError(t, err); e.Fate != test.fate || e.NoSuchBuild() != test.none || run != (codearts.PipelineRun{}) {
+				if e := asError(t, err); e.Fate != test.fate || e.NoSuchBuild() != test.none || run.ID != "" {
 					t.Errorf("%+v, fate %v, none %t: %v", run, e.Fate, e.NoSuchBuild(), err)
 				}
 				return

@@ -74,7 +74,7 @@ func TestPipeline(t *testing.T) {
 		return run
 	}
 	want := codearts.PipelineRun{
-		ID: first.RunID, Number: "1", Status: "RUNNING", TriggerType: "Manual", Start: noon(), Branch: "main", Commit: commit, Description: "bb-1",
+		ID: first.RunID, Status: "RUNNING", TriggerType: "Manual", Start: noon(), Built: []codearts.Built{{Branch: "main", Commit: commit}}, Description: "bb-1",
 	}
 	if diff := cmp.Diff(want, read(first), cmpopts.IgnoreFields(codearts.PipelineRun{}, "Address", "Executor")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -83,14 +83,14 @@ func TestPipeline(t *testing.T) {
 		t.Errorf("%v, %v", variables, err)
 	}
 	runs, err := client.PipelineRuns(t.Context(), pipeline, noon(), noon())
-	if err != nil || len(runs) == 0 || runs[len(runs)-1].ID != first.RunID || runs[len(runs)-1].Commit != commit {
+	if err != nil || len(runs) == 0 || runs[len(runs)-1].ID != first.RunID || runs[len(runs)-1].Built[0].Commit != commit {
 		t.Errorf("%+v, %v", runs, err)
 	}
 	if none, err := client.PipelineRuns(t.Context(), pipeline, noon().Add(time.Second), noon().Add(time.Hour)); err != nil || len(none) != 0 {
 		t.Errorf("of the future: %v, %v", none, err)
 	}
 	queued, err := client.QueuedRuns(t.Context(), pipeline)
-	if diff := cmp.Diff([]codearts.QueuedRun{{ID: second.QueueID, RunID: second.RunID, Status: "QUEUED", Enqueued: noon()}}, queued); err != nil || diff != "" {
+	if diff := cmp.Diff([]codearts.QueuedRun{{ID: second.QueueID, RunID: second.RunID, Status: "QUEUED", TriggerType: "Manual", Enqueued: noon()}}, queued); err != nil || diff != "" {
 		t.Errorf("%v, -want +got:\n%s", err, diff)
 	}
 	if !read(second).Queued() {

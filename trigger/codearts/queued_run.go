@@ -12,10 +12,11 @@ import (
 
 // QueuedRun is a run that waits in the queue of its pipeline.
 type QueuedRun struct {
-	ID       string // of the entry: the queue id
-	RunID    string
-	Status   string // QUEUED, QUEUED_TIME_OUT
-	Enqueued time.Time
+	ID          string // of the entry: the queue id
+	RunID       string
+	Status      string // QUEUED, QUEUED_TIME_OUT
+	TriggerType string // Manual, …
+	Enqueued    time.Time
 }
 
 // QueuedRuns lists the runs in the queue of a pipeline, of which there are at most 100. The fate of
@@ -35,10 +36,11 @@ func (c *Client) QueuedRuns(ctx context.Context, p Pipeline) ([]QueuedRun, error
 // parseQueuedRun gives an entry of the queue, and the id of its run.
 func parseQueuedRun(object map[string]any) (QueuedRun, string) {
 	r := QueuedRun{
-		ID:       text(object, "id", "queue_id"),
-		RunID:    text(object, "pipeline_run_id"),
-		Status:   quoted.Line(text(object, "status"), 64),
-		Enqueued: timeOf(object, "enqueue_time"),
+		ID:          text(object, "queue_id", "id"),
+		RunID:       text(object, "pipeline_run_id"),
+		Status:      quoted.Line(text(object, "status"), 64),
+		TriggerType: quoted.Line(text(object, "trigger_type"), 64),
+		Enqueued:    timeOf(object, "enqueue_time"),
 	}
 	return r, r.RunID
 }
