@@ -235,16 +235,26 @@ func (j *job) codeSources(ev *Event) []CodeSource {
 	return out
 }
 
-// checkIDs checks that no id is one of a job at one place, and one of a pipeline or project at another.
+// checkIDs checks that no id is one of a job at one place, and one of a pipeline or project at another,
+// and that a pipeline has one project.
 func (l *loader) checkIDs() {
 	type use struct{ field, place string }
 	first := map[string]use{}
+	projects := map[string]yamldoc.Text{} // of pipelines
 	for pass, action := range []Action{ActionPipeline, ActionJob} {
 		for _, r := range l.rules {
 			for i := range r.jobs {
 				doc := &r.jobs[i]
 				if doc.action() != action {
 					continue
+				}
+				if project := doc.ProjectID; action == ActionPipeline && doc.PipelineID.Value != "" && project.Value != "" && !project.Bad {
+					if before, known := projects[doc.PipelineID.Value]; !known {
+						projects[doc.PipelineID.Value] = project
+					} else if before.Value != project.Value {
+						r.fault(project.At, fmt.Sprintf("jobs[%d].project_id", i),
+							"the pipeline is in the project %s elsewhere, and a pipeline is in one project: one of the two is wrong", before.Value)
+					}
 				}
 				for _, id := range []struct {
 					field string

@@ -74,7 +74,7 @@ func (a *API) Search(ctx context.Context, text string) (Found, error) {
 	if isNumber(text) || isRun(text) {
 		s.read(bounded, "build numbers", s.numbered)
 	}
-	if isRun(text) && len(text) == idDigits {
+	if isJob(text) {
 		s.read(bounded, "jobs", func(ctx context.Context) error {
 			page, err := s.ListBuilds(ctx, url.Values{"job_id": {strings.ToLower(text)}, "limit": {strconv.Itoa(FoundMost)}})
 			found.OfJob = page.Builds
@@ -143,6 +143,11 @@ func isNumber(text string) bool {
 // isRun says whether the id of a run may begin so.
 func isRun(text string) bool {
 	return strings.Trim(text, hexDigits) == "" && len(text) >= store.MinCommit && len(text) <= idDigits
+}
+
+// isJob says whether it may be the id of a job or of a pipeline.
+func isJob(text string) bool {
+	return len(text) == idDigits && strings.Trim(strings.ToLower(text), "0123456789abcdefghijklmnopqrstuvwxyz") == ""
 }
 
 // search is one search. Each read has fields of its own in found.

@@ -31,8 +31,8 @@ func (diffCommand) Help() string {
 	return `Says which stored deliveries would build something else by other rules: first how many, then by rule and by repository, then
 examples. The deliveries are those of a file, or without --deliveries those of the running bridge at --admin. Nothing is built.
 
-Compared are rule, job, target with its region, endpoint and credentials, parameters by name, build_type, marker, concurrency, once,
-the context of the status, whether the rule is paused, and whether the build is dead. Other settings of a target, and those of a
+Compared are rule, job or pipeline, target with its region, endpoints and credentials, parameters or variables by name, build_type,
+scm, sources, stages, pin_commit, marker, concurrency, once, the context of the status, whether the rule is paused, and whether the build is dead. Other settings of a target, and those of a
 source, are not compared: targets and sources that mean something else are named. Nor is what else
 was running or built: a build that once or concurrency would leave out counts as one.
 

@@ -26,7 +26,7 @@ import (
 type initCommand struct {
 	Dir        string `arg:"" optional:"" help:"Folder to write into; it is made if it is not there. Default: the one you are in."`
 	Provider   string `default:"github" placeholder:"NAME" help:"Code host, such as gitlab."`
-	Repository string `default:"acme/shop" placeholder:"OWNER/NAME" help:"Full name of the repository that is built."`
+	Repository string `placeholder:"OWNER/NAME" help:"Full name of the repository that is built. Default: acme/shop, or the form of the code host."`
 }
 
 func (initCommand) Help() string {
@@ -53,6 +53,8 @@ type codeHost struct {
 	URL    string // of the API, where the rules have to name it
 	User   string // of the API, where its token is the password of one
 	Where  string // webhooks are added
+	Signs  bool   // Hook is better a key that signs than a token
+	Full   string // the form of a repository's name, if not owner/name
 	Events string // to be ticked there
 }
 
@@ -100,11 +102,11 @@ var codeHosts = map[string]codeHost{
 		Events: "Code push, with .* as the regular expression for branches; Tag push",
 	},
 	"gitcode": {
-		Host: "GitCode", Hook: "GITCODE_WEBHOOK_PASSWORD", API: "GITCODE_TOKEN",
-		Where: "Project Settings → WebHook → Add New WebHook (password)", Events: "Push, Tag Push; content type application/json",
+		Host: "GitCode", Hook: "GITCODE_SIGNATURE_KEY", Signs: true, API: "GITCODE_TOKEN",
+		Where: "Project Settings → WebHook → Add New WebHook (signature key)", Events: "Push, Tag Push; content type application/json",
 	},
 	"codeup": {
-		Host: "Codeup", Hook: "CODEUP_WEBHOOK_TOKEN", API: "CODEUP_TOKEN",
+		Host: "Codeup", Hook: "CODEUP_WEBHOOK_TOKEN", API: "CODEUP_TOKEN", Full: "0123456789abcdef01234567/acme/shop",
 		Where: "设置 → WebHooks → 新建 WebHook (Secret Token)", Events: "推送事件 (push), 标签推送事件 (tag push)",
 	},
 	"tgit": {
@@ -133,6 +135,7 @@ func (c *initCommand) Run(env *Environment) error {
 		return usageError(fmt.Sprintf("--provider: there is no code host %q%s; known are %s",
 			c.Provider, mapping.Suggest(c.Provider, providerNames()), strings.Join(providerNames(), ", ")))
 	}
+	c.Repository = cmp.Or(c.Repository, host.Full, "acme/shop")
 	if !isRepository(c.Repository) {
 		return usageError(fmt.Sprintf("--repository: %q is not the full name of one repository: want owner/name", c.Repository))
 	}

@@ -50,7 +50,7 @@ func (c *deliveriesExplain) Run(ctx context.Context, env *Environment) error {
 	env.verdicts(e.Rules)
 	for i := range e.Builds {
 		if b := &e.Builds[i]; b.ReplayOf == "" {
-			env.printf("  build %s of rule %q, job %s: %s\n", b.ID, b.Rule, b.JobID, fate(b))
+			env.printf("  build %s of rule %q, %s %s: %s\n", b.ID, b.Rule, b.Action, b.JobID, fate(b))
 		}
 	}
 	env.printf("now: %s\n", decided(e.Now))
@@ -151,7 +151,7 @@ func (c *deliveriesReplay) Run(ctx context.Context, env *Environment) error {
 func (e *Environment) replayed(d handlers.Answer) {
 	e.printf("delivery %s is replayed as %s: %s\n", d.ReplayOf, d.Delivery, outcome(d.Outcome, d.Reason, d.Of))
 	for _, b := range d.Builds {
-		e.printf("  build %s of rule %q, job %s%s\n", b.ID, b.Rule, b.JobID, dead(b.Reason))
+		e.printf("  build %s of rule %q, %s %s%s\n", b.ID, b.Rule, b.Action, b.JobID, dead(b.Reason))
 	}
 	e.verdicts(d.Rules)
 }
