@@ -260,15 +260,20 @@ func (l *followLook) lost(ctx context.Context, b *store.Build, why string) {
 }
 
 // endByCap ends a build that was followed for too long. It must have been looked for just
-// now: no process may have run for days. A person may take any time.
+// now: no process may have run for days. A person may take any time: one that waits for a person ends
+// if the service could not be asked for as long.
 func (l *followLook) endByCap(ctx context.Context, b *store.Build) {
 	why, looked := l.looked[b.Seq]
-	if !looked && l.err != nil && l.follow.Failures >= followFailures {
+	failures := followFailures
+	if b.WaitsForPerson() {
+		failures = int(followOverall / backoffMost)
+	}
+	if !looked && l.err != nil && l.follow.Failures >= failures {
 		why, looked = l.err.Error(), true
 	}
 	switch {
-	case b.Result != store.Running || !looked || b.WaitsForPerson():
-	case !b.RunningAt.IsZero() && l.now.Sub(latest(b.RunningAt, b.WaitedAt)) > followRunning:
+	case b.Result != store.Running || !looked:
+	case !b.RunningAt.IsZero() && !b.WaitsForPerson() && l.now.Sub(latest(b.RunningAt, b.WaitedAt)) > followRunning:
 		l.lost(ctx, b, fmt.Sprintf("its end is not known %.0f h after it began to run, or went on: %s", followRunning.Hours(), why))
 	case l.now.Sub(latest(b.StartedAt, b.WaitedAt)) > followOverall:
 		l.lost(ctx, b, fmt.Sprintf("its end is not known %.0f h after its start: %s", followOverall.Hours(), why))
@@ -297,11 +302,11 @@ func (l *followLook) stopThose(ctx context.Context, builds []*store.Build) (goOn
 			l.save(ctx, b)
 			l.log.LogAttrs(ctx, slog.LevelInfo, "the service was told to stop a build", attrs...)
 		case noSuchBuild(err) && b.RunningAt.IsZero(): // its record lags
-		case isService && e.Fate == codearts.FateDead && e.Reason() != codearts.ReasonCredentials:
+		case isService && e.Fate == codearts.FateDead && e.Reason() != codearts.ReasonCredentials && !(b.QueueID != "" && b.RunningAt.IsZero()):
 			b.Message = text(stopRefused + err.Error())
 			l.save(ctx, b)
 			l.log.LogAttrs(ctx, slog.LevelWarn, "the service does not stop a build", append(attrs, errorAttr(err))...)
-		default: // the next look tries again; the other calls may work all the same
+		default: // the next look tries again, also what leaves the queue now; the other calls may work all the same
 			if !l.failed(ctx, err) {
 				return false
 			}

@@ -110,6 +110,9 @@ func (p pipeline) stop(ctx context.Context, b *store.Build) error {
 		}
 		if queueID != "" {
 			err := p.Pipelines.CancelQueuedRun(ctx, pipelineOf(b), b.BuildNumber, queueID)
+			if err == nil {
+				b.Message = takenOut
+			}
 			e, ok := errors.AsType[*codearts.Error](err)
 			if !ok || e.Fate != codearts.FateDead || e.Reason() == codearts.ReasonCredentials {
 				return err

@@ -43,15 +43,21 @@ func (p pipeline) follow(ctx context.Context, of *followLook, ask []*store.Build
 	}
 	tick := l.step(slices.MinFunc(ask, func(x, y *store.Build) int { return cmp.Compare(l.step(x), l.step(y)) }))
 	var read []*store.Build
+	changed := 0
 	for _, b := range ask {
-		if run, found := listed[b.BuildNumber]; found && l.unchanged(b, run) {
+		run, found := listed[b.BuildNumber]
+		if found && l.unchanged(b, run) {
 			continue
-		} else if found || rand.N(l.step(b)) < tick { //nolint:gosec // an old build is not read as often as the pipeline is looked at
+		}
+		if found {
+			changed++
+		}
+		if found || rand.N(l.step(b)) < tick { //nolint:gosec // an old build is not read as often as the pipeline is looked at
 			read = append(read, b)
 		}
 	}
 	rand.Shuffle(len(read), func(i, j int) { read[i], read[j] = read[j], read[i] }) //nolint:gosec // each has its turn
-	l.soon = l.soon || len(read) > followSingles
+	l.soon = l.soon || changed > followSingles
 	failed := 0
 	for _, b := range read[:min(len(read), followSingles)] {
 		if l.late() {
@@ -108,10 +114,17 @@ func (l *pipelineLook) list(ctx context.Context, builds []*store.Build) (listed 
 	return listed, true
 }
 
-// unchanged reports whether the list says of a run what is known of it. What it does say is kept
-// for the end by a cap.
+// says keeps what the service says of a run for the end by a cap, which a run that waits for a person
+// does not have.
+func (l *pipelineLook) says(b *store.Build, run codearts.PipelineRun) {
+	if !run.WaitsForPerson() {
+		l.looked[b.Seq] = fmt.Sprintf("the service says that it is %q", run.Status)
+	}
+}
+
+// unchanged reports whether the list says of a run what is known of it.
 func (l *pipelineLook) unchanged(b *store.Build, run codearts.PipelineRun) bool {
-	l.looked[b.Seq] = fmt.Sprintf("the service says that it is %q", run.Status)
+	l.says(b, run)
 	return run.Outcome() == codearts.OutcomeNone && !run.Queued() && !b.RunningAt.IsZero() && run.WaitsForPerson() == b.WaitsForPerson()
 }
 
@@ -135,10 +148,10 @@ func (l *pipelineLook) apply(ctx context.Context, b *store.Build, run codearts.P
 	switch {
 	case ended:
 	case run.Queued():
-		l.looked[b.Seq] = inQueue
+		l.inQueue(ctx, b)
 		return
 	default:
-		l.looked[b.Seq] = fmt.Sprintf("the service says that it is %q", run.Status)
+		l.says(b, run)
 	}
 	news := b.RunningAt.IsZero() || ended
 	if news && !b.Adopted && b.RunningAt.IsZero() && !strings.Contains(run.Description, runMarker(b.ID)) {
@@ -146,7 +159,11 @@ func (l *pipelineLook) apply(ctx context.Context, b *store.Build, run codearts.P
 			l.buildAttrs(b, slog.String("build_number", b.BuildNumber))...)
 	}
 	if b.RunningAt.IsZero() && !ended {
-		b.RunningAt = l.between(run.Start, b.StartedAt)
+		if b.RunningAt = l.now; b.QueueID == "" { // else it may say when it was queued
+			b.RunningAt = l.between(run.Start, b.StartedAt)
+		} else if !b.StoppedAt.IsZero() { // it left the queue before it was taken out: the run is to be stopped
+			b.StoppedAt, l.soon = time.Time{}, true
+		}
 	}
 	if commit, asked := ranCommit(b, run), cmp.Or(b.Commit, b.TagCommit); commit != "" && commit != b.RanCommit {
 		b.RanCommit, news = text(commit), true
@@ -168,6 +185,20 @@ func (l *pipelineLook) apply(ctx context.Context, b *store.Build, run codearts.P
 	case ended:
 		l.end(ctx, b, run)
 	case news:
+		l.save(ctx, b)
+	}
+}
+
+// inQueue notes that a run is in the queue of its pipeline, and as which entry, if it was not known.
+func (l *pipelineLook) inQueue(ctx context.Context, b *store.Build) {
+	l.looked[b.Seq] = inQueue
+	if b.QueueID != "" {
+		return
+	}
+	entry, err := l.pipeline.queued(ctx, b)
+	if l.asked(err); err != nil {
+		l.failed(ctx, err)
+	} else if b.QueueID = entry.ID; b.QueueID != "" {
 		l.save(ctx, b)
 	}
 }
@@ -206,11 +237,14 @@ func (l *pipelineLook) waitsFor(b *store.Build, run codearts.PipelineRun) string
 
 // end saves the result of a run.
 func (l *pipelineLook) end(ctx context.Context, b *store.Build, run codearts.PipelineRun) {
-	b.Result, b.EndedAt, b.Step = resultOf(run.Outcome()), l.between(run.End, b.StartedAt), text(cmp.Or(run.Step, run.Stage))
+	if b.EndedAt = l.between(run.End, b.StartedAt); b.WaitsForPerson() {
+		b.WaitedAt = b.EndedAt
+	}
+	b.Result, b.Step = resultOf(run.Outcome()), text(cmp.Or(run.Step, run.Stage))
 	switch {
 	case run.Ignored():
 		b.Message = store.NeverRan + ": the pipeline takes no more runs at a time, and the service ignored this one"
-	case !strings.HasPrefix(b.Message, stopRefused):
+	case !strings.HasPrefix(b.Message, stopRefused) && b.Message != takenOut:
 		b.Message = ""
 	}
 	l.save(ctx, b)
@@ -229,13 +263,16 @@ func (l *pipelineLook) missing(ctx context.Context, b *store.Build) {
 	}
 }
 
+// takenOut is the message of a build that was stopped in the queue of its pipeline.
+const takenOut = store.NeverRan + ": it was taken out of the queue of its pipeline"
+
 // unqueued ends a build that has left the queue of its pipeline without a run.
 func (l *pipelineLook) unqueued(ctx context.Context, b *store.Build) {
 	if b.StoppedAt.IsZero() {
 		l.lost(ctx, b, store.NeverRan+": the service dropped it from the queue of its pipeline")
 		return
 	}
-	b.Result, b.EndedAt, b.Message = store.Aborted, l.now, store.NeverRan+": it was taken out of the queue of its pipeline"
+	b.Result, b.EndedAt, b.Message = store.Aborted, l.now, takenOut
 	l.save(ctx, b)
 }
 

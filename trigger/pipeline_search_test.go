@@ -144,7 +144,9 @@ func TestSearchAmongRuns(t *testing.T) {
 			says: again,
 		},
 		"it is of another branch": {
-			set:  func(s *runsOf, _ string) { s.add("r1", "", func(r *codearts.PipelineRun) { r.Built[0].Branch = "next" }) },
+			set: func(s *runsOf, _ string) {
+				s.add("r1", "", func(r *codearts.PipelineRun) { r.Built[0].Branch = "next" })
+			},
 			says: again,
 		},
 		"it is of a tag": {

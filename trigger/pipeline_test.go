@@ -331,8 +331,8 @@ func TestDisabledJobIsSaid(t *testing.T) {
 	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Status: 400, Code: "CB.00060200", Times: 1})
 	b.fault(t, codeartstest.Fault{Path: codeartstest.PathJobDisabled, Status: 200, Body: `{"result":{"disabled":1,"forbiddener":"ann","reson":"moved to a pipeline","forbidden_time":1764000000000},"error":null,"status":"success"}`, Times: 1})
 	got := b.await(t, b.deliver(t, push(commitA))[0], store.Dead)
-	if want := ": the job is disabled by ann since 2025-11-24T16:00:00Z: moved to a pipeline"; !strings.HasSuffix(got.Reason, want) {
-		t.Errorf("reason %q, want it to end in %q", got.Reason, want)
+	if want := "the job is disabled by ann since 2025-11-24T16:00:00Z: moved to a pipeline: run job: "; !strings.HasPrefix(got.Reason, want) {
+		t.Errorf("reason %q, want it to begin with %q", got.Reason, want)
 	}
 }
 

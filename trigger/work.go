@@ -223,9 +223,9 @@ func (t *Trigger) applyAnswer(
 	switch fate {
 	case codearts.FateDead:
 		b.State = store.Dead
-		if e.Status >= 400 && e.Status < 500 {
+		if e.Status != 0 {
 			if why := target.action(b.Action).whyRefused(ctx, b, e); why != "" {
-				b.Reason += ": " + why
+				b.Reason = why + ": " + b.Reason // first: a status on a commit is cut
 			}
 		}
 	case codearts.FateRetry:

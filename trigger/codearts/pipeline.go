@@ -103,7 +103,8 @@ func everyPage[T any](op, name string, parse func(map[string]any) (T, string), p
 			}
 		}
 		offset += len(items)
-		if total, err := strconv.Atoi(text(r.object, "total")); len(runs) == before || err == nil && len(items) < pageSize && offset >= total {
+		total, err := strconv.Atoi(text(r.object, "total"))
+		if len(items) == 0 || len(items) < pageSize && (len(runs) == before || err == nil && offset >= total) {
 			return runs, nil
 		}
 	}

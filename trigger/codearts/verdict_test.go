@@ -94,7 +94,7 @@ func TestAnswers(t *testing.T) {
 		"302":                          {status: 302, header: map[string]string{"Location": "https://elsewhere.example/login"}, fate: codearts.FateDead, says: "redirected (302): to https://elsewhere.example; set the target's endpoint"},
 		"307, which repeats the body":  {status: 307, header: map[string]string{"Location": "/again"}, fate: codearts.FateDead, says: "redirected"},
 		"304":                          {status: 304, fate: codearts.FateDead, says: "redirected (304)"},
-		"more than a megabyte":         {status: 200, body: `{"x":"` + strings.Repeat("x", 1<<20) + `","actual_build_number":"20"}`, fate: codearts.FateUnknown},
+		"more than is read":            {status: 200, body: `{"x":"` + strings.Repeat("x", 8<<20) + `","actual_build_number":"20"}`, fate: codearts.FateUnknown},
 		"a message that spoils a line": {status: 418, body: `{"error_msg":"\u001b[31m\u0000red\u2028 ` + "\xff" + `"}`, fate: codearts.FateDead, says: "refused (418): [31m red \uFFFD; correct"},
 	}
 	for name, test := range tests {

@@ -149,7 +149,7 @@ type Build struct {
 	ProjectID string    // of a pipeline it is known from the beginning
 	Console   string    // the address in the console that the service gave, http or https; "" if it gave none
 	RanCommit string    // the commit that the service says it built; "" if it does not
-	WaitedAt  time.Time // when it began to wait for a person at the service, or went on; zero if it never did
+	WaitedAt  time.Time // when it began to wait for a person at the service, or no longer did; zero if it never did
 	Stop      string    // why it is to be stopped; "" if it is not
 	StoppedAt time.Time // when the service took the stop; zero before
 	// FollowIn is when the service is asked first about a build that was started. Not stored.

@@ -164,13 +164,13 @@ func (s *Store) WaitingForPersons(ctx context.Context) (map[string]int64, error)
 // one of its ordering key. SaveResult returns ErrStale if the row was changed since b was
 // read.
 func (s *Store) SaveResult(ctx context.Context, b *Build) error {
-	clean(&b.Message, &b.Step, &b.RecordID, &b.ProjectID, &b.RanCommit, &b.Console)
+	clean(&b.Message, &b.Step, &b.RecordID, &b.ProjectID, &b.QueueID, &b.RanCommit, &b.Console)
 	err := s.write(ctx, callLock(b), func(ctx context.Context, tx *tx) error {
 		changed, err := tx.exec(ctx, `UPDATE builds SET result = ?, running_at = ?, ended_at = ?, message = ?, step = ?,
-			record_id = ?, project_id = ?, ran_commit = ?, console = ?, waited_at = ?, stopped_at = ?, version = version + 1
+			record_id = ?, project_id = ?, queue_id = ?, ran_commit = ?, console = ?, waited_at = ?, stopped_at = ?, version = version + 1
 			WHERE seq = ? AND version = ? AND state = 'started'`,
 			string(b.Result), micros(b.RunningAt), micros(b.EndedAt), b.Message, b.Step,
-			b.RecordID, b.ProjectID, b.RanCommit, b.Console, micros(b.WaitedAt), micros(b.StoppedAt), b.Seq, b.version)
+			b.RecordID, b.ProjectID, b.QueueID, b.RanCommit, b.Console, micros(b.WaitedAt), micros(b.StoppedAt), b.Seq, b.version)
 		if err != nil {
 			return err
 		}

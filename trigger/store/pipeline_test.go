@@ -63,7 +63,10 @@ func pipelineIsStored(t *testing.T, open func() *store.Store) {
 	}
 
 	// One that was found is certainly ours: a newer one replaces it, and does not wait for it.
-	replaces := func(b *store.Build) { flow(b); b.Ref, b.Commit, b.ReplaceRunning, b.Newest = "refs/heads/replaced", "d0d", true, true }
+	replaces := func(b *store.Build) {
+		flow(b)
+		b.Ref, b.Commit, b.ReplaceRunning, b.Newest = "refs/heads/replaced", "d0d", true, true
+	}
 	adopted := accept(t, s, replaces)
 	begin(t, s, adopted, now)
 	adopted.BuildNumber, adopted.Adopted, adopted.Result = "eeee", true, store.Running
