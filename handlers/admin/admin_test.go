@@ -476,6 +476,45 @@ func TestBuildInDetail(t *testing.T) {
 	}
 }
 
+// What only a run of a pipeline has, by the names of docs/admin-api.md.
+func TestRunInDetail(t *testing.T) {
+	a := writable(t)
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	_, b := a.accept(func(_ *store.Delivery, b *store.Build) {
+		b.Action, b.JobID, b.ProjectID = mapping.ActionPipeline, strings.Repeat("b", 32), strings.Repeat("c", 32)
+	})
+	if _, err := a.store.BeginCall(t.Context(), b, now); err != nil {
+		t.Fatal(err)
+	}
+	b.State, b.BuildNumber, b.QueueID, b.StartedAt, b.Result = store.Started, strings.Repeat("a", 32), "q1", now, store.Running
+	if err := a.store.Save(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	b.RunningAt, b.WaitedAt, b.Message, b.RanCommit = now, now, store.WaitsForPerson+`, in stage "ship"`, strings.Repeat("9", 40)
+	if err := a.store.SaveResult(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"action": "pipeline", "job_id": b.JobID, "project_id": b.ProjectID, "build_number": b.BuildNumber, "queue_id": "q1", "result": "running",
+		"waits_for_person": true, "waited_at": now.Format(time.RFC3339Nano), "ran_commit": b.RanCommit, "message": b.Message,
+	}
+	var got map[string]any
+	a.ask("GET", "/builds/"+b.ID, http.StatusOK, &got)
+	for name, value := range want {
+		if got[name] != value {
+			t.Errorf("%s is %v, want %v", name, got[name], value)
+		}
+	}
+	_, job := a.accept()
+	got = nil
+	a.ask("GET", "/builds/"+job.ID, http.StatusOK, &got)
+	for _, name := range []string{"action", "project_id", "queue_id", "waits_for_person", "waited_at", "ran_commit"} {
+		if value, has := got[name]; has {
+			t.Errorf("a job has %s: %v", name, value)
+		}
+	}
+}
+
 // A build that is not resolved has the time when it is looked at next, or who works on it.
 func TestBuildThatIsNotResolvedSaysWhenNext(t *testing.T) {
 	a := writable(t)

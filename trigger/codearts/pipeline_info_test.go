@@ -25,6 +25,16 @@ func TestPipelineInfo(t *testing.T) {
 				Variables: []codearts.PipelineVariable{{Name: "GIT_SHA", Runtime: true}, {Name: "KEY", Secret: true}},
 			},
 		},
+		"it ignores runs": {
+			answer: `{"name":"x","concurrency_control":{"enable":true,"concurrency_number":1,"exceed_action":"abort"}}`,
+			want:   codearts.PipelineInfo{Name: "x", Ignores: true},
+		},
+		"it would, without a limit": {
+			answer: `{"name":"x","concurrency_control":{"enable":false,"exceed_action":"ABORT"}}`, want: codearts.PipelineInfo{Name: "x"},
+		},
+		"it queues runs": {
+			answer: `{"name":"x","concurrency_control":{"enable":true,"exceed_action":"QUEUE"}}`, want: codearts.PipelineInfo{Name: "x"},
+		},
 		"no variables":           {answer: `{"name":"x","variables":[]}`, want: codearts.PipelineInfo{Name: "x", Variables: []codearts.PipelineVariable{}}},
 		"little of it":           {answer: `{"name":"x","variables":null,"sources":7}`, want: codearts.PipelineInfo{Name: "x"}},
 		"nothing":                {answer: `{}`, fails: true},

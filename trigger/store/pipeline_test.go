@@ -39,6 +39,9 @@ func pipelineIsStored(t *testing.T, open func() *store.Store) {
 		got.Console != "https://console" || !got.WaitedAt.Equal(now) || !got.WaitsForPerson() || got.Seen != now.UnixMicro() {
 		t.Errorf("got %+v", got)
 	}
+	if got, err := s.WaitingForPersons(t.Context()); err != nil || len(got) != 1 || got["north"] != 1 {
+		t.Errorf("builds that wait for a person: %v, %v", got, err)
+	}
 	if got, err := s.Answered(t.Context(), "north", "north", "pipeline"); err != nil || got == nil || got.BuildNumber != "ffff" {
 		t.Errorf("the last answered run is %+v, %v", got, err)
 	}
