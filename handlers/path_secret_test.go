@@ -22,6 +22,7 @@ version: 1
 sources:
   gerrit: {provider: gerrit, secrets: [{env: OLD}, {env: NEW}], max_body: 4096}
   office: {provider: gerrit, secrets: [{env: NEW}], allow_from: 10.0.0.0/8}
+  A-z_0.9: {provider: gerrit, secrets: [{env: NEW}]}
   lab: {provider: gerrit, insecure: true}
   github: {provider: github, secrets: [{env: NEW}]}
 targets:
@@ -43,7 +44,12 @@ func TestSecretInThePath(t *testing.T) {
 		o.Logger = slog.New(slog.NewJSONHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		o.TracerProvider = sdk.NewTracerProvider(sdk.WithSpanProcessor(spans))
 	})
-	st := stateOf(t, gerritRules)
+	rules, refusals := gerritRules, map[string]int{"gerrit": 401, "A-z_0.9": 401, "office": 403, "lab": 404, "github": 404, "gerit": 404, "": 404}
+	for _, provider := range codehost.Providers() {
+		refusals["of-"+provider.Name] = 404
+		rules = strings.Replace(rules, "\ntargets:", "\n  of-"+provider.Name+": {provider: "+provider.Name+", insecure: true}\ntargets:", 1)
+	}
+	st := stateOf(t, rules)
 	for _, source := range st.Sources {
 		for i := range source.Keys.Secrets {
 			source.Keys.Secrets[i] = mapping.Secret([]string{secret, "another"}[(len(source.Keys.Secrets)-1-i)%2])
@@ -51,13 +57,13 @@ func TestSecretInThePath(t *testing.T) {
 	}
 	b.Swap(st)
 
-	said := ""
-	for name, test := range map[string]struct {
+	type call struct {
 		method, path, body string // "" for POST and a push
 		listener           http.Handler
 		panics             bool
 		status             int
-	}{
+	}
+	tests := map[string]call{
 		"the secret":                    {path: "/webhooks/gerrit/" + secret, status: 202},
 		"the secret and a slash":        {path: "/webhooks/gerrit/" + secret + "/", status: 202},
 		"escaped, as a proxy may do":    {path: "/webhooks/gerrit/%35" + secret[1:], status: 202},
@@ -83,7 +89,18 @@ func TestSecretInThePath(t *testing.T) {
 		"an event that is none":         {path: "/webhooks/gerrit/" + secret, body: `{"type":"comment-added"}`, status: 200},
 		"a fault of buildbridge":        {path: "/webhooks/gerrit/" + secret, panics: true, status: 503},
 		"the admin listener":            {path: "/webhooks/gerrit/" + secret, listener: b.Admin(), status: 404},
+		"a name of all kinds":           {path: "/webhooks/A-z_0.9/" + secret, status: 202},
+	}
+	// What may stand in place of the "/", such as one that a proxy escaped twice.
+	for _, before := range []string{
+		"%252F", "%25252f", "%5C", "%255C", "%3F", "%23", "%20", "%00", "%0A", "%22", "%FF", "%C2%A0", "%E2%88%95", "%3B/", ";", ":", "@", "=", "&", ",", "~",
 	} {
+		for source, status := range refusals {
+			tests["at "+source+before] = call{path: "/webhooks/" + source + before + secret, status: status}
+		}
+	}
+	said := ""
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			b.store.accept = nil
 			if test.panics {
@@ -111,8 +128,8 @@ func TestSecretInThePath(t *testing.T) {
 			said += fmt.Sprintln(name, w.Body, w.Header())
 		})
 	}
-	if n := len(b.store.accepted); n != 3 {
-		t.Errorf("%d are accepted, want 3", n)
+	if n := len(b.store.accepted); n != 4 {
+		t.Errorf("%d are accepted, want 4", n)
 	}
 	metrics := httptest.NewRecorder()
 	b.Admin().ServeHTTP(metrics, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))

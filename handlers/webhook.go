@@ -54,7 +54,7 @@ const (
 type call struct {
 	name     string  // of the source, from the path
 	segment  string  // what the path has behind the name and a "/": it may be a secret, and is told to nobody
-	longer   bool    // there is a segment, perhaps an empty one
+	longer   bool    // the path goes on behind the name
 	source   *Source // nil if there is none of that name
 	client   netip.Addr
 	delivery codehost.Delivery
@@ -64,9 +64,18 @@ type call struct {
 	span     trace.Span // nil for none
 }
 
+// inNames are the characters of the names of sources, as the rules take them.
+const inNames = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+
+// newCall ends the name of the source at the first character that no name has: what follows may be a
+// secret even if it is not a "/", which a proxy may have escaped twice.
 func newCall(path string) *call {
-	cl := &call{}
-	cl.name, cl.segment, cl.longer = strings.Cut(strings.TrimSuffix(strings.TrimPrefix(path, webhooks), "/"), "/")
+	path = strings.TrimSuffix(strings.TrimPrefix(path, webhooks), "/")
+	rest := strings.TrimLeft(path, inNames)
+	cl := &call{name: strings.TrimSuffix(path, rest), longer: rest != ""}
+	if segment, ok := strings.CutPrefix(rest, "/"); ok {
+		cl.segment = segment
+	}
 	return cl
 }
 

@@ -143,7 +143,7 @@ func CheckPathSecret(secret mapping.Secret) error {
 
 func checkPathSecret(r request) (string, error) {
 	if r.header.Get(PathSecret) == "" {
-		return "", errors.New("no secret ends the path of the call")
+		return "", errors.New("no secret ends the path of the call, behind the name of the source and a slash")
 	}
 	return token(PathSecret).check(r)
 }
