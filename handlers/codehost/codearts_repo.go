@@ -18,15 +18,5 @@ var codeArtsRepo = host{
 	guesses:      gitlabGuesses,
 }
 
-func decodeCodeArtsRepo(d *Delivery, body []byte) error {
-	// The body always names the event, the header may be missing.
-	var about struct {
-		objectKind
-		UUID loose `json:"uuid"`
-	}
-	if err := unmarshal(body, &about); err != nil {
-		return err
-	}
-	d.HostID = string(about.UUID)
-	return d.addIfPush(about.objectKind, body, d.addGitLabPush)
-}
+// The body always names the event, the header may be missing.
+func decodeCodeArtsRepo(d *Delivery, body []byte) error { return d.addWithUUID(body, d.addGitLabPush) }

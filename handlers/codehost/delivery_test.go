@@ -320,6 +320,29 @@ func TestDuplicateKey(t *testing.T) {
 			}
 		}
 	})
+	t.Run("an id in the body of GitCode counts before that of its headers", func(t *testing.T) {
+		push := func(header, id, uuid string) string {
+			return decode(t, "gitcode", http.Header{header: {id}}, `{"object_kind":"push",`+uuid+`"ref":"refs/heads/one","after":"`+strings.Repeat("1", 40)+
+				`","project":{"path_with_namespace":"acme/shop"}}`).DuplicateKey
+		}
+		for _, header := range []string{"X-Gitcode-Delivery", "X-Atomgit-Delivery"} {
+			if a, b, c := push(header, "1", `"uuid":"u",`), push(header, "2", `"uuid":"u",`), push(header, "1", `"uuid":"v",`); a != b || a == c {
+				t.Errorf("%s: keys %s, %s and %s", header, a, b, c)
+			}
+			if a, b, c := push(header, "1", ""), push(header, "1", `"uuid":"",`), push(header, "2", ""); a != b || a == c {
+				t.Errorf("%s without uuid: keys %s, %s and %s", header, a, b, c)
+			}
+		}
+	})
+	t.Run("a push of TGit counts for its body, whatever its headers", func(t *testing.T) {
+		push := func(trace, time string) Delivery {
+			return decode(t, "tgit", http.Header{"X-Trace-Id": {trace}, "X-Send-Timestamp": {trace}}, `{"object_kind":"push","ref":"refs/heads/one","before":"`+
+				strings.Repeat("1", 40)+`","after":"`+strings.Repeat("2", 40)+`","push_timestamp":"`+time+`","repository":{"homepage":"https://git.example.com/acme/shop"}}`)
+		}
+		if a, b, c := push("1", "7"), push("2", "7"), push("1", "8"); a.DuplicateKey != b.DuplicateKey || a.DuplicateKey == c.DuplicateKey || a.DuplicateWindow != 10*time.Minute {
+			t.Errorf("keys %s, %s and %s for %s", a.DuplicateKey, b.DuplicateKey, c.DuplicateKey, a.DuplicateWindow)
+		}
+	})
 	t.Run("an event of Gerrit counts for its refs and its second", func(t *testing.T) {
 		event := func(kind, project, ref, before, after, second string) string {
 			change := `{"oldRev":"` + strings.Repeat(before, 40) + `","newRev":"` + strings.Repeat(after, 40) + `","refName":"` + ref + `","project":"` + project + `"}`

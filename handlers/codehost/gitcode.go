@@ -36,14 +36,4 @@ func gitCodeSignature(r request) (string, error) {
 	return r.matchSigningToken(signs)
 }
 
-func decodeGitCode(d *Delivery, body []byte) error {
-	var about struct {
-		objectKind
-		UUID loose `json:"uuid"`
-	}
-	if err := unmarshal(body, &about); err != nil {
-		return err
-	}
-	d.HostID = firstOf(string(about.UUID), d.HostID) // a signature covers the body, and no header
-	return d.addIfPush(about.objectKind, body, d.addPushByAddress)
-}
+func decodeGitCode(d *Delivery, body []byte) error { return d.addWithUUID(body, d.addPushByAddress) }

@@ -227,6 +227,20 @@ func (d *Delivery) addGitLabPush(body []byte) error {
 	return d.add(c)
 }
 
+// addWithUUID is addIfPush for hosts whose bodies hold an id of the delivery. It counts before that of a
+// header, which no signature covers.
+func (d *Delivery) addWithUUID(body []byte, add func(body []byte) error) error {
+	var about struct {
+		objectKind
+		UUID loose `json:"uuid"`
+	}
+	if err := unmarshal(body, &about); err != nil {
+		return err
+	}
+	d.HostID = firstOf(string(about.UUID), d.HostID)
+	return d.addIfPush(about.objectKind, body, add)
+}
+
 // addPushByAddress is addGitLabPush for hosts of changeByAddress.
 func (d *Delivery) addPushByAddress(body []byte) error {
 	var p gitlabPush
@@ -264,10 +278,10 @@ func (p *gitlabPush) change(sent order) change {
 
 // changeByAddress is change for hosts that may send no project, but addresses, whose path is that of
 // the repository. (At CodeArts Repo it is another.) They send the commit of a tag as its only commit,
-// if at all: checkout_sha may be the id of a tag object.
+// if at all: checkout_sha may be the id of a tag object, and of several commits it is not known which is the tag's.
 func (p *gitlabPush) changeByAddress(sent order) change {
 	c := p.change(sent)
-	if len(p.Commits.kept) > 0 {
+	if p.Commits.n == 1 {
 		c.peeled = string(p.Commits.kept[0].v.ID)
 	}
 	if c.repository != "" {

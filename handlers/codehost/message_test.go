@@ -551,6 +551,28 @@ func TestDecodeTestDelivery(t *testing.T) {
 	}
 }
 
+// Which of several commits is the tag's is not known.
+func TestTagWithCommits(t *testing.T) {
+	one, two := strings.Repeat("1", 40), strings.Repeat("2", 40)
+	for _, provider := range []string{"gitcode", "codeup", "tgit"} {
+		for commits, want := range map[string]string{
+			``: "", `[]`: "", `null`: "", `{}`: "",
+			`[{"id":"` + one + `"}]`:                      one,
+			`[{"id":"` + one + `"},{"id":"` + two + `"}]`: "",
+			`[{"id":"` + two + `"},{"id":"` + one + `"}]`: "",
+		} {
+			if commits != "" {
+				commits = `"commits":` + commits + `,`
+			}
+			d := decodeBody(t, provider, pushHeader(t, provider), []byte(`{"object_kind":"tag_push","ref":"refs/tags/v1","after":"`+strings.Repeat("3", 40)+`",`+
+				commits+`"repository":{"homepage":"https://git.example.com/acme/shop"}}`))
+			if got := d.Events[0].Commit; got != want {
+				t.Errorf("%s with %s: commit %q, want %q", provider, commits, got, want)
+			}
+		}
+	}
+}
+
 // A flag or an id of zeros means that a ref is new.
 func TestDecodeCreated(t *testing.T) {
 	const (
