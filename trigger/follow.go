@@ -302,11 +302,14 @@ func (l *followLook) stopThose(ctx context.Context, builds []*store.Build) (goOn
 			l.save(ctx, b)
 			l.log.LogAttrs(ctx, slog.LevelInfo, "the service was told to stop a build", attrs...)
 		case noSuchBuild(err) && b.RunningAt.IsZero(): // its record lags
-		case isService && e.Fate == codearts.FateDead && e.Reason() != codearts.ReasonCredentials && !(b.QueueID != "" && b.RunningAt.IsZero()):
+		case isService && e.Fate == codearts.FateDead && e.Reason() != codearts.ReasonCredentials:
+			if b.QueueID != "" && b.RunningAt.IsZero() {
+				continue // it may leave the queue at this moment: the next look tries again
+			}
 			b.Message = text(stopRefused + err.Error())
 			l.save(ctx, b)
 			l.log.LogAttrs(ctx, slog.LevelWarn, "the service does not stop a build", append(attrs, errorAttr(err))...)
-		default: // the next look tries again, also what leaves the queue now; the other calls may work all the same
+		default: // the next look tries again; the other calls may work all the same
 			if !l.failed(ctx, err) {
 				return false
 			}

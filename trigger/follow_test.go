@@ -414,13 +414,18 @@ func TestCapsOfFollowing(t *testing.T) {
 		want      store.Result
 		message   string
 	}{
-		"running for a day":                {change: `UPDATE builds SET running_at = started_at - 25 * 3600000000, started_at = started_at - 25 * 3600000000`, want: store.Lost, message: "24 h"},
-		"started three days ago":           {change: `UPDATE builds SET started_at = started_at - 73 * 3600000000, running_at = 0`, want: store.Lost, message: "72 h"},
-		"nobody ran for three days":        {change: `UPDATE builds SET started_at = started_at - 73 * 3600000000`, ended: true, want: store.Success},
-		"queued for two days":              {change: `UPDATE builds SET started_at = started_at - 48 * 3600000000`, want: store.Running},
-		"its target is not in the rules":   {change: `UPDATE builds SET started_at = started_at - 73 * 3600000000`, noRules: true, want: store.Lost, message: "not in the rules"},
-		"the service is down":              {change: `UPDATE builds SET started_at = started_at - 73 * 3600000000`, down: true, want: store.Lost, message: "500"},
-		"the service throttles for ever":   {change: `UPDATE builds SET started_at = started_at - 73 * 3600000000`, throttled: true, want: store.Lost, message: "429"},
+		"running for a day":              {change: `UPDATE builds SET running_at = started_at - 25 * 3600000000, started_at = started_at - 25 * 3600000000`, want: store.Lost, message: "24 h"},
+		"started three days ago":         {change: `UPDATE builds SET started_at = started_at - 73 * 3600000000, running_at = 0`, want: store.Lost, message: "72 h"},
+		"nobody ran for three days":      {change: `UPDATE builds SET started_at = started_at - 73 * 3600000000`, ended: true, want: store.Success},
+		"queued for two days":            {change: `UPDATE builds SET started_at = started_at - 48 * 3600000000`, want: store.Running},
+		"its target is not in the rules": {change: `UPDATE builds SET started_at = started_at - 73 * 3600000000`, noRules: true, want: store.Lost, message: "not in the rules"},
+		"the service is down":            {change: `UPDATE builds SET started_at = started_at - 73 * 3600000000`, down: true, want: store.Lost, message: "500"},
+		"the service throttles for ever": {change: `UPDATE builds SET started_at = started_at - 73 * 3600000000`, throttled: true, want: store.Lost, message: "429"},
+		"it waits for a person, and its target is not in the rules": {
+			change: `UPDATE builds SET started_at = started_at - 900 * 3600000000, running_at = started_at - 900 * 3600000000,
+				waited_at = started_at - 73 * 3600000000, message = 'waits for a person at the service'`,
+			noRules: true, want: store.Lost, message: "not in the rules",
+		},
 		"not in the rules, but not so old": {change: `UPDATE builds SET started_at = started_at - 3600000000`, noRules: true, want: store.Running},
 	} {
 		t.Run(phrase, func(t *testing.T) {

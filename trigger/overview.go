@@ -47,6 +47,10 @@ func (t *target) lastCalls() lastCalls {
 	return t.last
 }
 
+// unknownFor is how long it may be unknown whether a call started its build until that is a fault. A
+// search that finds out takes a few minutes.
+const unknownFor = 10 * time.Minute
+
 // Overview looks at everything.
 func (t *Trigger) Overview(ctx context.Context) (o Overview, err error) {
 	stats, err := t.store.Queue(ctx)
@@ -58,6 +62,10 @@ func (t *Trigger) Overview(ctx context.Context) (o Overview, err error) {
 		return o, err
 	}
 	persons, err := t.store.WaitingForPersons(ctx)
+	if err != nil {
+		return o, err
+	}
+	unknown, err := t.store.Unknown(ctx, time.Now().Add(-unknownFor))
 	if err != nil {
 		return o, err
 	}
@@ -88,6 +96,11 @@ func (t *Trigger) Overview(ctx context.Context) (o Overview, err error) {
 		o.fault(store.FaultOfBridge, "", "no replica leads: if that stays so, their logs say why")
 	}
 	o.addTargets(t, stats, running, persons, now)
+	for _, target := range slices.Sorted(maps.Keys(unknown)) {
+		o.fault(store.FaultOfTarget, target, "target %[1]s: calls had no answer %[2]d minutes ago or earlier, and it is not known whether they started "+
+			"%[3]s: buildbridge builds list --state unknown --target '%[1]s' says why",
+			target, int(unknownFor.Minutes()), printable.Count(int(unknown[target]), "build"))
+	}
 	o.addSources(t, statuses, missed, readable)
 	return o, nil
 }

@@ -188,7 +188,7 @@ func TestQueuedRunIsStopped(t *testing.T) {
 	for phrase, unlisted := range map[string]bool{"it is in the list too": false, "it is only in the queue": true} {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
-			b := newFollower(t, settings{sim: codeartstest.Options{BuildTime: 400 * time.Millisecond, QueuedUnlisted: unlisted}})
+			b := newFollower(t, settings{sim: codeartstest.Options{BuildTime: 1500 * time.Millisecond, QueuedUnlisted: unlisted}})
 			b.setPipeline(t, codeartstest.Pipeline{Concurrency: codeartstest.PipelineConcurrency{Limit: 1}})
 			next := flow(commitB)
 			next.Ref = "refs/heads/next"
@@ -202,10 +202,64 @@ func TestQueuedRunIsStopped(t *testing.T) {
 			if _, err := b.StopBuild(t.Context(), queued.ID, mapping.By{}); err != nil {
 				t.Fatal(err)
 			}
-			if got := b.result(t, ids[1], store.Aborted); !got.RunningAt.IsZero() || got.StoppedAt.IsZero() {
+			if got := b.result(t, ids[1], store.Aborted); !got.RunningAt.IsZero() || got.StoppedAt.IsZero() || !strings.Contains(got.Message, "never ran") {
 				t.Errorf("got %+v", got)
 			}
 			b.result(t, ids[0], store.Success)
+		})
+	}
+}
+
+// What it waited in the queue is not part of its run, though the service gives the time when it was
+// queued as its start. The answer to its call is lost, or not.
+func TestQueuedRunRunsSinceItLeftTheQueue(t *testing.T) {
+	t.Parallel()
+	for phrase, drop := range map[string]string{"answered": "", "found": codeartstest.DropAfter} {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			const runs = 800 * time.Millisecond
+			b := newFollower(t, settings{sim: codeartstest.Options{BuildTime: runs}})
+			b.setPipeline(t, codeartstest.Pipeline{Concurrency: codeartstest.PipelineConcurrency{Limit: 1}})
+			first := b.await(t, b.deliver(t, flow(commitA))[0], store.Started)
+			next := flow(commitB)
+			next.Ref = "refs/heads/next"
+			if drop != "" {
+				b.fault(t, codeartstest.Fault{Path: codeartstest.PathPipelineRun, Drop: drop, Times: 1})
+			}
+			second := b.deliver(t, next)[0]
+			first = b.result(t, first.ID, store.Success)
+			got := b.result(t, second, store.Success)
+			if got.QueueID == "" || got.Adopted != (drop != "") || got.RunningAt.Before(first.EndedAt.Add(-runs/8)) {
+				t.Errorf("the first ended at %s, and the second is %+v", first.EndedAt, got)
+			}
+		})
+	}
+}
+
+// The service refuses to take a run out of the queue: it is told to stop it once it runs.
+func TestQueuedRunThatCannotBeTakenOutIsStoppedLater(t *testing.T) {
+	t.Parallel()
+	for phrase, answer := range map[string]codeartstest.Fault{
+		"refused":        {Status: 400, Code: "DEVPIPE.1"},
+		"taken, in vain": {Status: 200, Body: `{"success":true}`},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			b := newFollower(t, settings{sim: codeartstest.Options{BuildTime: 800 * time.Millisecond}})
+			b.setPipeline(t, codeartstest.Pipeline{Concurrency: codeartstest.PipelineConcurrency{Limit: 1}})
+			first := b.await(t, b.deliver(t, flow(commitA))[0], store.Started)
+			next := flow(commitB)
+			next.Ref = "refs/heads/next"
+			second := b.await(t, b.deliver(t, next)[0], store.Started)
+			answer.Path = codeartstest.PathPipelineCancel
+			b.fault(t, answer)
+			if _, err := b.StopBuild(t.Context(), second.ID, mapping.By{}); err != nil {
+				t.Fatal(err)
+			}
+			b.result(t, first.ID, store.Success)
+			if got := b.result(t, second.ID, store.Aborted); got.Message != "" || b.sim.Requests(codeartstest.PathPipelineStop) == 0 {
+				t.Errorf("got %+v", got)
+			}
 		})
 	}
 }

@@ -149,7 +149,7 @@ func (s *Store) countByTarget(ctx context.Context, condition string, args ...any
 		return err
 	}, `SELECT target, count(*) FROM builds WHERE `+condition+` GROUP BY target`, args...)
 	if err != nil {
-		return nil, fmt.Errorf("count the builds that run: %w", err)
+		return nil, fmt.Errorf("count builds by target: %w", err)
 	}
 	return counts, nil
 }
@@ -157,6 +157,12 @@ func (s *Store) countByTarget(ctx context.Context, condition string, args ...any
 // WaitingForPersons counts the builds that wait for a person at the service, by target.
 func (s *Store) WaitingForPersons(ctx context.Context) (map[string]int64, error) {
 	return s.countByTarget(ctx, `result = 'running' AND waited_at > 0 AND substr(message, 1, ?) = ?`, len(WaitsForPerson), WaitsForPerson)
+}
+
+// Unknown counts the builds that were called before a time, and of which it is not known since whether
+// they were started, by target.
+func (s *Store) Unknown(ctx context.Context, before time.Time) (map[string]int64, error) {
+	return s.countByTarget(ctx, `due_at > 0 AND state = 'unknown' AND called_at < ?`, micros(before))
 }
 
 // SaveResult writes what is known of a started build: its result and the fields after it,
