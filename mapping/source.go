@@ -14,6 +14,10 @@ import (
 // 25 MiB, the most that GitHub and GitLab send.
 const DefaultMaxBody = 25 << 20
 
+// narrowEnough is the shortest prefix of addresses that are believed without a secret, in bits: that of the
+// private addresses of IPv6, fc00::/7. Two prefixes of one bit are everybody.
+const narrowEnough = 7
+
 // Source is one caller: POST /webhooks/<Name>.
 type Source struct {
 	Name     string
@@ -114,9 +118,9 @@ func (s scope) checkAuthentication(field string, doc *sourceDocument, provider *
 	}
 	if provider.PathSecret && !doc.Insecure.Value {
 		for i, t := range doc.AllowFrom {
-			if prefix, ok := notation.Prefix(t.Value); ok && prefix.Bits() == 0 && len(doc.Secrets) == 0 {
-				s.fault(t.At, indexed(field+".allow_from", i), "%s is every address: name those of %s, add secrets, or write insecure: true "+
-					"to accept deliveries from anybody", t.Value, provider.Name)
+			if prefix, ok := notation.Prefix(t.Value); ok && prefix.Bits() < narrowEnough && len(doc.Secrets) == 0 {
+				s.fault(t.At, indexed(field+".allow_from", i), "%s is wider than a /%d: name the addresses of %s, add secrets, or write "+
+					"insecure: true to accept deliveries from anybody", t.Value, narrowEnough, provider.Name)
 			}
 		}
 	}
