@@ -129,7 +129,8 @@ func (s scope) pipeline(doc *jobDocument, i int, when *clauses, j *job) {
 			Alias: of.Alias.Value, DefaultBranch: of.DefaultBranch.Value, Branch: of.Branch.Value, Tag: of.Tag.Value,
 		})
 		if slices.Contains(aliases, of.Alias.Value) {
-			s.fault(of.Alias.At, field("sources[%d].alias", k), "%q is the alias of another source too: a pipeline has each once", clip(of.Alias.Value))
+			s.fault(of.Alias.At, field("sources[%d].alias", k),
+				"%q is the alias of another source too: a pipeline has each once", clip(of.Alias.Value))
 		} else if of.Alias.Value != "" {
 			aliases = append(aliases, of.Alias.Value)
 		}

@@ -32,9 +32,9 @@ func (diffCommand) Help() string {
 examples. The deliveries are those of a file, or without --deliveries those of the running bridge at --admin. Nothing is built.
 
 Compared are rule, job or pipeline, target with its region, endpoints and credentials, parameters or variables by name, build_type,
-scm, sources, stages, pin_commit, marker, concurrency, once, the context of the status, whether the rule is paused, and whether the build is dead. Other settings of a target, and those of a
-source, are not compared: targets and sources that mean something else are named. Nor is what else
-was running or built: a build that once or concurrency would leave out counts as one.
+scm, sources, stages, pin_commit, marker, concurrency, once, the context of the status, whether the rule is paused, and whether the
+build is dead. Other settings of a target, and those of a source, are not compared: targets and sources that mean something else are
+named. Nor is what else was running or built: a build that once or concurrency would leave out counts as one.
 
 The exit code is 0 if all builds would be the same, 1 if some would not, if no delivery could be decided or something
 failed, and 2 if the command line is wrong.

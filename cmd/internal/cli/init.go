@@ -26,7 +26,7 @@ import (
 type initCommand struct {
 	Dir        string `arg:"" optional:"" help:"Folder to write into; it is made if it is not there. Default: the one you are in."`
 	Provider   string `default:"github" placeholder:"NAME" help:"Code host, such as gitlab."`
-	Repository string `placeholder:"OWNER/NAME" help:"Full name of the repository that is built. Default: acme/shop, or the form of the code host."`
+	Repository string `placeholder:"OWNER/NAME" help:"Full name of the repository that is built. Default: an example."`
 }
 
 func (initCommand) Help() string {
