@@ -202,7 +202,7 @@ func TestQueuedRunIsStopped(t *testing.T) {
 			if _, err := b.StopBuild(t.Context(), queued.ID, mapping.By{}); err != nil {
 				t.Fatal(err)
 			}
-			if got := b.result(t, ids[1], store.Aborted); !got.RunningAt.IsZero() || got.StoppedAt.IsZero() || !strings.Contains(got.Message, "never ran") {
+			if got := b.result(t, ids[1], store.Aborted); !got.RunningAt.IsZero() || got.StoppedAt.IsZero() || !strings.HasPrefix(got.Message, store.NeverRan) {
 				t.Errorf("got %+v", got)
 			}
 			b.result(t, ids[0], store.Success)
@@ -261,6 +261,38 @@ func TestQueuedRunThatCannotBeTakenOutIsStoppedLater(t *testing.T) {
 				t.Errorf("got %+v", got)
 			}
 		})
+	}
+}
+
+func TestRunOfADeletedPipelineIsLost(t *testing.T) {
+	t.Parallel()
+	b := newFollower(t, settings{sim: codeartstest.Options{BuildTime: time.Hour}})
+	id := b.deliver(t, flow(commitA))[0]
+	b.result(t, id, store.Running)
+	for _, path := range []string{codeartstest.PathPipelineDetail, codeartstest.PathPipelineInfo} {
+		b.fault(t, codeartstest.Fault{Path: path, Status: 400, Code: "DEVPIPE.00011401"})
+	}
+	if got := b.result(t, id, store.Lost); !strings.Contains(got.Message, "the pipeline was deleted") {
+		t.Errorf("message %q", got.Message)
+	}
+}
+
+// Runs are asked about by the list from three young ones on, of which only those are read that changed.
+func TestManyRunsAreFollowedByTheirList(t *testing.T) {
+	t.Parallel()
+	b := newFollower(t, settings{sim: codeartstest.Options{BuildTime: 2 * time.Second}})
+	var ids []string
+	for i := range 4 {
+		build := flow(fmt.Sprintf("%040x", i+1))
+		build.Ref = fmt.Sprintf("refs/heads/%d", i)
+		ids = append(ids, b.deliver(t, build)...)
+	}
+	for _, id := range ids {
+		b.result(t, id, store.Success)
+	}
+	lists, reads := b.sim.Requests(codeartstest.PathPipelineList), b.sim.Requests(codeartstest.PathPipelineDetail)
+	if lists < 5 || reads > lists {
+		t.Errorf("%d lists and %d reads", lists, reads)
 	}
 }
 

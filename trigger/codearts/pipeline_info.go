@@ -16,7 +16,7 @@ type PipelineInfo struct {
 	Variables []PipelineVariable
 	Aliases   []string // of its code sources
 	Sources   int      // how many code sources it has
-	Ignores   bool     // a run over its limit, rather than queue it
+	Ignores   bool     // a run over its limit, or refuses its call, rather than queue it
 }
 
 // PipelineVariable is one that a pipeline declares.

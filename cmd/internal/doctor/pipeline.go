@@ -57,7 +57,8 @@ func askPipeline(ctx context.Context, client *codearts.Client, t *mapping.Target
 func doubtsOfPipeline(info codearts.PipelineInfo, uses []mapping.Use) (doubts []string) {
 	doubt := func(format string, args ...any) { doubts = append(doubts, fmt.Sprintf(format, args...)) }
 	if info.Ignores {
-		doubt("the pipeline ignores a run over its limit, whose build ends as aborted: let it queue such runs, in its settings of concurrency")
+		doubt("the pipeline queues no run over its limit: the call is refused and made again later, or the run is ignored and its build ends " +
+			"as aborted: let it queue such runs, in its settings of concurrency")
 	}
 	for _, use := range uses {
 		var unknown, fixed, aliases []string

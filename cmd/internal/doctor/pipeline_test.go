@@ -53,7 +53,7 @@ func TestPipeline(t *testing.T) {
 		},
 		"it ignores runs": {
 			pipeline: codeartstest.Pipeline{Concurrency: codeartstest.PipelineConcurrency{Limit: 1, ExceedAction: codeartstest.ExceedAbort}},
-			want:     `of cart: warning: the pipeline ignores a run over its limit, whose build ends as aborted`,
+			want:     `of cart: warning: the pipeline queues no run over its limit: the call is refused and made again later, or the run is ignored`,
 		},
 		"several sources": {
 			pipeline: codeartstest.Pipeline{Sources: []codeartstest.PipelineSource{{Alias: "app"}, {Alias: "conf"}}},
