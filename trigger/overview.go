@@ -97,8 +97,8 @@ func (t *Trigger) Overview(ctx context.Context) (o Overview, err error) {
 	}
 	o.addTargets(t, stats, running, persons, now)
 	for _, target := range slices.Sorted(maps.Keys(unknown)) {
-		o.fault(store.FaultOfTarget, target, "target %[1]s: calls had no answer %[2]d minutes ago or earlier, and it is not known whether they started "+
-			"%[3]s: buildbridge builds list --state unknown --target '%[1]s' says why",
+		o.fault(store.FaultOfTarget, target, "target %[1]s: calls had no answer %[2]d minutes ago or earlier, and it is not known whether "+
+			"they started %[3]s: buildbridge builds list --state unknown --target '%[1]s' says why",
 			target, int(unknownFor.Minutes()), printable.Count(int(unknown[target]), "build"))
 	}
 	o.addSources(t, statuses, missed, readable)

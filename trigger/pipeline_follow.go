@@ -204,12 +204,14 @@ func (l *pipelineLook) inQueue(ctx context.Context, b *store.Build) {
 }
 
 // ranCommit is the commit that a run built of the branch or tag of the build: of two sources that have
-// it, that for which it was asked. "" if the run does not say.
+// it, that for which it was asked. "" if the run does not say, or builds no such source. One that
+// names neither branch nor tag counts if there is no other.
 func ranCommit(b *store.Build, run codearts.PipelineRun) (commit string) {
 	branch := strings.TrimPrefix(b.Ref, "refs/heads/")
 	for _, built := range run.Built {
+		unnamed := len(run.Built) == 1 && built.Branch == "" && built.Tag == ""
 		switch {
-		case len(run.Built) > 1 && built.Branch != branch && (b.Tag == "" || built.Tag != b.Tag):
+		case !unnamed && (b.Tag != "" && built.Tag != b.Tag || b.Tag == "" && built.Branch != branch):
 		case built.Commit != "" && strings.EqualFold(built.Commit, cmp.Or(b.Commit, b.TagCommit)):
 			return built.Commit
 		default:

@@ -248,7 +248,8 @@ func (t *target) run(ctx context.Context, p codearts.Pipeline, runID string) (co
 		return run, err
 	}
 	run = codearts.PipelineRun{
-		ID: run.ID, TriggerType: run.TriggerType, Executor: run.Executor, Start: run.Start, Built: run.Built, Description: strings.Join(markers, " "),
+		ID: run.ID, TriggerType: run.TriggerType, Executor: run.Executor, Start: run.Start, Built: run.Built,
+		Description: strings.Join(markers, " "),
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

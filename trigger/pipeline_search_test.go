@@ -51,14 +51,14 @@ func (s *runsOf) PipelineRun(_ context.Context, _ codearts.Pipeline, id string) 
 	return codearts.PipelineRun{}, &codearts.Error{Op: "read run", Fate: codearts.FateDead, Code: "DEV.CB.032011"} // no such run
 }
 
-func (s *runsOf) LatestRun(context.Context, codearts.Pipeline) (latest codearts.PipelineRun, err error) {
+func (s *runsOf) LatestRun(ctx context.Context, p codearts.Pipeline) (latest codearts.PipelineRun, err error) {
 	for _, r := range s.details {
 		if latest.ID == "" || r.Start.After(latest.Start) {
 			latest = r
 		}
 	}
 	if latest.ID == "" {
-		return s.PipelineRun(context.Background(), codearts.Pipeline{}, "none")
+		return s.PipelineRun(ctx, p, "none")
 	}
 	return latest, nil
 }

@@ -6,9 +6,6 @@ import "buildbridge/mapping"
 // GitLab's without the project. Its X-Trace-Id is no id here: nobody says that it is kept when a
 // delivery is sent again, and the body tells pushes apart by their time.
 // https://git.tencent.com/help/menu/manual/git_webhooks.html
-//
-// It has no idHeaders: it is not documented whether X-TRACE-ID stays when a delivery is sent again. The body
-// has the time of the push.
 var tgit = host{
 	Provider:     mapping.Provider{Name: "tgit"},
 	commitPath:   "/commit/",
