@@ -98,7 +98,7 @@ type followLook struct {
 	builds []*store.Build // those whose end is not known
 	now    time.Time
 
-	began  []*store.Build   // those that run, which is not saved yet
+	began  []*store.Build   // those that run, of which something is not saved yet
 	looked map[int64]string // why it is not known yet how these ended, by seq
 	soon   bool             // something is to be tried again at the next look
 	err    error            // why the service could not be asked; nil if it could

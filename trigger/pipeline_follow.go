@@ -46,7 +46,7 @@ func (p pipeline) follow(ctx context.Context, of *followLook, ask []*store.Build
 	changed := 0
 	for _, b := range ask {
 		run, found := listed[b.BuildNumber]
-		if found && l.unchanged(b, run) {
+		if found && l.applyListed(ctx, b, run) {
 			continue
 		}
 		if found {
@@ -122,10 +122,17 @@ func (l *pipelineLook) says(b *store.Build, run codearts.PipelineRun) {
 	}
 }
 
-// unchanged reports whether the list says of a run what is known of it.
-func (l *pipelineLook) unchanged(b *store.Build, run codearts.PipelineRun) bool {
+// applyListed saves what the list says of a run, if that is all there is to know. Only the run itself
+// tells how it ended, where it waits for a person, and its marker.
+func (l *pipelineLook) applyListed(ctx context.Context, b *store.Build, run codearts.PipelineRun) (all bool) {
 	l.says(b, run)
-	return run.Outcome() == codearts.OutcomeNone && !run.Queued() && !b.RunningAt.IsZero() && run.WaitsForPerson() == b.WaitsForPerson()
+	if run.Outcome() != codearts.OutcomeNone || run.Queued() || run.WaitsForPerson() != b.WaitsForPerson() {
+		return false
+	}
+	if !run.WaitsForPerson() {
+		l.apply(ctx, b, run)
+	}
+	return true
 }
 
 // deleted ends the builds of a pipeline that does not exist any more, by the word of two calls.
@@ -154,7 +161,7 @@ func (l *pipelineLook) apply(ctx context.Context, b *store.Build, run codearts.P
 		l.says(b, run)
 	}
 	news := b.RunningAt.IsZero() || ended
-	if news && !b.Adopted && b.RunningAt.IsZero() && !strings.Contains(run.Description, runMarker(b.ID)) {
+	if ended && !b.Adopted && !strings.Contains(run.Description, runMarker(b.ID)) {
 		l.log.LogAttrs(ctx, slog.LevelWarn, "a run of a pipeline does not show its marker: if a call gets no answer, its build may be held",
 			l.buildAttrs(b, slog.String("build_number", b.BuildNumber))...)
 	}
@@ -185,7 +192,7 @@ func (l *pipelineLook) apply(ctx context.Context, b *store.Build, run codearts.P
 	case ended:
 		l.end(ctx, b, run)
 	case news:
-		l.save(ctx, b)
+		l.began = append(l.began, b)
 	}
 }
 
@@ -207,11 +214,10 @@ func (l *pipelineLook) inQueue(ctx context.Context, b *store.Build) {
 // it, that for which it was asked. "" if the run does not say, or builds no such source. One that
 // names neither branch nor tag counts if there is no other.
 func ranCommit(b *store.Build, run codearts.PipelineRun) (commit string) {
-	branch := strings.TrimPrefix(b.Ref, "refs/heads/")
 	for _, built := range run.Built {
 		unnamed := len(run.Built) == 1 && built.Branch == "" && built.Tag == ""
 		switch {
-		case !unnamed && (b.Tag != "" && built.Tag != b.Tag || b.Tag == "" && built.Branch != branch):
+		case !unnamed && (b.Tag != "" && built.Tag != b.Tag || b.Tag == "" && "refs/heads/"+built.Branch != b.Ref):
 		case built.Commit != "" && strings.EqualFold(built.Commit, cmp.Or(b.Commit, b.TagCommit)):
 			return built.Commit
 		default:

@@ -115,6 +115,57 @@ func TestRunOfAPipelineIsFollowedToItsEnd(t *testing.T) {
 	}
 }
 
+// A run may build other code sources too, at other commits, and none that the event is of.
+func TestCommitOfARunIsThatOfTheEvent(t *testing.T) {
+	t.Parallel()
+	other, event := mapping.CodeSource{Alias: "lib", Branch: "stable"}, mapping.CodeSource{Alias: "shop", Branch: "main"}
+	for phrase, c := range map[string]struct {
+		sources []mapping.CodeSource
+		want    string
+	}{
+		"only of the event":  {[]mapping.CodeSource{event}, commitB},
+		"first of the event": {[]mapping.CodeSource{event, other}, commitB},
+		"first of another":   {[]mapping.CodeSource{other, event}, ""}, // the simulator tells only that of the first
+		"only of another":    {[]mapping.CodeSource{other}, ""},
+		"nothing was sent":   {nil, ""},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			log := new(said)
+			b := newFollower(t, settings{log: log})
+			for _, branch := range []string{"main", "stable", "master"} {
+				b.sim.SetHead(pipelineID, branch, commitB)
+			}
+			build := flow(commitA)
+			build.Sources = c.sources
+			got := b.result(t, b.deliver(t, build)[0], store.Success)
+			if got.RanCommit != c.want || log.has("builds another commit") != (c.want != "") {
+				t.Errorf("it ran %q, and the log speaks of another commit: %t", got.RanCommit, log.has("builds another commit"))
+			}
+		})
+	}
+}
+
+// One list tells of all runs of a pipeline that they run.
+func TestListTellsThatRunsRun(t *testing.T) {
+	t.Parallel()
+	b := newFollower(t, settings{sim: codeartstest.Options{BuildTime: time.Hour}, follow: each(300 * time.Millisecond)})
+	b.sim.SetHead(pipelineID, "main", commitB)
+	b.fault(t, codeartstest.Fault{Path: codeartstest.PathPipelineDetail, Status: 500})
+	var ids []string
+	for i := range 4 {
+		build := flow(commitB)
+		build.Rule = fmt.Sprint("rule ", i)
+		ids = append(ids, b.deliver(t, build)...)
+	}
+	for _, id := range ids {
+		until(t, "it runs", func() bool { return !b.result(t, id, store.Running).RunningAt.IsZero() })
+		if got := b.result(t, id, store.Running); got.Console == "" {
+			t.Errorf("it has no address: %+v", got)
+		}
+	}
+}
+
 // A third of the answers is lost, and a third of the calls too. Each build is started once, as a
 // run that carries its marker.
 func TestLostAnswersRunNoPipelineTwice(t *testing.T) {

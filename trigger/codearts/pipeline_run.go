@@ -22,12 +22,12 @@ type PipelineRun struct {
 	Executor    string // executor_id, else executor_name
 	Start, End  time.Time
 
-	Built []Built // by its code sources. The list says it of one of them
+	Built   []Built // by its code sources. The list says it of one of them
+	Address string  // detail_url; "" unless it is an http or https address
 
 	// These only [Client.PipelineRun] gives.
 	Description string // for its marker, not for people: it may repeat anything
 	Stage, Step string // the stage that is paused or failed, and the step that failed; "" if none is
-	Address     string // detail_url; "" unless it is an http or https address
 }
 
 // Built is what a run builds of a code source.
@@ -73,8 +73,10 @@ func (c *Client) PipelineRuns(ctx context.Context, p Pipeline, from, to time.Tim
 	if err != nil {
 		return nil, err
 	}
+	var secrets []string
 	parse := func(object map[string]any) (PipelineRun, string) {
 		r := parseRun(object)
+		r.Address = address(text(object, "detail_url"), secrets)
 		return r, r.ID
 	}
 	return everyPage(op, "pipeline_runs", parse, func(offset int) (reply, error) {
@@ -85,7 +87,9 @@ func (c *Client) PipelineRuns(ctx context.Context, p Pipeline, from, to time.Tim
 		if err != nil {
 			return reply{}, misused(op, err.Error(), "")
 		}
-		return c.askPipeline(ctx, op, http.MethodPost, path, nil, body)
+		r, err := c.askPipeline(ctx, op, http.MethodPost, path, nil, body)
+		secrets = r.secrets
+		return r, err
 	})
 }
 
