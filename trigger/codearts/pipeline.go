@@ -104,7 +104,7 @@ func everyPage[T any](op, name string, parse func(map[string]any) (T, string), p
 		}
 		offset += len(items)
 		total, err := strconv.Atoi(text(r.object, "total"))
-		if len(items) == 0 || len(items) < pageSize && (len(runs) == before || err == nil && offset >= total) {
+		if len(items) == 0 || len(items) < pageSize && (len(runs) == before || err == nil && total > 0 && offset >= total) {
 			return runs, nil
 		}
 	}
