@@ -146,6 +146,10 @@ func exercised() map[string]func(t *testing.T, s *store.Store) {
 		},
 		"Numbered":          func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.Numbered(t.Context(), "7", 10))) },
 		"WaitingForPersons": func(t *testing.T, s *store.Store) { t.Helper(); fail(t, second(s.WaitingForPersons(t.Context()))) },
+		"Unknown": func(t *testing.T, s *store.Store) {
+			t.Helper()
+			fail(t, second(s.Unknown(t.Context(), time.Now())))
+		},
 		"Runs": func(t *testing.T, s *store.Store) {
 			t.Helper()
 			fail(t, second(s.Runs(t.Context(), "7f3a", 10)))
