@@ -77,13 +77,7 @@ func (j job) whyRefused(ctx context.Context, b *store.Build, refusal *codearts.E
 	if err != nil || d == nil {
 		return ""
 	}
-	why := "the job is disabled"
-	if d.By != "" {
-		why += " by " + d.By
-	}
-	if !d.At.IsZero() {
-		why += " since " + d.At.UTC().Format(time.RFC3339)
-	}
+	why := "the job is disabled" + d.Since()
 	if d.Reason != "" {
 		why += ": " + d.Reason
 	}

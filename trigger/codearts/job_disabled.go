@@ -13,6 +13,19 @@ type JobDisabled struct {
 	At         time.Time // zero for a wall clock, whose zone is not known
 }
 
+// Since says who disabled the job and since when, as far as that is known: " by ann since
+// 2026-02-05T10:00:00Z", or "".
+func (d *JobDisabled) Since() string {
+	text := ""
+	if d.By != "" {
+		text += " by " + d.By
+	}
+	if !d.At.IsZero() {
+		text += " since " + d.At.UTC().Format(time.RFC3339)
+	}
+	return text
+}
+
 // JobDisabled asks whether a job is disabled: nil if it is not. The caller may lack the right to
 // see it, though it may start the job. The fate of an error is not FateUnknown.
 func (c *Client) JobDisabled(ctx context.Context, jobID string) (*JobDisabled, error) {

@@ -187,13 +187,7 @@ func who(d *codearts.JobDisabled) string {
 	if d == nil {
 		return ""
 	}
-	text := ""
-	if d.By != "" {
-		text += " by " + d.By
-	}
-	if !d.At.IsZero() {
-		text += " since " + d.At.UTC().Format(time.RFC3339)
-	}
+	text := d.Since()
 	if d.Reason != "" {
 		text += fmt.Sprintf(" (%q)", d.Reason)
 	}
