@@ -1,11 +1,13 @@
 package trigger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -180,6 +182,11 @@ func (l *followLook) step(b *store.Build) time.Duration {
 		step = min(step, l.followEvery(l.now.Sub(b.StoppedAt)))
 	}
 	return step
+}
+
+// tick is the shortest step of builds: as often the service is asked about them.
+func (l *followLook) tick(builds []*store.Build) time.Duration {
+	return l.step(slices.MinFunc(builds, func(x, y *store.Build) int { return cmp.Compare(l.step(x), l.step(y)) }))
 }
 
 // late reports whether the rest is left to the next look.

@@ -1,12 +1,10 @@
 package trigger
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +22,7 @@ func (j job) follow(ctx context.Context, of *followLook, ask []*store.Build) {
 	if !ok {
 		return
 	}
-	tick := l.step(slices.MinFunc(ask, func(x, y *store.Build) int { return cmp.Compare(l.step(x), l.step(y)) }))
+	tick := l.tick(ask)
 	var missing []*store.Build
 	for _, b := range ask {
 		r, found := records[b.BuildNumber]

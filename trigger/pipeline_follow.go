@@ -41,7 +41,7 @@ func (p pipeline) follow(ctx context.Context, of *followLook, ask []*store.Build
 	if !ok {
 		return
 	}
-	tick := l.step(slices.MinFunc(ask, func(x, y *store.Build) int { return cmp.Compare(l.step(x), l.step(y)) }))
+	tick := l.tick(ask)
 	var read []*store.Build
 	changed := 0
 	for _, b := range ask {
