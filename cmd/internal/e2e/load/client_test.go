@@ -3,6 +3,7 @@ package load
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -120,12 +121,10 @@ func (c *connection) send() (status int, err error) {
 	if err := c.conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		return 0, err
 	}
-	if _, err := c.conn.Write(c.load.next()); err != nil {
-		return 0, err
-	}
-	line, err := c.in.ReadSlice('\n')
+	_, unsent := c.conn.Write(c.load.next())
+	line, err := c.in.ReadSlice('\n') // the server may refuse before it has read all
 	if err != nil {
-		return 0, err
+		return 0, cmp.Or(unsent, err)
 	}
 	if status, err = strconv.Atoi(string(line[9:12])); err != nil {
 		return 0, fmt.Errorf("answer %q", line)
