@@ -30,18 +30,24 @@ func database(t *testing.T, processes int) string {
 	return shared.Database(t)
 }
 
-// Processes are killed at random moments under load, while the service loses a third of its
-// answers and has other faults. Runs of pipelines are queued besides.
-func TestKill(t *testing.T) {
-	t.Parallel()
+// eachFleet runs a test with jobs and with pipelines, on each fleet.
+func eachFleet(t *testing.T, test func(t *testing.T, action mapping.Action, processes int)) {
+	t.Helper()
 	for _, action := range []mapping.Action{mapping.ActionJob, mapping.ActionPipeline} {
 		for phrase, processes := range fleets() {
 			t.Run(fmt.Sprintf("%s, %ss", phrase, action), func(t *testing.T) {
 				t.Parallel()
-				testKill(t, action, processes)
+				test(t, action, processes)
 			})
 		}
 	}
+}
+
+// Processes are killed at random moments under load, while the service loses a third of its
+// answers and has other faults. Runs of pipelines are queued besides.
+func TestKill(t *testing.T) {
+	t.Parallel()
+	eachFleet(t, testKill)
 }
 
 func testKill(t *testing.T, action mapping.Action, processes int) {

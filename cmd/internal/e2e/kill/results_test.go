@@ -1,8 +1,10 @@
 package kill
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -10,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"buildbridge/mapping"
 	"buildbridge/trigger/codearts/codeartstest"
 	"buildbridge/trigger/hostapi/hostapitest"
 )
@@ -22,20 +25,21 @@ const refusedJob = "0000000000000000000000000000000c"
 
 // resultRules are rules whose builds have statuses. Those of the rule "newest" are stopped by
 // newer ones, those of the rule "refused" are dead. The hosts take any number of statuses.
-func resultRules(endpoint, host string) string {
+func resultRules(action mapping.Action, endpoint, host string) string {
 	var sources strings.Builder
 	for provider := range words {
 		fmt.Fprintf(&sources, "%[1]s: {provider: %[1]s, secrets: [{env: KILL_SECRET}], api: {url: %[2]s, token: {env: KILL_TOKEN}}, report: true}, ",
 			provider, host)
 	}
-	return strings.NewReplacer(
-		"github: {provider: github, secrets: [{env: KILL_SECRET}]}", sources.String(),
-		"concurrency: newest", "concurrency: {replace: running}",
-	).Replace(rules(endpoint)) + `  - name: refused
+	refused := `  - name: refused
     repository: acme/refused-*
     when: {push: {}}
     jobs: [{job_id: ` + refusedJob + `, parameters: {rule: refused, ref: "${event.ref}"}}]
 `
+	return strings.NewReplacer(
+		"github: {provider: github, secrets: [{env: KILL_SECRET}]}", sources.String(),
+		"concurrency: newest", "concurrency: {replace: running}",
+	).Replace(rulesOf(action, rules(endpoint)+refused, endpoint))
 }
 
 // providerOf is the host of a repository: one where a status is one call, one with pipelines, and
@@ -57,76 +61,73 @@ var words = map[string]map[string]string{
 	hostapitest.Gitee:  {"success": "success", "failure": "failure", "timeout": "failure", "aborted": "cancelled", "dead": "failure"},
 }
 
+// runResults are the results by the statuses in which runs of pipelines end.
+var runResults = map[string]string{"COMPLETED": "success", "FAILED": "failure", "CANCELED": "aborted", "IGNORED": "aborted"}
+
 // Processes are killed at random moments while builds run and statuses are sent, and the service
-// and the code host fail a third of the time. In the end every build has its true result, every
+// and the code host fail often. In the end every build has its true result, every
 // commit shows how its newest build ended, nothing is pending, and only what was to be stopped
 // was stopped.
 func TestKillResults(t *testing.T) { // before the parallel tests: on two cores, their calls would not be answered in time
-	for phrase, processes := range fleets() {
-		t.Run(phrase, func(t *testing.T) {
-			t.Parallel()
-			host := hostapitest.NewServer(hostapitest.Options{Token: hostToken})
-			t.Cleanup(host.Close)
-			w := &world{t: t, history: newHistory(), pace: 80 * time.Millisecond}
-			o := lagging()
-			o.BuildTime = 2 * time.Second
-			w.simulate(o)
-			w.endings()
-			w.fault(codeartstest.Fault{Path: codeartstest.PathRun, JobID: refusedJob, Status: 422, Code: "DEVCB.00031006", Message: "no such job"})
-			w.fault(lostAnswers(0.1, 0.05)...)
-			w.fault(poorReads()...)
-			for _, f := range poorHost() {
-				if err := host.AddFault(f); err != nil {
-					t.Fatal(err)
-				}
-			}
-			at := database(t, processes)
-			w.fleet = newFleet(t, at, resultRules(w.simulator.URL, host.URL))
-			w.fleet.env = append(w.fleet.env, "KILL_TOKEN="+hostToken)
-			w.host = newHost(t, w.fleet.public)
-			w.host.provider = providerOf
-			for i := range processes {
-				w.fleet.start(i)
-			}
-			if at == "" {
-				w.open("sqlite", w.fleet.path())
-			} else {
-				w.open("pgx", at)
-			}
-			kill := func(rounds int) {
-				for range rounds {
-					time.Sleep(rand.N(1500 * time.Millisecond)) // a random moment
-					place := rand.N(processes)
-					w.fleet.kill(place)
-					w.fleet.start(place)
-					w.host.send(t.Context(), w.history.push("acme/newest", "main", "newest")) // it stops the one before
-					w.host.send(t.Context(), w.history.push(fmt.Sprintf("acme/refused-%d", rand.N(3)), "main", "refused"))
-				}
-			}
-			w.load(func() { kill(*rounds) })
-			kill(*rounds / 2) // builds end, and statuses are sent
-			w.stopOne()
-			all := w.settle()
-			w.checkResults(host)
-			w.report(all, fmt.Sprintf("results after %d kills, %d statuses", *rounds+*rounds/2, len(host.Statuses())))
-		})
+	eachFleet(t, testKillResults)
+}
+
+func testKillResults(t *testing.T, action mapping.Action, processes int) {
+	t.Helper()
+	host := hostapitest.NewServer(hostapitest.Options{Token: hostToken})
+	t.Cleanup(host.Close)
+	w := &world{t: t, action: action, history: newHistory(), pace: 80 * time.Millisecond}
+	o := lagging()
+	o.BuildTime = 2 * time.Second
+	w.simulate(o)
+	w.endings()
+	w.fault(codeartstest.Fault{Path: codeartstest.PathRun, JobID: refusedJob, Status: 422, Code: "DEVCB.00031006", Message: "no such job"})
+	w.fault(lostAnswers(0.1, 0.05)...)
+	w.fault(poorReads(action)...)
+	for _, f := range poorHost() {
+		if err := host.AddFault(f); err != nil {
+			t.Fatal(err)
+		}
 	}
+	at := database(t, processes)
+	w.fleet = newFleet(t, at, resultRules(action, w.simulator.URL, host.URL))
+	w.fleet.env = append(w.fleet.env, "KILL_TOKEN="+hostToken)
+	w.host = newHost(t, w.fleet.public)
+	w.host.provider = providerOf
+	for i := range processes {
+		w.fleet.start(i)
+	}
+	if at == "" {
+		w.open("sqlite", w.fleet.path())
+	} else {
+		w.open("pgx", at)
+	}
+	kill := func(rounds int) {
+		for range rounds {
+			time.Sleep(rand.N(1500 * time.Millisecond)) // a random moment
+			place := rand.N(processes)
+			w.fleet.kill(place)
+			w.fleet.start(place)
+			w.host.send(t.Context(), w.history.push("acme/newest", "main", "newest")) // it stops the one before
+			w.host.send(t.Context(), w.history.push(fmt.Sprintf("acme/refused-%d", rand.N(3)), "main", "refused"))
+		}
+	}
+	w.load(func() { kill(*rounds) })
+	kill(*rounds / 2) // builds end, and statuses are sent
+	w.stopOne()
+	all := w.settle()
+	w.checkResults(host)
+	w.report(all, fmt.Sprintf("results of %ss after %d kills, %d statuses", action, *rounds+*rounds/2, len(host.Statuses())))
 }
 
 // stopOne pushes until a newer build has stopped one that runs. While processes are killed there
-// may be none: a build that a search found is spared.
+// may be none: a build that a search found is spared, and a call to stop may fail until it is too late.
 func (w *world) stopOne() {
 	w.t.Helper()
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); <-ticker.C {
-		all, err := w.ended(w.t.Context())
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		if slices.ContainsFunc(all, func(b *ended) bool { return b.stop != "" }) {
-			return
-		}
+	stopped := func(b codeartstest.BuildState) bool { return b.Stopped }
+	for end := time.Now().Add(time.Minute); time.Now().Before(end) && !slices.ContainsFunc(w.simulator.Builds(), stopped); <-ticker.C {
 		w.host.send(w.t.Context(), w.history.push("acme/newest", "main", "newest"))
 	}
 }
@@ -138,12 +139,19 @@ func (w *world) endings() {
 	results := []string{
 		codeartstest.ResultSuccess, codeartstest.ResultSuccess, codeartstest.ResultFailure, codeartstest.ResultAborted, codeartstest.ResultTimeout,
 	}
+	if !w.action.IsZero() {
+		results = slices.Sorted(maps.Keys(runResults))
+		// A newer run waits in the queue until the one before is stopped.
+		if err := w.simulator.SetPipeline(codeartstest.Pipeline{PipelineID: newestJob, Concurrency: codeartstest.PipelineConcurrency{Limit: 1}}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 	outcomes := []codeartstest.Outcome{{JobID: newestJob, After: 8 * time.Second}}
 	for range 400 {
 		o := codeartstest.Outcome{
 			Result: results[rand.N(len(results))], Queued: rand.N(time.Second), After: time.Millisecond + rand.N(3*time.Second), Times: 1,
 		}
-		if o.Result == codeartstest.ResultFailure {
+		if o.Result == codeartstest.ResultFailure || o.Result == "FAILED" {
 			o.Step, o.Message = "Unit tests", "exit status 1"
 		}
 		outcomes = append(outcomes, o)
@@ -155,30 +163,38 @@ func (w *world) endings() {
 	}
 }
 
-// poorReads fail a third of the calls that follow builds or stop them.
-func poorReads() (faults []codeartstest.Fault) {
-	for _, path := range []string{
+// poorReads fail a third of the calls that follow builds or stop them; of pipelines a tenth, because
+// a search takes more of them, and fails if one does.
+func poorReads(action mapping.Action) (faults []codeartstest.Fault) {
+	part, stop, paths := 0.05, codeartstest.PathStop, []string{
 		codeartstest.PathList, codeartstest.PathBuildInfo, codeartstest.PathBuildResult, codeartstest.PathRecordInfo, codeartstest.PathSteps,
-		codeartstest.PathStop,
-	} {
+	}
+	if !action.IsZero() {
+		part, stop, paths = 0.017, codeartstest.PathPipelineStop, []string{
+			codeartstest.PathPipelineList, codeartstest.PathPipelineDetail, codeartstest.PathPipelineQueue, codeartstest.PathPipelineInfo,
+			codeartstest.PathPipelineFailures, codeartstest.PathPipelineCancel,
+		}
+	}
+	for _, path := range append(paths, stop) {
 		faults = append(faults,
-			codeartstest.Fault{Path: path, Status: 500, Code: "CB.00060100", Probability: 0.1},
-			codeartstest.Fault{Path: path, Drop: codeartstest.DropBefore, Probability: 0.1},
-			codeartstest.Fault{Path: path, Status: 200, Body: "<html>", Probability: 0.05},
-			codeartstest.Fault{Path: path, Status: 200, Body: `{"error":{"code":"CB.1","message":"no"},"status":"error"}`, Probability: 0.05},
+			codeartstest.Fault{Path: path, Status: 500, Code: "CB.00060100", Probability: 2 * part},
+			codeartstest.Fault{Path: path, Drop: codeartstest.DropBefore, Probability: 2 * part},
+			codeartstest.Fault{Path: path, Status: 200, Body: "<html>", Probability: part},
+			codeartstest.Fault{Path: path, Status: 200, Body: `{"error":{"code":"CB.1","message":"no"},"status":"error"}`, Probability: part},
 		)
 	}
-	return append(faults, codeartstest.Fault{Path: codeartstest.PathStop, Drop: codeartstest.DropAfter, Probability: 0.1})
+	return append(faults, codeartstest.Fault{Path: stop, Drop: codeartstest.DropAfter, Probability: 0.1})
 }
 
-// poorHost fails a third of the calls of a code host.
+// poorHost fails a fifth of the calls of a code host. With more, some status would fail so often in a
+// row that it waits for minutes.
 func poorHost() []hostapitest.Fault {
 	return []hostapitest.Fault{
-		{Status: 500, Message: "internal error", Probability: 0.1},
-		{Status: 429, RetryAfter: 1, Probability: 0.03},
-		{Status: 502, Page: "<html><title>Bad Gateway</title>", Probability: 0.05},
-		{Drop: hostapitest.DropBefore, Probability: 0.08},
-		{Drop: hostapitest.DropAfter, Probability: 0.08},
+		{Status: 500, Message: "internal error", Probability: 0.06},
+		{Status: 429, RetryAfter: 1, Probability: 0.02},
+		{Status: 502, Page: "<html><title>Bad Gateway</title>", Probability: 0.03},
+		{Drop: hostapitest.DropBefore, Probability: 0.05},
+		{Drop: hostapitest.DropAfter, Probability: 0.05},
 		{Delay: 100 * time.Millisecond, Probability: 0.1},
 	}
 }
@@ -236,9 +252,34 @@ func (w *world) follow() (all []*ended) {
 			least, end = left+statuses, time.Now().Add(patience)
 		}
 		if time.Now().After(end) {
-			w.t.Fatalf("since %s %d builds have not ended, and %d statuses are not sent (%v)", patience, left, statuses, err)
+			w.t.Fatalf("since %s %d builds have not ended, and %d statuses are not sent (%v)\n%s", patience, left, statuses, err, w.unsent())
 		}
 	}
+}
+
+// unsent are the statuses that are not sent, one a line.
+func (w *world) unsent() string {
+	w.t.Helper()
+	rows, err := w.db.QueryContext(w.t.Context(), `SELECT 'status of ' || s.repository || ' ' || s.commit_id || ' ' || s.sent || ': due ' || s.due_at ||
+		' since ' || s.since || ', attempts ' || s.attempts || ' (' || s.reason || '), worker ' || s.worker || ', build ' || s.build || ' of ' || s.sent_build ||
+		' ' || coalesce(b.state || ' ' || b.result, 'is deleted')
+		FROM statuses s LEFT JOIN builds b ON b.id = s.build WHERE s.due_at > 0`)
+	if err != nil {
+		return err.Error()
+	}
+	defer rows.Close()
+	lines := []string{fmt.Sprintf("now %d", time.Now().UnixMicro())}
+	for rows.Next() {
+		var line string
+		if err := rows.Scan(&line); err != nil {
+			return err.Error()
+		}
+		lines = append(lines, line)
+	}
+	if err := rows.Err(); err != nil {
+		return err.Error()
+	}
+	return strings.Join(lines, "\n")
 }
 
 // checkResults compares what the bridge knows of ends with what the service did, and what the
@@ -248,9 +289,9 @@ func (w *world) checkResults(host *hostapitest.Server) {
 	all := w.follow()
 	service, byID := map[string]codeartstest.BuildState{}, map[string]*ended{}
 	for _, b := range w.simulator.Builds() {
-		service[b.JobID+" "+b.BuildNo] = b
+		service[b.JobID+b.PipelineID+" "+b.BuildNo] = b
 		if b.ByHand && b.Stopped {
-			w.t.Errorf("build %s of the job %s was stopped, and a person has started it", b.BuildNo, b.JobID)
+			w.t.Errorf("build %s of %s was stopped, and a person has started it", b.BuildNo, b.JobID+b.PipelineID)
 		}
 	}
 	for _, b := range all {
@@ -264,7 +305,7 @@ func (w *world) checkResults(host *hostapitest.Server) {
 			continue
 		}
 		really := service[b.job+" "+b.number]
-		if b.result != strings.ToLower(really.State) {
+		if b.result != cmp.Or(runResults[really.State], strings.ToLower(really.State)) {
 			w.t.Errorf("build %d has the result %q, and the service says %q", b.seq, b.result, really.State)
 		}
 		by := byID[b.supersededBy]
