@@ -49,8 +49,11 @@ func (j *jobDocument) values() *yamldoc.Map[yamldoc.Text] {
 func (s scope) checkAction(doc *jobDocument, i int) {
 	field := func(name string) string { return fmt.Sprintf("jobs[%d].%s", i, name) }
 	values := func(m yamldoc.Map[yamldoc.Text]) yamldoc.Position {
-		if len(m.Entries) == 0 {
+		switch {
+		case m.Entries == nil:
 			return yamldoc.Position{}
+		case len(m.Entries) == 0:
+			return doc.At
 		}
 		return m.Entries[0].Key.At
 	}
