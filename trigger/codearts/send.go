@@ -3,6 +3,7 @@ package codearts
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -93,7 +94,10 @@ func (s *sender) roundTrip(ctx context.Context, op string, req *http.Request, se
 		secrets:    secrets,
 		retryAfter: retryAfter(res.Header.Get("Retry-After"), s.now),
 	}
-	r.body, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	r.body, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	if err == nil && len(r.body) > maxAnswer {
+		err = fmt.Errorf("the answer is longer than %d MiB", maxAnswer>>20)
+	}
 	if err != nil && r.status >= 200 && r.status < 300 {
 		return reply{}, &Error{
 			Op: op, Fate: FateUnknown, kind: noAnswer, what: "no answer", Status: r.status, RequestID: r.requestID(),

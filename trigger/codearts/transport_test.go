@@ -3,6 +3,7 @@ package codearts_test
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -132,6 +133,17 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	}
 	if followed.Load() {
 		t.Error("a redirect was followed")
+	}
+}
+
+func TestAnswerThatIsTooLong(t *testing.T) {
+	url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(w, `{"actual_build_number": "1", "more": %q}`, strings.Repeat("a", 8<<20)) // the client hangs up
+	})
+	client := newClient(t, codearts.Options{Endpoint: url})
+	_, err := client.RunJob(t.Context(), runBody(t))
+	if e := asError(t, err); e.Fate != codearts.FateUnknown || !strings.Contains(e.Error(), "the answer is longer than 8 MiB") {
+		t.Errorf("fate %v: %v", e.Fate, e)
 	}
 }
 
