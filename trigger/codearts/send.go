@@ -95,10 +95,13 @@ func (s *sender) roundTrip(ctx context.Context, op string, req *http.Request, se
 		retryAfter: retryAfter(res.Header.Get("Retry-After"), s.now),
 	}
 	r.body, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
-	if err == nil && len(r.body) > maxAnswer {
-		err = fmt.Errorf("the answer is longer than %d MiB", maxAnswer>>20)
+	if err == nil && len(r.body) > maxAnswer && r.ok() {
+		return reply{}, &Error{
+			Op: op, Fate: FateUnknown, Status: r.status, RequestID: r.requestID(),
+			what: fmt.Sprintf("the answer is longer than %d MiB", maxAnswer>>20),
+		}
 	}
-	if err != nil && r.status >= 200 && r.status < 300 {
+	if err != nil && r.ok() {
 		return reply{}, &Error{
 			Op: op, Fate: FateUnknown, kind: noAnswer, what: "no answer", Status: r.status, RequestID: r.requestID(),
 			Timeout: timedOut(ctx, err), Err: quoted.Error(cause(err), secrets),

@@ -195,27 +195,8 @@ func (p *pushes) checkLast() {
 
 // rows are all builds, for a failure.
 func (p *pushes) rows() string {
-	rows, err := p.w.db.QueryContext(p.w.t.Context(), `SELECT seq, repository || ' ' || ref || ' ' || commit_id || ' ' || origin
+	return p.w.lines(`SELECT seq || ' ' || repository || ' ' || ref || ' ' || commit_id || ' ' || origin
 		|| ' ' || state || ' ' || build_no || ' ' || reason FROM builds ORDER BY seq`)
-	if err != nil {
-		return err.Error()
-	}
-	defer func() { _ = rows.Close() }()
-	var all strings.Builder
-	for rows.Next() {
-		var (
-			seq  int64
-			text string
-		)
-		if err := rows.Scan(&seq, &text); err != nil {
-			return err.Error()
-		}
-		fmt.Fprintln(&all, seq, text)
-	}
-	if err := rows.Err(); err != nil {
-		return err.Error()
-	}
-	return all.String()
 }
 
 // missing is what is not built yet.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -120,8 +119,9 @@ func testKillResults(t *testing.T, action mapping.Action, processes int) {
 	w.report(all, fmt.Sprintf("results of %ss after %d kills, %d statuses", action, *rounds+*rounds/2, len(host.Statuses())))
 }
 
-// stopOne pushes until a newer build has stopped one that runs. While processes are killed there
-// may be none: a build that a search found is spared, and a call to stop may fail until it is too late.
+// stopOne pushes until a newer build has stopped an older one, which runs or is queued. While processes
+// are killed there may be none: a build that a search found is spared, and a call to stop may fail
+// until it is too late.
 func (w *world) stopOne() {
 	w.t.Helper()
 	ticker := time.NewTicker(time.Second)
@@ -140,8 +140,8 @@ func (w *world) endings() {
 		codeartstest.ResultSuccess, codeartstest.ResultSuccess, codeartstest.ResultFailure, codeartstest.ResultAborted, codeartstest.ResultTimeout,
 	}
 	if !w.action.IsZero() {
-		results = slices.Sorted(maps.Keys(runResults))
-		// A newer run waits in the queue until the one before is stopped.
+		results = append(results, "IGNORED") // the other words mean those of runs too
+		// A newer run waits in the queue until the one before has ended or is stopped.
 		if err := w.simulator.SetPipeline(codeartstest.Pipeline{PipelineID: newestJob, Concurrency: codeartstest.PipelineConcurrency{Limit: 1}}); err != nil {
 			w.t.Fatal(err)
 		}
@@ -151,7 +151,7 @@ func (w *world) endings() {
 		o := codeartstest.Outcome{
 			Result: results[rand.N(len(results))], Queued: rand.N(time.Second), After: time.Millisecond + rand.N(3*time.Second), Times: 1,
 		}
-		if o.Result == codeartstest.ResultFailure || o.Result == "FAILED" {
+		if o.Result == codeartstest.ResultFailure {
 			o.Step, o.Message = "Unit tests", "exit status 1"
 		}
 		outcomes = append(outcomes, o)
@@ -163,19 +163,19 @@ func (w *world) endings() {
 	}
 }
 
-// poorReads fail a third of the calls that follow builds or stop them; of pipelines a tenth, because
-// a search takes more of them, and fails if one does.
+// poorReads fail a quarter of the calls that follow builds, and a third of those that stop them; of
+// pipelines a tenth and a fifth, because a search takes more calls, and fails if one does.
 func poorReads(action mapping.Action) (faults []codeartstest.Fault) {
-	part, stop, paths := 0.05, codeartstest.PathStop, []string{
+	part, stops, paths := 0.05, []string{codeartstest.PathStop}, []string{
 		codeartstest.PathList, codeartstest.PathBuildInfo, codeartstest.PathBuildResult, codeartstest.PathRecordInfo, codeartstest.PathSteps,
 	}
 	if !action.IsZero() {
-		part, stop, paths = 0.017, codeartstest.PathPipelineStop, []string{
+		part, stops, paths = 0.017, []string{codeartstest.PathPipelineStop, codeartstest.PathPipelineCancel}, []string{
 			codeartstest.PathPipelineList, codeartstest.PathPipelineDetail, codeartstest.PathPipelineQueue, codeartstest.PathPipelineInfo,
-			codeartstest.PathPipelineFailures, codeartstest.PathPipelineCancel,
+			codeartstest.PathPipelineFailures,
 		}
 	}
-	for _, path := range append(paths, stop) {
+	for _, path := range slices.Concat(paths, stops) {
 		faults = append(faults,
 			codeartstest.Fault{Path: path, Status: 500, Code: "CB.00060100", Probability: 2 * part},
 			codeartstest.Fault{Path: path, Drop: codeartstest.DropBefore, Probability: 2 * part},
@@ -183,7 +183,10 @@ func poorReads(action mapping.Action) (faults []codeartstest.Fault) {
 			codeartstest.Fault{Path: path, Status: 200, Body: `{"error":{"code":"CB.1","message":"no"},"status":"error"}`, Probability: part},
 		)
 	}
-	return append(faults, codeartstest.Fault{Path: stop, Drop: codeartstest.DropAfter, Probability: 0.1})
+	for _, path := range stops {
+		faults = append(faults, codeartstest.Fault{Path: path, Drop: codeartstest.DropAfter, Probability: 0.1})
+	}
+	return faults
 }
 
 // poorHost fails a fifth of the calls of a code host. With more, some status would fail so often in a
@@ -257,29 +260,13 @@ func (w *world) follow() (all []*ended) {
 	}
 }
 
-// unsent are the statuses that are not sent, one a line.
+// unsent are the statuses that are not sent, and the builds that have not ended, one a line.
 func (w *world) unsent() string {
 	w.t.Helper()
-	rows, err := w.db.QueryContext(w.t.Context(), `SELECT 'status of ' || s.repository || ' ' || s.commit_id || ' ' || s.sent || ': due ' || s.due_at ||
-		' since ' || s.since || ', attempts ' || s.attempts || ' (' || s.reason || '), worker ' || s.worker || ', build ' || s.build || ' of ' || s.sent_build ||
-		' ' || coalesce(b.state || ' ' || b.result, 'is deleted')
-		FROM statuses s LEFT JOIN builds b ON b.id = s.build WHERE s.due_at > 0`)
-	if err != nil {
-		return err.Error()
-	}
-	defer rows.Close()
-	lines := []string{fmt.Sprintf("now %d", time.Now().UnixMicro())}
-	for rows.Next() {
-		var line string
-		if err := rows.Scan(&line); err != nil {
-			return err.Error()
-		}
-		lines = append(lines, line)
-	}
-	if err := rows.Err(); err != nil {
-		return err.Error()
-	}
-	return strings.Join(lines, "\n")
+	return fmt.Sprintf("now %d\n", time.Now().UnixMicro()) +
+		w.lines(`SELECT 'status of ' || repository || ' ' || commit_id || ': ' || sent || ', due ' || due_at || ' since ' || since || ', attempts ' || attempts ||
+			' (' || reason || '), worker ' || worker || ', build ' || build || ', told of ' || sent_build FROM statuses WHERE due_at > 0`) +
+		w.lines(`SELECT 'build ' || seq || ' of ' || rule || ', number ' || build_no || ': ' || message FROM builds WHERE state = 'started' AND result = 'running'`)
 }
 
 // checkResults compares what the bridge knows of ends with what the service did, and what the

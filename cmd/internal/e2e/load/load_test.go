@@ -370,7 +370,7 @@ rules:
 // Large bodies by many connections.
 func TestLargeBodies(t *testing.T) {
 	n, size, connections := 1000, 5_000_000, 16
-	if !*full { // where much else runs, so many bodies at once would come too slowly
+	if !*full { // other tests run beside it: 16 large bodies at once would come too slowly
 		n, size, connections = 10, 1_500_000, 2
 	}
 	shut := newGate(t)
