@@ -73,12 +73,8 @@ func (s *pipelineSearch) list(ctx context.Context) (all []candidate, err error) 
 		return nil, err
 	}
 	err = s.listAround(func() error {
-		now, known := s.target.Pipelines.Clock()
-		if !known {
-			now = time.Now()
-		}
-		if now = now.Add(clockMargin); s.to.Before(now) {
-			s.to = now
+		if now, _ := s.target.pipelinesNow(); s.to.Before(now.Add(clockMargin)) {
+			s.to = now.Add(clockMargin)
 		}
 		runs, err := s.target.Pipelines.PipelineRuns(ctx, p, s.from, s.to)
 		all = all[:0]
@@ -231,6 +227,14 @@ func (s *pipelineSearch) findCertain(ctx context.Context) (certainRun, error) {
 	return certainRun{b, run, strings.Contains(run.Description, runMarker(b.ID))}, err
 }
 
+// pipelinesNow is the time by the service's clock, and how wrong it may be.
+func (t *target) pipelinesNow() (now time.Time, wrong time.Duration) {
+	if now, known := t.Pipelines.Clock(); known {
+		return now, t.Reconcile.Window
+	}
+	return time.Now(), clockMargin
+}
+
 // run reads a run. One that shows a marker, or should by now, is remembered, so that a search among
 // many runs gets further each time, even if some cannot be read.
 func (t *target) run(ctx context.Context, p codearts.Pipeline, runID string) (codearts.PipelineRun, error) {
@@ -243,7 +247,8 @@ func (t *target) run(ctx context.Context, p codearts.Pipeline, runID string) (co
 	}
 	run, err := t.Pipelines.PipelineRun(ctx, p, runID)
 	markers := runMarkers.FindAllString(run.Description, -1)
-	young := run.Queued() || run.Start.IsZero() || time.Since(run.Start) < t.Reconcile.Patience+clockMargin
+	now, wrong := t.pipelinesNow()
+	young := run.Queued() || run.Start.IsZero() || now.Sub(run.Start) < t.Reconcile.Patience+wrong
 	if err != nil || len(markers) == 0 && young {
 		return run, err
 	}
