@@ -47,12 +47,7 @@ func TestKillCatchUp(t *testing.T) {
 					w.fleet.start(i)
 				}
 			}
-			startAll()
-			if at == "" {
-				w.open("sqlite", w.fleet.path())
-			} else {
-				w.open("pgx", at)
-			}
+			w.start(at, processes)
 			eventually(t, "the first looks are over", func() bool {
 				n := 0
 				err := w.db.QueryRowContext(t.Context(), `SELECT count(*) FROM repositories WHERE looked_at > 0`).Scan(&n)

@@ -93,14 +93,7 @@ func testKillResults(t *testing.T, action mapping.Action, processes int) {
 	w.fleet.env = append(w.fleet.env, "KILL_TOKEN="+hostToken)
 	w.host = newHost(t, w.fleet.public)
 	w.host.provider = providerOf
-	for i := range processes {
-		w.fleet.start(i)
-	}
-	if at == "" {
-		w.open("sqlite", w.fleet.path())
-	} else {
-		w.open("pgx", at)
-	}
+	w.start(at, processes)
 	kill := func(rounds int) {
 		for range rounds {
 			time.Sleep(rand.N(1500 * time.Millisecond)) // a random moment

@@ -117,6 +117,13 @@ func newWorldOf(t *testing.T, action mapping.Action, database string, processes 
 	}
 	w.fleet = newFleet(t, database, rulesOf(action, rules(w.simulator.URL), w.simulator.URL), arg...)
 	w.host = newHost(t, w.fleet.public)
+	w.start(database, processes)
+	return w
+}
+
+// start starts the processes of the fleet, and opens their database to read it; "" is that of a SQLite file.
+func (w *world) start(database string, processes int) {
+	w.t.Helper()
 	for i := range processes {
 		w.fleet.start(i)
 	}
@@ -125,7 +132,6 @@ func newWorldOf(t *testing.T, action mapping.Action, database string, processes 
 	} else {
 		w.open("pgx", database)
 	}
-	return w
 }
 
 func (w *world) simulate(o codeartstest.Options) {
