@@ -115,32 +115,57 @@ type flaky struct {
 	reads *atomic.Int32
 }
 
-func (s flaky) Source(ctx context.Context, jobID, number string) (codearts.Source, error) {
+func (s flaky) fails() error {
 	if s.reads.Add(1)%2 == 0 {
-		return codearts.Source{}, &codearts.Error{Op: "read record", Fate: codearts.FateRetry, Status: 500}
+		return &codearts.Error{Op: "read record", Fate: codearts.FateRetry, Status: 500}
+	}
+	return nil
+}
+
+func (s flaky) Source(ctx context.Context, jobID, number string) (codearts.Source, error) {
+	if err := s.fails(); err != nil {
+		return codearts.Source{}, err
 	}
 	return s.Service.Source(ctx, jobID, number)
+}
+
+func (s flaky) Record(ctx context.Context, jobID, number string, zone *time.Location) (codearts.Record, error) {
+	if err := s.fails(); err != nil {
+		return codearts.Record{}, err
+	}
+	return s.Service.Record(ctx, jobID, number, zone)
 }
 
 // Some of many records cannot be read each time: those that were read are remembered, so that
 // a search ends.
 func TestSomeRecordsCannotBeReadEachTime(t *testing.T) {
 	t.Parallel()
-	b := newTestTrigger(t, settings{stopped: true})
-	b.SetRules([]trigger.Target{{Target: patient(), Service: flaky{b.client(t, patient()), new(atomic.Int32)}}}, nil, nil)
-	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropBefore, Times: 1})
-	id := b.deliver(t, tag("v1"))[0]
-	for range 15 { // of persons
-		if _, err := b.sim.StartBuild(codeartstest.Build{JobID: job, Tag: "v0"}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := b.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	b.await(t, id, store.Started)
-	if n := b.sim.RunCount(); n != 1 {
-		t.Errorf("%d builds were started", n)
+	for phrase, c := range map[string]struct {
+		call    mapping.Build // that is lost
+		persons codeartstest.Build
+	}{
+		"what they build":  {tag("v1"), codeartstest.Build{JobID: job, Tag: "v0"}},
+		"who started them": {push(commitA), codeartstest.Build{JobID: job, Commit: commitA, Parameters: push(commitA).Parameters}},
+	} {
+		t.Run(phrase, func(t *testing.T) {
+			t.Parallel()
+			b := newTestTrigger(t, settings{stopped: true})
+			b.SetRules([]trigger.Target{{Target: patient(), Service: flaky{b.client(t, patient()), new(atomic.Int32)}}}, nil, nil)
+			if err := b.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			b.await(t, b.deliver(t, push(commitB))[0], store.Started) // it tells in whose name builds are started
+			b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropBefore, Times: 1})
+			for range 5 {
+				if _, err := b.sim.StartBuild(c.persons); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b.await(t, b.deliver(t, c.call)[0], store.Started)
+			if n := b.sim.RunCount(); n != 2 {
+				t.Errorf("%d builds were started", n)
+			}
+		})
 	}
 }
 

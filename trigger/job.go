@@ -87,36 +87,3 @@ func (j job) whyRefused(ctx context.Context, b *store.Build, refusal *codearts.E
 func (j job) stop(ctx context.Context, b *store.Build) error {
 	return j.Service.Stop(ctx, b.JobID, b.BuildNumber)
 }
-
-// record names a build of the service. A number may come a second time, if a job was
-// created anew.
-type record struct {
-	jobID, number string
-	start         time.Time
-}
-
-// sourcesMost is how many records a target remembers.
-const sourcesMost = 10_000
-
-// source reads what the build of a record builds. That never changes, and is remembered, so
-// that a search among many records gets further each time, even if some cannot be read.
-func (t *target) source(ctx context.Context, jobID string, r codearts.Record) (codearts.Source, error) {
-	key := record{jobID, r.Number, r.Start}
-	t.mu.Lock()
-	source, known := t.sources[key]
-	t.mu.Unlock()
-	if known {
-		return source, nil
-	}
-	source, err := t.Service.Source(ctx, jobID, r.Number)
-	if err != nil || source == (codearts.Source{}) {
-		return source, err
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.sources == nil || len(t.sources) == sourcesMost {
-		t.sources = map[record]codearts.Source{}
-	}
-	t.sources[key] = source
-	return source, nil
-}

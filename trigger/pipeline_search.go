@@ -235,32 +235,19 @@ func (t *target) pipelinesNow() (now time.Time, wrong time.Duration) {
 	return time.Now(), clockMargin
 }
 
-// run reads a run. One that shows a marker, or should by now, is remembered, so that a search among
-// many runs gets further each time, even if some cannot be read.
+// run reads a run. One that shows a marker, or should by now, is remembered.
 func (t *target) run(ctx context.Context, p codearts.Pipeline, runID string) (codearts.PipelineRun, error) {
-	key := record{jobID: p.ID, number: runID}
-	t.mu.Lock()
-	run, known := t.runs[key]
-	t.mu.Unlock()
-	if known {
-		return run, nil
-	}
-	run, err := t.Pipelines.PipelineRun(ctx, p, runID)
-	markers := runMarkers.FindAllString(run.Description, -1)
-	now, wrong := t.pipelinesNow()
-	young := run.Queued() || run.Start.IsZero() || now.Sub(run.Start) < t.Reconcile.Patience+wrong
-	if err != nil || len(markers) == 0 && young {
-		return run, err
-	}
-	run = codearts.PipelineRun{
-		ID: run.ID, TriggerType: run.TriggerType, Executor: run.Executor, Start: run.Start, Built: run.Built,
-		Description: strings.Join(markers, " "),
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.runs == nil || len(t.runs) == sourcesMost {
-		t.runs = map[record]codearts.PipelineRun{}
-	}
-	t.runs[key] = run
-	return run, nil
+	return t.runs.get(record{jobID: p.ID, number: runID}, func() (codearts.PipelineRun, bool, error) {
+		run, err := t.Pipelines.PipelineRun(ctx, p, runID)
+		markers := runMarkers.FindAllString(run.Description, -1)
+		now, wrong := t.pipelinesNow()
+		young := run.Queued() || run.Start.IsZero() || now.Sub(run.Start) < t.Reconcile.Patience+wrong
+		if err != nil || len(markers) == 0 && young {
+			return run, false, err
+		}
+		return codearts.PipelineRun{
+			ID: run.ID, TriggerType: run.TriggerType, Executor: run.Executor, Start: run.Start, Built: run.Built,
+			Description: strings.Join(markers, " "),
+		}, true, nil
+	})
 }

@@ -57,10 +57,12 @@ type target struct {
 	limiter limiter                   // nil for none
 	paused  atomic.Pointer[time.Time] // until when, by the monotonic clock; nil for never
 
-	mu      sync.Mutex
-	sources map[record]codearts.Source      // of records that say what they build
-	runs    map[record]codearts.PipelineRun // that show a marker; only for what never changes of them
-	last    lastCalls
+	sources memory[codearts.Source]      // of records that say what they build
+	records memory[codearts.Record]      // that say when and in whose name they were started
+	runs    memory[codearts.PipelineRun] // that show a marker; only for what never changes of them
+
+	mu   sync.Mutex
+	last lastCalls
 }
 
 // newTarget takes over from the target before what a reload must not reset.
