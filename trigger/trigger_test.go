@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,7 +13,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -36,6 +39,11 @@ import (
 var server postgrestest.Server //nolint:gochecknoglobals // one for all tests
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	// The tests mostly wait for time to pass.
+	if err := flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))); err != nil {
+		panic(err)
+	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		if err := server.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "stop PostgreSQL:", err)
@@ -253,7 +261,7 @@ func (b *testTrigger) deliver(t *testing.T, builds ...mapping.Build) []string {
 // until polls until something is so.
 func until(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	poll := time.NewTicker(5 * time.Millisecond)
+	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
 	for end := time.Now().Add(90 * time.Second); !so(); <-poll.C {
 		if time.Now().After(end) {
