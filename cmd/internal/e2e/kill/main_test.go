@@ -65,7 +65,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is the longest wait: far longer than any of them takes.
-const patience = 2 * time.Minute
+const patience = 4 * time.Minute
 
 // eventually waits until a condition holds.
 func eventually(t *testing.T, what string, so func() bool) {
