@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -65,7 +66,7 @@ func (s *Store) Backup(ctx context.Context, begin func(size int64) io.Writer) (e
 	defer rows.Close()
 	w := begin(pages * size)
 	var page sql.RawBytes
-	for ctx.Err() == nil && rows.Next() {
+	for ctx.Err() == nil && s.life.Err() == nil && rows.Next() {
 		if err := rows.Scan(&page); err != nil {
 			return err
 		}
@@ -76,7 +77,7 @@ func (s *Store) Backup(ctx context.Context, begin func(size int64) io.Writer) (e
 			return err
 		}
 	}
-	if err := errors.Join(ctx.Err(), rows.Err()); err != nil {
+	if err := cmp.Or(ctx.Err(), s.life.Err(), rows.Err()); err != nil {
 		return err
 	}
 	if pages != 0 {
