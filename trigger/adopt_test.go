@@ -149,7 +149,7 @@ func TestSomeRecordsCannotBeReadEachTime(t *testing.T) {
 	} {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
-			b := newTestTrigger(t, settings{stopped: true})
+			b := newTestTrigger(t, settings{stopped: true, sim: codeartstest.Options{BuildTime: time.Millisecond}})
 			b.SetRules([]trigger.Target{{Target: patient(), Service: flaky{b.client(t, patient()), new(atomic.Int32)}}}, nil, nil)
 			if err := b.Start(t.Context()); err != nil {
 				t.Fatal(err)
@@ -166,6 +166,36 @@ func TestSomeRecordsCannotBeReadEachTime(t *testing.T) {
 				t.Errorf("%d builds were started", n)
 			}
 		})
+	}
+}
+
+// anew is a service that first gives the record of an earlier build, which a person had started: the job
+// was created anew.
+type anew struct {
+	trigger.Service
+	reads *atomic.Int32
+}
+
+func (s anew) Record(ctx context.Context, jobID, number string, zone *time.Location) (codearts.Record, error) {
+	r, err := s.Service.Record(ctx, jobID, number, zone)
+	if s.reads.Add(1) == 1 {
+		r.Start, r.StartAgain, r.Executor = r.Start.Add(-time.Hour), r.StartAgain.Add(-time.Hour), "a person"
+	}
+	return r, err
+}
+
+// The record of an earlier build is not remembered as that of ours.
+func TestRecordOfAJobBefore(t *testing.T) {
+	t.Parallel()
+	b := newTestTrigger(t, settings{stopped: true})
+	b.SetRules([]trigger.Target{{Target: patient(), Service: anew{b.client(t, patient()), new(atomic.Int32)}}}, nil, nil)
+	if err := b.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.await(t, b.deliver(t, push(commitB))[0], store.Started)
+	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropAfter, Times: 1})
+	if got := b.await(t, b.deliver(t, push(commitA))[0], store.Started); !got.Adopted || b.sim.RunCount() != 2 {
+		t.Errorf("adopted %v, and %d builds were started", got.Adopted, b.sim.RunCount())
 	}
 }
 

@@ -109,7 +109,7 @@ func (s *jobSearch) isOurs(ctx context.Context, r codearts.Record) (found owner,
 		return notOurs, "", nil
 	}
 	for _, compare := range []func(context.Context, codearts.Record) (owner, string, error){
-		s.compareStart, s.compareSource, s.compareExecutor, s.compareParameters, // what is remembered comes first
+		s.compareStart, s.compareSource, s.compareExecutor, s.compareParameters, // last: it is read anew each time
 	} {
 		one, reason, err := compare(ctx, r)
 		if err != nil || one == notOurs {
@@ -224,7 +224,7 @@ func (s *jobSearch) compareExecutor(ctx context.Context, r codearts.Record) (own
 		return ours, "", err
 	}
 	// Not from the list, which may lack it, or write it in another way.
-	record, err := s.target.record(ctx, s.build.JobID, r.Number, r.Start)
+	record, err := s.target.begun(ctx, s.build.JobID, r.Number, r.Start)
 	if err != nil {
 		return notOurs, "", err
 	}
@@ -247,7 +247,7 @@ func (s *jobSearch) findCertain(ctx context.Context) (certainBuild, error) {
 	if err != nil || b == nil || s.build.CalledAt.Sub(b.CalledAt).Abs() >= executorFor {
 		return certainBuild{}, err
 	}
-	record, err := s.target.record(ctx, b.JobID, b.BuildNumber, b.StartedAt)
+	record, err := s.target.begun(ctx, b.JobID, b.BuildNumber, b.StartedAt)
 	old := time.Since(b.StartedAt) > s.target.Reconcile.Patience // else its record may lag behind
 	if e, ok := errors.AsType[*codearts.Error](err); ok && e.Fate == codearts.FateDead && old {
 		return certainBuild{}, nil // the service has deleted its record

@@ -47,19 +47,21 @@ func (m *memory[T]) get(of record, read func() (got T, lasts bool, err error)) (
 	return got, nil
 }
 
-// source reads what the build of a record builds.
+// source reads what the build of a record builds. One that has ended has its tag by then, if it has one.
 func (t *target) source(ctx context.Context, jobID string, r codearts.Record) (codearts.Source, error) {
-	return t.sources.get(record{jobID, r.Number, r.Start}, func() (codearts.Source, bool, error) {
+	return t.sources.get(record{jobID, r.Number, r.Start.UTC()}, func() (codearts.Source, bool, error) {
 		source, err := t.Service.Source(ctx, jobID, r.Number)
-		return source, source != (codearts.Source{}), err
+		return source, !r.Start.IsZero() && (source.Tag != "" || source.Commit != "" && finished(r)), err
 	})
 }
 
-// record reads when a build was started, and in whose name. The start as it is listed tells it from
-// another of that number.
-func (t *target) record(ctx context.Context, jobID, number string, start time.Time) (codearts.Record, error) {
-	return t.records.get(record{jobID, number, start}, func() (codearts.Record, bool, error) {
+// begun is when a build was started, and in whose name.
+func (t *target) begun(ctx context.Context, jobID, number string, start time.Time) (codearts.Record, error) {
+	return t.records.get(record{jobID, number, start.UTC()}, func() (codearts.Record, bool, error) {
 		r, err := t.Service.Record(ctx, jobID, number, t.Reconcile.TimeZone)
-		return r, r.Executor != "" && !r.Start.IsZero(), err
+		r = codearts.Record{Number: r.Number, Start: r.Start, StartAgain: r.StartAgain, Executor: r.Executor}
+		// If the job was created anew, the service may first give the record of an earlier build.
+		earlier := start.IsZero() || r.Start.IsZero() || startedBefore(r, start.Add(-clockMargin))
+		return r, r.Executor != "" && !earlier, err
 	})
 }

@@ -57,9 +57,9 @@ type target struct {
 	limiter limiter                   // nil for none
 	paused  atomic.Pointer[time.Time] // until when, by the monotonic clock; nil for never
 
-	sources memory[codearts.Source]      // of records that say what they build
-	records memory[codearts.Record]      // that say when and in whose name they were started
-	runs    memory[codearts.PipelineRun] // that show a marker; only for what never changes of them
+	sources memory[codearts.Source]
+	records memory[codearts.Record] // as begun gives them
+	runs    memory[codearts.PipelineRun]
 
 	mu   sync.Mutex
 	last lastCalls
