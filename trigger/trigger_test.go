@@ -39,8 +39,7 @@ import (
 var server postgrestest.Server //nolint:gochecknoglobals // one for all tests
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	// The tests mostly wait for time to pass.
+	// The tests mostly wait for time to pass. A flag of the command line is parsed later.
 	if err := flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))); err != nil {
 		panic(err)
 	}
