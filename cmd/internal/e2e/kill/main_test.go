@@ -36,12 +36,12 @@ type tally struct {
 }
 
 func TestMain(m *testing.M) {
+	// The tests mostly wait for time to pass. A flag of the command line is parsed later.
+	err := flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0)))
 	flag.Parse()
 	if testing.Short() {
 		*rounds, *deliveries = min(*rounds, 2), min(*deliveries, 30)
 	}
-	// The tests mostly wait for time to pass.
-	err := flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0)))
 	dir, dirErr := os.MkdirTemp("", "buildbridge-kill")
 	err = errors.Join(err, dirErr)
 	if err == nil {
