@@ -55,7 +55,8 @@ func (t *target) source(ctx context.Context, jobID string, r codearts.Record) (c
 	})
 }
 
-// begun is when a build was started, and in whose name.
+// begun reads when a build was started, and in whose name. Its record has nothing else. start tells the
+// build from another of that number; it need not be the service's own time.
 func (t *target) begun(ctx context.Context, jobID, number string, start time.Time) (codearts.Record, error) {
 	return t.records.get(record{jobID, number, start.UTC()}, func() (codearts.Record, bool, error) {
 		r, err := t.Service.Record(ctx, jobID, number, t.Reconcile.TimeZone)
