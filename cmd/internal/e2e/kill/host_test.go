@@ -83,8 +83,9 @@ type host struct {
 	requests, unanswered, unavailable atomic.Int64
 	accepted, duplicates              atomic.Int64
 
-	mu   sync.Mutex
-	sent []*delivery // in the order they were acknowledged
+	mu        sync.Mutex
+	sent      []*delivery // in the order they were acknowledged
+	lastError error       // of the last request that was not answered
 }
 
 func newHost(t *testing.T, public func() string) *host {
@@ -117,6 +118,9 @@ func (h *host) deliver(ctx context.Context, d *delivery, again bool) bool {
 		h.requests.Add(1)
 		switch {
 		case err != nil:
+			h.mu.Lock()
+			h.lastError = err
+			h.mu.Unlock()
 			h.unanswered.Add(1)
 		case status == http.StatusServiceUnavailable:
 			h.unavailable.Add(1)
@@ -143,6 +147,16 @@ func (h *host) deliver(ctx context.Context, d *delivery, again bool) bool {
 	return false
 }
 
+// allAnswered demands that no request so far was left without an answer.
+func (h *host) allAnswered() {
+	h.t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if n := h.unanswered.Load(); n > 0 {
+		h.t.Errorf("%d deliveries got no answer, want 503; the last one: %v", n, h.lastError)
+	}
+}
+
 func (h *host) post(ctx context.Context, d *delivery) (status int, outcome string, err error) {
 	provider := h.provider(d.change.Repository)
 	header, body := d.as(provider)
@@ -152,6 +166,9 @@ func (h *host) post(ctx context.Context, d *delivery) (status int, outcome strin
 		return 0, "", err
 	}
 	req.Header = header
+	// The server may close a connection that had no call yet at the moment when one is sent on it.
+	// net/http repeats such a call on another connection only if it has this header.
+	req.Header.Set("X-Idempotency-Key", d.id)
 	res, err := h.client.Do(req)
 	if err != nil {
 		return 0, "", err
