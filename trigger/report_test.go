@@ -301,6 +301,33 @@ func TestWaitingForAPersonIsSaid(t *testing.T) {
 	}
 }
 
+// A build changes while the host is being told of it: the next word follows at once.
+func TestAWordThatChangesOnItsWay(t *testing.T) {
+	t.Parallel()
+	open := make(chan struct{})
+	h := &fakeHost{answer: func(ctx context.Context, _ hostapi.Status) error {
+		select {
+		case <-open:
+		case <-ctx.Done():
+		}
+		return ctx.Err()
+	}}
+	b := newReporter(t, h, settings{})
+	b.outcome(t, codeartstest.Outcome{Paused: 300 * time.Millisecond, After: time.Hour})
+	build := flow(commitA)
+	build.Context = "buildbridge/cart"
+	id := b.deliverOld(t, build)[0]
+	until(t, "it waits for a person, and the host was told before", func() bool {
+		_, tries := h.told()
+		return tries == 1 && b.await(t, id, store.Started).WaitsForPerson()
+	})
+	close(open)
+	until(t, "the commit shows that it waits", func() bool {
+		posts, _ := h.told()
+		return len(posts) > 0 && strings.Contains(posts[len(posts)-1].Description, "waits for a person")
+	})
+}
+
 func TestNothingIsSaid(t *testing.T) {
 	t.Parallel()
 	h := &fakeHost{}
