@@ -22,7 +22,7 @@ import (
 	"buildbridge/mapping"
 )
 
-// living is a page that a test changes, behind a real server whose limits of time are short.
+// living is a page that a test changes, behind a real server.
 type living struct {
 	*httptest.Server
 	t       *testing.T
@@ -32,6 +32,7 @@ type living struct {
 	ended   sync.WaitGroup // streams that are open
 	token   atomic.Value   // string: who has it may read
 	log     strings.Builder
+	limit   time.Duration // of the server for an answer; the usual ones if not set
 	stop    context.CancelFunc
 }
 
@@ -79,7 +80,9 @@ func newLiving(t *testing.T, change ...func(*living)) *living {
 		}
 		return ctx
 	}
-	l.Config.ReadTimeout, l.Config.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond
+	if l.limit != 0 {
+		l.Config.ReadTimeout, l.Config.WriteTimeout = l.limit, l.limit
+	}
 	l.Start()
 	t.Cleanup(func() {
 		l.stop()
@@ -114,6 +117,16 @@ func (l *living) get(path string, header ...string) *reader {
 	}
 	l.t.Cleanup(func() { _ = res.Body.Close() })
 	return &reader{t: l.t, status: res.StatusCode, header: res.Header, body: res.Body, scan: bufio.NewScanner(res.Body)}
+}
+
+// until waits until something is so, which takes far less than a minute.
+func (l *living) until(what string, is func() bool) {
+	l.t.Helper()
+	for end := time.Now().Add(time.Minute); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			l.t.Fatalf("a minute later there is not: %s", what)
+		}
+	}
 }
 
 func (l *living) stream(header ...string) *reader {
@@ -161,7 +174,7 @@ func (r *reader) want(parts ...string) {
 
 func TestStreamSendsWhatChanges(t *testing.T) {
 	t.Parallel()
-	l := newLiving(t)
+	l := newLiving(t, func(l *living) { l.limit = 5 * time.Second })
 	r := l.stream()
 	for name, value := range map[string]string{"X-Accel-Buffering": "no", "Cache-Control": "no-store, no-transform", "Vary": "Accept"} {
 		if got := r.header.Get(name); got != value {
@@ -173,12 +186,12 @@ func TestStreamSendsWhatChanges(t *testing.T) {
 	l.text.Store("two\r\nlines & \rthree <b>")
 	r.want("event: main|", "two|data: lines &amp; |data: three &lt;b&gt;")
 
-	// The same page is not sent again: the next event is of the next change, also long after the
+	// The same page is not sent again: the next event is of the next change, also after the
 	// limits that the server has for other answers.
 	began, seen := time.Now(), l.renders.Load()
-	for l.renders.Load() < seen+20 || time.Since(began) < 3*l.Config.WriteTimeout {
-		time.Sleep(time.Millisecond)
-	}
+	l.until("20 more renderings, of a stream older than the limits", func() bool {
+		return l.renders.Load() >= seen+20 && time.Since(began) > l.limit+time.Second
+	})
 	l.text.Store("last")
 	r.want("event: main|", "last")
 }
@@ -193,9 +206,7 @@ func TestStreamOutlivesTheDatabase(t *testing.T) {
 	l.text.Store("away: the database does not answer")
 	r.want("event: trouble|data: away: the database does not answer")
 	seen := l.renders.Load()
-	for l.renders.Load() < seen+10 {
-		time.Sleep(time.Millisecond)
-	}
+	l.until("10 more renderings", func() bool { return l.renders.Load() >= seen+10 })
 	l.text.Store("first")
 	r.want("event: title")
 	r.want("event: main", "first")
@@ -266,9 +277,7 @@ func TestStreamsThatAreRefused(t *testing.T) {
 		t.Error("there is no Retry-After")
 	}
 	_, _ = first.body.Close(), second.body.Close()
-	for l.pages.streams.open.Load() > 0 {
-		time.Sleep(time.Millisecond)
-	}
+	l.until("an end of both streams", func() bool { return l.pages.streams.open.Load() == 0 })
 	l.stream().want("event: title")
 
 	// As a page it is there anyway.
@@ -307,7 +316,7 @@ func TestStreamEndsWithTheToken(t *testing.T) {
 func TestStreamEndsWithTheSession(t *testing.T) {
 	t.Parallel()
 	l := newLiving(t)
-	text := strconv.FormatInt(time.Now().Add(2*time.Second).Unix(), 10) + "|ann"
+	text := strconv.FormatInt(time.Now().Add(5*time.Second).Unix(), 10) + "|ann"
 	cookie := l.pages.cookieName() + "=" + text + "|" + l.pages.sign("a-token", "session", text)
 	r := l.stream("Authorization", "", "Cookie", cookie)
 	r.want("event: title")
@@ -323,7 +332,9 @@ func TestStreamEndsWithTheSession(t *testing.T) {
 // A reader who takes nothing holds neither a stream nor a connection.
 func TestStreamCutsOffWhoReadsNothing(t *testing.T) {
 	t.Parallel()
-	l := newLiving(t, func(l *living) { l.pages.streams.patience = 50 * time.Millisecond })
+	l := newLiving(t, func(l *living) {
+		l.pages.streams.patience, l.limit = 50*time.Millisecond, time.Hour // so it is not the server that cuts it off
+	})
 	l.text.Store(strings.Repeat("x", 1<<20))
 	connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", l.Listener.Addr().String())
 	if err != nil {
@@ -337,11 +348,6 @@ func TestStreamCutsOffWhoReadsNothing(t *testing.T) {
 	if _, err := io.WriteString(connection, request); err != nil {
 		t.Fatal(err)
 	}
-	for l.renders.Load() == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	l.ended.Wait()
-	if open := l.pages.streams.open.Load(); open != 0 {
-		t.Errorf("%d streams are open", open)
-	}
+	l.until("a rendering", func() bool { return l.renders.Load() > 0 })
+	l.until("an end of the stream", func() bool { return l.pages.streams.open.Load() == 0 })
 }
