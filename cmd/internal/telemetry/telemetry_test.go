@@ -128,7 +128,7 @@ func TestStandardEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	span(t, tracing)
-	tracing.Stop(t.Context(), 5*time.Second)
+	tracing.Stop(t.Context(), time.Minute)
 	spans := c.Spans("test")
 	if len(spans) != 1 || c.Header().Get("X-Api-Key") != "abc def" {
 		t.Fatalf("%d spans arrived, header %v; the log is %s", len(spans), c.Header(), l)
@@ -151,13 +151,13 @@ func TestStandardEnvironment(t *testing.T) {
 	if span(t, tracing).SpanContext().IsSampled() {
 		t.Error("the sampler is not that of the environment")
 	}
-	tracing.Stop(t.Context(), 5*time.Second)
+	tracing.Stop(t.Context(), time.Minute)
 	t.Setenv("OTEL_TRACES_SAMPLER", "")
 	if tracing, err = telemetry.Start(t.Context(), "v1", logger(l)); err != nil {
 		t.Fatal(err)
 	}
 	span(t, tracing)
-	tracing.Stop(t.Context(), 5*time.Second)
+	tracing.Stop(t.Context(), time.Minute)
 	if spans := c.Spans("test"); len(spans) != 2 || spans[1].Resource["service.name"] != "other" {
 		t.Errorf("want a second span of service other: %+v", spans)
 	}
@@ -191,7 +191,7 @@ func TestGRPC(t *testing.T) {
 		t.Fatal(err)
 	}
 	span(t, tracing)
-	tracing.Stop(t.Context(), 5*time.Second)
+	tracing.Stop(t.Context(), time.Minute)
 	if len(kept.Spans("test")) != 1 {
 		t.Errorf("no span arrived; the log is %s", log)
 	}
@@ -222,7 +222,7 @@ func TestStopIsBounded(t *testing.T) {
 			}
 			began := time.Now()
 			tracing.Stop(t.Context(), 200*time.Millisecond)
-			if took := time.Since(began); took > 2*time.Second {
+			if took := time.Since(began); took > 8*time.Second { // a request may take 10 s
 				t.Errorf("Stop took %s", took)
 			}
 			if !strings.Contains(l.String(), "not sent in time") {
@@ -254,7 +254,7 @@ func TestFaultsAreLoggedNowAndThen(t *testing.T) {
 		span(t, tracing)
 		<-refused
 	}
-	tracing.Stop(t.Context(), 5*time.Second)
+	tracing.Stop(t.Context(), time.Minute)
 	text := l.String()
 	if strings.Count(text, "traces cannot be sent") != 1 || !strings.Contains(text, "401") || !strings.Contains(text, "[hidden]") || strings.Contains(text, secret) || len(text) > 1000 {
 		t.Errorf("want one line, short and without the secret: %s", text)
