@@ -36,7 +36,7 @@ func TestObserve(t *testing.T) {
 	scrape := max(time.Second, (*lasting / 45).Truncate(time.Second))
 	p := startPrometheus(t, *server, alerts, w.Admin, scrape)
 	s := span{from: time.Now(), scrape: scrape}
-	w.day(*lasting)
+	w.day(p, *lasting)
 	s.to = time.Now()
 	time.Sleep(2 * scrape) // until everything has been scraped
 	s.step = max(scrape, (s.to.Sub(s.from) / 100).Truncate(time.Second))

@@ -64,13 +64,20 @@ scrape_configs:
 		}
 	})
 	p := &prometheus{url: "http://" + address}
+	p.await(t, "up == 1")
+	return p
+}
+
+// await waits until an expression has a value.
+func (p *prometheus) await(t *testing.T, expr string) {
+	t.Helper()
 	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		up, err := p.query(t.Context(), "up == 1", span{to: time.Now()}, true)
-		if err == nil && len(up) > 0 {
-			return p
+		got, err := p.query(t.Context(), expr, span{to: time.Now()}, true)
+		if err == nil && len(got) > 0 {
+			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("Prometheus does not scrape: %v", err)
+			t.Fatalf("Prometheus does not see %s: %v", expr, err)
 		}
 	}
 }

@@ -240,14 +240,21 @@ func (w *world) send(ctx context.Context, d delivery) {
 
 // day sends deliveries for that long. Meanwhile a service throttles and another does not
 // answer, the code host takes no statuses for a while, a key is rotated, a rules file has a fault, there is a new version, and a stranger
-// guesses secrets.
-func (w *world) day(lasting time.Duration) {
+// guesses secrets. What has to be seen by p and is over later is waited for.
+func (w *world) day(p *prometheus, lasting time.Duration) {
 	w.t.Helper()
 	ctx := w.t.Context()
 	var sent sync.WaitGroup
 	defer sent.Wait()
 	began := time.Now()
 	at := func() float64 { return time.Since(began).Seconds() / lasting.Seconds() }
+	// Nothing comes meanwhile, and it takes no time of the day.
+	pause := func(do func()) {
+		paused := time.Now()
+		do()
+		began = began.Add(time.Since(paused))
+	}
+	seen := func(expr string) { pause(func() { p.await(w.t, expr) }) }
 	events := []struct {
 		at float64
 		do func()
@@ -255,20 +262,28 @@ func (w *world) day(lasting time.Duration) {
 		{0.2, func() {
 			w.fault(w.north, codeartstest.Fault{Path: codeartstest.PathRun, Status: http.StatusTooManyRequests, Code: "APIG.0308", RetryAfter: 2})
 		}},
-		{0.3, func() { w.hostFault(hostapitest.Fault{Status: http.StatusBadGateway}) }},
+		{0.25, func() { w.hostFault(hostapitest.Fault{Status: http.StatusBadGateway}) }},
 		{0.45, func() { w.writeRules(strings.Replace(w.rules, "branches: [main]", "branchs: [main]", 1)) }}, // seen once it stood still for 2 s
 		{0.5, func() { w.fault(w.north, codeartstest.Fault{Path: codeartstest.PathRun, Delay: 40 * time.Millisecond}) }},
-		{0.55, func() { w.hostFault(hostapitest.Fault{Status: http.StatusNotFound, Message: "Not Found", Times: 1}) }},
-		{0.65, func() { w.writeRules(w.rules) }},
-		{0.68, func() {
-			sent.Wait()
-			w.Term()
-			w.client.CloseIdleConnections()
-			w.Process = w.start(newVersion)
+		{0.55, func() {
+			seen(`max_over_time(buildbridge_statuses_waiting{source="gitea"}[1h]) > 0`)
+			w.hostFault(hostapitest.Fault{Status: http.StatusNotFound, Message: "Not Found", Times: 1})
 		}},
-		{0.7, func() { w.fault(w.south, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropAfter}) }},
-		{0.8, func() {
-			w.fault(w.south, codeartstest.Fault{Path: codeartstest.PathRun, Delay: 80 * time.Millisecond, Probability: 0.5})
+		{0.65, func() {
+			seen(`min_over_time(buildbridge_rules_reload_successful[1h]) == 0`)
+			w.writeRules(w.rules)
+		}},
+		{0.68, func() {
+			pause(func() {
+				sent.Wait()
+				w.Term()
+				w.client.CloseIdleConnections()
+				w.Process = w.start(newVersion)
+			})
+		}},
+		{0.7, func() {
+			w.fault(w.south, codeartstest.Fault{Path: codeartstest.PathRun, Drop: codeartstest.DropAfter, Times: 2},
+				codeartstest.Fault{Path: codeartstest.PathRun, Delay: 80 * time.Millisecond, Probability: 0.5})
 		}},
 	}
 	for n := 0; at() < 1; n++ {
