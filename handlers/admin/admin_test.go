@@ -413,7 +413,7 @@ func TestDeliveryThatBuiltNothing(t *testing.T) {
 		Outcome:  store.Ignored, Reason: "no_match", Verdicts: []byte(`[{"rule":"cart","matched":false,"reason":"push.branches: no"}]`),
 	})
 	var page admin.DeliveryPage
-	for end := time.Now().Add(10 * time.Second); len(page.Deliveries) < 3; { // the ignored log is written a moment later
+	for end := time.Now().Add(time.Minute); len(page.Deliveries) < 3; { // the ignored log is written a moment later
 		if time.Now().After(end) {
 			t.Fatalf("only these are kept: %+v", page.Deliveries)
 		}
