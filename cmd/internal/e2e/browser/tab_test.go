@@ -48,6 +48,7 @@ func startChromium(t *testing.T) browser {
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path),
+		chromedp.WSURLReadTimeout(time.Minute), // for its start
 		// It also leaves files in the folder for temporary ones.
 		chromedp.Env("TMPDIR="+t.TempDir()),
 		// No name is resolved: what a page asks of another host gets nowhere.
@@ -251,28 +252,57 @@ func (b *tab) withoutScript() {
 	command(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 }
 
-// place is where an element is in the window. It scrolls there. It is null if there is none, or if something
-// lies over it. An element is meant by a selector and a part of its text or value.
-const place = `(selector, text) => {
+// aim gives where an element is in the window, and lets a click on anything else do nothing: the page may change
+// before the mouse is there. It scrolls there. It is null if there is none, or if something lies over it. An
+// element is meant by a selector and a part of its text or value.
+const aim = `(selector, text) => {
 	for (const e of document.querySelectorAll(selector)) {
 		if (!(e.innerText || e.value || "").includes(text) || !e.getClientRects().length) continue;
 		e.scrollIntoView({block: "center", behavior: "instant"});
 		const r = e.getClientRects()[0], x = r.x + r.width / 2, y = r.y + r.height / 2;
 		const top = document.elementFromPoint(x, y);
-		if (top && (e.contains(top) || top.contains(e))) return [x, y];
+		if (!top || !e.contains(top) && !top.contains(e)) continue;
+		window.aimed?.away.abort();
+		const away = new AbortController(), aimed = window.aimed = {e, away};
+		for (const type of ["mousedown", "click"]) {
+			addEventListener(type, event => {
+				const hit = e.isConnected && (e.contains(event.target) || event.target === top);
+				if (type === "click") away.abort();
+				aimed.missed ||= !hit;
+				aimed.clicked = type === "click";
+				if (!aimed.missed) return;
+				event.preventDefault();
+				event.stopImmediatePropagation();
+			}, {capture: true, signal: away.signal});
+		}
+		return [x, y];
 	}
 	return null;
+}`
+
+// missed tells, after a click, whether it went elsewhere. A page that was left knows nothing of it, and one
+// without JavaScript does not change.
+const missed = `() => {
+	const aimed = window.aimed;
+	aimed?.away.abort();
+	return !!aimed && (!!aimed.missed || !aimed.clicked && !aimed.e.isConnected);
 }`
 
 // click clicks with the mouse on the first element of a selector whose text contains a text.
 func (b *tab) click(selector, text string) {
 	b.t.Helper()
-	b.until(fmt.Sprintf("something to click on: %s %q", selector, text), "(...a) => ("+place+")(...a) !== null", selector, text)
-	at := ask[[]float64](b, place, selector, text)
-	if len(at) != 2 {
-		b.t.Fatalf("%s %q went away before the click. The page:\n%s", selector, text, b.text())
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		at, err := call[[]float64](b, aim, selector, text) // fails while a page is left
+		if err == nil && len(at) == 2 {
+			b.run(chromedp.MouseClickXY(at[0], at[1]))
+			if again, err := call[bool](b, missed); err != nil || !again {
+				return // an error means that the page is left
+			}
+		}
+		if time.Now().After(end) {
+			b.t.Fatalf("for %s there was nothing to click on: %s %q (%v). The page:\n%s", patience, selector, text, err, b.text())
+		}
 	}
-	b.run(chromedp.MouseClickXY(at[0], at[1]))
 }
 
 // follow clicks on what leads to another page, and waits for that page.
