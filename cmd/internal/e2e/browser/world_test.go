@@ -169,7 +169,7 @@ func (w *world) outcomes() {
 		{JobID: websiteJob, Result: codeartstest.ResultTimeout},
 		{JobID: nightlyJob, After: time.Hour},
 		{JobID: blogJob, Queued: time.Hour},
-		{JobID: liveJob, Result: failure, Step: "Compile", Message: "cart.go:12: undefined: total", Queued: 2 * time.Second, After: 6 * time.Second},
+		{JobID: liveJob, Result: failure, Step: "Compile", Message: "cart.go:12: undefined: total", Queued: 2 * time.Second, After: 12 * time.Second},
 		{JobID: strangeJob, Result: failure, Step: hostileScript, Message: hostileImage + hostileMarks},
 	} {
 		if err := w.service.AddOutcome(o); err != nil {
