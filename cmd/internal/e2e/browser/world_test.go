@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -132,27 +131,16 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	env := []string{"HOST_TOKEN=" + hostToken, "SECRET=" + secret, "AK=" + key.AccessKey, "SK=" + key.SecretKey, "READ_TOKEN=" + readToken}
-	public, admin, pages, starts := freeAddress(t), freeAddress(t), freeAddress(t), 0
-	w.pages = "http://" + pages
+	addresses, starts := program.FreeAddresses(t, 3), 0
+	w.pages = "http://" + addresses[2]
 	w.start = func(flags ...string) *program.Process {
 		starts++
 		return program.Serve(t, w.dir, filepath.Join(w.dir, fmt.Sprintf("%d.log", starts)), env, append([]string{
-			binary, "serve", "--rules", "rules.yaml", "--listen", public, "--admin-listen", admin, "--pages-listen", pages,
+			binary, "serve", "--rules", "rules.yaml", "--listen", addresses[0], "--admin-listen", addresses[1], "--pages-listen", addresses[2],
 		}, flags...)...)
 	}
 	w.Process = w.start("--pages-token", "env:READ_TOKEN")
 	return w
-}
-
-// freeAddress is an address on which a process can listen.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // outcomes says how builds end, beside those that succeed.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -17,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"buildbridge/cmd/internal/e2e/program"
 )
 
 // prometheus is a Prometheus that scrapes one process.
@@ -26,7 +27,7 @@ type prometheus struct {
 
 // startPrometheus starts one on a free port, with a folder of rule files, and
 // returns after the first scrape.
-func startPrometheus(t *testing.T, program, alerts, scraped string, every time.Duration) *prometheus {
+func startPrometheus(t *testing.T, binary, alerts, scraped string, every time.Duration) *prometheus {
 	t.Helper()
 	dir := t.TempDir()
 	alerts, err := filepath.Abs(alerts)
@@ -47,8 +48,8 @@ scrape_configs:
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := freeAddress(t)
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"),
+	address := program.FreeAddresses(t, 1)[0]
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), binary, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"),
 		"--web.listen-address="+address, "--enable-feature=exemplar-storage", "--log.level=warn")
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // no orphans of a test that is killed itself
@@ -80,17 +81,6 @@ func (p *prometheus) await(t *testing.T, expr string) {
 			t.Fatalf("Prometheus does not see %s: %v", expr, err)
 		}
 	}
-}
-
-// freeAddress is an address that nothing listened on a moment ago.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // fetch gets a page; form, if any, is posted.

@@ -92,7 +92,7 @@ func newWorld(t *testing.T, maxWaiting int) *world {
 	w.rules = fmt.Sprintf(rulesText, w.north.URL, w.south.URL, w.host.URL)
 	w.writeRules(w.rules)
 	env := []string{"HOST_TOKEN=" + hostToken, "NEW_SECRET=" + newSecret, "OLD_SECRET=" + oldSecret, "AK=" + key.AccessKey, "SK=" + key.SecretKey}
-	public, admin := freeAddress(t), freeAddress(t)
+	addresses := program.FreeAddresses(t, 2)
 	binaries := map[string]string{}
 	for _, version := range []string{oldVersion, newVersion} {
 		binary, err := program.Build(t.TempDir(), false, "-ldflags", "-X main.version="+version)
@@ -103,7 +103,7 @@ func newWorld(t *testing.T, maxWaiting int) *world {
 	}
 	w.start = func(version string) *program.Process {
 		return program.Serve(t, w.dir, filepath.Join(w.dir, version+".log"), env, binaries[version], "serve",
-			"--rules", "rules.yaml", "--listen", public, "--admin-listen", admin, "--max-waiting", strconv.Itoa(maxWaiting))
+			"--rules", "rules.yaml", "--listen", addresses[0], "--admin-listen", addresses[1], "--max-waiting", strconv.Itoa(maxWaiting))
 	}
 	w.Process = w.start(oldVersion)
 	w.pause(`{"kind": "repository", "name": "acme/desktop", "reason": "it moves"}`)
