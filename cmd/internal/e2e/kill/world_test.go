@@ -263,6 +263,19 @@ func (w *world) meddle(d *delivery) {
 	})
 }
 
+// answered sends deliveries of one job until the call of one was answered, and tells how many.
+func (w *world) answered(next func() *delivery) (sent int64) {
+	w.t.Helper()
+	for {
+		d := next()
+		w.host.send(w.t.Context(), d)
+		sent++
+		if slices.ContainsFunc(w.drain(), func(r *row) bool { return r.host == d.id && r.state == "started" && !r.adopted }) {
+			return sent
+		}
+	}
+}
+
 // known reports whether the call of some build of a job or pipeline was surely answered by now: by it
 // the bridge knows in whose name it starts builds, and that runs show their marker.
 func (w *world) known(job string) bool {
