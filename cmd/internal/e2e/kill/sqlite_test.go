@@ -71,7 +71,7 @@ func moveAway(w *world) (fix func()) {
 // lock locks the file, as another process that writes does.
 func lock(w *world) (fix func()) {
 	w.t.Helper()
-	db, err := sql.Open("sqlite", "file:"+w.fleet.path()+"?_pragma=busy_timeout(10000)")
+	db, err := sql.Open("sqlite", "file:"+w.fleet.path()+"?_pragma=busy_timeout(120000)")
 	if err != nil {
 		w.t.Fatal(err)
 	}
