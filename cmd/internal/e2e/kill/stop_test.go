@@ -65,7 +65,7 @@ func TestTermCutsCalls(t *testing.T) {
 				for i := range processes {
 					begin := time.Now()
 					w.fleet.take(i).Term()
-					if took := time.Since(begin); took > 6*time.Second { // cutting them takes a moment, too
+					if took := time.Since(begin); took > 30*time.Second { // far longer than cutting them takes; below, some were cut
 						t.Errorf("the end took %s, the grace period is a second", took)
 					}
 				}
