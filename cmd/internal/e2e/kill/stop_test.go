@@ -16,11 +16,17 @@ import (
 // finished, and no 2xx is lost.
 func TestTerm(t *testing.T) {
 	t.Parallel()
-	const grace = 10 * time.Second
+	const grace = 40 * time.Second // calls have four fifths of it
 	for phrase, processes := range fleets() {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, database(t, processes), processes, codeartstest.Options{}, "--grace", grace.String())
+			w := &world{t: t, history: newHistory(), pace: 15 * time.Millisecond}
+			w.simulate(codeartstest.Options{})
+			at := database(t, processes)
+			patient := strings.Replace(rules(w.simulator.URL), "timeout: 4s", "timeout: 30s", 1) // any call can be finished
+			w.fleet = newFleet(t, at, patient, "--grace", grace.String())
+			w.host = newHost(t, w.fleet.public)
+			w.start(at, processes)
 			w.fault(codeartstest.Fault{Path: codeartstest.PathRun, Delay: 300 * time.Millisecond})
 			terms := max(2, *rounds/2)
 			w.load(func() {
