@@ -64,8 +64,13 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// patience is the longest wait: far longer than any of them takes.
-const patience = 4 * time.Minute
+const (
+	// patience is the longest wait: far longer than any of them takes. What fails several times in a row
+	// is tried again after up to five minutes.
+	patience = 6 * time.Minute
+	// misfortune is how long faults that come by chance may keep everything from making progress.
+	misfortune = time.Minute
+)
 
 // eventually waits until a condition holds.
 func eventually(t *testing.T, what string, so func() bool) {

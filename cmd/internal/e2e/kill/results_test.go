@@ -75,7 +75,7 @@ func testKillResults(t *testing.T, action mapping.Action, processes int) {
 	t.Helper()
 	host := hostapitest.NewServer(hostapitest.Options{Token: hostToken})
 	t.Cleanup(host.Close)
-	w := &world{t: t, action: action, history: newHistory(), pace: 80 * time.Millisecond}
+	w := &world{t: t, action: action, history: newHistory(), pace: 80 * time.Millisecond, codeHost: host}
 	o := lagging()
 	o.BuildTime = 2 * time.Second
 	w.simulate(o)
@@ -108,7 +108,7 @@ func testKillResults(t *testing.T, action mapping.Action, processes int) {
 	kill(*rounds / 2) // builds end, and statuses are sent
 	w.stopOne()
 	all := w.settle()
-	w.checkResults(host)
+	w.checkResults()
 	w.report(all, fmt.Sprintf("results of %ss after %d kills, %d statuses", action, *rounds+*rounds/2, len(host.Statuses())))
 }
 
@@ -230,8 +230,7 @@ func (w *world) follow() (all []*ended) {
 	w.t.Helper()
 	ticker := time.NewTicker(200 * time.Millisecond)
 	defer ticker.Stop()
-	least, end := math.MaxInt, time.Now().Add(patience)
-	for ; ; <-ticker.C {
+	for progress := w.progress(); ; <-ticker.C {
 		all, err := w.ended(w.t.Context())
 		left, statuses := 0, 0
 		for _, b := range all {
@@ -245,10 +244,11 @@ func (w *world) follow() (all []*ended) {
 		if err == nil && left+statuses == 0 {
 			return all
 		}
-		if err == nil && left+statuses < least {
-			least, end = left+statuses, time.Now().Add(patience)
+		n := left + statuses
+		if err != nil {
+			n = math.MaxInt
 		}
-		if time.Now().After(end) {
+		if progress.end(n) {
 			w.t.Fatalf("since %s %d builds have not ended, and %d statuses are not sent (%v)\n%s", patience, left, statuses, err, w.unsent())
 		}
 	}
@@ -265,7 +265,7 @@ func (w *world) unsent() string {
 
 // checkResults compares what the bridge knows of ends with what the service did, and what the
 // code host shows with both.
-func (w *world) checkResults(host *hostapitest.Server) {
+func (w *world) checkResults() {
 	w.t.Helper()
 	all := w.follow()
 	service, byID := map[string]codeartstest.BuildState{}, map[string]*ended{}
@@ -303,7 +303,7 @@ func (w *world) checkResults(host *hostapitest.Server) {
 	}
 
 	shown := map[place]string{}
-	for _, s := range host.Shown() {
+	for _, s := range w.codeHost.Shown() {
 		at := place{s.Repository, s.Commit, s.Context}
 		shown[at] = s.State
 		if slices.Contains([]string{"pending", "running", "queued", "in_progress"}, s.State) {

@@ -22,6 +22,7 @@ import (
 
 	"buildbridge/mapping"
 	"buildbridge/trigger/codearts/codeartstest"
+	"buildbridge/trigger/hostapi/hostapitest"
 )
 
 // key is the key that the simulator accepts.
@@ -94,7 +95,8 @@ type world struct {
 	history   *history
 	fleet     *fleet
 	host      *host
-	db        *sql.DB // what the fleet keeps, to read
+	codeHost  *hostapitest.Server // that takes statuses; nil if there is none
+	db        *sql.DB             // what the fleet keeps, to read
 
 	pace  time.Duration  // of load
 	later sync.WaitGroup // persons
@@ -426,6 +428,42 @@ func (w *world) lines(query string) string {
 	return all.String()
 }
 
+// progress watches how much is left to wait for.
+type progress struct {
+	w     *world
+	least int
+	since time.Time // when least was seen first
+	calm  bool
+}
+
+func (w *world) progress() *progress { return &progress{w: w, least: math.MaxInt, since: time.Now()} }
+
+// end reports whether nothing happened for too long: now that so much is left, and since faults that
+// come by chance were ended.
+func (p *progress) end(left int) bool {
+	if left < p.least {
+		p.least, p.since = left, time.Now()
+	}
+	if !p.calm && time.Since(p.since) > misfortune {
+		p.w.t.Logf("since %s %d are left: no more faults by chance", misfortune, left)
+		p.w.calm()
+		p.calm, p.since = true, time.Now()
+	}
+	return time.Since(p.since) > patience
+}
+
+// calm ends the faults that come by chance. Now and then there are so many in a row that something
+// waits for minutes.
+func (w *world) calm() {
+	w.t.Helper()
+	always := slices.DeleteFunc(w.simulator.Faults(), func(f codeartstest.Fault) bool { return f.Probability > 0 || f.Times > 0 })
+	w.simulator.ClearFaults()
+	w.fault(always...)
+	if w.codeHost != nil {
+		w.codeHost.ClearFaults()
+	}
+}
+
 // drain waits until every build is resolved, as long as there is progress, and returns the
 // builds.
 func (w *world) drain() []*row {
@@ -433,8 +471,7 @@ func (w *world) drain() []*row {
 	w.later.Wait()
 	ticker := time.NewTicker(200 * time.Millisecond)
 	defer ticker.Stop()
-	least, end := math.MaxInt, time.Now().Add(patience)
-	for ; ; <-ticker.C {
+	for progress := w.progress(); ; <-ticker.C {
 		all, err := w.rows(w.t.Context())
 		var left []string
 		for _, r := range all {
@@ -445,10 +482,11 @@ func (w *world) drain() []*row {
 		if err == nil && len(left) == 0 {
 			return all
 		}
-		if err == nil && len(left) < least {
-			least, end = len(left), time.Now().Add(patience)
+		n := len(left)
+		if err != nil {
+			n = math.MaxInt
 		}
-		if time.Now().After(end) {
+		if progress.end(n) {
 			w.t.Fatalf("since %s %d builds are not resolved (%v):\n%s", patience, len(left), err, strings.Join(left[:min(20, len(left))], "\n"))
 		}
 	}
