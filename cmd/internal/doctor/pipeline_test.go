@@ -79,7 +79,7 @@ func TestPipeline(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			text := strings.Replace(rulesOf(server.URL, 0, 5*time.Second), "endpoint:", fmt.Sprintf("pipeline_endpoint: '%s', endpoint:", server.URL), 1) +
+			text := strings.Replace(rulesOf(server.URL, 0, time.Minute), "endpoint:", fmt.Sprintf("pipeline_endpoint: '%s', endpoint:", server.URL), 1) +
 				"  - {name: cart, repository: acme/shop, when: {push: {}}, jobs: [{pipeline_id: " + pipeline + ", project_id: " + project +
 				", variables: {GIT_SHA: x}, marker: BRIDGE" + test.job + "}]}\n"
 			got := run(t, &Doctor{Rules: load(t, text), Targets: []string{"north"}})

@@ -94,7 +94,7 @@ func TestTarget(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			text := rulesOf(server.URL, 0, 5*time.Second)
+			text := rulesOf(server.URL, 0, time.Minute)
 			switch test.rule {
 			case "unused":
 				text = strings.TrimSuffix(text, "rules:\n")
@@ -126,7 +126,7 @@ func TestTargetRefused(t *testing.T) {
 	server := codeartstest.NewServer(codeartstest.Options{Keys: key(t)})
 	defer server.Close()
 	t.Setenv("DOCTOR_SK", "wrong")
-	got := run(t, &Doctor{Rules: load(t, rulesOf(server.URL, 200, time.Second)), Targets: []string{"north"}})
+	got := run(t, &Doctor{Rules: load(t, rulesOf(server.URL, 200, time.Minute)), Targets: []string{"north"}})
 	if n := server.Requests(""); n != 1 {
 		t.Errorf("%d requests", n)
 	}
