@@ -24,7 +24,7 @@ func TestKilledInMidCall(t *testing.T) {
 		"the service never got that far": {drop: codeartstest.DropBefore, calls: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, time.Second, codeartstest.Options{})
+			w := newWorld(t, 5*time.Second, codeartstest.Options{}) // the kill comes before the call is given up
 			if err := w.simulator.AddFault(codeartstest.Fault{
 				Path: codeartstest.PathRun, Drop: test.drop, Delay: time.Hour, Times: 1,
 			}); err != nil {
