@@ -24,15 +24,25 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // A demo in which the service starts nothing must say so, and not succeed.
 func TestDemoFails(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	d, err := start(t.Context(), Options{Out: io.Discard, Log: io.Discard, Once: true})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var d *demo
+	accepted := func() {
+		for end := time.Now().Add(time.Minute); d.simulator.Requests(codeartstest.PathRun) == 0; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Error("the service was not called")
+				break
+			}
+		}
+		cancel()
+	}
+	d, err := start(t.Context(), Options{Out: onDelivery(accepted), Log: io.Discard, Once: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := d.simulator.AddFault(codeartstest.Fault{Path: codeartstest.PathRun, Status: 403}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
 	if err := d.show(ctx); err == nil || !strings.Contains(err.Error(), "0 of 1 builds were started") {
 		t.Errorf("error %v, want that nothing was started", err)
 	}
@@ -42,6 +52,16 @@ func TestDemoFails(t *testing.T) {
 	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
 		t.Errorf("it left %v behind (%v)", left, err)
 	}
+}
+
+// onDelivery is called when it is printed that a delivery was accepted.
+type onDelivery func()
+
+func (f onDelivery) Write(text []byte) (int, error) {
+	if strings.HasPrefix(string(text), "   delivery ") {
+		f()
+	}
+	return len(text), nil
 }
 
 // What it says at the end can be typed as it is.
