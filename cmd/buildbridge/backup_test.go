@@ -113,7 +113,7 @@ func (w *world) rename(from, to string) {
 // was made may have started since, so they become dead builds, and a person replays some.
 func TestRestoreOfAnOldBackup(t *testing.T) {
 	w := newWorld(t, 5*time.Second, codeartstest.Options{})
-	if err := w.simulator.AddFault(codeartstest.Fault{Path: codeartstest.PathRun, Status: 429, RetryAfter: 3, Times: 1}); err != nil {
+	if err := w.simulator.AddFault(codeartstest.Fault{Path: codeartstest.PathRun, Status: 429, RetryAfter: 8, Times: 1}); err != nil {
 		t.Fatal(err)
 	}
 	b := w.serve()

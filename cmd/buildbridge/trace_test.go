@@ -52,7 +52,7 @@ func TestTraceAcrossAKill(t *testing.T) {
 func traceAcrossAKill(t *testing.T, database string) {
 	w := newWorld(t, 5*time.Second, codeartstest.Options{})
 	c := w.traced()
-	if err := w.simulator.AddFault(codeartstest.Fault{Path: codeartstest.PathRun, Status: http.StatusTooManyRequests, RetryAfter: 5, Times: 1}); err != nil {
+	if err := w.simulator.AddFault(codeartstest.Fault{Path: codeartstest.PathRun, Status: http.StatusTooManyRequests, RetryAfter: 8, Times: 1}); err != nil {
 		t.Fatal(err)
 	}
 	first := w.serve("--database", database)
