@@ -232,7 +232,7 @@ func (w *world) metric(series string) string {
 }
 
 // deadline is the longest wait: far longer than any of them takes.
-const deadline = 20 * time.Second
+const deadline = 2 * time.Minute
 
 // eventually waits until a condition holds.
 func (w *world) eventually(what string, so func() bool) {
