@@ -463,7 +463,7 @@ func TestSecretFilesWithMoreInThem(t *testing.T) {
 
 func TestStopFinishesWhatRuns(t *testing.T) {
 	w := newWorld(t)
-	if err := w.simulator.AddFault(codeartstest.Fault{Path: codeartstest.PathRun, Delay: 700 * time.Millisecond}); err != nil {
+	if err := w.simulator.AddFault(codeartstest.Fault{Path: codeartstest.PathRun, Delay: 4 * time.Second}); err != nil {
 		t.Fatal(err)
 	}
 	if status, body := w.get("/readyz"); status != http.StatusOK {
@@ -472,7 +472,7 @@ func TestStopFinishesWhatRuns(t *testing.T) {
 	a := w.accept("1", push(), "")
 	w.eventually("the call is under way", func() bool { return w.simulator.RunCount() == 1 })
 	stopped := make(chan error, 1)
-	go func() { stopped <- w.Stop(context.WithoutCancel(t.Context()), 10*time.Second) }()
+	go func() { stopped <- w.Stop(context.WithoutCancel(t.Context()), 20*time.Second) }()
 	w.eventually("/readyz turns", func() bool {
 		status, body := w.get("/readyz")
 		return status == http.StatusServiceUnavailable && strings.Contains(body, "stopping")
@@ -500,7 +500,7 @@ func TestStopFinishesWhatRuns(t *testing.T) {
 func TestStopDoesNotWaitForBodies(t *testing.T) {
 	w := newWorld(t)
 	for _, fault := range []codeartstest.Fault{
-		{Path: codeartstest.PathRun, Delay: time.Second, Times: 1}, {Path: codeartstest.PathRun, Delay: time.Hour},
+		{Path: codeartstest.PathRun, Delay: 4 * time.Second, Times: 1}, {Path: codeartstest.PathRun, Delay: time.Hour},
 	} {
 		if err := w.simulator.AddFault(fault); err != nil {
 			t.Fatal(err)
@@ -520,7 +520,7 @@ func TestStopDoesNotWaitForBodies(t *testing.T) {
 		t.Errorf("stop: %v", err)
 	}
 	w.Bridge = nil
-	if took := time.Since(begin); took > 10*time.Second {
+	if took := time.Since(begin); took > 13*time.Second {
 		t.Errorf("the stop took %s", took)
 	}
 	if b := w.stored(first.Builds[0].ID); b.State != store.Started || b.Adopted {
@@ -536,7 +536,7 @@ func TestStopCutsWhatDoesNotEnd(t *testing.T) {
 	if err := w.simulator.AddFault(codeartstest.Fault{Path: codeartstest.PathRun, Delay: time.Hour, Times: 1}); err != nil {
 		t.Fatal(err)
 	}
-	w.rules.Store(strings.ReplaceAll(w.rules.Load().(string), "timeout: 2s", "timeout: 5m"))
+	w.rules.Store(strings.ReplaceAll(w.rules.Load().(string), "timeout: 20s", "timeout: 5m"))
 	w.Reload(t.Context())
 	w.accept("1", push(), "")
 	w.eventually("the call is under way", func() bool { return w.simulator.RunCount() == 1 })
@@ -547,7 +547,7 @@ func TestStopCutsWhatDoesNotEnd(t *testing.T) {
 	if took := time.Since(begin); took > 30*time.Second {
 		t.Errorf("the stop took %s", took)
 	}
-	w.rules.Store(strings.ReplaceAll(w.rules.Load().(string), "timeout: 5m", "timeout: 2s"))
+	w.rules.Store(strings.ReplaceAll(w.rules.Load().(string), "timeout: 5m", "timeout: 20s"))
 	w.start()
 	w.finished("cart", "started", 1)
 	if n := w.simulator.RunCount(); n != 1 {

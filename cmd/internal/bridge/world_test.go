@@ -47,7 +47,7 @@ targets:
   north:
     endpoint: %s
     credentials: {access_key: {env: E2E_AK}, secret_key: {env: E2E_SK}}
-    timeout: 2s
+    timeout: 20s
     reconcile: {patience: 200ms}
 rules:
   - name: cart
