@@ -39,6 +39,9 @@ type Server struct {
 	n  int
 }
 
+// patience is how long a server may take to start, or to create a database.
+const patience = 5 * time.Minute
+
 // errMissing means that this machine has no PostgreSQL.
 var errMissing = errors.New("no PostgreSQL server binaries (initdb, postgres) in PATH or /usr/lib/postgresql/*/bin")
 
@@ -57,7 +60,7 @@ func (s *Server) Database(t testing.TB) string {
 	s.n++
 	name := "test" + strconv.Itoa(s.n)
 	s.mu.Unlock()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, s.url("postgres"))
 	if err != nil {
@@ -117,7 +120,7 @@ func (s *Server) Halt(signal os.Signal) error {
 
 // Resume starts a server that was halted, and returns when it answers.
 func (s *Server) Resume() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return s.run(ctx)
 }
@@ -145,7 +148,7 @@ func (s *Server) start() error {
 		}
 		s.attr.Credential = &syscall.Credential{Uid: uid, Gid: gid}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	initdb := exec.CommandContext(ctx, filepath.Join(s.bin, "initdb"), //nolint:gosec // fixed names
 		"-D", s.data(), "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C")
