@@ -170,7 +170,7 @@ func (s *Server) run(ctx context.Context) error {
 	// Many tests run at the same time. There is room for as many locks as a server has by
 	// default: 100 connections with 64 locks each.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(s.bin, "postgres"), //nolint:gosec // fixed names
-		"-D", s.data(), "-k", s.dir, "-c", "listen_addresses=", "-c", fsync, "-c", "max_connections=300", "-c", "max_locks_per_transaction=21")
+		"-D", s.data(), "-k", s.dir, "-c", "listen_addresses=", "-c", fsync, "-c", "max_connections=600", "-c", "max_locks_per_transaction=11")
 	cmd.SysProcAttr, cmd.Dir, cmd.Stdout, cmd.Stderr = s.attr, s.dir, s.log, s.log
 	if err := cmd.Start(); err != nil {
 		return err
