@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"buildbridge/cmd/internal/e2e/program"
 	"buildbridge/handlers/admin"
 	"buildbridge/handlers/codehost"
 	"buildbridge/handlers/codehost/codehosttest"
@@ -47,6 +48,7 @@ type loop struct {
 	*world
 	*bridge
 	service, host string // URLs
+	hostAddress   string // where only the host listens, or nobody
 	hosting       *process
 	n             int // deliveries so far
 }
@@ -56,7 +58,8 @@ func newLoop(t *testing.T, args ...string) *loop {
 	l := &loop{world: &world{t: t, dir: t.TempDir()}}
 	keys := []string{"simulator", "--listen", "127.0.0.1:0", "--access-key", "AK", "--secret-key", "SK", "--build-time", "1s"}
 	l.service = begin(t, l.dir, nil, keys...).address("simulator listening on ")
-	l.serveHost("127.0.0.1:0")
+	l.hostAddress = program.HoldPort(t)
+	l.serveHost()
 	l.write("host-token", "host-s3cret\n")
 	l.write("rules.yaml", fmt.Sprintf(resultRules, l.host, l.service))
 	l.bridge = l.serve(args...)
@@ -64,9 +67,9 @@ func newLoop(t *testing.T, args ...string) *loop {
 }
 
 // serveHost starts the code host, which has forgotten what it was told before.
-func (l *loop) serveHost(address string) {
+func (l *loop) serveHost() {
 	l.t.Helper()
-	l.hosting = begin(l.t, l.dir, nil, "simulator", "--listen", "127.0.0.1:0", "--host-listen", address, "--host-token", "host-s3cret")
+	l.hosting = begin(l.t, l.dir, nil, "simulator", "--listen", "127.0.0.1:0", "--host-listen", l.hostAddress, "--host-token", "host-s3cret")
 	l.host = l.hosting.address("A code host that takes statuses, with the token of --host-token,")
 }
 
@@ -234,7 +237,7 @@ func TestResults(t *testing.T) {
 		return b.Status != nil && b.Status.Reason != "" && b.Status.Told == "" && !b.Status.Since.IsZero()
 	})
 	l.prints(l.bridge, []string{"builds", "show", away}, "not told", "told again")
-	l.serveHost(strings.TrimPrefix(l.host, "http://"))
+	l.serveHost()
 	l.told(6, "buildbridge/cart", "success")
 	eventually(t, "it is told", func() bool {
 		b := list[admin.BuildDetail](l.world, l.bridge, "builds", "show", away)

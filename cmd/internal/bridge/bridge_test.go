@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"buildbridge/cmd/internal/bridge"
+	"buildbridge/cmd/internal/e2e/program"
 	"buildbridge/handlers/codehost"
 	"buildbridge/handlers/codehost/codehosttest"
 	"buildbridge/mapping"
@@ -213,15 +214,7 @@ func TestServiceFails(t *testing.T) {
 }
 
 func TestServiceIsDown(t *testing.T) {
-	// An address where nobody listens, until the service is back.
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
+	address := program.HoldPort(t) // nobody listens there until the service is back
 	w := newWorld(t)
 	w.rules.Store(fmt.Sprintf(rules, "http://"+address))
 	w.Reload(t.Context())
@@ -231,7 +224,8 @@ func TestServiceIsDown(t *testing.T) {
 		n := w.metric(`buildbridge_runjob_requests_total{code="not_sent",target="north"}`)
 		return n != "" && n != "0"
 	})
-	if listener, err = new(net.ListenConfig).Listen(t.Context(), "tcp", address); err != nil {
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
+	if err != nil {
 		t.Fatal(err)
 	}
 	server := &http.Server{Handler: w.simulator.Simulator}

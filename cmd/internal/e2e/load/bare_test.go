@@ -14,6 +14,8 @@ import (
 
 	"github.com/go-playground/webhooks/v6/github"
 	"github.com/labstack/echo/v4"
+
+	"buildbridge/cmd/internal/e2e/program"
 )
 
 // bareVariable makes this test binary run the bare handler. It is a separate process, so that
@@ -43,14 +45,7 @@ func serveBare() error {
 // bare starts the bare handler and returns its address.
 func bare(t *testing.T) *measured {
 	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // ends at once
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	if err := free.Close(); err != nil {
-		t.Fatal(err)
-	}
+	address := program.HoldPort(t)
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$")
 	cmd.Env = append(os.Environ(), bareVariable+"="+address)
 	cmd.Stderr = os.Stderr
