@@ -396,7 +396,6 @@ func TestClocksWereNotCompared(t *testing.T) {
 			t.Parallel()
 			s := &scene{clock: new(shifted)}
 			target := strict()
-			target.Timeout = 100 * time.Millisecond
 			s.testTrigger = newTestTrigger(t, settings{stopped: true, target: target, sim: codeartstest.Options{Now: s.clock.Now}})
 			s.person(t, c.person, codeartstest.Build{})
 			id := s.deliver(t, bare())[0]

@@ -431,7 +431,6 @@ func TestCrashInMidCall(t *testing.T) {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
 			target := patient()
-			target.Timeout = time.Second
 			b := newTestTrigger(t, settings{stopped: true, target: target, sim: codeartstest.Options{RecordLag: 50 * time.Millisecond, CommitLag: 300 * time.Millisecond}})
 			id := b.deliver(t, c.build)[0]
 			row := b.await(t, id, store.Waiting)
@@ -594,7 +593,11 @@ func TestCommitRunsOnce(t *testing.T) {
 func TestNewestReplacesWhatWaits(t *testing.T) {
 	t.Parallel()
 	b := newTestTrigger(t, settings{})
-	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, Delay: 5 * time.Second, Times: 1})
+	target, gate := patient(), make(chan struct{})
+	target.Timeout = time.Minute
+	answer := sync.OnceFunc(func() { close(gate) })
+	defer answer()
+	b.SetRules([]trigger.Target{{Target: target, Service: slow{b.client(t, target), gate}}}, nil, b.rules)
 	first := push(fmt.Sprintf("%040x", 1))
 	first.Concurrency.Replace = mapping.ReplaceWaiting
 	ids := b.deliver(t, first)
@@ -607,6 +610,7 @@ func TestNewestReplacesWhatWaits(t *testing.T) {
 		p.Concurrency.Replace = mapping.ReplaceWaiting
 		ids = append(ids, b.deliver(t, p)...)
 	}
+	answer() // to the first call
 	last := b.await(t, ids[len(ids)-1], store.Started)
 	if got := b.await(t, ids[0], store.Started); got.SupersededBy != "" {
 		t.Errorf("a build in calling was replaced: %+v", got)
@@ -744,21 +748,21 @@ func TestDeadOnArrival(t *testing.T) {
 func TestDeadTargetHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	b := newTestTrigger(t, settings{})
-	dead := patient()
-	dead.Name = "dead.TARGET" // a name that is no queue's
-	b.setTargets(t, patient(), dead)
-	b.fault(t, codeartstest.Fault{Path: codeartstest.PathRun, JobID: job2, Delay: 4 * time.Second})
+	dead, gate := patient(), make(chan struct{})
+	dead.Name = "dead.TARGET"       // a name that is no queue's
+	dead.Timeout = 10 * time.Minute // longer than the test waits for the other
+	defer close(gate)
+	client := b.client(t, patient())
+	b.SetRules([]trigger.Target{
+		{Target: patient(), Service: client}, {Target: dead, Service: slow{client, gate}},
+	}, nil, b.rules)
 	for i := range 2 * trigger.Slots {
-		p := push(commitA)
+		p := push(fmt.Sprintf("%040x", i+1))
 		p.Target, p.JobID, p.Ref = dead.Name, job2, fmt.Sprintf("refs/heads/b%d", i)
 		b.deliver(t, p)
 	}
-	begin := time.Now()
+	until(t, "the dead target has as many calls as it may", func() bool { return b.sim.RunCount() == trigger.Slots })
 	b.await(t, b.deliver(t, push(commitB))[0], store.Started)
-	if took := time.Since(begin); took > 3*time.Second {
-		t.Errorf("took %s", took)
-	}
-	b.sim.ClearFaults()
 }
 
 func TestRateLimit(t *testing.T) {
