@@ -323,7 +323,8 @@ func TestFollowingGoesOnAfterARestart(t *testing.T) {
 	for phrase, died := range map[string]bool{"stopped": false, "died": true} {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
-			b := newFollower(t, settings{sim: codeartstest.Options{BuildTime: 3 * time.Second}, follow: each(3 * time.Second)})
+			clock := new(shifted)
+			b := newFollower(t, settings{sim: codeartstest.Options{BuildTime: time.Hour, Now: clock.Now}, follow: each(3 * time.Second)})
 			id := b.deliver(t, push(commitA))[0]
 			b.result(t, id, store.Running)
 			b.close(t)
@@ -331,6 +332,7 @@ func TestFollowingGoesOnAfterARestart(t *testing.T) {
 				b.change(t, "sqlite", `UPDATE follows SET worker = 'dead', due_at = ? WHERE job_id = ?`, time.Now().Add(2*time.Second).UnixMicro(), job)
 			}
 			b.open(t, settings{target: following(), follow: each(20 * time.Millisecond)})
+			clock.skip(time.Hour)
 			b.result(t, id, store.Success)
 		})
 	}
@@ -359,7 +361,7 @@ func TestFollowingIsThrottled(t *testing.T) {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
 			b := newFollower(t, settings{})
-			b.fault(t, codeartstest.Fault{Path: path, Status: 429, RetryAfter: 2, Times: 1})
+			b.fault(t, codeartstest.Fault{Path: path, Status: 429, RetryAfter: 4, Times: 1})
 			if path == codeartstest.PathStop {
 				b.outcome(t, codeartstest.Outcome{After: time.Hour})
 			}
@@ -529,37 +531,45 @@ func TestStops(t *testing.T) {
 	t.Parallel()
 	for phrase, c := range map[string]struct {
 		sim     codeartstest.Options
-		after   time.Duration
+		queued  time.Duration
 		fault   codeartstest.Fault
-		want    store.Result
+		want    store.Result // a success if it runs to its end
 		message string
 		calls   int // at least; exactly if refused
 		refused bool
 	}{
 		"taken":                          {want: store.Aborted, calls: 1},
 		"by its old path":                {sim: codeartstest.Options{OldStop: true}, want: store.Aborted, calls: 1},
-		"too late":                       {sim: codeartstest.Options{StopLag: time.Hour}, after: 2 * time.Second, want: store.Success, calls: 1},
+		"too late":                       {sim: codeartstest.Options{StopLag: 2 * time.Hour}, want: store.Success, calls: 1},
 		"tried again":                    {fault: codeartstest.Fault{Path: codeartstest.PathStop, Status: 500, Times: 2}, want: store.Aborted, calls: 3},
 		"tried again without a right":    {fault: codeartstest.Fault{Path: codeartstest.PathStop, Status: 401, Times: 2}, want: store.Aborted, calls: 3},
 		"tried again after no answer":    {fault: codeartstest.Fault{Path: codeartstest.PathStop, Drop: codeartstest.DropBefore, Times: 2}, want: store.Aborted, calls: 3},
-		"refused":                        {fault: codeartstest.Fault{Path: codeartstest.PathStop, Status: 403}, after: 2 * time.Second, want: store.Success, message: "does not stop", calls: 1, refused: true},
-		"refused, without a code":        {fault: codeartstest.Fault{Path: codeartstest.PathStop, Status: 404, Body: "<html>", ContentType: "text/html"}, after: 2 * time.Second, want: store.Success, message: "does not stop", calls: 2, refused: true},
-		"tried again if it is not there": {fault: codeartstest.Fault{Path: codeartstest.PathStop, Status: 400, Code: "DEV.CB.032011", Times: 1}, want: store.Aborted, calls: 2},
+		"refused":                        {fault: codeartstest.Fault{Path: codeartstest.PathStop, Status: 403}, want: store.Success, message: "does not stop", calls: 1, refused: true},
+		"refused, without a code":        {fault: codeartstest.Fault{Path: codeartstest.PathStop, Status: 404, Body: "<html>", ContentType: "text/html"}, want: store.Success, message: "does not stop", calls: 2, refused: true},
+		"tried again if it is not there": {queued: time.Hour, fault: codeartstest.Fault{Path: codeartstest.PathStop, Status: 400, Code: "DEV.CB.032011", Times: 1}, want: store.Aborted, calls: 2},
 	} {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
-			c.sim.BuildTime = time.Hour
+			clock := new(shifted)
+			c.sim.BuildTime, c.sim.Now = time.Hour, clock.Now
 			b := newFollower(t, settings{sim: c.sim})
-			b.outcome(t, codeartstest.Outcome{After: max(c.after, 0)})
+			b.outcome(t, codeartstest.Outcome{Queued: c.queued})
 			if c.fault.Path != "" {
 				b.fault(t, c.fault)
 			}
 			id := b.deliver(t, push(commitA))[0]
 			until(t, "it runs", func() bool {
-				return !b.result(t, id, store.Running).RunningAt.IsZero() || phrase == "tried again if it is not there"
+				return !b.result(t, id, store.Running).RunningAt.IsZero() || c.queued > 0
 			})
 			if _, err := b.StopBuild(t.Context(), id, mapping.By{Actor: "ann", Why: strings.Repeat("x", 1000) + "\x1b"}); err != nil {
 				t.Fatal(err)
+			}
+			if c.want == store.Success {
+				until(t, "the stop is answered", func() bool {
+					got := b.result(t, id, store.Running)
+					return got.Message != "" || !got.StoppedAt.IsZero()
+				})
+				clock.skip(time.Hour)
 			}
 			got := b.result(t, id, c.want)
 			if !strings.Contains(got.Message, c.message) || len(got.Stop) > 600 || strings.Contains(got.Stop, "\x1b") || got.StoppedAt.IsZero() != c.refused {
@@ -603,11 +613,11 @@ func TestThreePushesThatSettleAreOneBuild(t *testing.T) {
 	var ids []string
 	for i := range 3 {
 		p := push(fmt.Sprintf("%040x", i+1))
-		p.Concurrency = mapping.Concurrency{Replace: mapping.ReplaceWaiting, Settle: 2 * time.Second}
+		p.Concurrency = mapping.Concurrency{Replace: mapping.ReplaceWaiting, Settle: 5 * time.Second}
 		ids = append(ids, b.deliver(t, p)...)
 	}
 	got := b.result(t, ids[2], store.Success)
-	if wait := got.CalledAt.Sub(got.ReceivedAt); wait < 1990*time.Millisecond {
+	if wait := got.CalledAt.Sub(got.ReceivedAt); wait < 4990*time.Millisecond {
 		t.Errorf("it was called after %s", wait)
 	}
 	for _, id := range ids[:2] {
@@ -620,7 +630,8 @@ func TestThreePushesThatSettleAreOneBuild(t *testing.T) {
 
 func TestMaxRunning(t *testing.T) {
 	t.Parallel()
-	b := newFollower(t, settings{sim: codeartstest.Options{BuildTime: 200 * time.Millisecond}})
+	clock := new(shifted)
+	b := newFollower(t, settings{sim: codeartstest.Options{BuildTime: time.Hour, Now: clock.Now}})
 	var want, ids []string
 	for i := range 4 {
 		p := push(fmt.Sprintf("%040x", i+1))
@@ -628,23 +639,22 @@ func TestMaxRunning(t *testing.T) {
 		want = append(want, p.Commit)
 		ids = append(ids, b.deliver(t, p)...)
 	}
-	held := false
-	until(t, "the last has ended", func() bool {
-		runs := 0
-		for _, state := range b.sim.Builds() {
-			if state.Running != "Finished" {
-				runs++
+	for i, id := range ids {
+		until(t, "it runs, and the next one says what it waits for", func() bool {
+			runs := 0
+			for _, state := range b.sim.Builds() {
+				if state.Running != "Finished" {
+					runs++
+				}
 			}
-		}
-		if runs > 1 {
-			t.Fatalf("%d run", runs)
-		}
-		held = held || b.await(t, ids[1], store.States()...).Reason == string(store.HoldRunning)
-		got, err := b.store.Build(t.Context(), ids[3])
-		return err == nil && got.Result == store.Success
-	})
-	if !held {
-		t.Error("the second build did not say what it waits for")
+			if runs > 1 {
+				t.Fatalf("%d run", runs)
+			}
+			return b.await(t, id, store.States()...).State == store.Started &&
+				(i+1 == len(ids) || b.await(t, ids[i+1], store.States()...).Reason == string(store.HoldRunning))
+		})
+		clock.skip(time.Hour)
+		b.result(t, id, store.Success)
 	}
 	if diff := cmp.Diff(want, b.runs(t)); diff != "" {
 		t.Error(diff)

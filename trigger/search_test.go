@@ -24,6 +24,9 @@ func (s *shifted) Now() time.Time {
 	return time.Now().Add(time.Duration(s.ahead.Load() + s.more.Load()))
 }
 
+// skip moves the clock on.
+func (s *shifted) skip(d time.Duration) { s.ahead.Add(int64(d)) }
+
 // strict is a patient target with the default window.
 func strict() mapping.Target {
 	target := patient()
