@@ -63,8 +63,20 @@ func TestHostsShowTheNewestState(t *testing.T) {
 				}
 			}
 			sim.SetDown(false)
+			again := time.Now()
+			retried := again
 			for commit, id := range newest {
-				until(t, "all is said of commit "+commit, func() bool { st := b.status(t, id); return st.DueAt.IsZero() && st.Sent != "" })
+				until(t, "all is said of commit "+commit, func() bool {
+					st := b.status(t, id)
+					if time.Since(retried) > time.Second { // the waits after failures become ever longer
+						retried = time.Now()
+						b.sql(t, `UPDATE statuses SET due_at = 1 WHERE due_at > 0 AND worker = '' AND attempts > 0`)
+					}
+					if time.Since(again) > 10*time.Second { // so do those of a host that was away
+						sim.ClearFaults()
+					}
+					return st.DueAt.IsZero() && st.Sent != ""
+				})
 				row := b.await(t, id, store.Started)
 				want := word[slices.Index([]store.Result{store.Success, store.Failure, store.Aborted}, row.Result)]
 				var last hostapitest.Status

@@ -252,14 +252,20 @@ func TestPendingAndRunningAreSaid(t *testing.T) {
 	for phrase, running := range map[string]bool{"with a word for it": true, "without": false} {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
-			h := &fakeHost{running: running, refs: true}
-			b := newReporter(t, h, settings{sim: codeartstest.Options{BuildTime: time.Second}})
-			b.outcome(t, codeartstest.Outcome{Result: "SUCCESS", Queued: 2 * time.Second, After: 3 * time.Second})
-			b.deliverOld(t, reported(commitA))
-			want := []hostapi.State{hostapi.Pending, hostapi.Success}
+			h, clock := &fakeHost{running: running, refs: true}, new(shifted)
+			b := newReporter(t, h, settings{sim: codeartstest.Options{Now: clock.Now}})
+			b.outcome(t, codeartstest.Outcome{Result: "SUCCESS", Queued: time.Hour, After: time.Hour})
+			id := b.deliverOld(t, reported(commitA))[0]
+			want := []hostapi.State{hostapi.Pending}
+			b.said(t, h, want...)
+			clock.skip(time.Hour)
 			if running {
-				want = []hostapi.State{hostapi.Pending, hostapi.Running, hostapi.Success}
+				want = append(want, hostapi.Running)
 			}
+			until(t, "it runs", func() bool { return !b.result(t, id, store.Running).RunningAt.IsZero() })
+			b.said(t, h, want...)
+			clock.skip(time.Hour)
+			want = append(want, hostapi.Success)
 			if last := b.said(t, h, want...); last.Previous != "r1" {
 				t.Errorf("got %+v, want what was answered to the first", last)
 			}
@@ -502,9 +508,12 @@ func TestStatusThatIsRefused(t *testing.T) {
 	t.Parallel()
 	log := &said{}
 	h := &fakeHost{answer: refuses(hostapi.Refusal{Fate: hostapi.FateFinal, Code: "422", Reason: "the host has no commit " + commitA})}
-	b := newReporter(t, h, settings{log: log})
-	b.outcome(t, codeartstest.Outcome{Result: "SUCCESS", Queued: time.Second, After: 2 * time.Second})
+	clock := new(shifted)
+	b := newReporter(t, h, settings{log: log, sim: codeartstest.Options{Now: clock.Now}})
+	b.outcome(t, codeartstest.Outcome{Result: "SUCCESS", Queued: time.Hour, After: time.Hour, Times: 1})
 	id := b.deliverOld(t, reported(commitA))[0]
+	until(t, "the pending is refused", func() bool { return strings.Contains(b.status(t, id).Reason, "has no commit") })
+	clock.skip(2 * time.Hour)
 	b.result(t, id, store.Success)
 	until(t, "it is given up", func() bool {
 		st := b.status(t, id)
@@ -615,7 +624,7 @@ func TestPostEndsBeforeItsLease(t *testing.T) {
 
 func TestStatusIsGivenUpAfterADay(t *testing.T) {
 	t.Parallel()
-	h := &fakeHost{answer: refuses(hostapi.Refusal{Fate: hostapi.FateAgain, Code: "502", Reason: "bad gateway"})}
+	h := &fakeHost{answer: refuses(hostapi.Refusal{Fate: hostapi.FateAgain, Code: "502", Reason: "bad gateway", After: time.Minute})}
 	b := newReporter(t, h, settings{})
 	id := b.deliver(t, reported(commitA))[0]
 	b.result(t, id, store.Success)
@@ -643,14 +652,15 @@ func TestSourceThatIsNotInTheRules(t *testing.T) {
 
 func TestStatusesAfterARestart(t *testing.T) {
 	t.Parallel()
-	h := &fakeHost{}
-	b := newReporter(t, h, settings{})
-	b.outcome(t, codeartstest.Outcome{Result: "FAILURE", After: 3 * time.Second})
+	h, clock := &fakeHost{}, new(shifted)
+	b := newReporter(t, h, settings{sim: codeartstest.Options{Now: clock.Now}})
+	b.outcome(t, codeartstest.Outcome{Result: "FAILURE", After: time.Hour})
 	id := b.deliverOld(t, reported(commitA))[0]
 	b.said(t, h, hostapi.Pending)
 	b.await(t, id, store.Started)
 	b.close(t)
 	b.open(t, settings{target: following(), follow: each(20 * time.Millisecond)})
+	clock.skip(time.Hour)
 	b.said(t, h, hostapi.Pending, hostapi.Failure)
 }
 
@@ -667,18 +677,21 @@ func TestNewestBuildHasTheStatus(t *testing.T) {
 	} {
 		t.Run(phrase, func(t *testing.T) {
 			t.Parallel()
-			h := &fakeHost{refs: c.refs}
-			b := newReporter(t, h, settings{})
-			b.outcome(t, codeartstest.Outcome{Result: "SUCCESS", After: 4 * time.Second})
+			h, clock := &fakeHost{refs: c.refs}, new(shifted)
+			b := newReporter(t, h, settings{sim: codeartstest.Options{Now: clock.Now}})
+			b.outcome(t, codeartstest.Outcome{Result: "SUCCESS", After: 2 * time.Hour})
 			older := b.deliverOld(t, reported(commitA))[0]
 			b.said(t, h, hostapi.Pending)
 			b.await(t, older, store.Started)
-			b.outcome(t, codeartstest.Outcome{Result: "FAILURE", After: 3 * time.Second})
+			b.outcome(t, codeartstest.Outcome{Result: "FAILURE", After: time.Hour})
 			twin := reported(commitA)
 			twin.Ref = "refs/heads/twin"
 			newer := b.deliverOld(t, twin)[0]
+			b.said(t, h, c.want[:len(c.want)-1]...)
+			clock.skip(time.Hour)
 			b.result(t, newer, store.Failure)
 			b.said(t, h, c.want...)
+			clock.skip(time.Hour)
 			b.result(t, older, store.Success)
 			until(t, "the status is saved", func() bool { return b.status(t, older).DueAt.IsZero() })
 			b.said(t, h, c.want...)
@@ -713,10 +726,12 @@ func TestSlowPostIsSaidAgain(t *testing.T) {
 		}
 		return nil
 	}}
-	b := newReporter(t, h, settings{})
-	b.outcome(t, codeartstest.Outcome{Result: "SUCCESS", After: 2 * time.Second})
+	clock := new(shifted)
+	b := newReporter(t, h, settings{sim: codeartstest.Options{Now: clock.Now}})
+	b.outcome(t, codeartstest.Outcome{Result: "SUCCESS", After: time.Hour})
 	id := b.deliverOld(t, reported(commitA))[0]
 	<-held
+	clock.skip(time.Hour)
 	b.result(t, id, store.Success)
 	b.sql(t, `UPDATE statuses SET due_at = 1`) // its lease ends
 	b.said(t, h, hostapi.Success)
@@ -760,9 +775,18 @@ func TestRateLimitOfAHost(t *testing.T) {
 // every commit has the state of its newest build.
 func TestReplicasSayTheNewestState(t *testing.T) {
 	t.Parallel()
-	h := &fakeHost{running: true}
+	h, failed := &fakeHost{running: true}, map[string]int{} // in a row, by commit
 	h.answer = func(_ context.Context, s hostapi.Status) error {
-		switch n := rand.N(10); {
+		n := rand.N(10)
+		h.mu.Lock()
+		if failed[s.Commit]++; failed[s.Commit] > 3 { // the waits become ever longer
+			n = 9
+		}
+		if n >= 4 {
+			failed[s.Commit] = 0
+		}
+		h.mu.Unlock()
+		switch {
 		case n < 2:
 			return &hostapi.Refusal{Fate: hostapi.FateAgain, Code: "502", Reason: "bad gateway"}
 		case n < 4: // it was taken, and no answer came
