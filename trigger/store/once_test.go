@@ -174,14 +174,20 @@ func TestReliesWhileAnotherReplicaReplaces(t *testing.T) {
 			d := delivery(newID())
 			b := build(d)
 			with(main, c2)(b)
-			if _, err := other.Accept(t.Context(), d, []*store.Build{b}); err != nil {
+			if err := inTime(func() error { return second(other.Accept(t.Context(), d, []*store.Build{b})) }); err != nil {
 				t.Error(err)
 			}
 		}()
-		second := accept(t, s, with("refs/heads/release", c1))
+		d := delivery(newID())
+		b := build(d)
+		with("refs/heads/release", c1)(b)
+		if err := inTime(func() error { return second(s.Accept(t.Context(), d, []*store.Build{b})) }); err != nil {
+			t.Error(err)
+		}
+		relies := read(t, s, b.ID)
 		<-replaced
-		if got := read(t, s, first.ID); second.State == store.Superseded && got.State == store.Superseded {
-			t.Fatalf("the commit is not built: the second build relies on %s, which is superseded", second.SupersededBy)
+		if got := read(t, s, first.ID); relies.State == store.Superseded && got.State == store.Superseded {
+			t.Fatalf("the commit is not built: the second build relies on %s, which is superseded", relies.SupersededBy)
 		}
 	}
 }
