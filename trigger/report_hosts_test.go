@@ -39,18 +39,20 @@ func TestHostsShowTheNewestState(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(client.Close)
-			for _, f := range []hostapitest.Fault{
-				{Status: 502, Probability: 0.15},
-				{Drop: hostapitest.DropAfter, Probability: 0.15},
-			} {
-				if err := sim.AddFault(f); err != nil {
-					t.Fatal(err)
+			fails := func(faults ...hostapitest.Fault) {
+				for _, f := range faults {
+					if err := sim.AddFault(f); err != nil {
+						t.Fatal(err)
+					}
 				}
 			}
-			b := newFollower(t, settings{hosts: []trigger.Host{{Source: "github", API: client}}, sim: codeartstest.Options{BuildTime: 500 * time.Millisecond}})
-			if provider == hostapitest.GitLab {
-				sim.SetDown(true)
+			sometimes := []hostapitest.Fault{{Status: 502, Probability: 0.15}, {Drop: hostapitest.DropAfter, Probability: 0.15}}
+			away := provider == hostapitest.GitLab
+			if away {
+				fails(hostapitest.Fault{Drop: hostapitest.DropBefore})
 			}
+			fails(sometimes...)
+			b := newFollower(t, settings{hosts: []trigger.Host{{Source: "github", API: client}}, sim: codeartstest.Options{BuildTime: 500 * time.Millisecond}})
 			newest := map[string]string{}
 			for i := range 12 {
 				p := reported(fmt.Sprintf("%040x", i%4+1))
@@ -62,7 +64,10 @@ func TestHostsShowTheNewestState(t *testing.T) {
 					b.await(t, id, store.Started)
 				}
 			}
-			sim.SetDown(false)
+			if away {
+				sim.ClearFaults()
+				fails(sometimes...)
+			}
 			again := time.Now()
 			retried := again
 			for commit, id := range newest {

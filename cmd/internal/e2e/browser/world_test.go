@@ -131,7 +131,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	env := []string{"HOST_TOKEN=" + hostToken, "SECRET=" + secret, "AK=" + key.AccessKey, "SK=" + key.SecretKey, "READ_TOKEN=" + readToken}
-	addresses, starts := program.FreeAddresses(t, 3), 0
+	addresses, starts := []string{program.HoldPort(t), program.HoldPort(t), program.HoldPort(t)}, 0
 	w.pages = "http://" + addresses[2]
 	w.start = func(flags ...string) *program.Process {
 		starts++

@@ -48,7 +48,7 @@ scrape_configs:
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := program.FreeAddresses(t, 1)[0]
+	address := program.HoldPort(t)
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), binary, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"),
 		"--web.listen-address="+address, "--enable-feature=exemplar-storage", "--log.level=warn")
 	cmd.Stdout, cmd.Stderr = log, log

@@ -92,7 +92,7 @@ func newWorld(t *testing.T, maxWaiting int) *world {
 	w.rules = fmt.Sprintf(rulesText, w.north.URL, w.south.URL, w.host.URL)
 	w.writeRules(w.rules)
 	env := []string{"HOST_TOKEN=" + hostToken, "NEW_SECRET=" + newSecret, "OLD_SECRET=" + oldSecret, "AK=" + key.AccessKey, "SK=" + key.SecretKey}
-	addresses := program.FreeAddresses(t, 2)
+	addresses := []string{program.HoldPort(t), program.HoldPort(t)}
 	binaries := map[string]string{}
 	for _, version := range []string{oldVersion, newVersion} {
 		binary, err := program.Build(t.TempDir(), false, "-ldflags", "-X main.version="+version)
