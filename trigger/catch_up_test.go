@@ -30,8 +30,8 @@ type refsHost struct {
 	looks map[string]int
 	// during is called before the refs are read, after the look has begun.
 	during func()
-	// onItsWay is closed when the delivery came of the ref that was set last; nil for none. One look may
-	// show the ref before: the next one waits, which would rightly take its push for missed.
+	// onItsWay is closed when the delivery of the ref that was set last has come; nil for none. Until then
+	// one look may show the ref. A second would rightly take its push for missed: it waits.
 	onItsWay chan struct{}
 	shown    bool // a look has shown it
 }

@@ -1,8 +1,13 @@
 package trigger_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,26 +37,30 @@ func TestHostsShowTheNewestState(t *testing.T) {
 			t.Parallel()
 			sim := hostapitest.NewServer(hostapitest.Options{Token: "secret"})
 			t.Cleanup(sim.Close)
+			var away atomic.Bool
+			away.Store(provider == hostapitest.GitLab)
+			transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				if away.Load() {
+					return nil, errors.New("it is away")
+				}
+				return new(net.Dialer).DialContext(ctx, network, address)
+			}}
+			t.Cleanup(transport.CloseIdleConnections)
 			client, err := hostapi.New(hostapi.Options{
-				Provider: provider, URL: sim.URL, Token: func() (mapping.Secret, error) { return "secret", nil },
+				Provider: provider, URL: sim.URL, Transport: transport, Token: func() (mapping.Secret, error) { return "secret", nil },
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(client.Close)
-			fails := func(faults ...hostapitest.Fault) {
-				for _, f := range faults {
-					if err := sim.AddFault(f); err != nil {
-						t.Fatal(err)
-					}
+			for _, f := range []hostapitest.Fault{
+				{Status: 502, Probability: 0.15},
+				{Drop: hostapitest.DropAfter, Probability: 0.15},
+			} {
+				if err := sim.AddFault(f); err != nil {
+					t.Fatal(err)
 				}
 			}
-			sometimes := []hostapitest.Fault{{Status: 502, Probability: 0.15}, {Drop: hostapitest.DropAfter, Probability: 0.15}}
-			away := provider == hostapitest.GitLab
-			if away {
-				fails(hostapitest.Fault{Drop: hostapitest.DropBefore})
-			}
-			fails(sometimes...)
 			b := newFollower(t, settings{hosts: []trigger.Host{{Source: "github", API: client}}, sim: codeartstest.Options{BuildTime: 500 * time.Millisecond}})
 			newest := map[string]string{}
 			for i := range 12 {
@@ -64,10 +73,7 @@ func TestHostsShowTheNewestState(t *testing.T) {
 					b.await(t, id, store.Started)
 				}
 			}
-			if away {
-				sim.ClearFaults()
-				fails(sometimes...)
-			}
+			away.Store(false)
 			again := time.Now()
 			retried := again
 			for commit, id := range newest {

@@ -318,15 +318,18 @@ func TestAWordThatChangesOnItsWay(t *testing.T) {
 		}
 		return ctx.Err()
 	}}
-	b := newReporter(t, h, settings{})
-	b.outcome(t, codeartstest.Outcome{Paused: 300 * time.Millisecond, After: time.Hour})
+	clock := new(shifted)
+	b := newReporter(t, h, settings{sim: codeartstest.Options{Now: clock.Now}})
+	b.outcome(t, codeartstest.Outcome{Paused: time.Hour, After: 2 * time.Hour})
 	build := flow(commitA)
 	build.Context = "buildbridge/cart"
 	id := b.deliverOld(t, build)[0]
-	until(t, "it waits for a person, and the host was told before", func() bool {
+	until(t, "it runs, and the host is being told", func() bool {
 		_, tries := h.told()
-		return tries > 0 && b.await(t, id, store.Started).WaitsForPerson()
+		return tries > 0 && !b.await(t, id, store.Started).RunningAt.IsZero()
 	})
+	clock.skip(time.Hour)
+	until(t, "it waits for a person", func() bool { return b.await(t, id, store.Started).WaitsForPerson() })
 	close(open)
 	until(t, "the commit shows that it waits", func() bool {
 		posts, _ := h.told()
@@ -718,6 +721,8 @@ func TestNewestBuildHasTheStatus(t *testing.T) {
 func TestSlowPostIsSaidAgain(t *testing.T) {
 	t.Parallel()
 	held, release := make(chan struct{}), make(chan struct{})
+	goesOn := sync.OnceFunc(func() { close(release) })
+	defer goesOn()
 	var second atomic.Bool
 	h := &fakeHost{answer: func(context.Context, hostapi.Status) error {
 		if !second.Swap(true) {
@@ -735,7 +740,7 @@ func TestSlowPostIsSaidAgain(t *testing.T) {
 	b.result(t, id, store.Success)
 	b.sql(t, `UPDATE statuses SET due_at = 1`) // its lease ends
 	b.said(t, h, hostapi.Success)
-	close(release)
+	goesOn()
 	b.said(t, h, hostapi.Success, hostapi.Pending, hostapi.Success)
 }
 

@@ -136,19 +136,19 @@ func writeReports(ctx context.Context, tx *tx) error {
 	if err != nil {
 		return fmt.Errorf("statuses of builds: %w", err)
 	}
-	// A status that the host refused for good is not tried again for the same build. One whose word was
-	// said, and is another now, is due. Whoever says another word at this moment, or is about to take the
-	// status, may have read the build before: the version tells.
-	const isDue = `CASE c.news WHEN 1 THEN statuses.sent_build = c.id AND statuses.sent IN ('pending', 'waits')
-		WHEN 2 THEN statuses.sent_build = c.id AND statuses.sent IN ('pending', 'running')
-		WHEN 3 THEN NOT (statuses.sent_build = c.id AND statuses.sent IN ('success', 'failure', 'error', 'canceled'))
-		ELSE true END`
+	// A status that the host refused for good is not tried again for the same build. A process that is
+	// telling the host may have read the build before: the version tells it that there is more to say. None
+	// can take the status between these two statements: the first has locked it.
 	changed, err := pairs[string](ctx, tx, changes, `UPDATE statuses
-		SET due_at = CASE WHEN `+leased(tx)+` OR NOT `+isDue+` THEN statuses.due_at ELSE `+tx.now+` + c.wait END,
-		since = CASE WHEN `+isDue+` THEN `+tx.now+` + c.wait ELSE statuses.since END, version = statuses.version + 1
+		SET due_at = CASE WHEN `+leased(tx)+` THEN statuses.due_at ELSE `+tx.now+` + c.wait END,
+		since = `+tx.now+` + c.wait, version = statuses.version + 1
 		FROM c CROSS JOIN builds b WHERE b.id = c.id AND `+tx.among("b.id")+` AND statuses.build_seq = b.seq
 		AND (statuses.due_at > 0 OR statuses.reason = '')
-		RETURNING statuses.seq, CASE WHEN statuses.due_at <= `+tx.now+` THEN statuses.source ELSE '' END`)
+		AND (statuses.worker <> '' OR CASE c.news WHEN 1 THEN statuses.sent_build = c.id AND statuses.sent IN ('pending', 'waits')
+			WHEN 2 THEN statuses.sent_build = c.id AND statuses.sent IN ('pending', 'running')
+			WHEN 3 THEN NOT (statuses.sent_build = c.id AND statuses.sent IN ('success', 'failure', 'error', 'canceled'))
+			ELSE true END)
+		RETURNING statuses.seq, statuses.source`)
 	if err != nil {
 		return fmt.Errorf("statuses that have news: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"buildbridge/trigger/store"
 )
@@ -182,14 +183,34 @@ func manyOfAContext(t *testing.T, open func() *store.Store) {
 
 func newsWhileSent(t *testing.T, open func() *store.Store) {
 	s := open()
-	for phrase, change := range map[string]func(b *store.Build){
-		"the build ends":      func(b *store.Build) { saveAs(t, s, b, store.Dead) },
-		"a newer build comes": func(*store.Build) { saveAs(t, s, reported(t, s, time.Hour, nil), store.Waiting) },
-	} {
+	waits := func() *store.Build {
 		b := reported(t, s, time.Hour, nil)
 		saveAs(t, s, b, store.Waiting)
+		return b
+	}
+	follows := func() *store.Build {
+		return running(t, s, uuid.NewString(), func(b *store.Build) { b.Context, b.ReceivedAt = "ci/cart", b.ReceivedAt.Add(-time.Hour) })
+	}
+	save := func(b *store.Build) {
+		if err := s.SaveResult(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for phrase, c := range map[string]struct {
+		build  func() *store.Build
+		change func(b *store.Build)
+	}{
+		"the build ends":               {waits, func(b *store.Build) { saveAs(t, s, b, store.Dead) }},
+		"a newer build comes":          {waits, func(*store.Build) { waits() }},
+		"the build runs":               {follows, func(b *store.Build) { b.RunningAt = time.Now(); save(b) }},
+		"the build waits for a person": {follows, func(b *store.Build) { b.Message = store.WaitsForPerson; save(b) }},
+	} {
+		b := c.build()
 		taken, _ := takeStatuses(t, s)
-		change(b)
+		if err := s.BeginStatus(t.Context(), taken[0], b.ID); err != nil {
+			t.Fatal(phrase, err)
+		}
+		c.change(b)
 		if _, builds := takeStatuses(t, s); builds != nil {
 			t.Fatalf("%s: it is taken a second time while it is sent", phrase)
 		}
