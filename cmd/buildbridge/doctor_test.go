@@ -14,12 +14,13 @@ import (
 	"buildbridge/trigger/hostapi/hostapitest"
 )
 
-// In a pipe there are lines while 200 jobs are asked of a service that is slow. What is well, and what is to be done, is in groups, with a count at the end.
+// In a pipe there are lines while 200 jobs are asked of a service that is slow. What is well, and what is to be
+// done, is in groups, with a count at the end.
 func TestDoctor(t *testing.T) {
 	service := codeartstest.NewServer(codeartstest.Options{Keys: []codeartstest.Key{{AccessKey: "AK", SecretKey: "SK"}}})
 	defer service.Close()
 	const slow = "a0000000000000000000000000000001"
-	for _, fault := range []codeartstest.Fault{{JobID: slow, Delay: 3 * time.Second, Times: 1}, {Delay: 20 * time.Millisecond}} {
+	for _, fault := range []codeartstest.Fault{{JobID: slow, Delay: 8 * time.Second, Times: 1}, {Delay: 20 * time.Millisecond}} {
 		if err := service.AddFault(fault); err != nil {
 			t.Fatal(err)
 		}

@@ -158,7 +158,7 @@ func TestTargetProgress(t *testing.T) {
 	defer server.Close()
 	second := fmt.Sprintf("a%031x", 2)
 	// The second is slower: what is known of others is counted meanwhile.
-	if err := server.AddFault(codeartstest.Fault{JobID: second, Delay: 3 * time.Second, Times: 1}); err != nil {
+	if err := server.AddFault(codeartstest.Fault{JobID: second, Delay: 8 * time.Second, Times: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if err := server.AddFault(codeartstest.Fault{Delay: 30 * time.Millisecond}); err != nil {
@@ -166,7 +166,7 @@ func TestTargetProgress(t *testing.T) {
 	}
 	jobs, counted := 0, false
 	d := &Doctor{
-		Rules: load(t, rulesOf(server.URL, 200, 10*time.Second)), Targets: []string{"north"},
+		Rules: load(t, rulesOf(server.URL, 200, time.Minute)), Targets: []string{"north"},
 		Tell: func(f Finding) {
 			if f.JobID != "" && f.OK {
 				jobs++

@@ -40,7 +40,7 @@ func TestSQLiteFaults(t *testing.T) {
 // outage makes the database fail under load until the host notices, and a moment longer.
 func (w *world) outage(spoil func(w *world) (fix func())) {
 	w.t.Helper()
-	w.host.client.Timeout = time.Minute // what is answered late is answered
+	w.host.client.Timeout = 30 * time.Second // the bridge gives up after 4.5 s: the rest is for a slow machine
 	w.fault(codeartstest.Fault{Path: codeartstest.PathRun, Delay: 300 * time.Millisecond, Probability: 0.5})
 	w.load(func() {
 		eventually(w.t, "deliveries are accepted", func() bool { return w.host.accepted.Load() > 20 })

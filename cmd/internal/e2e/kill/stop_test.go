@@ -65,8 +65,7 @@ func TestTermCutsCalls(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, database(t, processes), processes, lagging(), "--grace", "1s")
 			for i := range shops { // a call that is cut is not the first of its job
-				repository, rule, _, _ := shop(i)
-				w.answered(func() *delivery { return w.history.push(repository, "main", rule) })
+				w.answered(i)
 			}
 			w.fault(codeartstest.Fault{Path: codeartstest.PathRun, Delay: 1800 * time.Millisecond})
 			w.load(func() {

@@ -265,13 +265,16 @@ func (w *world) meddle(d *delivery) {
 	})
 }
 
-// answered sends deliveries of one job until the call of one was answered, and tells how many.
-func (w *world) answered(next func() *delivery) (sent int64) {
+// answered sends pushes of the i-th shop until the call of one was answered, and tells how many.
+func (w *world) answered(i int) (sent int64) {
 	w.t.Helper()
+	repository, rule, _, _ := shop(i)
 	for {
-		d := next()
+		d := w.history.push(repository, "main", rule)
 		w.host.send(w.t.Context(), d)
-		sent++
+		if sent++; sent > 20 {
+			w.t.Fatal("of 20 calls none was answered")
+		}
 		if slices.ContainsFunc(w.drain(), func(r *row) bool { return r.host == d.id && r.state == "started" && !r.adopted }) {
 			return sent
 		}
@@ -432,7 +435,7 @@ func (w *world) lines(query string) string {
 type progress struct {
 	w     *world
 	least int
-	since time.Time // when least was seen first
+	since time.Time // when least was seen first, or faults were ended
 	calm  bool
 }
 
@@ -452,8 +455,8 @@ func (p *progress) end(left int) bool {
 	return time.Since(p.since) > patience
 }
 
-// calm ends the faults that come by chance. Now and then there are so many in a row that something
-// waits for minutes.
+// calm ends the faults of the service that come by chance or a number of times, and all of the code host.
+// Now and then there are so many in a row that something waits for minutes.
 func (w *world) calm() {
 	w.t.Helper()
 	always := slices.DeleteFunc(w.simulator.Faults(), func(f codeartstest.Fault) bool { return f.Probability > 0 || f.Times > 0 })

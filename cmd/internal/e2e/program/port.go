@@ -22,7 +22,7 @@ func HoldPort(t testing.TB) (address string) {
 			t.Error(os.NewSyscallError("close", err))
 		}
 	})
-	// Listeners have it too: so they are let in.
+	// Go's listeners set it too. Sockets share a port only if all have it.
 	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
 		t.Fatal(os.NewSyscallError("setsockopt", err))
 	}
