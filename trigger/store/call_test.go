@@ -10,13 +10,12 @@ import (
 	"buildbridge/trigger/store"
 )
 
-func begin(t *testing.T, s *store.Store, b *store.Build, now time.Time) store.Hold {
+func begin(t *testing.T, s *store.Store, b *store.Build, now time.Time) (hold store.Hold) {
 	t.Helper()
 	if b.Service == "" {
 		b.Service = b.Target // each leads to one of its own
 	}
-	hold, err := s.BeginCall(t.Context(), b, now)
-	if err != nil {
+	if err := inTime(func() (err error) { hold, err = s.BeginCall(t.Context(), b, now); return err }); err != nil {
 		t.Fatal(err)
 	}
 	return hold

@@ -8,10 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"buildbridge/trigger/store"
 )
@@ -63,17 +61,6 @@ func TestDefaultIsolation(t *testing.T) {
 					t.Errorf("%d builds (%v), want %d", len(builds), err, deliveries)
 				}
 			})
-		}
-	}
-}
-
-// inTime does a write again for a minute if it does not get its locks: a machine may stand still while another
-// write has them.
-func inTime(write func() error) error {
-	for end := time.Now().Add(time.Minute); ; {
-		err := write()
-		if p, ok := errors.AsType[*pgconn.PgError](err); !ok || p.Code != "55P03" /* lock_not_available */ || time.Now().After(end) {
-			return err
 		}
 	}
 }

@@ -178,13 +178,7 @@ func TestReliesWhileAnotherReplicaReplaces(t *testing.T) {
 				t.Error(err)
 			}
 		}()
-		d := delivery(newID())
-		b := build(d)
-		with("refs/heads/release", c1)(b)
-		if err := inTime(func() error { return second(s.Accept(t.Context(), d, []*store.Build{b})) }); err != nil {
-			t.Error(err)
-		}
-		relies := read(t, s, b.ID)
+		relies := accept(t, s, with("refs/heads/release", c1))
 		<-replaced
 		if got := read(t, s, first.ID); relies.State == store.Superseded && got.State == store.Superseded {
 			t.Fatalf("the commit is not built: the second build relies on %s, which is superseded", relies.SupersededBy)

@@ -206,32 +206,12 @@ func TestManyRefs(t *testing.T) {
 		first  *store.Build // of many
 		called []*store.Build
 	)
-	// The push may take longer than others wait for its locks. They come again.
-	patiently := func(do func() error) {
-		t.Helper()
-		for over := false; ; {
-			err := do()
-			if err == nil {
-				return
-			}
-			if over {
-				t.Fatal(err)
-			}
-			over = accepted == nil || len(accepted) > 0
-		}
-	}
 	for held := 0; held < 3; {
-		d := delivery(newID())
-		b := build(d)
-		patiently(func() error { return second(other.Accept(t.Context(), d, []*store.Build{b})) })
-		b = read(t, other, b.ID)
-		b.Service = b.Target
-		var hold store.Hold
-		patiently(func() (err error) { hold, err = other.BeginCall(t.Context(), b, time.Now()); return err })
-		if hold == store.NoHold {
+		b := accept(t, other, nil)
+		if hold := begin(t, other, b, time.Now()); hold == store.NoHold {
 			called = append(called, b)
-			b.BuildNumber, b.State = b.ID, store.Started
-			patiently(func() error { return other.Save(t.Context(), b) })
+			b.BuildNumber = b.ID
+			save(t, other, b, store.Started)
 		} else {
 			held++
 		}

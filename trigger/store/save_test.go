@@ -11,7 +11,7 @@ import (
 func save(t *testing.T, s *store.Store, b *store.Build, state store.State) {
 	t.Helper()
 	b.State = state
-	if err := s.Save(t.Context(), b); err != nil {
+	if err := inTime(func() error { return s.Save(t.Context(), b) }); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/goleak"
 
 	"buildbridge/mapping"
@@ -171,6 +173,17 @@ func build(d *store.Delivery) *store.Build {
 	}
 }
 
+// inTime does a write again for a minute if it does not get its locks: a machine may stand still while another
+// write has them.
+func inTime(write func() error) error {
+	for end := time.Now().Add(time.Minute); ; {
+		err := write()
+		if p, ok := errors.AsType[*pgconn.PgError](err); !ok || p.Code != "55P03" /* lock_not_available */ || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
 // accept commits a delivery with one build, which change may alter.
 func accept(t *testing.T, s *store.Store, change func(b *store.Build)) *store.Build {
 	t.Helper()
@@ -179,7 +192,9 @@ func accept(t *testing.T, s *store.Store, change func(b *store.Build)) *store.Bu
 	if change != nil {
 		change(b)
 	}
-	if of, err := s.Accept(t.Context(), d, []*store.Build{b}); err != nil || of != "" {
+	var of string
+	err := inTime(func() (err error) { of, err = s.Accept(t.Context(), d, []*store.Build{b}); return err })
+	if err != nil || of != "" {
 		t.Fatal(of, err)
 	}
 	return read(t, s, b.ID)
